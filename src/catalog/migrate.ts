@@ -1,0 +1,75 @@
+import { TenantryError } from '../kernel/errors.ts'
+import type { Installation } from '../kernel/names.ts'
+import type { Session } from '../server/port.ts'
+import { type Migration, migrations } from './migrations.ts'
+
+const newest = Math.max(...migrations.map(({ number }) => number))
+const undefinedTable = '42P01'
+
+/**
+ * Brings a catalog's own schema up to date, under a lock. One query where there is nothing to do.
+ *
+ * @throws `catalog-newer` when a newer Tenantry has changed it beyond what this one can work with, `foreign-database`
+ *   when the database has the catalog's name and somebody else's tables, `lock-timeout`
+ */
+export async function migrateCatalog(
+  session: Session,
+  installation: Installation,
+  lockTimeoutMs: number,
+): Promise<void> {
+  if ((await versionOf(session)) >= newest) return
+  await session.transaction(async () => {
+    await session.lock('catalog', 'transaction', lockTimeoutMs)
+    if (!(await isMade(session))) return make(session, installation)
+    await apply(session, migrationsAfter(await versionOf(session)))
+  })
+}
+
+/** The number of the last step that was applied; 0 for a catalog that is not made yet. */
+async function versionOf(session: Session): Promise<number> {
+  try {
+    const { rows } = await session.query<{ number: number; compatible_from: number }>(
+      'select number, compatible_from from tenantry.migration order by number desc limit 1',
+    )
+    const { number = 0, compatible_from = 0 } = rows[0] ?? {}
+    if (compatible_from <= newest) return number
+    throw new TenantryError('catalog-newer', `The catalog ${session.database} was migrated to version ${number}.`, {
+      hint: `This Tenantry knows the catalog up to version ${newest}: upgrade the tenantry package of this process.`,
+    })
+  } catch (error) {
+    if (error instanceof TenantryError && error.sqlState === undefinedTable) return 0
+    throw error
+  }
+}
+
+async function isMade(session: Session): Promise<boolean> {
+  const { rows } = await session.query<{ made: boolean; foreign: boolean }>(
+    `select to_regclass('tenantry.migration') is not null as made,
+            exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+                    where n.nspname <> 'information_schema' and n.nspname !~ '^pg_') as foreign`,
+  )
+  const { made, foreign } = rows[0] ?? {}
+  if (made || !foreign) return made === true
+  throw new TenantryError('foreign-database', `The database ${session.database} is not a catalog of Tenantry's.`, {
+    hint: 'Give openTenantry another `installation`: its name is the beginning of the name of its catalog.',
+  })
+}
+
+async function make(session: Session, installation: Installation): Promise<void> {
+  await apply(session, migrations)
+  await session.query('insert into tenantry.installation (name) values ($1)', [installation])
+}
+
+async function apply(session: Session, steps: readonly Migration[]): Promise<void> {
+  for (const { number, statements, compatibleFrom } of steps) {
+    await session.script(statements)
+    await session.query('insert into tenantry.migration (number, compatible_from) values ($1, $2)', [
+      number,
+      compatibleFrom,
+    ])
+  }
+}
+
+function migrationsAfter(number: number): readonly Migration[] {
+  return migrations.filter((step) => step.number > number)
+}

@@ -1,0 +1,6 @@
+const inherited = /^(?:PG[A-Z]|LC_|LANG$|LANGUAGE$)/
+
+/** This process's environment without what would change PostgreSQL's behaviour or the language of its messages. */
+export function environment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !inherited.test(name)))
+}

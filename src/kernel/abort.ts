@@ -1,0 +1,51 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { TenantryError } from './errors.ts'
+
+/** Options that every call takes. */
+export interface Cancellable {
+  /** Ends the call with the error code `aborted`, cancelling on the server what is under way. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The error of an aborted call; the signal's reason becomes its cause. */
+export function abortedError(signal: AbortSignal): TenantryError {
+  return new TenantryError('aborted', 'The call was cancelled by its AbortSignal.', { cause: signal.reason })
+}
+
+/** Throws `aborted` when the signal is already aborted. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw abortedError(signal)
+}
+
+/**
+ * Calls `attempt` until it gives something other than `undefined`, pausing a little longer each time.
+ *
+ * For conditions that the server cannot announce (an advisory lock that must not be waited for in the server).
+ *
+ * @param limitMs how long to go on, in milliseconds
+ * @returns the value, or `undefined` once the limit has passed
+ */
+export async function poll<T>(
+  attempt: () => Promise<T | undefined>,
+  limitMs: number,
+  signal: AbortSignal | undefined,
+): Promise<T | undefined> {
+  const deadline = Date.now() + limitMs
+  for (let pauseMs = 5; ; pauseMs = Math.min(pauseMs * 2, 100)) {
+    throwIfAborted(signal)
+    const value = await attempt()
+    if (value !== undefined) return value
+    const left = deadline - Date.now()
+    if (left <= 0) return undefined
+    await pause(Math.min(left, pauseMs * (0.5 + Math.random())), signal)
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await sleep(ms, undefined, { signal })
+  } catch (error) {
+    if (signal?.aborted) throw abortedError(signal)
+    throw error
+  }
+}

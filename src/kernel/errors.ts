@@ -1,0 +1,167 @@
+/** What one error code means. The registry below is the only place where codes are made. */
+interface ErrorKind {
+  /** One sentence, "Raised when ...", the same as in docs/errors.md. */
+  readonly raised: string
+  /** Whether the same call may succeed later without anybody changing anything. */
+  readonly retryable: boolean
+}
+
+/** Every code a {@link TenantryError} can carry. docs/errors.md has a section for each; a test holds the two together. */
+export const errorKinds = {
+  aborted: { raised: 'Raised when the AbortSignal given to a call was aborted.', retryable: false },
+  'authentication-failed': {
+    raised: 'Raised when the server refused the user name or the password.',
+    retryable: false,
+  },
+  'catalog-newer': {
+    raised: 'Raised when the catalog was migrated by a newer Tenantry that this one cannot work beside.',
+    retryable: false,
+  },
+  closed: { raised: 'Raised when something is used after it was closed.', retryable: false },
+  'connection-lost': {
+    raised: 'Raised when a connection broke while work was under way on it.',
+    retryable: true,
+  },
+  'cross-tenant-entity': {
+    raised: "Raised when an entity that belongs to one tenant is written through another tenant's handle.",
+    retryable: false,
+  },
+  'database-closed': {
+    raised: 'Raised when a database exists and does not accept connections.',
+    retryable: false,
+  },
+  'database-invalid': {
+    raised: 'Raised when an interrupted DROP DATABASE left a database that can only be dropped.',
+    retryable: false,
+  },
+  'database-missing': { raised: 'Raised when a database that must exist does not.', retryable: false },
+  'embedded-in-production': {
+    raised: 'Raised when no server is configured and NODE_ENV is production.',
+    retryable: false,
+  },
+  'embedded-failed': {
+    raised: 'Raised when the embedded PostgreSQL could not be prepared, started or stopped.',
+    retryable: false,
+  },
+  'embedded-unavailable': {
+    raised: 'Raised when there are no embedded PostgreSQL binaries for this platform, or they are not installed.',
+    retryable: false,
+  },
+  'foreign-database': {
+    raised: 'Raised when a database has the name a tenant needs and was not made by this installation.',
+    retryable: false,
+  },
+  'invalid-name': {
+    raised: 'Raised when a name cannot be a PostgreSQL identifier: empty, over 63 bytes, or with control characters.',
+    retryable: false,
+  },
+  'invalid-option': { raised: 'Raised when an option is unknown, missing or out of range.', retryable: false },
+  'invalid-tenant-id': { raised: 'Raised when a tenant id is outside its alphabet or length.', retryable: false },
+  'invalid-url': { raised: 'Raised when a connection URL cannot be understood.', retryable: false },
+  'lock-timeout': {
+    raised: 'Raised when a lock was held by somebody else for longer than the limit.',
+    retryable: true,
+  },
+  'models-invalid': { raised: 'Raised when the models cannot be read.', retryable: false },
+  'no-open-server': {
+    raised: 'Raised when no server is open for a new tenant, or the one asked for is unknown or closed.',
+    retryable: false,
+  },
+  'no-tenant': {
+    raised: 'Raised when code that needs a tenant runs outside of one.',
+    retryable: false,
+  },
+  'permission-denied': {
+    raised: 'Raised when the role lacks a privilege; the hint has the statement that grants it.',
+    retryable: false,
+  },
+  'pool-timeout': {
+    raised: 'Raised when no connection of the budget became free within the limit.',
+    retryable: true,
+  },
+  'pooler-in-the-way': {
+    raised: 'Raised when a connection pooler answered where administration needs the server itself.',
+    retryable: false,
+  },
+  'query-failed': { raised: 'Raised when the server refused a statement for any other reason.', retryable: false },
+  'role-missing': { raised: 'Raised when a role named in the options does not exist.', retryable: false },
+  'schema-conflict': {
+    raised: 'Raised when what is missing cannot be created because of what is already there.',
+    retryable: false,
+  },
+  'server-unreachable': {
+    raised: 'Raised when no connection could be made: nothing listens there, or the answer did not come in time.',
+    retryable: true,
+  },
+  'tablespace-missing': { raised: 'Raised when a tablespace named in the options does not exist.', retryable: false },
+  'template-in-use': {
+    raised: 'Raised when somebody is connected to the template that was to be copied.',
+    retryable: true,
+  },
+  'template-missing': { raised: 'Raised when the template named in the options does not exist.', retryable: false },
+  'tenant-conflict': {
+    raised: "Raised when another tenant's context is entered inside a tenant's context.",
+    retryable: false,
+  },
+  'tenant-not-active': { raised: 'Raised when a tenant exists and is not active.', retryable: false },
+  'tenant-unknown': { raised: 'Raised when no tenant has this id.', retryable: false },
+  timeout: { raised: 'Raised when the server cancelled a statement at its time limit.', retryable: true },
+  'too-many-connections': {
+    raised: 'Raised when the server, the database or the role has no connection left.',
+    retryable: true,
+  },
+  'unknown-host': { raised: "Raised when the server's host name could not be resolved.", retryable: false },
+  'verification-failed': {
+    raised: 'Raised when a database was made and does not match the models.',
+    retryable: false,
+  },
+} as const satisfies Record<string, ErrorKind>
+
+/** A stable name for what went wrong, to branch on; see docs/errors.md. */
+export type ErrorCode = keyof typeof errorKinds
+
+/** What a {@link TenantryError} carries beside its code and message. */
+export interface ErrorDetails {
+  /** What to do next, in words or as the exact SQL. */
+  readonly hint?: string | undefined
+  /** The error underneath, never with a secret in it. */
+  readonly cause?: unknown
+  /** The id of the tenant concerned, where one is known. */
+  readonly tenant?: string | undefined
+  /** PostgreSQL's five-character code, where the server reported one. */
+  readonly sqlState?: string | undefined
+  /** Overrides what the code says in general. */
+  readonly retryable?: boolean | undefined
+}
+
+/**
+ * The only error that Tenantry throws.
+ *
+ * The message says what happened, `hint` what to do next; neither ever holds a password.
+ */
+export class TenantryError extends Error {
+  override readonly name = 'TenantryError'
+  readonly code: ErrorCode
+  /** Whether the same call may succeed later without anybody changing anything. */
+  readonly retryable: boolean
+  readonly hint: string | undefined
+  readonly tenant: string | undefined
+  readonly sqlState: string | undefined
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.code = code
+    this.retryable = details.retryable ?? errorKinds[code].retryable
+    this.hint = details.hint
+    this.tenant = details.tenant
+    this.sqlState = details.sqlState
+  }
+
+  /** The same error, said of a tenant. */
+  forTenant(tenant: string): TenantryError {
+    const { code, message, cause, hint, sqlState, retryable } = this
+    const error = new TenantryError(code, message, { cause, hint, sqlState, retryable, tenant })
+    if (this.stack !== undefined) error.stack = this.stack
+    return error
+  }
+}

@@ -1,0 +1,82 @@
+import { TenantryError } from './errors.ts'
+
+declare const brand: unique symbol
+type Branded<Name extends string> = string & { readonly [brand]: Name }
+
+/** A tenant's key: `[a-z0-9-]`, at most 40 bytes, beginning and ending with a letter or digit. Never changed. */
+export type TenantId = Branded<'TenantId'>
+/** A checked name for a PostgreSQL database, role, schema or tablespace: 1 to 63 bytes, no control characters. */
+export type Identifier = Branded<'Identifier'>
+/** The short name of one catalog and all that belongs to it: `[a-z][a-z0-9]*`, at most 16 bytes. */
+export type Installation = Branded<'Installation'>
+
+/** PostgreSQL's NAMEDATALEN less one; longer names are cut silently, so that two can become one. */
+const identifierBytes = 63
+const tenantIdPattern = /^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/
+const installationPattern = /^[a-z][a-z0-9]{0,15}$/
+
+/**
+ * Checks a tenant's id.
+ *
+ * @throws `invalid-tenant-id`
+ */
+export function parseTenantId(value: string): TenantId {
+  if (typeof value === 'string' && tenantIdPattern.test(value)) return value as TenantId
+  throw new TenantryError('invalid-tenant-id', `${show(value)} cannot be a tenant id.`, {
+    hint: 'Use 1 to 40 of a-z, 0-9 and "-", beginning and ending with a letter or digit. A display name may be any text.',
+  })
+}
+
+/**
+ * Checks a name before it becomes an identifier in SQL. Upper case, spaces, quotes and reserved words are fine, since
+ * identifiers are always quoted.
+ *
+ * @param what what the name is for, as it should read in the error: "database", "owner"
+ * @throws `invalid-name`
+ */
+export function parseIdentifier(value: string, what: string): Identifier {
+  const problem = identifierProblem(value)
+  if (problem === undefined) return value as Identifier
+  throw new TenantryError('invalid-name', `${show(value)} cannot be the name of a ${what}: ${problem}.`, {
+    hint: `PostgreSQL's names have 1 to ${identifierBytes} bytes (UTF-8) and no control characters.`,
+  })
+}
+
+/**
+ * Checks an installation's name. It has no underscore, so that the names made from it never meet another installation's.
+ *
+ * @throws `invalid-option`
+ */
+export function parseInstallation(value: string): Installation {
+  if (typeof value === 'string' && installationPattern.test(value)) return value as Installation
+  throw new TenantryError('invalid-option', `${show(value)} cannot be the name of an installation.`, {
+    hint: 'Use 1 to 16 of a-z and 0-9, beginning with a letter.',
+  })
+}
+
+/** Every physical name that Tenantry makes up. Tenant ids have no underscore, so the mapping is one to one. */
+export const physicalNames = {
+  catalog: (installation: Installation) => `${installation}_catalog` as Identifier,
+  /** A tenant's database once it is whole. */
+  tenant: (installation: Installation, tenant: TenantId) =>
+    `${installation}_t_${tenant.replaceAll('-', '_')}` as Identifier,
+  /** A tenant's database while it is being made: the random row id shows that it is ours before it has a stamp. */
+  building: (installation: Installation, rowId: string) =>
+    `${installation}_building_${rowId.replaceAll('-', '')}` as Identifier,
+}
+
+function identifierProblem(value: unknown): string | undefined {
+  if (typeof value !== 'string') return 'it is not a string'
+  if (value === '') return 'it is empty'
+  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+  if (/[\u0000-\u001f\u007f-\u009f]/.test(value)) return 'it has a control character'
+  if (!value.isWellFormed()) return 'it is not well-formed Unicode'
+  const bytes = Buffer.byteLength(value)
+  return bytes > identifierBytes ? `it has ${bytes} bytes` : undefined
+}
+
+/** A value as it may be printed: escaped and cut. */
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value)
+  return text.length > 80 ? `${text.slice(0, 77)}..."` : text
+}

@@ -1,0 +1,27 @@
+import { inspect } from 'node:util'
+
+/** A value that must not be printed: it shows as `***` in strings, JSON and console output. */
+export class Secret {
+  readonly #value: string
+
+  constructor(value: string) {
+    this.#value = value
+  }
+
+  /** The value itself. Call it at the last moment and pass it on to nothing that prints. */
+  reveal(): string {
+    return this.#value
+  }
+
+  toString(): string {
+    return '***'
+  }
+
+  toJSON(): string {
+    return '***'
+  }
+
+  [inspect.custom](): string {
+    return '***'
+  }
+}

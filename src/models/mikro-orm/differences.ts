@@ -1,0 +1,166 @@
+import type { DatabaseSchema, ForeignKey, IndexDef, SchemaDifference, TableDifference } from '@mikro-orm/sql'
+import type { DifferingObject, SchemaObject } from '../port.ts'
+
+/** MikroORM's difference, sorted by what may be done about it. */
+interface Sorted {
+  readonly missing: readonly SchemaObject[]
+  /** The part that only creates. */
+  readonly toCreate: SchemaDifference
+  readonly differing: readonly DifferingObject[]
+}
+
+/**
+ * Parts a difference into what is missing, which may be created, and what is there but differs, which may not be
+ * touched. An index or a foreign key that an existing table lacks is missing, so long as its columns are there.
+ */
+export function differencesOf(
+  difference: SchemaDifference,
+  actual: DatabaseSchema,
+  wanted: DatabaseSchema,
+  toSql: (part: SchemaDifference) => string[],
+): Sorted {
+  const nothing = emptyLike(difference)
+  const missing: SchemaObject[] = newObjects(difference)
+  const differing: DifferingObject[] = changedEnums(actual, wanted)
+  const additions: Record<string, TableDifference> = {}
+
+  for (const [name, change] of Object.entries(difference.changedTables)) {
+    const { creatable, rest } = split(change, difference)
+    if (creatable !== undefined) {
+      additions[name] = creatable
+      missing.push(...addedParts(name, creatable))
+    }
+    if (rest === undefined) continue
+    const statements = toSql({ ...nothing, changedTables: { [name]: rest } })
+    if (statements.length > 0) differing.push({ kind: 'table', name, statements })
+  }
+  for (const [name, view] of Object.entries(difference.changedViews)) {
+    differing.push({ kind: 'view', name, statements: toSql({ ...nothing, changedViews: { [name]: view } }) })
+  }
+  for (const [name, routine] of Object.entries(difference.changedRoutines)) {
+    differing.push({ kind: 'routine', name, statements: toSql({ ...nothing, changedRoutines: { [name]: routine } }) })
+  }
+
+  const { newNamespaces, newNativeEnums, newTables, newViews, newRoutines } = difference
+  const toCreate = { ...nothing, newNamespaces, newNativeEnums, newTables, newViews, newRoutines }
+  return { missing, toCreate: { ...toCreate, changedTables: additions }, differing }
+}
+
+function newObjects(difference: SchemaDifference): SchemaObject[] {
+  return [
+    ...[...difference.newNamespaces].map((name) => ({ kind: 'schema' as const, name })),
+    ...difference.newNativeEnums.map(({ name, schema }) => ({ kind: 'enum' as const, name: qualified(name, schema) })),
+    ...Object.values(difference.newTables).map((table) => ({ kind: 'table' as const, name: table.getShortestName() })),
+    ...Object.values(difference.newViews).map((view) => ({
+      kind: 'view' as const,
+      name: qualified(view.name, view.schema),
+    })),
+    ...Object.keys(difference.newRoutines).map((name) => ({ kind: 'routine' as const, name })),
+  ]
+}
+
+/** MikroORM sees that a value was added only where a column uses the enum, and never that one is not wanted any more. */
+function changedEnums(actual: DatabaseSchema, wanted: DatabaseSchema): DifferingObject[] {
+  return Object.entries(wanted.getNativeEnums()).flatMap(([name, { items }]) => {
+    const found = actual.hasNativeEnum(name) ? actual.getNativeEnum(name).items : items
+    const same = found.length === items.length && found.every((item, i) => item === items[i])
+    return same ? [] : [{ kind: 'enum' as const, name, statements: [] }]
+  })
+}
+
+/** Parts one table's changes into what can be added beside what is there, and the rest. */
+function split(change: TableDifference, difference: SchemaDifference) {
+  const hasColumns = (names: readonly string[]) => names.every((name) => change.fromTable.hasColumn(name))
+  const canIndex = (index: IndexDef) => !index.primary && hasColumns(index.columnNames)
+  const canReference = (key: ForeignKey) =>
+    hasColumns(key.columnNames) && referencedColumnsExist(key, change.fromTable, difference.fromSchema)
+  const indexes = partition(change.addedIndexes, canIndex)
+  const keys = partition(change.addedForeignKeys, canReference)
+  const creatable = { ...noChange(change), addedIndexes: indexes.matching, addedForeignKeys: keys.matching }
+  const rest = { ...change, addedIndexes: indexes.others, addedForeignKeys: keys.others }
+  return {
+    creatable: hasChanges(creatable) ? creatable : undefined,
+    rest: hasChanges(rest) ? rest : undefined,
+  }
+}
+
+/** A referenced table that is itself missing will be created first, with all its columns. */
+function referencedColumnsExist(
+  key: ForeignKey,
+  self: TableDifference['fromTable'],
+  schema: DatabaseSchema,
+): boolean {
+  const table = key.referencedTableName === self.getShortestName() ? self : schema.getTable(key.referencedTableName)
+  return table === undefined || key.referencedColumnNames.every((name) => table.hasColumn(name))
+}
+
+function addedParts(table: string, { addedIndexes, addedForeignKeys }: TableDifference): SchemaObject[] {
+  return [
+    ...Object.keys(addedIndexes).map((name) => ({ kind: 'index' as const, name: `${table}.${name}` })),
+    ...Object.keys(addedForeignKeys).map((name) => ({ kind: 'foreign key' as const, name: `${table}.${name}` })),
+  ]
+}
+
+const collections = [
+  'addedColumns',
+  'changedColumns',
+  'removedColumns',
+  'renamedColumns',
+  'addedIndexes',
+  'changedIndexes',
+  'removedIndexes',
+  'renamedIndexes',
+  'addedChecks',
+  'changedChecks',
+  'removedChecks',
+  'addedTriggers',
+  'changedTriggers',
+  'removedTriggers',
+  'addedPolicies',
+  'removedPolicies',
+  'addedForeignKeys',
+  'changedForeignKeys',
+  'removedForeignKeys',
+] as const
+const flags = ['changedComment', 'changedPartitioning', 'changedRlsEnabled', 'changedRlsForced'] as const
+
+function noChange({ name, fromTable, toTable }: TableDifference): TableDifference {
+  const empty = Object.fromEntries(collections.map((key) => [key, {}]))
+  return { name, fromTable, toTable, ...empty } as TableDifference
+}
+
+function hasChanges(change: TableDifference): boolean {
+  return collections.some((key) => Object.keys(change[key]).length > 0) || flags.some((key) => change[key] !== undefined)
+}
+
+function emptyLike({ fromSchema }: SchemaDifference): SchemaDifference {
+  return {
+    newNamespaces: new Set(),
+    newNativeEnums: [],
+    newTables: {},
+    changedTables: {},
+    removedTables: {},
+    newViews: {},
+    changedViews: {},
+    removedViews: {},
+    newRoutines: {},
+    changedRoutines: {},
+    removedRoutines: {},
+    removedNamespaces: new Set(),
+    removedNativeEnums: [],
+    orphanedForeignKeys: [],
+    fromSchema,
+  }
+}
+
+function partition<T>(record: Record<string, T>, matches: (value: T) => boolean) {
+  const entries = Object.entries(record)
+  return {
+    matching: Object.fromEntries(entries.filter(([, value]) => matches(value))),
+    others: Object.fromEntries(entries.filter(([, value]) => !matches(value))),
+  }
+}
+
+function qualified(name: string, schema: string | undefined): string {
+  return schema === undefined || schema === 'public' ? name : `${schema}.${name}`
+}

@@ -1,0 +1,67 @@
+import { MikroORM, type Options } from '@mikro-orm/postgresql'
+import { TenantryError } from '../../kernel/errors.ts'
+import { refuseForeignEntities } from './foreign-entities.ts'
+import { TenantEntityManager } from './tenant-entity-manager.ts'
+
+/** Options that say where the database is or how it is reached: Tenantry's part. */
+const ownOptions = [
+  'driver',
+  'dbName',
+  'clientUrl',
+  'host',
+  'port',
+  'user',
+  'password',
+  'replicas',
+  'preferReadReplicas',
+  'pool',
+  'driverOptions',
+  'contextName',
+  'context',
+  'entityManager',
+  'ensureDatabase',
+  'ensureIndexes',
+] as const
+
+/** MikroORM's options, less those that say where the database is or how it is reached. */
+export type MikroOrmModelsOptions = Omit<Options, (typeof ownOptions)[number]> & {
+  /** The entities, as MikroORM takes them. */
+  readonly entities: NonNullable<Options['entities']>
+}
+
+/** Refuses options that would be overridden. @throws `invalid-option` */
+export function checkOptions(options: MikroOrmModelsOptions): void {
+  const refused = ownOptions.find((name) => name in options)
+  if (refused === undefined) return
+  throw new TenantryError('invalid-option', `mikroOrm() does not take the option ${refused}.`, {
+    hint: 'Where the databases are is said once, by postgres({ url }); the EntityManager is made per tenant.',
+  })
+}
+
+/**
+ * Discovers the entities. Opens no connection.
+ *
+ * @throws `models-invalid`
+ */
+export async function discover(options: MikroOrmModelsOptions): Promise<MikroORM> {
+  if (Array.isArray(options.entities) && options.entities.length === 0) throw invalid('There are no entities.')
+  try {
+    return (await MikroORM.init({
+      ...options,
+      subscribers: [...(options.subscribers ?? []), refuseForeignEntities],
+      entityManager: TenantEntityManager,
+      // Never connected to: each tenant's connections come from its pool.
+      dbName: 'models',
+      ensureDatabase: false,
+    })) as MikroORM
+  } catch (error) {
+    throw invalid(error instanceof Error ? error.message : String(error), error)
+  }
+}
+
+function invalid(message: string, cause?: unknown): TenantryError {
+  return new TenantryError('models-invalid', `The MikroORM models cannot be used: ${message}`, {
+    cause,
+    hint: 'Check the entities given to mikroOrm(): each with a table of its own, all that are referred to among them.',
+  })
+}

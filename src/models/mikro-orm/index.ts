@@ -1,0 +1,57 @@
+import { createHash } from 'node:crypto'
+import type { EntityManager, MikroORM } from '@mikro-orm/postgresql'
+import type { ConnectionPool, Session } from '../../server/port.ts'
+import type { Comparison, Models, OpenModels } from '../port.ts'
+import { compareSchema, createStatements } from './comparison.ts'
+import { checkOptions, discover, type MikroOrmModelsOptions } from './discovery.ts'
+import { sharedWithTenant } from './tenant-entity-manager.ts'
+
+export type { MikroOrmModelsOptions } from './discovery.ts'
+export type { Comparison, DifferingObject, Models, OpenModels, SchemaObject } from '../port.ts'
+
+/**
+ * Models declared with MikroORM 7, by `defineEntity` or by decorators.
+ *
+ * Entities are discovered once, at the first use, for all tenants. A tenant's handle is MikroORM's own EntityManager.
+ *
+ * @param options MikroORM's options, less those that say where the database is
+ * @throws `invalid-option` for an option that says so all the same; what is wrong with the entities themselves is
+ *   reported as `models-invalid` by the first call that needs them
+ */
+export function mikroOrm(options: MikroOrmModelsOptions): Models<EntityManager> {
+  checkOptions(options)
+  return new MikroOrmModels(options)
+}
+
+class MikroOrmModels implements Models<EntityManager> {
+  readonly #options: MikroOrmModelsOptions
+  #discovered: Promise<MikroORM> | undefined
+
+  constructor(options: MikroOrmModelsOptions) {
+    this.#options = options
+  }
+
+  async fingerprint(): Promise<string> {
+    const statements = await this.createStatements()
+    // Sorted, because the order of the entities says nothing about the schema.
+    return createHash('sha256').update([...statements].sort().join('\n')).digest('hex')
+  }
+
+  async createStatements(): Promise<readonly string[]> {
+    return createStatements(await this.#orm())
+  }
+
+  async compare(session: Session): Promise<Comparison> {
+    return compareSchema(await this.#orm(), session)
+  }
+
+  async open(pool: ConnectionPool, tenant: string): Promise<OpenModels<EntityManager>> {
+    const root = sharedWithTenant(await this.#orm(), pool, tenant)
+    return { handle: (signal) => root.fork(signal && { signal }) }
+  }
+
+  #orm(): Promise<MikroORM> {
+    this.#discovered ??= discover(this.#options)
+    return this.#discovered
+  }
+}

@@ -1,0 +1,85 @@
+import { createPostgreSqlTypeParsers } from '@mikro-orm/sql'
+import type { PostgresCursor, PostgresCursorConstructor, PostgresPool, PostgresPoolClient, PostgresQueryResult } from 'kysely'
+import Cursor from 'pg-cursor'
+import type { ConnectionPool, PooledConnection, QueryClient } from '../../server/port.ts'
+
+/** PostgreSQL's type `text[]`: any array of which the elements stay text is parsed alike. */
+const textArrayOid = 1009
+
+/** Our connections as Kysely, below MikroORM, wants them. Ending the pool does nothing: it is not MikroORM's to end. */
+export function asKyselyPool(pool: ConnectionPool): PostgresPool {
+  return {
+    options: pool.options,
+    connect: async () => asKyselyClient(await pool.connect()),
+    end: async () => undefined,
+  }
+}
+
+/** The clients of one connection, so that Kysely recognises it when it comes back. */
+const clients = new WeakMap<PooledConnection, PostgresPoolClient>()
+
+function asKyselyClient(connection: PooledConnection): PostgresPoolClient {
+  let client = clients.get(connection)
+  if (client === undefined) clients.set(connection, (client = new MikroOrmClient(connection)))
+  return client
+}
+
+/** A client whose results are parsed as MikroORM expects them; the service's own use of `pg` keeps its parsers. */
+class MikroOrmClient implements PostgresPoolClient {
+  readonly #connection: PooledConnection
+  readonly #types: TypeParsers
+
+  constructor(connection: PooledConnection) {
+    this.#connection = connection
+    this.#types = mikroOrmTypes(connection)
+  }
+
+  get processID(): number {
+    return this.#connection.processID ?? 0
+  }
+
+  query<R>(sql: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>>
+  query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>
+  query(query: string | PostgresCursor<unknown>, parameters: readonly unknown[] = []): unknown {
+    if (typeof query === 'string') {
+      return this.#connection.query({ text: query, values: [...parameters], types: this.#types })
+    }
+    return this.#connection.query(query instanceof PendingCursor ? query.start(this.#types) : query)
+  }
+
+  release(): void {
+    this.#connection.release()
+  }
+}
+
+interface TypeParsers {
+  getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown
+}
+
+/** MikroORM wants dates and intervals as text; all else as the connection parses it. */
+function mikroOrmTypes(client: QueryClient): TypeParsers {
+  const parseArray = client.getTypeParser(textArrayOid) as (value: string) => string[]
+  const parsers = createPostgreSqlTypeParsers(parseArray)
+  return {
+    getTypeParser: (oid, format) =>
+      (format === 'binary' ? undefined : parsers[oid]) ?? client.getTypeParser(oid, format),
+  }
+}
+
+/** A cursor that learns how to parse when it reaches its connection: Kysely makes it before, without a word on types. */
+class PendingCursor {
+  readonly #sql: string
+  readonly #parameters: unknown[]
+
+  constructor(sql: string, parameters: unknown[]) {
+    this.#sql = sql
+    this.#parameters = parameters
+  }
+
+  start(types: TypeParsers): Cursor {
+    return new Cursor(this.#sql, this.#parameters, { types: types as never })
+  }
+}
+
+/** What Kysely makes cursors with. It hands each to the client, and reads from what that gives back. */
+export const cursor = PendingCursor as unknown as PostgresCursorConstructor

@@ -1,0 +1,127 @@
+import type { Cancellable } from '../kernel/abort.ts'
+import { TenantryError } from '../kernel/errors.ts'
+import type { Identifier } from '../kernel/names.ts'
+import type { CreateDatabaseOptions, DatabaseInfo, Server, Session } from '../server/port.ts'
+
+/** An option that an existing database does not meet. It is reported and left as it is. */
+export interface DifferingOption {
+  readonly option: 'owner' | 'encoding' | 'locale' | 'localeProvider' | 'tablespace' | 'connectionLimit'
+  readonly wanted: string | number
+  readonly actual: string | number
+}
+
+/** What came of ensuring a database. */
+export interface EnsuredDatabase {
+  /** `created` by this very call, or there already, be it made by another process a moment ago. */
+  readonly outcome: 'created' | 'already-exists'
+  readonly database: string
+  /** The options that a database which existed already does not meet. */
+  readonly differing: readonly DifferingOption[]
+}
+
+/** How often a database may vanish between two looks before we give up. */
+const attempts = 3
+
+/**
+ * Makes sure that a database exists.
+ *
+ * It connects to the database itself first: where that works, one connection is all, and no privilege is needed.
+ */
+export async function ensureDatabaseOn(
+  server: Server,
+  database: Identifier,
+  options: CreateDatabaseOptions & Cancellable = {},
+): Promise<EnsuredDatabase> {
+  for (let attempt = 1; attempt <= attempts; attempt++) {
+    const differing = await lookAt(server, database, options)
+    if (differing !== undefined) return { outcome: 'already-exists', database, differing }
+    if (await create(server, database, options)) return { outcome: 'created', database, differing: [] }
+  }
+  throw new TenantryError('database-missing', `The database ${database} was dropped as often as it was made.`, {
+    hint: 'Find out who drops it; the server log names the statements when log_statement is ddl.',
+    retryable: true,
+  })
+}
+
+/** What differs in a database that is there; undefined where there is none. */
+async function lookAt(
+  server: Server,
+  database: Identifier,
+  options: CreateDatabaseOptions & Cancellable,
+): Promise<readonly DifferingOption[] | undefined> {
+  let session: Session
+  try {
+    session = await server.connect(database, options)
+  } catch (error) {
+    if (!(error instanceof TenantryError)) throw error
+    if (error.code === 'database-missing') return undefined
+    throw error.code === 'database-closed' ? await closedError(error, server, database, options) : error
+  }
+  try {
+    return comparedOptions.some((option) => options[option] !== undefined)
+      ? differingOptions(await server.describe(session, database), options)
+      : []
+  } finally {
+    await session.close()
+  }
+}
+
+async function create(
+  server: Server,
+  database: Identifier,
+  options: CreateDatabaseOptions & Cancellable,
+): Promise<boolean> {
+  const session = await server.connect(server.maintenanceDatabase, options)
+  try {
+    return await server.create(session, database, options)
+  } finally {
+    await session.close()
+  }
+}
+
+const comparedOptions = [
+  'owner',
+  'encoding',
+  'locale',
+  'localeProvider',
+  'tablespace',
+  'connectionLimit',
+] as const satisfies readonly DifferingOption['option'][]
+
+function differingOptions(info: DatabaseInfo | undefined, options: CreateDatabaseOptions): DifferingOption[] {
+  if (info === undefined) return []
+  return comparedOptions.flatMap((option) => {
+    const wanted = options[option]
+    const actual = info[option]
+    return wanted === undefined || normal(option, wanted) === normal(option, actual)
+      ? []
+      : [{ option, wanted, actual }]
+  })
+}
+
+/** PostgreSQL takes `utf8`, `UTF8` and `UTF-8` for the same encoding, and libc locales likewise. */
+function normal(option: DifferingOption['option'], value: string | number): string | number {
+  if (typeof value === 'number' || (option !== 'encoding' && option !== 'locale')) return value
+  return value.toLowerCase().replaceAll(/[-_]/g, '')
+}
+
+/** A database that lets nobody in may be closed on purpose, or be what an interrupted DROP DATABASE left. */
+async function closedError(
+  error: TenantryError,
+  server: Server,
+  database: Identifier,
+  options: Cancellable,
+): Promise<TenantryError> {
+  const session = await server.connect(server.maintenanceDatabase, options)
+  try {
+    const info = await server.describe(session, database)
+    if (info?.invalid !== true) return error
+  } finally {
+    await session.close()
+  }
+  return new TenantryError('database-invalid', `An interrupted DROP DATABASE left ${database} unusable.`, {
+    cause: error.cause,
+    sqlState: error.sqlState,
+    hint: `Its data is lost; finish the job with DROP DATABASE "${database.replaceAll('"', '""')}";`,
+  })
+}

@@ -1,0 +1,67 @@
+import { TenantryError } from '../kernel/errors.ts'
+import type { Identifier } from '../kernel/names.ts'
+import type { ConnectionPool, PooledConnection, ServerConnection } from '../server/port.ts'
+import type { ServerBudget } from './server-budget.ts'
+
+/**
+ * A tenant's view on its server's budget, in the shape of a `pg` pool. It has no connections of its own, and what it
+ * lends goes to this tenant's database only. Ending it does nothing.
+ */
+export class TenantPool implements ConnectionPool {
+  readonly options: object = {}
+  readonly #budget: ServerBudget
+  readonly #database: Identifier
+
+  constructor(budget: ServerBudget, database: Identifier) {
+    this.#budget = budget
+    this.#database = database
+  }
+
+  async connect(): Promise<PooledConnection> {
+    const connection = await this.#budget.acquire(this.#database)
+    return new Lease(connection, (destroy) => this.#budget.release(this.#database, connection, destroy))
+  }
+
+  async query(query: unknown, values?: unknown): Promise<unknown> {
+    const connection = await this.connect()
+    try {
+      return await connection.query(query, values)
+    } finally {
+      connection.release()
+    }
+  }
+
+  async end(): Promise<void> {}
+}
+
+/** A connection borrowed for one piece of work. Whoever keeps it after giving it back can do nothing with it. */
+class Lease implements PooledConnection {
+  readonly #connection: ServerConnection
+  readonly #giveBack: (destroy: boolean) => Promise<void>
+  #released = false
+
+  constructor(connection: ServerConnection, giveBack: (destroy: boolean) => Promise<void>) {
+    this.#connection = connection
+    this.#giveBack = giveBack
+  }
+
+  get processID(): number | undefined {
+    return this.#connection.processID
+  }
+
+  query(query: unknown, values?: unknown): unknown {
+    if (this.#released) throw new TenantryError('closed', 'This connection was given back already.')
+    return this.#connection.query(query, values)
+  }
+
+  getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
+    return this.#connection.getTypeParser(oid, format)
+  }
+
+  release(destroy: boolean | Error = false): void {
+    if (this.#released) return
+    this.#released = true
+    // Giving back never fails: what goes wrong with a connection then ends it.
+    void this.#giveBack(destroy !== false)
+  }
+}

@@ -1,0 +1,142 @@
+import type { Cancellable } from '../kernel/abort.ts'
+import type { Identifier } from '../kernel/names.ts'
+
+/** What a statement gave back. */
+export interface QueryResult<Row> {
+  readonly command: string
+  readonly rowCount: number | null
+  readonly rows: Row[]
+}
+
+/** How a transaction runs; the server's defaults where nothing is said. */
+export interface TransactionOptions {
+  readonly isolation?: 'repeatable read' | 'serializable'
+  readonly readOnly?: boolean
+}
+
+/**
+ * One connection to one database, for one piece of administration, used by one caller at a time.
+ *
+ * The signal it was opened with cancels whatever runs on it.
+ */
+export interface Session {
+  readonly database: string
+  /** Runs one statement; `params` are its `$1, $2, ...`. */
+  query<Row extends object>(sql: string, params?: readonly unknown[]): Promise<QueryResult<Row>>
+  /** Runs several statements in one round trip, all or (outside of a transaction as well) none. */
+  script(statements: readonly string[]): Promise<void>
+  /** Runs `work` in a transaction: committed when it resolves, rolled back when it rejects. */
+  transaction<T>(work: () => Promise<T>, options?: TransactionOptions): Promise<T>
+  /**
+   * Takes an advisory lock of this database, for the open transaction or for the rest of the session. It is tried and
+   * tried again, not waited for in the server, where waiting can deadlock with CREATE INDEX CONCURRENTLY.
+   *
+   * @throws `lock-timeout` after `limitMs` milliseconds
+   */
+  lock(name: string, scope: 'transaction' | 'session', limitMs: number): Promise<void>
+  /** This connection as a pool of one, for libraries that want a `pg` pool. Ending it does nothing. */
+  asPool(): ConnectionPool
+  close(): Promise<void>
+}
+
+/** The part of a `pg` Client that ORMs use. */
+export interface QueryClient {
+  readonly processID: number | undefined
+  /** Takes a string, a query configuration or a cursor, as a pg client does: the ORMs use all three. */
+  query(query: unknown, values?: unknown): unknown
+  /** What turns a column's text or bytes into a value, by the type's OID. */
+  getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown
+}
+
+/** The part of a `pg` PoolClient that ORMs use. */
+export interface PooledConnection extends QueryClient {
+  /** Gives the connection back; `true` or an error closes it instead of keeping it. */
+  release(destroy?: boolean | Error): void
+}
+
+/** The part of a `pg` Pool that ORMs use. */
+export interface ConnectionPool {
+  readonly options: object
+  connect(): Promise<PooledConnection>
+  query(query: unknown, values?: unknown): Promise<unknown>
+  end(): Promise<void>
+}
+
+/** A connection as a server opens it for routing: it can be told to close, and it says when it is gone. */
+export interface ServerConnection extends QueryClient {
+  /** Whether a transaction is open (or failed and not rolled back) on it. */
+  inTransaction(): boolean
+  /** Rolls an open transaction back. */
+  rollback(): Promise<void>
+  /** Calls back once, when the connection has ended for whatever reason. */
+  onEnd(listener: () => void): void
+  close(): Promise<void>
+}
+
+/** How CREATE DATABASE is to be done. Where nothing is said, PostgreSQL's own default holds. */
+export interface CreateDatabaseOptions {
+  /** The role that will own the database; the connecting role by default. */
+  readonly owner?: string | undefined
+  /** The database to copy; `template1`, or `template0` where encoding, locale or provider are given. */
+  readonly template?: string | undefined
+  /** A PostgreSQL encoding, such as `UTF8`. */
+  readonly encoding?: string | undefined
+  /** The locale for sort order and character classes, in the provider's notation. */
+  readonly locale?: string | undefined
+  readonly localeProvider?: 'libc' | 'icu' | 'builtin' | undefined
+  readonly tablespace?: string | undefined
+  /** How many sessions may be open at once in the database; -1, the default, for no limit. */
+  readonly connectionLimit?: number | undefined
+}
+
+/** A database as the server describes it. */
+export interface DatabaseInfo {
+  readonly name: Identifier
+  readonly oid: number
+  readonly owner: string
+  readonly encoding: string
+  readonly locale: string
+  readonly localeProvider: 'libc' | 'icu' | 'builtin'
+  readonly tablespace: string
+  readonly connectionLimit: number
+  readonly acceptsConnections: boolean
+  /** An interrupted DROP DATABASE left it so that it can only be dropped. */
+  readonly invalid: boolean
+  /** The comment on the database, ours (a stamp) or anybody's. */
+  readonly comment: string | undefined
+}
+
+/** One database server. Sessions always go to the server itself, never through a pooler. */
+export interface Server {
+  /** The name that the catalog knows it by. */
+  readonly name: string
+  /** Host and port, for messages. */
+  readonly description: string
+  /** The role it connects as, for messages and grants. */
+  readonly user: string
+  /** How many connections routing may hold on it at once. */
+  readonly maxConnections: number
+  /** The database where others are created and dropped from. */
+  readonly maintenanceDatabase: Identifier
+  /**
+   * Opens a session.
+   *
+   * @throws `database-missing`, `authentication-failed`, `server-unreachable` and what else may be wrong
+   */
+  connect(database: Identifier, options?: Cancellable): Promise<Session>
+  /** A pool of at most `max` connections to one database, for Tenantry's own queries. It connects when it is used. */
+  pool(database: Identifier, max: number): ConnectionPool
+  /** Opens a connection for routing. */
+  open(database: Identifier): Promise<ServerConnection>
+  describe(session: Session, database: Identifier): Promise<DatabaseInfo | undefined>
+  /**
+   * Creates a database.
+   *
+   * @returns false when a database of that name is there, be it since a moment
+   */
+  create(session: Session, database: Identifier, options: CreateDatabaseOptions): Promise<boolean>
+  /** The statement that renames a database; it may be part of a transaction. */
+  renameStatement(from: Identifier, to: Identifier): string
+  /** The statement that sets the comment on a database; it may be part of a transaction. */
+  commentStatement(database: Identifier, comment: string): string
+}

@@ -1,0 +1,66 @@
+import { Client, type ClientBase, type ClientConfig } from 'pg'
+import type { Identifier } from '../../kernel/names.ts'
+import type { ConnectionFields } from './connection-fields.ts'
+
+/** Limits on one connection, in milliseconds. */
+export interface ConnectionLimits {
+  /** Until the connection stands. */
+  readonly connectMs: number
+  /** For one statement; 0 for none. The server enforces it. */
+  readonly statementMs: number
+  /** For one lock that a statement waits for; 0 for none. */
+  readonly lockMs: number
+}
+
+/** Beyond the server's own limit, after which the client gives a connection up that answers no more. */
+const graceMs = 5_000
+
+/** A client that is not connected yet. */
+export function newClient(fields: ConnectionFields, database: Identifier, limits: ConnectionLimits): Client {
+  return new Client(clientConfig(fields, database, limits))
+}
+
+/** What all connections of one server are made from, so that they mean the same by its URL. */
+export function clientConfig(fields: ConnectionFields, database: Identifier, limits: ConnectionLimits): ClientConfig {
+  const config: ClientConfig = {
+    host: fields.host,
+    port: fields.port,
+    user: fields.user,
+    database,
+    application_name: fields.applicationName ?? 'tenantry',
+    connectionTimeoutMillis: limits.connectMs,
+    keepAlive: true,
+  }
+  if (fields.password !== undefined) config.password = fields.password.reveal()
+  if (fields.ssl !== undefined) config.ssl = fields.ssl
+  if (fields.options !== undefined) config.options = fields.options
+  if (limits.statementMs > 0) {
+    config.statement_timeout = limits.statementMs
+    config.query_timeout = limits.statementMs + graceMs
+  }
+  if (limits.lockMs > 0) config.lock_timeout = limits.lockMs
+  return config
+}
+
+/** What of a client's own parts the driver's types leave out. */
+interface ClientParts {
+  readonly processID?: number
+  readonly connection?: { readonly stream?: { destroy(): void } }
+}
+
+/** The server's process id of a connection. */
+export function processId(client: ClientBase): number | undefined {
+  return (client as ClientBase & ClientParts).processID
+}
+
+/** Ends a connection, politely at first; one that does not answer is cut. Never fails: it is gone in any case. */
+export async function endClient(client: Client): Promise<void> {
+  const cut = setTimeout(() => (client as Client & ClientParts).connection?.stream?.destroy(), graceMs)
+  try {
+    await client.end()
+  } catch {
+    // It was gone already, and cannot be told goodbye.
+  } finally {
+    clearTimeout(cut)
+  }
+}

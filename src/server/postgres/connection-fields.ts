@@ -1,0 +1,104 @@
+import { userInfo } from 'node:os'
+import { parse as parseConnectionString } from 'pg-connection-string'
+import { TenantryError } from '../../kernel/errors.ts'
+import { type Identifier, parseIdentifier } from '../../kernel/names.ts'
+import { Secret } from '../../kernel/secret.ts'
+
+/** A connection URL taken apart once, so that every connection means the same by it. */
+export interface ConnectionFields {
+  readonly host: string
+  readonly port: number
+  readonly user: Identifier
+  readonly password: Secret | undefined
+  /** The database that the URL names, if any. */
+  readonly database: Identifier | undefined
+  /** What `pg` wants to know about TLS, from `sslmode` and its relatives. */
+  readonly ssl: boolean | object | undefined
+  /** PostgreSQL's command-line options for the session, from the parameter of that name. */
+  readonly options: string | undefined
+  readonly applicationName: string | undefined
+}
+
+const shape = 'postgresql://user:password@host:5432/database'
+
+/**
+ * Parses a connection URL; every part may be percent-encoded. A socket directory is given as `?host=/directory`.
+ * What the URL leaves out comes from PGHOST, PGPORT, PGUSER and PGPASSWORD, then from libpq's defaults.
+ *
+ * @throws `invalid-url`, `invalid-name`; the URL itself is never part of the error, since it may hold a password
+ */
+export function parseConnectionUrl(input: string | URL): ConnectionFields {
+  const url = parseUrl(input)
+  const database = decode(url.pathname.replace(/^\//, ''), 'database')
+  return {
+    host: url.searchParams.get('host') ?? (hostOf(url) || process.env['PGHOST'] || 'localhost'),
+    port: parsePort(url.searchParams.get('port') ?? (url.port || process.env['PGPORT'] || '5432')),
+    user: parseIdentifier(
+      decode(url.username, 'user name') || process.env['PGUSER'] || userInfo().username,
+      'connecting role',
+    ),
+    password: parsePassword(decode(url.password, 'password') || process.env['PGPASSWORD']),
+    database: database === '' ? undefined : parseIdentifier(database, 'database'),
+    ssl: parseTls(url),
+    options: url.searchParams.get('options') ?? undefined,
+    applicationName: url.searchParams.get('application_name') ?? undefined,
+  }
+}
+
+/** The database a URL names. @throws `invalid-url` where it names none */
+export function requireDatabase(fields: ConnectionFields): Identifier {
+  if (fields.database !== undefined) return fields.database
+  throw invalidUrl('The connection URL names no database.')
+}
+
+function parseUrl(input: string | URL): URL {
+  const text = String(input)
+  if (!URL.canParse(text)) throw invalidUrl('The connection URL cannot be parsed.')
+  const url = new URL(text)
+  if (url.protocol === 'postgres:' || url.protocol === 'postgresql:') return url
+  throw invalidUrl(`A connection URL begins with postgresql:// or postgres://, not with ${url.protocol}//.`)
+}
+
+function hostOf(url: URL): string {
+  // URL keeps the brackets of an IPv6 address; a socket must be opened without them.
+  return decode(url.hostname, 'host').replace(/^\[(.*)\]$/, '$1')
+}
+
+function parsePort(text: string): number {
+  const port = Number(text)
+  if (Number.isInteger(port) && port > 0 && port < 65536) return port
+  throw invalidUrl('The port of the connection URL is not a number from 1 to 65535.')
+}
+
+function parsePassword(text: string | undefined): Secret | undefined {
+  return text === undefined || text === '' ? undefined : new Secret(text)
+}
+
+/** pg-connection-string knows `sslmode` and reads certificates; nothing else of what it says is used. */
+function parseTls(url: URL): boolean | object | undefined {
+  const query = new URLSearchParams()
+  for (const [key, value] of url.searchParams) if (key.startsWith('ssl')) query.set(key, value)
+  if (query.size === 0) return undefined
+  try {
+    return parseConnectionString(`postgresql://host/database?${query}`).ssl as boolean | object | undefined
+  } catch (error) {
+    throw new TenantryError('invalid-url', "The connection URL's TLS parameters cannot be used.", {
+      cause: error,
+      hint: 'Check sslmode, and that the files of sslcert, sslkey and sslrootcert can be read.',
+    })
+  }
+}
+
+function decode(text: string, part: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw invalidUrl(`The ${part} in the connection URL has a "%" that begins no valid escape.`)
+  }
+}
+
+function invalidUrl(message: string): TenantryError {
+  return new TenantryError('invalid-url', message, {
+    hint: `It should look like ${shape}, with "%", "/", "?", "#", "@" and ":" inside a part percent-encoded ("%" as %25).`,
+  })
+}

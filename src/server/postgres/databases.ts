@@ -1,0 +1,98 @@
+import { TenantryError } from '../../kernel/errors.ts'
+import { type Identifier, parseIdentifier } from '../../kernel/names.ts'
+import type { CreateDatabaseOptions, DatabaseInfo, Session } from '../port.ts'
+import { quoteIdentifier, quoteLiteral } from './quoting.ts'
+
+/** Options of CREATE DATABASE with their names checked. */
+export interface CheckedCreateOptions extends CreateDatabaseOptions {
+  readonly owner: Identifier | undefined
+  readonly template: Identifier | undefined
+  readonly tablespace: Identifier | undefined
+}
+
+const providers: ReadonlySet<unknown> = new Set(['libc', 'icu', 'builtin', undefined])
+
+/**
+ * Checks the options before anything is sent.
+ *
+ * @throws `invalid-name`, `invalid-option`
+ */
+export function checkCreateOptions(options: CreateDatabaseOptions): CheckedCreateOptions {
+  const { connectionLimit, localeProvider, locale } = options
+  if (!providers.has(localeProvider)) {
+    throw new TenantryError('invalid-option', 'localeProvider must be "libc", "icu" or "builtin".')
+  }
+  if (connectionLimit !== undefined && (!Number.isInteger(connectionLimit) || connectionLimit < -1)) {
+    throw new TenantryError('invalid-option', 'connectionLimit must be an integer from -1 (no limit) upwards.')
+  }
+  if ((localeProvider === 'icu' || localeProvider === 'builtin') && locale === undefined) {
+    throw new TenantryError('invalid-option', `localeProvider "${localeProvider}" needs a locale.`)
+  }
+  return {
+    ...options,
+    owner: optionalIdentifier(options.owner, 'owner'),
+    template: optionalIdentifier(options.template, 'template'),
+    tablespace: optionalIdentifier(options.tablespace, 'tablespace'),
+  }
+}
+
+/** The CREATE DATABASE statement. https://www.postgresql.org/docs/current/sql-createdatabase.html */
+export function createDatabaseStatement(database: Identifier, options: CheckedCreateOptions): string {
+  const { owner, encoding, locale, localeProvider, tablespace, connectionLimit } = options
+  const template = options.template ?? defaultTemplate(options)
+  return [
+    `create database ${quoteIdentifier(database)}`,
+    owner !== undefined && `owner ${quoteIdentifier(owner)}`,
+    template !== undefined && `template ${quoteIdentifier(template)}`,
+    encoding !== undefined && `encoding ${quoteLiteral(encoding)}`,
+    localeProvider !== undefined && `locale_provider ${localeProvider}`,
+    locale !== undefined && `${localeParameters[localeProvider ?? 'libc']} ${quoteLiteral(locale)}`,
+    tablespace !== undefined && `tablespace ${quoteIdentifier(tablespace)}`,
+    connectionLimit !== undefined && `connection limit ${connectionLimit}`,
+  ]
+    .filter(Boolean)
+    .join(' ')
+}
+
+const localeParameters = { libc: 'locale', icu: 'icu_locale', builtin: 'builtin_locale' } as const
+
+/** Only template0 may be copied under another encoding or locale than its own (CREATE DATABASE, Notes). */
+function defaultTemplate({ encoding, locale, localeProvider }: CreateDatabaseOptions): Identifier | undefined {
+  const differs = encoding !== undefined || locale !== undefined || localeProvider !== undefined
+  return differs ? parseIdentifier('template0', 'template') : undefined
+}
+
+/** Reads one database's description; works from any database of the server. */
+export async function describeDatabase(session: Session, database: Identifier): Promise<DatabaseInfo | undefined> {
+  const { rows } = await session.query<DatabaseRow>(describeSql, [database])
+  const row = rows[0]
+  if (row === undefined) return undefined
+  const { name, invalid, comment, oid } = row
+  return { ...row, name, invalid, oid: Number(oid), comment: comment ?? undefined, locale: row.locale ?? '' }
+}
+
+interface DatabaseRow extends Omit<DatabaseInfo, 'comment' | 'locale'> {
+  readonly comment: string | null
+  readonly locale: string | null
+}
+
+/**
+ * datconnlimit is -2 where a DROP DATABASE was interrupted. The locale's column was renamed in version 17, hence the
+ * look through the row as JSON.
+ */
+const describeSql = `
+  select d.datname as name, d.oid, r.rolname as owner, pg_encoding_to_char(d.encoding) as encoding,
+         case d.datlocprovider when 'i' then 'icu' when 'b' then 'builtin' else 'libc' end as "localeProvider",
+         case d.datlocprovider when 'c' then d.datcollate
+              else coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') end as locale,
+         t.spcname as tablespace, d.datconnlimit as "connectionLimit", d.datallowconn as "acceptsConnections",
+         d.datconnlimit = -2 as invalid, c.description as comment
+  from pg_catalog.pg_database d
+  join pg_catalog.pg_roles r on r.oid = d.datdba
+  join pg_catalog.pg_tablespace t on t.oid = d.dattablespace
+  left join pg_catalog.pg_shdescription c on c.objoid = d.oid and c.classoid = 'pg_catalog.pg_database'::regclass
+  where d.datname = $1`
+
+function optionalIdentifier(value: string | undefined, what: string): Identifier | undefined {
+  return value === undefined ? undefined : parseIdentifier(value, what)
+}

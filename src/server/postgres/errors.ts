@@ -1,0 +1,136 @@
+import { type ErrorCode, type ErrorDetails, TenantryError } from '../../kernel/errors.ts'
+
+/** Where an error happened, for its message. */
+export interface ErrorContext {
+  /** Host and port. */
+  readonly server: string
+  readonly user: string
+  readonly database: string
+}
+
+interface Meaning {
+  readonly code: ErrorCode
+  readonly message: (context: ErrorContext, text: string) => string
+  readonly hint?: (context: ErrorContext) => string
+}
+
+const unreachable: Meaning = {
+  code: 'server-unreachable',
+  message: ({ server }, text) => `PostgreSQL at ${server} cannot be reached: ${text}`,
+  hint: ({ server }) => `Is the server running, and does it listen on ${server}?`,
+}
+
+const lost: Meaning = {
+  code: 'connection-lost',
+  message: ({ server, database }, text) => `The connection to ${database} at ${server} broke: ${text}`,
+  hint: () => 'Whether the last statement took effect is not known; the call may be repeated, since it looks first.',
+}
+
+const refused: Meaning = {
+  code: 'authentication-failed',
+  message: ({ server, user }, text) => `PostgreSQL at ${server} does not let ${user} in: ${text}`,
+  hint: ({ user }) => `Check the user name (${user}) and the password in the connection URL, and the server's pg_hba.conf.`,
+}
+
+const full: Meaning = {
+  code: 'too-many-connections',
+  message: ({ server }, text) => `PostgreSQL at ${server} has no connection left: ${text}`,
+  hint: () => 'Lower maxConnections, or raise max_connections on the server.',
+}
+
+/** By the errno or TLS code that Node reports. */
+const systemErrors: Readonly<Record<string, Meaning>> = {
+  ENOTFOUND: {
+    code: 'unknown-host',
+    message: ({ server }) => `The host of ${server} is unknown.`,
+    hint: () => 'Check the host in the connection URL.',
+  },
+  EPIPE: lost,
+}
+
+/** By SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html */
+const sqlStates: Readonly<Record<string, Meaning>> = {
+  '08P01': {
+    code: 'pooler-in-the-way',
+    message: ({ server }, text) => `What answers at ${server} does not speak as PostgreSQL itself does: ${text}`,
+    hint: () => "Administration must reach the server itself: use the server's own host and port, not a pooler's.",
+  },
+  '28000': refused,
+  '28P01': refused,
+  '3D000': {
+    code: 'database-missing',
+    message: ({ server, database }) => `There is no database ${database} at ${server}.`,
+    hint: () => 'Create it with ensureDatabase, or check the name in the connection URL.',
+  },
+  '42501': {
+    code: 'permission-denied',
+    message: ({ user, database }, text) => `${user} may not do this in ${database}: ${text}`,
+    hint: ({ user }) => `Grant the privilege to ${user}, or connect as a role that has it.`,
+  },
+  '53300': full,
+  '55000': {
+    code: 'database-closed',
+    message: ({ database, server }, text) => `The database ${database} at ${server} is closed: ${text}`,
+    hint: ({ database }) => `ALTER DATABASE "${database}" ALLOW_CONNECTIONS true; opens it, if that is meant.`,
+  },
+  '55P03': {
+    code: 'lock-timeout',
+    message: ({ database }, text) => `A lock in ${database} was not to be had in time: ${text}`,
+    hint: () => 'Look in pg_stat_activity for a session that is idle in a transaction.',
+  },
+  '57014': { code: 'timeout', message: ({ database }, text) => `A statement in ${database} was ended: ${text}` },
+  '57P03': unreachable,
+}
+
+/** What broke off in the network or in the server. */
+const lostPattern = /^(?:57P01|57P02|57P05|08000|08003|08006)$/
+const lostMessage = /Connection terminated|Client has encountered a connection error|connection ended|not queryable/i
+const passwordMessage = /^SASL:|password must be a string/
+
+/**
+ * Turns whatever the driver threw into a {@link TenantryError}; one that is one already stays as it is.
+ *
+ * @param phase an error that breaks the connection means something else while one is being made
+ */
+export function toTenantryError(error: unknown, context: ErrorContext, phase: 'connect' | 'query'): TenantryError {
+  if (error instanceof TenantryError) return error
+  const { code, message: text } = firstOf(error)
+  const meaning = meaningOf(code, text, phase)
+  const details: ErrorDetails = {
+    cause: error,
+    hint: meaning.hint?.(context),
+    sqlState: isSqlState(code) ? code : undefined,
+    // A resolver that did not answer is not a host that does not exist.
+    retryable: code === 'EAI_AGAIN' ? true : undefined,
+  }
+  return new TenantryError(meaning.code, meaning.message(context, text), details)
+}
+
+function meaningOf(code: string | undefined, text: string, phase: 'connect' | 'query'): Meaning {
+  if (code === 'EAI_AGAIN') return systemErrors['ENOTFOUND'] as Meaning
+  if (code !== undefined && lostPattern.test(code)) return phase === 'connect' ? unreachable : lost
+  const known = code === undefined ? undefined : (sqlStates[code] ?? systemErrors[code])
+  if (known !== undefined) return known
+  if (code !== undefined && isSqlState(code)) return failed
+  if (passwordMessage.test(text)) return refused
+  if (phase === 'connect') return unreachable
+  return code !== undefined || lostMessage.test(text) ? lost : failed
+}
+
+const failed: Meaning = {
+  code: 'query-failed',
+  message: ({ database }, text) => `A statement in ${database} failed: ${text}`,
+}
+
+/** Node tries a host's addresses in turn and reports all failures at once; the first says enough. */
+function firstOf(error: unknown): { code: string | undefined; message: string } {
+  if (error instanceof AggregateError && error.errors.length > 0) return firstOf(error.errors[0])
+  if (!(error instanceof Error)) return { code: undefined, message: String(error) }
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined
+  return { code, message: error.message }
+}
+
+/** SQLSTATEs have five characters, as have EPIPE and EPERM of Node's; those begin with E and end in a letter. */
+function isSqlState(code: string | undefined): code is string {
+  return code !== undefined && /^[0-9A-Z]{5}$/.test(code) && !/^E[A-Z]{4}$/.test(code)
+}

@@ -1,0 +1,12 @@
+import { escapeIdentifier, escapeLiteral } from 'pg'
+import type { Identifier } from '../../kernel/names.ts'
+
+/** A checked name as a quoted identifier in SQL. */
+export function quoteIdentifier(name: Identifier): string {
+  return escapeIdentifier(name)
+}
+
+/** Any text as a literal in SQL, for statements that take no parameters. */
+export function quoteLiteral(text: string): string {
+  return escapeLiteral(text)
+}

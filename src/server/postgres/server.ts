@@ -1,0 +1,133 @@
+import type { Cancellable } from '../../kernel/abort.ts'
+import { type Identifier, parseIdentifier } from '../../kernel/names.ts'
+import { positiveInteger, refuseUnknownOptions } from '../../kernel/options.ts'
+import type {
+  ConnectionPool,
+  CreateDatabaseOptions,
+  DatabaseInfo,
+  Server,
+  ServerConnection,
+  Session,
+} from '../port.ts'
+import { clientConfig, type ConnectionLimits, newClient } from './client.ts'
+import { type ConnectionFields, parseConnectionUrl } from './connection-fields.ts'
+import { createDatabase } from './create-database.ts'
+import { checkCreateOptions, describeDatabase } from './databases.ts'
+import type { ErrorContext } from './errors.ts'
+import { quoteIdentifier, quoteLiteral } from './quoting.ts'
+import { openPool } from './pool.ts'
+import { openRoutedConnection } from './routed-connection.ts'
+import { openSession } from './session.ts'
+
+/** How a PostgreSQL server is reached and used. */
+export interface PostgresOptions {
+  /** `postgresql://user:password@host:port/maintenance-database`; what it leaves out comes from PGHOST and so on. */
+  readonly url: string | URL
+  /** The name by which the catalog knows the server: chosen once, not changed. Default `main`. */
+  readonly name?: string
+  /** How many connections tenants' work may hold on this server at once, from this process. Default 10. */
+  readonly maxConnections?: number
+  /** Where CREATE DATABASE is issued from. Default: the database of the URL, or `postgres`. */
+  readonly maintenanceDatabase?: string
+  /** Time limit for a connection to stand, in milliseconds. Default 10,000. */
+  readonly connectTimeoutMs?: number
+  /** Time limit for one administrative statement, in milliseconds. Default 60,000; 0 for none. */
+  readonly statementTimeoutMs?: number
+}
+
+const knownOptions = [
+  ...['url', 'name', 'maxConnections', 'maintenanceDatabase', 'connectTimeoutMs', 'statementTimeoutMs'],
+]
+const noLimit = 0
+
+/**
+ * A PostgreSQL server, by its URL. Nothing is connected yet.
+ *
+ * @throws `invalid-url`, `invalid-name`, `invalid-option`
+ */
+export function postgres(options: PostgresOptions): Server {
+  refuseUnknownOptions('postgres()', options, knownOptions)
+  const fields = parseConnectionUrl(options.url)
+  return new PostgresServer(fields, {
+    name: parseIdentifier(options.name ?? 'main', 'server'),
+    maxConnections: positiveInteger('maxConnections', options.maxConnections ?? 10),
+    maintenanceDatabase: parseIdentifier(
+      options.maintenanceDatabase ?? fields.database ?? 'postgres',
+      'maintenance database',
+    ),
+    limits: {
+      connectMs: positiveInteger('connectTimeoutMs', options.connectTimeoutMs ?? 10_000),
+      statementMs: orZero('statementTimeoutMs', options.statementTimeoutMs ?? 60_000),
+      lockMs: 30_000,
+    },
+  })
+}
+
+interface Settings {
+  readonly name: Identifier
+  readonly maxConnections: number
+  readonly maintenanceDatabase: Identifier
+  readonly limits: ConnectionLimits
+}
+
+class PostgresServer implements Server {
+  readonly name: Identifier
+  readonly description: string
+  readonly user: Identifier
+  readonly maxConnections: number
+  readonly maintenanceDatabase: Identifier
+  readonly #fields: ConnectionFields
+  readonly #limits: ConnectionLimits
+
+  constructor(fields: ConnectionFields, settings: Settings) {
+    this.name = settings.name
+    this.description = `${fields.host}:${fields.port}`
+    this.user = fields.user
+    this.maxConnections = settings.maxConnections
+    this.maintenanceDatabase = settings.maintenanceDatabase
+    this.#fields = fields
+    this.#limits = settings.limits
+  }
+
+  connect(database: Identifier, options: Cancellable = {}): Promise<Session> {
+    const source = {
+      newClient: (name: Identifier) => newClient(this.#fields, name, this.#limits),
+      context: (name: Identifier) => this.#context(name),
+    }
+    return openSession(source, database, options.signal)
+  }
+
+  pool(database: Identifier, max: number): ConnectionPool {
+    return openPool(clientConfig(this.#fields, database, this.#limits), max, this.#context(database))
+  }
+
+  open(database: Identifier): Promise<ServerConnection> {
+    // A tenant's statements take as long as the service wants them to.
+    const limits = { connectMs: this.#limits.connectMs, statementMs: noLimit, lockMs: noLimit }
+    return openRoutedConnection(newClient(this.#fields, database, limits), this.#context(database))
+  }
+
+  describe(session: Session, database: Identifier): Promise<DatabaseInfo | undefined> {
+    return describeDatabase(session, database)
+  }
+
+  create(session: Session, database: Identifier, options: CreateDatabaseOptions): Promise<boolean> {
+    return createDatabase(session, this.user, database, checkCreateOptions(options))
+  }
+
+  renameStatement(from: Identifier, to: Identifier): string {
+    return `alter database ${quoteIdentifier(from)} rename to ${quoteIdentifier(to)}`
+  }
+
+  commentStatement(database: Identifier, comment: string): string {
+    return `comment on database ${quoteIdentifier(database)} is ${quoteLiteral(comment)}`
+  }
+
+  #context(database: Identifier): ErrorContext {
+    return { server: this.description, user: this.user, database }
+  }
+}
+
+function orZero(option: string, value: number): number {
+  return value === 0 ? value : positiveInteger(option, value)
+}

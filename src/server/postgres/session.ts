@@ -1,0 +1,185 @@
+import type { Client, QueryResult as PgQueryResult } from 'pg'
+import { abortedError, poll, throwIfAborted } from '../../kernel/abort.ts'
+import { TenantryError } from '../../kernel/errors.ts'
+import type { Identifier } from '../../kernel/names.ts'
+import type { ConnectionPool, PooledConnection, QueryResult, Session, TransactionOptions } from '../port.ts'
+import { endClient, processId } from './client.ts'
+import { type ErrorContext, toTenantryError } from './errors.ts'
+
+/** How a session is made: a new, unconnected client each time it is called. */
+export interface SessionSource {
+  readonly newClient: (database: Identifier) => Client
+  readonly context: (database: Identifier) => ErrorContext
+}
+
+/** Opens a session on a database; the signal cancels the opening and whatever runs on it later. */
+export async function openSession(
+  source: SessionSource,
+  database: Identifier,
+  signal: AbortSignal | undefined,
+): Promise<Session> {
+  throwIfAborted(signal)
+  const client = source.newClient(database)
+  const session = new PostgresSession(client, source, database, signal)
+  await session.connect()
+  return session
+}
+
+class PostgresSession implements Session {
+  readonly database: Identifier
+  readonly #client: Client
+  readonly #source: SessionSource
+  readonly #signal: AbortSignal | undefined
+  #lost: Error | undefined
+  #closed = false
+
+  constructor(client: Client, source: SessionSource, database: Identifier, signal: AbortSignal | undefined) {
+    this.#client = client
+    this.#source = source
+    this.database = database
+    this.#signal = signal
+    // Without a listener, a connection that the server ends between two statements would end the process.
+    client.on('error', (error) => {
+      this.#lost = error
+    })
+  }
+
+  async connect(): Promise<void> {
+    const connecting = this.#client.connect()
+    try {
+      await untilAborted(connecting, this.#signal)
+    } catch (error) {
+      // The attempt has its own time limit; whenever it ends, nothing of it stays open.
+      void connecting.then(
+        () => endClient(this.#client),
+        () => undefined,
+      )
+      throw toTenantryError(error, this.#context(), 'connect')
+    }
+  }
+
+  async query<Row extends object>(sql: string, params?: readonly unknown[]): Promise<QueryResult<Row>> {
+    const result = await this.#send(() => this.#client.query(sql, params === undefined ? undefined : [...params]))
+    return result as PgQueryResult<Row>
+  }
+
+  async script(statements: readonly string[]): Promise<void> {
+    if (statements.length === 0) return
+    // Sent as one simple query: PostgreSQL runs all of it in one transaction.
+    await this.#send(() => this.#client.query(statements.map(terminated).join('\n')))
+  }
+
+  async transaction<T>(work: () => Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    await this.query(begin(options))
+    let value: T
+    try {
+      value = await work()
+    } catch (error) {
+      await this.#rollBack()
+      throw error
+    }
+    const { command } = await this.query('commit')
+    if (command === 'COMMIT') return value
+    throw new TenantryError('query-failed', `A transaction in ${this.database} was rolled back at its commit.`)
+  }
+
+  async lock(name: string, scope: 'transaction' | 'session', limitMs: number): Promise<void> {
+    const locked = await poll(() => this.#tryLock(name, scope), limitMs, this.#signal)
+    if (locked) return
+    throw new TenantryError('lock-timeout', `The lock "${name}" in ${this.database} was held for over ${limitMs} ms.`, {
+      hint: 'Another process is at the same work; pg_locks (locktype advisory) shows which. Try again, or allow more time.',
+    })
+  }
+
+  asPool(): ConnectionPool {
+    const query = (text: unknown, values?: unknown) =>
+      this.#send(() => this.#client.query(text as string, values as unknown[]))
+    const connection: PooledConnection = {
+      processID: processId(this.#client),
+      query,
+      getTypeParser: (oid, format) => this.#client.getTypeParser(oid, format),
+      release: () => undefined,
+    }
+    return { options: {}, query, connect: async () => connection, end: async () => undefined }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await endClient(this.#client)
+  }
+
+  async #tryLock(name: string, scope: 'transaction' | 'session'): Promise<true | undefined> {
+    const attempt = scope === 'session' ? 'pg_try_advisory_lock' : 'pg_try_advisory_xact_lock'
+    const { rows } = await this.query<{ locked: boolean }>(`select ${attempt}(hashtextextended($1, 0)) as locked`, [
+      `tenantry:${name}`,
+    ])
+    return rows[0]?.locked || undefined
+  }
+
+  async #send<T>(run: () => Promise<T>): Promise<T> {
+    if (this.#closed) throw new TenantryError('closed', `The session on ${this.database} is closed.`)
+    throwIfAborted(this.#signal)
+    if (this.#lost !== undefined) throw toTenantryError(this.#lost, this.#context(), 'query')
+    const stopListening = onAbort(this.#signal, () => void this.#cancel())
+    try {
+      return await run()
+    } catch (error) {
+      if (this.#signal?.aborted) throw abortedError(this.#signal)
+      throw toTenantryError(error, this.#context(), 'query')
+    } finally {
+      stopListening()
+    }
+  }
+
+  /** Asks the server, on a connection of its own, to end what runs here; if that fails, drops the connection. */
+  async #cancel(): Promise<void> {
+    const messenger = this.#source.newClient(this.database)
+    messenger.on('error', () => undefined)
+    try {
+      await messenger.connect()
+      await messenger.query('select pg_cancel_backend($1)', [processId(this.#client)])
+    } catch {
+      await this.close()
+    } finally {
+      await endClient(messenger)
+    }
+  }
+
+  async #rollBack(): Promise<void> {
+    if (this.#lost !== undefined || this.#closed) return
+    // Not through #send: an aborted call must be able to roll back. If it fails, ending the session does the same.
+    await this.#client.query('rollback').catch(() => this.close())
+  }
+
+  #context(): ErrorContext {
+    return this.#source.context(this.database)
+  }
+}
+
+function begin({ isolation, readOnly }: TransactionOptions): string {
+  const modes = [isolation && `isolation level ${isolation}`, readOnly && 'read only'].filter(Boolean)
+  return ['begin', modes.join(', ')].join(' ').trim()
+}
+
+function terminated(statement: string): string {
+  return statement.trimEnd().endsWith(';') ? statement : `${statement};`
+}
+
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work
+  let stopListening: () => void = () => undefined
+  const aborted = new Promise<never>((_, reject) => {
+    stopListening = onAbort(signal, () => reject(abortedError(signal)))
+  })
+  try {
+    return await Promise.race([work, aborted])
+  } finally {
+    stopListening()
+  }
+}
+
+function onAbort(signal: AbortSignal | undefined, listener: () => void): () => void {
+  signal?.addEventListener('abort', listener, { once: true })
+  return () => signal?.removeEventListener('abort', listener)
+}
