@@ -27,7 +27,7 @@ export interface TenantRow extends Tenant {
 }
 
 /** A tenant without what is of no use outside. */
-export function publicTenant({ rowId: _, ...tenant }: TenantRow): Tenant {
+export function publicTenant({ rowId, ...tenant }: TenantRow): Tenant {
   return tenant
 }
 
@@ -62,11 +62,19 @@ export class Catalog {
     const known = await this.#db.selectFrom('server').select('name').where('name', 'in', servers).execute()
     const unknown = servers.filter((name) => !known.some((server) => server.name === name))
     for (const name of unknown) {
-      await this.#db.insertInto('server').values({ name }).onConflict((conflict) => conflict.doNothing()).execute()
+      await this.#db
+        .insertInto('server')
+        .values({ name })
+        .onConflict((conflict) => conflict.doNothing())
+        .execute()
     }
     const version = this.#db.selectFrom('version').select('number').where('fingerprint', '=', fingerprint)
     if ((await version.executeTakeFirst()) !== undefined) return
-    await this.#db.insertInto('version').values({ fingerprint }).onConflict((conflict) => conflict.doNothing()).execute()
+    await this.#db
+      .insertInto('version')
+      .values({ fingerprint })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute()
   }
 
   async find(id: TenantId): Promise<TenantRow | undefined> {

@@ -93,9 +93,7 @@ function differingOptions(info: DatabaseInfo | undefined, options: CreateDatabas
   return comparedOptions.flatMap((option) => {
     const wanted = options[option]
     const actual = info[option]
-    return wanted === undefined || normal(option, wanted) === normal(option, actual)
-      ? []
-      : [{ option, wanted, actual }]
+    return wanted === undefined || normal(option, wanted) === normal(option, actual) ? [] : [{ option, wanted, actual }]
   })
 }
 

@@ -72,10 +72,14 @@ function explain(
     })
   }
   if (error.sqlState === undefined || !conflict.test(error.sqlState)) return error
-  return new TenantryError('schema-conflict', `What the models lack in ${database} cannot be created: ${error.message}`, {
-    ...details,
-    hint: 'Nothing was created. Mend the data or the object that is in the way, then run it again.',
-  })
+  return new TenantryError(
+    'schema-conflict',
+    `What the models lack in ${database} cannot be created: ${error.message}`,
+    {
+      ...details,
+      hint: 'Nothing was created. Mend the data or the object that is in the way, then run it again.',
+    },
+  )
 }
 
 function quoted(name: string): string {

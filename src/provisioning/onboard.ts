@@ -98,7 +98,7 @@ async function finish(
           await make.name()
           await catalog.activate(row.rowId, context.fingerprint)
         })
-        return activeTenant(catalog, row.id)
+        return await activeTenant(catalog, row.id)
       }
       await admin.transaction(() => make.name())
     }
@@ -193,10 +193,14 @@ async function verify(session: Session, models: Models<unknown>): Promise<void> 
 function serverOf(context: OnboardingContext, { server, id }: TenantRow): Server {
   const found = context.servers.get(server)
   if (found !== undefined) return found
-  throw new TenantryError('no-open-server', `The tenant ${id} is on the server ${server}, which is not configured here.`, {
-    tenant: id,
-    hint: `Add postgres({ name: ${JSON.stringify(server)}, url }) to the servers of this process.`,
-  })
+  throw new TenantryError(
+    'no-open-server',
+    `The tenant ${id} is on the server ${server}, which is not configured here.`,
+    {
+      tenant: id,
+      hint: `Add postgres({ name: ${JSON.stringify(server)}, url }) to the servers of this process.`,
+    },
+  )
 }
 
 const metadataBytes = 65_536

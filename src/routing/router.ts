@@ -26,7 +26,9 @@ export class Router<Handle> {
 
   constructor(options: RoutingOptions<Handle>) {
     this.#options = options
-    this.#budgets = new Map([...options.servers].map(([name, server]) => [name, new ServerBudget(server, options.waitMs)]))
+    this.#budgets = new Map(
+      [...options.servers].map(([name, server]) => [name, new ServerBudget(server, options.waitMs)]),
+    )
   }
 
   /**

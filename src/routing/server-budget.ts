@@ -192,6 +192,7 @@ function closedError(): TenantryError {
 
 function busyError({ name, maxConnections }: Server, waitMs: number): TenantryError {
   const message = `All ${maxConnections} connections to the server ${name} were busy for ${waitMs} ms.`
-  const hint = 'Hold connections for less long (a transaction holds one from its begin to its commit), or raise maxConnections.'
+  const hint =
+    'Hold connections for less long (a transaction holds one from its begin to its commit), or raise maxConnections.'
   return new TenantryError('pool-timeout', message, { hint })
 }

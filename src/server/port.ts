@@ -92,7 +92,6 @@ export interface CreateDatabaseOptions {
 /** A database as the server describes it. */
 export interface DatabaseInfo {
   readonly name: Identifier
-  readonly oid: number
   readonly owner: string
   readonly encoding: string
   readonly locale: string

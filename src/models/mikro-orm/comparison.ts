@@ -86,11 +86,10 @@ class StatementGenerator extends SqlSchemaGenerator {
 
   constructor(em: ConstructorParameters<typeof SqlSchemaGenerator>[0]) {
     super(em)
-    const joined = this['wrapSchema'].bind(this)
     Object.defineProperty(this, 'wrapSchema', {
-      value: (sql: string[], options: object) => {
+      value: (sql: string[]) => {
         this.statements = sql.map((statement) => statement.trim()).filter((statement) => statement !== '')
-        return joined(sql, options)
+        return this.statements.join('\n')
       },
     })
   }

@@ -85,11 +85,7 @@ function split(change: TableDifference, difference: SchemaDifference) {
 }
 
 /** A referenced table that is itself missing will be created first, with all its columns. */
-function referencedColumnsExist(
-  key: ForeignKey,
-  self: TableDifference['fromTable'],
-  schema: DatabaseSchema,
-): boolean {
+function referencedColumnsExist(key: ForeignKey, self: TableDifference['fromTable'], schema: DatabaseSchema): boolean {
   const table = key.referencedTableName === self.getShortestName() ? self : schema.getTable(key.referencedTableName)
   return table === undefined || key.referencedColumnNames.every((name) => table.hasColumn(name))
 }
@@ -130,7 +126,9 @@ function noChange({ name, fromTable, toTable }: TableDifference): TableDifferenc
 }
 
 function hasChanges(change: TableDifference): boolean {
-  return collections.some((key) => Object.keys(change[key]).length > 0) || flags.some((key) => change[key] !== undefined)
+  return (
+    collections.some((key) => Object.keys(change[key]).length > 0) || flags.some((key) => change[key] !== undefined)
+  )
 }
 
 function emptyLike({ fromSchema }: SchemaDifference): SchemaDifference {

@@ -1,4 +1,11 @@
-import { type AnyEntity, type EventSubscriber, type FlushEventArgs, helper, type IDatabaseDriver } from '@mikro-orm/core'
+import {
+  type AnyEntity,
+  type EventSubscriber,
+  type FlushEventArgs,
+  helper,
+  type IDatabaseDriver,
+  Reference,
+} from '@mikro-orm/core'
 import { TenantryError } from '../../kernel/errors.ts'
 
 /**
@@ -35,5 +42,5 @@ function refuseForeign(value: unknown, driver: IDatabaseDriver): void {
 function entityOf(value: unknown): AnyEntity | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   if ('__helper' in value) return value as AnyEntity
-  return 'unwrap' in value && typeof value.unwrap === 'function' ? entityOf(value.unwrap()) : undefined
+  return Reference.isReference(value) ? entityOf(value.unwrap()) : undefined
 }

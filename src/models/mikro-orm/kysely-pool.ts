@@ -1,5 +1,11 @@
 import { createPostgreSqlTypeParsers } from '@mikro-orm/sql'
-import type { PostgresCursor, PostgresCursorConstructor, PostgresPool, PostgresPoolClient, PostgresQueryResult } from 'kysely'
+import type {
+  PostgresCursor,
+  PostgresCursorConstructor,
+  PostgresPool,
+  PostgresPoolClient,
+  PostgresQueryResult,
+} from 'kysely'
 import Cursor from 'pg-cursor'
 import type { ConnectionPool, PooledConnection, QueryClient } from '../../server/port.ts'
 
@@ -77,7 +83,7 @@ class PendingCursor {
   }
 
   start(types: TypeParsers): Cursor {
-    return new Cursor(this.#sql, this.#parameters, { types: types as never })
+    return new Cursor(this.#sql, this.#parameters, { types })
   }
 }
 

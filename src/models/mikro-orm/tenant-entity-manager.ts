@@ -62,7 +62,6 @@ export class TenantEntityManager extends EntityManager {
     super(...args)
     const driver: unknown = this.getDriver()
     this.name = driver instanceof TenantDriver ? `tenantry:${driver.tenant}` : 'tenantry'
-
   }
 
   override tryCache: CoreEntityManager['tryCache'] = (entityName, config, key, refresh, merge) => {

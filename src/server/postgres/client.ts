@@ -53,6 +53,11 @@ export function processId(client: ClientBase): number | undefined {
   return (client as ClientBase & ClientParts).processID
 }
 
+/** What parses a type's values on a connection. The driver's types say `any`. */
+export function typeParser(client: ClientBase, oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
+  return client.getTypeParser(oid, format) as (value: string) => unknown
+}
+
 /** Ends a connection, politely at first; one that does not answer is cut. Never fails: it is gone in any case. */
 export async function endClient(client: Client): Promise<void> {
   const cut = setTimeout(() => (client as Client & ClientParts).connection?.stream?.destroy(), graceMs)

@@ -80,7 +80,7 @@ function parseTls(url: URL): boolean | object | undefined {
   for (const [key, value] of url.searchParams) if (key.startsWith('ssl')) query.set(key, value)
   if (query.size === 0) return undefined
   try {
-    return parseConnectionString(`postgresql://host/database?${query}`).ssl as boolean | object | undefined
+    return parseConnectionString(`postgresql://host/database?${query.toString()}`).ssl as boolean | object | undefined
   } catch (error) {
     throw new TenantryError('invalid-url', "The connection URL's TLS parameters cannot be used.", {
       cause: error,

@@ -67,8 +67,7 @@ export async function describeDatabase(session: Session, database: Identifier): 
   const { rows } = await session.query<DatabaseRow>(describeSql, [database])
   const row = rows[0]
   if (row === undefined) return undefined
-  const { name, invalid, comment, oid } = row
-  return { ...row, name, invalid, oid: Number(oid), comment: comment ?? undefined, locale: row.locale ?? '' }
+  return { ...row, comment: row.comment ?? undefined, locale: row.locale ?? '' }
 }
 
 interface DatabaseRow extends Omit<DatabaseInfo, 'comment' | 'locale'> {
@@ -81,7 +80,7 @@ interface DatabaseRow extends Omit<DatabaseInfo, 'comment' | 'locale'> {
  * look through the row as JSON.
  */
 const describeSql = `
-  select d.datname as name, d.oid, r.rolname as owner, pg_encoding_to_char(d.encoding) as encoding,
+  select d.datname as name, r.rolname as owner, pg_encoding_to_char(d.encoding) as encoding,
          case d.datlocprovider when 'i' then 'icu' when 'b' then 'builtin' else 'libc' end as "localeProvider",
          case d.datlocprovider when 'c' then d.datcollate
               else coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') end as locale,

@@ -29,7 +29,8 @@ const lost: Meaning = {
 const refused: Meaning = {
   code: 'authentication-failed',
   message: ({ server, user }, text) => `PostgreSQL at ${server} does not let ${user} in: ${text}`,
-  hint: ({ user }) => `Check the user name (${user}) and the password in the connection URL, and the server's pg_hba.conf.`,
+  hint: ({ user }) =>
+    `Check the user name (${user}) and the password in the connection URL, and the server's pg_hba.conf.`,
 }
 
 const full: Meaning = {

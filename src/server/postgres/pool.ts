@@ -1,7 +1,7 @@
 import { Pool, type PoolClient, type PoolConfig } from 'pg'
 import { TenantryError } from '../../kernel/errors.ts'
 import type { ConnectionPool, PooledConnection } from '../port.ts'
-import { processId } from './client.ts'
+import { processId, typeParser } from './client.ts'
 import { type ErrorContext, toTenantryError } from './errors.ts'
 
 /** What pg-pool says when all its connections were busy for too long. */
@@ -45,7 +45,7 @@ async function lease(pool: Pool, max: number, context: ErrorContext): Promise<Po
 function wrap(client: PoolClient, context: ErrorContext): PooledConnection {
   return {
     processID: processId(client),
-    getTypeParser: (oid, format) => client.getTypeParser(oid, format),
+    getTypeParser: (oid, format) => typeParser(client, oid, format),
     release: (destroy) => client.release(destroy),
     query: async (query: unknown, values: unknown) => {
       try {

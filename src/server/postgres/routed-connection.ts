@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import type { ServerConnection } from '../port.ts'
 import { type ErrorContext, toTenantryError } from './errors.ts'
-import { endClient, processId } from './client.ts'
+import { endClient, processId, typeParser } from './client.ts'
 
 /** Connects a client for routing. */
 export async function openRoutedConnection(client: Client, context: ErrorContext): Promise<ServerConnection> {
@@ -37,7 +37,7 @@ class RoutedConnection implements ServerConnection {
   }
 
   getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
-    return this.#client.getTypeParser(oid, format)
+    return typeParser(this.#client, oid, format)
   }
 
   inTransaction(): boolean {

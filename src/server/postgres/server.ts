@@ -1,14 +1,7 @@
 import type { Cancellable } from '../../kernel/abort.ts'
 import { type Identifier, parseIdentifier } from '../../kernel/names.ts'
 import { positiveInteger, refuseUnknownOptions } from '../../kernel/options.ts'
-import type {
-  ConnectionPool,
-  CreateDatabaseOptions,
-  DatabaseInfo,
-  Server,
-  ServerConnection,
-  Session,
-} from '../port.ts'
+import type { ConnectionPool, CreateDatabaseOptions, DatabaseInfo, Server, ServerConnection, Session } from '../port.ts'
 import { clientConfig, type ConnectionLimits, newClient } from './client.ts'
 import { type ConnectionFields, parseConnectionUrl } from './connection-fields.ts'
 import { createDatabase } from './create-database.ts'

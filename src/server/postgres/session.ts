@@ -3,7 +3,7 @@ import { abortedError, poll, throwIfAborted } from '../../kernel/abort.ts'
 import { TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { ConnectionPool, PooledConnection, QueryResult, Session, TransactionOptions } from '../port.ts'
-import { endClient, processId } from './client.ts'
+import { endClient, processId, typeParser } from './client.ts'
 import { type ErrorContext, toTenantryError } from './errors.ts'
 
 /** How a session is made: a new, unconnected client each time it is called. */
@@ -97,7 +97,7 @@ class PostgresSession implements Session {
     const connection: PooledConnection = {
       processID: processId(this.#client),
       query,
-      getTypeParser: (oid, format) => this.#client.getTypeParser(oid, format),
+      getTypeParser: (oid, format) => typeParser(this.#client, oid, format),
       release: () => undefined,
     }
     return { options: {}, query, connect: async () => connection, end: async () => undefined }

@@ -1,0 +1,86 @@
+import { randomBytes } from 'node:crypto'
+import { Client } from 'pg'
+import { afterAll, inject } from 'vitest'
+
+/** A connection URL to the test server: as its superuser, or as the role given. */
+export function serverUrl({ database = '', user, password }: UrlParts = {}): string {
+  const url = new URL(inject('serverUrl'))
+  url.pathname = `/${encodeURIComponent(database)}`
+  if (user !== undefined) url.username = encodeURIComponent(user)
+  if (password !== undefined) url.password = encodeURIComponent(password)
+  return url.href
+}
+
+interface UrlParts {
+  readonly database?: string
+  readonly user?: string
+  readonly password?: string
+}
+
+/** A name that no other test uses: letters and digits, at most 16 bytes, so that it may be an installation, too. */
+export function uniqueName(prefix = 't'): string {
+  return `${prefix}${randomBytes(8).toString('hex')}`.slice(0, 16)
+}
+
+/** Runs one statement as the superuser, in `postgres` or the database given, on a connection of its own. */
+export async function sql<Row extends object = Record<string, unknown>>(
+  statement: string,
+  params: unknown[] = [],
+  database = 'postgres',
+): Promise<Row[]> {
+  const client = new Client({ connectionString: serverUrl({ database }) })
+  await client.connect()
+  try {
+    const { rows } = await client.query<Row>(statement, params)
+    return rows
+  } finally {
+    await client.end()
+  }
+}
+
+/** Drops, after the suite, every database whose name begins with one of these, and then the roles of these names. */
+export function dropAfterwards(...names: string[]): void {
+  afterAll(async () => {
+    for (const name of names) {
+      const rows = await sql<{ datname: string }>(
+        'select datname from pg_database where starts_with(datname, $1) and datname not in ($2, $3, $4)',
+        [name, 'postgres', 'template0', 'template1'],
+      )
+      for (const { datname } of rows) {
+        await sql(`alter database ${quote(datname)} is_template false`).catch(() => undefined)
+        await sql(`drop database if exists ${quote(datname)} with (force)`)
+      }
+    }
+    for (const name of names) await sql(`drop role if exists ${quote(name)}`)
+  })
+}
+
+/** A unique name, of which everything is dropped after the suite. */
+export function disposableName(prefix?: string): string {
+  const name = uniqueName(prefix)
+  dropAfterwards(name)
+  return name
+}
+
+/** Makes a LOGIN role with a password; `attributes` are those of CREATE ROLE. */
+export async function createRole(attributes = ''): Promise<{ user: string; password: string }> {
+  const user = uniqueName('r')
+  const password = randomBytes(9).toString('hex')
+  await sql(`create role ${quote(user)} login password '${password}' ${attributes}`)
+  return { user, password }
+}
+
+export function quote(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+/** The error that a promise rejects with; fails when it does not reject. */
+export async function errorOf(promise: Promise<unknown>): Promise<unknown> {
+  let value: unknown
+  try {
+    value = await promise
+  } catch (error) {
+    return error
+  }
+  throw new Error(`Expected a rejection, got ${JSON.stringify(value)}`)
+}

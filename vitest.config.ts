@@ -1,0 +1,19 @@
+import { defineConfig } from 'vitest/config'
+import { CountReporter } from './scripts/count-reporter.ts'
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: 'test/support/global-setup.ts',
+    // Processes of their own: a suite may end a server, a connection or itself.
+    pool: 'forks',
+    // A real PostgreSQL, on a machine that may be busy with others.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    // What was built runs as it is, in Node itself, as it will for users.
+    server: { deps: { external: [/\/dist\//] } },
+    // Type errors elsewhere are the business of check:types.
+    typecheck: { enabled: true, include: ['test/**/*.test-d.ts'], ignoreSourceErrors: true },
+    reporters: ['default', new CountReporter()],
+  },
+})
