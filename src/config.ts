@@ -35,9 +35,15 @@ export interface CheckedConfig<Handle> {
   readonly lockTimeoutMs: number
 }
 
-// prettier-ignore
 const knownOptions = [
-  'models', 'server', 'servers', 'installation', 'connectionWaitMs', 'lockTimeoutMs', 'announce', 'signal',
+  'models',
+  'server',
+  'servers',
+  'installation',
+  'connectionWaitMs',
+  'lockTimeoutMs',
+  'announce',
+  'signal',
 ]
 
 /** Checks a configuration before anything is touched. @throws `invalid-option` */

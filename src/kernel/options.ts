@@ -1,3 +1,4 @@
+import { closestMatch } from 'leven'
 import { TenantryError } from './errors.ts'
 
 /**
@@ -8,7 +9,7 @@ import { TenantryError } from './errors.ts'
 export function refuseUnknownOptions(call: string, options: object, known: readonly string[]): void {
   const unknown = Object.keys(options).find((name) => !known.includes(name))
   if (unknown === undefined) return
-  const meant = known.find((name) => isClose(name.toLowerCase(), unknown.toLowerCase()))
+  const meant = closestMatch(unknown, [...known], { maxDistance: 2 })
   throw new TenantryError('invalid-option', `${call} has no option ${JSON.stringify(unknown)}.`, {
     hint: meant === undefined ? `It knows ${known.join(', ')}.` : `Did you mean ${meant}?`,
   })
@@ -18,18 +19,4 @@ export function refuseUnknownOptions(call: string, options: object, known: reado
 export function positiveInteger(option: string, value: number): number {
   if (Number.isSafeInteger(value) && value > 0) return value
   throw new TenantryError('invalid-option', `${option} must be a whole number above 0.`)
-}
-
-/** Whether at most two letters were added, left out or changed. */
-function isClose(a: string, b: string): boolean {
-  let row = Array.from({ length: b.length + 1 }, (_, column) => column)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1))
-    }
-    row = next
-  }
-  return row[b.length]! <= 2
 }

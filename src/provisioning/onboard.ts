@@ -1,12 +1,12 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
-import { type Installation, parseTenantId, physicalNames, type TenantId } from '../kernel/names.ts'
+import { type Identifier, type Installation, parseTenantId, physicalNames, type TenantId } from '../kernel/names.ts'
 import { refuseUnknownOptions } from '../kernel/options.ts'
 import { Catalog, publicTenant, type Tenant, type TenantRow } from '../catalog/catalog.ts'
 import type { Models } from '../models/port.ts'
 import type { Server, Session } from '../server/port.ts'
 import { readStamp, type Stamp, writeStamp } from '../server/stamp.ts'
-import { ensureTablesIn, look } from './ensure-tables.ts'
+import { makeTables } from './create-tables.ts'
 
 /** Options of `onboard`. */
 export interface OnboardOptions extends Cancellable {
@@ -147,16 +147,20 @@ class DatabaseMaking {
     })
   }
 
-  /** Makes the database under its building name, with all its tables, and verifies it. */
+  /**
+   * Makes the database under its building name, with all its tables, and verifies it. One that an interrupted call left
+   * may have been made for other models: it is dropped, which its random name permits.
+   */
   async build(signal: AbortSignal | undefined): Promise<void> {
     const building = this.#building
-    await this.#server.create(this.#admin, building, {})
+    if (!(await this.#create(building))) {
+      await this.#admin.query(this.#server.dropStatement(building))
+      await this.#create(building)
+    }
     await this.#admin.query(this.#server.commentStatement(building, this.#stamp('building')))
     const session = await this.#server.connect(building, { signal })
     try {
-      const { models, lockTimeoutMs } = this.#context
-      await ensureTablesIn(session, this.#server.user, models, lockTimeoutMs)
-      await verify(session, models)
+      await makeTables(session, this.#context.models)
     } finally {
       await session.close()
     }
@@ -171,6 +175,11 @@ class DatabaseMaking {
     ])
   }
 
+  /** From template0, so that nothing is in it but what the models declare. */
+  #create(building: Identifier): Promise<boolean> {
+    return this.#server.create(this.#admin, building, { template: 'template0' })
+  }
+
   get #building() {
     return physicalNames.building(this.#context.installation, this.#row.rowId)
   }
@@ -179,15 +188,6 @@ class DatabaseMaking {
     const { installationId, fingerprint } = this.#context
     return writeStamp({ installation: installationId, kind, row: this.#row.rowId, fingerprint })
   }
-}
-
-async function verify(session: Session, models: Models<unknown>): Promise<void> {
-  const { missing, differing } = await look(session, models)
-  const wrong = [...missing, ...differing].map(({ kind, name }) => `${kind} ${name}`)
-  if (wrong.length === 0) return
-  throw new TenantryError('verification-failed', `A new database does not match the models: ${wrong.join(', ')}.`, {
-    hint: 'Compare the models with what PostgreSQL made of them: checkDatabase() on a database of their own shows both.',
-  })
 }
 
 function serverOf(context: OnboardingContext, { server, id }: TenantRow): Server {

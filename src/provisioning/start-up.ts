@@ -88,11 +88,9 @@ export function checkDatabase(
 }
 
 const connectOptions = ['connectTimeoutMs', 'statementTimeoutMs', 'signal']
+const createOptions = ['owner', 'template', 'encoding', 'locale', 'localeProvider', 'tablespace', 'connectionLimit']
 const knownOptions = {
-  ensureDatabase: [
-    ...['owner', 'template', 'encoding', 'locale', 'localeProvider', 'tablespace', 'connectionLimit'],
-    ...['maintenanceDatabase', ...connectOptions],
-  ],
+  ensureDatabase: [...createOptions, 'maintenanceDatabase', ...connectOptions],
   ensureTables: ['lockTimeoutMs', ...connectOptions],
   checkDatabase: connectOptions,
 }

@@ -136,6 +136,8 @@ export interface Server {
   create(session: Session, database: Identifier, options: CreateDatabaseOptions): Promise<boolean>
   /** The statement that renames a database; it may be part of a transaction. */
   renameStatement(from: Identifier, to: Identifier): string
+  /** The statement that drops a database and ends the sessions in it; it cannot be part of a transaction. */
+  dropStatement(database: Identifier): string
   /** The statement that sets the comment on a database; it may be part of a transaction. */
   commentStatement(database: Identifier, comment: string): string
 }

@@ -24,14 +24,15 @@ export function differencesOf(
   const differing: DifferingObject[] = changedEnums(actual, wanted)
   const additions: Record<string, TableDifference> = {}
 
-  for (const [name, change] of Object.entries(difference.changedTables)) {
+  for (const [key, change] of Object.entries(difference.changedTables)) {
+    const name = change.toTable.getShortestName()
     const { creatable, rest } = split(change, difference)
     if (creatable !== undefined) {
-      additions[name] = creatable
+      additions[key] = creatable
       missing.push(...addedParts(name, creatable))
     }
     if (rest === undefined) continue
-    const statements = toSql({ ...nothing, changedTables: { [name]: rest } })
+    const statements = toSql({ ...nothing, changedTables: { [key]: rest } })
     if (statements.length > 0) differing.push({ kind: 'table', name, statements })
   }
   for (const [name, view] of Object.entries(difference.changedViews)) {

@@ -34,9 +34,7 @@ class MikroOrmModels implements Models<EntityManager> {
   async fingerprint(): Promise<string> {
     const statements = await this.createStatements()
     // Sorted, because the order of the entities says nothing about the schema.
-    return createHash('sha256')
-      .update([...statements].sort().join('\n'))
-      .digest('hex')
+    return createHash('sha256').update(statements.toSorted().join('\n')).digest('hex')
   }
 
   async createStatements(): Promise<readonly string[]> {

@@ -28,9 +28,7 @@ export interface PostgresOptions {
   readonly statementTimeoutMs?: number
 }
 
-const knownOptions = [
-  ...['url', 'name', 'maxConnections', 'maintenanceDatabase', 'connectTimeoutMs', 'statementTimeoutMs'],
-]
+const knownOptions = ['url', 'name', 'maxConnections', 'maintenanceDatabase', 'connectTimeoutMs', 'statementTimeoutMs']
 const noLimit = 0
 
 /**
@@ -110,6 +108,10 @@ class PostgresServer implements Server {
 
   renameStatement(from: Identifier, to: Identifier): string {
     return `alter database ${quoteIdentifier(from)} rename to ${quoteIdentifier(to)}`
+  }
+
+  dropStatement(database: Identifier): string {
+    return `drop database if exists ${quoteIdentifier(database)} with (force)`
   }
 
   commentStatement(database: Identifier, comment: string): string {

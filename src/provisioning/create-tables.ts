@@ -1,0 +1,96 @@
+import { TenantryError } from '../kernel/errors.ts'
+import type { Comparison, Models, SchemaObject } from '../models/port.ts'
+import type { Session } from '../server/port.ts'
+
+/**
+ * Creates what a comparison found missing, in the transaction that is open.
+ *
+ * @returns what the database has then
+ */
+export async function createMissing(
+  session: Session,
+  user: string,
+  models: Models<unknown>,
+  { createStatements, missing }: Comparison,
+): Promise<Comparison> {
+  try {
+    await session.script(createStatements)
+  } catch (error) {
+    throw error instanceof TenantryError ? explain(error, session, user, missing) : error
+  }
+  const made = new Set(missing.map(({ name }) => name))
+  return settle(session, models, (object) => made.has(object.name))
+}
+
+/**
+ * Makes all the models' tables in a database that was just created and is empty, in one transaction, and verifies them.
+ *
+ * @throws `verification-failed`
+ */
+export function makeTables(session: Session, models: Models<unknown>): Promise<void> {
+  return session.transaction(async () => {
+    await session.script(await models.createStatements())
+    const tried = new Set<string>()
+    const { missing, differing } = await settle(session, models, ({ statements }) => {
+      for (const statement of statements) tried.add(statement)
+      return true
+    })
+    // What the ORM still wants after it was done is a disagreement of the ORM with itself, not with the database.
+    const unmet = differing.filter(({ statements }) => !statements.every((statement) => tried.has(statement)))
+    const wrong = [...missing, ...unmet].map(({ kind, name }) => `${kind} ${name}`)
+    if (wrong.length === 0) return
+    throw new TenantryError('verification-failed', `A new database does not match the models: ${wrong.join(', ')}.`, {
+      hint: 'Run ensureTables() and then checkDatabase() on an empty database of your own: they show what differs.',
+    })
+  })
+}
+
+/**
+ * An ORM may word what it creates otherwise than what it then wants to see (a key that refers to its parent's table is
+ * made with a sequence first, which is then one too many). On tables made in this very transaction, which nobody has
+ * seen yet, such afterthoughts are carried out.
+ */
+async function settle(
+  session: Session,
+  models: Models<unknown>,
+  isNew: (object: Comparison['differing'][number]) => boolean,
+): Promise<Comparison> {
+  const found = await models.compare(session)
+  const afterthoughts = found.differing.filter(isNew).flatMap(({ statements }) => statements)
+  if (afterthoughts.length === 0) return found
+  await session.script(afterthoughts)
+  return models.compare(session)
+}
+
+/** Integrity violations, objects of that name which are something else, references to what cannot be referred to. */
+const conflict = /^(?:23...|42P07|42P16|42710|42804|42809|42830|42P06)$/
+
+function explain(
+  error: TenantryError,
+  { database }: Session,
+  user: string,
+  missing: readonly SchemaObject[],
+): TenantryError {
+  const details = { cause: error.cause, sqlState: error.sqlState }
+  if (error.code === 'permission-denied') {
+    const makesSchema = missing.some(({ kind }) => kind === 'schema')
+    const where = makesSchema ? `DATABASE ${quoted(database)}` : 'SCHEMA public'
+    return new TenantryError('permission-denied', `${user} may not create tables in ${database}: ${error.message}`, {
+      ...details,
+      hint: `As the owner of the database: GRANT CREATE ON ${where} TO ${quoted(user)};`,
+    })
+  }
+  if (error.sqlState === undefined || !conflict.test(error.sqlState)) return error
+  return new TenantryError(
+    'schema-conflict',
+    `What the models lack in ${database} cannot be created: ${error.message}`,
+    {
+      ...details,
+      hint: 'Nothing was created. Mend the data or the object that is in the way, then run it again.',
+    },
+  )
+}
+
+function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}

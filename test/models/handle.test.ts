@@ -1,0 +1,161 @@
+import { wrap } from '@mikro-orm/core'
+import { IsolationLevel } from '@mikro-orm/postgresql'
+import { mikroOrm } from 'tenantry/mikro-orm'
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { Tenantry } from 'tenantry'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import { Address, User } from '../../examples/service/models.ts'
+import {
+  CardPayment,
+  Customer,
+  entities,
+  Order,
+  OrderLine,
+  Payment,
+  Picture,
+  PostalAddress,
+  Product,
+  Sales,
+  Stock,
+  Tag,
+  Transfer,
+} from '../../examples/shop/models.ts'
+import { openTestTenantry } from '../support/tenants.ts'
+
+describe('users and addresses', () => {
+  let tenantry: Tenantry<EntityManager>
+
+  beforeAll(async () => {
+    tenantry = await openTestTenantry(mikroOrm({ entities: [User, Address] }))
+    await tenantry.onboard('acme')
+  })
+
+  it('are written in one flush and read through the relationship, both ways', async () => {
+    await tenantry.with('acme', async (em) => {
+      const user = em.create(User, { name: 'sandy', fullname: 'Sandy Cheeks' })
+      user.addresses.add(em.create(Address, { emailAddress: 'sandy@squirrel.example', user }))
+      user.addresses.add(em.create(Address, { emailAddress: 'sandy@work.example', user }))
+      await em.flush()
+    })
+    await tenantry.with('acme', async (em) => {
+      const user = await em.findOneOrFail(User, { name: 'sandy' }, { populate: ['addresses'] })
+      expect(user.addresses.getItems().map(({ emailAddress }) => emailAddress)).toEqual([
+        'sandy@squirrel.example',
+        'sandy@work.example',
+      ])
+      const address = await em.findOneOrFail(Address, { emailAddress: 'sandy@work.example' }, { populate: ['user'] })
+      expect(address.user.name).toBe('sandy')
+    })
+  })
+
+  it('an address that is taken from its user is deleted', async () => {
+    await tenantry.with('acme', async (em) => {
+      const user = await em.findOneOrFail(User, { name: 'sandy' }, { populate: ['addresses'] })
+      user.addresses.remove(user.addresses.getItems().filter(({ emailAddress }) => emailAddress.includes('work')))
+      await em.flush()
+    })
+    await expect(tenantry.with('acme', (em) => em.count(Address))).resolves.toBe(1)
+  })
+
+  it('a user that is removed takes its addresses along', async () => {
+    await tenantry.with('acme', async (em) => {
+      await em.remove(await em.findOneOrFail(User, { name: 'sandy' }, { populate: ['addresses'] })).flush()
+    })
+    await expect(tenantry.with('acme', (em) => em.count(Address))).resolves.toBe(0)
+  })
+
+  it('a transaction runs at the isolation level asked for, and is rolled back as a whole', async () => {
+    const level = await tenantry.with('acme', (em) =>
+      em.transactional(async (tx) => (await tx.execute('show transaction_isolation')) as object[], {
+        isolationLevel: IsolationLevel.SERIALIZABLE,
+      }),
+    )
+    expect(level).toEqual([{ transaction_isolation: 'serializable' }])
+    await expect(
+      tenantry.with('acme', (em) =>
+        em.transactional(async (tx) => {
+          tx.create(User, { name: 'plankton', fullname: null })
+          await tx.flush()
+          throw new Error('no')
+        }),
+      ),
+    ).rejects.toThrow('no')
+    await expect(tenantry.with('acme', (em) => em.count(User, { name: 'plankton' }))).resolves.toBe(0)
+  })
+
+  it('are streamed, a row at a time', async () => {
+    await tenantry.with('acme', async (em) => {
+      em.create(User, { name: 'a', fullname: null })
+      em.create(User, { name: 'b', fullname: null })
+      await em.flush()
+    })
+    const names = await tenantry.with('acme', async (em) => {
+      const read: string[] = []
+      for await (const user of em.stream(User, { orderBy: { name: 'asc' } })) read.push(user.name)
+      return read
+    })
+    expect(names).toEqual(['a', 'b'])
+  })
+})
+
+describe('a shop', () => {
+  let tenantry: Tenantry<EntityManager>
+
+  beforeAll(async () => {
+    tenantry = await openTestTenantry(mikroOrm({ entities }))
+    await tenantry.onboard('shop')
+  })
+
+  it('keeps embedded values, dates, decimals, JSON and defaults', async () => {
+    const joinedAt = new Date('2026-01-02T03:04:05.678Z')
+    const id = await tenantry.with('shop', async (em) => {
+      const home = em.create(PostalAddress, { street: 'Conch 124', city: 'Bikini Bottom', country: 'PW' })
+      const customer = em.create(Customer, { email: 'bob@example.org', name: 'Bob', joinedAt, home })
+      em.create(Product, { name: 'Spatula', price: '12.50', details: { colour: 'red' } })
+      await em.flush()
+      return customer.id
+    })
+    await tenantry.with('shop', async (em) => {
+      const customer = await em.findOneOrFail(Customer, id)
+      expect(customer.joinedAt).toEqual(joinedAt)
+      expect(wrap(customer).toPOJO().home).toEqual({ street: 'Conch 124', city: 'Bikini Bottom', country: 'PW' })
+      const product = await em.findOneOrFail(Product, { name: 'Spatula' })
+      expect(product).toMatchObject({ price: '12.50', details: { colour: 'red' } })
+    })
+  })
+
+  it('keeps many-to-many relations, composite keys, single-table inheritance, other schemas and views', async () => {
+    await tenantry.with('shop', async (em) => {
+      const product = await em.findOneOrFail(Product, { name: 'Spatula' })
+      product.tags.add(em.create(Tag, { word: 'kitchen' }), em.create(Tag, { word: 'steel' }))
+      em.create(Stock, { product, pieces: 7 })
+      const order = em.create(Order, { customer: await em.findOneOrFail(Customer, { email: 'bob@example.org' }) })
+      em.create(OrderLine, { order, number: 1, quantity: 3, product })
+      em.create(CardPayment, { order, amount: '30.00', lastDigits: '4242', reference: null } as never)
+      em.create(Transfer, { order, amount: '7.50', reference: 'RF18' } as never)
+      await em.flush()
+      product.cover = em.create(Picture, { path: '/spatula.png', product })
+      await em.flush()
+    })
+    await tenantry.with('shop', async (em) => {
+      const product = await em.findOneOrFail(Product, { name: 'Spatula' }, { populate: ['tags', 'cover'] })
+      expect(product.tags.getItems().map(({ word }) => word)).toEqual(['kitchen', 'steel'])
+      expect(product.cover?.path).toBe('/spatula.png')
+      const order = await em.findOneOrFail(Order, { lines: { number: 1 } }, { populate: ['lines', 'payments'] })
+      expect(order.state).toBe('placed')
+      expect(order.payments.getItems().map(({ constructor }) => constructor.name)).toEqual(['CardPayment', 'Transfer'])
+      expect(await em.count(Payment)).toBe(2)
+      expect((await em.findOneOrFail(Stock, { product })).pieces).toBe(7)
+      expect(await em.find(Sales, {})).toMatchObject([{ productId: product.id, pieces: 3 }])
+    })
+  })
+
+  it('deletes lines that are taken from an order', async () => {
+    await tenantry.with('shop', async (em) => {
+      const order = await em.findOneOrFail(Order, { lines: { number: 1 } }, { populate: ['lines'] })
+      order.lines.removeAll()
+      await em.flush()
+      expect(await em.count(OrderLine)).toBe(0)
+    })
+  })
+})

@@ -1,0 +1,165 @@
+import { defineEntity, p } from '@mikro-orm/core'
+import { checkDatabase, ensureDatabase, ensureTables, TenantryError } from 'tenantry'
+import { mikroOrm } from 'tenantry/mikro-orm'
+import { describe, expect, it } from 'vitest'
+import { Address, User } from '../../examples/service/models.ts'
+import { entities } from '../../examples/shop/models.ts'
+import { disposableName, errorOf, serverUrl, sql } from '../support/server.ts'
+
+const shop = mikroOrm({ entities })
+
+describe('the models of a shop', () => {
+  const database = disposableName('shop')
+  const url = serverUrl({ database })
+
+  it('are created whole: schemas, enums, tables, indexes, foreign keys in a circle, inheritance and a view', async () => {
+    await ensureDatabase(url)
+    const { created, differing } = await ensureTables(url, shop)
+    expect(differing).toEqual([])
+    expect(created.map(({ kind, name }) => `${kind} ${name}`).toSorted()).toEqual([
+      'enum order_state',
+      'schema warehouse',
+      'table category',
+      'table customer',
+      'table order',
+      'table order_line',
+      'table payment',
+      'table picture',
+      'table product',
+      'table product_tags',
+      'table review',
+      'table tag',
+      'table warehouse.stock',
+      'view sales',
+    ])
+  })
+
+  it('match the database they made', async () => {
+    await expect(checkDatabase(url, shop)).resolves.toMatchObject({ outcome: 'matches', missing: [], differing: [] })
+  })
+
+  it('have what was declared in PostgreSQL', async () => {
+    const constraints = await sql<{ name: string }>(
+      `select conname as name from pg_constraint where connamespace = 'public'::regnamespace and contype <> 'n'`,
+      [],
+      database,
+    )
+    expect(constraints.map(({ name }) => name)).toEqual(
+      expect.arrayContaining([
+        'product_cover_id_foreign',
+        'picture_product_id_foreign',
+        'product_price_positive',
+        'payment_kind_check',
+        'customer_email_unique',
+        'category_parent_id_name_unique',
+      ]),
+    )
+    const [home] = await sql<{ type: string }>(
+      `select format_type(atttypid, atttypmod) as type from pg_attribute
+       where attrelid = 'customer'::regclass and attname = 'home_country'`,
+      [],
+      database,
+    )
+    expect(home).toEqual({ type: 'character varying(2)' })
+  })
+})
+
+describe('a fingerprint', () => {
+  it('is the same whatever the order of the entities', async () => {
+    const [one, other] = [mikroOrm({ entities: [User, Address] }), mikroOrm({ entities: [Address, User] })]
+    expect(await one.fingerprint()).toBe(await other.fingerprint())
+  })
+
+  it('is another for other models', async () => {
+    expect(await shop.fingerprint()).not.toBe(await mikroOrm({ entities: [User, Address] }).fingerprint())
+  })
+})
+
+describe('inheritance with a table for each class', () => {
+  const Animal = defineEntity({
+    name: 'Animal',
+    inheritance: 'tpt',
+    properties: { id: p.integer().primary().autoincrement(), name: p.string() },
+  })
+  const Dog = defineEntity({ name: 'Dog', extends: Animal, properties: { breed: p.string() } })
+  const database = disposableName('tpt')
+  const url = serverUrl({ database })
+
+  it('is created and found in place', async () => {
+    const models = mikroOrm({ entities: [Animal, Dog] })
+    await ensureDatabase(url)
+    const { created } = await ensureTables(url, models)
+    expect(created.map(({ name }) => name)).toEqual(['animal', 'dog'])
+    await expect(checkDatabase(url, models)).resolves.toMatchObject({ outcome: 'matches' })
+  })
+})
+
+describe('a materialised view', () => {
+  const Person = defineEntity({ name: 'Person', properties: { id: p.integer().primary(), city: p.string() } })
+  const Cities = defineEntity({
+    name: 'Cities',
+    view: { materialized: true },
+    expression: 'select city, count(*)::int as people from person group by city',
+    properties: { city: p.string().primary(), people: p.integer() },
+  })
+  const database = disposableName('mat')
+  const url = serverUrl({ database })
+
+  it('is created and found in place', async () => {
+    const models = mikroOrm({ entities: [Person, Cities] })
+    await ensureDatabase(url)
+    await ensureTables(url, models)
+    await expect(checkDatabase(url, models)).resolves.toMatchObject({ outcome: 'matches' })
+  })
+})
+
+describe('a native enum', () => {
+  const withValues = (values: string[]) =>
+    mikroOrm({
+      entities: [
+        defineEntity({
+          name: 'Ticket',
+          properties: { id: p.integer().primary(), state: p.enum(values).nativeEnumName('ticket_state') },
+        }),
+      ],
+    })
+  const database = disposableName('enum')
+  const url = serverUrl({ database })
+
+  it('that lacks a value differs, with the statement that adds it', async () => {
+    await ensureDatabase(url)
+    await ensureTables(url, withValues(['open', 'done']))
+    const checked = await checkDatabase(url, withValues(['open', 'done', 'dropped']))
+    expect(checked).toMatchObject({ outcome: 'differs', missing: [] })
+    expect(JSON.stringify(checked)).toContain("add value if not exists 'dropped'")
+  })
+
+  it('that has a value too many differs, although nothing can be done about it', async () => {
+    const checked = await checkDatabase(url, withValues(['open']))
+    expect(checked).toMatchObject({
+      outcome: 'differs',
+      differing: [{ kind: 'enum', name: 'ticket_state', statements: [] }],
+    })
+  })
+})
+
+describe('options', () => {
+  it.each(['dbName', 'driver', 'entityManager', 'clientUrl'])('refuse %s, which is ours to say', (option) => {
+    expect(() => mikroOrm({ entities: [User, Address], [option]: 'x' } as never)).toThrow(TenantryError)
+  })
+
+  it('refuse a subscriber of the service nothing', async () => {
+    const flushed: string[] = []
+    const models = mikroOrm({
+      entities: [User, Address],
+      subscribers: [{ beforeFlush: () => void flushed.push('flushed') }],
+    })
+    expect(await models.fingerprint()).toMatch(/^[0-9a-f]{64}$/)
+  })
+
+  it('report entities that cannot be used as models-invalid, at the first use', async () => {
+    const Broken = defineEntity({ name: 'Broken', properties: { name: p.string() } })
+    const error = await errorOf(mikroOrm({ entities: [Broken] }).fingerprint())
+    expect(error).toMatchObject({ code: 'models-invalid', retryable: false })
+  })
+})
