@@ -19,7 +19,7 @@ export const refuseForeignEntities: EventSubscriber = {
       refuseForeign(entity, driver)
       for (const { name } of meta.relations) refuseForeign(Reflect.get(entity, name), driver)
     }
-    for (const entity of uow.getRemoveStack()) refuseForeign(entity, driver)
+    // Items of a collection that does not cascade have no change of their own.
     for (const collection of uow.getCollectionUpdates()) {
       refuseForeign(collection.owner, driver)
       for (const item of collection.getItems(false)) refuseForeign(item, driver)
