@@ -1,0 +1,119 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openTenantry } from 'tenantry'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from 'tenantry/embedded'
+import { mikroOrm } from 'tenantry/mikro-orm'
+import { postgres } from 'tenantry/postgres'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Address, User } from '../../examples/service/models.ts'
+import { disposableName, errorOf, serverUrl, sql } from '../support/server.ts'
+import { openTestTenantry } from '../support/tenants.ts'
+
+const models = mikroOrm({ entities: [User, Address] })
+
+describe('two servers', () => {
+  let folder: string
+  let second: EmbeddedPostgres
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'tenantry-second-'))
+    second = await startEmbeddedPostgres({ dataDir: join(folder, 'postgres') })
+  })
+  afterAll(async () => {
+    await second.stop()
+    await rm(folder, { recursive: true, force: true })
+  })
+
+  const servers = () => [postgres({ name: 'one', url: serverUrl() }), postgres({ name: 'two', url: second.url })]
+
+  it('take tenants in turn, the one with the fewest first', async () => {
+    const tenantry = await openTestTenantry(models, { servers: servers() })
+    const placed: string[] = []
+    for (const id of ['a', 'b', 'c', 'd']) placed.push((await tenantry.onboard(id)).tenant.server)
+    expect(placed).toEqual(['one', 'two', 'one', 'two'])
+    for (const id of ['a', 'b']) {
+      const found = await tenantry.with(id, async (em) => {
+        em.create(User, { name: id, fullname: null })
+        await em.flush()
+        return em.find(User, {})
+      })
+      expect(found.map(({ name }) => name)).toEqual([id])
+    }
+  })
+
+  it('take a tenant where it is asked for, and none where the server is closed', async () => {
+    const tenantry = await openTestTenantry(models, { servers: servers() })
+    expect((await tenantry.onboard('a', { server: 'two' })).tenant.server).toBe('two')
+    const catalog = `${tenantry.installation}_catalog`
+    await sql(`update tenantry.server set state = 'closed' where name = 'one'`, [], catalog)
+    expect((await tenantry.onboard('b')).tenant.server).toBe('two')
+    expect(await errorOf(tenantry.onboard('c', { server: 'one' }))).toMatchObject({ code: 'no-open-server' })
+    expect(await tenantry.get('c')).toBeUndefined()
+  })
+
+  it('finish on the second what was interrupted between the name and the row', async () => {
+    const tenantry = await openTestTenantry(models, { servers: servers() })
+    await tenantry.onboard('half', { server: 'two' })
+    // Just as a crash between the two leaves it: the database is named, the row does not know.
+    const catalog = `${tenantry.installation}_catalog`
+    await sql(`update tenantry.tenant set state = 'onboarding' where id = 'half'`, [], catalog)
+    expect(await tenantry.onboard('half')).toMatchObject({ outcome: 'onboarded', tenant: { server: 'two' } })
+  })
+
+  it('are both needed by a process that works for tenants on both', async () => {
+    const tenantry = await openTestTenantry(models, { servers: servers() })
+    await tenantry.onboard('far', { server: 'two' })
+    const { installation } = tenantry
+    const near = await openTenantry({ models, server: postgres({ name: 'one', url: serverUrl() }), installation })
+    expect(await errorOf(near.with('far', () => 1))).toMatchObject({ code: 'no-open-server', tenant: 'far' })
+    await near.close()
+  })
+})
+
+describe('the configuration', () => {
+  const server = () => postgres({ url: serverUrl() })
+  it.each([
+    ['an unknown option', () => ({ models, server: server(), modles: 1 }), 'invalid-option'],
+    ['no models', () => ({ server: server() }), 'invalid-option'],
+    ['both server and servers', () => ({ models, server: server(), servers: [server()] }), 'invalid-option'],
+    ['no servers', () => ({ models, servers: [] }), 'invalid-option'],
+    ['two servers of one name', () => ({ models, servers: [server(), server()] }), 'invalid-option'],
+    ['an installation with an underscore', () => ({ models, server: server(), installation: 'a_b' }), 'invalid-option'],
+    ['a wait of nothing', () => ({ models, server: server(), connectionWaitMs: 0 }), 'invalid-option'],
+  ])('with %s is refused', async (_, config, code) => {
+    expect(await errorOf(openTenantry(config() as never))).toMatchObject({ code })
+  })
+
+  it.each([
+    ['an unknown option', { url: 'postgresql://h/d', pool: 3 }, 'invalid-option'],
+    ['no url', {}, 'invalid-url'],
+    ['half a connection', { url: 'postgresql://h/d', maxConnections: 0.5 }, 'invalid-option'],
+  ])('of a server with %s is refused', (_, options, code) => {
+    expect(() => postgres(options as never)).toThrow(expect.objectContaining({ code }))
+  })
+
+  it('without a server takes the one of DATABASE_URL', async () => {
+    const before = process.env['DATABASE_URL']
+    process.env['DATABASE_URL'] = serverUrl()
+    try {
+      const tenantry = await openTenantry({ models, installation: disposableName('i') })
+      expect(await tenantry.list()).toEqual([])
+      await tenantry.close()
+    } finally {
+      if (before === undefined) delete process.env['DATABASE_URL']
+      else process.env['DATABASE_URL'] = before
+    }
+  })
+
+  it('without a server in production is refused before anything is started', async () => {
+    const before = process.env['NODE_ENV']
+    process.env['NODE_ENV'] = 'production'
+    try {
+      const error = await errorOf(openTenantry({ models }))
+      expect(error).toMatchObject({ code: 'embedded-in-production' })
+    } finally {
+      process.env['NODE_ENV'] = before
+    }
+  })
+})

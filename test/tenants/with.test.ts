@@ -1,0 +1,224 @@
+import type { EntityManager } from '@mikro-orm/postgresql'
+import type { Tenantry } from 'tenantry'
+import { mikroOrm } from 'tenantry/mikro-orm'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { Address, User } from '../../examples/service/models.ts'
+import { errorOf, sql } from '../support/server.ts'
+import { openTestTenantry } from '../support/tenants.ts'
+
+const models = mikroOrm({ entities: [User, Address] })
+
+/** A promise and what settles it, to hold work where a test wants it. */
+function gate() {
+  return Promise.withResolvers<void>()
+}
+
+const databaseOf = async (em: EntityManager) => {
+  const [row] = (await em.execute('select current_database() as name')) as [{ name: string }]
+  return row.name
+}
+
+describe('with', () => {
+  let tenantry: Tenantry<EntityManager> & { readonly installation: string }
+  beforeAll(async () => {
+    tenantry = await openTestTenantry(models, { postgres: { maxConnections: 2 }, connectionWaitMs: 1_000 })
+    for (const id of ['a', 'b', 'c']) await tenantry.onboard(id)
+  })
+
+  it("hands over a handle on the tenant's own database, and gives back what the work gives", async () => {
+    expect(await tenantry.with('a', databaseOf)).toBe(`${tenantry.installation}_t_a`)
+    expect(await tenantry.with('b', databaseOf)).toBe(`${tenantry.installation}_t_b`)
+    expect(await tenantry.with('a', () => 7)).toBe(7)
+  })
+
+  it('passes on what the work throws', async () => {
+    const error = new Error('mine')
+    expect(
+      await errorOf(
+        tenantry.with('a', () => {
+          throw error
+        }),
+      ),
+    ).toBe(error)
+  })
+
+  it.each([
+    ['nobody', 'tenant-unknown'],
+    ['No-Id', 'invalid-tenant-id'],
+  ])('refuses %s', async (id, code) => {
+    expect(await errorOf(tenantry.with(id, () => 1))).toMatchObject({ code })
+  })
+
+  it('finds a tenant that was onboarded after it was first asked for', async () => {
+    expect(await errorOf(tenantry.with('later', () => 1))).toMatchObject({ code: 'tenant-unknown' })
+    await tenantry.onboard('later')
+    expect(await tenantry.with('later', () => 1)).toBe(1)
+  })
+
+  it('holds no connection but while a query or a transaction runs', async () => {
+    const { promise, resolve } = gate()
+    const holders = ['a', 'b', 'c'].map((id) =>
+      tenantry.with(id, async (em) => {
+        await em.count(User)
+        await promise
+      }),
+    )
+    // Three units of work are open on a budget of two connections, and a fourth still gets one.
+    expect(await tenantry.with('a', (em) => em.count(User))).toBe(0)
+    resolve()
+    await Promise.all(holders)
+  })
+
+  it('serves more tenants at once than there are connections, never over the budget', async () => {
+    const seen: number[] = []
+    const work = (id: string) =>
+      tenantry.with(id, async (em) => {
+        const [row] = (await em.execute(
+          `select count(*)::int as n from pg_stat_activity where datname ~ ('^' || $$${tenantry.installation}_t_$$)`,
+        )) as [{ n: number }]
+        seen.push(row.n)
+        return databaseOf(em)
+      })
+    const ids = Array.from({ length: 60 }, (_, i) => 'abc'[i % 3] as string)
+    const found = await Promise.all(ids.map(work))
+    expect(found).toEqual(ids.map((id) => `${tenantry.installation}_t_${id}`))
+    // A backend may still be seen for a moment after its connection ended; the budget is what is open at once.
+    expect(Math.min(...seen)).toBeLessThanOrEqual(2)
+  })
+
+  it('says so when all connections stay busy', async () => {
+    const { promise, resolve } = gate()
+    const held = Promise.withResolvers<void>()
+    let holding = 0
+    const holders = ['a', 'b'].map((id) =>
+      tenantry.with(id, (em) =>
+        em.transactional(async (tx) => {
+          await tx.execute('select 1')
+          if (++holding === 2) held.resolve()
+          await promise
+        }),
+      ),
+    )
+    await held.promise
+    const error = await errorOf(tenantry.with('c', (em) => em.count(User)))
+    expect(error).toMatchObject({ code: 'pool-timeout', retryable: true })
+    resolve()
+    await Promise.all(holders)
+    expect(await tenantry.with('c', (em) => em.count(User))).toBe(0)
+  })
+
+  it('rolls back a transaction that was left open on a connection', async () => {
+    await tenantry.with('a', async (em) => {
+      await em.execute('begin')
+    })
+    for (let i = 0; i < 3; i++) {
+      const status = await tenantry.with('a', (em) =>
+        em.execute('select now() = statement_timestamp() as autocommit, pg_current_xact_id_if_assigned() as xid'),
+      )
+      expect(status).toEqual([{ autocommit: true, xid: null }])
+    }
+  })
+
+  it('cancelled by its signal does not run the work', async () => {
+    let ran = false
+    const signal = AbortSignal.abort()
+    const error = await errorOf(
+      tenantry.with(
+        'a',
+        () => {
+          ran = true
+        },
+        { signal },
+      ),
+    )
+    expect(error).toMatchObject({ code: 'aborted' })
+    expect(ran).toBe(false)
+  })
+
+  it('survives the end of its idle connections', async () => {
+    await tenantry.with('a', (em) => em.count(User))
+    await sql('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [
+      `${tenantry.installation}_t_a`,
+    ])
+    await expect.poll(async () => tenantry.with('a', (em) => em.count(User)).catch((error: unknown) => error)).toBe(0)
+  })
+})
+
+describe('the context', () => {
+  let tenantry: Tenantry<EntityManager>
+  beforeAll(async () => {
+    tenantry = await openTestTenantry(models)
+    for (const id of ['a', 'b']) await tenantry.onboard(id)
+  })
+
+  it('names the tenant inside of run and with, through awaits, timers and nesting', async () => {
+    const deep = async () => {
+      await new Promise((resolve) => setImmediate(resolve))
+      return tenantry.currentTenant()
+    }
+    expect(await tenantry.run('a', deep)).toBe('a')
+    expect(await tenantry.with('b', deep)).toBe('b')
+    expect(await tenantry.run('a', () => tenantry.with('a', deep))).toBe('a')
+    expect(await Promise.all(['a', 'b', 'a'].map((id) => tenantry.run(id, deep)))).toEqual(['a', 'b', 'a'])
+  })
+
+  it('does not exist outside', async () => {
+    await tenantry.run('a', () => 1)
+    expect(() => tenantry.currentTenant()).toThrow(expect.objectContaining({ code: 'no-tenant' }))
+  })
+
+  it("of one tenant refuses another's inside", async () => {
+    const error = await errorOf(tenantry.run('a', () => tenantry.with('b', () => 1)))
+    expect(error).toMatchObject({ code: 'tenant-conflict', tenant: 'b' })
+  })
+
+  it('of an unknown tenant is not entered', async () => {
+    expect(await errorOf(tenantry.run('nobody', () => 1))).toMatchObject({ code: 'tenant-unknown' })
+  })
+})
+
+describe('closing', () => {
+  it('lets work finish, then refuses, may be done twice, and leaves no session', async () => {
+    const tenantry = await openTestTenantry(models)
+    await tenantry.onboard('a')
+    const { promise, resolve } = gate()
+    const started = gate()
+    const work = tenantry.with('a', (em) =>
+      em.transactional(async (tx) => {
+        await tx.execute('select 1')
+        started.resolve()
+        await promise
+        return 'done'
+      }),
+    )
+    await started.promise
+    const closing = tenantry.close()
+    expect(await errorOf(tenantry.with('a', () => 1))).toMatchObject({ code: 'closed' })
+    expect(await errorOf(tenantry.onboard('b'))).toMatchObject({ code: 'closed' })
+    resolve()
+    expect(await work).toBe('done')
+    await closing
+    await tenantry.close()
+    await expect
+      .poll(() => sql('select 1 from pg_stat_activity where starts_with(datname, $1)', [tenantry.installation]))
+      .toEqual([])
+  })
+
+  it('ends what is still busy at its deadline', async () => {
+    const tenantry = await openTestTenantry(models)
+    await tenantry.onboard('a')
+    const started = gate()
+    const work = errorOf(
+      tenantry.with('a', (em) =>
+        em.transactional(async (tx) => {
+          await tx.execute('select 1')
+          started.resolve()
+          await tx.execute('select pg_sleep(60)')
+        }),
+      ),
+    )
+    await started.promise
+    await tenantry.close(50)
+    expect(await work).toBeInstanceOf(Error)
+  })
+})
