@@ -1,0 +1,118 @@
+// A service that makes sure at start-up that its database and tables exist, and gives each tenant a database of its
+// own. Run it twice: the second start finds everything in place. `--once` ends it when the tour is over.
+
+import { parseArgs } from 'node:util'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import { ensureDatabase, ensureTables, openTenantry, type Tenantry, TenantryError } from 'tenantry'
+import { developmentServer } from 'tenantry/embedded'
+import { mikroOrm } from 'tenantry/mikro-orm'
+import { postgres } from 'tenantry/postgres'
+import { readUsers, writeUsers } from './people.ts'
+import { Address, User } from './models.ts'
+import { heading, line, step } from './print.ts'
+
+const tenants = { acme: 'Acme GmbH', globex: 'Globex Corporation', initech: 'Initech' }
+const models = mikroOrm({ entities: [User, Address] })
+
+try {
+  const { values } = parseArgs({ options: { once: { type: 'boolean', default: false } } })
+  await tour(values.once)
+} catch (error) {
+  if (!(error instanceof TenantryError)) throw error
+  console.error(`\n${error.message}\n${error.hint ?? ''}\n(${error.code})`)
+  process.exitCode = 1
+}
+
+async function tour(once: boolean): Promise<void> {
+  heading('A server')
+  const server = await findServer()
+  const madeTables = await startUp(server.url)
+  const { tenantry, madeTenants } = await openTenants(server.url)
+  await useTenants(tenantry)
+
+  heading(madeTables || madeTenants ? 'Done; a second start will find all of this in place' : 'Nothing was to be made')
+  line(`psql '${databaseUrl(server.url, 'tenantry_t_acme')}' -c 'table user_account'`)
+  line(`psql '${databaseUrl(server.url, 'tenantry_catalog')}' -c 'select id, state, database from tenantry.tenant'`)
+  if (!once) await untilInterrupted()
+  await tenantry.close()
+  await server.stop()
+}
+
+/** What every service does when it starts. */
+async function startUp(serverUrl: string): Promise<boolean> {
+  heading('Start-up: the database and the tables of one service')
+  const url = databaseUrl(serverUrl, 'service')
+  const database = await step(
+    'database service',
+    () => ensureDatabase(url),
+    ({ outcome }) => outcome,
+  )
+  const tables = await step(
+    'tables of User and Address',
+    () => ensureTables(url, models),
+    ({ created, existing }) => (created.length > 0 ? `created ${names(created)}` : `already exist: ${names(existing)}`),
+  )
+  return database.outcome === 'created' || tables.created.length > 0
+}
+
+/** What a multi-tenant service does for every customer who signs up. */
+async function openTenants(serverUrl: string) {
+  heading('Tenants: a database for each')
+  const tenantry = await step(
+    'the catalog of tenants',
+    () => openTenantry({ models, server: postgres({ url: serverUrl }) }),
+    () => 'open',
+  )
+  let madeTenants = false
+  for (const [id, displayName] of Object.entries(tenants)) {
+    const { outcome } = await step(
+      `tenant ${id}`,
+      () => tenantry.onboard(id, { displayName }),
+      (onboarded) => `${onboarded.outcome}, in ${onboarded.tenant.database}`,
+    )
+    madeTenants ||= outcome === 'onboarded'
+  }
+  return { tenantry, madeTenants }
+}
+
+async function useTenants(tenantry: Tenantry<EntityManager>): Promise<void> {
+  heading("Rows, through MikroORM's own EntityManager")
+  for (const id of Object.keys(tenants)) {
+    await step(`${id} writes`, () => tenantry.with(id, (em) => writeUsers(em, id)), String)
+    await step(`${id} reads`, () => tenantry.with(id, (em) => readUsers(em)), String)
+  }
+}
+
+/** The server that DATABASE_URL names, or else an embedded one, which keeps its data in `.tenantry/`. */
+async function findServer(): Promise<{ url: string; stop: () => Promise<void> }> {
+  const given = process.env['DATABASE_URL']
+  if (given !== undefined && given !== '') {
+    line('the one that DATABASE_URL names')
+    return { url: given, stop: async () => undefined }
+  }
+  return step(
+    'embedded PostgreSQL',
+    () => developmentServer({ announce: () => undefined }),
+    ({ version, port, outcome }) => `${version} ${outcome} on port ${port}, data in .tenantry/`,
+  )
+}
+
+function databaseUrl(serverUrl: string, database: string): string {
+  const target = new URL(serverUrl)
+  target.pathname = `/${database}`
+  return target.href
+}
+
+function names(objects: readonly { readonly name: string }[]): string {
+  return objects.map(({ name }) => name).join(', ')
+}
+
+/** Until Ctrl-C, or until whoever started this asks it to end. */
+async function untilInterrupted(): Promise<void> {
+  line('Ctrl-C ends it. The data stays: the next start finds everything in place.')
+  const forever = setInterval(() => undefined, 2 ** 31 - 1)
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
+  })
+  clearInterval(forever)
+}
