@@ -7,6 +7,8 @@ export interface Traffic {
   readonly connections: number
   /** Statements sent: simple queries and executions of prepared ones, each one round trip. */
   readonly statements: number
+  /** How many connections to tenants' databases were open at the same time, at most. */
+  readonly tenantPeak: number
 }
 
 /** A TCP proxy before PostgreSQL that counts what clients send, by reading the protocol's message types. */
@@ -25,6 +27,8 @@ export async function startCountingProxy(targetUrl: string): Promise<CountingPro
   const sockets = new Set<Socket>()
   let connections = 0
   let statements = 0
+  let tenantPeak = 0
+  let tenantsNow = 0
   const server = createServer((client) => {
     connections++
     const upstream = connect(Number(target.port), target.hostname)
@@ -33,7 +37,14 @@ export async function startCountingProxy(targetUrl: string): Promise<CountingPro
       socket.on('close', () => sockets.delete(socket))
       socket.on('error', () => undefined)
     }
-    const count = statementCounter(() => statements++)
+    const count = messageReader({
+      onStatement: () => statements++,
+      onDatabase: (database) => {
+        if (!database.includes('_t_')) return
+        tenantPeak = Math.max(tenantPeak, ++tenantsNow)
+        client.once('close', () => tenantsNow--)
+      },
+    })
     client.on('data', count)
     client.pipe(upstream).pipe(client)
     client.on('close', () => upstream.destroy())
@@ -50,9 +61,10 @@ export async function startCountingProxy(targetUrl: string): Promise<CountingPro
       return url.href
     },
     take: () => {
-      const traffic = { connections, statements }
+      const traffic = { connections, statements, tenantPeak }
       connections = 0
       statements = 0
+      tenantPeak = tenantsNow
       return traffic
     },
     cut: () => {
@@ -69,8 +81,13 @@ export async function startCountingProxy(targetUrl: string): Promise<CountingPro
 const query = 'Q'.charCodeAt(0)
 const execute = 'E'.charCodeAt(0)
 
+interface Listeners {
+  readonly onStatement: () => void
+  readonly onDatabase: (database: string) => void
+}
+
 /** Reads a client's bytes: first a start-up message without a type, then messages of type, length and content. */
-function statementCounter(onStatement: () => void): (chunk: Buffer) => void {
+function messageReader({ onStatement, onDatabase }: Listeners): (chunk: Buffer) => void {
   let pending = Buffer.alloc(0)
   let started = false
   return (chunk) => {
@@ -82,8 +99,15 @@ function statementCounter(onStatement: () => void): (chunk: Buffer) => void {
       if (pending.length < length) return
       const type = started ? pending[0] : undefined
       if (type === query || type === execute) onStatement()
+      if (!started) onDatabase(databaseOf(pending.subarray(8, length)))
       started = true
       pending = pending.subarray(length)
     }
   }
+}
+
+/** The start-up message's parameters are names and values in turn, each ended by a zero byte. */
+function databaseOf(parameters: Buffer): string {
+  const words = parameters.toString().split('\0')
+  return words[words.indexOf('database') + 1] ?? ''
 }

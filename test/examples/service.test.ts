@@ -1,0 +1,39 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+
+const run = promisify(execFile)
+const program = resolve('examples/service/main.ts')
+let folder: string
+
+// In a folder of its own, so that it starts a server of its own.
+const start = async () => {
+  const { DATABASE_URL: _, ...env } = process.env
+  const { stdout } = await run(process.execPath, [program, '--once'], { cwd: folder, env })
+  return stdout
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tenantry-example-'))
+})
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+it('the service makes everything at its first start', async () => {
+  const printed = await start()
+  expect(printed).toMatch(/embedded PostgreSQL: 18\.\d+ started on port \d+/)
+  expect(printed).toMatch(/\d+ ms {2}database service: created/)
+  expect(printed).toMatch(/tables of User and Address: created user_account, address/)
+  for (const tenant of ['acme', 'globex', 'initech']) {
+    expect(printed).toContain(`tenant ${tenant}: onboarded, in tenantry_t_${tenant}`)
+    expect(printed).toContain(`${tenant} reads: spongebob: spongebob@${tenant}.example, squarepants@${tenant}.example`)
+  }
+})
+
+it('and nothing at its second', async () => {
+  const printed = await start()
+  expect(printed).toContain('Nothing was to be made')
+  expect(printed).not.toMatch(/: created|onboarded,/)
+})

@@ -1,0 +1,52 @@
+import { defineEntity, p } from '@mikro-orm/core'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import { type CheckedDatabase, type ErrorCode, openTenantry, type Tenantry, TenantryError } from 'tenantry'
+import { startEmbeddedPostgres } from 'tenantry/embedded'
+import { type Models, mikroOrm } from 'tenantry/mikro-orm'
+import { postgres } from 'tenantry/postgres'
+import { expectTypeOf, test } from 'vitest'
+
+const Note = defineEntity({ name: 'Note', properties: { id: p.integer().primary(), text: p.string() } })
+const models = mikroOrm({ entities: [Note] })
+
+test("with hands over the ORM's own type", async () => {
+  expectTypeOf(models).toEqualTypeOf<Models<EntityManager>>()
+  const tenantry = await openTenantry({ models, server: postgres({ url: 'postgresql://localhost' }) })
+  expectTypeOf(tenantry).toEqualTypeOf<Tenantry<EntityManager>>()
+  await tenantry.with('acme', (em) => expectTypeOf(em).toEqualTypeOf<EntityManager>())
+})
+
+test('with gives what the work gives', async () => {
+  const tenantry = await openTenantry({ models })
+  const notes = await tenantry.with('acme', (em) => em.find(Note, {}))
+  expectTypeOf(notes[0]?.text).toEqualTypeOf<string | undefined>()
+  expectTypeOf(await tenantry.with('acme', () => 7)).toEqualTypeOf<number>()
+  expectTypeOf(await tenantry.run('acme', async () => 'x')).toEqualTypeOf<string>()
+})
+
+test('a handle of another ORM keeps its type', async () => {
+  interface Other {
+    readonly other: true
+  }
+  const tenantry = await openTenantry({ models: {} as Models<Other> })
+  await tenantry.with('acme', (handle) => expectTypeOf(handle).toEqualTypeOf<Other>())
+})
+
+test('where the database is cannot be said to the adapter', () => {
+  // @ts-expect-error -- dbName is not mikroOrm's to know
+  mikroOrm({ entities: [Note], dbName: 'x' })
+  // @ts-expect-error -- without entities there are no models
+  mikroOrm({})
+})
+
+test('outcomes and codes can be branched on', () => {
+  expectTypeOf<CheckedDatabase['outcome']>().toEqualTypeOf<'database-missing' | 'matches' | 'differs'>()
+  expectTypeOf(new TenantryError('timeout', '').code).toEqualTypeOf<ErrorCode>()
+  // @ts-expect-error -- not a code
+  new TenantryError('no-such-code', '')
+})
+
+test('an embedded server gives its URL and how to stop it', () => {
+  expectTypeOf(startEmbeddedPostgres).returns.resolves.toHaveProperty('url').toEqualTypeOf<string>()
+  expectTypeOf(startEmbeddedPostgres).returns.resolves.toHaveProperty('stop').toEqualTypeOf<() => Promise<void>>()
+})
