@@ -21,6 +21,8 @@ export interface TenantryConfig<Handle> extends Cancellable {
   readonly installation?: string
   /** How long a tenant's work waits for a connection while all are busy, in milliseconds. Default 10,000. */
   readonly connectionWaitMs?: number
+  /** How many tenants this process onboards at once; each takes two connections beside `maxConnections`. Default 4. */
+  readonly onboardingConcurrency?: number
   /** How long to wait for another process that onboards the same tenant or makes the catalog. Default 60,000. */
   readonly lockTimeoutMs?: number
   /** Where notices go, such as that an embedded server is used. Default: standard error. */
@@ -33,6 +35,7 @@ export interface CheckedConfig<Handle> {
   readonly models: Models<Handle>
   readonly connectionWaitMs: number
   readonly lockTimeoutMs: number
+  readonly onboardingConcurrency: number
 }
 
 const knownOptions = [
@@ -42,6 +45,7 @@ const knownOptions = [
   'installation',
   'connectionWaitMs',
   'lockTimeoutMs',
+  'onboardingConcurrency',
   'announce',
   'signal',
 ]
@@ -56,6 +60,7 @@ export function checkConfig<Handle>(config: TenantryConfig<Handle>): CheckedConf
     models: config.models,
     connectionWaitMs: positiveInteger('connectionWaitMs', config.connectionWaitMs ?? 10_000),
     lockTimeoutMs: positiveInteger('lockTimeoutMs', config.lockTimeoutMs ?? 60_000),
+    onboardingConcurrency: positiveInteger('onboardingConcurrency', config.onboardingConcurrency ?? 4),
   }
 }
 

@@ -1,4 +1,5 @@
-import { type Cancellable, throwIfAborted } from './kernel/abort.ts'
+import { type Cancellable, throwIfAborted, untilAborted } from './kernel/abort.ts'
+import { ConcurrencyLimit } from './kernel/concurrency.ts'
 import { TenantryError } from './kernel/errors.ts'
 import { parseTenantId, physicalNames, type TenantId } from './kernel/names.ts'
 import { positiveInteger, refuseUnknownOptions } from './kernel/options.ts'
@@ -12,7 +13,7 @@ import { TenantContext } from './routing/tenant-context.ts'
 import type { Server } from './server/port.ts'
 
 /** Which tenants to list. */
-export interface ListOptions {
+export interface ListOptions extends Cancellable {
   /** How many at most. Default 100, at most 1,000. */
   readonly limit?: number
   /** Only those after this id: the last one of the page before. */
@@ -29,7 +30,7 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    */
   onboard(id: string, options?: OnboardOptions): Promise<Onboarded>
   /** A tenant as the catalog knows it; undefined where there is none. @throws `invalid-tenant-id` */
-  get(id: string): Promise<Tenant | undefined>
+  get(id: string, options?: Cancellable): Promise<Tenant | undefined>
   /** Tenants in the order of their ids. */
   list(options?: ListOptions): Promise<readonly Tenant[]>
   /**
@@ -40,7 +41,7 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    */
   with<T>(id: string, work: (handle: Handle) => T | Promise<T>, options?: Cancellable): Promise<T>
   /** Runs `work` in the tenant's context. @throws `tenant-unknown`, `tenant-not-active`, `tenant-conflict` */
-  run<T>(id: string, work: () => T | Promise<T>): Promise<T>
+  run<T>(id: string, work: () => T | Promise<T>, options?: Cancellable): Promise<T>
   /** The tenant in whose context this is called. @throws `no-tenant` outside of one */
   currentTenant(): TenantId
   /** Lets work under way finish, at most `deadlineMs` milliseconds (default 10,000), and closes every connection. */
@@ -103,6 +104,10 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   readonly #parts: Parts<Handle>
   readonly #router: Router<Handle>
   readonly #context = new TenantContext()
+  readonly #onboarding: ConcurrencyLimit
+  readonly #underWay = new Set<Promise<unknown>>()
+  /** Ends, at the deadline of `close`, what is still being onboarded. */
+  readonly #ending = new AbortController()
   readonly #release: () => Promise<void>
   #closing: Promise<void> | undefined
 
@@ -110,36 +115,43 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     const { catalog, servers, models, connectionWaitMs } = parts
     this.#parts = parts
     this.#router = new Router({ catalog, servers, models, waitMs: connectionWaitMs, keptTenants })
+    this.#onboarding = new ConcurrencyLimit(parts.onboardingConcurrency)
     this.#release = release
   }
 
   async onboard(id: string, options: OnboardOptions = {}): Promise<Onboarded> {
     this.#refuseClosed()
-    return onboard(this.#parts, id, options)
+    const signal = AbortSignal.any([this.#ending.signal, ...(options.signal === undefined ? [] : [options.signal])])
+    const onboarding = this.#onboarding.run(() => onboard(this.#parts, id, { ...options, signal }), signal)
+    this.#underWay.add(onboarding)
+    try {
+      return await onboarding
+    } finally {
+      this.#underWay.delete(onboarding)
+    }
   }
 
-  async get(id: string): Promise<Tenant | undefined> {
+  async get(id: string, { signal }: Cancellable = {}): Promise<Tenant | undefined> {
     this.#refuseClosed()
-    const row = await this.#parts.catalog.find(parseTenantId(id))
+    const row = await untilAborted(this.#parts.catalog.find(parseTenantId(id)), signal)
     return row && publicTenant(row)
   }
 
   async list(options: ListOptions = {}): Promise<readonly Tenant[]> {
     this.#refuseClosed()
-    refuseUnknownOptions('list', options, ['limit', 'after'])
+    refuseUnknownOptions('list', options, ['limit', 'after', 'signal'])
     const limit = positiveInteger('limit', options.limit ?? 100)
-    const rows = await this.#parts.catalog.list(Math.min(limit, 1_000), options.after)
+    const rows = await untilAborted(this.#parts.catalog.list(Math.min(limit, 1_000), options.after), options.signal)
     return rows.map(publicTenant)
   }
 
   async with<T>(id: string, work: (handle: Handle) => T | Promise<T>, { signal }: Cancellable = {}): Promise<T> {
-    throwIfAborted(signal)
-    const { tenant, models } = await this.#route(id)
+    const { tenant, models } = await this.#route(id, signal)
     return this.#context.run(tenant, () => work(models.handle(signal)))
   }
 
-  async run<T>(id: string, work: () => T | Promise<T>): Promise<T> {
-    const { tenant } = await this.#route(id)
+  async run<T>(id: string, work: () => T | Promise<T>, { signal }: Cancellable = {}): Promise<T> {
+    const { tenant } = await this.#route(id, signal)
     return this.#context.run(tenant, work)
   }
 
@@ -148,18 +160,25 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   }
 
   close(deadlineMs = 10_000): Promise<void> {
-    this.#closing ??= this.#router.close(deadlineMs).then(this.#release)
+    this.#closing ??= this.#close(deadlineMs)
     return this.#closing
+  }
+
+  async #close(deadlineMs: number): Promise<void> {
+    const deadline = setTimeout(() => this.#ending.abort(new Error('Tenantry was closed.')), deadlineMs)
+    await Promise.all([this.#router.close(deadlineMs), Promise.allSettled(this.#underWay)])
+    clearTimeout(deadline)
+    await this.#release()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
-  async #route(id: string) {
+  async #route(id: string, signal: AbortSignal | undefined) {
     this.#refuseClosed()
     const tenant = parseTenantId(id)
-    return { tenant, models: await this.#router.route(tenant) }
+    return { tenant, models: await untilAborted(this.#router.route(tenant), signal) }
   }
 
   #refuseClosed(): void {

@@ -17,6 +17,20 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw abortedError(signal)
 }
 
+/** What `work` gives, or the error `aborted` as soon as the signal says so; the work itself goes on to its own end. */
+export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work
+  const { promise, reject } = Promise.withResolvers<never>()
+  const giveUp = () => reject(abortedError(signal))
+  signal.addEventListener('abort', giveUp, { once: true })
+  if (signal.aborted) giveUp()
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    signal.removeEventListener('abort', giveUp)
+  }
+}
+
 /**
  * Calls `attempt` until it gives something other than `undefined`, pausing a little longer each time.
  *

@@ -202,6 +202,21 @@ describe('closing', () => {
       .toEqual([])
   })
 
+  it('lets an onboarding finish', async () => {
+    const tenantry = await openTestTenantry(models)
+    const onboarding = tenantry.onboard('a')
+    await tenantry.close()
+    expect(await onboarding).toMatchObject({ outcome: 'onboarded' })
+  })
+
+  it('ends what is still being onboarded at its deadline', async () => {
+    const tenantry = await openTestTenantry(models, { onboardingConcurrency: 1 })
+    const onboardings = ['a', 'b', 'c'].map((id) => tenantry.onboard(id).catch((error: unknown) => error))
+    await tenantry.close(0)
+    const results = await Promise.all(onboardings)
+    expect(results.at(-1)).toMatchObject({ code: 'aborted', tenant: undefined })
+  })
+
   it('ends what is still busy at its deadline', async () => {
     const tenantry = await openTestTenantry(models)
     await tenantry.onboard('a')

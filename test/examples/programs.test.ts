@@ -6,13 +6,12 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 
 const run = promisify(execFile)
-const program = resolve('examples/service/main.ts')
 let folder: string
 
 // In a folder of its own, so that it starts a server of its own.
-const start = async () => {
-  const { DATABASE_URL: _, ...env } = process.env
-  const { stdout } = await run(process.execPath, [program, '--once'], { cwd: folder, env })
+const start = async (program: string, ...options: string[]) => {
+  const env = { ...process.env, DATABASE_URL: '' }
+  const { stdout } = await run(process.execPath, [resolve('examples', program), ...options], { cwd: folder, env })
   return stdout
 }
 
@@ -22,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 it('the service makes everything at its first start', async () => {
-  const printed = await start()
+  const printed = await start('service/main.ts', '--once')
   expect(printed).toMatch(/embedded PostgreSQL: 18\.\d+ started on port \d+/)
   expect(printed).toMatch(/\d+ ms {2}database service: created/)
   expect(printed).toMatch(/tables of User and Address: created user_account, address/)
@@ -33,7 +32,14 @@ it('the service makes everything at its first start', async () => {
 })
 
 it('and nothing at its second', async () => {
-  const printed = await start()
+  const printed = await start('service/main.ts', '--once')
   expect(printed).toContain('Nothing was to be made')
   expect(printed).not.toMatch(/: created|onboarded,/)
+})
+
+it('the shop places an order each time it is run, and reads it through its relationships', async () => {
+  expect(await start('shop/main.ts')).toContain(
+    'Order 1 of Ada: 2 Teapot (Kitchen; ceramic, blue); paid 30.00 by card and 9.80 by transfer.',
+  )
+  expect(await start('shop/main.ts')).toMatch(/already-exists[^]*Order 2 of Ada[^]*Sold so far: 4 pieces/)
 })
