@@ -18,12 +18,16 @@ import {
   Transfer,
 } from './models.ts'
 
-await using tenantry = await openTenantry({ models: mikroOrm({ entities }), installation: 'shops' })
-const { outcome, tenant } = await tenantry.onboard('corner-shop', { displayName: 'The corner shop' })
-console.log(`${tenant.displayName}: ${outcome}, in ${tenant.database}`)
+const tenantry = await openTenantry({ models: mikroOrm({ entities }), installation: 'shops' })
+try {
+  const { outcome, tenant } = await tenantry.onboard('corner-shop', { displayName: 'The corner shop' })
+  console.log(`${tenant.displayName}: ${outcome}, in ${tenant.database}`)
 
-const number = await tenantry.with('corner-shop', placeOrder)
-console.log(await tenantry.with('corner-shop', (em) => describeOrder(em, number)))
+  const number = await tenantry.with('corner-shop', placeOrder)
+  console.log(await tenantry.with('corner-shop', (em) => describeOrder(em, number)))
+} finally {
+  await tenantry.close()
+}
 
 async function placeOrder(em: EntityManager): Promise<string> {
   const customer =
