@@ -1,0 +1,121 @@
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { createRole, dropAfterwards, serverUrl, uniqueName } from '../support/server.ts'
+import { codeBlocks, pages, readPage, root } from './markdown.ts'
+
+// The TypeScript blocks of one page are one program, in the order of the page.
+
+const programs = pages
+  .filter((page) => page === 'README.md' || page.startsWith('docs/'))
+  .map((page) => ({ page, code: codeBlocks(readPage(page), 'ts').join('\n') }))
+  .filter(({ code }) => code !== '')
+
+const compilerOptions = {
+  target: 'es2024',
+  lib: ['es2024', 'esnext.disposable'],
+  types: ['node'],
+  module: 'nodenext',
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  noUncheckedIndexedAccess: true,
+  erasableSyntaxOnly: true,
+  verbatimModuleSyntax: true,
+  skipLibCheck: true,
+  noEmit: true,
+}
+
+const project = makeProject()
+const runnable = [
+  {
+    page: 'README.md',
+    url: "'postgresql://admin:admin@localhost:5432/testdatabase'",
+    opening: ["installation: 'walkthrough'", 'installation: $'],
+    database: uniqueName('walk'),
+    installation: uniqueName('walk'),
+  },
+  {
+    page: 'docs/coming-from-sqlalchemy.md',
+    url: "'postgresql://admin:admin@localhost:5432/shop'",
+    opening: ['openTenantry({ ', 'openTenantry({ installation: $, '],
+    database: uniqueName('walk'),
+    installation: uniqueName('walk'),
+  },
+] as const
+const role = await createRole('createdb')
+dropAfterwards(...runnable.flatMap(({ database, installation }) => [database, installation]), role.user)
+
+test('there are examples', () => {
+  expect(programs.map(({ page }) => page)).toContain('README.md')
+})
+
+test('every example compiles for somebody who installed the package', async () => {
+  for (const { page, code } of programs) {
+    writeFileSync(join(project, `${page.replaceAll(/\W/g, '-')}.ts`), `export {} // ${page}\n${code}`)
+  }
+  await expect(run(join(root, 'node_modules/typescript/bin/tsc'), '--project', project)).resolves.toBe('')
+})
+
+test("the README's models are those of the example service", () => {
+  const readme = codeBlocks(readPage('README.md'), 'ts').find((code) => code.includes('defineEntity('))
+  const service = readFileSync(join(root, 'examples/service/models.ts'), 'utf8')
+  expect(readme?.trim()).toBe(service.replaceAll(/^\/\/.*\n+/gm, '').trim())
+})
+
+test.each(runnable)('the program in $page runs, and prints what it says', async (example) => {
+  const { page, url, opening, database, installation } = example
+  const code = programs.find((program) => program.page === page)?.code ?? ''
+  const adapted = [
+    [url, JSON.stringify(serverUrl({ ...role, database }))],
+    ["owner: 'admin'", `owner: ${JSON.stringify(role.user)}`],
+    [opening[0], opening[1].replace('$', JSON.stringify(installation))],
+  ].reduce((text, [from = '', to = '']) => replaceOnce(text, from, to), code)
+  const file = join(project, `running-${installation}.ts`)
+  writeFileSync(file, adapted)
+
+  const output = await run(file)
+  const lines = output.replaceAll(installation, 'walkthrough').split('\n').slice(0, -1)
+  expect(lines).toEqual(announcedLines(code))
+})
+
+/** What the comments behind `console.log` say. */
+function announcedLines(code: string): string[] {
+  const calls = code.match(/^ *console\.log\(.*$/gm) ?? []
+  return calls.map((call) => /\) \/\/ (.*)$/.exec(call)?.[1] ?? `nothing is said about ${call.trim()}`)
+}
+
+function replaceOnce(text: string, original: string, replacement: string): string {
+  const parts = text.split(original)
+  if (parts.length === 2) return parts.join(replacement)
+  throw new Error(`${original} should stand there once, not ${parts.length - 1} times.`)
+}
+
+/** A project of its own beside this one, where the packages are installed that the README names. */
+function makeProject(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'tenantry-docs-'))
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+  const link = (name: string, target: string) => {
+    const path = join(folder, 'node_modules', name)
+    mkdirSync(dirname(path), { recursive: true })
+    symlinkSync(target, path, 'junction')
+  }
+  link('tenantry', root)
+  for (const name of ['@mikro-orm/core', '@mikro-orm/postgresql', '@mikro-orm/sql', '@types/node']) {
+    link(name, join(root, 'node_modules', name))
+  }
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'walk-through', type: 'module' }))
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions }))
+  return folder
+}
+
+/** Runs a script with this Node.js; gives what it printed. Fails with all it said when it fails. */
+function run(script: string, ...args: string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    execFile(process.execPath, [script, ...args], { cwd: project }, (error, output, errors) => {
+      if (error === null) resolve(output)
+      else reject(new Error(`${script} failed:\n${output}${errors}`))
+    })
+  })
+}
