@@ -18,7 +18,8 @@ const rooms = {
   'routing/': ['kernel/', 'models/', 'server/', 'catalog/'],
   'rollout/': ['kernel/', 'models/', 'server/', 'catalog/', 'provisioning/'],
   // The composition root; it starts the development server where none is configured.
-  'tenantry.ts$': ['kernel/', 'models/', 'server/', 'catalog/', 'provisioning/', 'routing/', 'rollout/', 'embedded/'],
+  'config.ts$': ['kernel/', 'models/', 'server/', 'embedded/'],
+  'tenantry.ts$': ['kernel/', 'models/', 'server/', 'catalog/', 'provisioning/', 'routing/', 'rollout/', 'config.ts$'],
   'http/': ['kernel/', 'tenantry.ts$'],
   'integrations/': ['kernel/', 'tenantry.ts$'],
   'embedded/': ['kernel/'],

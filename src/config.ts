@@ -92,6 +92,11 @@ function checkServers({ server, servers }: TenantryConfig<unknown>): void {
   if (server !== undefined && servers !== undefined) {
     throw new TenantryError('invalid-option', 'openTenantry takes either server or servers, not both.')
   }
+  if ([server, ...(servers ?? [])].some((it) => it !== undefined && typeof it.connect !== 'function')) {
+    throw new TenantryError('invalid-option', 'A server in the configuration is not one.', {
+      hint: "Make it with postgres({ url }) from 'tenantry/postgres'.",
+    })
+  }
   const names = servers?.map(({ name }) => name) ?? []
   if (servers?.length !== 0 && new Set(names).size === names.length) return
   throw new TenantryError('invalid-option', 'servers must have at least one server, each with a name of its own.', {

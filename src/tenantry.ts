@@ -1,4 +1,4 @@
-import { type Cancellable, throwIfAborted, untilAborted } from './kernel/abort.ts'
+import { abortedError, type Cancellable, throwIfAborted, untilAborted } from './kernel/abort.ts'
 import { ConcurrencyLimit } from './kernel/concurrency.ts'
 import { TenantryError } from './kernel/errors.ts'
 import { parseTenantId, physicalNames, type TenantId } from './kernel/names.ts'
@@ -63,8 +63,11 @@ export async function openTenantry<Handle>(config: TenantryConfig<Handle>): Prom
   const [home] = servers
   const pool = home.pool(physicalNames.catalog(checked.installation), catalogConnections)
   const release = async () => {
-    await pool.end()
-    await stop()
+    try {
+      await pool.end()
+    } finally {
+      await stop()
+    }
   }
   try {
     await prepareCatalog(home, checked, config.signal)
@@ -147,7 +150,12 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
 
   async with<T>(id: string, work: (handle: Handle) => T | Promise<T>, { signal }: Cancellable = {}): Promise<T> {
     const { tenant, models } = await this.#route(id, signal)
-    return this.#context.run(tenant, () => work(models.handle(signal)))
+    try {
+      return await this.#context.run(tenant, () => work(models.handle(signal)))
+    } catch (error) {
+      // However the ORM words it: what ended the work was the signal.
+      throw signal?.aborted ? abortedError(signal) : error
+    }
   }
 
   async run<T>(id: string, work: () => T | Promise<T>, { signal }: Cancellable = {}): Promise<T> {

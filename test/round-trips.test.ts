@@ -90,11 +90,11 @@ describe('openTenantry and onboard', () => {
     await tenantry.get('none')
     const cost = await costOf(() => tenantry.onboard('acme'))
     const look = 1
-    const [lock, intend, read, describe, create, stamp] = [1, 1, 1, 1, 1, 1]
+    const [lock, intend, read, described, create, stamp] = [1, 1, 1, 1, 1, 1]
     const tables = 1 + 1 + comparison + 1 // begin, all statements in one trip, the verification, commit
     const name = 1 + 1 + 1 + 1 // begin, rename and stamp, the row, commit
     const readBack = 1
-    const statements = look + lock + intend + read + describe + create + stamp + tables + name + readBack
+    const statements = look + lock + intend + read + described + create + stamp + tables + name + readBack
     expect(cost).toEqual({ connections: 2, statements })
     await tenantry.close()
   })

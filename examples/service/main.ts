@@ -31,8 +31,10 @@ async function tour(once: boolean): Promise<void> {
   await useTenants(tenantry)
 
   heading(madeTables || madeTenants ? 'Done; a second start will find all of this in place' : 'Nothing was to be made')
-  line(`psql '${databaseUrl(server.url, 'tenantry_t_acme')}' -c 'table user_account'`)
-  line(`psql '${databaseUrl(server.url, 'tenantry_catalog')}' -c 'select id, state, database from tenantry.tenant'`)
+  line(`psql '${databaseUrl(server.shownUrl, 'tenantry_t_acme')}' -c 'table user_account'`)
+  line(
+    `psql '${databaseUrl(server.shownUrl, 'tenantry_catalog')}' -c 'select id, state, database from tenantry.tenant'`,
+  )
   if (!once) await untilInterrupted()
   await tenantry.close()
   await server.stop()
@@ -83,18 +85,33 @@ async function useTenants(tenantry: Tenantry<EntityManager>): Promise<void> {
   }
 }
 
+interface FoundServer {
+  readonly url: string
+  /** How to connect, as it may be printed. */
+  readonly shownUrl: string
+  readonly stop: () => Promise<void>
+}
+
 /** The server that DATABASE_URL names, or else an embedded one, which keeps its data in `.tenantry/`. */
-async function findServer(): Promise<{ url: string; stop: () => Promise<void> }> {
+async function findServer(): Promise<FoundServer> {
   const given = process.env['DATABASE_URL']
   if (given !== undefined && given !== '') {
     line('the one that DATABASE_URL names')
-    return { url: given, stop: async () => undefined }
+    return { url: given, shownUrl: withoutPassword(given), stop: async () => undefined }
   }
-  return step(
+  const embedded = await step(
     'embedded PostgreSQL',
     () => developmentServer({ announce: () => undefined }),
     ({ version, port, outcome }) => `${version} ${outcome} on port ${port}, data in .tenantry/`,
   )
+  return { url: embedded.url, shownUrl: embedded.url, stop: () => embedded.stop() }
+}
+
+/** Only the password of a server made for this is shown. */
+function withoutPassword(url: string): string {
+  const shown = new URL(url)
+  shown.password = ''
+  return shown.href
 }
 
 function databaseUrl(serverUrl: string, database: string): string {

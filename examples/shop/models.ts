@@ -96,10 +96,10 @@ const ReviewSchema = defineEntity({
     product: () => p.manyToOne(Product),
   },
 })
-export class Review extends ReviewSchema.class {}
+class Review extends ReviewSchema.class {}
 ReviewSchema.setClass(Review)
 
-export const orderStates = ['placed', 'paid', 'shipped'] as const
+const orderStates = ['placed', 'paid', 'shipped'] as const
 
 /** `order` is a reserved word in SQL; as every name is quoted, it may well be a table. */
 const OrderSchema = defineEntity({

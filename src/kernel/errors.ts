@@ -35,12 +35,12 @@ export const errorKinds = {
     retryable: false,
   },
   'database-missing': { raised: 'Raised when a database that must exist does not.', retryable: false },
-  'embedded-in-production': {
-    raised: 'Raised when no server is configured and NODE_ENV is production.',
-    retryable: false,
-  },
   'embedded-failed': {
     raised: 'Raised when the embedded PostgreSQL could not be prepared, started or stopped.',
+    retryable: false,
+  },
+  'embedded-in-production': {
+    raised: 'Raised when no server is configured and NODE_ENV is production.',
     retryable: false,
   },
   'embedded-unavailable': {

@@ -1,5 +1,5 @@
 import { TenantryError } from '../kernel/errors.ts'
-import type { Comparison, Models, SchemaObject } from '../models/port.ts'
+import type { Comparison, Models } from '../models/port.ts'
 import type { Session } from '../server/port.ts'
 
 /**
@@ -9,14 +9,13 @@ import type { Session } from '../server/port.ts'
  */
 export async function createMissing(
   session: Session,
-  user: string,
   models: Models<unknown>,
   { createStatements, missing }: Comparison,
 ): Promise<Comparison> {
   try {
     await session.script(createStatements)
   } catch (error) {
-    throw error instanceof TenantryError ? explain(error, session, user, missing) : error
+    throw error instanceof TenantryError ? explain(error, session) : error
   }
   const made = new Set(missing.map(({ name }) => name))
   return settle(session, models, (object) => made.has(object.name))
@@ -48,7 +47,7 @@ export function makeTables(session: Session, models: Models<unknown>): Promise<v
 /**
  * An ORM may word what it creates otherwise than what it then wants to see (a key that refers to its parent's table is
  * made with a sequence first, which is then one too many). On tables made in this very transaction, which nobody has
- * seen yet, such afterthoughts are carried out.
+ * seen yet, such afterthoughts are carried out. What they want of a type is not: a type that differs was there before.
  */
 async function settle(
   session: Session,
@@ -56,7 +55,10 @@ async function settle(
   isNew: (object: Comparison['differing'][number]) => boolean,
 ): Promise<Comparison> {
   const found = await models.compare(session)
-  const afterthoughts = found.differing.filter(isNew).flatMap(({ statements }) => statements)
+  const afterthoughts = found.differing
+    .filter(isNew)
+    .flatMap(({ statements }) => statements)
+    .filter((statement) => !/^alter type\b/i.test(statement))
   if (afterthoughts.length === 0) return found
   await session.script(afterthoughts)
   return models.compare(session)
@@ -65,32 +67,15 @@ async function settle(
 /** Integrity violations, objects of that name which are something else, references to what cannot be referred to. */
 const conflict = /^(?:23...|42P07|42P16|42710|42804|42809|42830|42P06)$/
 
-function explain(
-  error: TenantryError,
-  { database }: Session,
-  user: string,
-  missing: readonly SchemaObject[],
-): TenantryError {
-  const details = { cause: error.cause, sqlState: error.sqlState }
-  if (error.code === 'permission-denied') {
-    const makesSchema = missing.some(({ kind }) => kind === 'schema')
-    const where = makesSchema ? `DATABASE ${quoted(database)}` : 'SCHEMA public'
-    return new TenantryError('permission-denied', `${user} may not create tables in ${database}: ${error.message}`, {
-      ...details,
-      hint: `As the owner of the database: GRANT CREATE ON ${where} TO ${quoted(user)};`,
-    })
-  }
+function explain(error: TenantryError, { database }: Session): TenantryError {
   if (error.sqlState === undefined || !conflict.test(error.sqlState)) return error
   return new TenantryError(
     'schema-conflict',
     `What the models lack in ${database} cannot be created: ${error.message}`,
     {
-      ...details,
+      cause: error.cause,
+      sqlState: error.sqlState,
       hint: 'Nothing was created. Mend the data or the object that is in the way, then run it again.',
     },
   )
-}
-
-function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
 }

@@ -71,11 +71,24 @@ async function create(
   database: Identifier,
   options: CreateDatabaseOptions & Cancellable,
 ): Promise<boolean> {
-  const session = await server.connect(server.maintenanceDatabase, options)
+  const session = await connectForMaintenance(server, options)
   try {
     return await server.create(session, database, options)
   } finally {
     await session.close()
+  }
+}
+
+async function connectForMaintenance(server: Server, options: Cancellable): Promise<Session> {
+  try {
+    return await server.connect(server.maintenanceDatabase, options)
+  } catch (error) {
+    if (!(error instanceof TenantryError) || error.code !== 'database-missing') throw error
+    throw new TenantryError('database-missing', error.message, {
+      cause: error.cause,
+      sqlState: error.sqlState,
+      hint: 'CREATE DATABASE is sent from there. Name a database that exists by the option maintenanceDatabase.',
+    })
   }
 }
 
@@ -110,16 +123,26 @@ async function closedError(
   database: Identifier,
   options: Cancellable,
 ): Promise<TenantryError> {
-  const session = await server.connect(server.maintenanceDatabase, options)
-  try {
-    const info = await server.describe(session, database)
-    if (info?.invalid !== true) return error
-  } finally {
-    await session.close()
-  }
+  if (!(await isInvalid(server, database, options))) return error
   return new TenantryError('database-invalid', `An interrupted DROP DATABASE left ${database} unusable.`, {
     cause: error.cause,
     sqlState: error.sqlState,
-    hint: `Its data is lost; finish the job with DROP DATABASE "${database.replaceAll('"', '""')}";`,
+    hint: `Its data is lost. Finish the job: DROP DATABASE "${database.replaceAll('"', '""')}";`,
   })
+}
+
+/** Where it cannot be found out, the database counts as closed, for whatever reason. */
+async function isInvalid(server: Server, database: Identifier, options: Cancellable): Promise<boolean> {
+  let session: Session
+  try {
+    session = await server.connect(server.maintenanceDatabase, options)
+  } catch {
+    return false
+  }
+  try {
+    const info = await server.describe(session, database)
+    return info?.invalid === true
+  } finally {
+    await session.close()
+  }
 }

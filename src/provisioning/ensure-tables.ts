@@ -1,5 +1,7 @@
+import { TenantryError } from '../kernel/errors.ts'
 import type { Comparison, DifferingObject, Models, SchemaObject } from '../models/port.ts'
 import type { Session } from '../server/port.ts'
+import { type Creation, missingGrants } from '../server/postgres/missing-grants.ts'
 import { createMissing } from './create-tables.ts'
 
 /** What came of ensuring the tables of some models in a database. */
@@ -28,13 +30,18 @@ export async function ensureTablesIn(
 ): Promise<EnsuredTables> {
   const seen = await look(session, models)
   if (seen.createStatements.length === 0) return { created: [], ...pick(seen) }
-  return session.transaction(async () => {
-    await session.lock(lockName, 'transaction', lockTimeoutMs)
-    const found = await models.compare(session)
-    if (found.createStatements.length === 0) return { created: [], ...pick(found) }
-    const made = await createMissing(session, user, models, found)
-    return { created: found.missing, existing: found.existing, differing: made.differing }
-  })
+  try {
+    return await session.transaction(async () => {
+      await session.lock(lockName, 'transaction', lockTimeoutMs)
+      const found = await models.compare(session)
+      if (found.createStatements.length === 0) return { created: [], ...pick(found) }
+      const made = await createMissing(session, models, found)
+      return { created: found.missing, existing: found.existing, differing: made.differing }
+    })
+  } catch (error) {
+    const isDenied = error instanceof TenantryError && error.code === 'permission-denied'
+    throw isDenied ? await deniedError(error, session, user, models) : error
+  }
 }
 
 /** Compares in a transaction of its own, so that all queries see one state, and no statement can write. */
@@ -44,4 +51,36 @@ export function look(session: Session, models: Models<unknown>): Promise<Compari
 
 function pick({ existing, differing }: Comparison) {
   return { existing, differing }
+}
+
+/** Finds out which privileges are missing, rather than reading one from a message that may be in any language. */
+async function deniedError(
+  error: TenantryError,
+  session: Session,
+  user: string,
+  models: Models<unknown>,
+): Promise<TenantryError> {
+  const grants = await missingGrants(session, creationOf(await look(session, models)))
+  const hint =
+    grants.length > 0
+      ? `As a superuser, or a role that may grant it: ${grants.join(' ')}`
+      : 'Connect as the owner of what the error names.'
+  const message = `${user} may not create what the models lack in ${session.database}: ${error.message}`
+  return new TenantryError('permission-denied', message, { cause: error.cause, sqlState: error.sqlState, hint })
+}
+
+function creationOf({ missing, existing, differing, createStatements }: Comparison): Creation {
+  const parts = missing.filter(({ kind }) => kind === 'index' || kind === 'foreign key')
+  const wholes = missing.filter((object) => object.kind !== 'schema' && !parts.includes(object))
+  const present = [...existing, ...differing].filter(({ kind }) => kind === 'table').map(({ name }) => name)
+  const references = createStatements.filter((statement) => /references/i.test(statement))
+  return {
+    newSchemas: missing.filter(({ kind }) => kind === 'schema').map(({ name }) => name),
+    schemas: wholes.map(({ name }) => (name.includes('.') ? name.slice(0, name.indexOf('.')) : 'public')),
+    altered: parts.map(({ name }) => name.slice(0, name.lastIndexOf('.'))),
+    referenced: present.filter((name) => {
+      const table = name.slice(name.indexOf('.') + 1)
+      return references.some((statement) => statement.includes(`"${table}"`))
+    }),
+  }
 }

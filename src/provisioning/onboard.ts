@@ -90,19 +90,20 @@ async function finish(
   const admin = isHome ? session : await server.connect(server.maintenanceDatabase, { signal })
   try {
     const make = new DatabaseMaking(context, server, admin, row)
-    if (!(await make.isNamed(catalog))) {
+    const named = await make.findNamed(catalog)
+    if (named !== undefined) {
+      // What it was made with, which need not be what this process has.
+      await catalog.activate(row.rowId, named.fingerprint)
+    } else {
       await make.build(signal)
+      const activate = () => catalog.activate(row.rowId, context.fingerprint)
       // On the catalog's own server the name, the stamp and the row come about in one transaction.
-      if (isHome) {
-        await admin.transaction(async () => {
-          await make.name()
-          await catalog.activate(row.rowId, context.fingerprint)
-        })
-        return await activeTenant(catalog, row.id)
-      }
-      await admin.transaction(() => make.name())
+      await admin.transaction(async () => {
+        await make.name()
+        if (isHome) await activate()
+      })
+      if (!isHome) await activate()
     }
-    await catalog.activate(row.rowId, context.fingerprint)
     return await activeTenant(catalog, row.id)
   } finally {
     if (!isHome) await admin.close()
@@ -130,16 +131,17 @@ class DatabaseMaking {
   }
 
   /**
-   * Whether the database has its final name already: an earlier call got that far, on a server without the catalog.
+   * The stamp of the database if it has its final name already: an earlier call got that far, on a server without the
+   * catalog.
    *
    * @throws `foreign-database`, after taking the intention back, when the name is somebody else's
    */
-  async isNamed(catalog: Catalog): Promise<boolean> {
+  async findNamed(catalog: Catalog): Promise<Stamp | undefined> {
     const { database, rowId, id } = this.#row
     const found = await this.#server.describe(this.#admin, database)
-    if (found === undefined) return false
+    if (found === undefined) return undefined
     const stamp = readStamp(found.comment)
-    if (stamp?.row === rowId && stamp.installation === this.#context.installationId) return true
+    if (stamp?.row === rowId && stamp.installation === this.#context.installationId) return stamp
     await catalog.withdraw(rowId)
     throw new TenantryError('foreign-database', `The database ${database} is there and is not ours.`, {
       tenant: id,

@@ -1,10 +1,11 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import type { Identifier } from '../kernel/names.ts'
-import { refuseUnknownOptions } from '../kernel/options.ts'
+import { positiveInteger, refuseUnknownOptions } from '../kernel/options.ts'
 import type { Comparison, Models } from '../models/port.ts'
 import type { CreateDatabaseOptions, Server, Session } from '../server/port.ts'
 import { parseConnectionUrl, requireDatabase } from '../server/postgres/connection-fields.ts'
+import { checkCreateOptions } from '../server/postgres/databases.ts'
 import { postgres } from '../server/postgres/server.ts'
 import { type EnsuredDatabase, ensureDatabaseOn } from './ensure-database.ts'
 import { type EnsuredTables, ensureTablesIn, look } from './ensure-tables.ts'
@@ -45,7 +46,10 @@ export type CheckedDatabase =
  *   connection itself
  */
 export function ensureDatabase(url: string | URL, options: EnsureDatabaseOptions = {}): Promise<EnsuredDatabase> {
-  return withTarget(url, options, 'ensureDatabase', (server, database) => ensureDatabaseOn(server, database, options))
+  return withTarget(url, options, 'ensureDatabase', (server, database) => {
+    const checked = { ...checkCreateOptions(options), signal: options.signal }
+    return ensureDatabaseOn(server, database, checked)
+  })
 }
 
 /**
@@ -63,10 +67,11 @@ export function ensureTables(
   options: EnsureTablesOptions = {},
 ): Promise<EnsuredTables> {
   return withTarget(url, options, 'ensureTables', async (server, database) => {
+    const lockTimeoutMs = positiveInteger('lockTimeoutMs', options.lockTimeoutMs ?? 60_000)
     // The models are read first, so that what is wrong with them is said before anything is touched.
     await models.fingerprint()
     return within(await server.connect(database, options), (session) =>
-      ensureTablesIn(session, server.user, models, options.lockTimeoutMs ?? 60_000),
+      ensureTablesIn(session, server.user, models, lockTimeoutMs),
     )
   })
 }
@@ -106,7 +111,7 @@ async function withTarget<T>(
   const database = requireDatabase(parseConnectionUrl(url))
   const server = postgres({
     url,
-    maintenanceDatabase: ('maintenanceDatabase' in options && options.maintenanceDatabase) || 'postgres',
+    maintenanceDatabase: ('maintenanceDatabase' in options ? options.maintenanceDatabase : undefined) ?? 'postgres',
     ...(options.connectTimeoutMs !== undefined && { connectTimeoutMs: options.connectTimeoutMs }),
     ...(options.statementTimeoutMs !== undefined && { statementTimeoutMs: options.statementTimeoutMs }),
   })

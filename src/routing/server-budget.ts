@@ -54,6 +54,11 @@ export class ServerBudget {
     return connection
   }
 
+  /** Runs one statement beside the budget, for a moment: to cancel what runs on one of its connections. */
+  control(database: Identifier, sql: string): Promise<void> {
+    return this.#server.control(database, sql)
+  }
+
   /** Takes a connection back: an open transaction is rolled back; a broken connection is forgotten. */
   async release(database: Identifier, connection: ServerConnection, destroy: boolean): Promise<void> {
     const reusable = !destroy && (await isClean(connection))

@@ -22,6 +22,10 @@ export class TenantPool implements ConnectionPool {
     return new Lease(connection, (destroy) => this.#budget.release(this.#database, connection, destroy))
   }
 
+  control(sql: string): Promise<void> {
+    return this.#budget.control(this.#database, sql)
+  }
+
   async query(query: unknown, values?: unknown): Promise<unknown> {
     const connection = await this.connect()
     try {

@@ -57,6 +57,8 @@ export interface PooledConnection extends QueryClient {
 /** The part of a `pg` Pool that ORMs use. */
 export interface ConnectionPool {
   readonly options: object
+  /** Runs one statement on a connection beside the pool, opened for it alone: to cancel what runs on one of the pool. */
+  control(sql: string): Promise<void>
   connect(): Promise<PooledConnection>
   query(query: unknown, values?: unknown): Promise<unknown>
   end(): Promise<void>
@@ -125,6 +127,8 @@ export interface Server {
   connect(database: Identifier, options?: Cancellable): Promise<Session>
   /** A pool of at most `max` connections to one database, for Tenantry's own queries. It connects when it is used. */
   pool(database: Identifier, max: number): ConnectionPool
+  /** Runs one statement on a connection opened for it alone. */
+  control(database: Identifier, sql: string): Promise<void>
   /** Opens a connection for routing. */
   open(database: Identifier): Promise<ServerConnection>
   describe(session: Session, database: Identifier): Promise<DatabaseInfo | undefined>

@@ -4,12 +4,7 @@ import { Secret } from '../../dist/kernel/secret.js'
 
 it('a secret prints as stars wherever it may be printed', () => {
   const secret = new Secret('hunter2')
-  const printed = [
-    String(secret),
-    `${secret.toString()}`,
-    JSON.stringify({ secret }),
-    inspect({ secret }, { depth: 9 }),
-  ]
+  const printed = [String(secret), secret.toString(), JSON.stringify({ secret }), inspect({ secret }, { depth: 9 })]
   for (const text of printed) {
     expect(text).toContain('***')
     expect(text).not.toContain('hunter2')

@@ -1,9 +1,8 @@
 import { wrap } from '@mikro-orm/core'
-import { IsolationLevel } from '@mikro-orm/postgresql'
+import { type EntityManager, IsolationLevel } from '@mikro-orm/postgresql'
 import { mikroOrm } from 'tenantry/mikro-orm'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Tenantry } from 'tenantry'
-import type { EntityManager } from '@mikro-orm/postgresql'
 import { Address, User } from '../../examples/service/models.ts'
 import {
   CardPayment,
@@ -66,7 +65,7 @@ describe('users and addresses', () => {
 
   it('a transaction runs at the isolation level asked for, and is rolled back as a whole', async () => {
     const level = await tenantry.with('acme', (em) =>
-      em.transactional(async (tx) => (await tx.execute('show transaction_isolation')) as object[], {
+      em.transactional(async (tx) => await tx.execute('show transaction_isolation'), {
         isolationLevel: IsolationLevel.SERIALIZABLE,
       }),
     )

@@ -21,7 +21,7 @@ async function stampOf(database: string): Promise<Stamp | undefined> {
     `select shobj_description(oid, 'pg_database') as comment from pg_database where datname = $1`,
     [database],
   )
-  return row?.comment == null ? undefined : (JSON.parse(row.comment) as Stamp)
+  return typeof row?.comment === 'string' ? (JSON.parse(row.comment) as Stamp) : undefined
 }
 
 const databasesLike = async (prefix: string) => {

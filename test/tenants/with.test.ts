@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql'
-import type { Tenantry } from 'tenantry'
+import { type Tenantry, TenantryError } from 'tenantry'
 import { mikroOrm } from 'tenantry/mikro-orm'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
@@ -131,6 +131,34 @@ describe('with', () => {
     )
     expect(error).toMatchObject({ code: 'aborted' })
     expect(ran).toBe(false)
+  })
+
+  it('cancelled while a query runs cancels it on the server, and gives the connection back', async () => {
+    const one = await openTestTenantry(models, { installation: tenantry.installation, postgres: { maxConnections: 1 } })
+    const controller = new AbortController()
+    const reason = new Error('enough')
+    const work = errorOf(
+      one.with('a', (em) => em.execute('select pg_sleep(60) /* cancelled */'), { signal: controller.signal }),
+    )
+    const running = `select 1 from pg_stat_activity where query like '%/* cancelled%' and state = 'active' and pid <> pg_backend_pid()`
+    await expect.poll(() => sql(running)).toHaveLength(1)
+    controller.abort(reason)
+    expect(await work).toMatchObject({ code: 'aborted', cause: reason })
+    await expect.poll(() => sql(running)).toHaveLength(0)
+    expect(await one.with('a', (em) => em.count(User))).toBe(0)
+  })
+
+  it("lets Tenantry's own errors through the ORM as they are", async () => {
+    const one = await openTestTenantry(models, {
+      installation: tenantry.installation,
+      postgres: { maxConnections: 1 },
+      connectionWaitMs: 50,
+    })
+    const error = await one.with('a', (em) =>
+      em.transactional(() => errorOf(one.with('a', (other) => other.count(User)))),
+    )
+    expect(error).toBeInstanceOf(TenantryError)
+    expect(error).toMatchObject({ code: 'pool-timeout' })
   })
 
   it('survives the end of its idle connections', async () => {

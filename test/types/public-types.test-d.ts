@@ -34,16 +34,16 @@ test('a handle of another ORM keeps its type', async () => {
 
 test('where the database is cannot be said to the adapter', () => {
   // @ts-expect-error -- dbName is not mikroOrm's to know
-  mikroOrm({ entities: [Note], dbName: 'x' })
+  expectTypeOf(mikroOrm({ entities: [Note], dbName: 'x' }))
   // @ts-expect-error -- without entities there are no models
-  mikroOrm({})
+  expectTypeOf(mikroOrm({}))
 })
 
 test('outcomes and codes can be branched on', () => {
   expectTypeOf<CheckedDatabase['outcome']>().toEqualTypeOf<'database-missing' | 'matches' | 'differs'>()
   expectTypeOf(new TenantryError('timeout', '').code).toEqualTypeOf<ErrorCode>()
   // @ts-expect-error -- not a code
-  new TenantryError('no-such-code', '')
+  expectTypeOf(new TenantryError('no-such-code', ''))
 })
 
 test('an embedded server gives its URL and how to stop it', () => {

@@ -47,7 +47,7 @@ class MikroOrmModels implements Models<EntityManager> {
 
   async open(pool: ConnectionPool, tenant: string): Promise<OpenModels<EntityManager>> {
     const root = sharedWithTenant(await this.#orm(), pool, tenant)
-    return { handle: (signal) => root.fork(signal && { signal }) }
+    return { handle: (signal) => root.fork(signal && { signal, inflightQueryAbortStrategy: 'cancel query' }) }
   }
 
   #orm(): Promise<MikroORM> {

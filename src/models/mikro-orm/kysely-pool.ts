@@ -1,5 +1,6 @@
 import { createPostgreSqlTypeParsers } from '@mikro-orm/sql'
 import type {
+  PostgresClientConstructor,
   PostgresCursor,
   PostgresCursorConstructor,
   PostgresPool,
@@ -16,9 +17,19 @@ const textArrayOid = 1009
 export function asKyselyPool(pool: ConnectionPool): PostgresPool {
   return {
     options: pool.options,
+    Client: controlClient(pool),
     connect: async () => asKyselyClient(await pool.connect()),
     end: async () => undefined,
   }
+}
+
+/** What Kysely, asked to cancel a query, makes a connection with. */
+function controlClient(pool: ConnectionPool): PostgresClientConstructor {
+  return class ControlClient {
+    connect = async () => this
+    end = () => undefined
+    query = (sql: string) => pool.control(sql)
+  } as unknown as PostgresClientConstructor
 }
 
 /** The clients of one connection, so that Kysely recognises it when it comes back. */

@@ -1,5 +1,7 @@
 import type { EntityManager as CoreEntityManager } from '@mikro-orm/core'
+import { TenantryError } from '../../kernel/errors.ts'
 import {
+  type DriverException,
   EntityManager,
   type MikroORM,
   type PoolConfig,
@@ -31,6 +33,11 @@ class TenantDriver extends PostgreSqlDriver {
     this.platform = orm.driver.getPlatform()
     this.connection = new TenantConnection(orm, pool)
     this.setMetadata(orm.getMetadata())
+  }
+
+  /** Our own errors, such as that no connection was free, reach the service as they are. */
+  override convertException(exception: Error): DriverException {
+    return exception instanceof TenantryError ? (exception as Error) : super.convertException(exception)
   }
 }
 

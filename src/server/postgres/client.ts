@@ -58,9 +58,15 @@ export function typeParser(client: ClientBase, oid: number, format?: 'text' | 'b
   return client.getTypeParser(oid, format) as (value: string) => unknown
 }
 
+/** Hangs up, whatever is under way. */
+export function cutClient(client: Client): void {
+  const { connection } = client as Client & ClientParts
+  connection?.stream?.destroy()
+}
+
 /** Ends a connection, politely at first; one that does not answer is cut. Never fails: it is gone in any case. */
 export async function endClient(client: Client): Promise<void> {
-  const cut = setTimeout(() => (client as Client & ClientParts).connection?.stream?.destroy(), graceMs)
+  const cut = setTimeout(() => cutClient(client), graceMs)
   try {
     await client.end()
   } catch {

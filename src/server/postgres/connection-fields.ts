@@ -54,7 +54,10 @@ export function requireDatabase(fields: ConnectionFields): Identifier {
 function parseUrl(input: string | URL): URL {
   const text = String(input)
   if (!URL.canParse(text)) throw invalidUrl('The connection URL cannot be parsed.')
+  // URL would replace half a character, and cut what follows a "#": either is another name than the one given.
+  if (!text.isWellFormed()) throw invalidUrl('The connection URL is not well-formed Unicode.')
   const url = new URL(text)
+  if (url.hash !== '') throw invalidUrl('The connection URL has a "#" that is not percent-encoded (%23).')
   if (url.protocol === 'postgres:' || url.protocol === 'postgresql:') return url
   throw invalidUrl(`A connection URL begins with postgresql:// or postgres://, not with ${url.protocol}//.`)
 }

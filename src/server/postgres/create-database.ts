@@ -1,7 +1,7 @@
 import { TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { Session } from '../port.ts'
-import { type CheckedCreateOptions, createDatabaseStatement } from './databases.ts'
+import { type CheckedCreateOptions, createDatabaseStatement, templateOf } from './databases.ts'
 import { quoteIdentifier } from './quoting.ts'
 
 /**
@@ -52,28 +52,37 @@ async function explain(error: TenantryError, session: Session, attempt: Attempt)
     case '42704':
       return missingError(error, session, attempt)
     case '3D000': {
-      const message = `The template ${options.template ?? 'template1'} for ${database} does not exist.`
+      const message = `The template ${templateOf(options)} for ${database} does not exist.`
       return new TenantryError('template-missing', message, { ...details, hint: 'Check the option `template`.' })
     }
     case '55006': {
-      const message = `Somebody is connected to the template ${options.template ?? 'template1'}, so ${database} cannot be copied from it.`
+      const message = `Somebody is connected to the template ${templateOf(options)}, so ${database} cannot be copied from it.`
       const hint = 'End the sessions in the template (pg_stat_activity lists them), or give another `template`.'
       return new TenantryError('template-in-use', message, { ...details, hint })
     }
+    // A provider that this version does not know yet is an option, or a value of one, that it cannot parse.
     case '22023':
+    case '42601':
     case '42809':
-      return new TenantryError('invalid-option', `PostgreSQL refuses the options for ${database}: ${error.message}`, {
-        ...details,
-        hint: hintOf(error.cause) ?? 'Check encoding, locale, localeProvider and template.',
-      })
+    case '42P17':
+      return optionError(error, database)
     default:
       return error
   }
 }
 
+function optionError(error: TenantryError, database: Identifier): TenantryError {
+  return new TenantryError('invalid-option', `PostgreSQL refuses the options for ${database}: ${error.message}`, {
+    cause: error.cause,
+    sqlState: error.sqlState,
+    hint: hintOf(error.cause) ?? 'Check encoding, locale, localeProvider and template.',
+  })
+}
+
 interface Privileges {
   readonly may_create: boolean
-  readonly has_owner: boolean
+  readonly is_member: boolean
+  readonly may_use_owner: boolean
   readonly may_use_template: boolean
   readonly may_use_tablespace: boolean
 }
@@ -83,44 +92,55 @@ async function deniedError(error: TenantryError, session: Session, attempt: Atte
   const { user, database, options } = attempt
   const { rows } = await session.query<Privileges>(privilegesSql, [
     options.owner ?? user,
-    options.template ?? 'template1',
-    options.tablespace ?? 'pg_default',
+    templateOf(options),
+    options.tablespace ?? null,
   ])
   return new TenantryError('permission-denied', `${user} may not create the database ${database}: ${error.message}`, {
     cause: error.cause,
     sqlState: error.sqlState,
-    hint: `As a superuser, or a role that may grant it: ${grants(rows[0], attempt).join(' ')}`,
+    hint: hintFor(rows[0], attempt),
   })
 }
 
-function grants(privileges: Privileges | undefined, { user, options }: Attempt): string[] {
+function hintFor(privileges: Privileges | undefined, attempt: Attempt): string {
+  const grants = privileges === undefined ? [] : missingGrants(privileges, attempt)
+  return grants.length > 0
+    ? `As a superuser, or a role that may grant it: ${grants.join(' ')}`
+    : 'The role has every privilege that PostgreSQL itself asks for; an extension or the service it runs on refuses.'
+}
+
+function missingGrants(privileges: Privileges, { user, options }: Attempt): string[] {
+  const { owner, tablespace } = options
   const role = quoteIdentifier(user)
   const missing: string[] = []
-  if (privileges?.may_create === false) missing.push(`ALTER ROLE ${role} CREATEDB;`)
-  if (options.owner !== undefined && privileges?.has_owner === false) {
-    missing.push(`GRANT ${quoteIdentifier(options.owner)} TO ${role};`)
+  if (!privileges.may_create) missing.push(`ALTER ROLE ${role} CREATEDB;`)
+  if (owner !== undefined && !privileges.may_use_owner) {
+    // A membership may exist without the right to use it, from version 16 on.
+    missing.push(`GRANT ${quoteIdentifier(owner)} TO ${role}${privileges.is_member ? ' WITH SET TRUE' : ''};`)
   }
-  if (options.tablespace !== undefined && privileges?.may_use_tablespace === false) {
-    missing.push(`GRANT CREATE ON TABLESPACE ${quoteIdentifier(options.tablespace)} TO ${role};`)
+  if (tablespace !== undefined && !privileges.may_use_tablespace) {
+    missing.push(`GRANT CREATE ON TABLESPACE ${quoteIdentifier(tablespace)} TO ${role};`)
   }
-  if (options.template !== undefined && privileges?.may_use_template === false) {
-    missing.push(`ALTER DATABASE ${quoteIdentifier(options.template)} IS_TEMPLATE true;`)
+  if (!privileges.may_use_template) {
+    missing.push(`ALTER DATABASE ${quoteIdentifier(templateOf(options))} IS_TEMPLATE true;`)
   }
-  // What is left: a membership that may not be used, which there is from version 16 on.
-  if (missing.length === 0 && options.owner !== undefined) {
-    missing.push(`GRANT ${quoteIdentifier(options.owner)} TO ${role} WITH SET TRUE;`)
-  }
-  return missing.length > 0 ? missing : [`ALTER ROLE ${role} CREATEDB;`]
+  return missing
 }
 
 const privilegesSql = `
   select r.rolcreatedb or r.rolsuper as may_create,
-         coalesce((select pg_has_role(o.oid, 'member') from pg_catalog.pg_roles o where o.rolname = $1), false) as has_owner,
+         coalesce((select pg_has_role(o.oid, 'member') from pg_catalog.pg_roles o where o.rolname = $1), true) as is_member,
+         coalesce((select pg_has_role(o.oid, p.privilege) from pg_catalog.pg_roles o where o.rolname = $1), true)
+           as may_use_owner,
          coalesce((select d.datistemplate or pg_has_role(d.datdba, 'usage')
                    from pg_catalog.pg_database d where d.datname = $2), true) as may_use_template,
-         coalesce((select t.spcname in ('pg_default') or has_tablespace_privilege(t.oid, 'create')
+         coalesce((select has_tablespace_privilege(t.oid, 'create')
                    from pg_catalog.pg_tablespace t where t.spcname = $3), true) as may_use_tablespace
-  from pg_catalog.pg_roles r where r.rolname = current_user`
+  from pg_catalog.pg_roles r,
+       (select case when exists (select from pg_catalog.pg_attribute
+                                 where attrelid = 'pg_catalog.pg_auth_members'::regclass and attname = 'set_option')
+                    then 'set' else 'member' end as privilege) p
+  where r.rolname = current_user`
 
 async function missingError(error: TenantryError, session: Session, attempt: Attempt): Promise<TenantryError> {
   const { owner, tablespace } = attempt.options
@@ -136,7 +156,7 @@ async function missingError(error: TenantryError, session: Session, attempt: Att
     const message = `The tablespace ${tablespace} for ${attempt.database} does not exist.`
     return new TenantryError('tablespace-missing', message, { ...details, hint: 'Check the option `tablespace`.' })
   }
-  return new TenantryError('invalid-option', error.message, { ...details, hint: hintOf(error.cause) })
+  return optionError(error, attempt.database)
 }
 
 async function exists(session: Session, table: string, column: string, name: Identifier): Promise<boolean> {

@@ -20,13 +20,19 @@ const providers: ReadonlySet<unknown> = new Set(['libc', 'icu', 'builtin', undef
 export function checkCreateOptions(options: CreateDatabaseOptions): CheckedCreateOptions {
   const { connectionLimit, localeProvider, locale } = options
   if (!providers.has(localeProvider)) {
-    throw new TenantryError('invalid-option', 'localeProvider must be "libc", "icu" or "builtin".')
+    throw new TenantryError('invalid-option', 'localeProvider must be "libc", "icu" or "builtin".', {
+      hint: 'Leave it out for the default of the server.',
+    })
   }
   if (connectionLimit !== undefined && (!Number.isInteger(connectionLimit) || connectionLimit < -1)) {
-    throw new TenantryError('invalid-option', 'connectionLimit must be an integer from -1 (no limit) upwards.')
+    throw new TenantryError('invalid-option', 'connectionLimit must be an integer from -1 (no limit) upwards.', {
+      hint: 'Leave it out for no limit.',
+    })
   }
   if ((localeProvider === 'icu' || localeProvider === 'builtin') && locale === undefined) {
-    throw new TenantryError('invalid-option', `localeProvider "${localeProvider}" needs a locale.`)
+    throw new TenantryError('invalid-option', `localeProvider "${localeProvider}" needs a locale.`, {
+      hint: `Add the option locale, such as ${localeProvider === 'icu' ? '"en-US"' : '"C.UTF-8"'}.`,
+    })
   }
   return {
     ...options,
@@ -39,11 +45,11 @@ export function checkCreateOptions(options: CreateDatabaseOptions): CheckedCreat
 /** The CREATE DATABASE statement. https://www.postgresql.org/docs/current/sql-createdatabase.html */
 export function createDatabaseStatement(database: Identifier, options: CheckedCreateOptions): string {
   const { owner, encoding, locale, localeProvider, tablespace, connectionLimit } = options
-  const template = options.template ?? defaultTemplate(options)
+  const template = templateOf(options)
   return [
     `create database ${quoteIdentifier(database)}`,
     owner !== undefined && `owner ${quoteIdentifier(owner)}`,
-    template !== undefined && `template ${quoteIdentifier(template)}`,
+    `template ${quoteIdentifier(template)}`,
     encoding !== undefined && `encoding ${quoteLiteral(encoding)}`,
     localeProvider !== undefined && `locale_provider ${localeProvider}`,
     locale !== undefined && `${localeParameters[localeProvider ?? 'libc']} ${quoteLiteral(locale)}`,
@@ -56,10 +62,14 @@ export function createDatabaseStatement(database: Identifier, options: CheckedCr
 
 const localeParameters = { libc: 'locale', icu: 'icu_locale', builtin: 'builtin_locale' } as const
 
-/** Only template0 may be copied under another encoding or locale than its own (CREATE DATABASE, Notes). */
-function defaultTemplate({ encoding, locale, localeProvider }: CreateDatabaseOptions): Identifier | undefined {
+/**
+ * The database to copy. Only template0 may be copied under another encoding or locale than its own (CREATE DATABASE,
+ * Notes).
+ */
+export function templateOf({ template, encoding, locale, localeProvider }: CheckedCreateOptions): Identifier {
+  if (template !== undefined) return template
   const differs = encoding !== undefined || locale !== undefined || localeProvider !== undefined
-  return differs ? parseIdentifier('template0', 'template') : undefined
+  return parseIdentifier(differs ? 'template0' : 'template1', 'template')
 }
 
 /** Reads one database's description; works from any database of the server. */

@@ -1,11 +1,13 @@
 import { type ErrorCode, type ErrorDetails, TenantryError } from '../../kernel/errors.ts'
+import type { Identifier } from '../../kernel/names.ts'
+import { quoteIdentifier } from './quoting.ts'
 
 /** Where an error happened, for its message. */
 export interface ErrorContext {
   /** Host and port. */
   readonly server: string
-  readonly user: string
-  readonly database: string
+  readonly user: Identifier
+  readonly database: Identifier
 }
 
 interface Meaning {
@@ -36,7 +38,8 @@ const refused: Meaning = {
 const full: Meaning = {
   code: 'too-many-connections',
   message: ({ server }, text) => `PostgreSQL at ${server} has no connection left: ${text}`,
-  hint: () => 'Lower maxConnections, or raise max_connections on the server.',
+  hint: () =>
+    'Lower maxConnections, or raise the limit: max_connections of the server, CONNECTION LIMIT of database or role.',
 }
 
 /** By the errno or TLS code that Node reports. */
@@ -58,6 +61,27 @@ const sqlStates: Readonly<Record<string, Meaning>> = {
   },
   '28000': refused,
   '28P01': refused,
+  '42501': {
+    code: 'permission-denied',
+    message: ({ user, database }, text) => `${user} may not do this in ${database}: ${text}`,
+    hint: ({ user }) => `Grant the privilege to ${user}, or connect as a role that has it.`,
+  },
+  '53300': full,
+  '55P03': {
+    code: 'lock-timeout',
+    message: ({ database }, text) => `A lock in ${database} was not to be had in time: ${text}`,
+    hint: () => 'Look in pg_stat_activity for a session that is idle in a transaction.',
+  },
+  '57014': {
+    code: 'timeout',
+    message: ({ database }, text) => `A statement in ${database} was ended: ${text}`,
+    hint: () => 'Allow more time (statementTimeoutMs), or look in pg_stat_activity for what it waited for.',
+  },
+  '57P03': unreachable,
+}
+
+/** SQLSTATEs that say something about the database itself while a connection to it is being made. */
+const connectStates: Readonly<Record<string, Meaning>> = {
   '3D000': {
     code: 'database-missing',
     message: ({ server, database }) => `There is no database ${database} at ${server}.`,
@@ -65,27 +89,22 @@ const sqlStates: Readonly<Record<string, Meaning>> = {
   },
   '42501': {
     code: 'permission-denied',
-    message: ({ user, database }, text) => `${user} may not do this in ${database}: ${text}`,
-    hint: ({ user }) => `Grant the privilege to ${user}, or connect as a role that has it.`,
+    message: ({ user, database }, text) => `${user} may not connect to ${database}: ${text}`,
+    hint: ({ user, database }) =>
+      `As the owner of the database: GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO ${quoteIdentifier(user)};`,
   },
-  '53300': full,
   '55000': {
     code: 'database-closed',
     message: ({ database, server }, text) => `The database ${database} at ${server} is closed: ${text}`,
-    hint: ({ database }) => `ALTER DATABASE "${database}" ALLOW_CONNECTIONS true; opens it, if that is meant.`,
+    hint: ({ database }) =>
+      `To open it, if that is meant: ALTER DATABASE ${quoteIdentifier(database)} ALLOW_CONNECTIONS true;`,
   },
-  '55P03': {
-    code: 'lock-timeout',
-    message: ({ database }, text) => `A lock in ${database} was not to be had in time: ${text}`,
-    hint: () => 'Look in pg_stat_activity for a session that is idle in a transaction.',
-  },
-  '57014': { code: 'timeout', message: ({ database }, text) => `A statement in ${database} was ended: ${text}` },
-  '57P03': unreachable,
 }
 
 /** What broke off in the network or in the server. */
 const lostPattern = /^(?:57P01|57P02|57P05|08000|08003|08006)$/
-const lostMessage = /Connection terminated|Client has encountered a connection error|connection ended|not queryable/i
+const lostMessage =
+  /Connection terminated|Client has encountered a connection error|connection ended|not queryable|Query read timeout/i
 const passwordMessage = /^SASL:|password must be a string/
 
 /**
@@ -110,8 +129,10 @@ export function toTenantryError(error: unknown, context: ErrorContext, phase: 'c
 function meaningOf(code: string | undefined, text: string, phase: 'connect' | 'query'): Meaning {
   if (code === 'EAI_AGAIN') return systemErrors['ENOTFOUND'] as Meaning
   if (code !== undefined && lostPattern.test(code)) return phase === 'connect' ? unreachable : lost
-  const known = code === undefined ? undefined : (sqlStates[code] ?? systemErrors[code])
-  if (known !== undefined) return known
+  if (code !== undefined) {
+    const known = (phase === 'connect' ? connectStates[code] : undefined) ?? sqlStates[code] ?? systemErrors[code]
+    if (known !== undefined) return known
+  }
   if (code !== undefined && isSqlState(code)) return failed
   if (passwordMessage.test(text)) return refused
   if (phase === 'connect') return unreachable
@@ -121,6 +142,7 @@ function meaningOf(code: string | undefined, text: string, phase: 'connect' | 'q
 const failed: Meaning = {
   code: 'query-failed',
   message: ({ database }, text) => `A statement in ${database} failed: ${text}`,
+  hint: () => "PostgreSQL's own error is the cause, with its detail and hint; sqlState says which of its errors it is.",
 }
 
 /** Node tries a host's addresses in turn and reports all failures at once; the first says enough. */

@@ -8,13 +8,19 @@ import { type ErrorContext, toTenantryError } from './errors.ts'
 const exhausted = /timeout exceeded when trying to connect/
 
 /** A pool for Tenantry's own queries, whose errors are ours. */
-export function openPool(config: PoolConfig, max: number, context: ErrorContext): ConnectionPool {
+export function openPool(
+  config: PoolConfig,
+  max: number,
+  context: ErrorContext,
+  control: ConnectionPool['control'],
+): ConnectionPool {
   const pool = new Pool({ ...config, max, allowExitOnIdle: true })
   // An idle connection that the server ends is replaced when the next one is needed.
   pool.on('error', () => undefined)
   const connect = async () => wrap(await lease(pool, max, context), context)
   return {
     options: {},
+    control,
     connect,
     end: () => pool.end(),
     query: async (query, values) => {

@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import type { ServerConnection } from '../port.ts'
 import { type ErrorContext, toTenantryError } from './errors.ts'
-import { endClient, processId, typeParser } from './client.ts'
+import { cutClient, endClient, processId, typeParser } from './client.ts'
 
 /** Connects a client for routing. */
 export async function openRoutedConnection(client: Client, context: ErrorContext): Promise<ServerConnection> {
@@ -9,6 +9,7 @@ export async function openRoutedConnection(client: Client, context: ErrorContext
   try {
     await client.connect()
   } catch (error) {
+    cutClient(client)
     throw toTenantryError(error, context, 'connect')
   }
   return connection

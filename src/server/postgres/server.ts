@@ -10,7 +10,7 @@ import type { ErrorContext } from './errors.ts'
 import { quoteIdentifier, quoteLiteral } from './quoting.ts'
 import { openPool } from './pool.ts'
 import { openRoutedConnection } from './routed-connection.ts'
-import { openSession } from './session.ts'
+import { openSession, runBeside, type SessionSource } from './session.ts'
 
 /** How a PostgreSQL server is reached and used. */
 export interface PostgresOptions {
@@ -69,6 +69,10 @@ class PostgresServer implements Server {
   readonly maintenanceDatabase: Identifier
   readonly #fields: ConnectionFields
   readonly #limits: ConnectionLimits
+  readonly #sessions: SessionSource = {
+    newClient: (name) => newClient(this.#fields, name, this.#limits),
+    context: (name) => this.#context(name),
+  }
 
   constructor(fields: ConnectionFields, settings: Settings) {
     this.name = settings.name
@@ -81,15 +85,16 @@ class PostgresServer implements Server {
   }
 
   connect(database: Identifier, options: Cancellable = {}): Promise<Session> {
-    const source = {
-      newClient: (name: Identifier) => newClient(this.#fields, name, this.#limits),
-      context: (name: Identifier) => this.#context(name),
-    }
-    return openSession(source, database, options.signal)
+    return openSession(this.#sessions, database, options.signal)
   }
 
   pool(database: Identifier, max: number): ConnectionPool {
-    return openPool(clientConfig(this.#fields, database, this.#limits), max, this.#context(database))
+    const config = clientConfig(this.#fields, database, this.#limits)
+    return openPool(config, max, this.#context(database), (sql) => this.control(database, sql))
+  }
+
+  control(database: Identifier, sql: string): Promise<void> {
+    return runBeside(this.#sessions, database, sql)
   }
 
   open(database: Identifier): Promise<ServerConnection> {

@@ -3,7 +3,7 @@ import { abortedError, poll, throwIfAborted } from '../../kernel/abort.ts'
 import { TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { ConnectionPool, PooledConnection, QueryResult, Session, TransactionOptions } from '../port.ts'
-import { endClient, processId, typeParser } from './client.ts'
+import { cutClient, endClient, processId, typeParser } from './client.ts'
 import { type ErrorContext, toTenantryError } from './errors.ts'
 
 /** How a session is made: a new, unconnected client each time it is called. */
@@ -11,6 +11,9 @@ export interface SessionSource {
   readonly newClient: (database: Identifier) => Client
   readonly context: (database: Identifier) => ErrorContext
 }
+
+/** How long the server may take to end what an aborted call was doing, in milliseconds, before we hang up. */
+const cancelMs = 2_000
 
 /** Opens a session on a database; the signal cancels the opening and whatever runs on it later. */
 export async function openSession(
@@ -23,6 +26,16 @@ export async function openSession(
   const session = new PostgresSession(client, source, database, signal)
   await session.connect()
   return session
+}
+
+/** Runs one statement on a connection opened for it alone. */
+export async function runBeside(source: SessionSource, database: Identifier, sql: string): Promise<void> {
+  const session = await openSession(source, database, undefined)
+  try {
+    await session.query(sql)
+  } finally {
+    await session.close()
+  }
 }
 
 class PostgresSession implements Session {
@@ -49,11 +62,9 @@ class PostgresSession implements Session {
     try {
       await untilAborted(connecting, this.#signal)
     } catch (error) {
-      // The attempt has its own time limit; whenever it ends, nothing of it stays open.
-      void connecting.then(
-        () => endClient(this.#client),
-        () => undefined,
-      )
+      // Nothing of the attempt stays open, neither one that was given up nor one that our side refused half-way.
+      connecting.catch(() => undefined)
+      cutClient(this.#client)
       throw toTenantryError(error, this.#context(), 'connect')
     }
   }
@@ -100,7 +111,13 @@ class PostgresSession implements Session {
       getTypeParser: (oid, format) => typeParser(this.#client, oid, format),
       release: () => undefined,
     }
-    return { options: {}, query, connect: async () => connection, end: async () => undefined }
+    return {
+      options: {},
+      query,
+      control: (sql) => runBeside(this.#source, this.database, sql),
+      connect: async () => connection,
+      end: async () => undefined,
+    }
   }
 
   async close(): Promise<void> {
@@ -121,29 +138,41 @@ class PostgresSession implements Session {
     if (this.#closed) throw new TenantryError('closed', `The session on ${this.database} is closed.`)
     throwIfAborted(this.#signal)
     if (this.#lost !== undefined) throw toTenantryError(this.#lost, this.#context(), 'query')
-    const stopListening = onAbort(this.#signal, () => void this.#cancel())
+    const running = run()
+    const stopListening = onAbort(this.#signal, () => void this.#cancel(running))
     try {
-      return await run()
+      return await running
     } catch (error) {
-      if (this.#signal?.aborted) throw abortedError(this.#signal)
-      throw toTenantryError(error, this.#context(), 'query')
+      const failure = toTenantryError(error, this.#context(), 'query')
+      if (failure.code === 'connection-lost') this.#lose(failure)
+      throw this.#signal?.aborted ? abortedError(this.#signal) : failure
     } finally {
       stopListening()
     }
   }
 
-  /** Asks the server, on a connection of its own, to end what runs here; if that fails, drops the connection. */
-  async #cancel(): Promise<void> {
+  /** Asks the server, on a connection of its own, to end what runs here; hangs up where that is of no use. */
+  async #cancel(running: Promise<unknown>): Promise<void> {
     const messenger = this.#source.newClient(this.database)
     messenger.on('error', () => undefined)
-    try {
-      await messenger.connect()
-      await messenger.query('select pg_cancel_backend($1)', [processId(this.#client)])
-    } catch {
-      await this.close()
-    } finally {
-      await endClient(messenger)
+    const hangUp = () => {
+      cutClient(this.#client)
+      cutClient(messenger)
     }
+    const limit = setTimeout(hangUp, cancelMs)
+    const asked = messenger
+      .connect()
+      .then(() => messenger.query('select pg_cancel_backend($1)', [processId(this.#client)]))
+      .catch(hangUp)
+    await Promise.allSettled([asked, running])
+    clearTimeout(limit)
+    await endClient(messenger)
+  }
+
+  /** Of a server that answers no more, nothing is awaited any longer. */
+  #lose(error: TenantryError): void {
+    this.#lost ??= error
+    cutClient(this.#client)
   }
 
   async #rollBack(): Promise<void> {

@@ -1,0 +1,42 @@
+import type { Session } from '../port.ts'
+
+/** What is to be created in a database, as far as privileges go. Names in the default schema are not qualified. */
+export interface Creation {
+  /** The schemas to create. One that is there counts as such to a role that may not see it. */
+  readonly newSchemas: readonly string[]
+  /** The schemas to create in, so far as they exist. */
+  readonly schemas: readonly string[]
+  /** The existing tables to add to. */
+  readonly altered: readonly string[]
+  /** The existing tables to refer to by a foreign key. */
+  readonly referenced: readonly string[]
+}
+
+/** The statements that grant the session's role what it lacks to create these; none where it lacks nothing. */
+export async function missingGrants(session: Session, creation: Creation): Promise<string[]> {
+  const { newSchemas, schemas, altered, referenced } = creation
+  const { rows } = await session.query<{ grant: string }>(grantsSql, [newSchemas, schemas, altered, referenced])
+  return rows.map((row) => row.grant)
+}
+
+/** Only the owner of a table may add to it (https://www.postgresql.org/docs/current/ddl-priv.html). */
+const grantsSql = `
+  with tables as (
+    select c.oid, c.relowner, n.nspname, c.relname,
+           case n.nspname when 'public' then c.relname else n.nspname || '.' || c.relname end as name
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p')
+  )
+  select format('GRANT CREATE ON DATABASE %I TO %I;', current_database(), current_user) as grant
+  where exists (select unnest($1::text[]) except select nspname from pg_catalog.pg_namespace)
+    and not has_database_privilege(current_database(), 'create')
+  union all
+  select format('GRANT USAGE, CREATE ON SCHEMA %I TO %I;', nspname, current_user)
+  from pg_catalog.pg_namespace
+  where nspname = any($2::text[]) and not (has_schema_privilege(oid, 'usage') and has_schema_privilege(oid, 'create'))
+  union all
+  select distinct format('GRANT %I TO %I;', pg_get_userbyid(relowner), current_user)
+  from tables where name = any($3::text[]) and not pg_has_role(relowner, 'usage')
+  union all
+  select format('GRANT REFERENCES ON %I.%I TO %I;', nspname, relname, current_user)
+  from tables where name = any($4::text[]) and not has_table_privilege(oid, 'references')`
