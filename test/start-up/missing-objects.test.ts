@@ -1,0 +1,163 @@
+import { defineEntity, p } from '@mikro-orm/core'
+import { checkDatabase, ensureTables, type SchemaObject } from 'tenantry'
+import { mikroOrm } from 'tenantry/mikro-orm'
+import { describe, expect, it } from 'vitest'
+import { Address, User } from '../../examples/service/models.ts'
+import { entities as shop } from '../../examples/shop/models.ts'
+import { snapshot } from './snapshot.ts'
+import { existingDatabase, queryIn, readOnly, tablesIn, UserAlone } from './support.ts'
+
+const service = () => mikroOrm({ entities: [User, Address] })
+const users = { kind: 'table', name: 'user_account' }
+const addresses = { kind: 'table', name: 'address' }
+
+describe('ensureTables', () => {
+  it('makes all tables, and finds them there the next time', async () => {
+    const { name, url } = await existingDatabase()
+    expect(await ensureTables(url, service())).toEqual({ created: [users, addresses], existing: [], differing: [] })
+    const made = await snapshot(name)
+    expect(await ensureTables(url, service())).toEqual({ created: [], existing: [users, addresses], differing: [] })
+    expect(await ensureTables(new URL(url), service())).toEqual({
+      created: [],
+      existing: [users, addresses],
+      differing: [],
+    })
+    expect(await snapshot(name)).toEqual(made)
+  })
+
+  it('makes tables of which each refers to the other, enums, views, and schemas', async () => {
+    const { name, url } = await existingDatabase()
+    const { created, differing } = await ensureTables(url, mikroOrm({ entities: shop }))
+    expect(differing).toEqual([])
+    expect(created).toEqual(
+      expect.arrayContaining([
+        { kind: 'schema', name: 'warehouse' },
+        { kind: 'enum', name: 'order_state' },
+        { kind: 'table', name: 'product' },
+        { kind: 'table', name: 'picture' },
+        { kind: 'table', name: 'warehouse.stock' },
+        { kind: 'view', name: 'sales' },
+      ]),
+    )
+    expect(await foreignKeys(name)).toEqual(
+      expect.arrayContaining(['picture -> product', 'product -> picture', 'category -> category']),
+    )
+    expect(await checkDatabase(url, mikroOrm({ entities: shop }))).toMatchObject({ outcome: 'matches' })
+  })
+
+  it('sends nothing but reads where all is in place', async () => {
+    const { url } = await existingDatabase()
+    const models = mikroOrm({ entities: shop })
+    const { created } = await ensureTables(url, models)
+    const second = await ensureTables(readOnly(url), models)
+    expect(second.created).toEqual([])
+    expect(second.existing.map(nameOf).toSorted()).toEqual(
+      created.flatMap((object) => (object.kind === 'schema' ? [] : [object.name])).toSorted(),
+    )
+  })
+
+  it('makes what is missing beside what is there', async () => {
+    const { name, url } = await existingDatabase()
+    await ensureTables(url, mikroOrm({ entities: [UserAlone] }))
+    await queryIn(name, `insert into user_account (name) values ('sandy')`)
+    const before = await snapshot(name)
+    expect(await ensureTables(url, service())).toEqual({ created: [addresses], existing: [users], differing: [] })
+    expect(await snapshot(name)).toEqual(expect.arrayContaining(before.filter((line) => !line.startsWith('relation'))))
+    expect(await queryIn(name, 'select name from user_account')).toEqual([{ name: 'sandy' }])
+  })
+
+  it('adds an index to a table that lacks it', async () => {
+    const { name, url } = await existingDatabase()
+    await ensureTables(url, mikroOrm({ entities: [UserAlone] }))
+    const { created, differing } = await ensureTables(url, mikroOrm({ entities: [IndexedUser] }))
+    expect({ created, differing }).toEqual({
+      created: [{ kind: 'index', name: 'user_account.user_account_name_index' }],
+      differing: [],
+    })
+    const indexes = await queryIn<{ name: string }>(
+      name,
+      `select indexname as name from pg_indexes where schemaname = 'public'`,
+    )
+    expect(indexes.map(nameOf)).toContain('user_account_name_index')
+    expect(await checkDatabase(url, mikroOrm({ entities: [IndexedUser] }))).toMatchObject({ outcome: 'matches' })
+  })
+
+  it('adds a foreign key to a table that lacks it', async () => {
+    const { name, url } = await existingDatabase()
+    await ensureTables(url, service())
+    await queryIn(name, 'alter table address drop constraint address_user_id_foreign')
+    const { created, differing } = await ensureTables(url, service())
+    expect({ created, differing }).toEqual({
+      created: [{ kind: 'foreign key', name: 'address.address_user_id_foreign' }],
+      differing: [],
+    })
+    expect(await foreignKeys(name)).toEqual(['address -> user_account'])
+  })
+
+  it('makes a view that is missing, and a schema that is there already', async () => {
+    const { name, url } = await existingDatabase()
+    const models = mikroOrm({ entities: shop })
+    await ensureTables(url, models)
+    await queryIn(name, 'drop view sales', 'drop table warehouse.stock')
+    const { created } = await ensureTables(url, models)
+    expect(created).toEqual(
+      expect.arrayContaining([
+        { kind: 'table', name: 'warehouse.stock' },
+        { kind: 'view', name: 'sales' },
+      ]),
+    )
+    expect(created).toHaveLength(2)
+    expect(await tablesIn(name)).toEqual(expect.arrayContaining(['public.sales', 'warehouse.stock']))
+  })
+})
+
+describe('checkDatabase', () => {
+  it('says what is missing, and makes none of it', async () => {
+    const { name, url } = await existingDatabase()
+    const before = await snapshot(name)
+    const { outcome, ...rest } = await checkDatabase(readOnly(url), service())
+    expect(outcome).toBe('differs')
+    expect(rest).toMatchObject({ database: name, existing: [], missing: [users, addresses], differing: [] })
+    expect(await snapshot(name)).toEqual(before)
+  })
+
+  it('says that all is in place', async () => {
+    const { name, url } = await existingDatabase()
+    await ensureTables(url, service())
+    expect(await checkDatabase(readOnly(url), service())).toEqual({
+      outcome: 'matches',
+      database: name,
+      existing: [users, addresses],
+      missing: [],
+      differing: [],
+      createStatements: [],
+    })
+  })
+
+  it('gives the statements that make what is missing', async () => {
+    const { name, url } = await existingDatabase()
+    const found = await checkDatabase(url, mikroOrm({ entities: shop }))
+    await queryIn(name, ...(found.outcome === 'differs' ? found.createStatements : []))
+    expect(await checkDatabase(url, mikroOrm({ entities: shop }))).toMatchObject({ outcome: 'matches' })
+  })
+})
+
+const nameOf = ({ name }: Pick<SchemaObject, 'name'>) => name
+
+const IndexedUser = defineEntity({
+  name: 'User',
+  tableName: 'user_account',
+  properties: {
+    id: p.integer().primary().autoincrement(),
+    name: p.string().index(),
+    fullname: p.string().nullable(),
+  },
+})
+
+async function foreignKeys(database: string): Promise<string[]> {
+  const rows = await queryIn<{ key: string }>(
+    database,
+    `select distinct conrelid::regclass || ' -> ' || confrelid::regclass as key from pg_constraint where contype = 'f' order by 1`,
+  )
+  return rows.map(({ key }) => key)
+}
