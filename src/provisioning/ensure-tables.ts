@@ -1,7 +1,6 @@
 import { TenantryError } from '../kernel/errors.ts'
 import type { Comparison, DifferingObject, Models, SchemaObject } from '../models/port.ts'
-import type { Session } from '../server/port.ts'
-import { type Creation, missingGrants } from '../server/postgres/missing-grants.ts'
+import type { Creation, Session } from '../server/port.ts'
 import { createMissing } from './create-tables.ts'
 
 /** What came of ensuring the tables of some models in a database. */
@@ -24,7 +23,6 @@ const lockName = 'schema'
  */
 export async function ensureTablesIn(
   session: Session,
-  user: string,
   models: Models<unknown>,
   lockTimeoutMs: number,
 ): Promise<EnsuredTables> {
@@ -40,7 +38,7 @@ export async function ensureTablesIn(
     })
   } catch (error) {
     const isDenied = error instanceof TenantryError && error.code === 'permission-denied'
-    throw isDenied ? await deniedError(error, session, user, models) : error
+    throw isDenied ? await deniedError(error, session, models) : error
   }
 }
 
@@ -54,18 +52,13 @@ function pick({ existing, differing }: Comparison) {
 }
 
 /** Finds out which privileges are missing, rather than reading one from a message that may be in any language. */
-async function deniedError(
-  error: TenantryError,
-  session: Session,
-  user: string,
-  models: Models<unknown>,
-): Promise<TenantryError> {
-  const grants = await missingGrants(session, creationOf(await look(session, models)))
+async function deniedError(error: TenantryError, session: Session, models: Models<unknown>): Promise<TenantryError> {
+  const grants = await session.missingGrants(creationOf(await look(session, models)))
   const hint =
     grants.length > 0
       ? `As a superuser, or a role that may grant it: ${grants.join(' ')}`
       : 'Connect as the owner of what the error names.'
-  const message = `${user} may not create what the models lack in ${session.database}: ${error.message}`
+  const message = `${session.user} may not create what the models lack in ${session.database}: ${error.message}`
   return new TenantryError('permission-denied', message, { cause: error.cause, sqlState: error.sqlState, hint })
 }
 

@@ -70,9 +70,7 @@ export function ensureTables(
     const lockTimeoutMs = positiveInteger('lockTimeoutMs', options.lockTimeoutMs ?? 60_000)
     // The models are read first, so that what is wrong with them is said before anything is touched.
     await models.fingerprint()
-    return within(await server.connect(database, options), (session) =>
-      ensureTablesIn(session, server.user, models, lockTimeoutMs),
-    )
+    return within(await server.connect(database, options), (session) => ensureTablesIn(session, models, lockTimeoutMs))
   })
 }
 

@@ -14,6 +14,18 @@ export interface TransactionOptions {
   readonly readOnly?: boolean
 }
 
+/** What is to be created in a database, as far as privileges go. Names in the default schema are not qualified. */
+export interface Creation {
+  /** The schemas to create. One that is there counts as such to a role that may not see it. */
+  readonly newSchemas: readonly string[]
+  /** The schemas to create in, so far as they exist. */
+  readonly schemas: readonly string[]
+  /** The existing tables to add to. */
+  readonly altered: readonly string[]
+  /** The existing tables to refer to by a foreign key. */
+  readonly referenced: readonly string[]
+}
+
 /**
  * One connection to one database, for one piece of administration, used by one caller at a time.
  *
@@ -21,6 +33,8 @@ export interface TransactionOptions {
  */
 export interface Session {
   readonly database: string
+  /** The role it is connected as. */
+  readonly user: string
   /** Runs one statement; `params` are its `$1, $2, ...`. */
   query<Row extends object>(sql: string, params?: readonly unknown[]): Promise<QueryResult<Row>>
   /** Runs several statements in one round trip, all or (outside of a transaction as well) none. */
@@ -34,6 +48,8 @@ export interface Session {
    * @throws `lock-timeout` after `limitMs` milliseconds
    */
   lock(name: string, scope: 'transaction' | 'session', limitMs: number): Promise<void>
+  /** The statements that grant the session's role what it lacks to create these; none where it lacks nothing. */
+  missingGrants(creation: Creation): Promise<readonly string[]>
   /** This connection as a pool of one, for libraries that want a `pg` pool. Ending it does nothing. */
   asPool(): ConnectionPool
   close(): Promise<void>
@@ -113,8 +129,6 @@ export interface Server {
   readonly name: string
   /** Host and port, for messages. */
   readonly description: string
-  /** The role it connects as, for messages and grants. */
-  readonly user: string
   /** How many connections routing may hold on it at once. */
   readonly maxConnections: number
   /** The database where others are created and dropped from. */

@@ -1,16 +1,4 @@
-import type { Session } from '../port.ts'
-
-/** What is to be created in a database, as far as privileges go. Names in the default schema are not qualified. */
-export interface Creation {
-  /** The schemas to create. One that is there counts as such to a role that may not see it. */
-  readonly newSchemas: readonly string[]
-  /** The schemas to create in, so far as they exist. */
-  readonly schemas: readonly string[]
-  /** The existing tables to add to. */
-  readonly altered: readonly string[]
-  /** The existing tables to refer to by a foreign key. */
-  readonly referenced: readonly string[]
-}
+import type { Creation, Session } from '../port.ts'
 
 /** The statements that grant the session's role what it lacks to create these; none where it lacks nothing. */
 export async function missingGrants(session: Session, creation: Creation): Promise<string[]> {

@@ -64,7 +64,6 @@ interface Settings {
 class PostgresServer implements Server {
   readonly name: Identifier
   readonly description: string
-  readonly user: Identifier
   readonly maxConnections: number
   readonly maintenanceDatabase: Identifier
   readonly #fields: ConnectionFields
@@ -77,7 +76,6 @@ class PostgresServer implements Server {
   constructor(fields: ConnectionFields, settings: Settings) {
     this.name = settings.name
     this.description = `${fields.host}:${fields.port}`
-    this.user = fields.user
     this.maxConnections = settings.maxConnections
     this.maintenanceDatabase = settings.maintenanceDatabase
     this.#fields = fields
@@ -108,7 +106,7 @@ class PostgresServer implements Server {
   }
 
   create(session: Session, database: Identifier, options: CreateDatabaseOptions): Promise<boolean> {
-    return createDatabase(session, this.user, database, checkCreateOptions(options))
+    return createDatabase(session, this.#fields.user, database, checkCreateOptions(options))
   }
 
   renameStatement(from: Identifier, to: Identifier): string {
@@ -124,7 +122,7 @@ class PostgresServer implements Server {
   }
 
   #context(database: Identifier): ErrorContext {
-    return { server: this.description, user: this.user, database }
+    return { server: this.description, user: this.#fields.user, database }
   }
 }
 

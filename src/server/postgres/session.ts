@@ -2,9 +2,10 @@ import type { Client, QueryResult as PgQueryResult } from 'pg'
 import { abortedError, poll, throwIfAborted } from '../../kernel/abort.ts'
 import { TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
-import type { ConnectionPool, PooledConnection, QueryResult, Session, TransactionOptions } from '../port.ts'
+import type { ConnectionPool, Creation, PooledConnection, QueryResult, Session, TransactionOptions } from '../port.ts'
 import { cutClient, endClient, processId, typeParser } from './client.ts'
 import { type ErrorContext, toTenantryError } from './errors.ts'
+import { missingGrants } from './missing-grants.ts'
 
 /** How a session is made: a new, unconnected client each time it is called. */
 export interface SessionSource {
@@ -40,6 +41,7 @@ export async function runBeside(source: SessionSource, database: Identifier, sql
 
 class PostgresSession implements Session {
   readonly database: Identifier
+  readonly user: Identifier
   readonly #client: Client
   readonly #source: SessionSource
   readonly #signal: AbortSignal | undefined
@@ -50,6 +52,7 @@ class PostgresSession implements Session {
     this.#client = client
     this.#source = source
     this.database = database
+    this.user = source.context(database).user
     this.#signal = signal
     // Without a listener, a connection that the server ends between two statements would end the process.
     client.on('error', (error) => {
@@ -100,6 +103,10 @@ class PostgresSession implements Session {
     throw new TenantryError('lock-timeout', `The lock "${name}" in ${this.database} was held for over ${limitMs} ms.`, {
       hint: 'Another process is at the same work; pg_locks (locktype advisory) shows which. Try again, or allow more time.',
     })
+  }
+
+  missingGrants(creation: Creation): Promise<readonly string[]> {
+    return missingGrants(this, creation)
   }
 
   asPool(): ConnectionPool {
