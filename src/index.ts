@@ -7,7 +7,8 @@ export type { TenantryConfig } from './config.ts'
 export type { Comparison, DifferingObject, Models, SchemaObject } from './models/port.ts'
 export type { DifferingOption, EnsuredDatabase } from './provisioning/ensure-database.ts'
 export type { EnsuredTables } from './provisioning/ensure-tables.ts'
-export type { Onboarded, OnboardOptions } from './provisioning/onboard.ts'
+export type { Onboarded } from './provisioning/onboard.ts'
+export type { OnboardOptions } from './provisioning/onboard-options.ts'
 export {
   type CheckedDatabase,
   checkDatabase,

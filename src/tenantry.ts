@@ -1,4 +1,4 @@
-import { abortedError, type Cancellable, throwIfAborted, untilAborted } from './kernel/abort.ts'
+import { abortedError, type Cancellable, isAbortion, throwIfAborted, untilAborted } from './kernel/abort.ts'
 import { ConcurrencyLimit } from './kernel/concurrency.ts'
 import { TenantryError } from './kernel/errors.ts'
 import { parseTenantId, physicalNames, type TenantId } from './kernel/names.ts'
@@ -7,7 +7,8 @@ import { Catalog, publicTenant, type Tenant } from './catalog/catalog.ts'
 import { migrateCatalog } from './catalog/migrate.ts'
 import { checkConfig, type CheckedConfig, findServers, type TenantryConfig } from './config.ts'
 import { ensureDatabaseOn } from './provisioning/ensure-database.ts'
-import { onboard, type Onboarded, type OnboardingContext, type OnboardOptions } from './provisioning/onboard.ts'
+import { onboard, type Onboarded, type OnboardingContext } from './provisioning/onboard.ts'
+import type { OnboardOptions } from './provisioning/onboard-options.ts'
 import { Router } from './routing/router.ts'
 import { TenantContext } from './routing/tenant-context.ts'
 import type { Server } from './server/port.ts'
@@ -73,8 +74,8 @@ export async function openTenantry<Handle>(config: TenantryConfig<Handle>): Prom
     await prepareCatalog(home, checked, config.signal)
     const catalog = new Catalog(pool)
     const byName = new Map(servers.map((server) => [server.name, server]))
-    await catalog.register([...byName.keys()], fingerprint)
-    const installationId = await catalog.installationId()
+    await untilAborted(catalog.register([...byName.keys()], fingerprint), config.signal)
+    const installationId = await untilAborted(catalog.installationId(), config.signal)
     return new OpenTenantry({ ...checked, installationId, catalog, home, servers: byName, fingerprint }, release)
   } catch (error) {
     await release()
@@ -144,17 +145,20 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     this.#refuseClosed()
     refuseUnknownOptions('list', options, ['limit', 'after', 'signal'])
     const limit = positiveInteger('limit', options.limit ?? 100)
-    const rows = await untilAborted(this.#parts.catalog.list(Math.min(limit, 1_000), options.after), options.signal)
+    const after = options.after === undefined ? undefined : parseTenantId(options.after)
+    const rows = await untilAborted(this.#parts.catalog.list(Math.min(limit, 1_000), after), options.signal)
     return rows.map(publicTenant)
   }
 
   async with<T>(id: string, work: (handle: Handle) => T | Promise<T>, { signal }: Cancellable = {}): Promise<T> {
     const { tenant, models } = await this.#route(id, signal)
+    const handle = models.handle(signal)
     try {
-      return await this.#context.run(tenant, () => work(models.handle(signal)))
+      return await this.#context.run(tenant, () => work(handle))
     } catch (error) {
-      // However the ORM words it: what ended the work was the signal.
-      throw signal?.aborted ? abortedError(signal) : error
+      throw isAbortion(error, signal) ? abortedError(signal as AbortSignal) : error
+    } finally {
+      await models.finish(handle)
     }
   }
 

@@ -109,14 +109,23 @@ export class Catalog {
     })
   }
 
-  /** Records that a tenant's database is made and verified. */
+  /**
+   * Records that a tenant's database is made and verified.
+   *
+   * @throws `tenant-unknown` when the row was taken away meanwhile
+   */
   async activate(rowId: string, fingerprint: string): Promise<void> {
-    await this.#db
+    const { numUpdatedRows } = await this.#db
       .updateTable('tenant')
       .set({ state: 'active', fingerprint, activated_at: sql`now()` })
       .where('row_id', '=', rowId)
       .where('state', '=', 'onboarding')
-      .execute()
+      .executeTakeFirst()
+    if (numUpdatedRows === 1n) return
+    throw new TenantryError('tenant-unknown', 'The tenant was taken from the catalog while it was being onboarded.', {
+      hint: 'Onboard it again.',
+      retryable: true,
+    })
   }
 
   /** Takes back what {@link intend} wrote. */

@@ -17,6 +17,19 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw abortedError(signal)
 }
 
+/** PostgreSQL's query_canceled. */
+const canceled = '57014'
+
+/** Whether an error, or one that it wraps, is how the end of work by this signal shows. */
+export function isAbortion(error: unknown, signal: AbortSignal | undefined): boolean {
+  if (signal?.aborted !== true) return false
+  for (let it: unknown = error, depth = 0; it instanceof Error && depth < 4; depth++) {
+    if (it === signal.reason || it.name === 'AbortError' || ('code' in it && it.code === canceled)) return true
+    it = it.cause ?? ('previous' in it ? it.previous : undefined)
+  }
+  return false
+}
+
 /** What `work` gives, or the error `aborted` as soon as the signal says so; the work itself goes on to its own end. */
 export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return work

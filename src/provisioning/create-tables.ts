@@ -17,8 +17,8 @@ export async function createMissing(
   } catch (error) {
     throw error instanceof TenantryError ? explain(error, session) : error
   }
-  const made = new Set(missing.map(({ name }) => name))
-  return settle(session, models, (object) => made.has(object.name))
+  const made = new Set(missing.flatMap(({ kind, name }) => (kind === 'table' ? [name] : [])))
+  return settle(session, models, ({ kind, name }) => kind === 'table' && made.has(name))
 }
 
 /**
@@ -60,12 +60,27 @@ async function settle(
     .flatMap(({ statements }) => statements)
     .filter((statement) => !/^alter type\b/i.test(statement))
   if (afterthoughts.length === 0) return found
-  await session.script(afterthoughts)
-  return models.compare(session)
+  return (await tried(session, afterthoughts)) ? models.compare(session) : found
 }
 
-/** Integrity violations, objects of that name which are something else, references to what cannot be referred to. */
-const conflict = /^(?:23...|42P07|42P16|42710|42804|42809|42830|42P06)$/
+/** Runs statements that the work can do without: where one fails, all are taken back. */
+async function tried(session: Session, statements: readonly string[]): Promise<boolean> {
+  await session.query('savepoint afterthoughts')
+  try {
+    await session.script([...statements, 'release afterthoughts'])
+    return true
+  } catch (error) {
+    if (!(error instanceof TenantryError) || error.code !== 'query-failed') throw error
+    await session.query('rollback to afterthoughts')
+    return false
+  }
+}
+
+/**
+ * Integrity violations, objects of that name which are something else, references to what cannot be referred to or is
+ * not there.
+ */
+const conflict = /^(?:23...|42P01|42P06|42P07|42P16|42703|42710|42804|42809|42830)$/
 
 function explain(error: TenantryError, { database }: Session): TenantryError {
   if (error.sqlState === undefined || !conflict.test(error.sqlState)) return error

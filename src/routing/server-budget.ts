@@ -182,6 +182,7 @@ export class ServerBudget {
 
 /** Whether a connection may go on to the next caller: no transaction is open on it, or it could be rolled back. */
 async function isClean(connection: ServerConnection): Promise<boolean> {
+  if (connection.broken) return false
   if (!connection.inTransaction()) return true
   try {
     await connection.rollback()

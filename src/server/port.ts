@@ -12,6 +12,8 @@ export interface QueryResult<Row> {
 export interface TransactionOptions {
   readonly isolation?: 'repeatable read' | 'serializable'
   readonly readOnly?: boolean
+  /** What is acknowledged survives a crash, whatever the server's default for synchronous_commit. */
+  readonly durable?: boolean
 }
 
 /** What is to be created in a database, as far as privileges go. Names in the default schema are not qualified. */
@@ -82,6 +84,8 @@ export interface ConnectionPool {
 
 /** A connection as a server opens it for routing: it can be told to close, and it says when it is gone. */
 export interface ServerConnection extends QueryClient {
+  /** Whether it can do no more work, because it ended or is about to. */
+  readonly broken: boolean
   /** Whether a transaction is open (or failed and not rolled back) on it. */
   inTransaction(): boolean
   /** Rolls an open transaction back. */

@@ -19,6 +19,7 @@ import {
   Tag,
   Transfer,
 } from '../../examples/shop/models.ts'
+import { errorOf, sql } from '../support/server.ts'
 import { openTestTenantry } from '../support/tenants.ts'
 
 describe('users and addresses', () => {
@@ -80,6 +81,25 @@ describe('users and addresses', () => {
       ),
     ).rejects.toThrow('no')
     await expect(tenantry.with('acme', (em) => em.count(User, { name: 'plankton' }))).resolves.toBe(0)
+  })
+
+  it('that are streamed end with an error when the server ends the session', async () => {
+    await tenantry.with('acme', (em) =>
+      em.execute(`insert into user_account (name) select 'many' from generate_series(1, 500)`),
+    )
+    const work = tenantry.with('acme', async (em) => {
+      let read = 0
+      for await (const { name } of em.stream(User, { where: { name: 'many' } })) {
+        if (name === 'many' && ++read === 1) {
+          await sql(
+            `select pg_terminate_backend(pid) from pg_stat_activity where query like '%user_account%' and datname like '%_t_acme'`,
+          )
+        }
+      }
+      return read
+    })
+    expect(await errorOf(work)).toBeInstanceOf(Error)
+    await tenantry.with('acme', (em) => em.nativeDelete(User, { name: 'many' }))
   })
 
   it('are streamed, a row at a time', async () => {

@@ -113,6 +113,31 @@ describe('a materialised view', () => {
   })
 })
 
+describe('a new schema with the name of a table', () => {
+  const database = disposableName('name')
+  const url = serverUrl({ database })
+
+  it('lends nobody the right to change that table', async () => {
+    const Billing = defineEntity({
+      name: 'Billing',
+      tableName: 'billing',
+      properties: { id: p.integer().primary(), note: p.text() },
+    })
+    const Invoice = defineEntity({
+      name: 'Invoice',
+      tableName: 'invoice',
+      schema: 'billing',
+      properties: { id: p.integer().primary() },
+    })
+    await ensureDatabase(url)
+    await sql('create table billing (id serial primary key, note text not null, precious text)', [], database)
+    await sql("insert into billing values (1, 'n', 'p')", [], database)
+    const { differing } = await ensureTables(url, mikroOrm({ entities: [Billing, Invoice] }))
+    expect(differing).toMatchObject([{ kind: 'table', name: 'billing' }])
+    expect(await sql('select * from billing', [], database)).toEqual([{ id: 1, note: 'n', precious: 'p' }])
+  })
+})
+
 describe('a native enum', () => {
   const withValues = (values: string[]) =>
     mikroOrm({

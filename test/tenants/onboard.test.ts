@@ -88,6 +88,8 @@ describe('onboarding', () => {
     [{ displayName: '\ud800' }, 'invalid-option'],
     [{ displayName: 7 }, 'invalid-option'],
     [{ metadata: [] }, 'invalid-option'],
+    [{ metadata: new Date(0) }, 'invalid-option'],
+    [{ metadata: { '\u0000': 1 } }, 'invalid-option'],
     [{ metadata: { a: '\u0000' } }, 'invalid-option'],
     [{ metadata: { a: 'x'.repeat(70_000) } }, 'invalid-option'],
     [{ displayname: 'typo' }, 'invalid-option'],
@@ -95,6 +97,16 @@ describe('onboarding', () => {
   ])('refuses %j and leaves nothing', async (options, code) => {
     expect(await errorOf(tenantry.onboard('refused', options as object))).toMatchObject({ code })
     expect(await tenantry.get('refused')).toBeUndefined()
+  })
+
+  it('refuses metadata that JSON cannot hold, and takes what only looks bad', async () => {
+    const circular: Record<string, unknown> = {}
+    circular['self'] = circular
+    for (const metadata of [circular, { big: 1n }]) {
+      expect(await errorOf(tenantry.onboard('refused', { metadata }))).toMatchObject({ code: 'invalid-option' })
+    }
+    const metadata = { path: 'C:\\u0000dir' }
+    expect(await tenantry.onboard('odd', { metadata })).toMatchObject({ tenant: { metadata } })
   })
 
   it('refuses a database of that name which is not ours, leaves it alone and forgets the tenant', async () => {
@@ -192,6 +204,27 @@ describe('what an interrupted call left', () => {
     await sql(`create database ${quote(building(row))}`)
     expect(await tenantry.onboard('half')).toMatchObject({ outcome: 'onboarded' })
     expect(await databasesLike(`${tenantry.installation}_building`)).toEqual([])
+  })
+
+  it('goes when the name turns out to be taken by somebody else', async () => {
+    const { tenantry, intend, building } = await open()
+    const row = await intend('half')
+    await sql(`create database ${quote(building(row))}`)
+    await sql(`create database ${quote(`${tenantry.installation}_t_half`)}`)
+    expect(await errorOf(tenantry.onboard('half'))).toMatchObject({ code: 'foreign-database' })
+    expect(await databasesLike(`${tenantry.installation}_building`)).toEqual([])
+    expect(await tenantry.get('half')).toBeUndefined()
+  })
+
+  it('when its row is taken away meanwhile is not given the name', async () => {
+    const { tenantry, catalog } = await open()
+    // Fires inside the transaction that names the database, before the row is updated.
+    await catalog(`create function tenantry.gone() returns trigger language plpgsql as 'begin return null; end'`)
+    await catalog(`create trigger gone before update on tenantry.tenant for each row execute function tenantry.gone()`)
+    expect(await errorOf(tenantry.onboard('gone'))).toMatchObject({ code: 'tenant-unknown', retryable: true })
+    expect(await databasesLike(`${tenantry.installation}_t_`)).toEqual([])
+    await catalog('drop trigger gone on tenantry.tenant')
+    expect(await tenantry.onboard('gone')).toMatchObject({ outcome: 'onboarded' })
   })
 
   it('with tables of other models is made anew', async () => {

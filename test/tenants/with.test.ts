@@ -117,6 +117,34 @@ describe('with', () => {
     }
   })
 
+  it('rolls back a transaction that the work began and never ended, and takes its connection back', async () => {
+    const one = await openTestTenantry(models, {
+      installation: tenantry.installation,
+      postgres: { maxConnections: 1 },
+      connectionWaitMs: 2_000,
+    })
+    await one.with('a', async (em) => {
+      await em.begin()
+      em.create(User, { name: 'forgotten', fullname: null })
+      await em.flush()
+    })
+    expect(await one.with('a', (em) => em.count(User, { name: 'forgotten' }))).toBe(0)
+  })
+
+  it("passes on the work's own error, although its signal is aborted", async () => {
+    const controller = new AbortController()
+    const mine = new Error('mine')
+    const work = tenantry.with(
+      'a',
+      () => {
+        controller.abort()
+        throw mine
+      },
+      { signal: controller.signal },
+    )
+    expect(await errorOf(work)).toBe(mine)
+  })
+
   it('cancelled by its signal does not run the work', async () => {
     let ran = false
     const signal = AbortSignal.abort()

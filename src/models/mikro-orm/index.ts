@@ -47,7 +47,13 @@ class MikroOrmModels implements Models<EntityManager> {
 
   async open(pool: ConnectionPool, tenant: string): Promise<OpenModels<EntityManager>> {
     const root = sharedWithTenant(await this.#orm(), pool, tenant)
-    return { handle: (signal) => root.fork(signal && { signal, inflightQueryAbortStrategy: 'cancel query' }) }
+    return {
+      handle: (signal) => root.fork(signal && { signal, inflightQueryAbortStrategy: 'cancel query' }),
+      finish: async (em) => {
+        // Where it cannot be rolled back, its connection is gone, and the transaction with it.
+        if (em.isInTransaction()) await em.rollback().catch(() => undefined)
+      },
+    }
   }
 
   #orm(): Promise<MikroORM> {

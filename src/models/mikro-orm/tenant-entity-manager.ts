@@ -35,9 +35,12 @@ class TenantDriver extends PostgreSqlDriver {
     this.setMetadata(orm.getMetadata())
   }
 
-  /** Our own errors, such as that no connection was free, reach the service as they are. */
+  /** Our own errors, such as that no connection was free, reach the service as they are; others keep their cause. */
   override convertException(exception: Error): DriverException {
-    return exception instanceof TenantryError ? (exception as Error) : super.convertException(exception)
+    if (exception instanceof TenantryError) return exception as Error as DriverException
+    const converted = super.convertException(exception)
+    if (converted !== exception) converted.cause ??= exception
+    return converted
   }
 }
 

@@ -22,26 +22,28 @@ export interface ConnectionFields {
 const shape = 'postgresql://user:password@host:5432/database'
 
 /**
- * Parses a connection URL; every part may be percent-encoded. A socket directory is given as `?host=/directory`.
+ * Parses a connection URL; every part may be percent-encoded. A socket directory is given as `?host=/directory`. The
+ * parameters `host`, `port`, `user` and `password` win over the same parts before the database, as they do for `pg`.
  * What the URL leaves out comes from PGHOST, PGPORT, PGUSER and PGPASSWORD, then from libpq's defaults.
  *
  * @throws `invalid-url`, `invalid-name`; the URL itself is never part of the error, since it may hold a password
  */
 export function parseConnectionUrl(input: string | URL): ConnectionFields {
   const url = parseUrl(input)
+  const parameter = (name: string) => url.searchParams.get(name) ?? ''
   const database = decode(url.pathname.replace(/^\//, ''), 'database')
   return {
-    host: url.searchParams.get('host') ?? (hostOf(url) || process.env['PGHOST'] || 'localhost'),
-    port: parsePort(url.searchParams.get('port') ?? (url.port || process.env['PGPORT'] || '5432')),
+    host: parseHost(parameter('host') || hostOf(url) || process.env['PGHOST'] || 'localhost'),
+    port: parsePort(parameter('port') || url.port || process.env['PGPORT'] || '5432'),
     user: parseIdentifier(
-      decode(url.username, 'user name') || process.env['PGUSER'] || userInfo().username,
+      parameter('user') || decode(url.username, 'user name') || process.env['PGUSER'] || userInfo().username,
       'connecting role',
     ),
-    password: parsePassword(decode(url.password, 'password') || process.env['PGPASSWORD']),
+    password: parsePassword(parameter('password') || decode(url.password, 'password') || process.env['PGPASSWORD']),
     database: database === '' ? undefined : parseIdentifier(database, 'database'),
     ssl: parseTls(url),
-    options: url.searchParams.get('options') ?? undefined,
-    applicationName: url.searchParams.get('application_name') ?? undefined,
+    options: parameter('options') || undefined,
+    applicationName: parameter('application_name') || undefined,
   }
 }
 
@@ -52,14 +54,25 @@ export function requireDatabase(fields: ConnectionFields): Identifier {
 }
 
 function parseUrl(input: string | URL): URL {
-  const text = String(input)
+  // A user without a host, as goes with ?host=/directory, is nothing that URL would parse.
+  const text = String(input).replace(/^(\w+:\/\/[^/?#@]*@)(?=[/?]|$)/, '$1localhost')
+  if (/\p{Cc}/u.test(text)) throw invalidUrl('The connection URL has a control character that is not percent-encoded.')
   if (!URL.canParse(text)) throw invalidUrl('The connection URL cannot be parsed.')
   // URL would replace half a character, and cut what follows a "#": either is another name than the one given.
   if (!text.isWellFormed()) throw invalidUrl('The connection URL is not well-formed Unicode.')
   const url = new URL(text)
+  if (dotSegment.test(text)) throw invalidUrl('The connection URL has "." or ".." for a part of its path.')
   if (url.hash !== '') throw invalidUrl('The connection URL has a "#" that is not percent-encoded (%23).')
   if (url.protocol === 'postgres:' || url.protocol === 'postgresql:') return url
   throw invalidUrl(`A connection URL begins with postgresql:// or postgres://, not with ${url.protocol}//.`)
+}
+
+/** URL would resolve them, and name another database. */
+const dotSegment = /\/(?:\.|%2e){1,2}(?=[/?#]|$)/i
+
+function parseHost(host: string): string {
+  if (!host.includes(',')) return host
+  throw invalidUrl('The connection URL names several hosts; Tenantry administers one server by one URL.')
 }
 
 function hostOf(url: URL): string {
@@ -80,7 +93,8 @@ function parsePassword(text: string | undefined): Secret | undefined {
 /** pg-connection-string knows `sslmode` and reads certificates; nothing else of what it says is used. */
 function parseTls(url: URL): boolean | object | undefined {
   const query = new URLSearchParams()
-  for (const [key, value] of url.searchParams) if (key.startsWith('ssl')) query.set(key, value)
+  for (const [key, value] of url.searchParams)
+    if (key.startsWith('ssl') || key === 'uselibpqcompat') query.set(key, value)
   if (query.size === 0) return undefined
   try {
     return parseConnectionString(`postgresql://host/database?${query.toString()}`).ssl as boolean | object | undefined

@@ -101,6 +101,14 @@ const connectStates: Readonly<Record<string, Meaning>> = {
   },
 }
 
+/** Whether an error is the server's last word on a session: ended by somebody, by a crash, or by a time limit. */
+export function endsSession(error: unknown): boolean {
+  return /^(?:57P01|57P02|57P05|25P03|25P04)$/.test(firstOf(error).code ?? '')
+}
+
+/** What a repetition may well get past: a serialization failure, a deadlock. */
+const transientPattern = /^(?:40001|40P01)$/
+
 /** What broke off in the network or in the server. */
 const lostPattern = /^(?:57P01|57P02|57P05|08000|08003|08006)$/
 const lostMessage =
@@ -121,7 +129,7 @@ export function toTenantryError(error: unknown, context: ErrorContext, phase: 'c
     hint: meaning.hint?.(context),
     sqlState: isSqlState(code) ? code : undefined,
     // A resolver that did not answer is not a host that does not exist.
-    retryable: code === 'EAI_AGAIN' ? true : undefined,
+    retryable: code === 'EAI_AGAIN' || transientPattern.test(code ?? '') ? true : undefined,
   }
   return new TenantryError(meaning.code, meaning.message(context, text), details)
 }

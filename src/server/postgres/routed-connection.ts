@@ -1,13 +1,15 @@
 import type { Client } from 'pg'
 import type { ServerConnection } from '../port.ts'
-import { type ErrorContext, toTenantryError } from './errors.ts'
 import { cutClient, endClient, processId, typeParser } from './client.ts'
+import { endsSession, type ErrorContext, toTenantryError } from './errors.ts'
 
 /** Connects a client for routing. */
 export async function openRoutedConnection(client: Client, context: ErrorContext): Promise<ServerConnection> {
   const connection = new RoutedConnection(client)
   try {
     await client.connect()
+    // The server may take it back with the very bytes that say it is ready.
+    if (connection.broken) throw new Error('Connection terminated unexpectedly')
   } catch (error) {
     cutClient(client)
     throw toTenantryError(error, context, 'connect')
@@ -17,16 +19,15 @@ export async function openRoutedConnection(client: Client, context: ErrorContext
 
 class RoutedConnection implements ServerConnection {
   readonly #client: Client
-  readonly #listeners: (() => void)[] = []
+  readonly #listeners = new Set<() => void>()
   #ended = false
+  broken = false
 
   constructor(client: Client) {
     this.#client = client
-    const ended = () => this.#end()
     // The statement under way fails by itself; what is left to do is to count the connection as gone.
-    client.once('error', ended)
-    client.on('error', () => undefined)
-    client.once('end', ended)
+    client.on('error', () => this.#end())
+    client.once('end', () => this.#end())
   }
 
   get processID(): number | undefined {
@@ -34,7 +35,10 @@ class RoutedConnection implements ServerConnection {
   }
 
   query(query: unknown, values?: unknown): unknown {
-    return this.#client.query(query as string, values as unknown[])
+    const running: unknown = this.#client.query(query as string, values as unknown[])
+    if (isCursor(running)) return this.#closable(running)
+    if (running instanceof Promise) running.catch((error: unknown) => this.#notice(error))
+    return running
   }
 
   getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
@@ -51,16 +55,44 @@ class RoutedConnection implements ServerConnection {
 
   onEnd(listener: () => void): void {
     if (this.#ended) listener()
-    else this.#listeners.push(listener)
+    else this.#listeners.add(listener)
   }
 
   async close(): Promise<void> {
     await endClient(this.#client)
   }
 
-  #end(): void {
-    if (this.#ended) return
-    this.#ended = true
-    for (const listener of this.#listeners.splice(0)) listener()
+  /** The server says that it ends the session a moment before the connection closes. */
+  #notice(error: unknown): void {
+    if (endsSession(error)) this.broken = true
   }
+
+  /** The driver's cursor waits, when it is closed, for an answer that a connection which is gone never gives. */
+  #closable(cursor: Cursor): Cursor {
+    const close = cursor.close.bind(cursor)
+    cursor.close = () =>
+      new Promise((resolve, reject) => {
+        this.onEnd(resolve)
+        void close()
+          .then(resolve, reject)
+          .finally(() => this.#listeners.delete(resolve))
+      })
+    return cursor
+  }
+
+  #end(): void {
+    this.broken = true
+    this.#ended = true
+    for (const listener of this.#listeners) listener()
+    this.#listeners.clear()
+  }
+}
+
+interface Cursor {
+  read: unknown
+  close(): Promise<void>
+}
+
+function isCursor(value: unknown): value is Cursor {
+  return typeof value === 'object' && value !== null && 'read' in value && 'close' in value
 }

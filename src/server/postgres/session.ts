@@ -1,5 +1,5 @@
 import type { Client, QueryResult as PgQueryResult } from 'pg'
-import { abortedError, poll, throwIfAborted } from '../../kernel/abort.ts'
+import { abortedError, poll, throwIfAborted, untilAborted } from '../../kernel/abort.ts'
 import { TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { ConnectionPool, Creation, PooledConnection, QueryResult, Session, TransactionOptions } from '../port.ts'
@@ -193,26 +193,16 @@ class PostgresSession implements Session {
   }
 }
 
-function begin({ isolation, readOnly }: TransactionOptions): string {
+/** All that a transaction begins with, in one round trip. */
+function begin({ isolation, readOnly, durable }: TransactionOptions): string {
   const modes = [isolation && `isolation level ${isolation}`, readOnly && 'read only'].filter(Boolean)
-  return ['begin', modes.join(', ')].join(' ').trim()
+  const statement = ['begin', modes.join(', ')].join(' ').trim()
+  return durable ? `${statement}; set local synchronous_commit = on` : statement
 }
 
 function terminated(statement: string): string {
-  return statement.trimEnd().endsWith(';') ? statement : `${statement};`
-}
-
-async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work
-  let stopListening: () => void = () => undefined
-  const aborted = new Promise<never>((_, reject) => {
-    stopListening = onAbort(signal, () => reject(abortedError(signal)))
-  })
-  try {
-    return await Promise.race([work, aborted])
-  } finally {
-    stopListening()
-  }
+  // On a line of its own: the statement may end in a comment.
+  return `${statement.replace(/;\s*$/, '')}\n;`
 }
 
 function onAbort(signal: AbortSignal | undefined, listener: () => void): () => void {

@@ -1,0 +1,149 @@
+import { describe, expect, it } from 'vitest'
+import { ServerBudget } from '../../dist/routing/server-budget.js'
+import { parseIdentifier } from '../../dist/kernel/names.js'
+import { errorOf } from '../support/server.ts'
+
+// The accounting by itself, on connections that fail when they are told to. Routing on a real server is tested with
+// the tenants.
+
+const [a, b] = [parseIdentifier('a', 'database'), parseIdentifier('b', 'database')]
+
+/** A server whose connections exist in memory, and how many are open at once. */
+class FakeServer {
+  readonly maxConnections = 2
+  readonly name = 'fake'
+  open = async (database: string) => {
+    if (this.refusing) throw new Error('refused')
+    this.now++
+    this.peak = Math.max(this.peak, this.now)
+    const connection = new FakeConnection(database, () => this.now--)
+    if (this.stillborn) connection.end()
+    return connection
+  }
+  refusing = false
+  stillborn = false
+  now = 0
+  peak = 0
+}
+
+class FakeConnection {
+  broken = false
+  transaction = false
+  readonly #listeners: (() => void)[] = []
+  readonly database: string
+  constructor(database: string, onEnd: () => void) {
+    this.database = database
+    this.#listeners.push(onEnd)
+  }
+  inTransaction = () => this.transaction
+  rollback = async () => {
+    this.transaction = false
+  }
+  onEnd = (listener: () => void) => {
+    if (this.broken) listener()
+    else this.#listeners.push(listener)
+  }
+  close = async () => this.end()
+  end() {
+    if (this.broken) return
+    this.broken = true
+    for (const listener of this.#listeners.splice(0)) listener()
+  }
+}
+
+const budgetOf = (server: FakeServer, waitMs = 50) => new ServerBudget(server as never, waitMs)
+const fake = (connection: unknown) => connection as FakeConnection
+
+describe('a budget', () => {
+  it('gives the same idle connection to the same database again, and closes the oldest for another', async () => {
+    const server = new FakeServer()
+    const budget = budgetOf(server)
+    const first = await budget.acquire(a)
+    await budget.release(a, first, false)
+    expect(await budget.acquire(a)).toBe(first)
+    await budget.release(a, first, false)
+    const second = await budget.acquire(b)
+    const third = await budget.acquire(b)
+    expect(fake(first).broken).toBe(true)
+    expect([second, third].map((it) => fake(it).database)).toEqual(['b', 'b'])
+    expect(server.peak).toBe(2)
+  })
+
+  it('never lends a connection again that ended as it was opened', async () => {
+    const server = new FakeServer()
+    const budget = budgetOf(server)
+    server.stillborn = true
+    const dead = await budget.acquire(a)
+    await budget.release(a, dead, false)
+    server.stillborn = false
+    const alive = await budget.acquire(a)
+    expect(alive).not.toBe(dead)
+    await budget.release(a, alive, false)
+    await budget.close(1_000)
+    expect(server.now).toBe(0)
+  })
+
+  it('closes a connection that broke while it was lent, and rolls back one that was left in a transaction', async () => {
+    const budget = budgetOf(new FakeServer())
+    const connection = fake(await budget.acquire(a))
+    connection.transaction = true
+    await budget.release(a, connection as never, false)
+    expect(connection).toMatchObject({ transaction: false, broken: false })
+    const again = fake(await budget.acquire(a))
+    again.end()
+    await budget.release(a, again as never, false)
+    expect(await budget.acquire(a)).not.toBe(again)
+  })
+
+  it('serves who waits in turn, and refuses who waited too long', async () => {
+    const server = new FakeServer()
+    const budget = budgetOf(server)
+    const held = [await budget.acquire(a), await budget.acquire(a)]
+    expect(await errorOf(budget.acquire(b))).toMatchObject({ code: 'pool-timeout' })
+    const waiting = budget.acquire(b)
+    await budget.release(a, held[0] as never, false)
+    expect(fake(await waiting).database).toBe('b')
+    expect(server.peak).toBe(2)
+  })
+
+  it('gives the place back when a connection cannot be opened', async () => {
+    const server = new FakeServer()
+    const budget = budgetOf(server)
+    server.refusing = true
+    for (let i = 0; i < 5; i++) expect(await errorOf(budget.acquire(a))).toMatchObject({ message: 'refused' })
+    server.refusing = false
+    expect(fake(await budget.acquire(a)).database).toBe('a')
+    expect(fake(await budget.acquire(b)).database).toBe('b')
+  })
+
+  it('holds under random work: never over the budget, and everything closed at the end', async () => {
+    const server = new FakeServer()
+    const budget = budgetOf(server, 10_000)
+    let seed = 42
+    const random = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647
+    const work = async () => {
+      for (let i = 0; i < 200; i++) {
+        const database = random() < 0.5 ? a : b
+        server.refusing = random() < 0.05
+        server.stillborn = random() < 0.05
+        const connection = await budget.acquire(database).catch(() => undefined)
+        if (connection === undefined) continue
+        expect(fake(connection).database).toBe(database)
+        await new Promise((resolve) => setImmediate(resolve))
+        if (random() < 0.1) fake(connection).end()
+        if (random() < 0.1) fake(connection).transaction = true
+        await budget.release(database, connection, random() < 0.1)
+      }
+    }
+    await Promise.all(Array.from({ length: 8 }, work))
+    server.refusing = false
+    server.stillborn = false
+    const last = await Promise.all([budget.acquire(a), budget.acquire(b)])
+    expect(last.map((it) => fake(it).database)).toEqual(['a', 'b'])
+    await budget.release(a, last[0], false)
+    await budget.release(b, last[1], false)
+    await budget.close(1_000)
+    expect(server.peak).toBe(2)
+    expect(server.now).toBe(0)
+  })
+})
