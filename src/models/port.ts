@@ -35,6 +35,8 @@ export interface OpenModels<Handle> {
 
 /** A service's declared tables, in the ORM it uses. One adapter per ORM implements this. */
 export interface Models<Handle> {
+  /** The schema of the tables that name none. */
+  readonly defaultSchema: string
   /**
    * The hash of the desired schema: the same for the same models, whatever their order.
    *

@@ -27,20 +27,22 @@ export async function createMissing(
  * @throws `verification-failed`
  */
 export function makeTables(session: Session, models: Models<unknown>): Promise<void> {
-  return session.transaction(async () => {
-    await session.script(await models.createStatements())
-    const tried = new Set<string>()
-    const { missing, differing } = await settle(session, models, ({ statements }) => {
-      for (const statement of statements) tried.add(statement)
-      return true
-    })
-    // What the ORM still wants after it was done is a disagreement of the ORM with itself, not with the database.
-    const unmet = differing.filter(({ statements }) => !statements.every((statement) => tried.has(statement)))
-    const wrong = [...missing, ...unmet].map(({ kind, name }) => `${kind} ${name}`)
-    if (wrong.length === 0) return
-    throw new TenantryError('verification-failed', `A new database does not match the models: ${wrong.join(', ')}.`, {
-      hint: 'Run ensureTables() and then checkDatabase() on an empty database of your own: they show what differs.',
-    })
+  return session.transaction(() => makeAndVerify(session, models), { schema: models.defaultSchema })
+}
+
+async function makeAndVerify(session: Session, models: Models<unknown>): Promise<void> {
+  await session.script(await models.createStatements())
+  const tried = new Set<string>()
+  const { missing, differing } = await settle(session, models, ({ statements }) => {
+    for (const statement of statements) tried.add(statement)
+    return true
+  })
+  // What the ORM still wants after it was done is a disagreement of the ORM with itself, not with the database.
+  const unmet = differing.filter(({ statements }) => !statements.every((statement) => tried.has(statement)))
+  const wrong = [...missing, ...unmet].map(({ kind, name }) => `${kind} ${name}`)
+  if (wrong.length === 0) return
+  throw new TenantryError('verification-failed', `A new database does not match the models: ${wrong.join(', ')}.`, {
+    hint: 'Run ensureTables() and then checkDatabase() on an empty database of your own: they show what differs.',
   })
 }
 

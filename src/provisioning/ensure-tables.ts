@@ -29,12 +29,8 @@ export async function ensureTablesIn(
   const seen = await look(session, models)
   if (seen.createStatements.length === 0) return { created: [], ...pick(seen) }
   try {
-    return await session.transaction(async () => {
-      await session.lock(lockName, 'transaction', lockTimeoutMs)
-      const found = await models.compare(session)
-      if (found.createStatements.length === 0) return { created: [], ...pick(found) }
-      const made = await createMissing(session, models, found)
-      return { created: found.missing, existing: found.existing, differing: made.differing }
+    return await session.transaction(() => createUnderLock(session, models, lockTimeoutMs), {
+      schema: models.defaultSchema,
     })
   } catch (error) {
     const isDenied = error instanceof TenantryError && error.code === 'permission-denied'
@@ -42,9 +38,22 @@ export async function ensureTablesIn(
   }
 }
 
+async function createUnderLock(
+  session: Session,
+  models: Models<unknown>,
+  lockTimeoutMs: number,
+): Promise<EnsuredTables> {
+  await session.lock(lockName, 'transaction', lockTimeoutMs)
+  const found = await models.compare(session)
+  if (found.createStatements.length === 0) return { created: [], ...pick(found) }
+  const made = await createMissing(session, models, found)
+  return { created: found.missing, existing: found.existing, differing: made.differing }
+}
+
 /** Compares in a transaction of its own, so that all queries see one state, and no statement can write. */
 export function look(session: Session, models: Models<unknown>): Promise<Comparison> {
-  return session.transaction(() => models.compare(session), { isolation: 'repeatable read', readOnly: true })
+  const options = { isolation: 'repeatable read', readOnly: true, schema: models.defaultSchema } as const
+  return session.transaction(() => models.compare(session), options)
 }
 
 function pick({ existing, differing }: Comparison) {

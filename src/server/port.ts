@@ -14,6 +14,8 @@ export interface TransactionOptions {
   readonly readOnly?: boolean
   /** What is acknowledged survives a crash, whatever the server's default for synchronous_commit. */
   readonly durable?: boolean
+  /** The one schema where names without a schema belong, whatever the role's or the database's search_path. */
+  readonly schema?: string
 }
 
 /** What is to be created in a database, as far as privileges go. Names in the default schema are not qualified. */

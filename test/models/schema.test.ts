@@ -4,7 +4,7 @@ import { mikroOrm } from 'tenantry/mikro-orm'
 import { describe, expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
 import { entities } from '../../examples/shop/models.ts'
-import { disposableName, errorOf, serverUrl, sql } from '../support/server.ts'
+import { disposableName, errorOf, quote, serverUrl, sql } from '../support/server.ts'
 
 const shop = mikroOrm({ entities })
 
@@ -135,6 +135,21 @@ describe('a new schema with the name of a table', () => {
     const { differing } = await ensureTables(url, mikroOrm({ entities: [Billing, Invoice] }))
     expect(differing).toMatchObject([{ kind: 'table', name: 'billing' }])
     expect(await sql('select * from billing', [], database)).toEqual([{ id: 1, note: 'n', precious: 'p' }])
+  })
+})
+
+describe('a search_path that begins with another schema', () => {
+  const database = disposableName('path')
+  const url = serverUrl({ database })
+
+  it('changes neither where tables are made nor where they are found', async () => {
+    const models = mikroOrm({ entities: [User, Address] })
+    await ensureDatabase(url)
+    await sql('create schema elsewhere', [], database)
+    await sql(`alter database ${quote(database)} set search_path = elsewhere, public`)
+    expect((await ensureTables(url, models)).created).toHaveLength(2)
+    expect(await ensureTables(url, models)).toMatchObject({ created: [], differing: [] })
+    expect(await sql('select 1 from public.user_account', [], database)).toEqual([])
   })
 })
 

@@ -24,6 +24,8 @@ export function mikroOrm(options: MikroOrmModelsOptions): Models<EntityManager> 
 }
 
 class MikroOrmModels implements Models<EntityManager> {
+  /** What MikroORM's platform for PostgreSQL takes for it, and leaves out of its statements. */
+  readonly defaultSchema = 'public'
   readonly #options: MikroOrmModelsOptions
   #discovered: Promise<MikroORM> | undefined
 

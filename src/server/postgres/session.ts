@@ -1,11 +1,12 @@
 import type { Client, QueryResult as PgQueryResult } from 'pg'
 import { abortedError, poll, throwIfAborted, untilAborted } from '../../kernel/abort.ts'
 import { TenantryError } from '../../kernel/errors.ts'
-import type { Identifier } from '../../kernel/names.ts'
+import { type Identifier, parseIdentifier } from '../../kernel/names.ts'
 import type { ConnectionPool, Creation, PooledConnection, QueryResult, Session, TransactionOptions } from '../port.ts'
 import { cutClient, endClient, processId, typeParser } from './client.ts'
 import { type ErrorContext, toTenantryError } from './errors.ts'
 import { missingGrants } from './missing-grants.ts'
+import { quoteIdentifier } from './quoting.ts'
 
 /** How a session is made: a new, unconnected client each time it is called. */
 export interface SessionSource {
@@ -194,10 +195,14 @@ class PostgresSession implements Session {
 }
 
 /** All that a transaction begins with, in one round trip. */
-function begin({ isolation, readOnly, durable }: TransactionOptions): string {
+function begin({ isolation, readOnly, durable, schema }: TransactionOptions): string {
   const modes = [isolation && `isolation level ${isolation}`, readOnly && 'read only'].filter(Boolean)
-  const statement = ['begin', modes.join(', ')].join(' ').trim()
-  return durable ? `${statement}; set local synchronous_commit = on` : statement
+  const statements = [['begin', modes.join(', ')].join(' ').trim()]
+  if (durable) statements.push('set local synchronous_commit = on')
+  if (schema !== undefined) {
+    statements.push(`set local search_path = ${quoteIdentifier(parseIdentifier(schema, 'schema'))}`)
+  }
+  return statements.join('; ')
 }
 
 function terminated(statement: string): string {
