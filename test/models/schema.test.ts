@@ -183,6 +183,26 @@ describe('a native enum', () => {
   })
 })
 
+describe('names that PostgreSQL would cut', () => {
+  const long = 'x'.repeat(64)
+  it.each([
+    ['table', defineEntity({ name: 'A', tableName: long, properties: { id: p.integer().primary() } })],
+    ['column', defineEntity({ name: 'B', properties: { id: p.integer().primary(), note: p.string().name(long) } })],
+    [
+      'index',
+      defineEntity({
+        name: 'C',
+        properties: { id: p.integer().primary(), note: p.string() },
+        indexes: [{ name: long, properties: ['note'] }],
+      }),
+    ],
+  ])('of a %s are refused before anything is touched', async (what, entity) => {
+    const error = await errorOf(mikroOrm({ entities: [entity] }).fingerprint())
+    expect(error).toMatchObject({ code: 'models-invalid' })
+    expect((error as Error).message).toMatch(new RegExp(`${what}.*64 bytes`))
+  })
+})
+
 describe('options', () => {
   it.each(['dbName', 'driver', 'entityManager', 'clientUrl'])('refuse %s, which is ours to say', (option) => {
     expect(() => mikroOrm({ entities: [User, Address], [option]: 'x' } as never)).toThrow(TenantryError)

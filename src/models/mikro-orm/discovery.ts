@@ -1,6 +1,7 @@
 import { MikroORM, type Options } from '@mikro-orm/postgresql'
 import { TenantryError } from '../../kernel/errors.ts'
 import { refuseForeignEntities } from './foreign-entities.ts'
+import { refuseLongNames } from './long-names.ts'
 import { TenantEntityManager } from './tenant-entity-manager.ts'
 
 /** Options that say where the database is or how it is reached: Tenantry's part. */
@@ -46,7 +47,7 @@ export function checkOptions(options: MikroOrmModelsOptions): void {
 export async function discover(options: MikroOrmModelsOptions): Promise<MikroORM> {
   if (Array.isArray(options.entities) && options.entities.length === 0) throw invalid('There are no entities.')
   try {
-    return (await MikroORM.init({
+    const orm = (await MikroORM.init({
       ...options,
       subscribers: [...(options.subscribers ?? []), refuseForeignEntities],
       entityManager: TenantEntityManager,
@@ -54,6 +55,8 @@ export async function discover(options: MikroOrmModelsOptions): Promise<MikroORM
       dbName: 'models',
       ensureDatabase: false,
     })) as MikroORM
+    refuseLongNames(orm)
+    return orm
   } catch (error) {
     throw invalid(error instanceof Error ? error.message : String(error), error)
   }
