@@ -32,13 +32,13 @@ export function makeTables(session: Session, models: Models<unknown>): Promise<v
 
 async function makeAndVerify(session: Session, models: Models<unknown>): Promise<void> {
   await session.script(await models.createStatements())
-  const tried = new Set<string>()
+  const carriedOut = new Set<string>()
   const { missing, differing } = await settle(session, models, ({ statements }) => {
-    for (const statement of statements) tried.add(statement)
+    for (const statement of statements) carriedOut.add(statement)
     return true
   })
   // What the ORM still wants after it was done is a disagreement of the ORM with itself, not with the database.
-  const unmet = differing.filter(({ statements }) => !statements.every((statement) => tried.has(statement)))
+  const unmet = differing.filter(({ statements }) => !statements.every((statement) => carriedOut.has(statement)))
   const wrong = [...missing, ...unmet].map(({ kind, name }) => `${kind} ${name}`)
   if (wrong.length === 0) return
   throw new TenantryError('verification-failed', `A new database does not match the models: ${wrong.join(', ')}.`, {

@@ -18,7 +18,7 @@ const lockName = 'schema'
 /**
  * Creates what is missing in the session's database, never altering or dropping what is there.
  *
- * It looks first, without a lock: where nothing is missing, nothing is written and no privilege but to read is needed.
+ * It looks first, without a lock: where nothing is missing, nothing is written and no privilege but to connect is needed.
  * Otherwise it looks again under a lock of that database and creates, in the one transaction that holds the lock.
  */
 export async function ensureTablesIn(

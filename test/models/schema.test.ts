@@ -183,6 +183,28 @@ describe('a native enum', () => {
   })
 })
 
+describe('an index on a condition over a column that is missing', () => {
+  const database = disposableName('cond')
+  const url = serverUrl({ database })
+  const note = (more: object, indexes: object[] = []) =>
+    mikroOrm({
+      entities: [defineEntity({ name: 'Note', properties: { id: p.integer().primary(), ...more }, indexes })],
+    })
+
+  it('is reported with the column, and what can be made is made', async () => {
+    const text = p.string()
+    await ensureDatabase(url)
+    await ensureTables(url, note({ text }))
+    const wanted = note({ text, done: p.boolean() }, [
+      { name: 'note_open', properties: ['text'], where: 'done = false' },
+      { name: 'note_text', properties: ['text'] },
+    ])
+    const { created, differing } = await ensureTables(url, wanted)
+    expect(created).toEqual([{ kind: 'index', name: 'note.note_text' }])
+    expect(JSON.stringify(differing)).toMatch(/done[^]*note_open/)
+  })
+})
+
 describe('names that PostgreSQL would cut', () => {
   const long = 'x'.repeat(64)
   it.each([

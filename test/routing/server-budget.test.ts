@@ -65,7 +65,7 @@ describe('a budget', () => {
     const second = await budget.acquire(b)
     const third = await budget.acquire(b)
     expect(fake(first).broken).toBe(true)
-    expect([second, third].map((it) => fake(it).database)).toEqual(['b', 'b'])
+    expect([second, third].map((connection) => fake(connection).database)).toEqual(['b', 'b'])
     expect(server.peak).toBe(2)
   })
 
@@ -139,7 +139,7 @@ describe('a budget', () => {
     server.refusing = false
     server.stillborn = false
     const last = await Promise.all([budget.acquire(a), budget.acquire(b)])
-    expect(last.map((it) => fake(it).database)).toEqual(['a', 'b'])
+    expect(last.map((connection) => fake(connection).database)).toEqual(['a', 'b'])
     await budget.release(a, last[0], false)
     await budget.release(b, last[1], false)
     await budget.close(1_000)

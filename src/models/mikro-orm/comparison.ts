@@ -3,7 +3,8 @@ import { DatabaseSchema, SchemaComparator, type SchemaDifference, SqlSchemaGener
 import { TenantryError } from '../../kernel/errors.ts'
 import type { Session } from '../../server/port.ts'
 import type { Comparison, SchemaObject } from '../port.ts'
-import { differencesOf } from './differences.ts'
+import { askingCatalogs } from './catalog-relations.ts'
+import { differencesOf, qualifiedName } from './differences.ts'
 import { TenantConnection } from './tenant-entity-manager.ts'
 
 /**
@@ -44,7 +45,7 @@ function wantedSchema(orm: MikroORM): DatabaseSchema {
 /** Reads the live schema, reduced to what the entities know. */
 async function readSchema(orm: MikroORM, session: Session, wanted: DatabaseSchema): Promise<DatabaseSchema> {
   const platform = orm.driver.getPlatform()
-  const connection = new TenantConnection(orm, session.asPool())
+  const connection = new ComparingConnection(orm, session.asPool())
   const namespaces = wanted.getNamespaces()
   const tables = wanted.getTables().map((table) => table.name)
   try {
@@ -58,9 +59,15 @@ async function readSchema(orm: MikroORM, session: Session, wanted: DatabaseSchem
   }
 }
 
+/** A connection on which MikroORM sees the whole schema, whatever the role may do with it. */
+class ComparingConnection extends TenantConnection {
+  override execute: TenantConnection['execute'] = (query, ...rest) =>
+    super.execute(typeof query === 'string' ? askingCatalogs(query) : query, ...rest)
+}
+
 function reduce(actual: DatabaseSchema, wanted: DatabaseSchema, present: ReadonlySet<string>): void {
   actual.setTables(actual.getTables().filter((table) => wanted.hasTable(table.getShortestName(false))))
-  actual.setViews(actual.getViews().filter((view) => wanted.hasView(viewName(view))))
+  actual.setViews(actual.getViews().filter((view) => wanted.hasView(qualifiedName(view))))
   const enums = Object.entries(actual.getNativeEnums()).filter(([name]) => wanted.hasNativeEnum(name))
   actual.setNativeEnums(Object.fromEntries(enums))
   actual.setNamespaces(new Set(wanted.getNamespaces().filter((name) => present.has(name))))
@@ -99,13 +106,9 @@ function objectsOf(schema: DatabaseSchema): SchemaObject[] {
   return [
     ...Object.keys(schema.getNativeEnums()).map((name) => ({ kind: 'enum' as const, name })),
     ...schema.getTables().map((table) => ({ kind: 'table' as const, name: table.getShortestName() })),
-    ...schema.getViews().map((view) => ({ kind: 'view' as const, name: viewName(view) })),
-    ...schema.getRoutines().map(({ name }) => ({ kind: 'routine' as const, name })),
+    ...schema.getViews().map((view) => ({ kind: 'view' as const, name: qualifiedName(view) })),
+    ...schema.getRoutines().map((routine) => ({ kind: 'routine' as const, name: qualifiedName(routine) })),
   ]
-}
-
-function viewName({ name, schema }: { name: string; schema?: string | undefined }): string {
-  return schema === undefined || schema === 'public' ? name : `${schema}.${name}`
 }
 
 function keyOf({ kind, name }: SchemaObject): string {

@@ -33,13 +33,17 @@ export function differencesOf(
     }
     if (rest === undefined) continue
     const statements = toSql({ ...nothing, changedTables: { [key]: rest } })
-    if (statements.length > 0) differing.push({ kind: 'table', name, statements })
+    // MikroORM lists a materialised view whose indexes differ among the tables.
+    const kind = wanted.getTables().includes(change.toTable) ? 'table' : 'view'
+    if (statements.length > 0) differing.push({ kind, name, statements })
   }
-  for (const [name, view] of Object.entries(difference.changedViews)) {
-    differing.push({ kind: 'view', name, statements: toSql({ ...nothing, changedViews: { [name]: view } }) })
+  for (const [key, view] of Object.entries(difference.changedViews)) {
+    const statements = toSql({ ...nothing, changedViews: { [key]: view } })
+    differing.push({ kind: 'view', name: qualifiedName(view.to), statements })
   }
-  for (const [name, routine] of Object.entries(difference.changedRoutines)) {
-    differing.push({ kind: 'routine', name, statements: toSql({ ...nothing, changedRoutines: { [name]: routine } }) })
+  for (const [key, routine] of Object.entries(difference.changedRoutines)) {
+    const statements = toSql({ ...nothing, changedRoutines: { [key]: routine } })
+    differing.push({ kind: 'routine', name: qualifiedName(routine.to), statements })
   }
 
   const { newNamespaces, newNativeEnums, newTables, newViews, newRoutines } = difference
@@ -50,13 +54,13 @@ export function differencesOf(
 function newObjects(difference: SchemaDifference): SchemaObject[] {
   return [
     ...[...difference.newNamespaces].map((name) => ({ kind: 'schema' as const, name })),
-    ...difference.newNativeEnums.map(({ name, schema }) => ({ kind: 'enum' as const, name: qualified(name, schema) })),
+    ...difference.newNativeEnums.map((type) => ({ kind: 'enum' as const, name: qualifiedName(type) })),
     ...Object.values(difference.newTables).map((table) => ({ kind: 'table' as const, name: table.getShortestName() })),
-    ...Object.values(difference.newViews).map((view) => ({
-      kind: 'view' as const,
-      name: qualified(view.name, view.schema),
+    ...Object.values(difference.newViews).map((view) => ({ kind: 'view' as const, name: qualifiedName(view) })),
+    ...Object.values(difference.newRoutines).map((routine) => ({
+      kind: 'routine' as const,
+      name: qualifiedName(routine),
     })),
-    ...Object.keys(difference.newRoutines).map((name) => ({ kind: 'routine' as const, name })),
   ]
 }
 
@@ -72,7 +76,10 @@ function changedEnums(actual: DatabaseSchema, wanted: DatabaseSchema): Differing
 /** Parts one table's changes into what can be added beside what is there, and the rest. */
 function split(change: TableDifference, difference: SchemaDifference) {
   const hasColumns = (names: readonly string[]) => names.every((name) => change.fromTable.hasColumn(name))
-  const canIndex = (index: IndexDef) => !index.primary && hasColumns(index.columnNames)
+  // What an expression or a condition refers to is not known here, only whether any column is missing at all.
+  const isWhole = Object.keys(change.addedColumns).length === 0
+  const canIndex = ({ primary, columnNames, expression, where, include = [] }: IndexDef) =>
+    !primary && hasColumns([...columnNames, ...include]) && (isWhole || (expression ?? where) === undefined)
   const canReference = (key: ForeignKey) =>
     hasColumns(key.columnNames) && referencedColumnsExist(key, change.fromTable, difference.fromSchema)
   const indexes = partition(change.addedIndexes, canIndex)
@@ -160,6 +167,7 @@ function partition<T>(record: Record<string, T>, matches: (value: T) => boolean)
   }
 }
 
-function qualified(name: string, schema: string | undefined): string {
+/** The one form in which an object is named: with its schema where that is not the default one. */
+export function qualifiedName({ name, schema }: { name: string; schema?: string | undefined }): string {
   return schema === undefined || schema === 'public' ? name : `${schema}.${name}`
 }

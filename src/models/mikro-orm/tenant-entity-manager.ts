@@ -37,7 +37,7 @@ class TenantDriver extends PostgreSqlDriver {
 
   /** Our own errors, such as that no connection was free, reach the service as they are; others keep their cause. */
   override convertException(exception: Error): DriverException {
-    if (exception instanceof TenantryError) return exception as Error as DriverException
+    if (exception instanceof TenantryError) return exception as Error
     const converted = super.convertException(exception)
     if (converted !== exception) converted.cause ??= exception
     return converted
