@@ -1,4 +1,4 @@
-import { ensureDatabase, ensureTables, openTenantry } from 'tenantry'
+import { checkDatabase, ensureDatabase, ensureTables, openTenantry } from 'tenantry'
 import { mikroOrm } from 'tenantry/mikro-orm'
 import { postgres } from 'tenantry/postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -66,6 +66,23 @@ describe('ensureTables', () => {
   })
 })
 
+describe('checkDatabase', () => {
+  const database = disposableName()
+
+  it('of a database that is missing: one connection', async () => {
+    const cost = await costOf(() => checkDatabase(through(database), models))
+    expect(cost).toEqual({ connections: 1, statements: 0 })
+  })
+
+  it('of any other: a look in a transaction', async () => {
+    await ensureDatabase(serverUrl({ database }))
+    const check = () => checkDatabase(through(database), models)
+    expect(await costOf(check)).toEqual({ connections: 1, statements: comparisonOfNothing + 2 })
+    await ensureTables(serverUrl({ database }), models)
+    expect(await costOf(check)).toEqual({ connections: 1, statements: comparison + 2 })
+  })
+})
+
 describe('openTenantry and onboard', () => {
   const installation = disposableName('i')
   const open = () => openTenantry({ models, server: postgres({ url: through() }), installation })
@@ -96,6 +113,23 @@ describe('openTenantry and onboard', () => {
     const readBack = 1
     const statements = look + lock + intend + read + described + create + stamp + tables + name + readBack
     expect(cost).toEqual({ connections: 2, statements })
+    await tenantry.close()
+  })
+
+  it('onboarding a tenant on a server without the catalog: a session and a lock there, and a transaction more', async () => {
+    const servers = ['main', 'second'].map((name) => postgres({ name, url: through() }))
+    const tenantry = await openTenantry({ models, servers, installation })
+    await tenantry.get('none')
+    const cost = await costOf(() => tenantry.onboard('far', { server: 'second' }))
+    const look = 1
+    const [lock, intend, read, lockThere, described, create, stamp] = [1, 1, 1, 1, 1, 1, 1]
+    const tables = 1 + 1 + comparison + 1
+    const name = 1 + 1 + 1 // begin, rename and stamp, commit
+    const row = 1 + 1 + 1 // begin, the row, commit
+    const readBack = 1
+    const statements =
+      look + lock + intend + read + lockThere + described + create + stamp + tables + name + row + readBack
+    expect(cost).toEqual({ connections: 3, statements })
     await tenantry.close()
   })
 

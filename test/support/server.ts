@@ -38,9 +38,21 @@ export async function sql<Row extends object = Record<string, unknown>>(
   }
 }
 
-/** Drops, after the suite, every database whose name begins with one of these, and then the roles of these names. */
+const cleanUps: (() => Promise<unknown>)[] = []
+
+// Registered as this file is loaded, because a hook that a test or another hook adds is never called.
+afterAll(async () => {
+  for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp()
+})
+
+/** Runs `work` after all tests of the file, the last that was given first. */
+export function afterwards(work: () => Promise<unknown>): void {
+  cleanUps.push(work)
+}
+
+/** Drops {@link afterwards} every database whose name begins with one of these, and then the roles of these names. */
 export function dropAfterwards(...names: string[]): void {
-  afterAll(async () => {
+  afterwards(async () => {
     for (const name of names) {
       const rows = await sql<{ datname: string }>(
         'select datname from pg_database where starts_with(datname, $1) and datname not in ($2, $3, $4)',
@@ -55,7 +67,7 @@ export function dropAfterwards(...names: string[]): void {
   })
 }
 
-/** A unique name, of which everything is dropped after the suite. */
+/** A unique name, of which everything is dropped {@link afterwards}. */
 export function disposableName(prefix?: string): string {
   const name = uniqueName(prefix)
   dropAfterwards(name)

@@ -1,13 +1,14 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openTenantry } from 'tenantry'
+import { inspect } from 'node:util'
+import { openTenantry, type TenantryError } from 'tenantry'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from 'tenantry/embedded'
 import { mikroOrm } from 'tenantry/mikro-orm'
 import { postgres } from 'tenantry/postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
-import { disposableName, errorOf, serverUrl, sql } from '../support/server.ts'
+import { createRole, disposableName, dropAfterwards, errorOf, serverUrl, sql } from '../support/server.ts'
 import { openTestTenantry } from '../support/tenants.ts'
 
 const models = mikroOrm({ entities: [User, Address] })
@@ -68,6 +69,42 @@ describe('two servers', () => {
     const near = await openTenantry({ models, server: postgres({ name: 'one', url: serverUrl() }), installation })
     expect(await errorOf(near.with('far', () => 1))).toMatchObject({ code: 'no-open-server', tenant: 'far' })
     await near.close()
+  })
+})
+
+describe('opening', () => {
+  it('with a wrong password says so, without the password', async () => {
+    const { user } = await createRole()
+    dropAfterwards(user)
+    const server = postgres({ url: serverUrl({ user, password: 'wr0ng-and-secret' }) })
+    const error = await errorOf(openTenantry({ models, server, installation: disposableName('i') }))
+    expect(error).toMatchObject({ code: 'authentication-failed' })
+    expect(inspect(error, { depth: 10 })).not.toContain('wr0ng-and-secret')
+  })
+
+  it('as a role without CREATEDB prints the grant, and works with it', async () => {
+    const { user, password } = await createRole()
+    dropAfterwards(user)
+    const installation = disposableName('i')
+    const server = postgres({ url: serverUrl({ user, password }) })
+    const error = (await errorOf(openTenantry({ models, server, installation }))) as TenantryError
+    expect(error).toMatchObject({ code: 'permission-denied' })
+    const grant = /ALTER ROLE .* CREATEDB;/.exec(error.hint ?? '')?.[0]
+    await sql(grant ?? 'no grant')
+    const tenantry = await openTenantry({ models, server, installation })
+    expect(await tenantry.onboard('a')).toMatchObject({ outcome: 'onboarded' })
+    expect(await tenantry.onboard('a')).toMatchObject({ outcome: 'already-exists' })
+    expect(await tenantry.with('a', (em) => em.count(User))).toBe(0)
+    await tenantry.close()
+  })
+
+  it('cancelled by its signal makes nothing', async () => {
+    const installation = disposableName('i')
+    const reason = new Error('enough')
+    const config = { models, server: postgres({ url: serverUrl() }), installation }
+    const error = await errorOf(openTenantry({ ...config, signal: AbortSignal.abort(reason) }))
+    expect(error).toMatchObject({ code: 'aborted', cause: reason })
+    expect(await sql('select 1 from pg_database where starts_with(datname, $1)', [installation])).toEqual([])
   })
 })
 
