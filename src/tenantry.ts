@@ -1,6 +1,5 @@
 import { abortedError, type Cancellable, isAbortion, throwIfAborted, untilAborted } from './kernel/abort.ts'
 import { ConcurrencyLimit } from './kernel/concurrency.ts'
-import { TenantryError } from './kernel/errors.ts'
 import { parseTenantId, physicalNames, type TenantId } from './kernel/names.ts'
 import { positiveInteger, refuseUnknownOptions } from './kernel/options.ts'
 import { Catalog, publicTenant, type Tenant } from './catalog/catalog.ts'
@@ -10,6 +9,7 @@ import { ensureDatabaseOn } from './provisioning/ensure-database.ts'
 import { onboard, type Onboarded, type OnboardingContext } from './provisioning/onboard.ts'
 import type { OnboardOptions } from './provisioning/onboard-options.ts'
 import { Router } from './routing/router.ts'
+import { closedError } from './routing/server-budget.ts'
 import { TenantContext } from './routing/tenant-context.ts'
 import type { Server } from './server/port.ts'
 
@@ -194,7 +194,6 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   }
 
   #refuseClosed(): void {
-    if (this.#closing === undefined) return
-    throw new TenantryError('closed', 'Tenantry is closed.', { hint: 'Open it again with openTenantry().' })
+    if (this.#closing !== undefined) throw closedError()
   }
 }

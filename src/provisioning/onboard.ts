@@ -4,6 +4,7 @@ import { type Installation, parseTenantId, physicalNames } from '../kernel/names
 import { Catalog, publicTenant, type Tenant, type TenantRow } from '../catalog/catalog.ts'
 import type { Models } from '../models/port.ts'
 import type { Server, Session } from '../server/port.ts'
+import { requireServer } from '../server/require-server.ts'
 import { checkOnboardOptions, type OnboardOptions } from './onboard-options.ts'
 import { TenantDatabase } from './tenant-database.ts'
 
@@ -74,7 +75,7 @@ async function finish(
   row: TenantRow,
   { signal }: Cancellable,
 ): Promise<Tenant> {
-  const server = serverOf(context, row)
+  const server = requireServer(context.servers, row.server, row.id)
   if (server === context.home) {
     const database = new TenantDatabase(context, server, session, row)
     await makeAtHome(context, session, catalog, database, signal)
@@ -133,17 +134,4 @@ async function makeElsewhere(
   } finally {
     await admin.close()
   }
-}
-
-function serverOf(context: OnboardingContext, { server, id }: TenantRow): Server {
-  const found = context.servers.get(server)
-  if (found !== undefined) return found
-  throw new TenantryError(
-    'no-open-server',
-    `The tenant ${id} is on the server ${server}, which is not configured here.`,
-    {
-      tenant: id,
-      hint: `Add postgres({ name: ${JSON.stringify(server)}, url }) to the servers of this process.`,
-    },
-  )
 }

@@ -3,6 +3,7 @@ import type { TenantId } from '../kernel/names.ts'
 import type { Catalog, TenantRow } from '../catalog/catalog.ts'
 import type { Models, OpenModels } from '../models/port.ts'
 import type { Server } from '../server/port.ts'
+import { requireServer } from '../server/require-server.ts'
 import { ServerBudget } from './server-budget.ts'
 import { TenantPool } from './tenant-pool.ts'
 
@@ -20,15 +21,15 @@ export interface RoutingOptions<Handle> {
 /** Leads from a tenant's id to the models on its database. */
 export class Router<Handle> {
   readonly #options: RoutingOptions<Handle>
+  /** By the server's name. */
   readonly #budgets: ReadonlyMap<string, ServerBudget>
   /** Least recently used first. */
   readonly #opened = new Map<TenantId, Promise<OpenModels<Handle>>>()
 
   constructor(options: RoutingOptions<Handle>) {
     this.#options = options
-    this.#budgets = new Map(
-      [...options.servers].map(([name, server]) => [name, new ServerBudget(server, options.waitMs)]),
-    )
+    const { servers, waitMs } = options
+    this.#budgets = new Map([...servers].map(([name, server]) => [name, new ServerBudget(server, waitMs)]))
   }
 
   /**
@@ -58,13 +59,7 @@ export class Router<Handle> {
 
   async #open(id: TenantId): Promise<OpenModels<Handle>> {
     const tenant = activeTenant(id, await this.#options.catalog.find(id))
-    const budget = this.#budgets.get(tenant.server)
-    if (budget === undefined) {
-      throw new TenantryError('no-open-server', `The tenant ${id} is on the server ${tenant.server}, unknown here.`, {
-        tenant: id,
-        hint: `Add postgres({ name: ${JSON.stringify(tenant.server)}, url }) to the servers of this process.`,
-      })
-    }
+    const budget = requireServer(this.#budgets, tenant.server, id)
     return this.#options.models.open(new TenantPool(budget, tenant.database), id)
   }
 }

@@ -192,7 +192,8 @@ async function isClean(connection: ServerConnection): Promise<boolean> {
   }
 }
 
-function closedError(): TenantryError {
+/** The error of every call that comes after `close`. */
+export function closedError(): TenantryError {
   return new TenantryError('closed', 'Tenantry is closed.', { hint: 'Open it again with openTenantry().' })
 }
 
