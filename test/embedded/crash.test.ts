@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
@@ -73,7 +73,8 @@ test('a data folder that was being made when its process was killed is made anew
   const dataDir = scratchFolder()
   const child = runNode(program, [JSON.stringify({ dataDir })])
   const beingMade = () => readdirSync(dataDir).find((name) => name.startsWith('initialising-'))
-  await until(() => beingMade() !== undefined && readdirSync(join(dataDir, beingMade() ?? '', 'data')).includes('base'))
+  // initdb makes the folder `base` early on, and has most of its work still before it then.
+  await until(() => existsSync(join(dataDir, beingMade() ?? 'none', 'data', 'base')))
   child.kill('SIGKILL')
   await ending(child)
   const server = await start({ dataDir })
