@@ -90,7 +90,9 @@ function checkModels(models: Models<unknown> | undefined): void {
 
 function checkServers({ server, servers }: TenantryConfig<unknown>): void {
   if (server !== undefined && servers !== undefined) {
-    throw new TenantryError('invalid-option', 'openTenantry takes either server or servers, not both.')
+    throw new TenantryError('invalid-option', 'openTenantry takes either server or servers, not both.', {
+      hint: 'Leave one of them out.',
+    })
   }
   if ([server, ...(servers ?? [])].some((it) => it !== undefined && typeof it.connect !== 'function')) {
     throw new TenantryError('invalid-option', 'A server in the configuration is not one.', {

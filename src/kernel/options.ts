@@ -18,5 +18,7 @@ export function refuseUnknownOptions(call: string, options: object, known: reado
 /** A whole number above zero. @throws `invalid-option` */
 export function positiveInteger(option: string, value: number): number {
   if (Number.isSafeInteger(value) && value > 0) return value
-  throw new TenantryError('invalid-option', `${option} must be a whole number above 0.`)
+  throw new TenantryError('invalid-option', `${option} must be a whole number above 0.`, {
+    hint: 'Leave it out for the default.',
+  })
 }

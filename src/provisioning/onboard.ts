@@ -83,7 +83,11 @@ async function finish(
     await makeElsewhere(context, session, catalog, server, row, signal)
   }
   const made = await catalog.find(row.id)
-  if (made === undefined) throw new TenantryError('tenant-unknown', `The tenant ${row.id} was removed meanwhile.`)
+  if (made === undefined) {
+    throw new TenantryError('tenant-unknown', `The tenant ${row.id} was removed meanwhile.`, {
+      hint: 'Onboard it again, if it is still wanted.',
+    })
+  }
   return publicTenant(made)
 }
 

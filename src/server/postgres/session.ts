@@ -95,7 +95,9 @@ class PostgresSession implements Session {
     }
     const { command } = await this.query('commit')
     if (command === 'COMMIT') return value
-    throw new TenantryError('query-failed', `A transaction in ${this.database} was rolled back at its commit.`)
+    throw new TenantryError('query-failed', `A transaction in ${this.database} was rolled back at its commit.`, {
+      hint: 'A statement in it failed before; nothing of it took effect.',
+    })
   }
 
   async lock(name: string, scope: 'transaction' | 'session', limitMs: number): Promise<void> {
