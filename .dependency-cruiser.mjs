@@ -18,7 +18,7 @@ const rooms = {
   'routing/': ['kernel/', 'models/', 'server/', 'catalog/'],
   'rollout/': ['kernel/', 'models/', 'server/', 'catalog/', 'provisioning/'],
   // The composition root; it starts the development server where none is configured.
-  'config.ts$': ['kernel/', 'models/', 'server/', 'embedded/'],
+  'config.ts$': ['kernel/', 'models/', 'server/', 'provisioning/', 'embedded/'],
   'tenantry.ts$': ['kernel/', 'models/', 'server/', 'catalog/', 'provisioning/', 'routing/', 'rollout/', 'config.ts$'],
   'http/': ['kernel/', 'tenantry.ts$'],
   'integrations/': ['kernel/', 'tenantry.ts$'],

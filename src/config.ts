@@ -1,9 +1,10 @@
 import type { Cancellable } from './kernel/abort.ts'
 import { TenantryError } from './kernel/errors.ts'
-import { type Installation, parseInstallation } from './kernel/names.ts'
-import { positiveInteger, refuseUnknownOptions } from './kernel/options.ts'
+import { type Installation, parseIdentifier, parseInstallation } from './kernel/names.ts'
+import { durationMs, positiveInteger, refuseUnknownOptions, wholeNumber } from './kernel/options.ts'
 import type { Models } from './models/port.ts'
-import type { Server } from './server/port.ts'
+import type { TenantHook } from './provisioning/context.ts'
+import type { Server, SessionDefaults } from './server/port.ts'
 import { postgres } from './server/postgres/server.ts'
 
 /** What a Tenantry is opened with. */
@@ -19,9 +20,25 @@ export interface TenantryConfig<Handle> extends Cancellable {
   readonly servers?: readonly Server[]
   /** Keeps apart what several services have on one server. Default `tenantry`. */
   readonly installation?: string
+  /**
+   * `full` processes make and change tenants. A `router` only leads to those that are there: it needs no privilege but to
+   * read the catalog and to connect to tenants' databases. Default `full`.
+   */
+  readonly mode?: 'full' | 'router'
+  /**
+   * A step of the service's own for every new tenant, before it is active: `handle` is the ORM's, on the tenant's
+   * database. It runs again after a failure or a crash, so it must be idempotent in what it does elsewhere.
+   */
+  readonly initialise?: TenantHook<Handle>
+  /** What holds in tenants' sessions until they say otherwise. Default: what the server says. */
+  readonly session?: SessionDefaults
+  /** How long queries and transactions under way may take on a tenant taken out of service. Default 10,000 ms. */
+  readonly drainMs?: number
+  /** How many days an offboarded tenant is kept. Default 30. */
+  readonly retentionDays?: number
   /** How long a tenant's work waits for a connection while all are busy, in milliseconds. Default 10,000. */
   readonly connectionWaitMs?: number
-  /** How many tenants this process onboards at once; each takes two connections beside `maxConnections`. Default 4. */
+  /** How many tenants this process makes or changes at once; each takes two connections beside `maxConnections`. Default 4. */
   readonly onboardingConcurrency?: number
   /** How long to wait for another process that onboards the same tenant or makes the catalog. Default 60,000. */
   readonly lockTimeoutMs?: number
@@ -31,6 +48,11 @@ export interface TenantryConfig<Handle> extends Cancellable {
 
 /** A configuration that was checked, with its defaults. */
 export interface CheckedConfig<Handle> {
+  readonly mode: 'full' | 'router'
+  readonly initialise: TenantHook<Handle> | undefined
+  readonly session: SessionDefaults
+  readonly drainMs: number
+  readonly retentionDays: number
   readonly installation: Installation
   readonly models: Models<Handle>
   readonly connectionWaitMs: number
@@ -43,6 +65,11 @@ const knownOptions = [
   'server',
   'servers',
   'installation',
+  'mode',
+  'initialise',
+  'session',
+  'drainMs',
+  'retentionDays',
   'connectionWaitMs',
   'lockTimeoutMs',
   'onboardingConcurrency',
@@ -55,7 +82,14 @@ export function checkConfig<Handle>(config: TenantryConfig<Handle>): CheckedConf
   refuseUnknownOptions('openTenantry', config, knownOptions)
   checkModels(config.models)
   checkServers(config)
+  checkMode(config.mode)
+  checkHook(config.initialise)
   return {
+    mode: config.mode ?? 'full',
+    initialise: config.initialise,
+    session: checkSession(config.session ?? {}),
+    drainMs: durationMs('drainMs', config.drainMs ?? 10_000),
+    retentionDays: wholeNumber('retentionDays', config.retentionDays ?? 30),
     installation: parseInstallation(config.installation ?? 'tenantry'),
     models: config.models,
     connectionWaitMs: positiveInteger('connectionWaitMs', config.connectionWaitMs ?? 10_000),
@@ -69,7 +103,7 @@ export function checkConfig<Handle>(config: TenantryConfig<Handle>): CheckedConf
  * DATABASE_URL names one; without it, an embedded PostgreSQL is started.
  */
 export async function findServers(
-  config: TenantryConfig<unknown>,
+  config: Pick<TenantryConfig<unknown>, 'server' | 'servers' | 'announce' | 'signal'>,
 ): Promise<{ servers: readonly [Server, ...Server[]]; stop: () => Promise<void> }> {
   const [first, ...others] = config.servers ?? (config.server === undefined ? [] : [config.server])
   if (first !== undefined) return { servers: [first, ...others], stop: async () => undefined }
@@ -88,7 +122,36 @@ function checkModels(models: Models<unknown> | undefined): void {
   })
 }
 
-function checkServers({ server, servers }: TenantryConfig<unknown>): void {
+function checkMode(mode: unknown): void {
+  if (mode === undefined || mode === 'full' || mode === 'router') return
+  throw new TenantryError('invalid-option', `mode must be "full" or "router", not ${JSON.stringify(mode)}.`, {
+    hint: 'Leave it out for a process that onboards tenants.',
+  })
+}
+
+function checkHook(hook: unknown): void {
+  if (hook === undefined || typeof hook === 'function') return
+  throw new TenantryError('invalid-option', 'initialise must be a function.', {
+    hint: 'It gets the handle on the new database, and the tenant: async (em, tenant) => { ... }',
+  })
+}
+
+const isolationLevels: readonly unknown[] = ['read committed', 'repeatable read', 'serializable', undefined]
+const sessionTimeouts = ['lockTimeoutMs', 'statementTimeoutMs', 'idleInTransactionTimeoutMs'] as const
+
+function checkSession(session: SessionDefaults): SessionDefaults {
+  refuseUnknownOptions('session', session, [...sessionTimeouts, 'isolationLevel', 'applicationName'])
+  if (!isolationLevels.includes(session.isolationLevel)) {
+    throw new TenantryError('invalid-option', 'session.isolationLevel is none of PostgreSQL.', {
+      hint: 'Use "read committed", "repeatable read" or "serializable".',
+    })
+  }
+  for (const name of sessionTimeouts) durationMs(`session.${name}`, session[name] ?? 0)
+  if (session.applicationName !== undefined) parseIdentifier(session.applicationName, 'session.applicationName')
+  return session
+}
+
+function checkServers({ server, servers }: Pick<TenantryConfig<unknown>, 'server' | 'servers'>): void {
   if (server !== undefined && servers !== undefined) {
     throw new TenantryError('invalid-option', 'openTenantry takes either server or servers, not both.', {
       hint: 'Leave one of them out.',
@@ -104,4 +167,9 @@ function checkServers({ server, servers }: TenantryConfig<unknown>): void {
   throw new TenantryError('invalid-option', 'servers must have at least one server, each with a name of its own.', {
     hint: "Name them: postgres({ name: 'eu-1', url }).",
   })
+}
+
+/** Gives a configuration its type, for `tenantry.config.ts`: `export default defineConfig({ ... })`. */
+export function defineConfig<Handle>(config: TenantryConfig<Handle>): TenantryConfig<Handle> {
+  return config
 }

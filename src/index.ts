@@ -1,14 +1,22 @@
 export { type ErrorCode, TenantryError } from './kernel/errors.ts'
 export type { Cancellable } from './kernel/abort.ts'
 export type { TenantId } from './kernel/names.ts'
-export type { Tenant } from './catalog/catalog.ts'
-export type { TenantState } from './catalog/tables.ts'
-export type { TenantryConfig } from './config.ts'
+export type { AuditEntry, Verb } from './catalog/audit.ts'
+export type { ListOptions } from './catalog/list-options.ts'
+export type { TenantState } from './catalog/states.ts'
+export type { Status } from './catalog/status.ts'
+export type { Tenant } from './catalog/tenant.ts'
+export { defineConfig, type TenantryConfig } from './config.ts'
 export type { Comparison, DifferingObject, Models, SchemaObject } from './models/port.ts'
+export type { Adopted, AdoptOptions } from './provisioning/adopt.ts'
+export type { CheckedTenant } from './provisioning/check-tenant.ts'
+export type { Cloned, CloneOptions } from './provisioning/clone.ts'
+export type { DrainOptions, TenantEvent, TenantHook, VerbOptions } from './provisioning/context.ts'
 export type { DifferingOption, EnsuredDatabase } from './provisioning/ensure-database.ts'
 export type { EnsuredTables } from './provisioning/ensure-tables.ts'
+export type { Offboarded, OffboardOptions, Restored } from './provisioning/offboard.ts'
 export type { Onboarded } from './provisioning/onboard.ts'
-export type { OnboardOptions } from './provisioning/onboard-options.ts'
+export type { Purged, PurgedExpired, PurgeExpiredOptions } from './provisioning/purge.ts'
 export {
   type CheckedDatabase,
   checkDatabase,
@@ -18,5 +26,8 @@ export {
   ensureTables,
   type EnsureTablesOptions,
 } from './provisioning/start-up.ts'
-export type { CreateDatabaseOptions, Server } from './server/port.ts'
-export { type ListOptions, openTenantry, type Tenantry } from './tenantry.ts'
+export type { Resumed, Suspended } from './provisioning/suspend.ts'
+export type { NewTenantOptions, OnboardOptions } from './provisioning/tenant-options.ts'
+export type { Updated, UpdateOptions } from './provisioning/update.ts'
+export type { CreateDatabaseOptions, Server, SessionDefaults } from './server/port.ts'
+export { type HistoryOptions, openTenantry, type Tenantry } from './tenantry.ts'

@@ -1,39 +1,126 @@
 import { abortedError, type Cancellable, isAbortion, throwIfAborted, untilAborted } from './kernel/abort.ts'
 import { ConcurrencyLimit } from './kernel/concurrency.ts'
+import { TenantryError } from './kernel/errors.ts'
 import { parseTenantId, physicalNames, type TenantId } from './kernel/names.ts'
 import { positiveInteger, refuseUnknownOptions } from './kernel/options.ts'
-import { Catalog, publicTenant, type Tenant } from './catalog/catalog.ts'
-import { migrateCatalog } from './catalog/migrate.ts'
+import type { AuditEntry } from './catalog/audit.ts'
+import { Catalog } from './catalog/catalog.ts'
+import { checkListOptions, type ListOptions } from './catalog/list-options.ts'
+import { checkCatalog, migrateCatalog } from './catalog/migrate.ts'
+import { stateError } from './catalog/states.ts'
+import { type Status, summarise } from './catalog/status.ts'
+import { publicTenant, type Tenant, unknownTenant } from './catalog/tenant.ts'
 import { checkConfig, type CheckedConfig, findServers, type TenantryConfig } from './config.ts'
+import { adopt, type Adopted, type AdoptOptions } from './provisioning/adopt.ts'
+import { type CheckedTenant, checkTenant } from './provisioning/check-tenant.ts'
+import { clone, type Cloned, type CloneOptions } from './provisioning/clone.ts'
+import type { DrainOptions, MakingContext, TenantEvent, VerbOptions } from './provisioning/context.ts'
 import { ensureDatabaseOn } from './provisioning/ensure-database.ts'
-import { onboard, type Onboarded, type OnboardingContext } from './provisioning/onboard.ts'
-import type { OnboardOptions } from './provisioning/onboard-options.ts'
+import { offboard, type Offboarded, type OffboardOptions, restore, type Restored } from './provisioning/offboard.ts'
+import { onboard, type Onboarded } from './provisioning/onboard.ts'
+import { purge, type Purged, type PurgedExpired, purgeExpired, type PurgeExpiredOptions } from './provisioning/purge.ts'
+import { resume, type Resumed, suspend, type Suspended } from './provisioning/suspend.ts'
+import type { OnboardOptions } from './provisioning/tenant-options.ts'
+import { update, type Updated, type UpdateOptions } from './provisioning/update.ts'
 import { Router } from './routing/router.ts'
 import { closedError } from './routing/server-budget.ts'
 import { TenantContext } from './routing/tenant-context.ts'
 import type { Server } from './server/port.ts'
+import { requireServer } from './server/require-server.ts'
 
-/** Which tenants to list. */
-export interface ListOptions extends Cancellable {
-  /** How many at most. Default 100, at most 1,000. */
+/** Options of `history`. */
+export interface HistoryOptions extends Cancellable {
+  /** How many entries at most. Default 100, at most 1,000. */
   readonly limit?: number
-  /** Only those after this id: the last one of the page before. */
-  readonly after?: string
 }
 
-/** An open Tenantry. Close it when the service stops. */
+/**
+ * An open Tenantry. Close it when the service stops.
+ *
+ * Every verb may be repeated: what was done already is an outcome, what was interrupted is finished. Each throws, besides
+ * what it names, what may be wrong with a connection; `aborted` by its signal; `closed` after `close`; and those that
+ * change something `router-only` in a process opened with `mode: 'router'`.
+ */
 export interface Tenantry<Handle> extends AsyncDisposable {
   /**
    * Makes a tenant with a database of its own. An id that exists already is an outcome, not an error.
    *
-   * @throws `invalid-tenant-id`, `invalid-option`, `no-open-server`, `tenant-not-active`, `foreign-database`,
-   *   `verification-failed`, `lock-timeout`, `permission-denied` and what may be wrong with a connection
+   * @throws `invalid-tenant-id`, `invalid-option`, `no-open-server`, `tenant-exists`, `tenant-not-active`,
+   *   `tenant-state`, `foreign-database`, `verification-failed`, `hook-failed`, `lock-timeout`, `permission-denied`
    */
   onboard(id: string, options?: OnboardOptions): Promise<Onboarded>
+  /**
+   * Changes what the catalog says of a tenant.
+   *
+   * @throws `invalid-tenant-id`, `invalid-option`, `tenant-unknown`, `tenant-state`
+   */
+  update(id: string, options: UpdateOptions): Promise<Updated>
+  /**
+   * Takes a tenant out of service: no process begins new work on it. What is under way may end until the deadline, then
+   * its sessions are ended.
+   *
+   * @throws `tenant-unknown`, `tenant-state`, `sessions-remain`, `permission-denied`, `lock-timeout`
+   */
+  suspend(id: string, options?: DrainOptions): Promise<Suspended>
+  /** Puts a suspended tenant back into service. @throws `tenant-unknown`, `tenant-state`, `lock-timeout` */
+  resume(id: string, options?: VerbOptions): Promise<Resumed>
+  /**
+   * Ends a tenant's service: its database is left by everybody and set aside, its id stays reserved, and all is kept
+   * for the retention.
+   *
+   * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `sessions-remain`,
+   *   `permission-denied`, `lock-timeout`
+   */
+  offboard(id: string, options?: OffboardOptions): Promise<Offboarded>
+  /**
+   * Takes an offboarded tenant back, with all its data, into the state it had before.
+   *
+   * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `lock-timeout`
+   */
+  restore(id: string, options?: VerbOptions): Promise<Restored>
+  /**
+   * Destroys an offboarded tenant with all its data, whether its retention has ended or not, or takes back one that was
+   * never finished. The id is free then.
+   *
+   * @throws `tenant-unknown`, `tenant-state`, `foreign-database`, `sessions-remain`, `permission-denied`, `lock-timeout`
+   */
+  purge(id: string, options?: VerbOptions): Promise<Purged>
+  /** Purges the tenants whose retention has ended. Nothing calls this by itself: run it once a day. */
+  purgeExpired(options?: PurgeExpiredOptions): Promise<PurgedExpired>
+  /**
+   * Makes a new tenant with a copy of another one's database, on the same server. The source is out of reach while it is
+   * copied: work on it waits.
+   *
+   * @throws `invalid-option`, `tenant-unknown`, `tenant-state`, `tenant-exists`, `template-in-use`, `hook-failed`,
+   *   `foreign-database`, `lock-timeout`, `permission-denied`
+   */
+  clone(source: string, id: string, options?: CloneOptions<Handle>): Promise<Cloned>
+  /**
+   * Makes a tenant of a database that is there and matches the models.
+   *
+   * @throws `invalid-option`, `database-missing`, `foreign-database`, `verification-failed`, `tenant-exists`,
+   *   `tenant-state`, `hook-failed`, `lock-timeout`, `permission-denied`
+   */
+  adopt(id: string, options: AdoptOptions): Promise<Adopted>
+  /** Compares a tenant's database with the models, changing nothing. @throws `tenant-unknown`, `tenant-state` */
+  check(id: string, options?: Cancellable): Promise<CheckedTenant>
   /** A tenant as the catalog knows it; undefined where there is none. @throws `invalid-tenant-id` */
   get(id: string, options?: Cancellable): Promise<Tenant | undefined>
-  /** Tenants in the order of their ids. */
+  /** Tenants in the order of their ids, a page at a time. @throws `invalid-option`, `invalid-tenant-id` */
   list(options?: ListOptions): Promise<readonly Tenant[]>
+  /** What was done to a tenant, the latest first; of one that was purged, too. @throws `invalid-tenant-id` */
+  history(id: string, options?: HistoryOptions): Promise<readonly AuditEntry[]>
+  /** Tenants, servers and versions in numbers. */
+  status(options?: Cancellable): Promise<Status>
+  /**
+   * What a program such as `psql` needs in its environment to connect to a tenant's database: PGHOST, PGPASSWORD and so
+   * on, and DATABASE_URL. It holds the password.
+   *
+   * @throws `tenant-unknown`, `tenant-state` for a tenant without a database in service
+   */
+  environment(id: string, options?: Cancellable): Promise<Readonly<Record<string, string>>>
+  /** Calls back after every change that this process makes to a tenant. @returns what ends it */
+  on(listener: (event: TenantEvent) => void): () => void
   /**
    * Runs `work` with the ORM's own handle on the tenant's database, in the tenant's context. The handle is a new unit
    * of work; it holds no connection but while a query or a transaction runs.
@@ -50,11 +137,11 @@ export interface Tenantry<Handle> extends AsyncDisposable {
 }
 
 /**
- * Opens Tenantry: makes sure that the catalog exists and is up to date, and that servers and models are known to it.
- * Any number of processes may do this at once.
+ * Opens Tenantry: makes sure that the catalog exists and is up to date, and that servers and models are known to it. With
+ * `mode: 'router'` it only looks. Any number of processes may do this at once.
  *
  * @throws `invalid-option`, `models-invalid`, `embedded-in-production`, `embedded-unavailable`, `catalog-newer`,
- *   `permission-denied` and what may be wrong with a connection
+ *   `catalog-older`, `permission-denied` and what may be wrong with a connection
  */
 export async function openTenantry<Handle>(config: TenantryConfig<Handle>): Promise<Tenantry<Handle>> {
   const checked = checkConfig(config)
@@ -74,7 +161,9 @@ export async function openTenantry<Handle>(config: TenantryConfig<Handle>): Prom
     await prepareCatalog(home, checked, config.signal)
     const catalog = new Catalog(pool)
     const byName = new Map(servers.map((server) => [server.name, server]))
-    await untilAborted(catalog.register([...byName.keys()], fingerprint), config.signal)
+    if (checked.mode === 'full') {
+      await untilAborted(catalog.register([...byName.keys()], fingerprint), config.signal)
+    }
     const installationId = await untilAborted(catalog.installationId(), config.signal)
     return new OpenTenantry({ ...checked, installationId, catalog, home, servers: byName, fingerprint }, release)
   } catch (error) {
@@ -86,53 +175,98 @@ export async function openTenantry<Handle>(config: TenantryConfig<Handle>): Prom
 const catalogConnections = 3
 const keptTenants = 10_000
 
-/** Makes sure that the catalog's database and tables exist. */
+/** Makes sure that the catalog's database and tables exist; a router only looks. */
 async function prepareCatalog(
   home: Server,
-  { installation, lockTimeoutMs }: CheckedConfig<unknown>,
+  { installation, lockTimeoutMs, mode }: Pick<CheckedConfig<unknown>, 'installation' | 'lockTimeoutMs' | 'mode'>,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const database = physicalNames.catalog(installation)
-  await ensureDatabaseOn(home, database, { signal })
+  if (mode === 'full') await ensureDatabaseOn(home, database, { signal })
   const session = await home.connect(database, { signal })
   try {
-    await migrateCatalog(session, installation, lockTimeoutMs)
+    if (mode === 'full') await migrateCatalog(session, installation, lockTimeoutMs)
+    else await checkCatalog(session)
   } finally {
     await session.close()
   }
 }
 
-type Parts<Handle> = OnboardingContext & CheckedConfig<Handle>
+type Parts<Handle> = Omit<MakingContext<Handle>, 'evict' | 'emit'> & CheckedConfig<Handle>
 
 class OpenTenantry<Handle> implements Tenantry<Handle> {
   readonly #parts: Parts<Handle>
+  readonly #making: MakingContext<Handle>
   readonly #router: Router<Handle>
   readonly #context = new TenantContext()
-  readonly #onboarding: ConcurrencyLimit
+  readonly #listeners = new Set<(event: TenantEvent) => void>()
+  readonly #changing: ConcurrencyLimit
   readonly #underWay = new Set<Promise<unknown>>()
-  /** Ends, at the deadline of `close`, what is still being onboarded. */
+  /** Ends, at the deadline of `close`, what is still being made or changed. */
   readonly #ending = new AbortController()
   readonly #release: () => Promise<void>
   #closing: Promise<void> | undefined
 
   constructor(parts: Parts<Handle>, release: () => Promise<void>) {
-    const { catalog, servers, models, connectionWaitMs } = parts
+    const { catalog, home, servers, models, connectionWaitMs, session, initialise, installation } = parts
+    const catalogDatabase = physicalNames.catalog(installation)
+    const routing = { catalog, home, catalogDatabase, servers, models, session, waitMs: connectionWaitMs, keptTenants }
     this.#parts = parts
-    this.#router = new Router({ catalog, servers, models, waitMs: connectionWaitMs, keptTenants })
-    this.#onboarding = new ConcurrencyLimit(parts.onboardingConcurrency)
+    this.#router = new Router(routing)
+    this.#making = {
+      ...parts,
+      initialise:
+        initialise && ((handle, tenant) => this.#context.runApart(tenant.id, () => initialise(handle, tenant))),
+      evict: (eviction, limitMs, options) => this.#router.evict(eviction, limitMs, options),
+      emit: (event) => this.#emit(event),
+    }
+    this.#changing = new ConcurrencyLimit(parts.onboardingConcurrency)
     this.#release = release
   }
 
-  async onboard(id: string, options: OnboardOptions = {}): Promise<Onboarded> {
+  onboard(id: string, options: OnboardOptions = {}): Promise<Onboarded> {
+    return this.#change(options, (checked) => onboard(this.#making, id, checked))
+  }
+
+  update(id: string, options: UpdateOptions): Promise<Updated> {
+    return this.#change(options, (checked) => update(this.#making, id, checked))
+  }
+
+  suspend(id: string, options: DrainOptions = {}): Promise<Suspended> {
+    return this.#change(options, (checked) => suspend(this.#making, id, checked))
+  }
+
+  resume(id: string, options: VerbOptions = {}): Promise<Resumed> {
+    return this.#change(options, (checked) => resume(this.#making, id, checked))
+  }
+
+  offboard(id: string, options: OffboardOptions = {}): Promise<Offboarded> {
+    return this.#change(options, (checked) => offboard(this.#making, id, checked))
+  }
+
+  restore(id: string, options: VerbOptions = {}): Promise<Restored> {
+    return this.#change(options, (checked) => restore(this.#making, id, checked))
+  }
+
+  purge(id: string, options: VerbOptions = {}): Promise<Purged> {
+    return this.#change(options, (checked) => purge(this.#making, id, checked))
+  }
+
+  purgeExpired(options: PurgeExpiredOptions = {}): Promise<PurgedExpired> {
+    return this.#change(options, (checked) => purgeExpired(this.#making, checked))
+  }
+
+  clone(source: string, id: string, options: CloneOptions<Handle> = {}): Promise<Cloned> {
+    return this.#change(options, (checked) => clone(this.#making, source, id, checked))
+  }
+
+  adopt(id: string, options: AdoptOptions): Promise<Adopted> {
+    return this.#change(options, (checked) => adopt(this.#making, id, checked))
+  }
+
+  async check(id: string, options: Cancellable = {}): Promise<CheckedTenant> {
     this.#refuseClosed()
-    const signal = AbortSignal.any([this.#ending.signal, ...(options.signal === undefined ? [] : [options.signal])])
-    const onboarding = this.#onboarding.run(() => onboard(this.#parts, id, { ...options, signal }), signal)
-    this.#underWay.add(onboarding)
-    try {
-      return await onboarding
-    } finally {
-      this.#underWay.delete(onboarding)
-    }
+    return checkTenant(this.#making, id, options)
   }
 
   async get(id: string, { signal }: Cancellable = {}): Promise<Tenant | undefined> {
@@ -143,11 +277,42 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
 
   async list(options: ListOptions = {}): Promise<readonly Tenant[]> {
     this.#refuseClosed()
-    refuseUnknownOptions('list', options, ['limit', 'after', 'signal'])
-    const limit = positiveInteger('limit', options.limit ?? 100)
-    const after = options.after === undefined ? undefined : parseTenantId(options.after)
-    const rows = await untilAborted(this.#parts.catalog.list(Math.min(limit, 1_000), after), options.signal)
+    const { filter, limit, after } = checkListOptions(options)
+    const rows = await untilAborted(this.#parts.catalog.list(filter, limit, after), options.signal)
     return rows.map(publicTenant)
+  }
+
+  async history(id: string, options: HistoryOptions = {}): Promise<readonly AuditEntry[]> {
+    this.#refuseClosed()
+    refuseUnknownOptions('history', options, ['limit', 'signal'])
+    const limit = Math.min(positiveInteger('limit', options.limit ?? 100), 1_000)
+    return untilAborted(this.#parts.catalog.history(parseTenantId(id), limit), options.signal)
+  }
+
+  async status({ signal }: Cancellable = {}): Promise<Status> {
+    this.#refuseClosed()
+    const { catalog, installation, home, fingerprint } = this.#parts
+    const counts = await untilAborted(catalog.count(), signal)
+    const migration = await untilAborted(catalog.migration(), signal)
+    return {
+      installation,
+      catalog: { server: home.name, database: physicalNames.catalog(installation), migration },
+      ...summarise(counts, fingerprint),
+    }
+  }
+
+  async environment(id: string, { signal }: Cancellable = {}): Promise<Readonly<Record<string, string>>> {
+    this.#refuseClosed()
+    const tenantId = parseTenantId(id)
+    const row = await untilAborted(this.#parts.catalog.find(tenantId), signal)
+    if (row === undefined) throw unknownTenant(tenantId)
+    if (row.state !== 'active' && row.state !== 'suspended') throw stateError('environment', tenantId, row.state)
+    return requireServer(this.#parts.servers, row.server, tenantId).environment(row.database)
+  }
+
+  on(listener: (event: TenantEvent) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   async with<T>(id: string, work: (handle: Handle) => T | Promise<T>, { signal }: Cancellable = {}): Promise<T> {
@@ -178,13 +343,42 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
 
   async #close(deadlineMs: number): Promise<void> {
     const deadline = setTimeout(() => this.#ending.abort(new Error('Tenantry was closed.')), deadlineMs)
-    await Promise.all([this.#router.close(deadlineMs), Promise.allSettled(this.#underWay)])
+    // What is being changed may still have to tell the others, so the router goes last.
+    await Promise.allSettled(this.#underWay)
+    await this.#router.close(deadlineMs)
     clearTimeout(deadline)
     await this.#release()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** Runs a verb: in its turn, ended by the caller's signal or by `close`. */
+  async #change<Options extends Cancellable, T>(options: Options, verb: (checked: Options) => Promise<T>): Promise<T> {
+    this.#refuseClosed()
+    if (this.#parts.mode === 'router') throw routerError()
+    const signal = AbortSignal.any([this.#ending.signal, ...(options.signal === undefined ? [] : [options.signal])])
+    const changing = this.#changing.run(() => verb({ ...options, signal }), signal)
+    this.#underWay.add(changing)
+    try {
+      return await changing
+    } finally {
+      this.#underWay.delete(changing)
+    }
+  }
+
+  /** A listener that throws is heard of, but does not undo what it was told. */
+  #emit(event: TenantEvent): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(event)
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error
+        })
+      }
+    }
   }
 
   async #route(id: string, signal: AbortSignal | undefined) {
@@ -196,4 +390,10 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   #refuseClosed(): void {
     if (this.#closing !== undefined) throw closedError()
   }
+}
+
+function routerError(): TenantryError {
+  return new TenantryError('router-only', "This process was opened with mode: 'router' and changes nothing.", {
+    hint: "Do it from the command line, or in a process opened without mode: 'router'.",
+  })
 }

@@ -1,35 +1,12 @@
-import { Kysely, PostgresDialect, type PostgresPool, sql } from 'kysely'
+import { Kysely, PostgresDialect, type PostgresPool, type QueryCreator, sql } from 'kysely'
 import { TenantryError } from '../kernel/errors.ts'
 import type { Identifier, TenantId } from '../kernel/names.ts'
 import type { ConnectionPool } from '../server/port.ts'
-import type { CatalogTables, TenantState } from './tables.ts'
-
-/** A tenant as the catalog knows it. */
-export interface Tenant {
-  readonly id: TenantId
-  /** For people; any text. */
-  readonly displayName: string | undefined
-  /** The service's own notes on the tenant. */
-  readonly metadata: Readonly<Record<string, unknown>>
-  readonly state: TenantState
-  /** The name of the server where its database is. */
-  readonly server: string
-  readonly database: Identifier
-  /** The version of the models its database was last verified against; undefined while onboarding. */
-  readonly fingerprint: string | undefined
-  readonly createdAt: Date
-  readonly activatedAt: Date | undefined
-}
-
-/** A tenant with the id that its database's stamp names it by. */
-export interface TenantRow extends Tenant {
-  readonly rowId: string
-}
-
-/** A tenant without what is of no use outside. */
-export function publicTenant({ rowId, ...tenant }: TenantRow): Tenant {
-  return tenant
-}
+import { type AuditEntry, type Authorship, makingVerbs, type Verb } from './audit.ts'
+import { filtered, type TenantFilter } from './listing.ts'
+import { type TenantState, type Transition, transitions } from './states.ts'
+import type { CatalogTables, TenantOrigin } from './tables.ts'
+import { type TenantRow, toTenant } from './tenant.ts'
 
 /** A tenant that is to be. */
 export interface NewTenant {
@@ -39,6 +16,34 @@ export interface NewTenant {
   /** The names of the servers that may be chosen: the open one with the fewest tenants will be. At least one. */
   readonly servers: readonly string[]
   readonly database: Identifier
+  readonly origin: TenantOrigin
+  readonly source?: string | undefined
+}
+
+/** What a transition writes beside the state. */
+export interface TransitionDetails extends Authorship {
+  readonly verb: Verb
+  readonly to: TenantState
+  readonly fingerprint?: string | undefined
+  readonly restingState?: 'active' | 'suspended' | undefined
+  /** How long an offboarded tenant is kept, in days. */
+  readonly retentionDays?: number | undefined
+}
+
+/** What may change of a tenant without its state. */
+export interface TenantPatch {
+  readonly displayName: string | undefined
+  readonly metadata: Readonly<Record<string, unknown>>
+}
+
+/** How many tenants and which, of one installation. */
+export interface TenantCounts {
+  readonly server: string
+  readonly serverState: 'open' | 'closed'
+  readonly state: TenantState | undefined
+  readonly version: number | undefined
+  readonly fingerprint: string | undefined
+  readonly tenants: number
 }
 
 /** The catalog's records, over a pool or over one session. */
@@ -83,10 +88,82 @@ export class Catalog {
   }
 
   /** Tenants in the order of their ids, at most `limit`, those after `after`. */
-  async list(limit: number, after: string | undefined): Promise<TenantRow[]> {
-    const page = this.#tenants().orderBy('tenant.id').limit(limit)
+  async list(filter: TenantFilter, limit: number, after: string | undefined): Promise<TenantRow[]> {
+    const page = filtered(this.#tenants(), filter).orderBy('tenant.id').limit(limit)
     const rows = await (after === undefined ? page : page.where('tenant.id', '>', after)).execute()
     return rows.map(toTenant)
+  }
+
+  /** The ids of offboarded tenants whose retention has ended, and of those whose purge was interrupted. */
+  async expired(limit: number): Promise<TenantId[]> {
+    const rows = await this.#db
+      .selectFrom('tenant')
+      .select('id')
+      .where((eb) =>
+        eb.or([eb('state', '=', 'purging'), eb('state', '=', 'offboarded').and('purge_after', '<=', sql<Date>`now()`)]),
+      )
+      .orderBy('purge_after')
+      .limit(limit)
+      .execute()
+    return rows.map(({ id }) => id as TenantId)
+  }
+
+  /** Every server with its tenants, counted by state and version. */
+  async count(): Promise<TenantCounts[]> {
+    const rows = await this.#db
+      .selectFrom('server')
+      .leftJoin('tenant', 'tenant.server_id', 'server.id')
+      .leftJoin('version', 'version.fingerprint', 'tenant.fingerprint')
+      .select((eb) => [
+        'server.name as server',
+        'server.state as server_state',
+        'tenant.state as state',
+        'version.number as version',
+        'version.fingerprint as fingerprint',
+        eb.fn.count<string>('tenant.row_id').as('tenants'),
+      ])
+      .groupBy(['server.name', 'server.state', 'tenant.state', 'version.number', 'version.fingerprint'])
+      .orderBy('server.name')
+      .orderBy('version.number')
+      .execute()
+    return rows.map(({ server_state, ...row }) => ({
+      server: row.server,
+      serverState: server_state,
+      state: row.state ?? undefined,
+      version: row.version ?? undefined,
+      fingerprint: row.fingerprint ?? undefined,
+      tenants: Number(row.tenants),
+    }))
+  }
+
+  /** The number of the catalog's newest migration. */
+  async migration(): Promise<number> {
+    const { number } = await this.#db
+      .selectFrom('migration')
+      .select((eb) => eb.fn.max('number').as('number'))
+      .executeTakeFirstOrThrow()
+    return number
+  }
+
+  /** What was done to a tenant of this id, the latest first. It outlives the tenant. */
+  async history(id: TenantId, limit: number): Promise<AuditEntry[]> {
+    const rows = await this.#db
+      .selectFrom('audit')
+      .selectAll()
+      .where('tenant', '=', id)
+      .orderBy('number', 'desc')
+      .limit(limit)
+      .execute()
+    return rows.map(({ at, tenant, verb, from_state, to_state, actor, role, details }) => ({
+      at,
+      tenant,
+      verb: verb as Verb,
+      from: from_state ?? undefined,
+      to: to_state ?? undefined,
+      actor: actor ?? undefined,
+      role,
+      details,
+    }))
   }
 
   /**
@@ -94,15 +171,19 @@ export class Catalog {
    *
    * @throws `no-open-server`
    */
-  async intend(tenant: NewTenant): Promise<TenantRow> {
-    await this.#db
-      .insertInto('tenant')
-      .columns(['id', 'display_name', 'metadata', 'database', 'server_id'])
-      .expression(this.#placement(tenant))
-      .onConflict((conflict) => conflict.doNothing())
-      .execute()
+  async intend(tenant: NewTenant, authorship: Authorship): Promise<{ row: TenantRow; isNew: boolean }> {
+    const query = this.#db.with('touched', (db) =>
+      db
+        .insertInto('tenant')
+        .columns(['id', 'display_name', 'metadata', 'database', 'origin', 'source', 'server_id'])
+        .expression(this.#placement(tenant))
+        .onConflict((conflict) => conflict.doNothing())
+        .returning(['id', 'row_id', sql<null>`null`.as('from_state')]),
+    )
+    const note = { actor: authorship.actor, verb: makingVerbs[tenant.origin], to: 'onboarding' } as const
+    const { numInsertedOrUpdatedRows } = await noted(query, note).executeTakeFirstOrThrow()
     const row = await this.find(tenant.id)
-    if (row !== undefined) return row
+    if (row !== undefined) return { row, isNew: numInsertedOrUpdatedRows === 1n }
     throw new TenantryError('no-open-server', `None of ${tenant.servers.join(', ')} is open for new tenants.`, {
       tenant: tenant.id,
       hint: 'Open one, or add a server to the configuration.',
@@ -110,31 +191,103 @@ export class Catalog {
   }
 
   /**
-   * Records that a tenant's database is made and verified.
+   * Takes an arrow of the state machine, and writes it into the audit trail by the same statement.
    *
-   * @throws `tenant-unknown` when the row was taken away meanwhile
+   * @returns the tenant as it is then; undefined when it is not, or no longer, in a state that has the arrow
    */
-  async activate(rowId: string, fingerprint: string): Promise<void> {
-    const { numUpdatedRows } = await this.#db
-      .updateTable('tenant')
-      .set({ state: 'active', fingerprint, activated_at: sql`now()` })
-      .where('row_id', '=', rowId)
-      .where('state', '=', 'onboarding')
+  async take(transition: Transition, rowId: string, change: TransitionDetails): Promise<TenantRow | undefined> {
+    const from: readonly TenantState[] = transitions[transition].from
+    const row = await this.#db
+      .with('touched', (db) =>
+        db
+          .selectFrom('tenant')
+          .select(['id', 'row_id', 'state as from_state'])
+          .where('row_id', '=', rowId)
+          .where('state', 'in', from)
+          .forUpdate(),
+      )
+      .with('noted', (db) => noted(db, change).returning('row_id'))
+      .with('changed', (db) =>
+        db
+          .updateTable('tenant')
+          .from('touched')
+          .set({
+            state: change.to,
+            state_since: sql`now()`,
+            resting_state: change.restingState ?? null,
+            purge_after:
+              change.retentionDays === undefined ? null : sql`now() + make_interval(days => ${change.retentionDays})`,
+          })
+          .$if(change.fingerprint !== undefined, (update) =>
+            update.set({ fingerprint: change.fingerprint as string, activated_at: sql`now()` }),
+          )
+          .whereRef('tenant.row_id', '=', 'touched.row_id')
+          .returningAll('tenant'),
+      )
+      .selectFrom('changed')
+      .innerJoin('server', 'server.id', 'changed.server_id')
+      .leftJoin('version', 'version.fingerprint', 'changed.fingerprint')
+      .selectAll('changed')
+      .select(['server.name as server', 'version.number as version'])
       .executeTakeFirst()
-    if (numUpdatedRows === 1n) return
-    throw new TenantryError('tenant-unknown', 'The tenant was taken from the catalog while it was being onboarded.', {
-      hint: 'Onboard it again.',
-      retryable: true,
+    return row && toTenant(row)
+  }
+
+  /**
+   * Takes a tenant's row away: that of one that was never made (`withdraw`), or the last step of a purge.
+   *
+   * @returns false when it was gone already, or is in another state
+   */
+  async remove(rowId: string, state: TenantState, verb: Verb, authorship: Authorship = {}): Promise<boolean> {
+    const query = this.#db.with('touched', (db) =>
+      db
+        .deleteFrom('tenant')
+        .where('row_id', '=', rowId)
+        .where('state', '=', state)
+        .returning(['id', 'row_id', 'state as from_state']),
+    )
+    const { numInsertedOrUpdatedRows } = await noted(query, { ...authorship, verb, to: null }).executeTakeFirst()
+    return numInsertedOrUpdatedRows === 1n
+  }
+
+  /**
+   * Changes what is said of a tenant. `patch` sees the row as nobody else can change it meanwhile; it gives undefined
+   * when there is nothing to change.
+   */
+  update(
+    id: TenantId,
+    patch: (row: TenantRow) => TenantPatch | undefined,
+    authorship: Authorship,
+  ): Promise<{ row: TenantRow; changed: boolean } | undefined> {
+    return this.#db.transaction().execute(async (db) => {
+      const found = await tenantsOf(db).where('tenant.id', '=', id).forUpdate('tenant').executeTakeFirst()
+      if (found === undefined) return undefined
+      const row = toTenant(found)
+      const next = patch(row)
+      if (next === undefined) return { row, changed: false }
+      await db
+        .updateTable('tenant')
+        .set({ display_name: next.displayName ?? null, metadata: JSON.stringify(next.metadata) })
+        .where('row_id', '=', row.rowId)
+        .execute()
+      await db
+        .insertInto('audit')
+        .values({
+          tenant: id,
+          row_id: row.rowId,
+          verb: 'update',
+          from_state: row.state,
+          to_state: row.state,
+          actor: authorship.actor ?? null,
+          details: JSON.stringify(authorship.details ?? {}),
+        })
+        .execute()
+      return { row: { ...row, ...next }, changed: true }
     })
   }
 
-  /** Takes back what {@link intend} wrote. */
-  async withdraw(rowId: string): Promise<void> {
-    await this.#db.deleteFrom('tenant').where('row_id', '=', rowId).where('state', '=', 'onboarding').execute()
-  }
-
   /** The new tenant's row, with the server as chosen at this moment: the open one with the fewest tenants. */
-  #placement({ id, displayName, metadata, servers, database }: NewTenant) {
+  #placement({ id, displayName, metadata, servers, database, origin, source }: NewTenant) {
     return this.#db
       .selectFrom('server')
       .select((eb) => [
@@ -142,6 +295,8 @@ export class Catalog {
         eb.val(displayName ?? null).as('display_name'),
         sql<string>`${JSON.stringify(metadata)}::jsonb`.as('metadata'),
         eb.val<string>(database).as('database'),
+        eb.val<TenantOrigin>(origin).as('origin'),
+        eb.val(source ?? null).as('source'),
         'server.id as server_id',
       ])
       .where('server.state', '=', 'open')
@@ -157,39 +312,45 @@ export class Catalog {
   }
 
   #tenants() {
-    return this.#db
-      .selectFrom('tenant')
-      .innerJoin('server', 'server.id', 'tenant.server_id')
-      .selectAll('tenant')
-      .select('server.name as server')
+    return tenantsOf(this.#db)
   }
 }
 
-interface Row {
-  readonly row_id: string
+function tenantsOf(db: Kysely<CatalogTables>) {
+  return db
+    .selectFrom('tenant')
+    .innerJoin('server', 'server.id', 'tenant.server_id')
+    .leftJoin('version', 'version.fingerprint', 'tenant.fingerprint')
+    .selectAll('tenant')
+    .select(['server.name as server', 'version.number as version'])
+}
+
+/** The rows of a statement that the audit trail is to have an entry of. */
+interface Touched {
   readonly id: string
-  readonly display_name: string | null
-  readonly metadata: Record<string, unknown>
-  readonly state: TenantState
-  readonly server: string
-  readonly database: string
-  readonly fingerprint: string | null
-  readonly created_at: Date
-  readonly activated_at: Date | null
+  readonly row_id: string
+  readonly from_state: TenantState | null
 }
 
-function toTenant(row: Row): TenantRow {
-  return {
-    rowId: row.row_id,
-    // The catalog holds only ids and names that were checked on their way in.
-    id: row.id as TenantId,
-    database: row.database as Identifier,
-    displayName: row.display_name ?? undefined,
-    metadata: row.metadata,
-    state: row.state,
-    server: row.server,
-    fingerprint: row.fingerprint ?? undefined,
-    createdAt: row.created_at,
-    activatedAt: row.activated_at ?? undefined,
-  }
+/** Writes an audit entry for each row of the common table expression `touched`. */
+function noted(
+  db: QueryCreator<CatalogTables & { touched: Touched }>,
+  { verb, to, actor, details = {} }: Authorship & { readonly verb: Verb; readonly to: TenantState | null },
+) {
+  return db
+    .insertInto('audit')
+    .columns(['tenant', 'row_id', 'from_state', 'verb', 'to_state', 'actor', 'details'])
+    .expression((eb) =>
+      eb
+        .selectFrom('touched')
+        .select((it) => [
+          'touched.id as tenant',
+          'touched.row_id as row_id',
+          'touched.from_state as from_state',
+          it.val<string>(verb).as('verb'),
+          it.val(to).as('to_state'),
+          it.val(actor ?? null).as('actor'),
+          sql<string>`${JSON.stringify(details)}::jsonb`.as('details'),
+        ]),
+    )
 }

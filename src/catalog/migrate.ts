@@ -25,6 +25,19 @@ export async function migrateCatalog(
   })
 }
 
+/**
+ * Checks that a catalog is as this Tenantry needs it, and changes nothing.
+ *
+ * @throws `catalog-newer`, `catalog-older`
+ */
+export async function checkCatalog(session: Session): Promise<void> {
+  const version = await versionOf(session)
+  if (version >= newest) return
+  throw new TenantryError('catalog-older', `The catalog ${session.database} is at version ${version}.`, {
+    hint: `This Tenantry needs version ${newest}, and a router does not change it: run "tenantry ensure", or start a process without mode "router" first.`,
+  })
+}
+
 /** The number of the last step that was applied; 0 for a catalog that is not made yet. */
 async function versionOf(session: Session): Promise<number> {
   try {

@@ -50,4 +50,39 @@ export const migrations: readonly Migration[] = [
        )`,
     ],
   },
+  {
+    number: 2,
+    // A Tenantry that knows only step 1 does not hear when another process suspends or offboards a tenant.
+    compatibleFrom: 2,
+    statements: [
+      `alter table tenantry.tenant
+         add column origin text not null default 'models' check (origin in ('models', 'clone', 'adopt')),
+         add column source text,
+         add column resting_state text check (resting_state in ('active', 'suspended')),
+         add column purge_after timestamptz,
+         add column state_since timestamptz not null default now(),
+         drop constraint tenant_check,
+         add constraint tenant_made
+           check (state in ('onboarding', 'purging') or (fingerprint is not null and activated_at is not null)),
+         add constraint tenant_set_aside
+           check (state <> 'offboarded' or (resting_state is not null and purge_after is not null))`,
+      `create index tenant_state on tenantry.tenant (state, id)`,
+      `create index tenant_server on tenantry.tenant (server_id, id)`,
+      `create index tenant_fingerprint on tenantry.tenant (fingerprint, id)`,
+      `create index tenant_metadata on tenantry.tenant using gin (metadata jsonb_path_ops)`,
+      `create table tenantry.audit (
+         number bigint generated always as identity primary key,
+         at timestamptz not null default clock_timestamp(),
+         tenant text not null,
+         row_id uuid not null,
+         verb text not null,
+         from_state text,
+         to_state text,
+         actor text,
+         role text not null default session_user,
+         details jsonb not null default '{}'
+       )`,
+      `create index audit_tenant on tenantry.audit (tenant, number)`,
+    ],
+  },
 ]

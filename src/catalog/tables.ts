@@ -1,13 +1,15 @@
 import type { ColumnType, Generated } from 'kysely'
+import type { TenantState } from './states.ts'
 
-/** The states of a tenant. */
-export type TenantState = 'onboarding' | 'active' | 'suspended' | 'offboarded' | 'purging'
+/** How a tenant's database comes about: made from the models, copied from another tenant's, or taken over. */
+export type TenantOrigin = 'models' | 'clone' | 'adopt'
 
 /** The catalog's tables, all in the schema `tenantry`, as Kysely sees them. */
 export interface CatalogTables {
+  migration: { number: number; compatible_from: number }
   installation: { id: Generated<string>; name: string }
   server: { id: Generated<number>; name: string; state: Generated<'open' | 'closed'> }
-  version: { number: Generated<number>; fingerprint: string }
+  version: { number: Generated<number>; fingerprint: string; first_seen_at: Generated<Date> }
   tenant: {
     row_id: Generated<string>
     id: string
@@ -19,5 +21,22 @@ export interface CatalogTables {
     fingerprint: string | null
     created_at: Generated<Date>
     activated_at: Date | null
+    origin: Generated<TenantOrigin>
+    source: string | null
+    resting_state: 'active' | 'suspended' | null
+    purge_after: Date | null
+    state_since: Generated<Date>
+  }
+  audit: {
+    number: Generated<string>
+    at: Generated<Date>
+    tenant: string
+    row_id: string
+    verb: string
+    from_state: TenantState | null
+    to_state: TenantState | null
+    actor: string | null
+    role: Generated<string>
+    details: ColumnType<Record<string, unknown>, string, never>
   }
 }

@@ -17,6 +17,10 @@ export const errorKinds = {
     raised: 'Raised when the catalog was migrated by a newer Tenantry that this one cannot work beside.',
     retryable: false,
   },
+  'catalog-older': {
+    raised: "Raised when a process with `mode: 'router'` finds a catalog that is not migrated to what it needs.",
+    retryable: true,
+  },
   closed: { raised: 'Raised when something is used after it was closed.', retryable: false },
   'connection-lost': {
     raised: 'Raised when a connection broke while work was under way on it.',
@@ -50,6 +54,10 @@ export const errorKinds = {
   'foreign-database': {
     raised: 'Raised when a database has the name a tenant needs and was not made by this installation.',
     retryable: false,
+  },
+  'hook-failed': {
+    raised: "Raised when the service's own `initialise` or `anonymise` failed.",
+    retryable: true,
   },
   'invalid-name': {
     raised: 'Raised when a name cannot be a PostgreSQL identifier: empty, over 63 bytes, or with control characters.',
@@ -85,12 +93,20 @@ export const errorKinds = {
   },
   'query-failed': { raised: 'Raised when the server refused a statement for any other reason.', retryable: false },
   'role-missing': { raised: 'Raised when a role named in the options does not exist.', retryable: false },
+  'router-only': {
+    raised: "Raised when a process that was opened with `mode: 'router'` is asked to change something.",
+    retryable: false,
+  },
   'schema-conflict': {
     raised: 'Raised when what is missing cannot be created because of what is already there.',
     retryable: false,
   },
   'server-unreachable': {
     raised: 'Raised when no connection could be made: nothing listens there, or the answer did not come in time.',
+    retryable: true,
+  },
+  'sessions-remain': {
+    raised: "Raised when sessions in a tenant's database did not end by the deadline.",
     retryable: true,
   },
   'tablespace-missing': { raised: 'Raised when a tablespace named in the options does not exist.', retryable: false },
@@ -103,7 +119,12 @@ export const errorKinds = {
     raised: "Raised when another tenant's context is entered inside a tenant's context.",
     retryable: false,
   },
+  'tenant-exists': {
+    raised: 'Raised when a new tenant was to have an id, or a database, that another has.',
+    retryable: false,
+  },
   'tenant-not-active': { raised: 'Raised when a tenant exists and is not active.', retryable: false },
+  'tenant-state': { raised: "Raised when a tenant's state does not allow what was asked.", retryable: false },
   'tenant-unknown': { raised: 'Raised when no tenant has this id.', retryable: false },
   timeout: { raised: 'Raised when the server cancelled a statement at its time limit.', retryable: true },
   'too-many-connections': {

@@ -61,8 +61,15 @@ export const physicalNames = {
   tenant: (installation: Installation, tenant: TenantId) =>
     `${installation}_t_${tenant.replaceAll('-', '_')}` as Identifier,
   /** A tenant's database while it is being made: the random row id shows that it is ours before it has a stamp. */
-  building: (installation: Installation, rowId: string) =>
-    `${installation}_building_${rowId.replaceAll('-', '')}` as Identifier,
+  building: (installation: Installation, rowId: string) => ownName(installation, 'building', rowId),
+  /** A tenant's database while the tenant is offboarded. */
+  setAside: (installation: Installation, rowId: string) => ownName(installation, 'off', rowId),
+  /** A tenant's database that is about to be dropped. The name is never used again, and no other is ever dropped. */
+  doomed: (installation: Installation, rowId: string) => ownName(installation, 'drop', rowId),
+}
+
+function ownName(installation: Installation, purpose: string, rowId: string): Identifier {
+  return `${installation}_${purpose}_${rowId.replaceAll('-', '')}` as Identifier
 }
 
 function identifierProblem(value: unknown): string | undefined {

@@ -22,3 +22,22 @@ export function positiveInteger(option: string, value: number): number {
     hint: 'Leave it out for the default.',
   })
 }
+
+/** A whole number, zero or above. @throws `invalid-option` */
+export function wholeNumber(option: string, value: number): number {
+  if (Number.isSafeInteger(value) && value >= 0) return value
+  throw new TenantryError('invalid-option', `${option} must be a whole number, 0 or above.`, {
+    hint: 'Leave it out for the default.',
+  })
+}
+
+/** What Node's timers can hold, some 24 days. */
+const longestMs = 2 ** 31 - 1
+
+/** A time in milliseconds, zero or above. @throws `invalid-option` */
+export function durationMs(option: string, value: number): number {
+  if (wholeNumber(option, value) <= longestMs) return value
+  throw new TenantryError('invalid-option', `${option} must be at most ${longestMs} milliseconds.`, {
+    hint: 'Leave it out for the default.',
+  })
+}

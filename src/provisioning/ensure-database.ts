@@ -59,7 +59,7 @@ async function lookAt(
   }
   try {
     return comparedOptions.some((option) => options[option] !== undefined)
-      ? differingOptions(await server.describe(session, database), options)
+      ? differingOptions((await server.describe(session, [database]))[0], options)
       : []
   } finally {
     await session.close()
@@ -140,7 +140,7 @@ async function isInvalid(server: Server, database: Identifier, options: Cancella
     return false
   }
   try {
-    const info = await server.describe(session, database)
+    const [info] = await server.describe(session, [database])
     return info?.invalid === true
   } finally {
     await session.close()

@@ -1,21 +1,34 @@
-import { TenantryError } from '../kernel/errors.ts'
-import type { TenantId } from '../kernel/names.ts'
-import type { Catalog, TenantRow } from '../catalog/catalog.ts'
+import type { Cancellable } from '../kernel/abort.ts'
+import type { Identifier, TenantId } from '../kernel/names.ts'
+import type { Catalog } from '../catalog/catalog.ts'
+import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
 import type { Models, OpenModels } from '../models/port.ts'
-import type { Server } from '../server/port.ts'
+import type { Server, SessionDefaults } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
+import { type Admission, Admissions } from './admissions.ts'
+import { type Eviction, EvictionChannel } from './eviction-channel.ts'
 import { ServerBudget } from './server-budget.ts'
 import { TenantPool } from './tenant-pool.ts'
 
 /** How routing is done. */
 export interface RoutingOptions<Handle> {
   readonly catalog: Catalog
+  /** The server that the catalog is on, and its database. */
+  readonly home: Server
+  readonly catalogDatabase: Identifier
   readonly servers: ReadonlyMap<string, Server>
   readonly models: Models<Handle>
   /** How long to wait for a connection while all are busy, in milliseconds. */
   readonly waitMs: number
+  /** What holds in tenants' sessions. */
+  readonly session: SessionDefaults
   /** How many tenants are kept opened; beyond, the one longest unused is opened anew when it is needed. */
   readonly keptTenants: number
+}
+
+interface Opened<Handle> {
+  readonly rowId: string
+  readonly models: Promise<OpenModels<Handle>>
 }
 
 /** Leads from a tenant's id to the models on its database. */
@@ -23,13 +36,20 @@ export class Router<Handle> {
   readonly #options: RoutingOptions<Handle>
   /** By the server's name. */
   readonly #budgets: ReadonlyMap<string, ServerBudget>
+  readonly #channel: EvictionChannel
+  readonly #admissions: Admissions
   /** Least recently used first. */
-  readonly #opened = new Map<TenantId, Promise<OpenModels<Handle>>>()
+  readonly #opened = new Map<TenantId, Opened<Handle>>()
 
   constructor(options: RoutingOptions<Handle>) {
+    const { servers, waitMs, session, catalog, keptTenants } = options
     this.#options = options
-    const { servers, waitMs } = options
-    this.#budgets = new Map([...servers].map(([name, server]) => [name, new ServerBudget(server, waitMs)]))
+    this.#budgets = new Map([...servers].map(([name, server]) => [name, new ServerBudget(server, waitMs, session)]))
+    this.#channel = new EvictionChannel(options.home, options.catalogDatabase, {
+      onEvict: (eviction) => this.#letGo(eviction),
+      onLost: () => this.#admissions.revokeAll(),
+    })
+    this.#admissions = new Admissions(catalog, () => this.#channel.start(), keptTenants)
   }
 
   /**
@@ -38,48 +58,55 @@ export class Router<Handle> {
    * @throws `tenant-unknown`, `tenant-not-active`, `no-open-server`
    */
   async route(id: TenantId): Promise<OpenModels<Handle>> {
-    const opening = this.#opened.get(id) ?? this.#open(id)
+    const { row } = await this.#admissions.admit(id)
+    const known = this.#opened.get(id)
+    const opened = known?.rowId === row.rowId ? known : { rowId: row.rowId, models: this.#open(row) }
     this.#opened.delete(id)
-    this.#opened.set(id, opening)
-    if (this.#opened.size > this.#options.keptTenants) this.#opened.delete(first(this.#opened.keys()))
+    this.#opened.set(id, opened)
+    if (this.#opened.size > this.#options.keptTenants) this.#forgetOldest()
     try {
-      return await opening
+      return await opened.models
     } catch (error) {
       // What could not be opened is tried anew by the next caller.
-      if (this.#opened.get(id) === opening) this.#opened.delete(id)
+      if (this.#opened.get(id) === opened) this.#opened.delete(id)
       throw error
     }
+  }
+
+  /** Makes every process of the installation, this one first, let go of a tenant; see {@link EvictionChannel.evict}. */
+  evict(eviction: Eviction, limitMs: number, options: Cancellable): Promise<void> {
+    return this.#channel.evict(eviction, limitMs, options)
   }
 
   /** Refuses new work, waits for what is under way, at most `deadlineMs` milliseconds, and closes all connections. */
   async close(deadlineMs: number): Promise<void> {
     this.#opened.clear()
     await Promise.all([...this.#budgets.values()].map((budget) => budget.close(deadlineMs)))
+    await this.#channel.close()
   }
 
-  async #open(id: TenantId): Promise<OpenModels<Handle>> {
-    const tenant = activeTenant(id, await this.#options.catalog.find(id))
-    const budget = requireServer(this.#budgets, tenant.server, id)
-    return this.#options.models.open(new TenantPool(budget, tenant.database), id)
+  async #open(row: TenantRow): Promise<OpenModels<Handle>> {
+    const budget = requireServer(this.#budgets, row.server, row.id)
+    const pool = new TenantPool(budget, row.database, () => this.#readmit(row))
+    return this.#options.models.open(pool, row.id)
   }
-}
 
-function activeTenant(id: TenantId, row: TenantRow | undefined): TenantRow {
-  if (row === undefined) {
-    throw new TenantryError('tenant-unknown', `There is no tenant ${id}.`, {
-      tenant: id,
-      hint: 'Check the id, or onboard the tenant first.',
-    })
+  /** A handle may outlive its tenant: another one that got the id since is none of its business. */
+  async #readmit({ id, rowId }: TenantRow): Promise<Admission> {
+    const admission = await this.#admissions.admit(id)
+    if (admission.row.rowId === rowId) return admission
+    throw unknownTenant(id)
   }
-  if (row.state === 'active') return row
-  throw new TenantryError('tenant-not-active', `The tenant ${id} is ${row.state}.`, {
-    tenant: id,
-    hint: row.state === 'onboarding' ? 'Onboard it again: that finishes what was interrupted.' : undefined,
-    retryable: row.state === 'onboarding',
-  })
-}
 
-function first<T>(items: Iterable<T>): T {
-  for (const item of items) return item
-  throw new RangeError('There is no first item.')
+  #letGo({ tenant, server, database }: Eviction): void {
+    this.#admissions.revoke(tenant)
+    this.#budgets.get(server)?.leave(database)
+  }
+
+  #forgetOldest(): void {
+    for (const oldest of this.#opened.keys()) {
+      this.#opened.delete(oldest)
+      return
+    }
+  }
 }

@@ -1,6 +1,6 @@
 import { TenantryError } from '../kernel/errors.ts'
 import type { Identifier } from '../kernel/names.ts'
-import type { Server, ServerConnection } from '../server/port.ts'
+import type { Server, ServerConnection, SessionDefaults } from '../server/port.ts'
 
 interface Idle {
   readonly database: Identifier
@@ -23,6 +23,7 @@ const idleMs = 30_000
 export class ServerBudget {
   readonly #server: Server
   readonly #waitMs: number
+  readonly #defaults: SessionDefaults
   /** Least recently used first. */
   readonly #idle: Idle[] = []
   readonly #busy = new Set<ServerConnection>()
@@ -33,9 +34,10 @@ export class ServerBudget {
   #drained: (() => void) | undefined
 
   /** @param waitMs how long to wait for a connection while all are busy, in milliseconds */
-  constructor(server: Server, waitMs: number) {
+  constructor(server: Server, waitMs: number, defaults: SessionDefaults = {}) {
     this.#server = server
     this.#waitMs = waitMs
+    this.#defaults = defaults
   }
 
   /**
@@ -52,6 +54,14 @@ export class ServerBudget {
     }
     this.#busy.add(connection)
     return connection
+  }
+
+  /** Closes the idle connections to a database. */
+  leave(database: Identifier): void {
+    for (const { connection } of this.#idle.filter((idle) => idle.database === database)) {
+      const index = this.#idle.findIndex((idle) => idle.connection === connection)
+      void this.#takeIdle(index).close()
+    }
   }
 
   /** Runs one statement beside the budget, for a moment: to cancel what runs on one of its connections. */
@@ -102,7 +112,7 @@ export class ServerBudget {
 
   async #openCounted(database: Identifier): Promise<ServerConnection> {
     try {
-      const connection = await this.#server.open(database)
+      const connection = await this.#server.open(database, this.#defaults)
       connection.onEnd(() => this.#forget(connection))
       return connection
     } catch (error) {

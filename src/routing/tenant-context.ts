@@ -20,6 +20,11 @@ export class TenantContext {
     })
   }
 
+  /** Runs `work` for a tenant whatever the context is that it was asked for in. */
+  runApart<T>(tenant: TenantId, work: () => T): T {
+    return this.#storage.run(tenant, work)
+  }
+
   /** @throws `no-tenant` outside of a context */
   current(): TenantId {
     const current = this.#storage.getStore()

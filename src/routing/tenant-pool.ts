@@ -1,25 +1,38 @@
 import { TenantryError } from '../kernel/errors.ts'
 import type { Identifier } from '../kernel/names.ts'
 import type { ConnectionPool, PooledConnection, ServerConnection } from '../server/port.ts'
+import type { Admission } from './admissions.ts'
 import type { ServerBudget } from './server-budget.ts'
+
+/** Gives the leave to work on the pool's tenant, or throws why not. */
+export type Gate = () => Promise<Admission>
 
 /**
  * A tenant's view on its server's budget, in the shape of a `pg` pool. It has no connections of its own, and what it
- * lends goes to this tenant's database only. Ending it does nothing.
+ * lends goes to this tenant's database only, while the tenant is in service. Ending it does nothing.
  */
 export class TenantPool implements ConnectionPool {
   readonly options: object = {}
   readonly #budget: ServerBudget
   readonly #database: Identifier
+  readonly #gate: Gate
 
-  constructor(budget: ServerBudget, database: Identifier) {
+  constructor(budget: ServerBudget, database: Identifier, gate: Gate) {
     this.#budget = budget
     this.#database = database
+    this.#gate = gate
   }
 
   async connect(): Promise<PooledConnection> {
-    const connection = await this.#budget.acquire(this.#database)
-    return new Lease(connection, (destroy) => this.#budget.release(this.#database, connection, destroy))
+    for (;;) {
+      const admission = await this.#gate()
+      const connection = await this.#budget.acquire(this.#database)
+      const giveBack = (destroy: boolean) =>
+        // What was lent before an eviction is not kept after it: somebody waits for the database to be left.
+        this.#budget.release(this.#database, connection, destroy || !admission.isValid())
+      if (admission.isValid()) return new Lease(connection, giveBack)
+      await giveBack(true)
+    }
   }
 
   control(sql: string): Promise<void> {

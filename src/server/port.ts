@@ -113,6 +113,26 @@ export interface CreateDatabaseOptions {
   readonly connectionLimit?: number | undefined
 }
 
+/** What holds in a tenant's sessions until they say otherwise. Where nothing is said, the server's own defaults hold. */
+export interface SessionDefaults {
+  readonly isolationLevel?: 'read committed' | 'repeatable read' | 'serializable' | undefined
+  /** How long a statement waits for a lock, in milliseconds. */
+  readonly lockTimeoutMs?: number | undefined
+  /** How long a statement may run, in milliseconds. */
+  readonly statementTimeoutMs?: number | undefined
+  /** How long a transaction may stand idle before the server ends its session, in milliseconds. */
+  readonly idleInTransactionTimeoutMs?: number | undefined
+  /** What pg_stat_activity calls the sessions. Default: that of the server's URL, or `tenantry`. */
+  readonly applicationName?: string | undefined
+}
+
+/** What a listening session tells. */
+export interface Listeners {
+  readonly onMessage: (payload: string) => void
+  /** The session is gone, whoever ended it; called once. */
+  readonly onEnd: () => void
+}
+
 /** A database as the server describes it. */
 export interface DatabaseInfo {
   readonly name: Identifier
@@ -150,8 +170,17 @@ export interface Server {
   /** Runs one statement on a connection opened for it alone. */
   control(database: Identifier, sql: string): Promise<void>
   /** Opens a connection for routing. */
-  open(database: Identifier): Promise<ServerConnection>
-  describe(session: Session, database: Identifier): Promise<DatabaseInfo | undefined>
+  open(database: Identifier, defaults?: SessionDefaults): Promise<ServerConnection>
+  /** Opens a session that hears what is sent to a channel of its database. Who calls it lets one query end at a time. */
+  listen(database: Identifier, channel: string, listeners: Listeners): Promise<Session>
+  /** Describes those of the databases that are there, in one query. */
+  describe(session: Session, databases: readonly Identifier[]): Promise<readonly DatabaseInfo[]>
+  /** The server's process ids of the sessions in a database, besides this one: of everybody, or of its own role. */
+  sessions(session: Session, database: Identifier, whose: 'everybody' | 'own'): Promise<readonly number[]>
+  /** Ends sessions by their process ids, without waiting until they are gone. @throws `permission-denied` */
+  endSessions(session: Session, processIds: readonly number[]): Promise<void>
+  /** What libpq's programs and most drivers read from their environment to connect. It holds the password. */
+  environment(database: Identifier): Readonly<Record<string, string>>
   /**
    * Creates a database.
    *

@@ -10,6 +10,8 @@ export interface Stamp {
   readonly row: string
   /** The version of the models that the database was made with. */
   readonly fingerprint: string
+  /** The comment that an adopted database had before. */
+  readonly comment?: string | undefined
 }
 
 /** The stamp as it is stored. */
@@ -18,12 +20,13 @@ export function writeStamp(stamp: Stamp): string {
 }
 
 /** Reads a comment; undefined for one that is not a stamp. Anybody may have written anything there. */
-export function readStamp(comment: string | undefined): Stamp | undefined {
-  const value = parse(comment)
+export function readStamp(text: string | undefined): Stamp | undefined {
+  const value = parse(text)
   if (typeof value !== 'object' || value === null || !('tenantry' in value)) return undefined
-  const { installation, kind, row, fingerprint } = value as Partial<Record<keyof Stamp, unknown>>
+  const { installation, kind, row, fingerprint, comment } = value as Partial<Record<keyof Stamp, unknown>>
   if (typeof installation !== 'string' || typeof row !== 'string' || typeof fingerprint !== 'string') return undefined
-  return kind === 'building' || kind === 'tenant' ? { installation, kind, row, fingerprint } : undefined
+  if (kind !== 'building' && kind !== 'tenant') return undefined
+  return { installation, kind, row, fingerprint, ...(typeof comment === 'string' && { comment }) }
 }
 
 function parse(text: string | undefined): unknown {

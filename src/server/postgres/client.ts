@@ -8,37 +8,66 @@ export interface ConnectionLimits {
   readonly connectMs: number
   /** For one statement; 0 for none. The server enforces it. */
   readonly statementMs: number
+  /** Beyond that, after which the client gives up a connection that answers no more; without it, it waits. */
+  readonly graceMs?: number
   /** For one lock that a statement waits for; 0 for none. */
   readonly lockMs: number
+  /** For a transaction that stands idle; 0 for none. */
+  readonly idleInTransactionMs?: number
 }
 
-/** Beyond the server's own limit, after which the client gives a connection up that answers no more. */
-const graceMs = 5_000
+/** What else a connection begins with. */
+export interface ConnectionDefaults {
+  readonly isolationLevel?: string | undefined
+  readonly applicationName?: string | undefined
+}
+
+/** When a connection that is silent is asked, below PostgreSQL, whether it still stands. */
+const keepAliveMs = 10_000
+
+/** How long the other side may take to answer beyond what it was allowed, in milliseconds. */
+export const graceMs = 5_000
 
 /** A client that is not connected yet. */
-export function newClient(fields: ConnectionFields, database: Identifier, limits: ConnectionLimits): Client {
-  return new Client(clientConfig(fields, database, limits))
+export function newClient(
+  fields: ConnectionFields,
+  database: Identifier,
+  limits: ConnectionLimits,
+  defaults?: ConnectionDefaults,
+): Client {
+  return new Client(clientConfig(fields, database, limits, defaults))
 }
 
 /** What all connections of one server are made from, so that they mean the same by its URL. */
-export function clientConfig(fields: ConnectionFields, database: Identifier, limits: ConnectionLimits): ClientConfig {
+export function clientConfig(
+  fields: ConnectionFields,
+  database: Identifier,
+  limits: ConnectionLimits,
+  { isolationLevel, applicationName }: ConnectionDefaults = {},
+): ClientConfig {
   const config: ClientConfig = {
     host: fields.host,
     port: fields.port,
     user: fields.user,
     database,
-    application_name: fields.applicationName ?? 'tenantry',
+    application_name: applicationName ?? fields.applicationName ?? 'tenantry',
     connectionTimeoutMillis: limits.connectMs,
     keepAlive: true,
+    keepAliveInitialDelayMillis: keepAliveMs,
   }
   if (fields.password !== undefined) config.password = fields.password.reveal()
   if (fields.ssl !== undefined) config.ssl = fields.ssl
-  if (fields.options !== undefined) config.options = fields.options
+  const options = [
+    fields.options,
+    isolationLevel && `-c default_transaction_isolation=${isolationLevel.replace(' ', '\\ ')}`,
+  ]
+  if (options.some(Boolean)) config.options = options.filter(Boolean).join(' ')
   if (limits.statementMs > 0) {
     config.statement_timeout = limits.statementMs
-    config.query_timeout = limits.statementMs + graceMs
+    if (limits.graceMs) config.query_timeout = limits.statementMs + limits.graceMs
   }
   if (limits.lockMs > 0) config.lock_timeout = limits.lockMs
+  if (limits.idleInTransactionMs) config.idle_in_transaction_session_timeout = limits.idleInTransactionMs
   return config
 }
 

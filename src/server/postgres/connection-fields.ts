@@ -14,6 +14,8 @@ export interface ConnectionFields {
   readonly database: Identifier | undefined
   /** What `pg` wants to know about TLS, from `sslmode` and its relatives. */
   readonly ssl: boolean | object | undefined
+  /** The same as the URL says it, for other programs. */
+  readonly tlsParameters: Readonly<Record<string, string>>
   /** PostgreSQL's command-line options for the session, from the parameter of that name. */
   readonly options: string | undefined
   readonly applicationName: string | undefined
@@ -32,6 +34,7 @@ export function parseConnectionUrl(input: string | URL): ConnectionFields {
   const url = parseUrl(input)
   const parameter = (name: string) => url.searchParams.get(name) ?? ''
   const database = decode(url.pathname.replace(/^\//, ''), 'database')
+  const tlsParameters = Object.fromEntries([...url.searchParams].filter(([name]) => isTlsParameter(name)))
   return {
     host: parseHost(parameter('host') || hostOf(url) || process.env['PGHOST'] || 'localhost'),
     port: parsePort(parameter('port') || url.port || process.env['PGPORT'] || '5432'),
@@ -41,7 +44,8 @@ export function parseConnectionUrl(input: string | URL): ConnectionFields {
     ),
     password: parsePassword(parameter('password') || decode(url.password, 'password') || process.env['PGPASSWORD']),
     database: database === '' ? undefined : parseIdentifier(database, 'database'),
-    ssl: parseTls(url),
+    ssl: parseTls(tlsParameters),
+    tlsParameters,
     options: parameter('options') || undefined,
     applicationName: parameter('application_name') || undefined,
   }
@@ -90,11 +94,13 @@ function parsePassword(text: string | undefined): Secret | undefined {
   return text === undefined || text === '' ? undefined : new Secret(text)
 }
 
+function isTlsParameter(name: string): boolean {
+  return name.startsWith('ssl') || name === 'uselibpqcompat'
+}
+
 /** pg-connection-string knows `sslmode` and reads certificates; nothing else of what it says is used. */
-function parseTls(url: URL): boolean | object | undefined {
-  const query = new URLSearchParams()
-  for (const [key, value] of url.searchParams)
-    if (key.startsWith('ssl') || key === 'uselibpqcompat') query.set(key, value)
+function parseTls(parameters: Readonly<Record<string, string>>): boolean | object | undefined {
+  const query = new URLSearchParams(parameters)
   if (query.size === 0) return undefined
   try {
     return parseConnectionString(`postgresql://host/database?${query.toString()}`).ssl as boolean | object | undefined

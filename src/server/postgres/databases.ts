@@ -72,12 +72,13 @@ export function templateOf({ template, encoding, locale, localeProvider }: Check
   return parseIdentifier(differs ? 'template0' : 'template1', 'template')
 }
 
-/** Reads one database's description; works from any database of the server. */
-export async function describeDatabase(session: Session, database: Identifier): Promise<DatabaseInfo | undefined> {
-  const { rows } = await session.query<DatabaseRow>(describeSql, [database])
-  const row = rows[0]
-  if (row === undefined) return undefined
-  return { ...row, comment: row.comment ?? undefined, locale: row.locale ?? '' }
+/** Reads the descriptions of those of the databases that are there; works from any database of the server. */
+export async function describeDatabases(
+  session: Session,
+  databases: readonly Identifier[],
+): Promise<readonly DatabaseInfo[]> {
+  const { rows } = await session.query<DatabaseRow>(describeSql, [databases])
+  return rows.map((row) => ({ ...row, comment: row.comment ?? undefined, locale: row.locale ?? '' }))
 }
 
 interface DatabaseRow extends Omit<DatabaseInfo, 'comment' | 'locale'> {
@@ -100,7 +101,7 @@ const describeSql = `
   join pg_catalog.pg_roles r on r.oid = d.datdba
   join pg_catalog.pg_tablespace t on t.oid = d.dattablespace
   left join pg_catalog.pg_shdescription c on c.objoid = d.oid and c.classoid = 'pg_catalog.pg_database'::regclass
-  where d.datname = $1`
+  where d.datname = any($1)`
 
 function optionalIdentifier(value: string | undefined, what: string): Identifier | undefined {
   return value === undefined ? undefined : parseIdentifier(value, what)

@@ -1,16 +1,27 @@
 import type { Cancellable } from '../../kernel/abort.ts'
 import { type Identifier, parseIdentifier } from '../../kernel/names.ts'
 import { positiveInteger, refuseUnknownOptions } from '../../kernel/options.ts'
-import type { ConnectionPool, CreateDatabaseOptions, DatabaseInfo, Server, ServerConnection, Session } from '../port.ts'
-import { clientConfig, type ConnectionLimits, newClient } from './client.ts'
+import type {
+  ConnectionPool,
+  CreateDatabaseOptions,
+  DatabaseInfo,
+  Listeners,
+  Server,
+  ServerConnection,
+  Session,
+  SessionDefaults,
+} from '../port.ts'
+import { clientConfig, type ConnectionLimits, graceMs, newClient } from './client.ts'
 import { type ConnectionFields, parseConnectionUrl } from './connection-fields.ts'
 import { createDatabase } from './create-database.ts'
-import { checkCreateOptions, describeDatabase } from './databases.ts'
+import { checkCreateOptions, describeDatabases } from './databases.ts'
+import { connectionEnvironment } from './environment.ts'
 import type { ErrorContext } from './errors.ts'
 import { quoteIdentifier, quoteLiteral } from './quoting.ts'
 import { openPool } from './pool.ts'
 import { openRoutedConnection } from './routed-connection.ts'
-import { openSession, runBeside, type SessionSource } from './session.ts'
+import { openListener, openSession, runBeside, type SessionSource } from './session.ts'
+import { endSessions, sessionsIn } from './sessions.ts'
 
 /** How a PostgreSQL server is reached and used. */
 export interface PostgresOptions {
@@ -49,6 +60,7 @@ export function postgres(options: PostgresOptions): Server {
     limits: {
       connectMs: positiveInteger('connectTimeoutMs', options.connectTimeoutMs ?? 10_000),
       statementMs: orZero('statementTimeoutMs', options.statementTimeoutMs ?? 60_000),
+      graceMs,
       lockMs: 30_000,
     },
   })
@@ -95,14 +107,35 @@ class PostgresServer implements Server {
     return runBeside(this.#sessions, database, sql)
   }
 
-  open(database: Identifier): Promise<ServerConnection> {
+  open(database: Identifier, defaults: SessionDefaults = {}): Promise<ServerConnection> {
     // A tenant's statements take as long as the service wants them to.
-    const limits = { connectMs: this.#limits.connectMs, statementMs: noLimit, lockMs: noLimit }
-    return openRoutedConnection(newClient(this.#fields, database, limits), this.#context(database))
+    const limits = {
+      connectMs: this.#limits.connectMs,
+      statementMs: defaults.statementTimeoutMs ?? noLimit,
+      lockMs: defaults.lockTimeoutMs ?? noLimit,
+      idleInTransactionMs: defaults.idleInTransactionTimeoutMs ?? noLimit,
+    }
+    return openRoutedConnection(newClient(this.#fields, database, limits, defaults), this.#context(database))
   }
 
-  describe(session: Session, database: Identifier): Promise<DatabaseInfo | undefined> {
-    return describeDatabase(session, database)
+  listen(database: Identifier, channel: string, listeners: Listeners): Promise<Session> {
+    return openListener(this.#sessions, database, channel, listeners)
+  }
+
+  sessions(session: Session, database: Identifier, whose: 'everybody' | 'own'): Promise<readonly number[]> {
+    return sessionsIn(session, database, whose)
+  }
+
+  endSessions(session: Session, processIds: readonly number[]): Promise<void> {
+    return endSessions(session, processIds)
+  }
+
+  environment(database: Identifier): Readonly<Record<string, string>> {
+    return connectionEnvironment(this.#fields, database)
+  }
+
+  describe(session: Session, databases: readonly Identifier[]): Promise<readonly DatabaseInfo[]> {
+    return describeDatabases(session, databases)
   }
 
   create(session: Session, database: Identifier, options: CreateDatabaseOptions): Promise<boolean> {

@@ -2,7 +2,15 @@ import type { Client, QueryResult as PgQueryResult } from 'pg'
 import { abortedError, poll, throwIfAborted, untilAborted } from '../../kernel/abort.ts'
 import { TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, parseIdentifier } from '../../kernel/names.ts'
-import type { ConnectionPool, Creation, PooledConnection, QueryResult, Session, TransactionOptions } from '../port.ts'
+import type {
+  ConnectionPool,
+  Creation,
+  Listeners,
+  PooledConnection,
+  QueryResult,
+  Session,
+  TransactionOptions,
+} from '../port.ts'
 import { cutClient, endClient, processId, typeParser } from './client.ts'
 import { type ErrorContext, toTenantryError } from './errors.ts'
 import { missingGrants } from './missing-grants.ts'
@@ -27,6 +35,22 @@ export async function openSession(
   const client = source.newClient(database)
   const session = new PostgresSession(client, source, database, signal)
   await session.connect()
+  return session
+}
+
+/** Opens a session that hears what is sent to a channel. */
+export async function openListener(
+  source: SessionSource,
+  database: Identifier,
+  channel: string,
+  { onMessage, onEnd }: Listeners,
+): Promise<Session> {
+  const client = source.newClient(database)
+  client.on('notification', ({ payload = '' }) => onMessage(payload))
+  const session = new PostgresSession(client, source, database, undefined)
+  await session.connect()
+  client.once('end', onEnd)
+  await session.query(`listen ${quoteIdentifier(parseIdentifier(channel, 'channel'))}`)
   return session
 }
 

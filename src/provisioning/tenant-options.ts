@@ -1,30 +1,48 @@
-import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { refuseUnknownOptions } from '../kernel/options.ts'
+import type { VerbOptions } from './context.ts'
 
-/** Options of `onboard`. */
-export interface OnboardOptions extends Cancellable {
+/** What is said of a new tenant. */
+export interface NewTenantOptions extends VerbOptions {
   /** For people; any text. */
   readonly displayName?: string
   /** The service's own notes on the tenant, as JSON; at most 64 KB. */
   readonly metadata?: Readonly<Record<string, unknown>>
+}
+
+/** Options of `onboard`. */
+export interface OnboardOptions extends NewTenantOptions {
   /** The name of the server to place it on. Default: the open one with the fewest tenants. */
   readonly server?: string
+  /** Whether an id that exists is an outcome or the error `tenant-exists`. Default `accept`. */
+  readonly existing?: 'accept' | 'refuse'
 }
 
 const metadataBytes = 65_536
+const actorLength = 200
 
 /**
  * Checks everything about a new tenant before anything is touched.
  *
  * @param servers the names of the servers of this process
+ * @param others the options that the verb has besides
  * @throws `invalid-option`, `no-open-server`
  */
-export function checkOnboardOptions(options: OnboardOptions, servers: readonly string[]) {
-  refuseUnknownOptions('onboard', options, ['displayName', 'metadata', 'server', 'signal'])
-  const { displayName, metadata = {}, server } = options
+export function checkNewTenant(
+  verb: string,
+  options: NewTenantOptions & { readonly server?: string; readonly existing?: string },
+  servers: readonly string[],
+  others: readonly string[],
+) {
+  checkVerbOptions(verb, options, ['displayName', 'metadata', ...others])
+  const { displayName, metadata = {}, server, existing } = options
   if (displayName !== undefined) refuseUnstorable('displayName', displayName)
   checkMetadata(metadata)
+  if (existing !== undefined && existing !== 'accept' && existing !== 'refuse') {
+    throw new TenantryError('invalid-option', 'existing must be "accept" or "refuse".', {
+      hint: 'Leave it out to accept an id that exists.',
+    })
+  }
   if (server !== undefined && !servers.includes(server)) {
     throw new TenantryError('no-open-server', `There is no server ${JSON.stringify(server)} in this process.`, {
       hint: `It has ${servers.join(', ')}.`,
@@ -33,7 +51,20 @@ export function checkOnboardOptions(options: OnboardOptions, servers: readonly s
   return { displayName, metadata, servers: server === undefined ? servers : [server] }
 }
 
-function checkMetadata(metadata: unknown): void {
+/** Checks the options that every verb has, and that it has no others than these. @throws `invalid-option` */
+export function checkVerbOptions(verb: string, options: VerbOptions, others: readonly string[] = []): void {
+  refuseUnknownOptions(verb, options, [...others, 'actor', 'signal'])
+  const { actor } = options
+  if (actor === undefined) return
+  refuseUnstorable('actor', actor)
+  if (actor.length <= actorLength) return
+  throw new TenantryError('invalid-option', `actor must have at most ${actorLength} characters.`, {
+    hint: 'A name or an id is enough; keep the rest in a log of your own.',
+  })
+}
+
+/** Checks metadata of any origin. @throws `invalid-option` */
+export function checkMetadata(metadata: unknown): void {
   if (!isPlainObject(metadata)) throw metadataError()
   let json: string
   try {
@@ -62,8 +93,8 @@ function isPlainObject(value: unknown): boolean {
   return prototype === Object.prototype || prototype === null
 }
 
-/** PostgreSQL's text cannot hold NUL, nor half of a surrogate pair. */
-function refuseUnstorable(option: string, text: unknown): void {
+/** PostgreSQL's text cannot hold NUL, nor half of a surrogate pair. @throws `invalid-option` */
+export function refuseUnstorable(option: string, text: unknown): void {
   if (typeof text === 'string' && text.isWellFormed() && !text.includes('\u0000')) return
   throw new TenantryError('invalid-option', `${option} must be well-formed text without NUL.`, {
     hint: 'Remove the characters that PostgreSQL cannot store.',

@@ -1,0 +1,47 @@
+import { type ExpressionBuilder, type SelectQueryBuilder, sql } from 'kysely'
+import type { TenantState } from './states.ts'
+import type { CatalogTables } from './tables.ts'
+
+/** Which tenants are meant; what is left out does not matter. */
+export interface TenantFilter {
+  readonly states?: readonly TenantState[] | undefined
+  /** The name of a server. */
+  readonly server?: string | undefined
+  /** The fingerprint of the models, or the running number of their version. */
+  readonly version?: string | number | undefined
+  /** Metadata that a tenant's must contain (PostgreSQL's `@>`). */
+  readonly metadata?: Readonly<Record<string, unknown>> | undefined
+  /** Text that the id or the display name must contain, in upper or lower case. */
+  readonly search?: string | undefined
+  /** Only offboarded ones whose retention has ended. */
+  readonly expired?: boolean | undefined
+}
+
+type Tables = CatalogTables & { version: CatalogTables['version'] | { number: number | null } }
+type Joined = ExpressionBuilder<Tables, 'tenant' | 'server' | 'version'>
+
+/** Leaves in a query over tenants, servers and versions what the filter means. */
+export function filtered<DB, TB extends keyof DB, Output>(
+  query: SelectQueryBuilder<DB, TB, Output>,
+  filter: TenantFilter,
+): SelectQueryBuilder<DB, TB, Output> {
+  const { states, server, version, metadata, search, expired } = filter
+  // The joined tables are the same in every query that this is used on; their types differ by what is selected.
+  return query.where((eb) => {
+    const on = eb as unknown as Joined
+    return on.and([
+      ...(states === undefined ? [] : [on('tenant.state', 'in', states)]),
+      ...(server === undefined ? [] : [on('server.name', '=', server)]),
+      ...(typeof version === 'string' ? [on('tenant.fingerprint', '=', version)] : []),
+      ...(typeof version === 'number' ? [on('version.number', '=', version)] : []),
+      ...(metadata === undefined ? [] : [sql<boolean>`tenant.metadata @> ${JSON.stringify(metadata)}::jsonb`]),
+      ...(expired ? [sql<boolean>`tenant.state = 'offboarded' and tenant.purge_after <= now()`] : []),
+      ...(search === undefined ? [] : [containing(on, search)]),
+    ])
+  })
+}
+
+function containing(on: Joined, text: string) {
+  const pattern = `%${text.replaceAll(/[\\%_]/g, '\\$&')}%`
+  return on.or([on('tenant.id', 'ilike', pattern), on('tenant.display_name', 'ilike', pattern)])
+}

@@ -1,0 +1,47 @@
+import { TenantryError } from '../kernel/errors.ts'
+
+/** The states of a tenant, in the order of a life. docs/tenant-states.md draws them. */
+export const tenantStates = ['onboarding', 'active', 'suspended', 'offboarded', 'purging'] as const
+
+/** The state of a tenant. */
+export type TenantState = (typeof tenantStates)[number]
+
+/** The arrows between the states. Nothing else may change one; a test holds every pair against this table. */
+export const transitions = {
+  activate: { from: ['onboarding'], to: ['active'] },
+  suspend: { from: ['active'], to: ['suspended'] },
+  resume: { from: ['suspended'], to: ['active'] },
+  offboard: { from: ['active', 'suspended'], to: ['offboarded'] },
+  restore: { from: ['offboarded'], to: ['active', 'suspended'] },
+  purge: { from: ['onboarding', 'offboarded'], to: ['purging'] },
+} as const satisfies Record<string, { from: readonly TenantState[]; to: readonly TenantState[] }>
+
+/** The name of an arrow. */
+export type Transition = keyof typeof transitions
+
+/** Whether a tenant in this state may take the arrow. */
+export function mayTake(transition: Transition, state: TenantState): boolean {
+  const from: readonly TenantState[] = transitions[transition].from
+  return from.includes(state)
+}
+
+/** The error of a verb that a tenant's state does not allow. */
+export function stateError(verb: string, id: string, state: TenantState): TenantryError {
+  return new TenantryError('tenant-state', `${verb} cannot be done to the tenant ${id}: it is ${state}.`, {
+    tenant: id,
+    hint: verb === 'purge' && state in beforePurge ? beforePurge[state] : wayOut[state],
+  })
+}
+
+const beforePurge: Partial<Readonly<Record<TenantState, string>>> = {
+  active: 'Offboard it first.',
+  suspended: 'Offboard it first.',
+}
+
+const wayOut: Readonly<Record<TenantState, string>> = {
+  onboarding: 'Repeat the call that makes it (onboard, clone or adopt), or purge it.',
+  active: 'Suspend or offboard it first.',
+  suspended: 'Resume it first.',
+  offboarded: 'Restore it first, or purge it.',
+  purging: 'Repeat the purge: then its id is free again.',
+}

@@ -1,0 +1,155 @@
+import { TenantryError } from '../kernel/errors.ts'
+import { type Identifier, parseIdentifier, parseTenantId, physicalNames } from '../kernel/names.ts'
+import { stateError } from '../catalog/states.ts'
+import { publicTenant, type Tenant, type TenantRow } from '../catalog/tenant.ts'
+import type { Models } from '../models/port.ts'
+import type { Server, Session } from '../server/port.ts'
+import { readStamp, writeStamp } from '../server/stamp.ts'
+import { existsError } from './clone.ts'
+import { announce, type MakingContext, type ProvisioningContext } from './context.ts'
+import { look } from './ensure-tables.ts'
+import { runHook } from './hooks.ts'
+import { goneError } from './make-tenant.ts'
+import { durablyBoth, type LockedWork, onServerOf, underLock } from './tenant-lock.ts'
+import { isStampOf } from './tenant-names.ts'
+import { checkNewTenant, type NewTenantOptions } from './tenant-options.ts'
+
+/** Options of `adopt`. */
+export interface AdoptOptions extends NewTenantOptions {
+  /** The name of the database to take over. It keeps it. */
+  readonly database: string
+  /** The name of the server that it is on. Default: the only one, or the catalog's. */
+  readonly server?: string
+}
+
+/** What came of adopting a database. */
+export interface Adopted {
+  readonly outcome: 'adopted' | 'already-adopted'
+  readonly tenant: Tenant
+}
+
+/**
+ * Makes a tenant of a database that is there and that nobody's stamp is on. It must match the models; it keeps its name,
+ * its data, and in the stamp the comment that it had.
+ *
+ * @throws `invalid-option`, `database-missing`, `foreign-database`, `verification-failed`, `tenant-exists`,
+ *   `tenant-state`, `hook-failed`, `permission-denied`, `lock-timeout`
+ */
+export async function adopt<Handle>(
+  context: MakingContext<Handle>,
+  id: string,
+  options: AdoptOptions,
+): Promise<Adopted> {
+  const tenantId = parseTenantId(id)
+  const database = adoptable(context, options.database)
+  const servers = [...context.servers.keys()]
+  const wanted = checkNewTenant('adopt', options, servers, ['database', 'server'])
+  const place = { ...wanted, servers: [options.server ?? context.home.name] }
+
+  return underLock(context, tenantId, options, async (locked) => {
+    const known = await locked.catalog.find(tenantId)
+    if (known !== undefined && known.state !== 'onboarding') return alreadyThere(known, database)
+    // Looked at before anything is written, so that what cannot be adopted leaves no trace.
+    const site = await inspect(context, place.servers[0] ?? '', database, known, options)
+    const { row, isNew } = await locked.catalog
+      .intend({ id: tenantId, database, origin: 'adopt', source: database, ...place }, options)
+      .catch((error: unknown) => {
+        throw isOthers(error) ? takenError(tenantId, database) : error
+      })
+    if (isNew) announce(context, 'adopt', row, { from: undefined, to: 'onboarding', since: locked.since })
+    if (row.origin !== 'adopt' || row.database !== database) throw stateError('adopt', tenantId, row.state)
+    const made = await takeOver(context, locked, row, site.comment, options)
+    return { outcome: 'adopted', tenant: publicTenant(made) }
+  })
+}
+
+function adoptable({ installation, home }: ProvisioningContext, name: string): Identifier {
+  const database = parseIdentifier(name, 'database')
+  const own = [physicalNames.catalog(installation), home.maintenanceDatabase, 'template0', 'template1', 'postgres']
+  if (!own.includes(database)) return database
+  throw new TenantryError('invalid-option', `The database ${database} cannot be a tenant's.`, {
+    hint: 'Name a database with the tables of the models.',
+  })
+}
+
+function alreadyThere(row: TenantRow, database: Identifier): Adopted {
+  if (row.database !== database) throw existsError(row, `Its database is ${row.database}.`)
+  if (row.state === 'active' || row.state === 'suspended')
+    return { outcome: 'already-adopted', tenant: publicTenant(row) }
+  throw stateError('adopt', row.id, row.state)
+}
+
+/** The catalog has each server's databases once. */
+function isOthers(error: unknown): boolean {
+  return error instanceof TenantryError && error.sqlState === '23505'
+}
+
+function takenError(id: string, database: Identifier): TenantryError {
+  return new TenantryError('tenant-exists', `The database ${database} is another tenant's already.`, {
+    tenant: id,
+    hint: 'list() shows which tenant has which database.',
+  })
+}
+
+/** Checks that a database may be adopted: it is nobody's, it is ours to change, and it matches the models. */
+async function inspect(
+  context: ProvisioningContext,
+  serverName: string,
+  database: Identifier,
+  known: TenantRow | undefined,
+  options: AdoptOptions,
+): Promise<{ comment: string | undefined }> {
+  const server = context.servers.get(serverName) as Server
+  const session = await server.connect(database, options)
+  try {
+    const [found] = await server.describe(session, [database])
+    const stamp = readStamp(found?.comment)
+    if (stamp !== undefined && !(known !== undefined && isStampOf(context, known, stamp))) {
+      throw new TenantryError('foreign-database', `The database ${database} has a stamp of Tenantry's already.`, {
+        hint: 'It belongs to a tenant, of this installation or another. It was not touched.',
+      })
+    }
+    await checkMatch(session, context.models, database)
+    return { comment: stamp === undefined ? found?.comment : stamp.comment }
+  } finally {
+    await session.close()
+  }
+}
+
+async function checkMatch(session: Session, models: Models<unknown>, database: Identifier): Promise<void> {
+  const { missing, differing } = await look(session, models)
+  if (missing.length + differing.length === 0) return
+  const list = [
+    ...missing.map(({ kind, name }) => `${kind} ${name} is missing`),
+    ...differing.map(({ kind, name }) => `${kind} ${name} differs`),
+  ]
+  throw new TenantryError('verification-failed', `${database} does not match the models: ${list.join(', ')}.`, {
+    hint: 'Bring it up to date first: ensureTables() creates what is missing, checkDatabase() shows what differs.',
+  })
+}
+
+/** Initialises, stamps, and makes the tenant active. */
+function takeOver<Handle>(
+  context: MakingContext<Handle>,
+  locked: LockedWork,
+  row: TenantRow,
+  comment: string | undefined,
+  options: AdoptOptions,
+): Promise<TenantRow> {
+  return onServerOf(context, locked, row, options, async (server, admin) => {
+    const { initialise, fingerprint, installationId: installation } = context
+    const target = { server, database: row.database, tenant: publicTenant(row) }
+    if (initialise !== undefined) await runHook(context, 'initialise', initialise, target, options)
+    const stamp = writeStamp({ installation, kind: 'tenant', row: row.rowId, fingerprint, comment })
+    const made = await durablyBoth(
+      locked,
+      admin,
+      () => admin.script([server.commentStatement(row.database, stamp)]),
+      () =>
+        locked.catalog.take('activate', row.rowId, { verb: 'adopt', to: 'active', fingerprint, actor: options.actor }),
+    )
+    if (made === undefined) throw goneError()
+    announce(context, 'adopt', made, { from: 'onboarding', to: 'active', since: locked.since })
+    return made
+  })
+}

@@ -1,0 +1,54 @@
+import type { TenantId } from '../kernel/names.ts'
+import type { Verb } from '../catalog/audit.ts'
+import type { TransitionDetails } from '../catalog/catalog.ts'
+import { mayTake, stateError, type TenantState, type Transition } from '../catalog/states.ts'
+import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
+import { announce, type ProvisioningContext } from './context.ts'
+import { goneError } from './make-tenant.ts'
+import { durably, type LockedWork } from './tenant-lock.ts'
+
+/** The arrows that are verbs of their own. */
+type ArrowVerb = Transition & Verb
+
+/** A tenant before an arrow, and whether it has taken it already. */
+export interface BeforeArrow {
+  readonly row: TenantRow
+  readonly isDone: boolean
+}
+
+/**
+ * Looks up a tenant that is to take an arrow.
+ *
+ * @param done the states in which there is nothing left to do but to finish what an interrupted call left
+ * @throws `tenant-unknown`, `tenant-state`
+ */
+export async function beforeArrow(
+  { catalog }: LockedWork,
+  verb: ArrowVerb,
+  id: TenantId,
+  done: readonly TenantState[],
+): Promise<BeforeArrow> {
+  const row = await catalog.find(id)
+  if (row === undefined) throw unknownTenant(id)
+  const isDone = done.includes(row.state)
+  if (!isDone && !mayTake(verb, row.state)) throw stateError(verb, id, row.state)
+  return { row, isDone }
+}
+
+/** Takes an arrow, in a transaction of its own unless `commit` is given one, and tells of it. */
+export async function takeArrow(
+  context: ProvisioningContext,
+  locked: LockedWork,
+  { row, isDone }: BeforeArrow,
+  change: Omit<TransitionDetails, 'verb'> & { readonly verb: ArrowVerb },
+  commit = (take: () => Promise<TenantRow>) => durably(locked, take),
+): Promise<TenantRow> {
+  if (isDone) return row
+  const taken = await commit(async () => {
+    const after = await locked.catalog.take(change.verb, row.rowId, change)
+    if (after === undefined) throw goneError()
+    return after
+  })
+  announce(context, change.verb, taken, { from: row.state, to: change.to, since: locked.since })
+  return taken
+}

@@ -1,0 +1,145 @@
+import { untilAborted } from '../kernel/abort.ts'
+import { TenantryError } from '../kernel/errors.ts'
+import { type Identifier, parseTenantId, physicalNames } from '../kernel/names.ts'
+import { durationMs } from '../kernel/options.ts'
+import { stateError } from '../catalog/states.ts'
+import { publicTenant, type Tenant, type TenantRow, unknownTenant } from '../catalog/tenant.ts'
+import type { Server, Session } from '../server/port.ts'
+import { announce, type MakingContext, type ProvisioningContext, type TenantHook } from './context.ts'
+import { runHook } from './hooks.ts'
+import { makeTenant, type Recipe } from './make-tenant.ts'
+import { underLock } from './tenant-lock.ts'
+import { checkNewTenant, type NewTenantOptions } from './tenant-options.ts'
+
+/** Options of `clone`. */
+export interface CloneOptions<Handle> extends NewTenantOptions {
+  /**
+   * Removes from the copy what must not be in it, before the tenant is active. It runs again when the clone is repeated
+   * after a failure, on a new copy.
+   */
+  readonly anonymise?: TenantHook<Handle>
+  /** How long queries and transactions under way on the source may take, in milliseconds. */
+  readonly drainMs?: number
+  /** Whether an id that exists is an outcome or the error `tenant-exists`. Default `accept`. */
+  readonly existing?: 'accept' | 'refuse'
+}
+
+/** What came of cloning a tenant. */
+export interface Cloned {
+  readonly outcome: 'cloned' | 'already-exists'
+  readonly tenant: Tenant
+}
+
+/**
+ * Makes a new tenant with a copy of another one's database, on the same server.
+ *
+ * PostgreSQL copies a database that nobody is connected to. Every process gives up its idle connections to the source;
+ * whoever wants a new one waits until the copy is made. If somebody stays connected until the deadline, nothing is made
+ * and nobody is disturbed.
+ *
+ * @throws `tenant-unknown`, `tenant-state`, `tenant-exists`, `template-in-use`, `hook-failed`, `foreign-database`,
+ *   `lock-timeout`, `permission-denied`
+ */
+export async function clone<Handle>(
+  context: MakingContext<Handle>,
+  sourceId: string,
+  id: string,
+  options: CloneOptions<Handle>,
+): Promise<Cloned> {
+  const [from, tenantId] = [parseTenantId(sourceId), parseTenantId(id)]
+  const { displayName, metadata } = checkNewTenant('clone', options, [], ['anonymise', 'drainMs', 'existing'])
+  const drainMs = durationMs('drainMs', options.drainMs ?? context.drainMs)
+  const source = await untilAborted(context.catalog.find(from), options.signal)
+  if (source === undefined) throw unknownTenant(from)
+
+  return underLock(context, tenantId, options, async (locked) => {
+    const database = physicalNames.tenant(context.installation, tenantId)
+    const placed = { servers: [source.server], origin: 'clone', source: source.rowId } as const
+    const known = await locked.catalog.find(tenantId)
+    // Looked at before anything is written: a source that cannot be copied leaves no trace of the attempt.
+    if (known === undefined && !isCopyable(source)) throw stateError('clone', from, source.state)
+    const { row, isNew } = await locked.catalog.intend(
+      { id: tenantId, database, displayName, metadata, ...placed },
+      options,
+    )
+    if (isNew) announce(context, 'clone', row, { from: undefined, to: 'onboarding', since: locked.since })
+    if (row.origin !== 'clone' || row.source !== source.rowId) throw existsError(row, `It is no clone of ${from}.`)
+    if (row.state === 'active' || row.state === 'suspended') return alreadyThere(row, options)
+    if (row.state !== 'onboarding') throw stateError('clone', tenantId, row.state)
+    if (!isCopyable(source)) throw stateError('clone', from, source.state)
+    const made = await makeTenant(context, locked, row, copyOf(context, source, row, { ...options, drainMs }), options)
+    return { outcome: 'cloned', tenant: publicTenant(made) }
+  })
+}
+
+function isCopyable({ state }: TenantRow): boolean {
+  return state === 'active' || state === 'suspended'
+}
+
+function alreadyThere(row: TenantRow, { existing }: CloneOptions<never>): Cloned {
+  if (existing === 'refuse') throw existsError(row, 'Leave out the option `existing` to accept that.')
+  return { outcome: 'already-exists', tenant: publicTenant(row) }
+}
+
+/** The error of a new tenant whose id another one has. */
+export function existsError({ id, state }: TenantRow, hint: string): TenantryError {
+  return new TenantryError('tenant-exists', `The tenant ${id} exists already and is ${state}.`, { tenant: id, hint })
+}
+
+function copyOf<Handle>(
+  context: MakingContext<Handle>,
+  source: TenantRow,
+  row: TenantRow,
+  options: CloneOptions<Handle> & { readonly drainMs: number },
+): Recipe {
+  const { initialise } = context
+  const hooks = { anonymise: options.anonymise, initialise }
+  return {
+    fingerprint: source.fingerprint ?? context.fingerprint,
+    create: (server, admin, building) => copy(context, source, { server, admin, building }, options),
+    fill: async (server, database) => {
+      const target = { server, database, tenant: publicTenant(row) }
+      for (const [name, hook] of Object.entries(hooks) as [keyof typeof hooks, TenantHook<Handle> | undefined][]) {
+        if (hook !== undefined) await runHook(context, name, hook, target, options)
+      }
+    },
+  }
+}
+
+interface Site {
+  readonly server: Server
+  readonly admin: Session
+  readonly building: Identifier
+}
+
+/**
+ * While CREATE DATABASE looks whether somebody is connected to what it copies (five seconds long), new connections wait
+ * already: those that were there have to end, and each of our processes ends its own.
+ */
+async function copy(
+  context: ProvisioningContext,
+  source: TenantRow,
+  { server, admin, building }: Site,
+  { drainMs, signal }: { readonly drainMs: number; readonly signal?: AbortSignal | undefined },
+): Promise<boolean> {
+  const deadline = Date.now() + drainMs
+  for (;;) {
+    const left = Math.max(0, deadline - Date.now())
+    await context.evict({ tenant: source.id, server: source.server, database: source.database }, left, { signal })
+    try {
+      return await server.create(admin, building, { template: source.database })
+    } catch (error) {
+      const isInUse = error instanceof TenantryError && error.code === 'template-in-use'
+      if (!isInUse || Date.now() >= deadline) throw isInUse ? inUseError(source, error) : error
+    }
+  }
+}
+
+function inUseError({ id, database }: TenantRow, cause: TenantryError): TenantryError {
+  return new TenantryError('template-in-use', `Somebody stays connected to ${database}, so it cannot be copied.`, {
+    cause: cause.cause,
+    sqlState: cause.sqlState,
+    tenant: id,
+    hint: `Suspend ${id} while it is cloned, or allow more time (drainMs); pg_stat_activity shows who is connected.`,
+  })
+}

@@ -1,0 +1,57 @@
+import { type Cancellable, poll } from '../kernel/abort.ts'
+import { TenantryError } from '../kernel/errors.ts'
+import type { Identifier } from '../kernel/names.ts'
+import type { TenantRow } from '../catalog/tenant.ts'
+import type { Server, Session } from '../server/port.ts'
+import type { ProvisioningContext } from './context.ts'
+
+/** What is to be left, by whom, and by when. */
+export interface Drain extends Cancellable {
+  readonly database: Identifier
+  /** `own` are the sessions of the role that Tenantry itself connects as; somebody's backup may go on. */
+  readonly whose: 'everybody' | 'own'
+  /** How long work under way may take, in milliseconds; then its sessions are ended. */
+  readonly drainMs: number
+}
+
+/** How long sessions that were ended may take to be gone, in milliseconds. */
+const endingMs = 5_000
+
+/**
+ * Makes every process let go of a tenant, waits until nobody is in its database, and at the deadline ends the sessions
+ * that are left.
+ *
+ * @throws `sessions-remain`, `permission-denied`
+ */
+export async function drain(
+  context: ProvisioningContext,
+  server: Server,
+  admin: Session,
+  row: TenantRow,
+  { database, whose, drainMs, signal }: Drain,
+): Promise<void> {
+  const deadline = Date.now() + drainMs
+  await context.evict({ tenant: row.id, server: row.server, database: row.database }, drainMs, { signal })
+  const isEmpty = async () => (await server.sessions(admin, database, whose)).length === 0 || undefined
+  if (await poll(isEmpty, Math.max(0, deadline - Date.now()), signal)) return
+  await endSessions(server, admin, row, { database, whose, signal })
+}
+
+/** Ends the sessions in a tenant's database. @throws `sessions-remain`, `permission-denied` */
+export async function endSessions(
+  server: Server,
+  admin: Session,
+  { id }: TenantRow,
+  { database, whose, signal }: Omit<Drain, 'drainMs'>,
+): Promise<void> {
+  const isEmpty = async () => {
+    const left = await server.sessions(admin, database, whose)
+    if (left.length > 0) await server.endSessions(admin, left)
+    return left.length === 0 || undefined
+  }
+  if (await poll(isEmpty, endingMs, signal)) return
+  throw new TenantryError('sessions-remain', `Somebody keeps connecting to the database ${database}.`, {
+    tenant: id,
+    hint: 'pg_stat_activity shows who. Stop it, and repeat the call: it goes on from where it is.',
+  })
+}

@@ -1,0 +1,137 @@
+import { TenantryError } from '../kernel/errors.ts'
+import type { Identifier } from '../kernel/names.ts'
+import { makingVerbs } from '../catalog/audit.ts'
+import type { TenantRow } from '../catalog/tenant.ts'
+import type { Server, Session } from '../server/port.ts'
+import { readStamp, type Stamp, writeStamp } from '../server/stamp.ts'
+import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
+import { durably, durablyBoth, type LockedWork, onServerOf } from './tenant-lock.ts'
+import { foreignError, isStampOf, namesOf } from './tenant-names.ts'
+
+/** How a tenant's database comes about under its building name. */
+export interface Recipe {
+  /** The version of the models that it will match. */
+  readonly fingerprint: string
+  /** @returns false when the building name is taken */
+  create(server: Server, admin: Session, building: Identifier): Promise<boolean>
+  /** Makes it whole: tables, or what must not stay of a copy, and the service's own steps. */
+  fill(server: Server, building: Identifier): Promise<void>
+}
+
+/**
+ * Makes the database of a tenant whose row is there, and the tenant active.
+ *
+ * The database is made under a name of its own and gets the tenant's name only when it is whole, together with the row
+ * where both are on one server. Whoever comes later finishes what an interrupted call began.
+ *
+ * @throws `foreign-database`, after taking back all that was made, when the tenant's name is somebody else's
+ */
+export function makeTenant(
+  context: ProvisioningContext,
+  locked: LockedWork,
+  row: TenantRow,
+  recipe: Recipe,
+  options: VerbOptions,
+): Promise<TenantRow> {
+  return onServerOf(context, locked, row, options, async (server, admin) => {
+    const site: Site = { context, locked, row, server, admin }
+    const named = await findNamed(site)
+    if (named !== undefined) return durably(locked, () => activate(site, named, options))
+    await build(site, recipe)
+    return takeName(site, recipe.fingerprint, options)
+  })
+}
+
+/** Where and what is being made. */
+interface Site {
+  readonly context: ProvisioningContext
+  readonly locked: LockedWork
+  readonly row: TenantRow
+  readonly server: Server
+  readonly admin: Session
+}
+
+/** The fingerprint the database was made for, if an earlier call got as far as giving it its name. */
+async function findNamed(site: Site): Promise<string | undefined> {
+  const { context, row, server, admin } = site
+  const [found] = await server.describe(admin, [row.database])
+  if (found === undefined) return undefined
+  const stamp = readStamp(found.comment)
+  if (isStampOf(context, row, stamp) && stamp.kind === 'tenant') return stamp.fingerprint
+  throw await withdraw(site)
+}
+
+/** Takes back the row and what was made: somebody else has the name. The row is what knows a building database. */
+async function withdraw({ context, locked, row, server, admin }: Site): Promise<TenantryError> {
+  await admin.query(server.dropStatement(namesOf(context, row).building))
+  await locked.catalog.remove(row.rowId, 'onboarding', 'withdraw')
+  return foreignError(row, 'Rename it, or give the tenant another id.')
+}
+
+/**
+ * Makes the database under its building name. One that an interrupted call left may have been made for other models: it
+ * is dropped, which its random name permits.
+ */
+async function build({ context, row, server, admin }: Site, recipe: Recipe): Promise<void> {
+  const { building } = namesOf(context, row)
+  if (!(await recipe.create(server, admin, building))) {
+    await admin.query(server.dropStatement(building))
+    await recipe.create(server, admin, building)
+  }
+  await admin.query(server.commentStatement(building, stampOf(context, row, 'building', recipe.fingerprint)))
+  await recipe.fill(server, building)
+}
+
+/** Gives the database its name and stamp, and makes the tenant active. */
+async function takeName(site: Site, fingerprint: string, options: VerbOptions): Promise<TenantRow> {
+  const { context, locked, row, server, admin } = site
+  const name = () =>
+    admin.script([
+      server.renameStatement(namesOf(context, row).building, row.database),
+      server.commentStatement(row.database, stampOf(context, row, 'tenant', fingerprint)),
+    ])
+  try {
+    return await durablyBoth(locked, admin, name, () => activate(site, fingerprint, options))
+  } catch (error) {
+    throw isNameTaken(error) ? await withdraw(site) : error
+  }
+}
+
+async function activate(
+  { context, locked, row }: Site,
+  fingerprint: string,
+  { actor }: VerbOptions,
+): Promise<TenantRow> {
+  const verb = makingVerbs[row.origin]
+  const made = await locked.catalog.take('activate', row.rowId, { verb, to: 'active', fingerprint, actor })
+  if (made === undefined) throw goneError()
+  announce(context, verb, made, { from: 'onboarding', to: 'active', since: locked.since })
+  return made
+}
+
+/** RENAME to a name that is there, or since a moment. */
+export function isNameTaken(error: unknown): boolean {
+  return error instanceof TenantryError && (error.sqlState === '42P04' || error.sqlState === '23505')
+}
+
+/** The stamp of a tenant's database. */
+function stampOf(
+  { installationId }: ProvisioningContext,
+  { rowId }: TenantRow,
+  kind: Stamp['kind'],
+  fingerprint: string,
+): string {
+  return writeStamp({ installation: installationId, kind, row: rowId, fingerprint })
+}
+
+/** The error of a tenant whose row somebody took away under our hands. */
+export function goneError(): TenantryError {
+  return new TenantryError(
+    'tenant-unknown',
+    'The tenant was taken from the catalog, or changed, while it was worked on.',
+    {
+      hint: 'Repeat the call, if it is still wanted.',
+      retryable: true,
+    },
+  )
+}

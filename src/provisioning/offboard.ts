@@ -1,0 +1,128 @@
+import { TenantryError } from '../kernel/errors.ts'
+import { parseTenantId } from '../kernel/names.ts'
+import { durationMs, wholeNumber } from '../kernel/options.ts'
+import { publicTenant, type Tenant, type TenantRow } from '../catalog/tenant.ts'
+import type { Server, Session } from '../server/port.ts'
+import { beforeArrow, takeArrow } from './arrows.ts'
+import type { DrainOptions, ProvisioningContext, VerbOptions } from './context.ts'
+import { drain, type Drain } from './drain.ts'
+import { isNameTaken } from './make-tenant.ts'
+import { durablyBoth, onServerOf, underLock } from './tenant-lock.ts'
+import { findDatabase, foreignError, missingError, namesOf } from './tenant-names.ts'
+import { checkVerbOptions } from './tenant-options.ts'
+
+/** Options of `offboard`. */
+export interface OffboardOptions extends DrainOptions {
+  /** How many days the tenant can be restored before `purgeExpired` takes it. Default: that of the configuration. */
+  readonly retentionDays?: number
+}
+
+/** What came of offboarding a tenant. */
+export interface Offboarded {
+  readonly outcome: 'offboarded' | 'already-offboarded'
+  readonly tenant: Tenant
+}
+
+/** What came of restoring a tenant. */
+export interface Restored {
+  readonly outcome: 'restored' | 'already-restored'
+  /** Active, or suspended if it was before it was offboarded. */
+  readonly tenant: Tenant
+}
+
+/** How often somebody may connect between the drain and the renaming. */
+const attempts = 5
+const databaseInUse = '55006'
+
+/**
+ * Ends a tenant's service. Its database is left by everybody and set aside under another name, its id stays reserved,
+ * and all is kept until the retention ends. Until it is purged it can be restored.
+ *
+ * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `sessions-remain`,
+ *   `permission-denied`, `lock-timeout`
+ */
+export async function offboard(
+  context: ProvisioningContext,
+  id: string,
+  options: OffboardOptions,
+): Promise<Offboarded> {
+  const tenantId = parseTenantId(id)
+  checkVerbOptions('offboard', options, ['drainMs', 'retentionDays'])
+  const drainMs = durationMs('drainMs', options.drainMs ?? context.drainMs)
+  const retentionDays = wholeNumber('retentionDays', options.retentionDays ?? context.retentionDays)
+  return underLock(context, tenantId, options, async (locked) => {
+    const before = await beforeArrow(locked, 'offboard', tenantId, ['offboarded'])
+    const restingState = before.row.state === 'suspended' ? 'suspended' : 'active'
+    const change = { verb: 'offboard', to: 'offboarded', restingState, retentionDays, actor: options.actor } as const
+    const row = await takeArrow(context, locked, before, change)
+    await onServerOf(context, locked, row, options, (server, admin) =>
+      setAside(context, server, admin, row, {
+        database: row.database,
+        whose: 'everybody',
+        drainMs,
+        signal: options.signal,
+      }),
+    )
+    return { outcome: before.isDone ? 'already-offboarded' : 'offboarded', tenant: publicTenant(row) }
+  })
+}
+
+/** Renames a tenant's database once everybody has left it. */
+async function setAside(
+  context: ProvisioningContext,
+  server: Server,
+  admin: Session,
+  row: TenantRow,
+  leaving: Drain,
+): Promise<void> {
+  const found = await findDatabase(context, server, admin, row)
+  if (found === undefined) throw missingError(row)
+  const { inService, setAside: name } = namesOf(context, row)
+  if (found.name !== inService) return
+  for (let attempt = 1; ; attempt++) {
+    await drain(context, server, admin, row, leaving)
+    try {
+      return await admin.transaction(() => admin.script([server.renameStatement(inService, name)]), { durable: true })
+    } catch (error) {
+      const isInUse = error instanceof TenantryError && error.sqlState === databaseInUse
+      if (!isInUse || attempt === attempts) throw error
+    }
+  }
+}
+
+/**
+ * Takes a tenant back that was offboarded, with all its data, into the state it had before.
+ *
+ * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `lock-timeout`
+ */
+export async function restore(context: ProvisioningContext, id: string, options: VerbOptions): Promise<Restored> {
+  const tenantId = parseTenantId(id)
+  checkVerbOptions('restore', options)
+  return underLock(context, tenantId, options, async (locked) => {
+    const before = await beforeArrow(locked, 'restore', tenantId, ['active', 'suspended'])
+    if (before.isDone) return { outcome: 'already-restored', tenant: publicTenant(before.row) }
+    const change = { verb: 'restore', to: before.row.restingState ?? 'active', actor: options.actor } as const
+    const row = await onServerOf(context, locked, before.row, options, async (server, admin) => {
+      const renaming = await renamingBack(context, server, admin, before.row)
+      try {
+        return await takeArrow(context, locked, before, change, (take) => durablyBoth(locked, admin, renaming, take))
+      } catch (error) {
+        throw isNameTaken(error) ? foreignError(before.row, 'Rename it, and repeat the call.') : error
+      }
+    })
+    return { outcome: 'restored', tenant: publicTenant(row) }
+  })
+}
+
+/** What gives a database its name again: nothing where an interrupted call did, or never took it. */
+async function renamingBack(
+  context: ProvisioningContext,
+  server: Server,
+  admin: Session,
+  row: TenantRow,
+): Promise<() => Promise<void>> {
+  const found = await findDatabase(context, server, admin, row)
+  if (found === undefined) throw missingError(row)
+  if (found.name === row.database) return async () => undefined
+  return () => admin.script([server.renameStatement(found.name, row.database)])
+}

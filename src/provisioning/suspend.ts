@@ -1,0 +1,55 @@
+import { parseTenantId } from '../kernel/names.ts'
+import { durationMs } from '../kernel/options.ts'
+import { publicTenant, type Tenant } from '../catalog/tenant.ts'
+import { beforeArrow, takeArrow } from './arrows.ts'
+import type { DrainOptions, ProvisioningContext, VerbOptions } from './context.ts'
+import { drain } from './drain.ts'
+import { onServerOf, underLock } from './tenant-lock.ts'
+import { checkVerbOptions } from './tenant-options.ts'
+
+/** What came of suspending a tenant. */
+export interface Suspended {
+  readonly outcome: 'suspended' | 'already-suspended'
+  readonly tenant: Tenant
+}
+
+/** What came of resuming a tenant. */
+export interface Resumed {
+  readonly outcome: 'resumed' | 'already-active'
+  readonly tenant: Tenant
+}
+
+/**
+ * Takes a tenant out of service: no process begins new work on it. Queries and transactions under way may end until the
+ * deadline, then their sessions are ended. Its database stays where it is.
+ *
+ * @throws `tenant-unknown`, `tenant-state`, `sessions-remain`, `permission-denied`, `lock-timeout`
+ */
+export async function suspend(context: ProvisioningContext, id: string, options: DrainOptions): Promise<Suspended> {
+  const tenantId = parseTenantId(id)
+  checkVerbOptions('suspend', options, ['drainMs'])
+  const drainMs = durationMs('drainMs', options.drainMs ?? context.drainMs)
+  return underLock(context, tenantId, options, async (locked) => {
+    const before = await beforeArrow(locked, 'suspend', tenantId, ['suspended'])
+    const row = await takeArrow(context, locked, before, { verb: 'suspend', to: 'suspended', actor: options.actor })
+    await onServerOf(context, locked, row, options, (server, admin) =>
+      drain(context, server, admin, row, { database: row.database, whose: 'own', drainMs, signal: options.signal }),
+    )
+    return { outcome: before.isDone ? 'already-suspended' : 'suspended', tenant: publicTenant(row) }
+  })
+}
+
+/**
+ * Puts a suspended tenant back into service.
+ *
+ * @throws `tenant-unknown`, `tenant-state`, `lock-timeout`
+ */
+export async function resume(context: ProvisioningContext, id: string, options: VerbOptions): Promise<Resumed> {
+  const tenantId = parseTenantId(id)
+  checkVerbOptions('resume', options)
+  return underLock(context, tenantId, options, async (locked) => {
+    const before = await beforeArrow(locked, 'resume', tenantId, ['active'])
+    const row = await takeArrow(context, locked, before, { verb: 'resume', to: 'active', actor: options.actor })
+    return { outcome: before.isDone ? 'already-active' : 'resumed', tenant: publicTenant(row) }
+  })
+}

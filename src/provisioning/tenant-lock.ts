@@ -1,0 +1,88 @@
+import type { Cancellable } from '../kernel/abort.ts'
+import { TenantryError } from '../kernel/errors.ts'
+import { physicalNames, type TenantId } from '../kernel/names.ts'
+import { Catalog } from '../catalog/catalog.ts'
+import type { TenantRow } from '../catalog/tenant.ts'
+import type { Server, Session } from '../server/port.ts'
+import { requireServer } from '../server/require-server.ts'
+import type { ProvisioningContext } from './context.ts'
+
+/** Work on one tenant that nobody else does meanwhile. */
+export interface LockedWork {
+  /** A session on the catalog, which holds the lock. */
+  readonly session: Session
+  /** The catalog over that session. */
+  readonly catalog: Catalog
+  /** When the work began, for its duration. */
+  readonly since: number
+}
+
+/**
+ * Runs `work` under the lock of a tenant's id, in the whole installation.
+ *
+ * @throws `lock-timeout`
+ */
+export async function underLock<T>(
+  context: ProvisioningContext,
+  id: TenantId,
+  options: Cancellable,
+  work: (locked: LockedWork) => Promise<T>,
+): Promise<T> {
+  const since = performance.now()
+  const session = await context.home.connect(physicalNames.catalog(context.installation), options)
+  try {
+    await session.lock(`tenant:${id}`, 'session', context.lockTimeoutMs)
+    return await work({ session, catalog: new Catalog(session.asPool()), since })
+  } catch (error) {
+    throw error instanceof TenantryError ? error.forTenant(id) : error
+  } finally {
+    await session.close()
+  }
+}
+
+/**
+ * Runs `work` with a session on the tenant's server: the one that holds the lock, where the catalog is there, too.
+ *
+ * Elsewhere the lock is taken there as well. The one in the catalog ends with that session; what a process that lost it
+ * still has here must end before another begins.
+ */
+export async function onServerOf<T>(
+  context: ProvisioningContext,
+  { session }: LockedWork,
+  row: TenantRow,
+  options: Cancellable,
+  work: (server: Server, admin: Session) => Promise<T>,
+): Promise<T> {
+  const server = requireServer(context.servers, row.server, row.id)
+  if (server === context.home) return work(server, session)
+  const admin = await server.connect(server.maintenanceDatabase, options)
+  try {
+    await admin.lock(`tenant:${row.rowId}`, 'session', context.lockTimeoutMs)
+    return await work(server, admin)
+  } finally {
+    await admin.close()
+  }
+}
+
+/** Commits a change of the catalog so that it survives a crash. */
+export function durably<T>({ session }: LockedWork, change: () => Promise<T>): Promise<T> {
+  return session.transaction(change, { durable: true })
+}
+
+/**
+ * Changes a database and its row: in one transaction where both are on one server; elsewhere the database first, by
+ * which whoever comes in between knows how far it came.
+ */
+export async function durablyBoth<T>(
+  locked: LockedWork,
+  admin: Session,
+  database: () => Promise<void>,
+  row: () => Promise<T>,
+): Promise<T> {
+  const isHome = admin === locked.session
+  if (!isHome) await admin.transaction(database, { durable: true })
+  return durably(locked, async () => {
+    if (isHome) await database()
+    return row()
+  })
+}

@@ -1,0 +1,72 @@
+import { TenantryError } from '../kernel/errors.ts'
+import { type Identifier, physicalNames } from '../kernel/names.ts'
+import type { TenantRow } from '../catalog/tenant.ts'
+import type { Server, Session } from '../server/port.ts'
+import { readStamp, type Stamp } from '../server/stamp.ts'
+import type { ProvisioningContext } from './context.ts'
+
+/** A tenant's database, under the name that it has at the moment. */
+export interface FoundDatabase {
+  readonly name: Identifier
+  readonly stamp: Stamp
+}
+
+/** The names that a tenant's database has in the course of its life, each told from the others by its purpose. */
+export function namesOf({ installation }: ProvisioningContext, row: TenantRow) {
+  return {
+    inService: row.database,
+    building: physicalNames.building(installation, row.rowId),
+    setAside: physicalNames.setAside(installation, row.rowId),
+    doomed: physicalNames.doomed(installation, row.rowId),
+  }
+}
+
+/**
+ * Looks under which of its names a tenant's database is there. Its stamp proves that it is this tenant's; a database
+ * without it counts as ours only under a name that holds the tenant's random row id.
+ *
+ * @throws `foreign-database` when there is one under the tenant's name, and none of ours under any
+ */
+export async function findDatabase(
+  context: ProvisioningContext,
+  server: Server,
+  admin: Session,
+  row: TenantRow,
+): Promise<FoundDatabase | undefined> {
+  const { inService, ...own } = namesOf(context, row)
+  const databases = await server.describe(admin, [inService, ...Object.values(own)])
+  for (const { name, comment } of databases) {
+    const stamp = readStamp(comment)
+    if (isStampOf(context, row, stamp)) return { name, stamp }
+    const unstamped = {
+      installation: context.installationId,
+      kind: 'building',
+      row: row.rowId,
+      fingerprint: '',
+    } as const
+    if (name !== inService) return { name, stamp: unstamped }
+  }
+  if (databases.length > 0) throw foreignError(row, 'Rename it, and repeat the call.')
+  return undefined
+}
+
+/** Whether a stamp is that of a tenant's own database. */
+export function isStampOf(context: ProvisioningContext, row: TenantRow, stamp: Stamp | undefined): stamp is Stamp {
+  return stamp?.row === row.rowId && stamp.installation === context.installationId
+}
+
+/** The error of a database that has a tenant's name and is somebody else's. */
+export function foreignError({ database, id }: TenantRow, hint: string): TenantryError {
+  return new TenantryError('foreign-database', `The database ${database} is there and is not ours.`, {
+    tenant: id,
+    hint: `It was not touched. ${hint}`,
+  })
+}
+
+/** The error of a tenant whose database is nowhere. */
+export function missingError({ database, server, id }: TenantRow): TenantryError {
+  return new TenantryError('database-missing', `The database ${database} of the tenant ${id} is not on ${server}.`, {
+    tenant: id,
+    hint: 'Somebody dropped or renamed it. Restore it from a backup under that name, or offboard and purge the tenant.',
+  })
+}

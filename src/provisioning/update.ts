@@ -1,0 +1,56 @@
+import { isDeepStrictEqual } from 'node:util'
+import { untilAborted } from '../kernel/abort.ts'
+import { mergePatch } from '../kernel/merge-patch.ts'
+import { parseTenantId } from '../kernel/names.ts'
+import { stateError } from '../catalog/states.ts'
+import { publicTenant, type Tenant, unknownTenant } from '../catalog/tenant.ts'
+import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
+import { checkMetadata, checkVerbOptions, refuseUnstorable } from './tenant-options.ts'
+
+/** What to change of a tenant; what is left out stays. */
+export interface UpdateOptions extends VerbOptions {
+  /** For people; any text. `null` takes it away. */
+  readonly displayName?: string | null
+  /** A JSON merge patch (RFC 7396): keys replace those that are there, objects are merged, `null` removes a key. */
+  readonly metadata?: Readonly<Record<string, unknown>>
+}
+
+/** What came of an update. */
+export interface Updated {
+  readonly outcome: 'updated' | 'unchanged'
+  readonly tenant: Tenant
+}
+
+/**
+ * Changes what the catalog says of a tenant. Two at once are both carried out, one after the other.
+ *
+ * @throws `invalid-tenant-id`, `invalid-option`, `tenant-unknown`, `tenant-state`
+ */
+export async function update(context: ProvisioningContext, id: string, options: UpdateOptions): Promise<Updated> {
+  const since = performance.now()
+  const tenantId = parseTenantId(id)
+  checkVerbOptions('update', options, ['displayName', 'metadata'])
+  const { displayName, metadata } = options
+  if (typeof displayName === 'string') refuseUnstorable('displayName', displayName)
+  if (metadata !== undefined) checkMetadata(metadata)
+
+  const updating = context.catalog.update(
+    tenantId,
+    (row) => {
+      if (row.state === 'purging') throw stateError('update', tenantId, row.state)
+      const next = {
+        displayName: displayName === undefined ? row.displayName : (displayName ?? undefined),
+        metadata: metadata === undefined ? row.metadata : mergePatch(row.metadata, metadata),
+      }
+      checkMetadata(next.metadata)
+      const isSame = isDeepStrictEqual(next, { displayName: row.displayName, metadata: row.metadata })
+      return isSame ? undefined : next
+    },
+    { actor: options.actor },
+  )
+  const result = await untilAborted(updating, options.signal)
+  if (result === undefined) throw unknownTenant(tenantId)
+  const { row, changed } = result
+  if (changed) announce(context, 'update', row, { from: row.state, to: row.state, since })
+  return { outcome: changed ? 'updated' : 'unchanged', tenant: publicTenant(row) }
+}

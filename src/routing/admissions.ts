@@ -1,0 +1,101 @@
+import { TenantryError } from '../kernel/errors.ts'
+import type { TenantId } from '../kernel/names.ts'
+import type { Catalog } from '../catalog/catalog.ts'
+import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
+
+/** The leave to work on a tenant, as long as it is valid. */
+export interface Admission {
+  readonly row: TenantRow
+  /** Whether what the catalog said still holds, as far as this process has heard. */
+  readonly isValid: () => boolean
+}
+
+interface Entry {
+  valid: boolean
+  readonly row: Promise<TenantRow>
+}
+
+/** Which tenants may be worked on: what the catalog said of each, for as long as this process would hear of a change. */
+export class Admissions {
+  readonly #catalog: Catalog
+  readonly #listen: () => Promise<void>
+  readonly #kept: number
+  /** Least recently used first. */
+  readonly #entries = new Map<TenantId, Entry>()
+
+  /**
+   * @param listen makes sure that this process hears of changes, which it tells by {@link revoke}
+   * @param kept how many tenants are remembered; beyond, the one longest unused is looked up again
+   */
+  constructor(catalog: Catalog, listen: () => Promise<void>, kept: number) {
+    this.#catalog = catalog
+    this.#listen = listen
+    this.#kept = kept
+  }
+
+  /** @throws `tenant-unknown`, `tenant-not-active` */
+  async admit(id: TenantId): Promise<Admission> {
+    for (;;) {
+      await this.#listen()
+      const entry = this.#entry(id)
+      const row = await entry.row
+      // Revoked while it was being read: what was read may be older than what was heard.
+      if (entry.valid) return { row, isValid: () => entry.valid }
+    }
+  }
+
+  /** Forgets what is known of a tenant. */
+  revoke(id: TenantId): void {
+    const entry = this.#entries.get(id)
+    if (entry === undefined) return
+    entry.valid = false
+    this.#entries.delete(id)
+  }
+
+  revokeAll(): void {
+    for (const id of this.#entries.keys()) this.revoke(id)
+  }
+
+  #entry(id: TenantId): Entry {
+    const entry = this.#entries.get(id) ?? this.#look(id)
+    this.#entries.delete(id)
+    this.#entries.set(id, entry)
+    if (this.#entries.size > this.#kept) this.revoke(first(this.#entries.keys()))
+    return entry
+  }
+
+  #look(id: TenantId): Entry {
+    const entry: Entry = { valid: true, row: this.#read(id) }
+    // What could not be read, or is not active, is looked up anew by the next caller.
+    entry.row.catch(() => {
+      if (this.#entries.get(id) === entry) this.#entries.delete(id)
+    })
+    return entry
+  }
+
+  async #read(id: TenantId): Promise<TenantRow> {
+    return activeTenant(id, await this.#catalog.find(id))
+  }
+}
+
+function activeTenant(id: TenantId, row: TenantRow | undefined): TenantRow {
+  if (row === undefined) throw unknownTenant(id)
+  if (row.state === 'active') return row
+  throw new TenantryError('tenant-not-active', `The tenant ${id} is ${row.state}.`, {
+    tenant: id,
+    hint: wayBack[row.state],
+    retryable: row.state === 'onboarding',
+  })
+}
+
+const wayBack = {
+  onboarding: 'Make it again as before (onboard, clone or adopt): that finishes what was interrupted.',
+  suspended: 'Resume it, if it is to be in service again.',
+  offboarded: 'Restore it, if it is to be in service again.',
+  purging: 'It is being destroyed.',
+}
+
+function first<T>(items: Iterable<T>): T {
+  for (const item of items) return item
+  throw new RangeError('There is no first item.')
+}

@@ -1,0 +1,169 @@
+import { randomUUID } from 'node:crypto'
+import { type Cancellable, poll } from '../kernel/abort.ts'
+import type { Identifier, TenantId } from '../kernel/names.ts'
+import type { Server, Session } from '../server/port.ts'
+
+/** A tenant of which every process is to let go. */
+export interface Eviction {
+  readonly tenant: TenantId
+  /** The name of its server. */
+  readonly server: string
+  readonly database: Identifier
+}
+
+/** What the channel tells its process. */
+export interface EvictionListeners {
+  readonly onEvict: (eviction: Eviction) => void
+  /** From now on evictions may be missed. */
+  readonly onLost: () => void
+}
+
+const channel = 'tenantry'
+
+/**
+ * How processes of an installation tell each other to let go of a tenant, and know that all have.
+ *
+ * Each listens in the catalog's database and shows by a shared advisory lock that it does; it answers every eviction.
+ * Who evicts waits for an answer from all that hold the lock, and ends the listening session of one that stays silent:
+ * such a process finds out that it may have missed something as soon as it looks at its connection again.
+ */
+export class EvictionChannel {
+  readonly #home: Server
+  readonly #catalog: Identifier
+  readonly #listeners: EvictionListeners
+  /** By the eviction's number, the process ids of the sessions that answered. */
+  readonly #answers = new Map<string, Set<number>>()
+  #starting: Promise<Listening> | undefined
+  #closed = false
+
+  constructor(home: Server, catalog: Identifier, listeners: EvictionListeners) {
+    this.#home = home
+    this.#catalog = catalog
+    this.#listeners = listeners
+  }
+
+  /** Listens, if it does not already. What is read from the catalog from then on is known to hold until an eviction. */
+  async start(): Promise<void> {
+    await this.#start()
+  }
+
+  /**
+   * Makes every process let go of a tenant, this one first.
+   *
+   * @param limitMs how long the others may take, in milliseconds
+   */
+  async evict(eviction: Eviction, limitMs: number, { signal }: Cancellable = {}): Promise<void> {
+    const { session, processId } = await this.#start()
+    this.#listeners.onEvict(eviction)
+    const number = randomUUID()
+    const answers = new Set([processId])
+    this.#answers.set(number, answers)
+    try {
+      const silent = async () => (await present(session)).filter((pid) => !answers.has(pid))
+      const heard = await poll(
+        async () => {
+          // Said again each time: who began to listen in between has shown itself by its lock, and heard nothing.
+          await send(session, { evict: number, ...eviction })
+          return (await silent()).length === 0 || undefined
+        },
+        limitMs,
+        signal,
+      )
+      if (!heard) await endSilent(session, await silent())
+    } finally {
+      this.#answers.delete(number)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    const listening = await this.#starting?.catch(() => undefined)
+    await listening?.session.close()
+  }
+
+  #start(): Promise<Listening> {
+    this.#starting ??= this.#listen()
+    return this.#starting
+  }
+
+  async #listen(): Promise<Listening> {
+    try {
+      const session = await this.#home.listen(this.#catalog, channel, {
+        onMessage: (payload) => void this.#receive(payload),
+        onEnd: () => this.#lose(),
+      })
+      const { rows } = await session.query<{ pid: number }>(
+        `select pg_backend_pid() as pid, pg_advisory_lock_shared(${presenceKey})`,
+      )
+      return { session: inTurn(session), processId: rows[0]?.pid ?? 0 }
+    } catch (error) {
+      this.#starting = undefined
+      throw error
+    }
+  }
+
+  #lose(): void {
+    if (this.#closed) return
+    this.#starting = undefined
+    this.#listeners.onLost()
+  }
+
+  async #receive(payload: string): Promise<void> {
+    const message = JSON.parse(payload) as Message
+    if ('answer' in message) {
+      this.#answers.get(message.answer)?.add(message.processId)
+      return
+    }
+    // What this process itself said, it has done before.
+    if (this.#answers.has(message.evict)) return
+    this.#listeners.onEvict(message)
+    const listening = await this.#starting?.catch(() => undefined)
+    // An answer that cannot be sent goes with its session, and is not waited for then.
+    if (listening !== undefined) {
+      await send(listening.session, { answer: message.evict, processId: listening.processId }).catch(() => undefined)
+    }
+  }
+}
+
+interface Listening {
+  readonly session: Pick<Session, 'query' | 'close'>
+  /** The server's process id of the session. */
+  readonly processId: number
+}
+
+type Message = ({ readonly evict: string } & Eviction) | { readonly answer: string; readonly processId: number }
+
+/** The key of the lock that every listening session shares. */
+const presenceKey = `hashtextextended('tenantry:presence', 0)`
+
+async function present(session: Pick<Session, 'query'>): Promise<number[]> {
+  const { rows } = await session.query<{ pid: number }>(
+    `select pid from pg_catalog.pg_locks
+     where locktype = 'advisory' and objsubid = 1 and granted and mode = 'ShareLock'
+       and database = (select oid from pg_catalog.pg_database where datname = current_database())
+       and (classid::bigint << 32 | objid::bigint) = ${presenceKey}`,
+  )
+  return rows.map(({ pid }) => pid)
+}
+
+async function send(session: Pick<Session, 'query'>, message: Message): Promise<void> {
+  await session.query('select pg_notify($1, $2)', [channel, JSON.stringify(message)])
+}
+
+/** At its next look at its connection, such a process knows that it may have missed something. */
+async function endSilent(session: Pick<Session, 'query'>, processIds: readonly number[]): Promise<void> {
+  await session.query('select pg_terminate_backend(pid) from unnest($1::int[]) as pid', [processIds])
+}
+
+/** The same session for callers that know nothing of each other. */
+function inTurn(session: Session): Pick<Session, 'query' | 'close'> {
+  let last: Promise<unknown> = Promise.resolve()
+  return {
+    query: (sql, params) => {
+      const next = last.then(() => session.query<never>(sql, params))
+      last = next.catch(() => undefined)
+      return next
+    },
+    close: () => session.close(),
+  }
+}

@@ -1,0 +1,43 @@
+import type { Identifier } from '../../kernel/names.ts'
+import type { ConnectionFields } from './connection-fields.ts'
+
+/** The variables that libpq reads (PostgreSQL's documentation, "Environment Variables"), and DATABASE_URL. */
+export function connectionEnvironment(
+  fields: ConnectionFields,
+  database: Identifier,
+): Readonly<Record<string, string>> {
+  const { host, port, user, password, applicationName = 'tenantry' } = fields
+  return {
+    PGHOST: host,
+    PGPORT: String(port),
+    PGUSER: user,
+    PGDATABASE: database,
+    PGAPPNAME: applicationName,
+    ...(password !== undefined && { PGPASSWORD: password.reveal() }),
+    ...(fields.options !== undefined && { PGOPTIONS: fields.options }),
+    ...tlsEnvironment(fields),
+    DATABASE_URL: urlOf(fields, database),
+  }
+}
+
+const tlsVariables = ['sslmode', 'sslcert', 'sslkey', 'sslrootcert', 'sslcrl', 'sslnegotiation']
+
+function tlsEnvironment({ tlsParameters }: ConnectionFields): Record<string, string> {
+  const known = Object.entries(tlsParameters).filter(([name]) => tlsVariables.includes(name))
+  return Object.fromEntries(known.map(([name, value]) => [`PG${name.toUpperCase()}`, value]))
+}
+
+function urlOf(fields: ConnectionFields, database: Identifier): string {
+  const { host, port, user, password } = fields
+  // A socket's directory cannot stand where a host does, and an IPv6 address stands in brackets.
+  const isDirectory = host.startsWith('/')
+  const shown = isDirectory ? 'localhost' : host.includes(':') ? `[${host}]` : host
+  const url = new URL(`postgresql://${shown}:${port}`)
+  url.username = encodeURIComponent(user)
+  if (password !== undefined) url.password = encodeURIComponent(password.reveal())
+  url.pathname = `/${encodeURIComponent(database)}`
+  url.search = new URLSearchParams(fields.tlsParameters).toString()
+  if (isDirectory) url.searchParams.set('host', host)
+  if (fields.options !== undefined) url.searchParams.set('options', fields.options)
+  return url.href
+}
