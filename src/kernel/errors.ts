@@ -22,6 +22,19 @@ export const errorKinds = {
     retryable: true,
   },
   closed: { raised: 'Raised when something is used after it was closed.', retryable: false },
+  'command-failed': {
+    raised: 'Raised when the program that `tenantry exec` was to run cannot be started.',
+    retryable: false,
+  },
+  'config-exists': {
+    raised: 'Raised when `tenantry init` was to write a configuration where there is one.',
+    retryable: false,
+  },
+  'config-missing': { raised: 'Raised when the command line finds no configuration.', retryable: false },
+  'config-unreadable': {
+    raised: 'Raised when the configuration cannot be loaded, or is none.',
+    retryable: false,
+  },
   'connection-lost': {
     raised: 'Raised when a connection broke while work was under way on it.',
     retryable: true,
@@ -77,6 +90,10 @@ export const errorKinds = {
   },
   'no-tenant': {
     raised: 'Raised when code that needs a tenant runs outside of one.',
+    retryable: false,
+  },
+  'not-confirmed': {
+    raised: 'Raised when something was to be destroyed and nobody confirmed it.',
     retryable: false,
   },
   'permission-denied': {

@@ -15,9 +15,9 @@ import { checkNewTenant, type NewTenantOptions } from './tenant-options.ts'
 export interface CloneOptions<Handle> extends NewTenantOptions {
   /**
    * Removes from the copy what must not be in it, before the tenant is active. It runs again when the clone is repeated
-   * after a failure, on a new copy.
+   * after a failure, on a new copy. Default: that of the configuration; `false` for none.
    */
-  readonly anonymise?: TenantHook<Handle>
+  readonly anonymise?: TenantHook<Handle> | false
   /** How long queries and transactions under way on the source may take, in milliseconds. */
   readonly drainMs?: number
   /** Whether an id that exists is an outcome or the error `tenant-exists`. Default `accept`. */
@@ -92,8 +92,8 @@ function copyOf<Handle>(
   row: TenantRow,
   options: CloneOptions<Handle> & { readonly drainMs: number },
 ): Recipe {
-  const { initialise } = context
-  const hooks = { anonymise: options.anonymise, initialise }
+  const { anonymise = context.anonymise } = options
+  const hooks = { anonymise: anonymise || undefined, initialise: context.initialise }
   return {
     fingerprint: source.fingerprint ?? context.fingerprint,
     create: (server, admin, building) => copy(context, source, { server, admin, building }, options),

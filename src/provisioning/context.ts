@@ -56,6 +56,8 @@ export interface MakingContext<Handle> extends ProvisioningContext {
   readonly models: Models<Handle>
   /** Runs once per tenant before it is active, and again after a failure. */
   readonly initialise: TenantHook<Handle> | undefined
+  /** Runs on every copy that brings none of its own. */
+  readonly anonymise: TenantHook<Handle> | undefined
 }
 
 /** Options of every verb. */

@@ -1,0 +1,123 @@
+import { TenantryError } from '../../kernel/errors.ts'
+import { checkDatabase, type Comparison, type Tenantry } from '../../index.ts'
+import { defineCommand } from '../define-command.ts'
+import { exitCodes } from '../exit-codes.ts'
+import { asValue, coloured, type Report } from '../report.ts'
+import type { CommonOptions, Tools } from '../tools.ts'
+
+interface Options extends CommonOptions {
+  readonly url?: string
+}
+
+/** `tenantry check` */
+export const check = defineCommand<Options>(
+  {
+    usage: 'check [id...]',
+    summary: 'Compare databases with the models; ends with 1 on a difference',
+    examples: {
+      check: 'those of all tenants that are active or suspended',
+      'check acme globex': 'those of two tenants',
+      'check --url postgresql://app@localhost/service': 'a single database, as in CI',
+    },
+  },
+  (command) => command.option('--url <url>', "a single database instead of tenants'"),
+  async (tools, [ids], { url }) => {
+    const given = ids as readonly string[]
+    if (url === undefined) return tools.withTenantry((tenantry) => checkTenants(tenantry, tools, given))
+    if (given.length > 0) {
+      throw new TenantryError('invalid-option', 'What is to be checked?', { hint: 'Give either ids or --url.' })
+    }
+    return checkOne(tools, url)
+  },
+)
+
+async function checkOne(tools: Tools, url: string): Promise<Report> {
+  const { models } = await tools.config()
+  const result = await checkDatabase(url, models, { signal: tools.signal })
+  const { outcome, database } = result
+  return {
+    result,
+    lines: outcome === 'database-missing' ? [`${database}: is missing`] : differences(database, result),
+    exitCode: outcome === 'matches' ? exitCodes.done : exitCodes.failed,
+  }
+}
+
+interface Checked {
+  readonly id: string
+  readonly outcome: 'matches' | 'differs' | 'failed'
+  readonly comparison?: Comparison
+  readonly error?: TenantryError
+}
+
+async function checkTenants(tenantry: Tenantry<unknown>, tools: Tools, given: readonly string[]): Promise<Report> {
+  const ids = given.length > 0 ? given : await inService(tenantry, tools.signal)
+  const checked = await tools.progress(`0 of ${ids.length}`, (tell) => checkAll(tenantry, ids, tools.signal, tell))
+  return {
+    result: { tenants: checked.map(({ error, ...rest }) => ({ ...rest, ...(error && { error: asValue(error) }) })) },
+    lines: checked.length === 0 ? ['No tenants.'] : checked.flatMap(linesOf),
+    exitCode: checked.every(({ outcome }) => outcome === 'matches') ? exitCodes.done : exitCodes.failed,
+  }
+}
+
+async function inService(tenantry: Tenantry<unknown>, signal: AbortSignal): Promise<string[]> {
+  const ids: string[] = []
+  for (let after: string | undefined; ; after = ids.at(-1)) {
+    const options = { state: ['active', 'suspended'], limit: 1_000, signal } as const
+    const page = await tenantry.list({ ...options, ...(after !== undefined && { after }) })
+    ids.push(...page.map(({ id }) => id))
+    if (page.length < 1_000) return ids
+  }
+}
+
+/** How many databases are looked at at once. */
+const atOnce = 4
+
+async function checkAll(
+  tenantry: Tenantry<unknown>,
+  ids: readonly string[],
+  signal: AbortSignal,
+  tell: (text: string) => void,
+): Promise<Checked[]> {
+  const checked: Checked[] = []
+  const left = ids.values()
+  const work = async () => {
+    for (const id of left) {
+      checked.push(await checkTenant(tenantry, id, signal, ids.length))
+      tell(`${checked.length} of ${ids.length}`)
+    }
+  }
+  await Promise.all(Array.from({ length: atOnce }, work))
+  return checked.toSorted((one, other) => (one.id < other.id ? -1 : 1))
+}
+
+async function checkTenant(
+  tenantry: Tenantry<unknown>,
+  id: string,
+  signal: AbortSignal,
+  count: number,
+): Promise<Checked> {
+  try {
+    const { outcome, ...comparison } = await tenantry.check(id, { signal })
+    return { id, outcome, comparison }
+  } catch (error) {
+    if (!(error instanceof TenantryError) || error.code === 'aborted' || count === 1) throw error
+    return { id, outcome: 'failed', error }
+  }
+}
+
+function linesOf({ id, comparison, error }: Checked): string[] {
+  if (error !== undefined) return [`${id}: ${coloured('red', 'failed')}: ${error.message} (${error.code})`]
+  return comparison === undefined ? [] : differences(id, comparison)
+}
+
+function differences(name: string, { missing = [], differing = [] }: Partial<Comparison>): string[] {
+  if (missing.length + differing.length === 0) return [`${name}: ${coloured('green', 'matches the models')}`]
+  return [
+    `${name}: ${coloured('red', 'differs from the models')}`,
+    ...missing.map((object) => `  ${object.kind} ${object.name} is missing`),
+    ...differing.flatMap((object) => [
+      `  ${object.kind} ${object.name} differs`,
+      ...object.statements.map((statement) => coloured('dim', `    ${statement}`)),
+    ]),
+  ]
+}

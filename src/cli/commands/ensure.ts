@@ -1,0 +1,48 @@
+import { ensureDatabase, ensureTables } from '../../index.ts'
+import { defineCommand } from '../define-command.ts'
+import { coloured, type Report } from '../report.ts'
+import type { CommonOptions, Tools } from '../tools.ts'
+
+interface Options extends CommonOptions {
+  readonly url?: string
+}
+
+/** `tenantry ensure` */
+export const ensure = defineCommand<Options>(
+  {
+    usage: 'ensure',
+    summary: 'Make sure that the catalog exists, or a database with all tables of the models',
+    examples: {
+      ensure: "the catalog of the configuration's installation, up to date",
+      'ensure --url postgresql://app@localhost/service': 'that database, and the tables of the models in it',
+    },
+  },
+  (command) => command.option('--url <url>', 'a single database instead of the catalog'),
+  (tools, _, { url }) => (url === undefined ? ensureCatalog(tools) : ensureOne(tools, url)),
+)
+
+function ensureCatalog(tools: Tools): Promise<Report> {
+  return tools.withTenantry(async (tenantry) => {
+    const { installation, catalog } = await tenantry.status({ signal: tools.signal })
+    return {
+      result: { installation, catalog },
+      lines: [`The catalog ${catalog.database} is on ${catalog.server}, at migration ${catalog.migration}.`],
+    }
+  })
+}
+
+async function ensureOne(tools: Tools, url: string): Promise<Report> {
+  const { models } = await tools.config()
+  const { signal } = tools
+  const database = await ensureDatabase(url, { signal })
+  const tables = await ensureTables(url, models, { signal })
+  return {
+    result: { database, tables },
+    lines: [
+      `database ${database.database}: ${database.outcome}`,
+      ...tables.created.map(({ kind, name }) => `${kind} ${name}: ${coloured('green', 'created')}`),
+      ...tables.existing.map(({ kind, name }) => `${kind} ${name}: exists`),
+      ...tables.differing.map(({ kind, name }) => `${kind} ${name}: ${coloured('yellow', 'differs')}; not touched`),
+    ],
+  }
+}

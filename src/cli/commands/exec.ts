@@ -1,0 +1,53 @@
+import { spawn } from 'node:child_process'
+import { constants } from 'node:os'
+import { TenantryError } from '../../kernel/errors.ts'
+import { defineCommand } from '../define-command.ts'
+
+/** `tenantry exec` */
+export const exec = defineCommand(
+  {
+    usage: 'exec <id> <command...>',
+    summary: "Run a command with a tenant's connection in its environment",
+    examples: {
+      'exec acme psql': "a session in the tenant's database",
+      'exec acme -- pg_dump --format=custom --file=acme.dump': 'a backup of one tenant',
+      "exec acme -- sh -c 'echo $PGDATABASE'": 'PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, DATABASE_URL are set',
+    },
+  },
+  (command) => command.passThroughOptions(),
+  async (tools, [id, words]) => {
+    const environment = await tools.withTenantry((tenantry) =>
+      tenantry.environment(String(id), { signal: tools.signal }),
+    )
+    // Tenantry is closed by now: the command has the machine to itself, for as long as it takes.
+    const exitCode = await run(withoutDashes(words as readonly string[]), {
+      ...environment,
+      TENANTRY_TENANT: String(id),
+    })
+    return { result: { id, exitCode }, lines: [], exitCode }
+  },
+)
+
+/** Two dashes say that what follows is the command's. */
+function withoutDashes(words: readonly string[]): readonly string[] {
+  return words[0] === '--' ? words.slice(1) : words
+}
+
+function run([program = '', ...words]: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
+  const child = spawn(program, words, { stdio: 'inherit', env: { ...process.env, ...environment } })
+  // Ctrl-C is the command's own affair: psql cancels its query by it.
+  const ignore = () => undefined
+  const pass = (signal: NodeJS.Signals) => child.kill(signal)
+  process.on('SIGINT', ignore).on('SIGTERM', pass).on('SIGHUP', pass)
+  return new Promise((resolve, reject) => {
+    child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? 'SIGTERM']))
+    child.once('error', (error) => reject(commandError(program, error)))
+  })
+}
+
+function commandError(program: string, cause: Error): TenantryError {
+  return new TenantryError('command-failed', `${program} cannot be run: ${cause.message}`, {
+    cause,
+    hint: 'Is it installed, and on the PATH?',
+  })
+}

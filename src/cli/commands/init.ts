@@ -1,0 +1,56 @@
+import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { TenantryError } from '../../kernel/errors.ts'
+import { configFileNames } from '../config-file.ts'
+import { defineCommand } from '../define-command.ts'
+import { describeProject } from '../project.ts'
+import { startingConfig } from '../starting-config.ts'
+import { coloured } from '../report.ts'
+import type { CommonOptions } from '../tools.ts'
+
+interface Options extends CommonOptions {
+  readonly force?: boolean
+  readonly dryRun?: boolean
+}
+
+/** `tenantry init` */
+export const init = defineCommand<Options>(
+  {
+    usage: 'init',
+    summary: 'Write a starting tenantry.config.ts that fits this project',
+    examples: {
+      init: "finds the project's entities and imports them",
+      'init --dry-run': 'prints it instead',
+    },
+  },
+  (command) =>
+    command.option('--force', 'replace the one that is there').option('--dry-run', 'print it, and write nothing'),
+  async (_tools, _args, { force, dryRun }) => {
+    const folder = process.cwd()
+    const there = configFileNames.find((name) => existsSync(join(folder, name)))
+    if (there !== undefined && !force && !dryRun) throw existsError(there)
+    const project = await describeProject(folder)
+    const name = there ?? (project.hasTypeScript ? 'tenantry.config.ts' : 'tenantry.config.mjs')
+    const text = startingConfig(project)
+    if (dryRun) return { result: { file: name, text, written: false }, lines: [text.trimEnd()] }
+    await writeFile(join(folder, name), text)
+    return {
+      result: { file: name, text, written: true, entities: project.entities },
+      lines: [
+        `${coloured('green', 'Wrote')} ${name}.`,
+        ...(project.entities.length > 0
+          ? project.entities.map((it) => `  entities of ${relative(folder, it.file)}: ${it.names.join(', ')}`)
+          : ['  No entities were found: name yours in it.']),
+        ...project.missing.map((it) => `  ${it} is not installed: npm install ${it}`),
+        'Next: tenantry onboard acme',
+      ],
+    }
+  },
+)
+
+function existsError(name: string): TenantryError {
+  return new TenantryError('config-exists', `${name} is there already.`, {
+    hint: 'Edit it; or --force to replace it, --dry-run to see what would be written.',
+  })
+}

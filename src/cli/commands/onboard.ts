@@ -1,0 +1,135 @@
+import { readFile } from 'node:fs/promises'
+import { text as readAll } from 'node:stream/consumers'
+import { TenantryError } from '../../kernel/errors.ts'
+import type { NewTenantOptions, OnboardOptions, Onboarded, Tenantry } from '../../index.ts'
+import { defineCommand } from '../define-command.ts'
+import { exitCodes } from '../exit-codes.ts'
+import { asValue, coloured, type Report } from '../report.ts'
+import { outcomeLine } from '../tenant-text.ts'
+import type { CommonOptions, Tools } from '../tools.ts'
+import { jsonObject, wholeNumber } from '../words.ts'
+
+interface Options extends CommonOptions {
+  readonly displayName?: string
+  readonly metadata?: Readonly<Record<string, unknown>>
+  readonly server?: string
+  readonly refuseExisting?: boolean
+  readonly from?: string
+  readonly count?: number
+  readonly prefix: string
+}
+
+/** `tenantry onboard` */
+export const onboard = defineCommand<Options>(
+  {
+    usage: 'onboard [id...]',
+    summary: 'Make tenants, each with a database of its own',
+    examples: {
+      'onboard acme': 'one tenant',
+      "onboard acme --display-name 'Acme GmbH'": 'with a name for people',
+      'onboard --from tenants.jsonl': 'many: {"id":...,"displayName":...,"metadata":...} or an id on each line',
+      'onboard --count 50 --prefix load-': 'load-1 to load-50, for trying out',
+    },
+  },
+  (command) =>
+    command
+      .option('--display-name <text>', 'a name for people')
+      .option('--metadata <json>', "the service's own notes, as a JSON object", jsonObject)
+      .option('--server <name>', 'where to place them (default: the open server with the fewest tenants)')
+      .option('--refuse-existing', 'fail where an id exists already')
+      .option('--from <file>', 'read tenants from a file, one a line; - for standard input')
+      .option('--count <number>', 'make so many, numbered', wholeNumber)
+      .option('--prefix <text>', 'what the ids of --count begin with', 'tenant-'),
+  async (tools, [ids], options) => {
+    const tenants = await wanted(ids as readonly string[], options)
+    return tools.withTenantry((tenantry) =>
+      tools.progress(`0 of ${tenants.length}`, (tell) => onboardAll(tenantry, tools, tenants, options, tell)),
+    )
+  },
+)
+
+type Wanted = Pick<NewTenantOptions, 'displayName' | 'metadata'> & { readonly id: string }
+
+async function wanted(
+  ids: readonly string[],
+  { from, count, prefix, displayName, metadata }: Options,
+): Promise<Wanted[]> {
+  const common = { ...(displayName !== undefined && { displayName }), ...(metadata !== undefined && { metadata }) }
+  const numbered = Array.from({ length: count ?? 0 }, (_, index) => ({ id: `${prefix}${index + 1}` }))
+  const tenants = [...ids.map((id) => ({ id })), ...numbered, ...(from === undefined ? [] : await readTenants(from))]
+  if (tenants.length > 0) return tenants.map((tenant) => ({ ...common, ...tenant }))
+  throw new TenantryError('invalid-option', 'There is no tenant to onboard.', {
+    hint: 'Give an id, --from <file> or --count <number>.',
+  })
+}
+
+async function readTenants(file: string): Promise<Wanted[]> {
+  const text = await (file === '-' ? readAll(process.stdin) : readFile(file, 'utf8')).catch((error: unknown) => {
+    throw new TenantryError('invalid-option', `${file} cannot be read.`, { cause: error, hint: 'Check the name.' })
+  })
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+    .map((line) => (line.startsWith('{') ? parseTenant(line) : { id: line }))
+}
+
+function parseTenant(line: string): Wanted {
+  try {
+    return JSON.parse(line) as Wanted
+  } catch (error) {
+    throw new TenantryError('invalid-option', `This line is no JSON: ${line.slice(0, 80)}`, {
+      cause: error,
+      hint: 'Each line is an id, or {"id":"acme","displayName":"Acme GmbH","metadata":{}}.',
+    })
+  }
+}
+
+/** How many are under way at once; Tenantry itself makes fewer at a time. */
+const ahead = 16
+
+async function onboardAll(
+  tenantry: Tenantry<unknown>,
+  { signal, actor }: Tools,
+  tenants: readonly Wanted[],
+  { server, refuseExisting }: Options,
+  tell: (text: string) => void,
+): Promise<Report> {
+  const done = new Map<number, Onboarded>()
+  const failed: { id: string; error: TenantryError }[] = []
+  const left = tenants.entries()
+  const options: OnboardOptions = {
+    signal,
+    actor,
+    ...(server !== undefined && { server }),
+    ...(refuseExisting && { existing: 'refuse' }),
+  }
+  const work = async () => {
+    for (const [index, { id, ...rest }] of left) {
+      try {
+        done.set(index, await tenantry.onboard(id, { ...options, ...rest }))
+      } catch (error) {
+        if (!(error instanceof TenantryError) || error.code === 'aborted' || tenants.length === 1) throw error
+        failed.push({ id, error })
+      }
+      tell(`${done.size + failed.length} of ${tenants.length}`)
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(ahead, tenants.length) }, work))
+  // In the order in which they were given, whichever was ready first.
+  return report(
+    [...done].toSorted(([one], [other]) => one - other).map(([, onboarded]) => onboarded),
+    failed,
+  )
+}
+
+function report(done: readonly Onboarded[], failed: readonly { id: string; error: TenantryError }[]): Report {
+  return {
+    result: { tenants: done, failed: failed.map(({ id, error }) => ({ id, error: asValue(error) })) },
+    lines: [
+      ...done.map(({ outcome, tenant }) => outcomeLine(outcome, tenant)),
+      ...failed.map(({ id, error }) => `${id}: ${coloured('red', 'failed')}: ${error.message} (${error.code})`),
+    ],
+    exitCode: failed.length > 0 ? exitCodes.failed : exitCodes.done,
+  }
+}

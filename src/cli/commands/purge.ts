@@ -1,0 +1,97 @@
+import { TenantryError } from '../../kernel/errors.ts'
+import type { PurgedExpired, Tenant, Tenantry, TenantState } from '../../index.ts'
+import { confirmByTyping } from '../confirm.ts'
+import { defineCommand } from '../define-command.ts'
+import { exitCodes } from '../exit-codes.ts'
+import { asValue, coloured, type Report } from '../report.ts'
+import { tenantTable } from '../tenant-text.ts'
+import type { CommonOptions, Tools } from '../tools.ts'
+import { wholeNumber } from '../words.ts'
+
+interface Options extends CommonOptions {
+  readonly expired?: boolean
+  readonly limit: number
+  readonly yes?: boolean
+  readonly dryRun?: boolean
+}
+
+/** `tenantry purge` */
+export const purge = defineCommand<Options>(
+  {
+    usage: 'purge [id]',
+    summary: 'Destroy an offboarded tenant with all its data',
+    examples: {
+      'purge acme': "asks for the tenant's id to be typed",
+      'purge acme --dry-run': 'shows what would be destroyed',
+      'purge --expired --yes': 'all whose retention has ended: run it once a day',
+    },
+  },
+  (command) =>
+    command
+      .option('--expired', 'all tenants whose retention has ended')
+      .option('--limit <number>', 'at most so many of them', wholeNumber, 100)
+      .option('-y, --yes', 'do not ask')
+      .option('--dry-run', 'show what would be destroyed, and destroy nothing'),
+  (tools, [id], options) => {
+    if ((id === undefined) === (options.expired !== true)) throw whichError()
+    return tools.withTenantry((tenantry) =>
+      typeof id === 'string' ? purgeOne(tenantry, tools, id, options) : purgeAll(tenantry, tools, options),
+    )
+  },
+)
+
+const purgeable: ReadonlySet<TenantState> = new Set(['onboarding', 'offboarded', 'purging'])
+
+async function purgeOne(tenantry: Tenantry<unknown>, tools: Tools, id: string, options: Options): Promise<Report> {
+  const { signal, actor } = tools
+  const tenant = await tenantry.get(id, { signal })
+  if (tenant !== undefined) {
+    // Of a state that it refuses, purge itself says so, and nobody is asked before.
+    const isPurgeable = purgeable.has(tenant.state)
+    if (options.dryRun) return dryRun(isPurgeable ? [tenant] : [])
+    if (!options.yes && isPurgeable)
+      await confirmByTyping(id, `This destroys ${id} with all its data (${tenant.database}).`, signal)
+  } else if (options.dryRun) {
+    return dryRun([])
+  }
+  const result = await tools.progress(`purging ${id}`, () => tenantry.purge(id, { signal, actor }))
+  return { result: { ...result, id }, lines: [`${coloured('bold', id)}: ${result.outcome}`] }
+}
+
+async function purgeAll(tenantry: Tenantry<unknown>, tools: Tools, options: Options): Promise<Report> {
+  const { signal, actor } = tools
+  const { limit } = options
+  const expired = await tenantry.list({ expired: true, limit, signal })
+  if (options.dryRun) return dryRun(expired)
+  if (!options.yes && expired.length > 0) {
+    const { installation } = await tenantry.status({ signal })
+    await confirmByTyping(installation, `This destroys ${expired.length} tenants with all their data.`, signal)
+  }
+  const result = await tools.progress('purging', () => tenantry.purgeExpired({ limit, signal, actor }))
+  return expiredReport(result)
+}
+
+function expiredReport({ purged, failed }: PurgedExpired): Report {
+  return {
+    result: { purged, failed: failed.map(({ tenant, error }) => ({ id: tenant, error: asValue(error) })) },
+    lines: [
+      ...purged.map((id) => `${coloured('bold', id)}: purged`),
+      ...failed.map(({ tenant, error }) => `${tenant}: ${coloured('red', 'failed')}: ${error.message} (${error.code})`),
+      ...(purged.length + failed.length === 0 ? ["No tenant's retention has ended."] : []),
+    ],
+    exitCode: failed.length > 0 ? exitCodes.failed : exitCodes.done,
+  }
+}
+
+function dryRun(tenants: readonly Tenant[]): Report {
+  return {
+    result: { dryRun: true, tenants },
+    lines: tenants.length === 0 ? ['Nothing would be destroyed.'] : ['Would be destroyed:', ...tenantTable(tenants)],
+  }
+}
+
+function whichError(): TenantryError {
+  return new TenantryError('invalid-option', 'Which tenant is to be purged?', {
+    hint: 'Give either an id or --expired.',
+  })
+}

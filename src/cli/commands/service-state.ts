@@ -1,0 +1,102 @@
+import type { DrainOptions, VerbOptions } from '../../index.ts'
+import { defineCommand } from '../define-command.ts'
+import { outcomeLine } from '../tenant-text.ts'
+import type { CommonOptions, Tools } from '../tools.ts'
+import { duration, wholeNumber } from '../words.ts'
+
+interface DrainWords extends CommonOptions {
+  readonly drain?: number
+}
+
+interface OffboardWords extends DrainWords {
+  readonly retentionDays?: number
+}
+
+const drainOption = ['--drain <time>', 'how long work under way may take: 500ms, 10s, 2m', duration] as const
+
+function verbOptions({ actor, signal }: Tools): VerbOptions {
+  return { actor, signal }
+}
+
+function drainOptions(tools: Tools, { drain }: DrainWords): DrainOptions {
+  return { ...verbOptions(tools), ...(drain !== undefined && { drainMs: drain }) }
+}
+
+/** `tenantry suspend` */
+export const suspend = defineCommand<DrainWords>(
+  {
+    usage: 'suspend <id>',
+    summary: 'Take a tenant out of service for a while',
+    examples: {
+      'suspend acme': 'work under way may take ten seconds',
+      'suspend acme --drain 0s': 'ends what is under way at once',
+    },
+  },
+  (command) => command.option(...drainOption),
+  (tools, [id], options) =>
+    tools.withTenantry(async (tenantry) => {
+      const suspending = tenantry.suspend(String(id), drainOptions(tools, options))
+      const result = await tools.progress(`waiting for work on ${String(id)} to end`, () => suspending)
+      return { result, lines: [outcomeLine(result.outcome, result.tenant)] }
+    }),
+)
+
+/** `tenantry resume` */
+export const resume = defineCommand(
+  {
+    usage: 'resume <id>',
+    summary: 'Put a suspended tenant back into service',
+    examples: { 'resume acme': 'from now on it is served again' },
+  },
+  (command) => command,
+  (tools, [id]) =>
+    tools.withTenantry(async (tenantry) => {
+      const result = await tenantry.resume(String(id), verbOptions(tools))
+      return { result, lines: [outcomeLine(result.outcome, result.tenant)] }
+    }),
+)
+
+/** `tenantry offboard` */
+export const offboard = defineCommand<OffboardWords>(
+  {
+    usage: 'offboard <id>',
+    summary: "End a tenant's service and set its database aside",
+    examples: {
+      'offboard acme': 'it can be restored until it is purged',
+      'offboard acme --retention-days 90': '"purge --expired" leaves it for 90 days',
+    },
+  },
+  (command) =>
+    command
+      .option(...drainOption)
+      .option('--retention-days <number>', 'how long it is kept (default: that of the configuration)', wholeNumber),
+  (tools, [id], options) =>
+    tools.withTenantry(async (tenantry) => {
+      const { retentionDays } = options
+      const offboarding = tenantry.offboard(String(id), {
+        ...drainOptions(tools, options),
+        ...(retentionDays !== undefined && { retentionDays }),
+      })
+      const result = await tools.progress(`waiting for work on ${String(id)} to end`, () => offboarding)
+      const until = result.tenant.purgeAfter?.toISOString().slice(0, 10)
+      return {
+        result,
+        lines: [outcomeLine(result.outcome, result.tenant), `It can be restored, at least until ${until}.`],
+      }
+    }),
+)
+
+/** `tenantry restore` */
+export const restore = defineCommand(
+  {
+    usage: 'restore <id>',
+    summary: 'Take an offboarded tenant back with all its data',
+    examples: { 'restore acme': 'into the state that it had before it was offboarded' },
+  },
+  (command) => command,
+  (tools, [id]) =>
+    tools.withTenantry(async (tenantry) => {
+      const result = await tenantry.restore(String(id), verbOptions(tools))
+      return { result, lines: [outcomeLine(result.outcome, result.tenant)] }
+    }),
+)

@@ -1,0 +1,41 @@
+import { TenantryError } from '../../kernel/errors.ts'
+import { defineCommand } from '../define-command.ts'
+import { historyTable, tenantPairs } from '../tenant-text.ts'
+import type { CommonOptions } from '../tools.ts'
+import { wholeNumber } from '../words.ts'
+
+interface Options extends CommonOptions {
+  readonly history: number
+}
+
+/** `tenantry show` */
+export const show = defineCommand<Options>(
+  {
+    usage: 'show <id>',
+    summary: 'Show a tenant, and what was done to it',
+    examples: {
+      'show acme': 'the tenant and the last ten entries of its history',
+      'show acme --history 100 --json': 'more of it, for a program',
+    },
+  },
+  (command) => command.option('--history <number>', 'how many entries of its history', wholeNumber, 10),
+  (tools, [id], options) =>
+    tools.withTenantry(async (tenantry) => {
+      const { signal } = tools
+      const tenant = await tenantry.get(String(id), { signal })
+      const history = options.history > 0 ? await tenantry.history(String(id), { limit: options.history, signal }) : []
+      if (tenant === undefined && history.length === 0) {
+        throw new TenantryError('tenant-unknown', `There is no tenant ${String(id)}.`, {
+          tenant: String(id),
+          hint: 'See: tenantry list',
+        })
+      }
+      return {
+        result: { tenant, history },
+        lines: [
+          ...(tenant === undefined ? ['There is no tenant of this id any more.'] : tenantPairs(tenant)),
+          ...(history.length > 0 ? ['', ...historyTable(history)] : []),
+        ],
+      }
+    }),
+)

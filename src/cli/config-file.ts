@@ -1,0 +1,91 @@
+import { existsSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { TenantryError } from '../kernel/errors.ts'
+import type { TenantryConfig } from '../index.ts'
+import { currentLoader, findLoader, loaderNames, runThrough } from './loader.ts'
+
+/** The names that a configuration file may have, the first that is found counts. */
+export const configFileNames = [
+  'tenantry.config.ts',
+  'tenantry.config.mts',
+  'tenantry.config.js',
+  'tenantry.config.mjs',
+]
+
+/** Thrown when the command was run again by another process, whose exit code is ours. */
+export class RanElsewhere extends Error {
+  readonly exitCode: number
+
+  constructor(exitCode: number) {
+    super('The command was run through a loader.')
+    this.exitCode = exitCode
+  }
+}
+
+/**
+ * Reads the configuration: of the file given, or the nearest one from the working directory upwards.
+ *
+ * Node reads it itself; where it cannot (decorators, imports without an extension), the command is run again through
+ * the project's own loader.
+ *
+ * @throws `config-missing`, `config-unreadable`
+ */
+export async function readConfig(given: string | undefined): Promise<TenantryConfig<unknown>> {
+  const file = given === undefined ? findConfig(process.cwd()) : resolve(given)
+  if (file === undefined || !existsSync(file)) throw missingError(given)
+  const value = await load(file)
+  if (typeof value === 'object' && value !== null) return value as TenantryConfig<unknown>
+  throw new TenantryError('config-unreadable', `${basename(file)} has no configuration as its default export.`, {
+    hint: "Write: export default defineConfig({ models: ... }), with defineConfig from 'tenantry'.",
+  })
+}
+
+/** The nearest configuration file, from a folder upwards. */
+function findConfig(folder: string): string | undefined {
+  const found = configFileNames.map((name) => join(folder, name)).find((file) => existsSync(file))
+  const parent = dirname(folder)
+  return found ?? (parent === folder ? undefined : findConfig(parent))
+}
+
+async function load(file: string): Promise<unknown> {
+  try {
+    const { default: value } = (await import(pathToFileURL(file).href)) as { default?: unknown }
+    return await value
+  } catch (error) {
+    if (error instanceof TenantryError) throw error
+    if (currentLoader() !== undefined || !isForLoader(error)) throw unreadableError(file, error)
+    const loader = findLoader(file)
+    if (loader === undefined) throw unreadableError(file, error)
+    throw new RanElsewhere(await runThrough(loader))
+  }
+}
+
+const loaderCodes: ReadonlySet<unknown> = new Set([
+  'ERR_INVALID_TYPESCRIPT_SYNTAX',
+  'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX',
+  'ERR_UNKNOWN_FILE_EXTENSION',
+  'ERR_UNSUPPORTED_DIR_IMPORT',
+  'ERR_MODULE_NOT_FOUND',
+])
+
+/** Decorators are left where they are when Node strips types, and are then no JavaScript. */
+function isForLoader(error: unknown): boolean {
+  return error instanceof SyntaxError || (error instanceof Error && 'code' in error && loaderCodes.has(error.code))
+}
+
+function unreadableError(file: string, cause: unknown): TenantryError {
+  const text = cause instanceof Error ? cause.message : String(cause)
+  const by = currentLoader() ?? 'Node.js itself'
+  const hint = isForLoader(cause)
+    ? `Where its syntax is the reason: install a loader (${loaderNames.join(', ')}), which is then used, or name another by NODE_OPTIONS=--import=...`
+    : 'The error is thrown by the file itself, or by what it imports.'
+  return new TenantryError('config-unreadable', `${basename(file)} cannot be read by ${by}: ${text}`, { cause, hint })
+}
+
+function missingError(given: string | undefined): TenantryError {
+  const message = given === undefined ? `There is no ${configFileNames[0]} here.` : `There is no file ${given}.`
+  return new TenantryError('config-missing', message, {
+    hint: 'Run "tenantry init" to write one, or name it: --config <file>.',
+  })
+}

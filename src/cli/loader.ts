@@ -1,0 +1,79 @@
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { constants } from 'node:os'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+/** A program that reads TypeScript which Node itself cannot: decorators, imports without an extension. */
+interface Loader {
+  readonly name: string
+  /** What of the package is given to `node --import`. */
+  readonly entry: string
+}
+
+const loaders: readonly Loader[] = [
+  { name: '@swc-node/register', entry: 'esm/esm-register.mjs' },
+  { name: 'tsx', entry: 'dist/loader.mjs' },
+  { name: 'jiti', entry: 'lib/jiti-register.mjs' },
+]
+
+/** Tells a process that was started by {@link runThrough} which loader it was started with. */
+const variable = 'TENANTRY_LOADER'
+
+/** The loader that this process was started with, if it was. */
+export function currentLoader(): string | undefined {
+  return process.env[variable]
+}
+
+/** The names of the loaders that are known. */
+export const loaderNames: readonly string[] = loaders.map(({ name }) => name)
+
+/** The project's loader: one that its package.json names, or else one that is installed for it. */
+export function findLoader(configFile: string): Loader | undefined {
+  const installed = loaders.flatMap((loader) => {
+    const entry = findEntry(dirname(configFile), loader)
+    return entry === undefined ? [] : [{ name: loader.name, entry }]
+  })
+  const named = namedIn(configFile)
+  return installed.find(({ name }) => named.includes(name)) ?? installed[0]
+}
+
+/**
+ * Runs this very command again, through a loader.
+ *
+ * @returns the exit code
+ */
+export async function runThrough({ name, entry }: Loader): Promise<number> {
+  const words = ['--import', pathToFileURL(entry).href, ...process.execArgv, ...process.argv.slice(1)]
+  const child = spawn(process.execPath, words, { stdio: 'inherit', env: { ...process.env, [variable]: name } })
+  // The terminal sends Ctrl-C to both; who asks only this process to end means the other as well.
+  const pass = (signal: NodeJS.Signals) => child.kill(signal)
+  process.on('SIGTERM', pass).on('SIGHUP', pass)
+  process.on('SIGINT', () => undefined)
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? 'SIGTERM']))
+  })
+}
+
+function findEntry(folder: string, loader: Loader): string | undefined {
+  const file = join(folder, 'node_modules', loader.name, loader.entry)
+  if (existsSync(file)) return file
+  const parent = dirname(folder)
+  return parent === folder ? undefined : findEntry(parent, loader)
+}
+
+/** What the nearest package.json depends on. */
+function namedIn(configFile: string): readonly string[] {
+  for (let folder = dirname(configFile); ; folder = dirname(folder)) {
+    const file = join(folder, 'package.json')
+    if (existsSync(file)) {
+      const { dependencies, devDependencies } = JSON.parse(readFileSync(file, 'utf8')) as Record<
+        string,
+        object | undefined
+      >
+      return Object.keys({ ...dependencies, ...devDependencies })
+    }
+    if (folder === dirname(folder)) return []
+  }
+}

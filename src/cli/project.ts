@@ -1,0 +1,74 @@
+import { existsSync } from 'node:fs'
+import { glob, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** What a starting configuration needs to know of a project. */
+export interface Project {
+  readonly folder: string
+  readonly hasTypeScript: boolean
+  /** The files that declare entities, with the names that they export. */
+  readonly entities: readonly EntityFile[]
+  /** Packages that the configuration uses and that the project does not have. */
+  readonly missing: readonly string[]
+}
+
+/** A file with the entities that it exports. */
+export interface EntityFile {
+  readonly file: string
+  readonly names: readonly string[]
+}
+
+/** Looks at a project's package.json and source files. */
+export async function describeProject(folder: string): Promise<Project> {
+  const dependencies = await dependenciesOf(folder)
+  const files: string[] = []
+  const options = { cwd: folder, exclude: (name: string) => ignored.has(name) || name.endsWith('.d.ts') }
+  for await (const name of glob('**/*.{ts,mts,js,mjs}', options)) files.push(join(folder, name))
+  const entities = await Promise.all(files.toSorted().map(readEntities))
+  return {
+    folder,
+    hasTypeScript: existsSync(join(folder, 'tsconfig.json')) || dependencies.includes('typescript'),
+    entities: entities.filter(({ names }) => names.length > 0),
+    missing: needed.filter((name) => !dependencies.includes(name)),
+  }
+}
+
+const needed = ['tenantry', '@mikro-orm/core', '@mikro-orm/postgresql']
+const ignored: ReadonlySet<string> = new Set([
+  'node_modules',
+  'dist',
+  'build',
+  '.git',
+  'coverage',
+  'test',
+  'tests',
+  'temp',
+])
+
+async function dependenciesOf(folder: string): Promise<readonly string[]> {
+  const file = join(folder, 'package.json')
+  if (!existsSync(file)) return []
+  const { dependencies, devDependencies } = JSON.parse(await readFile(file, 'utf8')) as Record<
+    string,
+    object | undefined
+  >
+  return Object.keys({ ...dependencies, ...devDependencies })
+}
+
+/** `export const User = defineEntity(...)`, and classes that a decorator makes entities. */
+const declared = [
+  /export\s+const\s+(\w+)\s*=\s*defineEntity\s*\(/g,
+  /export\s+class\s+(\w+)\s+extends\s+\w+\.class\b/g,
+  /@Entity\s*\([^)]*\)\s*(?:@\w+\s*\([^)]*\)\s*)*export\s+(?:abstract\s+)?class\s+(\w+)/g,
+]
+
+async function readEntities(file: string): Promise<EntityFile> {
+  const text = await readFile(file, 'utf8')
+  const names = declared.flatMap((pattern) => [...text.matchAll(pattern)].map(([, name]) => name ?? ''))
+  return { file, names: [...new Set(names)].filter((name) => !isSchemaOfClass(text, name)) }
+}
+
+/** `const UserSchema = defineEntity(...)` with `class User extends UserSchema.class` is one entity: the class. */
+function isSchemaOfClass(text: string, name: string): boolean {
+  return new RegExp(`extends\\s+${name}\\.class\\b`).test(text)
+}

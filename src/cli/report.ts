@@ -1,0 +1,76 @@
+import { styleText } from 'node:util'
+import type { TenantryError } from '../kernel/errors.ts'
+import type { ExitCode } from './exit-codes.ts'
+
+/** What a command gives: the same as a value for programs and as lines for people. */
+export interface Report {
+  readonly result: object
+  readonly lines: readonly string[]
+  /** Default: done. */
+  readonly exitCode?: ExitCode
+}
+
+/** The version of the JSON that commands print; it rises when something that was there changes or goes. */
+const shape = 1
+
+/** Prints a report on standard output. */
+export function printReport(command: string, { result, lines }: Report, asJson: boolean): void {
+  if (asJson) printJson({ tenantry: shape, command, ok: true, result })
+  else for (const line of lines) process.stdout.write(`${line}\n`)
+}
+
+/** Prints an error: as JSON on standard output, where the result would be; for people on standard error. */
+export function printError(command: string, error: TenantryError, asJson: boolean): void {
+  if (asJson) printJson({ tenantry: shape, command, ok: false, error: asValue(error) })
+  else for (const line of errorLines(error)) process.stderr.write(`${line}\n`)
+}
+
+/** An error's fields that are for programs. */
+export function asValue({ code, message, hint, retryable, tenant, sqlState }: TenantryError): object {
+  return { code, message, hint, retryable, tenant, sqlState }
+}
+
+function errorLines({ code, message, hint }: TenantryError): string[] {
+  const first = styleText('red', message, { stream: process.stderr })
+  return [first, ...(hint === undefined ? [] : [hint]), `(${code})`]
+}
+
+function printJson(value: object): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`)
+}
+
+/** Says something on the way, to people: on standard error, so that it never mixes with the result. */
+export function say(line: string): void {
+  process.stderr.write(`${line}\n`)
+}
+
+/** A word in a colour, where standard output is a terminal. */
+export function coloured(colour: 'green' | 'yellow' | 'red' | 'dim' | 'bold', text: string): string {
+  return styleText(colour, text, { stream: process.stdout })
+}
+
+/** Rows of cells in columns that line up; the first row is the heading. */
+export function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []
+  return rows.map((row, index) => {
+    const line = row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd()
+    return index === 0 ? coloured('dim', line) : line
+  })
+}
+
+/** Names with their values, one a line. */
+export function pairs(entries: Readonly<Record<string, string | undefined>>): string[] {
+  const present = Object.entries(entries).filter((entry): entry is [string, string] => entry[1] !== undefined)
+  const width = Math.max(...present.map(([name]) => name.length))
+  return present.map(([name, value]) => `${coloured('dim', name.padEnd(width))}  ${value}`)
+}
+
+/** Text from outside as it may stand on a terminal: no control characters, which could move the cursor or more. */
+export function shown(text: string): string {
+  return text.replaceAll(/\p{Cc}|[\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, (character) => {
+    return `\\u${character.codePointAt(0)?.toString(16).padStart(4, '0')}`
+  })
+}

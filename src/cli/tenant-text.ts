@@ -1,0 +1,69 @@
+import type { AuditEntry, Tenant, TenantState } from '../index.ts'
+import { coloured, pairs, shown, table } from './report.ts'
+
+const colours = {
+  onboarding: 'yellow',
+  active: 'green',
+  suspended: 'yellow',
+  offboarded: 'dim',
+  purging: 'red',
+} as const satisfies Record<TenantState, string>
+
+/** A state in its colour. */
+function stateText(state: TenantState): string {
+  return coloured(colours[state], state)
+}
+
+/** One line that says what came of a verb. */
+export function outcomeLine(outcome: string, { id, state, database, server }: Tenant): string {
+  const stateOnly = outcome.replace('already-', '') === state
+  const where = state === 'offboarded' ? `its database set aside on ${server}` : `in ${database} on ${server}`
+  return [`${coloured('bold', id)}: ${outcome}`, ...(stateOnly ? [] : [stateText(state)]), where].join(', ')
+}
+
+/** Tenants, one a line. */
+export function tenantTable(tenants: readonly Tenant[]): string[] {
+  return table([
+    ['ID', 'STATE', 'SERVER', 'VERSION', 'DISPLAY NAME'],
+    ...tenants.map((tenant) => [
+      tenant.id,
+      tenant.state,
+      tenant.server,
+      String(tenant.version ?? '-'),
+      shown(tenant.displayName ?? ''),
+    ]),
+  ])
+}
+
+/** Everything of one tenant. */
+export function tenantPairs(tenant: Tenant): string[] {
+  return pairs({
+    id: tenant.id,
+    'display name': tenant.displayName && shown(tenant.displayName),
+    state: `${stateText(tenant.state)} since ${time(tenant.stateSince)}`,
+    server: tenant.server,
+    database: tenant.database,
+    version: tenant.version === undefined ? undefined : `${tenant.version} (${tenant.fingerprint?.slice(0, 12)})`,
+    metadata: JSON.stringify(tenant.metadata),
+    created: time(tenant.createdAt),
+    'purge after': tenant.purgeAfter && time(tenant.purgeAfter),
+  })
+}
+
+/** What was done to a tenant, one entry a line. */
+export function historyTable(entries: readonly AuditEntry[]): string[] {
+  return table([
+    ['AT', 'VERB', 'FROM', 'TO', 'BY'],
+    ...entries.map(({ at, verb, from, to, actor, role }) => [
+      time(at),
+      verb,
+      from ?? '-',
+      to ?? '-',
+      shown(actor === undefined ? role : `${actor} as ${role}`),
+    ]),
+  ])
+}
+
+function time(date: Date): string {
+  return date.toISOString().slice(0, 19).replace('T', ' ')
+}

@@ -1,0 +1,66 @@
+import { userInfo } from 'node:os'
+import yoctoSpinner from 'yocto-spinner'
+import { openTenantry, type Tenantry, type TenantryConfig } from '../index.ts'
+import { readConfig } from './config-file.ts'
+import { say } from './report.ts'
+
+/** The options that every command has. */
+export interface CommonOptions {
+  readonly config?: string
+  readonly json?: boolean
+}
+
+/** What a command works with. */
+export interface Tools {
+  /** Aborted by Ctrl-C, and when the process is asked to end. */
+  readonly signal: AbortSignal
+  readonly asJson: boolean
+  /** Who asks, for the audit trail. */
+  readonly actor: string
+  readonly config: () => Promise<TenantryConfig<unknown>>
+  /** Runs `work` on the configured Tenantry, and closes it. */
+  readonly withTenantry: <T>(work: (tenantry: Tenantry<unknown>) => Promise<T>) => Promise<T>
+  /** Shows on a terminal that `work` goes on, and how far it is. */
+  readonly progress: <T>(text: string, work: (tell: (text: string) => void) => Promise<T>) => Promise<T>
+}
+
+/** Makes the tools of one command. */
+export function makeTools({ config: file, json = false }: CommonOptions, signal: AbortSignal): Tools {
+  const config = () => readConfig(file)
+  return {
+    signal,
+    asJson: json,
+    actor: actor(),
+    config,
+    withTenantry: async (work) => {
+      const read = await config()
+      const tenantry = await openTenantry({ announce: say, ...read, signal })
+      try {
+        return await work(tenantry)
+      } finally {
+        await tenantry.close()
+      }
+    },
+    progress: (text, work) => (json || !process.stderr.isTTY ? work(() => undefined) : spin(text, work)),
+  }
+}
+
+async function spin<T>(text: string, work: (tell: (text: string) => void) => Promise<T>): Promise<T> {
+  const spinner = yoctoSpinner({ text, stream: process.stderr }).start()
+  try {
+    return await work((now) => {
+      spinner.text = now
+    })
+  } finally {
+    spinner.stop()
+  }
+}
+
+/** The user of the machine; one that has no name there is known by its number. */
+function actor(): string {
+  try {
+    return `${userInfo().username} (tenantry)`
+  } catch {
+    return `user ${process.getuid?.() ?? ''} (tenantry)`
+  }
+}

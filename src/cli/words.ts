@@ -1,0 +1,35 @@
+import { InvalidArgumentError } from 'commander'
+
+/** A whole number, as an option's value. */
+export function wholeNumber(text: string): number {
+  if (/^\d{1,12}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('It is not a whole number.')
+}
+
+/** A JSON object, as an option's value. */
+export function jsonObject(text: string): Readonly<Record<string, unknown>> {
+  const value = parseJson(text)
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  throw new InvalidArgumentError(`It is not a JSON object, such as '{"plan":"pro"}'.`)
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** A time such as `500ms`, `10s` or `2m`, in milliseconds. */
+export function duration(text: string): number {
+  const [, digits = '', unit = ''] = /^(\d{1,9})(ms|s|m)$/.exec(text) ?? []
+  const factor = { ms: 1, s: 1_000, m: 60_000 }[unit]
+  if (factor !== undefined) return Number(digits) * factor
+  throw new InvalidArgumentError('It is not a time such as 500ms, 10s or 2m.')
+}
+
+/** Several words with commas between them. */
+export function list(text: string): readonly string[] {
+  return text.split(',').map((word) => word.trim())
+}

@@ -1,0 +1,24 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { makeProject } from './project.ts'
+import { formatTranscript, normalised, parseTranscript, runStep, type Step } from './transcript.ts'
+
+// Each file is what somebody types and sees, through the real binary. UPDATE_TRANSCRIPTS=1 writes down what is seen now;
+// read the difference before you commit it.
+const folder = join(import.meta.dirname, 'transcripts')
+const isUpdating = process.env['UPDATE_TRANSCRIPTS'] === '1'
+
+describe.each(readdirSync(folder))('%s', (name) => {
+  it('is what the command line prints', { timeout: 180_000 }, async () => {
+    const file = join(folder, name)
+    const { preamble, steps } = parseTranscript(readFileSync(file, 'utf8'))
+    const { cwd, env, words } = makeProject(basename(name, '.txt'))
+    const seen: Step[] = []
+    for (const { command } of steps) {
+      seen.push({ command, expected: normalised(await runStep(command, cwd, env), words) })
+    }
+    if (isUpdating) writeFileSync(file, formatTranscript({ preamble, steps: seen }))
+    expect(formatTranscript({ preamble, steps: seen })).toBe(formatTranscript({ preamble, steps }))
+  })
+})
