@@ -238,11 +238,12 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   }
 
   async #close(deadlineMs: number): Promise<void> {
+    const end = Date.now() + deadlineMs
     const deadline = setTimeout(() => this.#ending.abort(new Error('Tenantry was closed.')), deadlineMs)
     // What is being changed may still have to tell the others, so the router goes last.
     await Promise.allSettled(this.#underWay)
-    await this.#router.close(deadlineMs)
     clearTimeout(deadline)
+    await this.#router.close(Math.max(0, end - Date.now()))
     await this.#release()
   }
 

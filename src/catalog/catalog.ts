@@ -169,7 +169,7 @@ export class Catalog {
   /**
    * Writes down that a tenant is to be, and where; the one that is there already where there is one.
    *
-   * @throws `no-open-server`
+   * @throws `no-open-server`, `tenant-exists` when the database is another tenant's
    */
   async intend(tenant: NewTenant, authorship: Authorship): Promise<{ row: TenantRow; isNew: boolean }> {
     const query = this.#db.with('touched', (db) =>
@@ -184,6 +184,7 @@ export class Catalog {
     const { numInsertedOrUpdatedRows } = await noted(query, note).executeTakeFirstOrThrow()
     const row = await this.find(tenant.id)
     if (row !== undefined) return { row, isNew: numInsertedOrUpdatedRows === 1n }
+    await this.#refuseTaken(tenant)
     throw new TenantryError('no-open-server', `None of ${tenant.servers.join(', ')} is open for new tenants.`, {
       tenant: tenant.id,
       hint: 'Open one, or add a server to the configuration.',
@@ -283,6 +284,19 @@ export class Catalog {
         })
         .execute()
       return { row: { ...row, ...next }, changed: true }
+    })
+  }
+
+  /** A database is one tenant's only; one that was adopted may have the very name that another would get. */
+  async #refuseTaken({ id, database, servers }: NewTenant): Promise<void> {
+    const other = await this.#tenants()
+      .where('tenant.database', '=', database)
+      .where('server.name', 'in', servers)
+      .executeTakeFirst()
+    if (other === undefined) return
+    throw new TenantryError('tenant-exists', `The database ${database} is that of the tenant ${other.id} already.`, {
+      tenant: id,
+      hint: 'Choose another id, or another database.',
     })
   }
 

@@ -31,7 +31,8 @@ export function filtered<DB, TB extends keyof DB, Output>(
     const on = eb as unknown as Joined
     return on.and([
       ...(states === undefined ? [] : [on('tenant.state', 'in', states)]),
-      ...(server === undefined ? [] : [on('server.name', '=', server)]),
+      // As a value, not by the join: so the index over a server's tenants gives them in order.
+      ...(server === undefined ? [] : [on('tenant.server_id', '=', idOf(on, server))]),
       ...(typeof version === 'string' ? [on('tenant.fingerprint', '=', version)] : []),
       ...(typeof version === 'number' ? [on('version.number', '=', version)] : []),
       ...(metadata === undefined ? [] : [sql<boolean>`tenant.metadata @> ${JSON.stringify(metadata)}::jsonb`]),
@@ -39,6 +40,10 @@ export function filtered<DB, TB extends keyof DB, Output>(
       ...(search === undefined ? [] : [containing(on, search)]),
     ])
   })
+}
+
+function idOf(on: Joined, server: string) {
+  return on.selectFrom('server as named').select('named.id').where('named.name', '=', server)
 }
 
 function containing(on: Joined, text: string) {

@@ -51,11 +51,10 @@ export async function adopt<Handle>(
     if (known !== undefined && known.state !== 'onboarding') return alreadyThere(known, database)
     // Looked at before anything is written, so that what cannot be adopted leaves no trace.
     const site = await inspect(context, place.servers[0] ?? '', database, known, options)
-    const { row, isNew } = await locked.catalog
-      .intend({ id: tenantId, database, origin: 'adopt', source: database, ...place }, options)
-      .catch((error: unknown) => {
-        throw isOthers(error) ? takenError(tenantId, database) : error
-      })
+    const { row, isNew } = await locked.catalog.intend(
+      { id: tenantId, database, origin: 'adopt', source: database, ...place },
+      options,
+    )
     if (isNew) announce(context, 'adopt', row, { from: undefined, to: 'onboarding', since: locked.since })
     if (row.origin !== 'adopt' || row.database !== database) throw stateError('adopt', tenantId, row.state)
     const made = await takeOver(context, locked, row, site.comment, options)
@@ -77,18 +76,6 @@ function alreadyThere(row: TenantRow, database: Identifier): Adopted {
   if (row.state === 'active' || row.state === 'suspended')
     return { outcome: 'already-adopted', tenant: publicTenant(row) }
   throw stateError('adopt', row.id, row.state)
-}
-
-/** The catalog has each server's databases once. */
-function isOthers(error: unknown): boolean {
-  return error instanceof TenantryError && error.sqlState === '23505'
-}
-
-function takenError(id: string, database: Identifier): TenantryError {
-  return new TenantryError('tenant-exists', `The database ${database} is another tenant's already.`, {
-    tenant: id,
-    hint: 'list() shows which tenant has which database.',
-  })
 }
 
 /** Checks that a database may be adopted: it is nobody's, it is ours to change, and it matches the models. */

@@ -5,11 +5,11 @@ import type { TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session } from '../server/port.ts'
 import type { ProvisioningContext } from './context.ts'
 
-/** What is to be left, by whom, and by when. */
+/** What is to be left, by which sessions, and by when. */
 export interface Drain extends Cancellable {
   readonly database: Identifier
-  /** `own` are the sessions of the role that Tenantry itself connects as; somebody's backup may go on. */
-  readonly whose: 'everybody' | 'own'
+  /** `work` leaves a backup by pg_dump alone. */
+  readonly which: 'all' | 'work'
   /** How long work under way may take, in milliseconds; then its sessions are ended. */
   readonly drainMs: number
 }
@@ -28,13 +28,13 @@ export async function drain(
   server: Server,
   admin: Session,
   row: TenantRow,
-  { database, whose, drainMs, signal }: Drain,
+  { database, which, drainMs, signal }: Drain,
 ): Promise<void> {
   const deadline = Date.now() + drainMs
   await context.evict({ tenant: row.id, server: row.server, database: row.database }, drainMs, { signal })
-  const isEmpty = async () => (await server.sessions(admin, database, whose)).length === 0 || undefined
+  const isEmpty = async () => (await server.sessions(admin, database, which)).length === 0 || undefined
   if (await poll(isEmpty, Math.max(0, deadline - Date.now()), signal)) return
-  await endSessions(server, admin, row, { database, whose, signal })
+  await endSessions(server, admin, row, { database, which, signal })
 }
 
 /** Ends the sessions in a tenant's database. @throws `sessions-remain`, `permission-denied` */
@@ -42,10 +42,10 @@ export async function endSessions(
   server: Server,
   admin: Session,
   { id }: TenantRow,
-  { database, whose, signal }: Omit<Drain, 'drainMs'>,
+  { database, which, signal }: Omit<Drain, 'drainMs'>,
 ): Promise<void> {
   const isEmpty = async () => {
-    const left = await server.sessions(admin, database, whose)
+    const left = await server.sessions(admin, database, which)
     if (left.length > 0) await server.endSessions(admin, left)
     return left.length === 0 || undefined
   }

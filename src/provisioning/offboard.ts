@@ -58,7 +58,7 @@ export async function offboard(
     await onServerOf(context, locked, row, options, (server, admin) =>
       setAside(context, server, admin, row, {
         database: row.database,
-        whose: 'everybody',
+        which: 'all',
         drainMs,
         signal: options.signal,
       }),

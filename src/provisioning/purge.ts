@@ -16,7 +16,7 @@ export interface Purged {
   readonly outcome: 'purged' | 'already-purged'
 }
 
-/** What came of purging those whose retention has ended. */
+/** What came of purging those which retention has ended. */
 export interface PurgedExpired {
   readonly purged: readonly TenantId[]
   /** Those that could not be purged; the next call tries them again. */
@@ -43,7 +43,7 @@ export async function purge(context: ProvisioningContext, id: string, options: V
   return purgeIf(context, tenantId, options, () => true)
 }
 
-/** Purges the tenants whose retention has ended, one after the other. */
+/** Purges the tenants which retention has ended, one after the other. */
 export async function purgeExpired(context: ProvisioningContext, options: PurgeExpiredOptions): Promise<PurgedExpired> {
   checkVerbOptions('purgeExpired', options, ['limit'])
   const expired = await context.catalog.expired(positiveInteger('limit', options.limit ?? 100))
@@ -106,7 +106,7 @@ async function destroy(
   const { row } = before
   const { doomed } = namesOf(context, row)
   const found = await findDatabase(context, server, admin, row)
-  // What was to be adopted and never was stays whose it is.
+  // What was to be adopted and never was stays which it is.
   const isOurs = found !== undefined && (row.origin !== 'adopt' || row.activatedAt !== undefined)
   const rename = async () => {
     if (isOurs && found.name !== doomed) await admin.script([server.renameStatement(found.name, doomed)])
@@ -114,7 +114,7 @@ async function destroy(
       await admin.script([server.commentStatement(found.name, found.stamp.comment ?? '')])
   }
   if (isOurs && found.name !== doomed) {
-    await endSessions(server, admin, row, { database: found.name, whose: 'everybody', signal })
+    await endSessions(server, admin, row, { database: found.name, which: 'all', signal })
   }
   if (before.isDone) await rename()
   const change = { verb: 'purge', to: 'purging', actor } as const

@@ -33,7 +33,7 @@ export async function suspend(context: ProvisioningContext, id: string, options:
     const before = await beforeArrow(locked, 'suspend', tenantId, ['suspended'])
     const row = await takeArrow(context, locked, before, { verb: 'suspend', to: 'suspended', actor: options.actor })
     await onServerOf(context, locked, row, options, (server, admin) =>
-      drain(context, server, admin, row, { database: row.database, whose: 'own', drainMs, signal: options.signal }),
+      drain(context, server, admin, row, { database: row.database, which: 'work', drainMs, signal: options.signal }),
     )
     return { outcome: before.isDone ? 'already-suspended' : 'suspended', tenant: publicTenant(row) }
   })

@@ -109,7 +109,8 @@ export class EvictionChannel {
   }
 
   async #receive(payload: string): Promise<void> {
-    const message = JSON.parse(payload) as Message
+    const message = readMessage(payload)
+    if (message === undefined) return
     if ('answer' in message) {
       this.#answers.get(message.answer)?.add(message.processId)
       return
@@ -132,6 +133,22 @@ interface Listening {
 }
 
 type Message = ({ readonly evict: string } & Eviction) | { readonly answer: string; readonly processId: number }
+
+/** Whoever may connect to the catalog can send something there. What is not ours is passed over. */
+function readMessage(payload: string): Message | undefined {
+  const value = parseJson(payload)
+  const isOurs =
+    typeof value === 'object' && value !== null && ('answer' in value || ('evict' in value && 'tenant' in value))
+  return isOurs ? (value as Message) : undefined
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
 
 /** The key of the lock that every listening session shares. */
 const presenceKey = `hashtextextended('tenantry:presence', 0)`

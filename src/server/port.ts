@@ -175,8 +175,11 @@ export interface Server {
   listen(database: Identifier, channel: string, listeners: Listeners): Promise<Session>
   /** Describes those of the databases that are there, in one query. */
   describe(session: Session, databases: readonly Identifier[]): Promise<readonly DatabaseInfo[]>
-  /** The server's process ids of the sessions in a database, besides this one: of everybody, or of its own role. */
-  sessions(session: Session, database: Identifier, whose: 'everybody' | 'own'): Promise<readonly number[]>
+  /**
+   * The server's process ids of the sessions in a database, besides this one: all, or those that may be a service's work
+   * (no backup by pg_dump, and no superuser's unless the session is one itself).
+   */
+  sessions(session: Session, database: Identifier, which: 'all' | 'work'): Promise<readonly number[]>
   /** Ends sessions by their process ids, without waiting until they are gone. @throws `permission-denied` */
   endSessions(session: Session, processIds: readonly number[]): Promise<void>
   /** What libpq's programs and most drivers read from their environment to connect. It holds the password. */

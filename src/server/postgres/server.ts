@@ -122,8 +122,8 @@ class PostgresServer implements Server {
     return openListener(this.#sessions, database, channel, listeners)
   }
 
-  sessions(session: Session, database: Identifier, whose: 'everybody' | 'own'): Promise<readonly number[]> {
-    return sessionsIn(session, database, whose)
+  sessions(session: Session, database: Identifier, which: 'all' | 'work'): Promise<readonly number[]> {
+    return sessionsIn(session, database, which)
   }
 
   endSessions(session: Session, processIds: readonly number[]): Promise<void> {

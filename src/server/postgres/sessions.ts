@@ -1,25 +1,44 @@
+import { TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { Session } from '../port.ts'
+import { quoteIdentifier } from './quoting.ts'
 
 /**
- * The process ids of the sessions in a database. What another role's process is for is hidden from a role without
- * pg_read_all_stats; it counts then.
+ * The process ids of the sessions in a database. What another role's process is for, and how it calls itself, is hidden
+ * from a role without pg_read_all_stats; it counts then.
  */
 export async function sessionsIn(
   session: Session,
   database: Identifier,
-  whose: 'everybody' | 'own',
+  which: 'all' | 'work',
 ): Promise<readonly number[]> {
   const { rows } = await session.query<{ pid: number }>(
-    `select pid from pg_catalog.pg_stat_activity
-     where datname = $1 and pid <> pg_backend_pid() and coalesce(backend_type, 'client backend') = 'client backend'
-       and ($2 = 'everybody' or usename = current_user)`,
-    [database, whose],
+    `select a.pid
+     from pg_catalog.pg_stat_activity a join pg_catalog.pg_roles r on r.oid = a.usesysid
+     where a.datname = $1 and a.pid <> pg_backend_pid()
+       and coalesce(a.backend_type, 'client backend') = 'client backend'
+       and ($2 = 'all' or (a.application_name is distinct from 'pg_dump'
+            and (not r.rolsuper or (select rolsuper from pg_catalog.pg_roles where rolname = current_user))))`,
+    [database, which],
   )
   return rows.map(({ pid }) => pid)
 }
 
-/** Ends sessions. One that is gone already is no error. */
+/**
+ * Ends sessions. One that is gone already is no error.
+ *
+ * @throws `permission-denied` with the statement that grants what is missing
+ */
 export async function endSessions(session: Session, processIds: readonly number[]): Promise<void> {
-  await session.query('select pg_terminate_backend(pid) from unnest($1::int[]) as pid', [processIds])
+  try {
+    await session.query('select pg_terminate_backend(pid) from unnest($1::int[]) as pid', [processIds])
+  } catch (error) {
+    if (!(error instanceof TenantryError) || error.code !== 'permission-denied') throw error
+    const { cause, sqlState } = error
+    throw new TenantryError('permission-denied', `${session.user} may not end another role's session.`, {
+      cause,
+      sqlState,
+      hint: `As a superuser: GRANT pg_signal_backend TO ${quoteIdentifier(session.user as Identifier)}; a superuser's sessions only a superuser can end.`,
+    })
+  }
 }
