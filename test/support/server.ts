@@ -28,7 +28,16 @@ export async function sql<Row extends object = Record<string, unknown>>(
   params: unknown[] = [],
   database = 'postgres',
 ): Promise<Row[]> {
-  const client = new Client({ connectionString: serverUrl({ database }) })
+  return sqlAt<Row>(serverUrl({ database }), statement, params)
+}
+
+/** Runs one statement on a connection of its own to the database that the URL names. */
+export async function sqlAt<Row extends object = Record<string, unknown>>(
+  url: string,
+  statement: string,
+  params: unknown[] = [],
+): Promise<Row[]> {
+  const client = new Client({ connectionString: url })
   await client.connect()
   try {
     const { rows } = await client.query<Row>(statement, params)

@@ -1,19 +1,83 @@
 import { openTenantry, type Models, type Tenantry, type TenantryConfig } from 'tenantry'
 import { postgres, type PostgresOptions } from 'tenantry/postgres'
-import { afterwards, disposableName, serverUrl } from './server.ts'
+import { afterwards, disposableName, serverUrl, sql, sqlAt } from './server.ts'
 
 type Overrides<Handle> = Partial<Omit<TenantryConfig<Handle>, 'models'>> & {
   readonly postgres?: Partial<PostgresOptions>
 }
 
+/** A Tenantry, and the name of its installation. */
+export type TestTenantry<Handle> = Tenantry<Handle> & { readonly installation: string }
+
 /** Opens a Tenantry on the test server as an installation of its own; closed and dropped afterwards. */
 export async function openTestTenantry<Handle>(
   models: Models<Handle>,
   { postgres: options, ...overrides }: Overrides<Handle> = {},
-): Promise<Tenantry<Handle> & { readonly installation: string }> {
+): Promise<TestTenantry<Handle>> {
   const installation = overrides.installation ?? disposableName('i')
   const server = overrides.servers === undefined ? { server: postgres({ url: serverUrl(), ...options }) } : {}
   const tenantry = await openTenantry({ models, ...server, ...overrides, installation })
   afterwards(() => tenantry.close())
   return Object.assign(tenantry, { installation })
+}
+
+/** Runs one statement in an installation's catalog, as the superuser. */
+export function inCatalog<Row extends object = Record<string, unknown>>(
+  { installation }: { readonly installation: string },
+  statement: string,
+  params: unknown[] = [],
+): Promise<Row[]> {
+  return sql<Row>(statement, params, `${installation}_catalog`)
+}
+
+/** The names that a tenant's database may have, by its row in the catalog. */
+export async function namesOf(tenantry: { readonly installation: string }, id: string) {
+  const [row] = await inCatalog<{ row_id: string; database: string }>(
+    tenantry,
+    'select row_id, database from tenantry.tenant where id = $1',
+    [id],
+  )
+  const { row_id: rowId, database } = row!
+  const own = (purpose: string) => `${tenantry.installation}_${purpose}_${rowId.replaceAll('-', '')}`
+  return { rowId, inService: database, building: own('building'), setAside: own('off'), doomed: own('drop') }
+}
+
+/** The databases of an installation without its catalog, in the order of their names. */
+export async function databasesOf(
+  { installation }: { readonly installation: string },
+  url = serverUrl({ database: 'postgres' }),
+): Promise<string[]> {
+  const rows = await sqlAt<{ name: string }>(
+    url,
+    `select datname as name from pg_database where starts_with(datname, $1) and datname <> $2 order by datname`,
+    [`${installation}_`, `${installation}_catalog`],
+  )
+  return rows.map(({ name }) => name)
+}
+
+/** The comment on a database: a stamp, or anybody's. */
+export async function commentOn(
+  database: string,
+  url = serverUrl({ database: 'postgres' }),
+): Promise<string | undefined> {
+  const [row] = await sqlAt<{ comment: string | null }>(
+    url,
+    `select shobj_description(oid, 'pg_database') as comment from pg_database where datname = $1`,
+    [database],
+  )
+  return row?.comment ?? undefined
+}
+
+/** All that a call may change: rows, audit trail, and databases with their comments. */
+export async function snapshot(tenantry: { readonly installation: string }) {
+  const records = await inCatalog(
+    tenantry,
+    `select (select json_agg(tenant order by id) from tenantry.tenant) as tenants,
+            (select json_agg(audit order by number) from tenantry.audit) as audit`,
+  )
+  const databases = await sql(
+    `select datname, shobj_description(oid, 'pg_database') from pg_database where starts_with(datname, $1) order by 1`,
+    [`${tenantry.installation}_`],
+  )
+  return { records, databases }
 }

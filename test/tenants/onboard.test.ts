@@ -4,7 +4,7 @@ import { postgres } from 'tenantry/postgres'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
 import { disposableName, errorOf, quote, serverUrl, sql } from '../support/server.ts'
-import { openTestTenantry } from '../support/tenants.ts'
+import { commentOn, openTestTenantry } from '../support/tenants.ts'
 
 const models = mikroOrm({ entities: [User, Address] })
 
@@ -17,11 +17,8 @@ interface Stamp {
 }
 
 async function stampOf(database: string): Promise<Stamp | undefined> {
-  const [row] = await sql<{ comment: string | null }>(
-    `select shobj_description(oid, 'pg_database') as comment from pg_database where datname = $1`,
-    [database],
-  )
-  return typeof row?.comment === 'string' ? (JSON.parse(row.comment) as Stamp) : undefined
+  const comment = await commentOn(database)
+  return comment === undefined ? undefined : (JSON.parse(comment) as Stamp)
 }
 
 const databasesLike = async (prefix: string) => {
