@@ -1,0 +1,62 @@
+import { ensureDatabase, ensureTables } from 'tenantry'
+import * as fc from 'fast-check'
+import { afterAll, beforeAll, describe, it } from 'vitest'
+import { disposableName, serverUrl, sql } from '../../support/server.ts'
+import { lives, type Model } from './commands.ts'
+import { Installation } from './installation.ts'
+import { Neighbour } from './neighbour.ts'
+import { models } from './note.ts'
+import { newWorld } from './world.ts'
+
+// TENANTRY_TEST_ROUNDS says how many sequences, TENANTRY_TEST_SEED which ones: the seed is in the report of a failure.
+const rounds = Number(process.env['TENANTRY_TEST_ROUNDS'] ?? '6')
+const seed = process.env['TENANTRY_TEST_SEED']
+/** How long all sequences of one property may take in milliseconds, with what it takes to find the shortest that fails. */
+const limitMs = 60_000 + rounds * 15_000
+
+const timeout = 2 * limitMs
+
+const oneServer = ['main']
+const twoServers = ['main', 'second']
+
+describe('the whole life of tenants, by two processes', () => {
+  let there: Neighbour
+  let template: string
+
+  beforeAll(async () => {
+    there = new Neighbour()
+    // What is adopted has the models' tables and rows already.
+    template = disposableName('m')
+    await ensureDatabase(serverUrl({ database: template }))
+    await ensureTables(serverUrl({ database: template }), models)
+    await sql(`insert into note (text) values ('from before')`, [], template)
+  })
+  afterAll(() => there.end())
+
+  async function follow(servers: readonly string[], commands: Iterable<fc.AsyncCommand<Model, Installation>>) {
+    const real = await Installation.open(serverUrl(), servers, there)
+    const model: Model = { world: newWorld(servers) }
+    try {
+      await fc.asyncModelRun(() => ({ model, real }), commands)
+      await real.expectRows(model.world)
+    } finally {
+      await real.close()
+    }
+  }
+
+  const parameters = {
+    numRuns: rounds,
+    interruptAfterTimeLimit: limitMs,
+    ...(seed !== undefined && { seed: Number(seed) }),
+  }
+  const servers = fc.constantFrom(oneServer, oneServer, twoServers)
+
+  it('one call after the other: each has the outcome, and leaves behind, what the model says', { timeout }, () =>
+    fc.assert(fc.asyncProperty(servers, lives(template, 1, 40), follow), parameters),
+  )
+
+  // What happens at once does not happen again just so: there is no use in looking for a shorter sequence.
+  it('several calls at once: some order of them explains what came of each and what is there', { timeout }, () =>
+    fc.assert(fc.asyncProperty(servers, lives(template, 4, 12), follow), { ...parameters, endOnFailure: true }),
+  )
+})
