@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -25,6 +25,7 @@ const compilerOptions = {
   verbatimModuleSyntax: true,
   skipLibCheck: true,
   noEmit: true,
+  allowImportingTsExtensions: true,
 }
 
 const project = makeProject()
@@ -46,6 +47,12 @@ const runnable = [
 ] as const
 const role = await createRole('createdb')
 dropAfterwards(...runnable.flatMap(({ database, installation }) => [database, installation]), role.user)
+
+/** Pages that have an installation `shop` on the maintenance database, and all else of that name. */
+const concepts = programs
+  .filter(({ page }) => page.startsWith('docs/concepts/'))
+  .map(({ page, code }) => ({ page, code, installation: uniqueName('walk') }))
+dropAfterwards(...concepts.map(({ installation }) => installation))
 
 test('there are examples', () => {
   expect(programs.map(({ page }) => page)).toContain('README.md')
@@ -80,6 +87,16 @@ test.each(runnable)('the program in $page runs, and prints what it says', async 
   expect(lines).toEqual(announcedLines(code))
 })
 
+test.each(concepts)('the program in $page runs, and prints what it says', async ({ code, installation }) => {
+  const url = "'postgresql://admin:admin@localhost:5432/postgres'"
+  const adapted = replaceOnce(code, url, JSON.stringify(serverUrl({ ...role, database: 'postgres' })))
+  const file = join(project, `running-${installation}.ts`)
+  writeFileSync(file, adapted.replaceAll('shop', installation))
+
+  const output = await run(file)
+  expect(output.replaceAll(installation, 'shop').split('\n').slice(0, -1)).toEqual(announcedLines(code))
+})
+
 /** What the comments behind `console.log` say. */
 function announcedLines(code: string): string[] {
   const calls = code.match(/^ *console\.log\(.*$/gm) ?? []
@@ -105,6 +122,8 @@ function makeProject(): string {
   for (const name of ['@mikro-orm/core', '@mikro-orm/postgresql', '@mikro-orm/sql', '@types/node']) {
     link(name, join(root, 'node_modules', name))
   }
+  // The pages on concepts import the README's models.
+  copyFileSync(join(root, 'examples/service/models.ts'), join(folder, 'models.ts'))
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'walk-through', type: 'module' }))
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions }))
   return folder
