@@ -41,7 +41,7 @@ export async function drain(
 export async function endSessions(
   server: Server,
   admin: Session,
-  { id }: TenantRow,
+  row: TenantRow,
   { database, which, signal }: Omit<Drain, 'drainMs'>,
 ): Promise<void> {
   const isEmpty = async () => {
@@ -50,7 +50,12 @@ export async function endSessions(
     return left.length === 0 || undefined
   }
   if (await poll(isEmpty, endingMs, signal)) return
-  throw new TenantryError('sessions-remain', `Somebody keeps connecting to the database ${database}.`, {
+  throw remainError(row, database)
+}
+
+/** The error of a database that somebody does not leave. */
+export function remainError({ id }: TenantRow, database: Identifier): TenantryError {
+  return new TenantryError('sessions-remain', `Somebody keeps connecting to the database ${database}.`, {
     tenant: id,
     hint: 'pg_stat_activity shows who. Stop it, and repeat the call: it goes on from where it is.',
   })

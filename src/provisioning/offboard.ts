@@ -5,7 +5,7 @@ import { publicTenant, type Tenant, type TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session } from '../server/port.ts'
 import { beforeArrow, takeArrow } from './arrows.ts'
 import type { DrainOptions, ProvisioningContext, VerbOptions } from './context.ts'
-import { drain, type Drain } from './drain.ts'
+import { drain, type Drain, remainError } from './drain.ts'
 import { isNameTaken } from './make-tenant.ts'
 import { durablyBoth, onServerOf, underLock } from './tenant-lock.ts'
 import { findDatabase, foreignError, missingError, namesOf } from './tenant-names.ts'
@@ -85,7 +85,8 @@ async function setAside(
       return await admin.transaction(() => admin.script([server.renameStatement(inService, name)]), { durable: true })
     } catch (error) {
       const isInUse = error instanceof TenantryError && error.sqlState === databaseInUse
-      if (!isInUse || attempt === attempts) throw error
+      if (!isInUse) throw error
+      if (attempt === attempts) throw remainError(row, inService)
     }
   }
 }

@@ -5,7 +5,8 @@ import { quoteIdentifier } from './quoting.ts'
 
 /**
  * The process ids of the sessions in a database. What another role's process is for, and how it calls itself, is hidden
- * from a role without pg_read_all_stats; it counts then.
+ * from a role without pg_read_all_stats; it counts then. All includes what is no client's, such as replication, since
+ * that keeps a database from being renamed as well; autovacuum goes by itself.
  */
 export async function sessionsIn(
   session: Session,
@@ -14,11 +15,12 @@ export async function sessionsIn(
 ): Promise<readonly number[]> {
   const { rows } = await session.query<{ pid: number }>(
     `select a.pid
-     from pg_catalog.pg_stat_activity a join pg_catalog.pg_roles r on r.oid = a.usesysid
+     from pg_catalog.pg_stat_activity a left join pg_catalog.pg_roles r on r.oid = a.usesysid
      where a.datname = $1 and a.pid <> pg_backend_pid()
-       and coalesce(a.backend_type, 'client backend') = 'client backend'
-       and ($2 = 'all' or (a.application_name is distinct from 'pg_dump'
-            and (not r.rolsuper or (select rolsuper from pg_catalog.pg_roles where rolname = current_user))))`,
+       and case when $2 = 'all' then a.backend_type is distinct from 'autovacuum worker'
+                else coalesce(a.backend_type, 'client backend') = 'client backend'
+                     and a.application_name is distinct from 'pg_dump'
+                     and (not r.rolsuper or (select rolsuper from pg_catalog.pg_roles where rolname = current_user)) end`,
     [database, which],
   )
   return rows.map(({ pid }) => pid)
