@@ -35,11 +35,17 @@ export function makeTenant(
 ): Promise<TenantRow> {
   return onServerOf(context, locked, row, options, async (server, admin) => {
     const site: Site = { context, locked, row, server, admin }
-    const named = await findNamed(site)
-    if (named !== undefined) return durably(locked, () => activate(site, named, options))
-    await build(site, recipe)
-    return takeName(site, recipe.fingerprint, options)
+    const made = await nameOrMake(site, recipe, options)
+    announce(context, makingVerbs[row.origin], made, { from: 'onboarding', to: 'active', since: locked.since })
+    return made
   })
+}
+
+async function nameOrMake(site: Site, recipe: Recipe, options: VerbOptions): Promise<TenantRow> {
+  const named = await findNamed(site)
+  if (named !== undefined) return durably(site.locked, () => activate(site, named, options))
+  await build(site, recipe)
+  return takeName(site, recipe.fingerprint, options)
 }
 
 /** Where and what is being made. */
@@ -97,15 +103,10 @@ async function takeName(site: Site, fingerprint: string, options: VerbOptions): 
   }
 }
 
-async function activate(
-  { context, locked, row }: Site,
-  fingerprint: string,
-  { actor }: VerbOptions,
-): Promise<TenantRow> {
+async function activate({ locked, row }: Site, fingerprint: string, { actor }: VerbOptions): Promise<TenantRow> {
   const verb = makingVerbs[row.origin]
   const made = await locked.catalog.take('activate', row.rowId, { verb, to: 'active', fingerprint, actor })
   if (made === undefined) throw goneError()
-  announce(context, verb, made, { from: 'onboarding', to: 'active', since: locked.since })
   return made
 }
 
