@@ -40,7 +40,10 @@ export interface TenantryConfig<Handle> extends Cancellable {
   readonly retentionDays?: number
   /** How long a tenant's work waits for a connection while all are busy, in milliseconds. Default 10,000. */
   readonly connectionWaitMs?: number
-  /** How many tenants this process makes or changes at once; each takes two connections beside `maxConnections`. Default 4. */
+  /**
+   * How many tenants this process makes or changes at once; each takes up to four connections beside
+   * `maxConnections`. Default 4.
+   */
   readonly onboardingConcurrency?: number
   /** How long to wait for another process that onboards the same tenant or makes the catalog. Default 60,000. */
   readonly lockTimeoutMs?: number

@@ -13,11 +13,10 @@ export type Verb =
   | 'purge'
   | 'withdraw'
 
-/** Who asked for a change, and what else should be remembered of it. */
+/** Who asked for a change. */
 export interface Authorship {
   /** A person or a program, in the service's own words; any text. */
   readonly actor?: string | undefined
-  readonly details?: Readonly<Record<string, unknown>> | undefined
 }
 
 /** One entry of the audit trail. It stays when its tenant is purged. */
@@ -33,7 +32,6 @@ export interface AuditEntry {
   readonly actor: string | undefined
   /** The role that the change was made as. */
   readonly role: string
-  readonly details: Readonly<Record<string, unknown>>
 }
 
 /** What a tenant's making is called in the audit trail, by where its database comes from. */

@@ -94,18 +94,19 @@ export class Catalog {
     return rows.map(toTenant)
   }
 
-  /** The ids of offboarded tenants whose retention has ended, and of those whose purge was interrupted. */
+  /** The ids of tenants that `purgeExpired` is to take, those first whose retention ended first. */
   async expired(limit: number): Promise<TenantId[]> {
-    const rows = await this.#db
-      .selectFrom('tenant')
-      .select('id')
-      .where((eb) =>
-        eb.or([eb('state', '=', 'purging'), eb('state', '=', 'offboarded').and('purge_after', '<=', sql<Date>`now()`)]),
-      )
-      .orderBy('purge_after')
+    const rows = await filtered(this.#tenants(), { expired: true })
+      .orderBy('tenant.purge_after', (order) => order.asc().nullsFirst())
       .limit(limit)
       .execute()
-    return rows.map(({ id }) => id as TenantId)
+    return rows.map((row) => toTenant(row).id)
+  }
+
+  /** Whether a tenant is one of them at this moment, by the server's clock. */
+  async hasExpired(id: TenantId): Promise<boolean> {
+    const row = await filtered(this.#tenants(), { expired: true }).where('tenant.id', '=', id).executeTakeFirst()
+    return row !== undefined
   }
 
   /** Every server with its tenants, counted by state and version. */
@@ -154,7 +155,7 @@ export class Catalog {
       .orderBy('number', 'desc')
       .limit(limit)
       .execute()
-    return rows.map(({ at, tenant, verb, from_state, to_state, actor, role, details }) => ({
+    return rows.map(({ at, tenant, verb, from_state, to_state, actor, role }) => ({
       at,
       tenant,
       verb: verb as Verb,
@@ -162,7 +163,6 @@ export class Catalog {
       to: to_state ?? undefined,
       actor: actor ?? undefined,
       role,
-      details,
     }))
   }
 
@@ -280,7 +280,6 @@ export class Catalog {
           from_state: row.state,
           to_state: row.state,
           actor: authorship.actor ?? null,
-          details: JSON.stringify(authorship.details ?? {}),
         })
         .execute()
       return { row: { ...row, ...next }, changed: true }
@@ -349,11 +348,11 @@ interface Touched {
 /** Writes an audit entry for each row of the common table expression `touched`. */
 function noted(
   db: QueryCreator<CatalogTables & { touched: Touched }>,
-  { verb, to, actor, details = {} }: Authorship & { readonly verb: Verb; readonly to: TenantState | null },
+  { verb, to, actor }: Authorship & { readonly verb: Verb; readonly to: TenantState | null },
 ) {
   return db
     .insertInto('audit')
-    .columns(['tenant', 'row_id', 'from_state', 'verb', 'to_state', 'actor', 'details'])
+    .columns(['tenant', 'row_id', 'from_state', 'verb', 'to_state', 'actor'])
     .expression((eb) =>
       eb
         .selectFrom('touched')
@@ -364,7 +363,6 @@ function noted(
           it.val<string>(verb).as('verb'),
           it.val(to).as('to_state'),
           it.val(actor ?? null).as('actor'),
-          sql<string>`${JSON.stringify(details)}::jsonb`.as('details'),
         ]),
     )
 }

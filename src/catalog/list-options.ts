@@ -20,7 +20,7 @@ export interface ListOptions extends Cancellable {
   readonly metadata?: Readonly<Record<string, unknown>>
   /** Text that the id or the display name contains, in upper or lower case. */
   readonly search?: string
-  /** Only offboarded ones whose retention has ended. */
+  /** Only those that `purgeExpired` would take: offboarded with their retention at its end, or half purged. */
   readonly expired?: boolean
 }
 

@@ -13,7 +13,7 @@ export interface TenantFilter {
   readonly metadata?: Readonly<Record<string, unknown>> | undefined
   /** Text that the id or the display name must contain, in upper or lower case. */
   readonly search?: string | undefined
-  /** Only offboarded ones whose retention has ended. */
+  /** Only those that `purgeExpired` would take. */
   readonly expired?: boolean | undefined
 }
 
@@ -36,7 +36,9 @@ export function filtered<DB, TB extends keyof DB, Output>(
       ...(typeof version === 'string' ? [on('tenant.fingerprint', '=', version)] : []),
       ...(typeof version === 'number' ? [on('version.number', '=', version)] : []),
       ...(metadata === undefined ? [] : [sql<boolean>`tenant.metadata @> ${JSON.stringify(metadata)}::jsonb`]),
-      ...(expired ? [sql<boolean>`tenant.state = 'offboarded' and tenant.purge_after <= now()`] : []),
+      ...(expired
+        ? [sql<boolean>`(tenant.state = 'purging' or tenant.state = 'offboarded' and tenant.purge_after <= now())`]
+        : []),
       ...(search === undefined ? [] : [containing(on, search)]),
     ])
   })

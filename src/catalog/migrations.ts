@@ -79,8 +79,7 @@ export const migrations: readonly Migration[] = [
          from_state text,
          to_state text,
          actor text,
-         role text not null default session_user,
-         details jsonb not null default '{}'
+         role text not null default session_user
        )`,
       `create index audit_tenant on tenantry.audit (tenant, number)`,
     ],

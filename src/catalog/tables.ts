@@ -37,6 +37,5 @@ export interface CatalogTables {
     to_state: TenantState | null
     actor: string | null
     role: Generated<string>
-    details: ColumnType<Record<string, unknown>, string, never>
   }
 }

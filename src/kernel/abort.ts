@@ -68,7 +68,8 @@ export async function poll<T>(
   }
 }
 
-async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+/** Waits so many milliseconds. @throws `aborted` when the signal comes first */
+export async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   try {
     await sleep(ms, undefined, { signal })
   } catch (error) {

@@ -3,7 +3,7 @@ import { type Identifier, parseIdentifier, parseTenantId, physicalNames } from '
 import { stateError } from '../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow } from '../catalog/tenant.ts'
 import type { Models } from '../models/port.ts'
-import type { Server, Session } from '../server/port.ts'
+import type { DatabaseInfo, Server, Session } from '../server/port.ts'
 import { readStamp, writeStamp } from '../server/stamp.ts'
 import { existsError } from './clone.ts'
 import { announce, type MakingContext, type ProvisioningContext } from './context.ts'
@@ -91,16 +91,31 @@ async function inspect(
   try {
     const [found] = await server.describe(session, [database])
     const stamp = readStamp(found?.comment)
-    if (stamp !== undefined && !(known !== undefined && isStampOf(context, known, stamp))) {
+    const isBegun = known !== undefined && isStampOf(context, known, stamp)
+    if (stamp !== undefined && !isBegun && stamp.installation === context.installationId) throw takenError(database)
+    if (stamp !== undefined && !isBegun) {
       throw new TenantryError('foreign-database', `The database ${database} has a stamp of Tenantry's already.`, {
-        hint: 'It belongs to a tenant, of this installation or another. It was not touched.',
+        hint: 'It belongs to a tenant of another installation. It was not touched.',
       })
     }
+    if (found?.mayAlter === false) throw ownerError(session.user, found)
     await checkMatch(session, context.models, database)
     return { comment: stamp === undefined ? found?.comment : stamp.comment }
   } finally {
     await session.close()
   }
+}
+
+function takenError(database: Identifier): TenantryError {
+  return new TenantryError('tenant-exists', `The database ${database} is another tenant's already.`, {
+    hint: 'list() shows which tenant has which database.',
+  })
+}
+
+function ownerError(user: string, { name, owner }: DatabaseInfo): TenantryError {
+  return new TenantryError('permission-denied', `${user} may not take over ${name}: it belongs to ${owner}.`, {
+    hint: `As a superuser, or as its owner: ALTER DATABASE "${name}" OWNER TO "${user}"; or: GRANT "${owner}" TO "${user}";`,
+  })
 }
 
 async function checkMatch(session: Session, models: Models<unknown>, database: Identifier): Promise<void> {

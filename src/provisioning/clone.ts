@@ -96,7 +96,15 @@ function copyOf<Handle>(
   const hooks = { anonymise: anonymise || undefined, initialise: context.initialise }
   return {
     fingerprint: source.fingerprint ?? context.fingerprint,
-    create: (server, admin, building) => copy(context, source, { server, admin, building }, options),
+    create: async (server, admin, building) => {
+      const isMade = await copy(context, source, { server, admin, building }, options)
+      // A database of that name may be another tenant's by now; the row's random id is never given again.
+      const now = isMade ? await context.catalog.find(source.id) : source
+      if (now?.rowId !== source.rowId || !isCopyable(now)) {
+        throw stateError('clone', source.id, now?.state ?? 'purging')
+      }
+      return isMade
+    },
     fill: async (server, database) => {
       const target = { server, database, tenant: publicTenant(row) }
       for (const [name, hook] of Object.entries(hooks) as [keyof typeof hooks, TenantHook<Handle> | undefined][]) {

@@ -4,11 +4,12 @@ import { positiveInteger } from '../kernel/options.ts'
 import { stateError } from '../catalog/states.ts'
 import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
 import type { Server, Session } from '../server/port.ts'
+import { readStamp } from '../server/stamp.ts'
 import { type BeforeArrow, beforeArrow, takeArrow } from './arrows.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
 import { endSessions } from './drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from './tenant-lock.ts'
-import { findDatabase, namesOf } from './tenant-names.ts'
+import { findDatabase, isStampOf, namesOf } from './tenant-names.ts'
 import { checkVerbOptions } from './tenant-options.ts'
 
 /** What came of purging a tenant. */
@@ -16,7 +17,7 @@ export interface Purged {
   readonly outcome: 'purged' | 'already-purged'
 }
 
-/** What came of purging those which retention has ended. */
+/** What came of purging those whose retention has ended. */
 export interface PurgedExpired {
   readonly purged: readonly TenantId[]
   /** Those that could not be purged; the next call tries them again. */
@@ -40,10 +41,10 @@ export interface PurgeExpiredOptions extends VerbOptions {
 export async function purge(context: ProvisioningContext, id: string, options: VerbOptions): Promise<Purged> {
   const tenantId = parseTenantId(id)
   checkVerbOptions('purge', options)
-  return purgeIf(context, tenantId, options, () => true)
+  return purgeIf(context, tenantId, options, async () => true)
 }
 
-/** Purges the tenants which retention has ended, one after the other. */
+/** Purges the tenants whose retention has ended, one after the other. */
 export async function purgeExpired(context: ProvisioningContext, options: PurgeExpiredOptions): Promise<PurgedExpired> {
   checkVerbOptions('purgeExpired', options, ['limit'])
   const expired = await context.catalog.expired(positiveInteger('limit', options.limit ?? 100))
@@ -51,7 +52,7 @@ export async function purgeExpired(context: ProvisioningContext, options: PurgeE
   const failed: { tenant: TenantId; error: TenantryError }[] = []
   for (const tenant of expired) {
     try {
-      await purgeIf(context, tenant, options, hasExpired)
+      await purgeIf(context, tenant, options, ({ catalog }) => catalog.hasExpired(tenant))
       purged.push(tenant)
     } catch (error) {
       if (!(error instanceof TenantryError) || error.code === 'aborted') throw error
@@ -61,21 +62,17 @@ export async function purgeExpired(context: ProvisioningContext, options: PurgeE
   return { purged, failed }
 }
 
-/** Somebody may have restored it since, or offboarded it anew. */
-function hasExpired({ state, purgeAfter }: TenantRow): boolean {
-  return state === 'purging' || (state === 'offboarded' && purgeAfter !== undefined && purgeAfter <= new Date())
-}
-
 function purgeIf(
   context: ProvisioningContext,
   id: TenantId,
   options: VerbOptions,
-  condition: (row: TenantRow) => boolean,
+  condition: (locked: LockedWork) => Promise<boolean>,
 ): Promise<Purged> {
   return underLock(context, id, options, async (locked) => {
     if (await wasPurged(locked, id)) return { outcome: 'already-purged' }
     const before = await beforeArrow(locked, 'purge', id, ['purging'])
-    if (!condition(before.row)) throw stateError('purge', id, before.row.state)
+    // Somebody may have restored it since, or offboarded it anew.
+    if (!(await condition(locked))) throw stateError('purge', id, before.row.state)
     await onServerOf(context, locked, before.row, options, (server, admin) =>
       destroy(context, locked, { server, admin }, before, options),
     )
@@ -105,21 +102,47 @@ async function destroy(
 ): Promise<void> {
   const { row } = before
   const { doomed } = namesOf(context, row)
+  // What was to be adopted and never was stays whose it is.
+  const isOurs = row.origin !== 'adopt' || row.activatedAt !== undefined
+  if (!isOurs) return giveBack(context, locked, { server, admin }, before, actor)
   const found = await findDatabase(context, server, admin, row)
-  // What was to be adopted and never was stays which it is.
-  const isOurs = found !== undefined && (row.origin !== 'adopt' || row.activatedAt !== undefined)
   const rename = async () => {
-    if (isOurs && found.name !== doomed) await admin.script([server.renameStatement(found.name, doomed)])
-    if (found !== undefined && !isOurs)
-      await admin.script([server.commentStatement(found.name, found.stamp.comment ?? '')])
+    if (found !== undefined && found.name !== doomed) await admin.script([server.renameStatement(found.name, doomed)])
   }
-  if (isOurs && found.name !== doomed) {
+  if (found !== undefined && found.name !== doomed) {
     await endSessions(server, admin, row, { database: found.name, which: 'all', signal })
   }
   if (before.isDone) await rename()
   const change = { verb: 'purge', to: 'purging', actor } as const
   await takeArrow(context, locked, before, change, (take) => durablyBoth(locked, admin, rename, take))
-  if (isOurs) await admin.query(server.dropStatement(doomed))
+  if (found !== undefined) await admin.query(server.dropStatement(doomed))
+  await forget(context, locked, row, actor)
+}
+
+/** Takes our stamp from a database that was to be adopted, and forgets the tenant that it was to be. */
+async function giveBack(
+  context: ProvisioningContext,
+  locked: LockedWork,
+  { server, admin }: Site,
+  before: BeforeArrow,
+  actor: string | undefined,
+): Promise<void> {
+  const { row } = before
+  const [found] = await server.describe(admin, [row.database])
+  const stamp = readStamp(found?.comment)
+  if (isStampOf(context, row, stamp)) {
+    await admin.script([server.commentStatement(row.database, stamp.comment ?? '')])
+  }
+  await takeArrow(context, locked, before, { verb: 'purge', to: 'purging', actor })
+  await forget(context, locked, row, actor)
+}
+
+async function forget(
+  context: ProvisioningContext,
+  locked: LockedWork,
+  row: TenantRow,
+  actor: string | undefined,
+): Promise<void> {
   const isGone = await locked.catalog.remove(row.rowId, 'purging', 'purge', { actor })
   if (isGone) announce(context, 'purge', row, { from: 'purging', to: undefined, since: locked.since })
 }

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { untilAborted } from '../kernel/abort.ts'
 import { mergePatch } from '../kernel/merge-patch.ts'
-import { parseTenantId } from '../kernel/names.ts'
+import { parseTenantId, type TenantId } from '../kernel/names.ts'
 import { stateError } from '../catalog/states.ts'
 import { publicTenant, type Tenant, unknownTenant } from '../catalog/tenant.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
@@ -27,17 +27,25 @@ export interface Updated {
  * @throws `invalid-tenant-id`, `invalid-option`, `tenant-unknown`, `tenant-state`
  */
 export async function update(context: ProvisioningContext, id: string, options: UpdateOptions): Promise<Updated> {
-  const since = performance.now()
   const tenantId = parseTenantId(id)
   checkVerbOptions('update', options, ['displayName', 'metadata'])
   const { displayName, metadata } = options
   if (typeof displayName === 'string') refuseUnstorable('displayName', displayName)
   if (metadata !== undefined) checkMetadata(metadata)
 
-  const updating = context.catalog.update(
-    tenantId,
+  return untilAborted(carryOut(context, tenantId, options), options.signal)
+}
+
+async function carryOut(
+  context: ProvisioningContext,
+  id: TenantId,
+  { displayName, metadata, actor }: UpdateOptions,
+): Promise<Updated> {
+  const since = performance.now()
+  const result = await context.catalog.update(
+    id,
     (row) => {
-      if (row.state === 'purging') throw stateError('update', tenantId, row.state)
+      if (row.state === 'purging') throw stateError('update', id, row.state)
       const next = {
         displayName: displayName === undefined ? row.displayName : (displayName ?? undefined),
         metadata: metadata === undefined ? row.metadata : mergePatch(row.metadata, metadata),
@@ -46,10 +54,9 @@ export async function update(context: ProvisioningContext, id: string, options: 
       const isSame = isDeepStrictEqual(next, { displayName: row.displayName, metadata: row.metadata })
       return isSame ? undefined : next
     },
-    { actor: options.actor },
+    { actor },
   )
-  const result = await untilAborted(updating, options.signal)
-  if (result === undefined) throw unknownTenant(tenantId)
+  if (result === undefined) throw unknownTenant(id)
   const { row, changed } = result
   if (changed) announce(context, 'update', row, { from: row.state, to: row.state, since })
   return { outcome: changed ? 'updated' : 'unchanged', tenant: publicTenant(row) }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type Cancellable, poll } from '../kernel/abort.ts'
+import { type Cancellable, pause, poll } from '../kernel/abort.ts'
 import type { Identifier, TenantId } from '../kernel/names.ts'
 import type { Server, Session } from '../server/port.ts'
 
@@ -20,12 +20,19 @@ export interface EvictionListeners {
 
 const channel = 'tenantry'
 
+/** How long what is remembered may be trusted after the listening session was last asked, in milliseconds. */
+const trustMs = 5_000
+/** How long after a commit its notification may be on its way to who listens, in milliseconds. */
+const deliveryMs = 1_000
+/** How long the others have to answer, however hurried an eviction is, in milliseconds. */
+const answerMs = 1_000
+
 /**
  * How processes of an installation tell each other to let go of a tenant, and know that all have.
  *
  * Each listens in the catalog's database and shows by a shared advisory lock that it does; it answers every eviction.
- * Who evicts waits for an answer from all that hold the lock, and ends the listening session of one that stays silent:
- * such a process finds out that it may have missed something as soon as it looks at its connection again.
+ * Who evicts waits for an answer from all that hold the lock. One that stays silent (stopped, overloaded, cut off) has to
+ * ask the server before it trusts again in what it remembers, and hears then, or hears nothing at all: that is waited for.
  */
 export class EvictionChannel {
   readonly #home: Server
@@ -34,6 +41,9 @@ export class EvictionChannel {
   /** By the eviction's number, the process ids of the sessions that answered. */
   readonly #answers = new Map<string, Set<number>>()
   #starting: Promise<Listening> | undefined
+  #renewing: Promise<void> | undefined
+  /** Until when the session counts as listening without being asked, by the monotonic clock. */
+  #trustedUntil = 0
   #closed = false
 
   constructor(home: Server, catalog: Identifier, listeners: EvictionListeners) {
@@ -42,15 +52,23 @@ export class EvictionChannel {
     this.#listeners = listeners
   }
 
-  /** Listens, if it does not already. What is read from the catalog from then on is known to hold until an eviction. */
+  /**
+   * Makes sure that this process listens: what is read from the catalog from then on is known to hold until an eviction.
+   * It asks the server when it has not for some seconds; otherwise it costs nothing.
+   */
   async start(): Promise<void> {
-    await this.#start()
+    const { session } = await this.#start()
+    if (performance.now() < this.#trustedUntil) return
+    this.#renewing ??= this.#renew(session).finally(() => {
+      this.#renewing = undefined
+    })
+    await this.#renewing
   }
 
   /**
    * Makes every process let go of a tenant, this one first.
    *
-   * @param limitMs how long the others may take, in milliseconds
+   * @param limitMs how long the others may take, in milliseconds; at least a second
    */
   async evict(eviction: Eviction, limitMs: number, { signal }: Cancellable = {}): Promise<void> {
     const { session, processId } = await this.#start()
@@ -58,18 +76,15 @@ export class EvictionChannel {
     const number = randomUUID()
     const answers = new Set([processId])
     this.#answers.set(number, answers)
+    const saidAt = performance.now()
     try {
-      const silent = async () => (await present(session)).filter((pid) => !answers.has(pid))
-      const heard = await poll(
-        async () => {
-          // Said again each time: who began to listen in between has shown itself by its lock, and heard nothing.
-          await send(session, { evict: number, ...eviction })
-          return (await silent()).length === 0 || undefined
-        },
-        limitMs,
-        signal,
-      )
-      if (!heard) await endSilent(session, await silent())
+      const haveAnswered = async () => {
+        // Said again each time: who began to listen in between has shown itself by its lock, and heard nothing.
+        await send(session, { evict: number, ...eviction })
+        return (await present(session)).every((pid) => answers.has(pid)) || undefined
+      }
+      if (await poll(haveAnswered, Math.max(limitMs, answerMs), signal)) return
+      await pause(Math.max(0, saidAt + trustMs + deliveryMs - performance.now()), signal)
     } finally {
       this.#answers.delete(number)
     }
@@ -86,8 +101,24 @@ export class EvictionChannel {
     return this.#starting
   }
 
+  /** Asks whether the session still stands; one that does not answer in time counts as lost. */
+  async #renew(session: Listening['session']): Promise<void> {
+    const askedAt = performance.now()
+    const gone = setTimeout(() => void session.close(), trustMs)
+    try {
+      await session.query('select 1')
+      this.#trustedUntil = askedAt + trustMs
+    } catch {
+      this.#lose()
+      await this.#start()
+    } finally {
+      clearTimeout(gone)
+    }
+  }
+
   async #listen(): Promise<Listening> {
     try {
+      const askedAt = performance.now()
       const session = await this.#home.listen(this.#catalog, channel, {
         onMessage: (payload) => void this.#receive(payload),
         onEnd: () => this.#lose(),
@@ -95,6 +126,7 @@ export class EvictionChannel {
       const { rows } = await session.query<{ pid: number }>(
         `select pg_backend_pid() as pid, pg_advisory_lock_shared(${presenceKey})`,
       )
+      this.#trustedUntil = askedAt + trustMs
       return { session: inTurn(session), processId: rows[0]?.pid ?? 0 }
     } catch (error) {
       this.#starting = undefined
@@ -165,11 +197,6 @@ async function present(session: Pick<Session, 'query'>): Promise<number[]> {
 
 async function send(session: Pick<Session, 'query'>, message: Message): Promise<void> {
   await session.query('select pg_notify($1, $2)', [channel, JSON.stringify(message)])
-}
-
-/** At its next look at its connection, such a process knows that it may have missed something. */
-async function endSilent(session: Pick<Session, 'query'>, processIds: readonly number[]): Promise<void> {
-  await session.query('select pg_terminate_backend(pid) from unnest($1::int[]) as pid', [processIds])
 }
 
 /** The same session for callers that know nothing of each other. */

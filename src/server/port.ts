@@ -137,6 +137,8 @@ export interface Listeners {
 export interface DatabaseInfo {
   readonly name: Identifier
   readonly owner: string
+  /** Whether the session's role has the owner's privileges: it may rename it, comment on it and drop it. */
+  readonly mayAlter: boolean
   readonly encoding: string
   readonly locale: string
   readonly localeProvider: 'libc' | 'icu' | 'builtin'

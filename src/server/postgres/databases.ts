@@ -91,7 +91,7 @@ interface DatabaseRow extends Omit<DatabaseInfo, 'comment' | 'locale'> {
  * look through the row as JSON.
  */
 const describeSql = `
-  select d.datname as name, r.rolname as owner, pg_encoding_to_char(d.encoding) as encoding,
+  select d.datname as name, r.rolname as owner, pg_has_role(d.datdba, 'usage') as "mayAlter", pg_encoding_to_char(d.encoding) as encoding,
          case d.datlocprovider when 'i' then 'icu' when 'b' then 'builtin' else 'libc' end as "localeProvider",
          case d.datlocprovider when 'c' then d.datcollate
               else coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') end as locale,

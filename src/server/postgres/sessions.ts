@@ -4,8 +4,8 @@ import type { Session } from '../port.ts'
 import { quoteIdentifier } from './quoting.ts'
 
 /**
- * The process ids of the sessions in a database. What another role's process is for, and how it calls itself, is hidden
- * from a role without pg_read_all_stats; it counts then. All includes what is no client's, such as replication, since
+ * The process ids of the sessions in a database. What another role's process is for is hidden from a role without
+ * pg_read_all_stats; it counts then. All includes what is no client's, such as replication, since
  * that keeps a database from being renamed as well; autovacuum goes by itself.
  */
 export async function sessionsIn(
