@@ -149,3 +149,128 @@ describe('openTenantry and onboard', () => {
     await tenantry.close()
   })
 })
+
+describe("the verbs of a tenant's life", () => {
+  const installation = disposableName('i')
+  let tenantry: Awaited<ReturnType<typeof open>>
+  const open = (servers = [postgres({ name: 'main', url: through() })]) =>
+    openTenantry({ models, servers, installation })
+
+  beforeAll(async () => {
+    tenantry = await open()
+    for (const id of ['a', 'other']) await tenantry.onboard(id)
+    // The process listens, and has its connection to the catalog; to what is left below, it has none that must end first.
+    await tenantry.with('other', (em) => em.count(User))
+  })
+  afterAll(() => tenantry.close())
+
+  const [lock, find, evict, present, empty, describe_, rename] = [1, 1, 1, 1, 1, 1, 1]
+  /** A transaction that takes an arrow and writes its audit entry by the same statement. */
+  const arrow = 1 + 1 + 1
+  /** To tell every process, and to see that there is no other. */
+  const letGo = evict + present
+
+  it('looking: one statement each, and none that connects', async () => {
+    const looks = [
+      () => tenantry.get('a'),
+      () => tenantry.list({ state: 'active', search: 'a' }),
+      () => tenantry.history('a'),
+      () => tenantry.environment('a'),
+    ]
+    for (const look of looks) expect(await costOf(look)).toEqual({ connections: 0, statements: 1 })
+    const [counts, migration] = [1, 1]
+    expect(await costOf(() => tenantry.status())).toEqual({ connections: 0, statements: counts + migration })
+  })
+
+  it('check: to find it, and a look in a transaction on a connection of its own', async () => {
+    const look = 1 + comparison + 1
+    expect(await costOf(() => tenantry.check('a'))).toEqual({ connections: 1, statements: find + look })
+  })
+
+  it('update: a transaction with the row, the change and the audit entry; without the last two where nothing changes', async () => {
+    const change = () => tenantry.update('a', { displayName: 'A' })
+    const [begin, row, write, audit, commit] = [1, 1, 1, 1, 1]
+    expect(await costOf(change)).toEqual({ connections: 0, statements: begin + row + write + audit + commit })
+    expect(await costOf(change)).toEqual({ connections: 0, statements: begin + row + commit })
+  })
+
+  it('suspend: a session with the lock, the arrow, then every process lets go and the database is empty', async () => {
+    const suspend = () => tenantry.suspend('a')
+    expect(await costOf(suspend)).toEqual({ connections: 1, statements: lock + find + arrow + letGo + empty })
+    expect(await costOf(suspend)).toEqual({ connections: 1, statements: lock + find + letGo + empty })
+  })
+
+  it('resume: a session with the lock, and the arrow', async () => {
+    const resume = () => tenantry.resume('a')
+    expect(await costOf(resume)).toEqual({ connections: 1, statements: lock + find + arrow })
+    expect(await costOf(resume)).toEqual({ connections: 1, statements: lock + find })
+  })
+
+  it('offboard: the same as suspend, and the database is looked for and renamed in a transaction', async () => {
+    const offboard = () => tenantry.offboard('a')
+    const leave = describe_ + letGo + empty
+    const setAside = 1 + rename + 1
+    expect(await costOf(offboard)).toEqual({ connections: 1, statements: lock + find + arrow + leave + setAside })
+    expect(await costOf(offboard)).toEqual({ connections: 1, statements: lock + find + describe_ })
+  })
+
+  it('restore: the database is looked for, and renamed in the transaction that takes the arrow', async () => {
+    const restore = () => tenantry.restore('a')
+    expect(await costOf(restore)).toEqual({ connections: 1, statements: lock + find + describe_ + arrow + rename })
+    expect(await costOf(restore)).toEqual({ connections: 1, statements: lock + find })
+  })
+
+  it('clone: the source, then as onboard does, without tables to make, but every process lets go of the source', async () => {
+    const clone = () => tenantry.clone('a', 'b')
+    const [source, known, intend, read, create, sourceAgain, stamp] = [1, 1, 1, 1, 1, 1, 1]
+    const look = source + lock + known
+    const make = intend + read + describe_ + letGo + create + sourceAgain + stamp
+    const name = arrow + rename
+    expect(await costOf(clone)).toEqual({ connections: 1, statements: look + make + name })
+    expect(await costOf(clone)).toEqual({ connections: 1, statements: look + intend + read })
+  })
+
+  it('purge: the database is looked for and left, renamed with the arrow, dropped, and the row is removed', async () => {
+    await tenantry.offboard('b')
+    const purge = () => tenantry.purge('b')
+    // Whether it is there is asked twice: once for a tenant of which nothing but its history is left.
+    const look = lock + find + find + describe_
+    const [drop, remove] = [1, 1]
+    expect(await costOf(purge)).toEqual({ connections: 1, statements: look + empty + arrow + rename + drop + remove })
+    const history = 1
+    expect(await costOf(purge)).toEqual({ connections: 1, statements: lock + find + history })
+    expect(await costOf(() => tenantry.purgeExpired())).toEqual({ connections: 0, statements: 1 })
+  })
+
+  it('adopt: a look at the database on a connection there, then the row, and the stamp with the arrow', async () => {
+    const database = `${installation}_own`
+    await ensureDatabase(serverUrl({ database }))
+    await ensureTables(serverUrl({ database }), models)
+    const adopt = () => tenantry.adopt('c', { database })
+    const look = describe_ + 1 + comparison + 1
+    const [intend, read, stamp] = [1, 1, 1]
+    expect(await costOf(adopt)).toEqual({
+      connections: 2,
+      statements: lock + find + look + intend + read + arrow + stamp,
+    })
+    expect(await costOf(adopt)).toEqual({ connections: 1, statements: lock + find })
+  })
+
+  it('offboard, restore and purge on a server without the catalog: a session and a lock there, and a transaction', async () => {
+    await tenantry.close()
+    const two = await open(['main', 'second'].map((name) => postgres({ name, url: through() })))
+    await two.onboard('far', { server: 'second' })
+    await two.with('other', (em) => em.count(User))
+    const [there, begin, commit] = [lock, 1, 1]
+    const renamed = begin + rename + commit
+    const statements = lock + find + arrow + there + describe_ + letGo + empty + renamed
+    expect(await costOf(() => two.offboard('far'))).toEqual({ connections: 2, statements })
+    const back = there + describe_ + renamed
+    expect(await costOf(() => two.restore('far'))).toEqual({ connections: 2, statements: lock + find + back + arrow })
+    await two.offboard('far')
+    const [drop, remove] = [1, 1]
+    const destroyed = there + describe_ + empty + renamed + arrow + drop + remove
+    expect(await costOf(() => two.purge('far'))).toEqual({ connections: 2, statements: lock + find + find + destroyed })
+    await two.close()
+  })
+})

@@ -42,7 +42,7 @@ export function makeTenant(
 }
 
 async function nameOrMake(site: Site, recipe: Recipe, options: VerbOptions): Promise<TenantRow> {
-  const named = await findNamed(site)
+  const named = await findNamed(site, options)
   if (named !== undefined) return durably(site.locked, () => activate(site, named, options))
   await build(site, recipe)
   return takeName(site, recipe.fingerprint, options)
@@ -58,19 +58,24 @@ interface Site {
 }
 
 /** The fingerprint the database was made for, if an earlier call got as far as giving it its name. */
-async function findNamed(site: Site): Promise<string | undefined> {
+async function findNamed(site: Site, options: VerbOptions): Promise<string | undefined> {
   const { context, row, server, admin } = site
-  const [found] = await server.describe(admin, [row.database])
+  const { doomed } = namesOf(context, row)
+  const databases = await server.describe(admin, [row.database, doomed])
+  // What a purge began that was interrupted before the row knew: nobody else would ever drop it.
+  if (databases.some(({ name }) => name === doomed)) await admin.query(server.dropStatement(doomed))
+  const found = databases.find(({ name }) => name === row.database)
   if (found === undefined) return undefined
   const stamp = readStamp(found.comment)
   if (isStampOf(context, row, stamp) && stamp.kind === 'tenant') return stamp.fingerprint
-  throw await withdraw(site)
+  throw await withdraw(site, options)
 }
 
 /** Takes back the row and what was made: somebody else has the name. The row is what knows a building database. */
-async function withdraw({ context, locked, row, server, admin }: Site): Promise<TenantryError> {
+async function withdraw({ context, locked, row, server, admin }: Site, { actor }: VerbOptions): Promise<TenantryError> {
   await admin.query(server.dropStatement(namesOf(context, row).building))
-  await locked.catalog.remove(row.rowId, 'onboarding', 'withdraw')
+  const isGone = await locked.catalog.remove(row.rowId, 'onboarding', 'withdraw', { actor })
+  if (isGone) announce(context, 'withdraw', row, { from: 'onboarding', to: undefined, since: locked.since })
   return foreignError(row, 'Rename it, or give the tenant another id.')
 }
 
@@ -99,7 +104,7 @@ async function takeName(site: Site, fingerprint: string, options: VerbOptions): 
   try {
     return await durablyBoth(locked, admin, name, () => activate(site, fingerprint, options))
   } catch (error) {
-    throw isNameTaken(error) ? await withdraw(site) : error
+    throw isNameTaken(error) ? await withdraw(site, options) : error
   }
 }
 

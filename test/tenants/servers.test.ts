@@ -1,30 +1,22 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { openTenantry, type TenantryError } from 'tenantry'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from 'tenantry/embedded'
 import { mikroOrm } from 'tenantry/mikro-orm'
 import { postgres } from 'tenantry/postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
+import { startSecondServer } from '../support/second-server.ts'
 import { createRole, disposableName, dropAfterwards, errorOf, serverUrl, sql } from '../support/server.ts'
 import { openTestTenantry } from '../support/tenants.ts'
 
 const models = mikroOrm({ entities: [User, Address] })
 
 describe('two servers', () => {
-  let folder: string
-  let second: EmbeddedPostgres
+  let second: Awaited<ReturnType<typeof startSecondServer>>
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'tenantry-second-'))
-    second = await startEmbeddedPostgres({ dataDir: join(folder, 'postgres') })
+    second = await startSecondServer()
   })
-  afterAll(async () => {
-    await second.stop()
-    await rm(folder, { recursive: true, force: true })
-  })
+  afterAll(() => second.stop())
 
   const servers = () => [postgres({ name: 'one', url: serverUrl() }), postgres({ name: 'two', url: second.url })]
 

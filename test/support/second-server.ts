@@ -1,0 +1,17 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from 'tenantry/embedded'
+
+/** Another PostgreSQL beside the one that all suites use; `stop` it when the suite is over. */
+export async function startSecondServer(): Promise<Pick<EmbeddedPostgres, 'url' | 'stop'>> {
+  const folder = await mkdtemp(join(tmpdir(), 'tenantry-second-'))
+  const server = await startEmbeddedPostgres({ dataDir: join(folder, 'postgres') })
+  return {
+    url: server.url,
+    stop: async () => {
+      await server.stop()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}

@@ -1,0 +1,177 @@
+import type { TenantEvent } from 'tenantry'
+import { mikroOrm } from 'tenantry/mikro-orm'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { Address, User } from '../../examples/service/models.ts'
+import { createRole, dropAfterwards, errorOf, quote, serverUrl, sql } from '../support/server.ts'
+import { inCatalog, openTestTenantry, type TestTenantry } from '../support/tenants.ts'
+
+const models = mikroOrm({ entities: [User, Address] })
+
+/** Collects what is told from now on. */
+function listen(tenantry: TestTenantry<unknown>): TenantEvent[] {
+  const events: TenantEvent[] = []
+  tenantry.on((event) => events.push(event))
+  return events
+}
+
+const arrows = (of: readonly Pick<TenantEvent, 'verb' | 'from' | 'to'>[]) =>
+  of.map(({ verb, from, to }) => [verb, from, to])
+
+/** Every change of a life, in its order. */
+const life = [
+  ['onboard', undefined, 'onboarding'],
+  ['onboard', 'onboarding', 'active'],
+  ['update', 'active', 'active'],
+  ['suspend', 'active', 'suspended'],
+  ['resume', 'suspended', 'active'],
+  ['offboard', 'active', 'offboarded'],
+  ['restore', 'offboarded', 'active'],
+  ['offboard', 'active', 'offboarded'],
+  ['purge', 'offboarded', 'purging'],
+  ['purge', 'purging', undefined],
+]
+
+async function live(tenantry: TestTenantry<unknown>, actor: string): Promise<void> {
+  await tenantry.onboard('a', { actor })
+  await tenantry.update('a', { displayName: 'A', actor })
+  await tenantry.suspend('a', { actor })
+  await tenantry.resume('a', { actor })
+  await tenantry.offboard('a', { actor })
+  await tenantry.restore('a', { actor })
+  await tenantry.offboard('a', { actor })
+  await tenantry.purge('a', { actor })
+}
+
+describe('every change of a tenant', () => {
+  it('is written down with who asked and as which role, and told; also after the tenant is gone', async () => {
+    const login = await createRole('createdb')
+    dropAfterwards(login.user)
+    const tenantry = await openTestTenantry<unknown>(models, { postgres: { url: serverUrl(login) } })
+    const events = listen(tenantry)
+    const actor = `O'Neil "x" \\ 🦑`
+    await live(tenantry, actor)
+    const history = await tenantry.history('a')
+    expect(arrows(history.toReversed())).toEqual(life)
+    expect(arrows(events)).toEqual(life)
+    for (const entry of history) expect(entry).toMatchObject({ tenant: 'a', actor, role: login.user })
+    for (const event of events) expect(event).toMatchObject({ tenant: 'a', server: 'main' })
+    expect(events.every(({ durationMs }) => durationMs > 0)).toBe(true)
+    const times = history.map(({ at }) => at.getTime())
+    expect(times).toEqual(times.toSorted((one, other) => other - one))
+    expect((await tenantry.history('a', { limit: 3 })).length).toBe(3)
+    expect(await tenantry.history('nobody')).toEqual([])
+  })
+
+  it('goes without an actor where none was said, and says of clone and adopt what they are', async () => {
+    const tenantry = await openTestTenantry<unknown>(models)
+    const events = listen(tenantry)
+    await tenantry.onboard('a')
+    await tenantry.clone('a', 'b')
+    const making = (verb: string) => [
+      [verb, undefined, 'onboarding'],
+      [verb, 'onboarding', 'active'],
+    ]
+    expect(arrows((await tenantry.history('b')).toReversed())).toEqual(making('clone'))
+    const database = `${tenantry.installation}_own`
+    await sql(`create database ${quote(database)} template ${quote(`${tenantry.installation}_t_b`)}`)
+    await tenantry.adopt('c', { database })
+    const adopted = await tenantry.history('c')
+    expect(arrows(adopted.toReversed())).toEqual(making('adopt'))
+    expect(adopted.map(({ actor }) => actor)).toEqual([undefined, undefined])
+    expect(arrows(events)).toEqual([...making('onboard'), ...making('clone'), ...making('adopt')])
+  })
+
+  it('that was done already is neither written down nor told again', async () => {
+    const tenantry = await openTestTenantry<unknown>(models)
+    await tenantry.onboard('a')
+    await tenantry.suspend('a')
+    const [before, events] = [await tenantry.history('a'), listen(tenantry)]
+    await tenantry.onboard('a')
+    await tenantry.suspend('a')
+    await tenantry.update('a', {})
+    expect(await tenantry.history('a')).toEqual(before)
+    expect(events).toEqual([])
+  })
+
+  it('that is withdrawn is written down and told', async () => {
+    const tenantry = await openTestTenantry<unknown>(models)
+    const events = listen(tenantry)
+    await sql(`create database ${quote(`${tenantry.installation}_t_a`)}`)
+    await errorOf(tenantry.onboard('a', { actor: 'me' }))
+    const expected = [
+      ['onboard', undefined, 'onboarding'],
+      ['withdraw', 'onboarding', undefined],
+    ]
+    expect(arrows((await tenantry.history('a')).toReversed())).toEqual(expected)
+    expect(arrows(events)).toEqual(expected)
+    expect((await tenantry.history('a')).map(({ actor }) => actor)).toEqual(['me', 'me'])
+    expect(await errorOf(tenantry.purge('a'))).toMatchObject({ code: 'tenant-unknown' })
+  })
+
+  it('that cannot be committed is neither written down nor told', async () => {
+    const tenantry = await openTestTenantry<unknown>(models)
+    const events = listen(tenantry)
+    // Refuses at the very end of the transaction, after everything in it has been done.
+    await inCatalog(tenantry, `create function no() returns trigger language plpgsql as $$ begin raise 'no'; end $$`)
+    await inCatalog(
+      tenantry,
+      `create constraint trigger no after update on tenantry.tenant deferrable initially deferred
+       for each row execute function no()`,
+    )
+    await errorOf(tenantry.onboard('a'))
+    const begun = [['onboard', undefined, 'onboarding']]
+    expect(arrows(await tenantry.history('a'))).toEqual(begun)
+    expect(arrows(events)).toEqual(begun)
+    await inCatalog(tenantry, 'drop trigger no on tenantry.tenant')
+    await tenantry.onboard('a')
+    expect(arrows(events)).toEqual([...begun, ['onboard', 'onboarding', 'active']])
+  })
+
+  it('can be read by whoever hears of it', async () => {
+    const tenantry = await openTestTenantry<unknown>(models)
+    const seen: Promise<unknown>[] = []
+    tenantry.on(({ tenant, to }) => seen.push(tenantry.get(tenant).then((found) => [to, found?.state])))
+    await tenantry.onboard('a')
+    await tenantry.suspend('a')
+    expect((await Promise.all(seen)).at(-1)).toEqual(['suspended', 'suspended'])
+    expect(seen).toHaveLength(3)
+  })
+
+  it('is told no more once the listener is taken away, and to the others as before', async () => {
+    const tenantry = await openTestTenantry<unknown>(models)
+    const others = listen(tenantry)
+    const events: TenantEvent[] = []
+    const end = tenantry.on((event) => events.push(event))
+    await tenantry.onboard('a')
+    end()
+    await tenantry.suspend('a')
+    expect([events.length, others.length]).toEqual([2, 3])
+  })
+
+  it('succeeds although a listener throws, the others hear of it, and the error is not swallowed', async () => {
+    const tenantry = await openTestTenantry<unknown>(models)
+    const mine = new Error('mine')
+    const heard = catchUncaught()
+    tenantry.on(() => {
+      throw mine
+    })
+    const events = listen(tenantry)
+    expect(await tenantry.onboard('a')).toMatchObject({ outcome: 'onboarded' })
+    expect(await tenantry.suspend('a')).toMatchObject({ outcome: 'suspended' })
+    expect(arrows(events)).toEqual([...life.slice(0, 2), ['suspend', 'active', 'suspended']])
+    expect(heard).toEqual([mine, mine, mine])
+  })
+})
+
+/** What nobody catches during this test, in place of what the test runner does with it. */
+function catchUncaught(): unknown[] {
+  const heard: unknown[] = []
+  const former = process.listeners('uncaughtException')
+  process.removeAllListeners('uncaughtException')
+  process.on('uncaughtException', (error) => heard.push(error))
+  onTestFinished(() => {
+    process.removeAllListeners('uncaughtException')
+    for (const listener of former) process.on('uncaughtException', listener)
+  })
+  return heard
+}

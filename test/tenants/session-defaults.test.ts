@@ -1,0 +1,107 @@
+import { openTenantry, type SessionDefaults } from 'tenantry'
+import { mikroOrm } from 'tenantry/mikro-orm'
+import { postgres } from 'tenantry/postgres'
+import { describe, expect, it } from 'vitest'
+import { Address, User } from '../../examples/service/models.ts'
+import { disposableName, errorOf, serverUrl, sql } from '../support/server.ts'
+import { openTestTenantry } from '../support/tenants.ts'
+
+const models = mikroOrm({ entities: [User, Address] })
+
+/** What holds in a tenant's session that was opened with these defaults. */
+async function settingsWith(session: SessionDefaults, url = serverUrl()) {
+  const tenantry = await openTestTenantry(models, { session, postgres: { url } })
+  await tenantry.onboard('a')
+  const [row] = await tenantry.with('a', (em) =>
+    em.execute(
+      `select current_setting('default_transaction_isolation') as isolation,
+              current_setting('lock_timeout') as lock,
+              current_setting('statement_timeout') as statement,
+              current_setting('idle_in_transaction_session_timeout') as idle,
+              current_setting('application_name') as name,
+              current_setting('work_mem') as memory`,
+    ),
+  )
+  return row as object
+}
+
+describe("a tenant's sessions", () => {
+  it.each(['read committed', 'repeatable read', 'serializable'] as const)(
+    'run at the isolation level %s',
+    async (level) => {
+      expect(await settingsWith({ isolationLevel: level })).toMatchObject({ isolation: level })
+    },
+  )
+
+  it('have the time limits and the name that were given', async () => {
+    const session = {
+      lockTimeoutMs: 1_500,
+      statementTimeoutMs: 2_500,
+      idleInTransactionTimeoutMs: 3_500,
+      applicationName: `it's "me" \\`,
+    }
+    const settings = { lock: '1500ms', statement: '2500ms', idle: '3500ms', name: session.applicationName }
+    expect(await settingsWith(session)).toMatchObject(settings)
+  })
+
+  it("keep what the server's URL says besides", async () => {
+    const url = new URL(serverUrl())
+    url.searchParams.set('options', '-c work_mem=5MB')
+    url.searchParams.set('application_name', 'of the url')
+    const settings = await settingsWith({ isolationLevel: 'repeatable read' }, url.href)
+    expect(settings).toMatchObject({ isolation: 'repeatable read', memory: '5MB', name: 'of the url' })
+    expect(await settingsWith({ applicationName: 'mine' }, url.href)).toMatchObject({ name: 'mine' })
+  })
+
+  it("have the server's own where nothing, or no limit, is asked for", async () => {
+    const [own] = await sql<{ isolation: string; lock: string }>(
+      `select current_setting('default_transaction_isolation') as isolation, current_setting('lock_timeout') as lock`,
+    )
+    expect(await settingsWith({})).toMatchObject({ ...own, statement: '0', name: 'tenantry' })
+    expect(await settingsWith({ lockTimeoutMs: 0, statementTimeoutMs: 0 })).toMatchObject({ ...own, statement: '0' })
+  })
+
+  it('may say otherwise for a transaction, and are not left with it', async () => {
+    const tenantry = await openTestTenantry(models, {
+      session: { statementTimeoutMs: 50 },
+      postgres: { maxConnections: 1 },
+    })
+    await tenantry.onboard('a')
+    const sleep = () => tenantry.with('a', (em) => em.execute('select pg_sleep(10)'))
+    expect(await errorOf(sleep())).toMatchObject({ code: '57014' })
+    await tenantry.with('a', (em) =>
+      em.transactional(async (tx) => {
+        await tx.execute('set local statement_timeout = 0')
+        await tx.execute('select pg_sleep(0.1)')
+      }),
+    )
+    expect(await errorOf(sleep())).toMatchObject({ code: '57014' })
+  })
+
+  it('are not those of onboarding, which takes the time it needs', async () => {
+    const tenantry = await openTestTenantry(models, { session: { statementTimeoutMs: 1, lockTimeoutMs: 1 } })
+    expect(await tenantry.onboard('a')).toMatchObject({ outcome: 'onboarded' })
+  })
+})
+
+describe('session options that cannot be', () => {
+  it.each([
+    ['isolationLevel', 'snapshot', 'invalid-option'],
+    ['isolationLevel', 'serializable; drop table x', 'invalid-option'],
+    ['lockTimeoutMs', -1, 'invalid-option'],
+    ['statementTimeoutMs', 0.5, 'invalid-option'],
+    ['statementTimeoutMs', '5s', 'invalid-option'],
+    ['idleInTransactionTimeoutMs', 2 ** 31, 'invalid-option'],
+    ['idleInTransactionTimeoutMs', Number.NaN, 'invalid-option'],
+    ['applicationName', '', 'invalid-name'],
+    ['applicationName', 'x'.repeat(64), 'invalid-name'],
+    ['applicationName', 'a\u0000b', 'invalid-name'],
+    ['lockTimeoutMS', 5, 'invalid-option'],
+  ])('such as %s: %j are refused by name before anything is touched', async (key, value, code) => {
+    const installation = disposableName('i')
+    const config = { models, server: postgres({ url: serverUrl() }), installation, session: { [key]: value } }
+    const error = await errorOf(openTenantry(config as never))
+    expect(error).toMatchObject({ code, message: expect.stringContaining(key) })
+    expect(await sql('select 1 from pg_database where starts_with(datname, $1)', [installation])).toEqual([])
+  })
+})
