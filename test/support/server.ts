@@ -62,18 +62,21 @@ export function afterwards(work: () => Promise<unknown>): void {
 /** Drops {@link afterwards} every database whose name begins with one of these, and then the roles of these names. */
 export function dropAfterwards(...names: string[]): void {
   afterwards(async () => {
-    for (const name of names) {
-      const rows = await sql<{ datname: string }>(
-        'select datname from pg_database where starts_with(datname, $1) and datname not in ($2, $3, $4)',
-        [name, 'postgres', 'template0', 'template1'],
-      )
-      for (const { datname } of rows) {
-        await sql(`alter database ${quote(datname)} is_template false`).catch(() => undefined)
-        await sql(`drop database if exists ${quote(datname)} with (force)`)
-      }
-    }
+    for (const name of names) await dropDatabases(name)
     for (const name of names) await sql(`drop role if exists ${quote(name)}`)
   })
+}
+
+/** Drops every database whose name begins with this. */
+export async function dropDatabases(name: string): Promise<void> {
+  const rows = await sql<{ datname: string }>(
+    'select datname from pg_database where starts_with(datname, $1) and datname not in ($2, $3, $4)',
+    [name, 'postgres', 'template0', 'template1'],
+  )
+  for (const { datname } of rows) {
+    await sql(`alter database ${quote(datname)} is_template false`).catch(() => undefined)
+    await sql(`drop database if exists ${quote(datname)} with (force)`)
+  }
 }
 
 /** A unique name, of which everything is dropped {@link afterwards}. */

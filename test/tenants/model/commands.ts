@@ -14,6 +14,8 @@ type Command = fc.AsyncCommand<Model, Installation>
 export interface Task {
   readonly side: Side
   readonly call: Call
+  /** Whether it is asked for although the tenant does not exist. */
+  readonly insists: boolean
 }
 
 /** So few that calls meet; the name of the second one's database is not just its id. */
@@ -26,8 +28,8 @@ const side = fc.constantFrom<Side>('here', 'there')
 const existing = fc.constantFrom('accept' as const, 'refuse' as const)
 const displayName = fc.constantFrom('One', 'Zwei & "Söhne"')
 const metadata = fc.constantFrom<Metadata>(
-  { plan: 'pro' },
   { broken: true },
+  { plan: 'pro', broken: true },
   { limits: { seats: 5, days: 1 } },
   { plan: 'free', limits: { seats: 2 } },
 )
@@ -38,8 +40,9 @@ const patch = fc.constantFrom<Metadata>(
   { limits: { seats: 7, days: null } },
   {},
 )
-const someTimes = <T>(value: fc.Arbitrary<T>) => fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, value)
-const server = someTimes(fc.constantFrom('main', 'second', 'elsewhere'))
+const someTimes = <T>(value: fc.Arbitrary<T>) => fc.oneof({ weight: 2, arbitrary: fc.constant(undefined) }, value)
+const server = (...known: string[]) =>
+  fc.oneof({ weight: 6, arbitrary: someTimes(fc.constantFrom(...known)) }, fc.constant('elsewhere'))
 
 /** A call whose options that are undefined are left out, just as a caller would. */
 function callOf<T extends Record<string, unknown>>(shape: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<Call> {
@@ -54,7 +57,13 @@ const described = { displayName: someTimes(displayName), metadata: someTimes(met
 const making = fc.oneof(
   {
     weight: 3,
-    arbitrary: callOf({ verb: verb('onboard'), id, ...described, server, existing: someTimes(existing) }),
+    arbitrary: callOf({
+      verb: verb('onboard'),
+      id,
+      ...described,
+      server: server('main', 'second'),
+      existing: someTimes(existing),
+    }),
   },
   {
     weight: 2,
@@ -68,23 +77,30 @@ const making = fc.oneof(
     }),
   },
   {
-    weight: 1,
+    weight: 2,
     arbitrary: callOf({
       verb: verb('adopt'),
       id,
       database: fc.constantFrom(...strangers),
       ...described,
-      server: someTimes(fc.constantFrom('main', 'elsewhere')),
+      server: server('main'),
     }),
   },
 )
 
 const changing = fc.oneof(
-  callOf({ verb: verb('update'), id, displayName: someTimes(fc.option(displayName)), metadata: someTimes(patch) }),
-  callOf({ verb: fc.constantFrom('suspend', 'resume', 'restore', 'purge'), id }),
-  callOf({ verb: fc.constantFrom('suspend', 'resume', 'restore', 'purge'), id }),
-  callOf({ verb: verb('offboard'), id, retentionDays: fc.constantFrom(0, 30) }),
-  callOf({ verb: verb('purgeExpired') }),
+  {
+    weight: 2,
+    arbitrary: callOf({
+      verb: verb('update'),
+      id,
+      displayName: someTimes(fc.option(displayName)),
+      metadata: someTimes(patch),
+    }),
+  },
+  { weight: 8, arbitrary: callOf({ verb: fc.constantFrom('suspend', 'resume', 'restore', 'purge'), id }) },
+  { weight: 4, arbitrary: callOf({ verb: verb('offboard'), id, retentionDays: fc.constantFrom(0, 30) }) },
+  { weight: 1, arbitrary: callOf({ verb: verb('purgeExpired') }) },
 )
 
 const working = fc.oneof(
@@ -102,10 +118,14 @@ const working = fc.oneof(
 
 const call = fc.oneof(
   { weight: 3, arbitrary: making },
-  { weight: 3, arbitrary: changing },
+  { weight: 5, arbitrary: changing },
   { weight: 2, arbitrary: working },
 )
-const task: fc.Arbitrary<Task> = fc.record({ side, call })
+const task: fc.Arbitrary<Task> = fc.record({
+  side,
+  call,
+  insists: fc.oneof({ weight: 8, arbitrary: fc.constant(false) }, fc.constant(true)),
+})
 
 /** One call by one process, with nothing beside it. */
 class Alone implements Command {
@@ -115,8 +135,8 @@ class Alone implements Command {
     this.#task = alone
   }
 
-  check(): boolean {
-    return true
+  check({ world }: Readonly<Model>): boolean {
+    return hasPoint(world, this.#task)
   }
 
   async run(model: Model, real: Installation): Promise<void> {
@@ -137,8 +157,8 @@ class AtOnce implements Command {
     this.#tasks = tasks
   }
 
-  check(): boolean {
-    return true
+  check({ world }: Readonly<Model>): boolean {
+    return this.#tasks.some((it) => hasPoint(world, it))
   }
 
   async run(model: Model, real: Installation): Promise<void> {
@@ -199,6 +219,13 @@ class Vanish implements Command {
   }
 }
 
+/** Most of what is asked of tenants that do not exist is left out: it is always refused in the same way. */
+function hasPoint({ tenants, strangers: kept }: World, { call: what, insists }: Task): boolean {
+  if (insists || what.verb === 'onboard' || !('id' in what)) return true
+  if (what.verb === 'clone') return what.source in tenants
+  return what.verb === 'adopt' ? what.database in kept : what.id in tenants
+}
+
 function shown({ side: who, call: { verb: what, ...options } }: Task): string {
   return `${who} ${what}(${JSON.stringify(options)})`
 }
@@ -213,16 +240,16 @@ export function lives(template: string, atOnce: number, maxCommands: number) {
   const name = fc.constantFrom(...strangers)
   const alone = task.map((it) => new Alone(it))
   const others = fc.oneof(
-    { weight: 2, arbitrary: name.map((it) => new Appear(it, template)) },
+    { weight: 3, arbitrary: name.map((it) => new Appear(it, template)) },
     { weight: 1, arbitrary: name.map((it) => new Vanish(it)) },
   )
   const together = fc
     .array(task, { minLength: 2, maxLength: Math.max(2, atOnce), size: 'max' })
     .map((it) => new AtOnce(it))
   const command = fc.oneof(
-    { weight: 8, arbitrary: alone },
-    { weight: 1, arbitrary: others },
-    { weight: atOnce > 1 ? 12 : 0, arbitrary: together },
+    { weight: 16, arbitrary: alone },
+    { weight: 4, arbitrary: others },
+    { weight: atOnce > 1 ? 24 : 0, arbitrary: together },
   )
   return fc.commands([command], { maxCommands, size: 'max' })
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { inspect, isDeepStrictEqual } from 'node:util'
 import { vi } from 'vitest'
-import { disposableName } from '../../support/server.ts'
+import { disposableName, dropDatabases } from '../../support/server.ts'
 import type { Request } from './calls.ts'
 import { explained } from './explain.ts'
 import { stepsOf } from './model.ts'
@@ -29,9 +29,11 @@ interface Sides {
 export class Installation {
   readonly #sides: Sides
   readonly #server: ServerView
+  readonly #name: string
   #labels = 0
 
-  private constructor(sides: Sides, server: ServerView) {
+  private constructor(name: string, sides: Sides, server: ServerView) {
+    this.#name = name
     this.#sides = sides
     this.#server = server
   }
@@ -43,7 +45,7 @@ export class Installation {
     await there.open({ installation, url, servers })
     const server = new ServerView(url, installation)
     await server.open()
-    return new Installation({ here, there }, server)
+    return new Installation(installation, { here, there }, server)
   }
 
   get server(): ServerView {
@@ -53,6 +55,8 @@ export class Installation {
   async close(): Promise<void> {
     await this.#server.close()
     await Promise.all([this.#sides.here.close(), this.#sides.there.close()])
+    // Here already, since a long search leaves many.
+    await dropDatabases(this.#name)
   }
 
   nextLabel(): string {

@@ -85,7 +85,7 @@ export function adopt(call: CallOf<'adopt'>, label: string): Step {
     }
     const owner = ownerOf(world, database)
     if (owner === undefined) return refused(world, 'database-missing')
-    return owner === 'stranger' ? { world, next: take } : refused(world, 'foreign-database')
+    return owner === 'stranger' ? { world, next: take } : refused(world, 'tenant-exists')
   }
   return (world) => {
     if (server !== undefined && !world.servers.includes(server)) return refused(world, 'no-open-server')
@@ -169,7 +169,7 @@ function rowsOf({ id, life }: TenantModel): Building['copied'] {
 function build({ tenant, fails, label, outcome, copied }: Building): Step {
   const { id, database } = tenant
   const withdrawn = (world: World) =>
-    refused(without(world, world.tenants[id] as TenantModel, 'withdraw', null), 'foreign-database')
+    refused(without(world, world.tenants[id] as TenantModel, 'withdraw', label), 'foreign-database')
   return (world) => {
     if (ownerOf(world, database) !== undefined) return withdrawn(world)
     const rows = copied(world)
