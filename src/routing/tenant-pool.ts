@@ -26,12 +26,24 @@ export class TenantPool implements ConnectionPool {
   async connect(): Promise<PooledConnection> {
     for (;;) {
       const admission = await this.#gate()
-      const connection = await this.#budget.acquire(this.#database)
+      const connection = await this.#acquire(admission)
+      if (connection === undefined) continue
       const giveBack = (destroy: boolean) =>
         // What was lent before an eviction is not kept after it: somebody waits for the database to be left.
         this.#budget.release(this.#database, connection, destroy || !admission.isValid())
       if (admission.isValid()) return new Lease(connection, giveBack)
       await giveBack(true)
+    }
+  }
+
+  /** A connection; undefined when there was none because the tenant was taken out of service meanwhile. */
+  async #acquire(admission: Admission): Promise<ServerConnection | undefined> {
+    try {
+      return await this.#budget.acquire(this.#database)
+    } catch (error) {
+      const isClosed = error instanceof TenantryError && error.code === 'closed'
+      if (isClosed || admission.isValid()) throw error
+      return undefined
     }
   }
 
