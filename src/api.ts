@@ -78,8 +78,8 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    * Makes a new tenant with a copy of another one's database, on the same server. The source is out of reach while it is
    * copied: work on it waits.
    *
-   * @throws `invalid-option`, `tenant-unknown`, `tenant-state`, `tenant-exists`, `template-in-use`, `hook-failed`,
-   *   `foreign-database`, `lock-timeout`, `permission-denied`
+   * @throws `invalid-option`, `tenant-unknown`, `tenant-state`, `tenant-exists`, `template-in-use`, `database-missing`,
+   *   `hook-failed`, `foreign-database`, `lock-timeout`, `permission-denied`
    */
   clone(source: string, id: string, options?: CloneOptions<Handle>): Promise<Cloned>
   /**

@@ -9,6 +9,7 @@ import { announce, type MakingContext, type ProvisioningContext, type TenantHook
 import { runHook } from './hooks.ts'
 import { makeTenant, type Recipe } from './make-tenant.ts'
 import { underLock } from './tenant-lock.ts'
+import { missingError } from './tenant-names.ts'
 import { checkNewTenant, type NewTenantOptions } from './tenant-options.ts'
 
 /** Options of `clone`. */
@@ -37,8 +38,8 @@ export interface Cloned {
  * whoever wants a new one waits until the copy is made. If somebody stays connected until the deadline, nothing is made
  * and nobody is disturbed.
  *
- * @throws `tenant-unknown`, `tenant-state`, `tenant-exists`, `template-in-use`, `hook-failed`, `foreign-database`,
- *   `lock-timeout`, `permission-denied`
+ * @throws `tenant-unknown`, `tenant-state`, `tenant-exists`, `template-in-use`, `database-missing`, `hook-failed`,
+ *   `foreign-database`, `lock-timeout`, `permission-denied`
  */
 export async function clone<Handle>(
   context: MakingContext<Handle>,
@@ -98,11 +99,8 @@ function copyOf<Handle>(
     fingerprint: source.fingerprint ?? context.fingerprint,
     create: async (server, admin, building) => {
       const isMade = await copy(context, source, { server, admin, building }, options)
-      // A database of that name may be another tenant's by now; the row's random id is never given again.
-      const now = isMade ? await context.catalog.find(source.id) : source
-      if (now?.rowId !== source.rowId || !isCopyable(now)) {
-        throw stateError('clone', source.id, now?.state ?? 'purging')
-      }
+      // A database of that name may be another tenant's by now.
+      if (isMade) await refuseUnlessSame(context, source)
       return isMade
     },
     fill: async (server, database) => {
@@ -137,10 +135,30 @@ async function copy(
     try {
       return await server.create(admin, building, { template: source.database })
     } catch (error) {
-      const isInUse = error instanceof TenantryError && error.code === 'template-in-use'
-      if (!isInUse || Date.now() >= deadline) throw isInUse ? inUseError(source, error) : error
+      if (!(error instanceof TenantryError)) throw error
+      if (error.code === 'template-missing') await refuseUnlessThere(context, source, { server, admin })
+      else if (error.code !== 'template-in-use') throw error
+      else if (Date.now() >= deadline) throw inUseError(source, error)
     }
   }
+}
+
+/** The source may have been offboarded since it was looked up; if it was restored already, its database is there again. */
+async function refuseUnlessThere(
+  context: ProvisioningContext,
+  source: TenantRow,
+  { server, admin }: Omit<Site, 'building'>,
+): Promise<void> {
+  await refuseUnlessSame(context, source)
+  const isThere = (await server.describe(admin, [source.database])).length > 0
+  if (!isThere) throw missingError(source)
+}
+
+/** A row's random id is never given again: with it, what the catalog says is said of the same tenant. */
+async function refuseUnlessSame({ catalog }: ProvisioningContext, source: TenantRow): Promise<void> {
+  const now = await catalog.find(source.id)
+  if (now?.rowId !== source.rowId) throw unknownTenant(source.id)
+  if (!isCopyable(now)) throw stateError('clone', source.id, now.state)
 }
 
 function inUseError({ id, database }: TenantRow, cause: TenantryError): TenantryError {
