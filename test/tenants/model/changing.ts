@@ -86,10 +86,8 @@ export function purge({ id }: { readonly id: string }, actor: string): Step {
 export function purgeExpired(_: unknown, actor: string): Step {
   return (world) => {
     const found = tenantsOf(world).filter((it) => it.state === 'purging' || hasExpired(it))
-    return oneByOne(
-      found.map(({ id }) => id),
-      actor,
-    )(world)
+    const ids = found.map(({ id }) => id)
+    return { world, next: oneByOne(ids, actor) }
   }
 }
 

@@ -1,3 +1,4 @@
+import type { ErrorCode } from 'tenantry'
 import type { CallOf, Metadata } from './calls.ts'
 import { done, type Move, refused, type Step, underLock } from './steps.ts'
 import { changed, databaseOf, isInService, noted, ownerOf, type TenantModel, without, type World } from './world.ts'
@@ -153,15 +154,16 @@ interface Building {
   readonly fails: boolean
   readonly label: string
   readonly outcome: string
-  /** What the database has at first; undefined when there is nothing to copy. */
-  readonly copied: (world: World) => readonly string[] | undefined
+  /** What the database has at first, or why there is nothing to copy. */
+  readonly copied: (world: World) => readonly string[] | ErrorCode
 }
 
 /** A database in service, as it is when it is copied; its tenant may have gone since it was looked up. */
 function rowsOf({ id, life }: TenantModel): Building['copied'] {
   return (world) => {
     const source = world.tenants[id]
-    return source?.life === life && source.place === 'in service' ? source.rows : undefined
+    if (source?.life !== life) return 'tenant-unknown'
+    return source.place === 'in service' ? source.rows : 'tenant-state'
   }
 }
 
@@ -173,7 +175,7 @@ function build({ tenant, fails, label, outcome, copied }: Building): Step {
   return (world) => {
     if (ownerOf(world, database) !== undefined) return withdrawn(world)
     const rows = copied(world)
-    if (rows === undefined) return refused(world, 'tenant-state')
+    if (typeof rows === 'string') return refused(world, rows)
     const built = changed(world, world.tenants[id] as TenantModel, { place: 'building' }, undefined)
     const last: Step = (now) => {
       if (fails) return refused(now, 'hook-failed')

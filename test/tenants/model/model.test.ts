@@ -47,7 +47,7 @@ describe('the whole life of tenants, by two processes', () => {
       const commands = lives(template, calls.atOnce, calls.most)
       await fc.assert(fc.asyncProperty(servers, commands, follow), {
         numRuns: rounds,
-        // Long sequences from the first on.
+        // Long sequences from the first on, and an end to the search for a shorter one.
         plugins: [fc.unbiased(), fc.interruptAfterTimeLimit(limitMs)],
         ...(seed !== undefined && { seed: Number(seed) }),
         ...parameters,
