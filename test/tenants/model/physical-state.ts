@@ -20,7 +20,7 @@ export interface PhysicalState {
 export type Rows = Readonly<Record<string, readonly string[]>>
 
 /** The comment on a database that is nobody's. */
-export const strangersComment = 'Kept by hand.'
+const strangersComment = 'Kept by hand.'
 
 /** What the model expects on the server. */
 export function expectedState(world: World): PhysicalState {
