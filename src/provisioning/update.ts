@@ -30,7 +30,7 @@ export async function update(context: ProvisioningContext, id: string, options: 
   const tenantId = parseTenantId(id)
   checkVerbOptions('update', options, ['displayName', 'metadata'])
   const { displayName, metadata } = options
-  if (typeof displayName === 'string') refuseUnstorable('displayName', displayName)
+  if (displayName !== undefined && displayName !== null) refuseUnstorable('displayName', displayName)
   if (metadata !== undefined) checkMetadata(metadata)
 
   return untilAborted(carryOut(context, tenantId, options), options.signal)
