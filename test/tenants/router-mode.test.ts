@@ -1,0 +1,118 @@
+import type { EntityManager } from '@mikro-orm/postgresql'
+import { openTenantry, type Tenantry, type TenantryError } from 'tenantry'
+import { mikroOrm } from 'tenantry/mikro-orm'
+import { postgres } from 'tenantry/postgres'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { Address, User } from '../../examples/service/models.ts'
+import { createRole, disposableName, dropAfterwards, errorOf, quote, serverUrl, sql } from '../support/server.ts'
+import { inCatalog, openTestTenantry, snapshot, type TestTenantry } from '../support/tenants.ts'
+
+const models = mikroOrm({ entities: [User, Address] })
+
+describe('a router', () => {
+  let full: TestTenantry<EntityManager>
+  let router: Tenantry<EntityManager>
+
+  beforeAll(async () => {
+    const login = await createRole()
+    dropAfterwards(login.user)
+    full = await openTestTenantry(models)
+    const { tenant } = await full.onboard('a')
+    const role = quote(login.user)
+    // No more than this; connecting is granted to everybody by PostgreSQL itself.
+    await inCatalog(full, `grant usage on schema tenantry to ${role}`)
+    await inCatalog(full, `grant select on all tables in schema tenantry to ${role}`)
+    await sql(`grant select, insert, update, delete on all tables in schema public to ${role}`, [], tenant.database)
+    await sql(`grant usage on all sequences in schema public to ${role}`, [], tenant.database)
+    const { installation } = full
+    router = await openTestTenantry(models, { installation, mode: 'router', postgres: { url: serverUrl(login) } })
+  })
+
+  it('works for tenants and reads the catalog, with no privilege but to read it and to use their tables', async () => {
+    await router.with('a', async (em) => {
+      em.create(User, { name: 'sandy', fullname: null })
+      await em.flush()
+    })
+    expect(await router.with('a', (em) => em.count(User))).toBe(1)
+    expect(await router.run('a', () => router.currentTenant())).toBe('a')
+    expect((await router.list()).map(({ id }) => id)).toEqual(['a'])
+    expect(await router.get('a')).toMatchObject({ id: 'a', state: 'active' })
+    expect(await router.history('a')).toHaveLength(2)
+    expect(await router.status()).toMatchObject({ tenants: { active: 1 } })
+    expect(await router.environment('a')).toMatchObject({ PGDATABASE: `${full.installation}_t_a` })
+    expect(await router.check('a')).toMatchObject({ outcome: 'matches' })
+  })
+
+  it('refuses whatever would change something, and changes nothing', async () => {
+    const before = await snapshot(full)
+    const verbs = [
+      () => router.onboard('b'),
+      () => router.update('a', { displayName: 'A' }),
+      () => router.suspend('a'),
+      () => router.resume('a'),
+      () => router.offboard('a'),
+      () => router.restore('a'),
+      () => router.purge('a'),
+      () => router.purgeExpired(),
+      () => router.clone('a', 'b'),
+      () => router.adopt('b', { database: 'any' }),
+    ]
+    for (const verb of verbs) {
+      const error = (await errorOf(verb())) as TenantryError
+      expect(error).toMatchObject({ name: 'TenantryError', code: 'router-only', retryable: false })
+      expect(error.hint).toMatch(/\S/)
+    }
+    expect(await snapshot(full)).toEqual(before)
+  })
+
+  it('heeds what the others do to a tenant', async () => {
+    const kept = await router.with('a', (em) => em)
+    await full.suspend('a')
+    expect(await errorOf(router.with('a', () => 1))).toMatchObject({ code: 'tenant-not-active' })
+    expect(await errorOf(kept.count(User))).toMatchObject({ code: 'tenant-not-active' })
+    await full.resume('a')
+    expect(await kept.count(User)).toBe(1)
+  })
+})
+
+describe('opening a router', () => {
+  const open = (installation: string, url = serverUrl()) =>
+    openTenantry({ models, server: postgres({ url }), installation, mode: 'router' })
+
+  it('makes no catalog where there is none', async () => {
+    const installation = disposableName('i')
+    expect(await errorOf(open(installation))).toMatchObject({ code: 'database-missing' })
+    expect(await sql('select 1 from pg_database where starts_with(datname, $1)', [installation])).toEqual([])
+    await sql(`create database ${quote(`${installation}_catalog`)}`)
+    expect(await errorOf(open(installation))).toMatchObject({ code: 'catalog-older' })
+    const schemas = await sql(`select 1 from pg_namespace where nspname = 'tenantry'`, [], `${installation}_catalog`)
+    expect(schemas).toEqual([])
+  })
+
+  it('refuses a catalog that is older than it needs, until another process has migrated it', async () => {
+    const full = await openTestTenantry(models)
+    const newest = '(select max(number) from tenantry.migration)'
+    const [row] = await inCatalog(full, `delete from tenantry.migration where number = ${newest} returning *`)
+    const error = (await errorOf(open(full.installation))) as TenantryError
+    expect(error).toMatchObject({ code: 'catalog-older', retryable: true })
+    expect(error.hint).toMatch(/\S/)
+    expect(await inCatalog(full, `select 1 from tenantry.migration where number = $1`, [row?.['number']])).toEqual([])
+    await inCatalog(full, 'insert into tenantry.migration (number, compatible_from) values ($1, $2)', [
+      row?.['number'],
+      row?.['compatible_from'],
+    ])
+    await (await open(full.installation)).close()
+  })
+
+  it('as a role that may not read the catalog says so', async () => {
+    const login = await createRole()
+    dropAfterwards(login.user)
+    const full = await openTestTenantry(models)
+    expect(await errorOf(open(full.installation, serverUrl(login)))).toMatchObject({ code: 'permission-denied' })
+  })
+
+  it('in a mode that is none is refused', async () => {
+    const config = { models, server: postgres({ url: serverUrl() }), installation: disposableName('i'), mode: 'reader' }
+    expect(await errorOf(openTenantry(config as never))).toMatchObject({ code: 'invalid-option' })
+  })
+})
