@@ -4,7 +4,7 @@ import { postgres } from 'tenantry/postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Address, User } from '../examples/service/models.ts'
 import { type CountingProxy, startCountingProxy } from './support/counting-proxy.ts'
-import { disposableName, serverUrl } from './support/server.ts'
+import { disposableName, serverUrl, sql } from './support/server.ts'
 
 // What everything costs: connections, and statements, of which each is a round trip. A change that adds one shows here.
 
@@ -164,6 +164,18 @@ describe("the verbs of a tenant's life", () => {
   })
   afterAll(() => tenantry.close())
 
+  /** The proxy lets a client go before the server has: until then the lock of the call before is tried more than once. */
+  async function costOfVerb(work: () => Promise<unknown>) {
+    const locked = () =>
+      sql(
+        `select 1 from pg_locks join pg_database on pg_database.oid = database
+         where locktype = 'advisory' and mode = 'ExclusiveLock' and datname in ($1, 'postgres')`,
+        [`${installation}_catalog`],
+      )
+    await expect.poll(locked, { timeout: 20_000, interval: 10 }).toEqual([])
+    return costOf(work)
+  }
+
   const [lock, find, evict, present, empty, describe_, rename] = [1, 1, 1, 1, 1, 1, 1]
   /** A transaction that takes an arrow and writes its audit entry by the same statement. */
   const arrow = 1 + 1 + 1
@@ -177,47 +189,47 @@ describe("the verbs of a tenant's life", () => {
       () => tenantry.history('a'),
       () => tenantry.environment('a'),
     ]
-    for (const look of looks) expect(await costOf(look)).toEqual({ connections: 0, statements: 1 })
+    for (const look of looks) expect(await costOfVerb(look)).toEqual({ connections: 0, statements: 1 })
     const [counts, migration] = [1, 1]
-    expect(await costOf(() => tenantry.status())).toEqual({ connections: 0, statements: counts + migration })
+    expect(await costOfVerb(() => tenantry.status())).toEqual({ connections: 0, statements: counts + migration })
   })
 
   it('check: to find it, and a look in a transaction on a connection of its own', async () => {
     const look = 1 + comparison + 1
-    expect(await costOf(() => tenantry.check('a'))).toEqual({ connections: 1, statements: find + look })
+    expect(await costOfVerb(() => tenantry.check('a'))).toEqual({ connections: 1, statements: find + look })
   })
 
   it('update: a transaction with the row, the change and the audit entry; without the last two where nothing changes', async () => {
     const change = () => tenantry.update('a', { displayName: 'A' })
     const [begin, row, write, audit, commit] = [1, 1, 1, 1, 1]
-    expect(await costOf(change)).toEqual({ connections: 0, statements: begin + row + write + audit + commit })
-    expect(await costOf(change)).toEqual({ connections: 0, statements: begin + row + commit })
+    expect(await costOfVerb(change)).toEqual({ connections: 0, statements: begin + row + write + audit + commit })
+    expect(await costOfVerb(change)).toEqual({ connections: 0, statements: begin + row + commit })
   })
 
   it('suspend: a session with the lock, the arrow, then every process lets go and the database is empty', async () => {
     const suspend = () => tenantry.suspend('a')
-    expect(await costOf(suspend)).toEqual({ connections: 1, statements: lock + find + arrow + letGo + empty })
-    expect(await costOf(suspend)).toEqual({ connections: 1, statements: lock + find + letGo + empty })
+    expect(await costOfVerb(suspend)).toEqual({ connections: 1, statements: lock + find + arrow + letGo + empty })
+    expect(await costOfVerb(suspend)).toEqual({ connections: 1, statements: lock + find + letGo + empty })
   })
 
   it('resume: a session with the lock, and the arrow', async () => {
     const resume = () => tenantry.resume('a')
-    expect(await costOf(resume)).toEqual({ connections: 1, statements: lock + find + arrow })
-    expect(await costOf(resume)).toEqual({ connections: 1, statements: lock + find })
+    expect(await costOfVerb(resume)).toEqual({ connections: 1, statements: lock + find + arrow })
+    expect(await costOfVerb(resume)).toEqual({ connections: 1, statements: lock + find })
   })
 
   it('offboard: the same as suspend, and the database is looked for and renamed in a transaction', async () => {
     const offboard = () => tenantry.offboard('a')
     const leave = describe_ + letGo + empty
     const setAside = 1 + rename + 1
-    expect(await costOf(offboard)).toEqual({ connections: 1, statements: lock + find + arrow + leave + setAside })
-    expect(await costOf(offboard)).toEqual({ connections: 1, statements: lock + find + describe_ })
+    expect(await costOfVerb(offboard)).toEqual({ connections: 1, statements: lock + find + arrow + leave + setAside })
+    expect(await costOfVerb(offboard)).toEqual({ connections: 1, statements: lock + find + describe_ })
   })
 
   it('restore: the database is looked for, and renamed in the transaction that takes the arrow', async () => {
     const restore = () => tenantry.restore('a')
-    expect(await costOf(restore)).toEqual({ connections: 1, statements: lock + find + describe_ + arrow + rename })
-    expect(await costOf(restore)).toEqual({ connections: 1, statements: lock + find })
+    expect(await costOfVerb(restore)).toEqual({ connections: 1, statements: lock + find + describe_ + arrow + rename })
+    expect(await costOfVerb(restore)).toEqual({ connections: 1, statements: lock + find })
   })
 
   it('clone: the source, then as onboard does, without tables to make, but every process lets go of the source', async () => {
@@ -226,8 +238,8 @@ describe("the verbs of a tenant's life", () => {
     const look = source + lock + known
     const make = intend + read + describe_ + letGo + create + sourceAgain + stamp
     const name = arrow + rename
-    expect(await costOf(clone)).toEqual({ connections: 1, statements: look + make + name })
-    expect(await costOf(clone)).toEqual({ connections: 1, statements: look + intend + read })
+    expect(await costOfVerb(clone)).toEqual({ connections: 1, statements: look + make + name })
+    expect(await costOfVerb(clone)).toEqual({ connections: 1, statements: look + intend + read })
   })
 
   it('purge: the database is looked for and left, renamed with the arrow, dropped, and the row is removed', async () => {
@@ -236,10 +248,13 @@ describe("the verbs of a tenant's life", () => {
     // Whether it is there is asked twice: once for a tenant of which nothing but its history is left.
     const look = lock + find + find + describe_
     const [drop, remove] = [1, 1]
-    expect(await costOf(purge)).toEqual({ connections: 1, statements: look + empty + arrow + rename + drop + remove })
+    expect(await costOfVerb(purge)).toEqual({
+      connections: 1,
+      statements: look + empty + arrow + rename + drop + remove,
+    })
     const history = 1
-    expect(await costOf(purge)).toEqual({ connections: 1, statements: lock + find + history })
-    expect(await costOf(() => tenantry.purgeExpired())).toEqual({ connections: 0, statements: 1 })
+    expect(await costOfVerb(purge)).toEqual({ connections: 1, statements: lock + find + history })
+    expect(await costOfVerb(() => tenantry.purgeExpired())).toEqual({ connections: 0, statements: 1 })
   })
 
   it('adopt: a look at the database on a connection there, then the row, and the stamp with the arrow', async () => {
@@ -249,11 +264,11 @@ describe("the verbs of a tenant's life", () => {
     const adopt = () => tenantry.adopt('c', { database })
     const look = describe_ + 1 + comparison + 1
     const [intend, read, stamp] = [1, 1, 1]
-    expect(await costOf(adopt)).toEqual({
+    expect(await costOfVerb(adopt)).toEqual({
       connections: 2,
       statements: lock + find + look + intend + read + arrow + stamp,
     })
-    expect(await costOf(adopt)).toEqual({ connections: 1, statements: lock + find })
+    expect(await costOfVerb(adopt)).toEqual({ connections: 1, statements: lock + find })
   })
 
   it('offboard, restore and purge on a server without the catalog: a session and a lock there, and a transaction', async () => {
@@ -264,13 +279,19 @@ describe("the verbs of a tenant's life", () => {
     const [there, begin, commit] = [lock, 1, 1]
     const renamed = begin + rename + commit
     const statements = lock + find + arrow + there + describe_ + letGo + empty + renamed
-    expect(await costOf(() => two.offboard('far'))).toEqual({ connections: 2, statements })
+    expect(await costOfVerb(() => two.offboard('far'))).toEqual({ connections: 2, statements })
     const back = there + describe_ + renamed
-    expect(await costOf(() => two.restore('far'))).toEqual({ connections: 2, statements: lock + find + back + arrow })
+    expect(await costOfVerb(() => two.restore('far'))).toEqual({
+      connections: 2,
+      statements: lock + find + back + arrow,
+    })
     await two.offboard('far')
     const [drop, remove] = [1, 1]
     const destroyed = there + describe_ + empty + renamed + arrow + drop + remove
-    expect(await costOf(() => two.purge('far'))).toEqual({ connections: 2, statements: lock + find + find + destroyed })
+    expect(await costOfVerb(() => two.purge('far'))).toEqual({
+      connections: 2,
+      statements: lock + find + find + destroyed,
+    })
     await two.close()
   })
 })
