@@ -2,6 +2,7 @@ import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { parseTenantId } from '../kernel/names.ts'
 import { positiveInteger, refuseUnknownOptions } from '../kernel/options.ts'
+import { checkMetadata, refuseUnstorable } from '../kernel/storable.ts'
 import type { TenantFilter } from './listing.ts'
 import { type TenantState, tenantStates } from './states.ts'
 
@@ -36,6 +37,8 @@ export function checkListOptions(options: ListOptions): {
   refuseUnknownOptions('list', options, knownOptions)
   const { limit, after, state, server, version, metadata, search, expired } = options
   if (typeof version === 'number') positiveInteger('version', version)
+  if (search !== undefined) refuseUnstorable('search', search)
+  if (metadata !== undefined) checkMetadata(metadata)
   return {
     filter: {
       states: state === undefined ? undefined : checkStates(state),

@@ -35,8 +35,8 @@ export interface Cloned {
  * Makes a new tenant with a copy of another one's database, on the same server.
  *
  * PostgreSQL copies a database that nobody is connected to. Every process gives up its idle connections to the source;
- * whoever wants a new one waits until the copy is made. If somebody stays connected until the deadline, nothing is made
- * and nobody is disturbed.
+ * whoever wants a new one waits until the copy is made. If somebody stays connected until the deadline, nothing is
+ * made but the new tenant's row, and nobody is disturbed.
  *
  * @throws `tenant-unknown`, `tenant-state`, `tenant-exists`, `template-in-use`, `database-missing`, `hook-failed`,
  *   `foreign-database`, `lock-timeout`, `permission-denied`

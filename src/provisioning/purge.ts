@@ -56,10 +56,15 @@ export async function purgeExpired(context: ProvisioningContext, options: PurgeE
       purged.push(tenant)
     } catch (error) {
       if (!(error instanceof TenantryError) || error.code === 'aborted') throw error
-      failed.push({ tenant, error })
+      if (!isNoLonger(error)) failed.push({ tenant, error })
     }
   }
   return { purged, failed }
+}
+
+/** Somebody restored or purged it since the list was read; nobody is to repeat anything then. */
+function isNoLonger({ code, retryable }: TenantryError): boolean {
+  return (code === 'tenant-state' || code === 'tenant-unknown') && !retryable
 }
 
 function purgeIf(
@@ -71,7 +76,6 @@ function purgeIf(
   return underLock(context, id, options, async (locked) => {
     if (await wasPurged(locked, id)) return { outcome: 'already-purged' }
     const before = await beforeArrow(locked, 'purge', id, ['purging'])
-    // Somebody may have restored it since, or offboarded it anew.
     if (!(await condition(locked))) throw stateError('purge', id, before.row.state)
     await onServerOf(context, locked, before.row, options, (server, admin) =>
       destroy(context, locked, { server, admin }, before, options),

@@ -1,5 +1,6 @@
 import { TenantryError } from '../kernel/errors.ts'
 import { refuseUnknownOptions } from '../kernel/options.ts'
+import { checkMetadata, refuseUnstorable } from '../kernel/storable.ts'
 import type { VerbOptions } from './context.ts'
 
 /** What is said of a new tenant. */
@@ -18,7 +19,6 @@ export interface OnboardOptions extends NewTenantOptions {
   readonly existing?: 'accept' | 'refuse'
 }
 
-const metadataBytes = 65_536
 const actorLength = 200
 
 /**
@@ -60,43 +60,5 @@ export function checkVerbOptions(verb: string, options: VerbOptions, others: rea
   if (actor.length <= actorLength) return
   throw new TenantryError('invalid-option', `actor must have at most ${actorLength} characters.`, {
     hint: 'A name or an id is enough; keep the rest in a log of your own.',
-  })
-}
-
-/** Checks metadata of any origin. @throws `invalid-option` */
-export function checkMetadata(metadata: unknown): void {
-  if (!isPlainObject(metadata)) throw metadataError()
-  let json: string
-  try {
-    json = JSON.stringify(metadata, (key, value: unknown) => {
-      refuseUnstorable('metadata', key)
-      if (typeof value === 'string') refuseUnstorable('metadata', value)
-      return value
-    })
-  } catch (error) {
-    throw error instanceof TenantryError ? error : metadataError(error)
-  }
-  if (Buffer.byteLength(json) > metadataBytes) throw metadataError()
-}
-
-function metadataError(cause?: unknown): TenantryError {
-  return new TenantryError(
-    'invalid-option',
-    `metadata must be a plain object that JSON can hold, of at most ${metadataBytes} bytes.`,
-    { cause, hint: 'Leave out what is circular, and write dates and big numbers as text.' },
-  )
-}
-
-function isPlainObject(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
-}
-
-/** PostgreSQL's text cannot hold NUL, nor half of a surrogate pair. @throws `invalid-option` */
-export function refuseUnstorable(option: string, text: unknown): void {
-  if (typeof text === 'string' && text.isWellFormed() && !text.includes('\u0000')) return
-  throw new TenantryError('invalid-option', `${option} must be well-formed text without NUL.`, {
-    hint: 'Remove the characters that PostgreSQL cannot store.',
   })
 }

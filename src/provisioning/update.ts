@@ -1,11 +1,12 @@
 import { isDeepStrictEqual } from 'node:util'
 import { untilAborted } from '../kernel/abort.ts'
 import { mergePatch } from '../kernel/merge-patch.ts'
+import { checkMetadata, refuseUnstorable } from '../kernel/storable.ts'
 import { parseTenantId, type TenantId } from '../kernel/names.ts'
 import { stateError } from '../catalog/states.ts'
 import { publicTenant, type Tenant, unknownTenant } from '../catalog/tenant.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
-import { checkMetadata, checkVerbOptions, refuseUnstorable } from './tenant-options.ts'
+import { checkVerbOptions } from './tenant-options.ts'
 
 /** What to change of a tenant; what is left out stays. */
 export interface UpdateOptions extends VerbOptions {

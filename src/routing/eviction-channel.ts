@@ -57,9 +57,10 @@ export class EvictionChannel {
    * It asks the server when it has not for some seconds; otherwise it costs nothing.
    */
   async start(): Promise<void> {
-    const { session } = await this.#start()
+    const starting = this.#start()
+    const { session } = await starting
     if (performance.now() < this.#trustedUntil) return
-    this.#renewing ??= this.#renew(session).finally(() => {
+    this.#renewing ??= this.#renew(starting, session).finally(() => {
       this.#renewing = undefined
     })
     await this.#renewing
@@ -97,45 +98,47 @@ export class EvictionChannel {
   }
 
   #start(): Promise<Listening> {
-    this.#starting ??= this.#listen()
-    return this.#starting
+    if (this.#starting !== undefined) return this.#starting
+    const starting = this.#listen(() => this.#lose(starting))
+    starting.catch(() => this.#lose(starting))
+    this.#starting = starting
+    return starting
   }
 
   /** Asks whether the session still stands; one that does not answer in time counts as lost. */
-  async #renew(session: Listening['session']): Promise<void> {
+  async #renew(listening: Promise<Listening>, session: Listening['session']): Promise<void> {
     const askedAt = performance.now()
     const gone = setTimeout(() => void session.close(), trustMs)
     try {
       await session.query('select 1')
       this.#trustedUntil = askedAt + trustMs
     } catch {
-      this.#lose()
+      this.#lose(listening)
       await this.#start()
     } finally {
       clearTimeout(gone)
     }
   }
 
-  async #listen(): Promise<Listening> {
+  async #listen(onEnd: () => void): Promise<Listening> {
+    const askedAt = performance.now()
+    const onMessage = (payload: string) => void this.#receive(payload)
+    const session = await this.#home.listen(this.#catalog, channel, { onMessage, onEnd })
     try {
-      const askedAt = performance.now()
-      const session = await this.#home.listen(this.#catalog, channel, {
-        onMessage: (payload) => void this.#receive(payload),
-        onEnd: () => this.#lose(),
-      })
       const { rows } = await session.query<{ pid: number }>(
         `select pg_backend_pid() as pid, pg_advisory_lock_shared(${presenceKey})`,
       )
       this.#trustedUntil = askedAt + trustMs
       return { session: inTurn(session), processId: rows[0]?.pid ?? 0 }
     } catch (error) {
-      this.#starting = undefined
+      await session.close()
       throw error
     }
   }
 
-  #lose(): void {
-    if (this.#closed) return
+  #lose(listening: Promise<Listening> | undefined): void {
+    // Another one may stand by now.
+    if (this.#closed || listening === undefined || this.#starting !== listening) return
     this.#starting = undefined
     this.#listeners.onLost()
   }
