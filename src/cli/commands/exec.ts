@@ -16,13 +16,11 @@ export const exec = defineCommand(
   },
   (command) => command.passThroughOptions(),
   async (tools, [id, words]) => {
-    const environment = await tools.withTenantry((tenantry) =>
-      tenantry.environment(String(id), { signal: tools.signal }),
-    )
-    // Tenantry is closed by now: the command has the machine to itself, for as long as it takes.
-    const exitCode = await run(withoutDashes(words as readonly string[]), {
-      ...environment,
-      TENANTRY_TENANT: String(id),
+    // It stays open for as long as the command runs: an embedded server would end with it.
+    const exitCode = await tools.withTenantry(async (tenantry) => {
+      const environment = await tenantry.environment(String(id), { signal: tools.signal })
+      const tenant = { ...environment, TENANTRY_TENANT: String(id) }
+      return run(withoutDashes(words as readonly string[]), tenant)
     })
     return { result: { id, exitCode }, lines: [], exitCode }
   },
