@@ -77,6 +77,14 @@ function isForLoader(error: unknown): boolean {
 function unreadableError(file: string, cause: unknown): TenantryError {
   const text = cause instanceof Error ? cause.message : String(cause)
   const by = currentLoader() ?? 'Node.js itself'
+  const [, missing] = /^Cannot find package '([^']+)'/.exec(text) ?? []
+  if (missing !== undefined) {
+    const message = `${basename(file)} cannot be read: the package ${missing} is not installed.`
+    return new TenantryError('config-unreadable', message, {
+      cause,
+      hint: `npm install ${missing}; or, where it is a path of tsconfig.json, install a loader (${loaderNames.join(', ')}).`,
+    })
+  }
   const hint = isForLoader(cause)
     ? `Where its syntax is the reason: install a loader (${loaderNames.join(', ')}), which is then used, or name another by NODE_OPTIONS=--import=...`
     : 'The error is thrown by the file itself, or by what it imports.'

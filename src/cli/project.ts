@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { glob, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -8,7 +8,7 @@ export interface Project {
   readonly hasTypeScript: boolean
   /** The files that declare entities, with the names that they export. */
   readonly entities: readonly EntityFile[]
-  /** Packages that the configuration uses and that the project does not have. */
+  /** Packages that the configuration uses and that the project does not have, as `npm install` takes them. */
   readonly missing: readonly string[]
 }
 
@@ -29,11 +29,20 @@ export async function describeProject(folder: string): Promise<Project> {
     folder,
     hasTypeScript: existsSync(join(folder, 'tsconfig.json')) || dependencies.includes('typescript'),
     entities: entities.filter(({ names }) => names.length > 0),
-    missing: needed.filter((name) => !dependencies.includes(name)),
+    missing: needed.filter((name) => !dependencies.includes(name)).map(withVersion),
   }
 }
 
 const needed = ['tenantry', '@mikro-orm/core', '@mikro-orm/postgresql']
+
+/** MikroORM's packages must all be of one version, so it is named. */
+function withVersion(name: string): string {
+  const file = new URL('../../package.json', import.meta.url)
+  const { peerDependencies } = JSON.parse(readFileSync(file, 'utf8')) as { peerDependencies: Record<string, string> }
+  const range = peerDependencies[name]
+  return range === undefined ? name : `${name}@${range.replace('^', '')}`
+}
+
 const ignored: ReadonlySet<string> = new Set([
   'node_modules',
   'dist',

@@ -42,7 +42,7 @@ export const init = defineCommand<Options>(
         ...(project.entities.length > 0
           ? project.entities.map((it) => `  entities of ${relative(folder, it.file)}: ${it.names.join(', ')}`)
           : ['  No entities were found: name yours in it.']),
-        ...project.missing.map((it) => `  ${it} is not installed: npm install ${it}`),
+        ...(project.missing.length > 0 ? [`  Not installed yet: npm install ${project.missing.join(' ')}`] : []),
         'Next: tenantry onboard acme',
       ],
     }
