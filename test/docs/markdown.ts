@@ -14,11 +14,28 @@ export function readPage(page: string): string {
   return readFileSync(resolve(root, page), 'utf8')
 }
 
-/** The contents of a text's code blocks in that language, in order. */
+/** A code block: what stands behind the three backticks, and what is in it. */
+export interface CodeBlock {
+  readonly language: string
+  /** The file that it is, where one is named: `ts src/app.ts`. */
+  readonly file: string | undefined
+  readonly code: string
+}
+
+/** A text's code blocks, in order. */
+export function allCodeBlocks(text: string): CodeBlock[] {
+  return [...text.matchAll(/^```(\w*)(?: (\S+))?\n(.*?)^```$/gms)].map(([, language = '', file, code = '']) => ({
+    language,
+    file,
+    code,
+  }))
+}
+
+/** The contents of a text's code blocks in that language that are no file of their own, in order. */
 export function codeBlocks(text: string, language: string): string[] {
-  return [...text.matchAll(/^```(\w*)\n(.*?)^```$/gms)]
-    .filter(([, marked]) => marked === language)
-    .map(([, , code]) => code ?? '')
+  return allCodeBlocks(text)
+    .filter((block) => block.language === language && block.file === undefined)
+    .map(({ code }) => code)
 }
 
 /** A text without its code blocks, where headings and links mean nothing. */

@@ -1,0 +1,224 @@
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { delimiter, dirname, join } from 'node:path'
+import { Client } from 'pg'
+import { startEmbeddedPostgres } from 'tenantry/embedded'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { normalised } from '../cli/transcript.ts'
+import { afterwards } from '../support/server.ts'
+import { allCodeBlocks, type CodeBlock, readPage, root } from './markdown.ts'
+
+// The page is followed from its first block to its last, as somebody does who has nothing but Node.js with npm. The
+// packages come from npm's registry, Tenantry as it would be published.
+
+const page = readPage('docs/getting-started.md')
+const folder = mkdtempSync(join(tmpdir(), 'tenantry-getting-started-'))
+// The embedded server has a user of its own where everything runs as root.
+chmodSync(folder, 0o755)
+const project = join(folder, 'notes')
+const productionServer = 'db.example.com:5432'
+/** What somebody has in the shell: nothing of the test runner's or of npm's, and what the page exports. */
+const env: Record<string, string | undefined> = Object.fromEntries(
+  Object.entries(process.env).filter(
+    ([name]) => !/^(?:npm_(?!config_)|PG|NODE_ENV$|VITEST|DATABASE_URL$|TENANTRY_)/.test(name),
+  ),
+)
+/** What stands on the page, and what it is in this run. */
+const replaced: [string, string][] = []
+
+let service: ChildProcess | undefined
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+afterwards(async () => {
+  if (service?.exitCode !== null) return
+  service.kill('SIGKILL')
+  await once(service, 'exit')
+})
+
+beforeAll(async () => {
+  putOnPath()
+  const port = await freePort()
+  env['PORT'] = String(port)
+  env['NO_COLOR'] = '1'
+  // Where the registry cannot be reached, npm says so before this test's time is over.
+  env['npm_config_fetch_retries'] = '1'
+  env['npm_config_fetch_retry_mintimeout'] = '1000'
+  env['npm_config_fetch_timeout'] = '60000'
+  const packed = execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], {
+    cwd: root,
+    env,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  const [file] = [...packed.matchAll(/[\w.-]+\.tgz/g)].flat()
+  replaced.push(['npm install tenantry ', `npm install ${join(folder, file ?? '')} `])
+  replaced.push(['localhost:3000', `localhost:${port}`])
+})
+
+const blocks = allCodeBlocks(page)
+const steps = blocks.flatMap((block, index) => {
+  const next = blocks[index + 1]
+  return block.language === 'text' ? [] : [{ block, output: next?.language === 'text' ? next.code : undefined }]
+})
+
+test('the page has all that is to be tried', () => {
+  expect(steps.map(({ block }) => block.file).filter((file) => file !== undefined)).toEqual([
+    'tsconfig.json',
+    'src/models.ts',
+    'tenantry.config.ts',
+    'src/app.ts',
+  ])
+  expect(steps.length).toBeGreaterThan(20)
+})
+
+describe('followed step by step', { timeout: 180_000 }, () => {
+  let hasFailed = false
+  test.for(steps.map(({ block, output }) => ({ title: titleOf(block), block, output })))(
+    '$title',
+    async ({ block, output }, { skip }) => {
+      skip(hasFailed, 'a step before this one failed')
+      hasFailed = true
+      await follow(block, output)
+      hasFailed = false
+    },
+  )
+
+  test('Ctrl-C ends the service', async ({ skip }) => {
+    skip(hasFailed, 'a step before this one failed')
+    service?.kill('SIGINT')
+    const exit = service?.exitCode === null ? await once(service, 'exit') : [service?.exitCode]
+    expect(exit[0]).toBe(0)
+  })
+})
+
+function titleOf({ file, code }: CodeBlock): string {
+  return file ?? code.trim().split('\n').at(-1) ?? ''
+}
+
+async function follow({ language, file, code }: CodeBlock, output: string | undefined): Promise<void> {
+  if (file !== undefined) writeOrCompare(join(project, file), code)
+  else if (language === 'sql') await prepareProduction(code)
+  else if (code.startsWith('node ')) await startService(code, output)
+  else if (language === 'sh') await runBlock(code, output)
+  else throw new Error(`What is to be done with a block of ${language}?`)
+}
+
+/** A file that a command wrote is shown as it is. */
+function writeOrCompare(path: string, text: string): void {
+  if (existsSync(path)) {
+    expect(readFileSync(path, 'utf8')).toBe(text)
+    return
+  }
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, text)
+}
+
+/** A server of its own, with the role that the page makes. */
+async function prepareProduction(sql: string): Promise<void> {
+  const server = await startEmbeddedPostgres({ dataDir: join(folder, 'production') })
+  afterwards(() => server.stop())
+  const client = new Client({ connectionString: server.url })
+  await client.connect()
+  await client.query(sql)
+  await client.end()
+  replaced.push([productionServer, new URL(server.url).host])
+}
+
+async function startService(command: string, output: string | undefined): Promise<void> {
+  const [program = '', ...words] = command.trim().split(' ')
+  service = spawn(program, words, { cwd: project, env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const ready = service.stdout === null ? [] : await once(service.stdout, 'data')
+  expect(String(ready[0])).toBe(inThisRun(output ?? ''))
+}
+
+async function runBlock(code: string, expected: string | undefined): Promise<void> {
+  const { output, errors, failed } = await runShell(inThisRun(code))
+  const said = `${code}${output}${errors}`
+  const isRegistry = /EAI_AGAIN|ENOTFOUND|ECONNREFUSED|ETIMEDOUT|ERR_SOCKET_TIMEOUT/.test(errors)
+  if (failed && isRegistry) throw new Error(`This test installs packages; npm's registry cannot be reached:\n${said}`)
+  if (failed) throw new Error(`It failed:\n${said}`)
+  keepExports(code)
+  if (expected === undefined) return
+  const shown = [...linesOf(errors).filter((line) => isShown(line, expected)), ...linesOf(output)]
+  expect(alike(shown.join('\n'))).toBe(alike(inThisRun(expected).trimEnd()))
+}
+
+/** The notice is shown once; and npm warns of settings that are not the project's. */
+function isShown(line: string, expected: string): boolean {
+  return !line.startsWith('npm ') && (!line.startsWith('No server configured') || expected.includes(line))
+}
+
+function alike(text: string): string {
+  return normalised(text, {})
+}
+
+function linesOf(text: string): string[] {
+  return text === '' ? [] : text.trimEnd().split('\n')
+}
+
+function inThisRun(text: string): string {
+  return replaced.reduce((result, [onPage, here]) => result.replaceAll(onPage, here), text)
+}
+
+function keepExports(code: string): void {
+  for (const [, name = '', value] of code.matchAll(/^export (\w+)=(.*)$/gm)) env[name] = inThisRun(value ?? '')
+}
+
+function runShell(script: string) {
+  const cwd = existsSync(project) ? project : folder
+  return new Promise<{ output: string; errors: string; failed: boolean }>((resolve) => {
+    const child = execFile('sh', ['-e', '-c', script], { cwd, env }, (error, output, errors) =>
+      resolve({ output, errors, failed: error !== null }),
+    )
+    child.stdin?.end()
+  })
+}
+
+/** This Node.js, and no packages' programs but those that the page installs; curl, where there is none. */
+function putOnPath(): void {
+  const bin = join(folder, 'bin')
+  mkdirSync(bin)
+  symlinkSync(process.execPath, join(bin, 'node'))
+  const others = (env['PATH'] ?? '').split(delimiter).filter((path) => !path.includes('node_modules'))
+  env['PATH'] = [bin, ...others].join(delimiter)
+  try {
+    execFileSync('curl', ['--json', '{}', '--version'], { env, stdio: 'ignore' })
+  } catch {
+    writeFileSync(join(bin, 'curl'), curl, { mode: 0o755 })
+  }
+}
+
+/** As much of curl as the page uses. */
+const curl = `#!/usr/bin/env node
+const { parseArgs } = require('node:util')
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { s: { type: 'boolean', short: 's' }, w: { type: 'string', short: 'w' }, json: { type: 'string' } },
+})
+const headers = { 'content-type': 'application/json' }
+const init = values.json === undefined ? {} : { method: 'POST', body: values.json, headers }
+fetch('http://' + positionals[0], init).then(async (response) => {
+  const format = values.w ?? ''
+  process.stdout.write((await response.text()) + format.replace('%{http_code}', response.status))
+})
+`
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
