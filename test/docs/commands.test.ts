@@ -1,0 +1,139 @@
+import { execFileSync } from 'node:child_process'
+import { readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { TenantryError } from 'tenantry'
+import { describe, expect, test } from 'vitest'
+// What the process ends with is not part of the public face of the package.
+import { exitCodeOf } from '../../dist/cli/exit-codes.js'
+import { type ErrorCode, errorKinds } from '../../dist/kernel/errors.js'
+import { makeProject, type UserProject } from '../cli/project.ts'
+import { formatTranscript, normalised, parseTranscript, runStep, type Step } from '../cli/transcript.ts'
+import { allCodeBlocks, readPage, root } from './markdown.ts'
+
+const main = join(root, 'dist', 'cli', 'main.js')
+const overview = 'docs/commands/README.md'
+const commands = [...helpOf().matchAll(/^ {2}([a-z]+) (?:\[|<)/gm)].flatMap(([, name = '']) => name).slice(0, -1)
+
+test('every command has a page, every page a command', () => {
+  const pages = readdirSync(join(root, 'docs/commands')).map((name) => name.replace('.md', ''))
+  expect(commands).toEqual(expect.arrayContaining(['init', 'onboard', 'completion']))
+  expect(pages.filter((name) => name !== 'README' && name !== 'exit-codes')).toEqual(commands.toSorted())
+})
+
+test('the overview lists the commands in the order of the help', () => {
+  const listed = [...readPage(overview).matchAll(/^\| \[([a-z]+)\]\(\1\.md\) \|/gm)].map(([, name]) => name)
+  expect(listed).toEqual(commands)
+})
+
+describe.each(commands)('%s', (name) => {
+  const page = readPage(`docs/commands/${name}.md`)
+  const help = helpOf(name)
+
+  test('is used as the help says', () => {
+    const [, usage] = /^Usage: (.*)$/m.exec(help) ?? []
+    expect(
+      allCodeBlocks(page)
+        .find(({ language }) => language === 'sh')
+        ?.code.trim(),
+    ).toBe(usage)
+  })
+
+  test('has the options of the help, and no others', () => {
+    const [, options = ''] = /^Options:\n(.*?)(?:\n\n|$(?![^]))/ms.exec(help) ?? []
+    const known = [...options.matchAll(/^ {2}((?:-\w, )?--[\w-]+(?: <\w+>)?) {2,}/gm)].map(([, flags]) => flags)
+    const shown = [...page.matchAll(/^\| `(-[^`]+)` \|/gm)].map(([, flags]) => flags)
+    expect(known).toContain('-h, --help')
+    expect(shown).toEqual(known)
+  })
+})
+
+test.each([...commands.map((name) => `docs/commands/${name}.md`), overview])(
+  'the failures on %s end with the exit codes of the process',
+  (path) => {
+    const rows = [...readPage(path).matchAll(/^\| \[`([\w-]+)`\]\(\S+\) \| (\d+) \|/gm)]
+    expect(rows.length).toBeGreaterThan(0)
+    for (const [, code = '', exitCode] of rows) {
+      expect(errorKinds).toHaveProperty(code)
+      expect([code, Number(exitCode)]).toEqual([code, exitCodeOf(new TenantryError(code as ErrorCode, 'of a test'))])
+    }
+  },
+)
+
+/** What somebody has done before the example of a page. */
+const before: Readonly<Record<string, readonly string[]>> = {
+  init: [
+    'rm tenantry.config.ts',
+    `echo '{"dependencies":{"tenantry":"1","@mikro-orm/core":"7","@mikro-orm/postgresql":"7","typescript":"7"}}' > package.json`,
+  ],
+  check: [
+    'tenantry onboard acme',
+    // The models have moved on since.
+    String.raw`node -e "fs.writeFileSync('models.ts', fs.readFileSync('models.ts', 'utf8').replace('text: p.text()', 'text: p.text(), done: p.boolean()'))"`,
+    'tenantry onboard globex',
+  ],
+  list: [
+    "tenantry onboard acme --display-name 'Acme GmbH'",
+    `tenantry onboard globex initech --metadata '{"plan":"pro"}'`,
+    'tenantry suspend initech',
+  ],
+  show: [
+    `tenantry onboard acme --display-name 'Acme GmbH' --metadata '{"plan":"pro"}'`,
+    'tenantry suspend acme',
+    'tenantry resume acme',
+  ],
+  update: ['tenantry onboard acme'],
+  clone: ['tenantry onboard acme'],
+  adopt: ['tenantry ensure --url postgresql://localhost/app_production'],
+  suspend: ['tenantry onboard acme'],
+  resume: ['tenantry onboard acme', 'tenantry suspend acme'],
+  offboard: ['tenantry onboard acme'],
+  restore: ['tenantry onboard acme', 'tenantry offboard acme'],
+  purge: ['tenantry onboard acme', 'tenantry offboard acme'],
+  status: ['tenantry onboard acme globex', 'tenantry suspend globex'],
+  exec: ['tenantry onboard acme'],
+}
+
+// UPDATE_TRANSCRIPTS=1 writes down what is seen now; read the difference before you commit it.
+const isUpdating = process.env['UPDATE_TRANSCRIPTS'] === '1'
+const withExample = [...commands, 'README'].filter((name) =>
+  readPage(`docs/commands/${name}.md`).includes('```console'),
+)
+
+test.each(withExample)('the example of %s is what the command line prints', { timeout: 180_000 }, async (name) => {
+  const path = `docs/commands/${name}.md`
+  const page = readPage(path)
+  const project = makeProject(name.toLowerCase())
+  for (const command of before[name] ?? []) expect(await runHere(command, project)).not.toMatch(/^(?:!|\[)/m)
+  let updated = page
+  for (const { code } of allCodeBlocks(page).filter(({ language }) => language === 'console')) {
+    const { steps } = parseTranscript(code)
+    const seen: Step[] = []
+    for (const { command } of steps) seen.push({ command, expected: await runHere(command, project) })
+    const text = formatTranscript({ preamble: '', steps: seen })
+    if (isUpdating) updated = updated.replace(code, () => text)
+    else expect(normalised(text, {})).toBe(normalised(code, {}))
+  }
+  if (isUpdating) writeFileSync(join(root, path), updated)
+})
+
+/** Runs a command of a page in a project, with names of the project's own; gives what a person sees. */
+async function runHere(command: string, { cwd, env }: UserProject): Promise<string> {
+  const installation = env['INSTALLATION'] ?? ''
+  const url = new URL(env['DATABASE_URL'] ?? '')
+  const database = `${installation}_app`
+  url.pathname = `/${database}`
+  const adapted = command
+    .replaceAll('postgresql://localhost/app_production', url.href)
+    .replaceAll('app_production', database)
+  const output = await runStep(adapted, cwd, { ...env, COLUMNS: '80' })
+  return output
+    .replaceAll(database, 'app_production')
+    .replaceAll(installation, 'tenantry')
+    .replaceAll(/\S+ \(tenantry\)/g, 'anna (tenantry)')
+    .replaceAll(/^! /gm, '')
+    .replaceAll(/\n?^\[\d+\]$/gm, '')
+}
+
+function helpOf(...words: string[]): string {
+  return execFileSync(process.execPath, [main, ...words, '--help'], { encoding: 'utf8' })
+}
