@@ -89,7 +89,7 @@ describe('followed step by step', { timeout: 180_000 }, () => {
     async ({ block, output }, { skip }) => {
       skip(hasFailed, 'a step before this one failed')
       hasFailed = true
-      await follow(block, output)
+      await expectToWork(block, output)
       hasFailed = false
     },
   )
@@ -100,13 +100,25 @@ describe('followed step by step', { timeout: 180_000 }, () => {
     const exit = service?.exitCode === null ? await once(service, 'exit') : [service?.exitCode]
     expect(exit[0]).toBe(0)
   })
+
+  test('exec keeps the embedded server up for its command, also where nobody else does', async ({ skip }) => {
+    skip(hasFailed, 'a step before this one failed')
+    const connect = `require('net').connect(process.env.PGPORT, process.env.PGHOST).on('connect', () => process.exit())`
+    const { failed, errors } = await runShell(
+      `unset DATABASE_URL NODE_ENV; npx tenantry exec acme -- node -e "${connect}"`,
+    )
+    expect({ failed, errors: linesOf(errors).filter((line) => isShown(line, '')) }).toEqual({
+      failed: false,
+      errors: [],
+    })
+  })
 })
 
 function titleOf({ file, code }: CodeBlock): string {
   return file ?? code.trim().split('\n').at(-1) ?? ''
 }
 
-async function follow({ language, file, code }: CodeBlock, output: string | undefined): Promise<void> {
+async function expectToWork({ language, file, code }: CodeBlock, output: string | undefined): Promise<void> {
   if (file !== undefined) writeOrCompare(join(project, file), code)
   else if (language === 'sql') await prepareProduction(code)
   else if (code.startsWith('node ')) await startService(code, output)
