@@ -51,14 +51,21 @@ function findConfig(folder: string): string | undefined {
 async function load(file: string): Promise<unknown> {
   try {
     const { default: value } = (await import(pathToFileURL(file).href)) as { default?: unknown }
-    return await value
+    return await withoutWrapper(value)
   } catch (error) {
     if (error instanceof TenantryError) throw error
-    if (currentLoader() !== undefined || !isForLoader(error)) throw unreadableError(file, error)
+    if (currentLoader !== undefined || !isForLoader(error)) throw unreadableError(file, error)
     const loader = findLoader(file)
     if (loader === undefined) throw unreadableError(file, error)
     throw new RanElsewhere(await runThrough(loader))
   }
+}
+
+/** Some loaders (jiti) make a CommonJS module of the file, whose default export is then one level deeper. */
+function withoutWrapper(value: unknown): unknown {
+  return typeof value === 'object' && value !== null && '__esModule' in value && 'default' in value
+    ? value.default
+    : value
 }
 
 const loaderCodes: ReadonlySet<unknown> = new Set([
@@ -70,25 +77,43 @@ const loaderCodes: ReadonlySet<unknown> = new Set([
 ])
 
 /** Decorators are left where they are when Node strips types, and are then no JavaScript. */
-function isForLoader(error: unknown): boolean {
-  return error instanceof SyntaxError || (error instanceof Error && 'code' in error && loaderCodes.has(error.code))
+function isForLoader(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false
+  return (error instanceof SyntaxError && !isThrownByCode(error)) || ('code' in error && loaderCodes.has(error.code))
 }
 
+/** Such as by JSON.parse in the file. What cannot be compiled has not run, and no frame of the stack is in it. */
+function isThrownByCode({ stack = '' }: Error): boolean {
+  const frames = stack.split('\n').filter((line) => /^ +at .*[/\\]/.test(line))
+  return frames.some((frame) => !elsewhere.some((place) => frame.includes(place)))
+}
+
+/** Where frames of the stack are that are not the project's. */
+const elsewhere = ['node:internal/', '/node_modules/', '\\node_modules\\', import.meta.url]
+
 function unreadableError(file: string, cause: unknown): TenantryError {
-  const text = cause instanceof Error ? cause.message : String(cause)
-  const by = currentLoader() ?? 'Node.js itself'
-  const [, missing] = /^Cannot find package '([^']+)'/.exec(text) ?? []
+  const name = basename(file)
+  const [, missing] = cause instanceof Error ? (/^Cannot find package '([^']+)'/.exec(cause.message) ?? []) : []
   if (missing !== undefined) {
-    const message = `${basename(file)} cannot be read: the package ${missing} is not installed.`
-    return new TenantryError('config-unreadable', message, {
+    return new TenantryError('config-unreadable', `${name} cannot be read: the package ${missing} is not installed.`, {
       cause,
       hint: `npm install ${missing}; or, where it is a path of tsconfig.json, install a loader (${loaderNames.join(', ')}).`,
     })
   }
-  const hint = isForLoader(cause)
-    ? `Where its syntax is the reason: install a loader (${loaderNames.join(', ')}), which is then used, or name another by NODE_OPTIONS=--import=...`
-    : 'The error is thrown by the file itself, or by what it imports.'
-  return new TenantryError('config-unreadable', `${basename(file)} cannot be read by ${by}: ${text}`, { cause, hint })
+  const isLoaders = currentLoader !== undefined && cause instanceof Error && !isThrownByCode(cause)
+  if (!isForLoader(cause) && !isLoaders) {
+    const text = cause instanceof Error ? cause.message : String(cause)
+    return new TenantryError('config-unreadable', `${name} throws an error: ${text}`, {
+      cause,
+      hint: 'It is thrown by the file itself, or by what it imports.',
+    })
+  }
+  const by = currentLoader ?? 'Node.js itself'
+  const hint =
+    currentLoader === undefined
+      ? `Where its syntax is the reason: install a loader (${loaderNames.join(', ')}), which is then used, or name another by NODE_OPTIONS=--import=...`
+      : 'Check the file, and what it imports.'
+  return new TenantryError('config-unreadable', `${name} cannot be read by ${by}: ${cause.message}`, { cause, hint })
 }
 
 function missingError(given: string | undefined): TenantryError {

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { dependenciesOf } from './package-json.ts'
 
 /** A program that reads TypeScript which Node itself cannot: decorators, imports without an extension. */
 interface Loader {
@@ -21,9 +22,9 @@ const loaders: readonly Loader[] = [
 const variable = 'TENANTRY_LOADER'
 
 /** The loader that this process was started with, if it was. */
-export function currentLoader(): string | undefined {
-  return process.env[variable]
-}
+export const currentLoader: string | undefined = process.env[variable]
+// Only said to this process: what it starts itself has no loader from it.
+delete process.env[variable]
 
 /** The names of the loaders that are known. */
 export const loaderNames: readonly string[] = loaders.map(({ name }) => name)
@@ -46,14 +47,18 @@ export function findLoader(configFile: string): Loader | undefined {
 export async function runThrough({ name, entry }: Loader): Promise<number> {
   const words = ['--import', pathToFileURL(entry).href, ...process.execArgv, ...process.argv.slice(1)]
   const child = spawn(process.execPath, words, { stdio: 'inherit', env: { ...process.env, [variable]: name } })
-  // The terminal sends Ctrl-C to both; who asks only this process to end means the other as well.
+  // A terminal sends Ctrl-C to both; who asks only this process to end means the other as well.
   const pass = (signal: NodeJS.Signals) => child.kill(signal)
   process.on('SIGTERM', pass).on('SIGHUP', pass)
-  process.on('SIGINT', () => undefined)
+  process.on('SIGINT', isOnTerminal() ? () => undefined : pass)
   return new Promise((resolve, reject) => {
     child.once('error', reject)
     child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? 'SIGTERM']))
   })
+}
+
+function isOnTerminal(): boolean {
+  return [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY)
 }
 
 function findEntry(folder: string, loader: Loader): string | undefined {
@@ -66,14 +71,8 @@ function findEntry(folder: string, loader: Loader): string | undefined {
 /** What the nearest package.json depends on. */
 function namedIn(configFile: string): readonly string[] {
   for (let folder = dirname(configFile); ; folder = dirname(folder)) {
-    const file = join(folder, 'package.json')
-    if (existsSync(file)) {
-      const { dependencies, devDependencies } = JSON.parse(readFileSync(file, 'utf8')) as Record<
-        string,
-        object | undefined
-      >
-      return Object.keys({ ...dependencies, ...devDependencies })
-    }
+    const named = dependenciesOf(folder)
+    if (named !== undefined) return named
     if (folder === dirname(folder)) return []
   }
 }

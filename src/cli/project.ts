@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { glob, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { dependenciesOf } from './package-json.ts'
 
 /** What a starting configuration needs to know of a project. */
 export interface Project {
@@ -20,7 +21,7 @@ export interface EntityFile {
 
 /** Looks at a project's package.json and source files. */
 export async function describeProject(folder: string): Promise<Project> {
-  const dependencies = await dependenciesOf(folder)
+  const dependencies = dependenciesOf(folder) ?? []
   const files: string[] = []
   const options = { cwd: folder, exclude: (name: string) => ignored.has(name) || name.endsWith('.d.ts') }
   for await (const name of glob('**/*.{ts,mts,js,mjs}', options)) files.push(join(folder, name))
@@ -53,16 +54,6 @@ const ignored: ReadonlySet<string> = new Set([
   'tests',
   'temp',
 ])
-
-async function dependenciesOf(folder: string): Promise<readonly string[]> {
-  const file = join(folder, 'package.json')
-  if (!existsSync(file)) return []
-  const { dependencies, devDependencies } = JSON.parse(await readFile(file, 'utf8')) as Record<
-    string,
-    object | undefined
-  >
-  return Object.keys({ ...dependencies, ...devDependencies })
-}
 
 /** `export const User = defineEntity(...)`, and classes that a decorator makes entities. */
 const declared = [

@@ -1,0 +1,19 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** The packages that a folder's package.json names; undefined where there is none. */
+export function dependenciesOf(folder: string): readonly string[] | undefined {
+  const file = join(folder, 'package.json')
+  if (!existsSync(file)) return undefined
+  const { dependencies, devDependencies } = parse(readFileSync(file, 'utf8'))
+  return Object.keys({ ...dependencies, ...devDependencies })
+}
+
+/** One that is broken names nothing: npm complains of it soon enough. */
+function parse(text: string): Readonly<Record<string, object | undefined>> {
+  try {
+    return (JSON.parse(text) ?? {}) as Readonly<Record<string, object | undefined>>
+  } catch {
+    return {}
+  }
+}
