@@ -45,8 +45,9 @@ export function makeTools({ config: file, json = false }: CommonOptions, signal:
   }
 }
 
+/** Ctrl-C is not the spinner's affair: it would end the process in the middle of what is under way. */
 async function spin<T>(text: string, work: (tell: (text: string) => void) => Promise<T>): Promise<T> {
-  const spinner = yoctoSpinner({ text, stream: process.stderr }).start()
+  const spinner = yoctoSpinner({ text, stream: process.stderr, handleSignals: false }).start()
   try {
     return await work((now) => {
       spinner.text = now
