@@ -1,4 +1,6 @@
 import { Argument, Command } from 'commander'
+import { closestMatch } from 'leven'
+import { TenantryError } from '../kernel/errors.ts'
 import { adopt } from './commands/adopt.ts'
 import { check } from './commands/check.ts'
 import { clone } from './commands/clone.ts'
@@ -30,11 +32,13 @@ export function makeProgram(version: string, runner: Runner): Command {
     .description('Databases and tables on demand, a database for each tenant.')
     .version(version, '-v, --version', 'print the version')
     .enablePositionalOptions()
+    .helpCommand(false)
     .addHelpText('after', '\nMore on a command: tenantry <command> --help')
   for (const [heading, commands] of Object.entries(groups)) {
     for (const command of commands) program.addCommand(command(runner).helpGroup(heading))
   }
   program.addCommand(completion(program).helpGroup('Operate:'))
+  program.addCommand(help(program).helpGroup('Operate:'))
   for (const command of [program, ...program.commands]) quiet(command)
   return program
 }
@@ -54,6 +58,28 @@ function completion(program: Command): Command {
     .action((shell: Shell) => {
       process.stdout.write(`${completionScript(program, shell)}\n`)
     })
+}
+
+/** Commander's own prints all commands where it does not know the one that is asked for. */
+function help(program: Command): Command {
+  return new Command('help')
+    .summary('Show how a command is used')
+    .description('Show how a command is used.')
+    .argument('[command]')
+    .addHelpText('after', '\nExamples:\n  tenantry help onboard')
+    .action((name?: string) => {
+      const command = name === undefined ? program : program.commands.find((it) => it.name() === name)
+      if (command === undefined) throw unknownCommand(name ?? '', program)
+      command.outputHelp()
+    })
+}
+
+function unknownCommand(name: string, program: Command): TenantryError {
+  const names = program.commands.map((it) => it.name())
+  const meant = closestMatch(name, names, { maxDistance: 2 })
+  return new TenantryError('invalid-option', `Unknown command '${name}'.`, {
+    hint: `${meant === undefined ? '' : `Did you mean ${meant}? `}See: tenantry --help`,
+  })
 }
 
 /** Commander throws instead of ending the process, and leaves it to us to print errors. */

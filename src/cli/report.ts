@@ -1,5 +1,6 @@
 import { styleText } from 'node:util'
 import type { TenantryError } from '../kernel/errors.ts'
+import { inOurWords } from './api-words.ts'
 import type { ExitCode } from './exit-codes.ts'
 
 /** What a command gives: the same as a value for programs and as lines for people. */
@@ -27,12 +28,22 @@ export function printError(command: string, error: TenantryError, asJson: boolea
 
 /** An error's fields that are for programs. */
 export function asValue({ code, message, hint, retryable, tenant, sqlState }: TenantryError): object {
-  return { code, message, hint, retryable, tenant, sqlState }
+  return { code, message: inOurWords(message), hint: hint && inOurWords(hint), retryable, tenant, sqlState }
 }
 
 function errorLines({ code, message, hint }: TenantryError): string[] {
-  const first = styleText('red', message, { stream: process.stderr })
-  return [first, ...(hint === undefined ? [] : [hint]), `(${code})`]
+  const first = styleText('red', shownLines(inOurWords(message)), { stream: process.stderr })
+  return [first, ...(hint === undefined ? [] : [shownLines(inOurWords(hint))]), `(${code})`]
+}
+
+/** One line that says why something among many failed. */
+export function failureLine(id: string, { code, message }: TenantryError): string {
+  return `${shown(id)}: ${coloured('red', 'failed')}: ${shown(inOurWords(message))} (${code})`
+}
+
+/** Text of several lines as it may stand on a terminal. */
+function shownLines(text: string): string {
+  return text.split('\n').map(shown).join('\n')
 }
 
 function printJson(value: object): void {
@@ -68,9 +79,12 @@ export function pairs(entries: Readonly<Record<string, string | undefined>>): st
   return present.map(([name, value]) => `${coloured('dim', name.padEnd(width))}  ${value}`)
 }
 
-/** Text from outside as it may stand on a terminal: no control characters, which could move the cursor or more. */
+/**
+ * Text from outside as it may stand on a terminal: no control characters, which could move the cursor or more, and none
+ * that break a line or turn the direction of what follows.
+ */
 export function shown(text: string): string {
-  return text.replaceAll(/\p{Cc}|[\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, (character) => {
+  return text.replaceAll(/\p{Cc}|[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, (character) => {
     return `\\u${character.codePointAt(0)?.toString(16).padStart(4, '0')}`
   })
 }

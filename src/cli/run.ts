@@ -1,12 +1,17 @@
 import { readFileSync } from 'node:fs'
-import { CommanderError } from 'commander'
+import { type Command, CommanderError } from 'commander'
 import { TenantryError } from '../kernel/errors.ts'
 import { RanElsewhere } from './config-file.ts'
 import { exitCodeOf, exitCodes, type ExitCode } from './exit-codes.ts'
 import { makeProgram } from './program.ts'
 import { printError } from './report.ts'
+import type { CommonOptions } from './tools.ts'
 
 const words = process.argv.slice(2)
+// Whoever reads the output may have seen enough of it: "tenantry list | head".
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+})
 process.exitCode = await run()
 
 /** Runs what the words ask for, and gives the exit code. */
@@ -23,19 +28,48 @@ async function run(): Promise<ExitCode> {
     if (error instanceof RanElsewhere) return error.exitCode
     if (error instanceof CommanderError && error.exitCode === 0) return words.length === 0 ? exitCodes.misused : 0
     const failure = asTenantryError(error)
-    printError(words[0] ?? '', failure, words.includes('--json'))
+    printError(commandName(), failure, wantsJson(program))
     return exitCodeOf(failure)
   }
 }
 
+function commandName(): string {
+  const [first = ''] = words
+  return first.startsWith('-') ? '' : first
+}
+
+/** Whether --json was given to us: it may also be one of the words that "exec" passes on. */
+function wantsJson(program: Command): boolean {
+  const command = program.commands.find((it) => it.name() === commandName())
+  if (command?.name() === 'exec' && command.args.length > 0) return command.opts<CommonOptions>().json === true
+  return words.includes('--json')
+}
+
 /** What Commander does not understand is a misuse like any other; what nobody expected is shown with its stack. */
 function asTenantryError(error: unknown): TenantryError {
-  if (error instanceof TenantryError) return error
+  if (error instanceof TenantryError) return error.code === 'aborted' ? interruptedError(error) : error
   if (!(error instanceof CommanderError)) throw error
   const [command = ''] = words
   const isKnown = error.code !== 'commander.unknownCommand' && !command.startsWith('-')
   const help = isKnown ? `tenantry ${command} --help` : 'tenantry --help'
-  return new TenantryError('invalid-option', error.message.replace(/^error: /, ''), { hint: `See: ${help}` })
+  const { message, suggestion } = sentence(error.message)
+  return new TenantryError('invalid-option', message, { hint: `${suggestion}See: ${help}` })
+}
+
+/** Commander's words as ours are: what is wrong as a sentence, and apart from it what may be meant. */
+function sentence(text: string): { message: string; suggestion: string } {
+  const [, first = '', suggestion = ''] = /^(?:error: )?([^]*?)(?:\n\((Did you mean [^]*)\))?$/.exec(text) ?? []
+  const message = `${first.charAt(0).toUpperCase()}${first.slice(1)}`
+  return { message: message.endsWith('.') ? message : `${message}.`, suggestion: suggestion && `${suggestion} ` }
+}
+
+/** What ends a call here is Ctrl-C. */
+function interruptedError(cause: TenantryError): TenantryError {
+  return new TenantryError('aborted', 'Interrupted.', {
+    cause,
+    tenant: cause.tenant,
+    hint: 'Repeat the command: it finds what is done already, and finishes what is not.',
+  })
 }
 
 function readVersion(): string {

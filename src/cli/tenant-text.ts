@@ -17,7 +17,8 @@ function stateText(state: TenantState): string {
 /** One line that says what came of a verb. */
 export function outcomeLine(outcome: string, { id, state, database, server }: Tenant): string {
   const stateOnly = outcome.replace('already-', '') === state
-  const where = state === 'offboarded' ? `its database set aside on ${server}` : `in ${database} on ${server}`
+  const where =
+    state === 'offboarded' ? `its database set aside on ${shown(server)}` : `in ${shown(database)} on ${shown(server)}`
   return [`${coloured('bold', id)}: ${outcome}`, ...(stateOnly ? [] : [stateText(state)]), where].join(', ')
 }
 
@@ -28,7 +29,7 @@ export function tenantTable(tenants: readonly Tenant[]): string[] {
     ...tenants.map((tenant) => [
       tenant.id,
       tenant.state,
-      tenant.server,
+      shown(tenant.server),
       String(tenant.version ?? '-'),
       shown(tenant.displayName ?? ''),
     ]),
@@ -41,10 +42,10 @@ export function tenantPairs(tenant: Tenant): string[] {
     id: tenant.id,
     'display name': tenant.displayName && shown(tenant.displayName),
     state: `${stateText(tenant.state)} since ${time(tenant.stateSince)}`,
-    server: tenant.server,
-    database: tenant.database,
+    server: shown(tenant.server),
+    database: shown(tenant.database),
     version: tenant.version === undefined ? undefined : `${tenant.version} (${tenant.fingerprint?.slice(0, 12)})`,
-    metadata: JSON.stringify(tenant.metadata),
+    metadata: shown(JSON.stringify(tenant.metadata)),
     created: time(tenant.createdAt),
     'purge after': tenant.purgeAfter && time(tenant.purgeAfter),
   })

@@ -47,6 +47,6 @@ function hookError(name: string, { id }: Tenant, cause: unknown): TenantryError 
   return new TenantryError('hook-failed', `${name} failed for the tenant ${id}: ${text}`, {
     cause,
     tenant: id,
-    hint: `The tenant is not active. Mend ${name}, and repeat the call: it runs again.`,
+    hint: `The tenant is not active. Mend ${name}, and repeat the call: then it runs again.`,
   })
 }

@@ -25,9 +25,9 @@ test.each([
   [['--version'], 0, /^\d+\.\d+\.\d+/, /^$/],
   [['--help'], 0, /dev/, /^$/],
   [['dev', '--help'], 0, /--data-dir/, /^$/],
-  [['no-such'], 2, /^$/, /unknown command 'no-such'/],
+  [['no-such'], 2, /^$/, /Unknown command 'no-such'/],
   [[], 2, /Usage: tenantry/, /^$/],
-  [['dev', '--prot', '1'], 2, /^$/, /unknown option '--prot'/],
+  [['dev', '--prot', '1'], 2, /^$/, /Unknown option '--prot'/],
   [['dev', '--port', 'x'], 2, /^$/, /not a whole number/],
 ])('tenantry %j ends with %i', async (words, code, output, errors) => {
   expect(await run(runNode(main, words, { NO_COLOR: '1' }))).toEqual({

@@ -2,7 +2,7 @@ import { TenantryError } from '../../kernel/errors.ts'
 import { checkDatabase, type Comparison, type Tenantry } from '../../index.ts'
 import { defineCommand } from '../define-command.ts'
 import { exitCodes } from '../exit-codes.ts'
-import { asValue, coloured, type Report } from '../report.ts'
+import { asValue, coloured, failureLine, type Report, shown } from '../report.ts'
 import type { CommonOptions, Tools } from '../tools.ts'
 
 interface Options extends CommonOptions {
@@ -15,9 +15,9 @@ export const check = defineCommand<Options>(
     usage: 'check [id...]',
     summary: 'Compare databases with the models; ends with 1 on a difference',
     examples: {
-      check: 'those of all tenants that are active or suspended',
+      check: 'those of all tenants in service, or suspended',
       'check acme globex': 'those of two tenants',
-      'check --url postgresql://app@localhost/service': 'a single database, as in CI',
+      'check --url postgresql://app@localhost/app': 'a single database, as in CI',
     },
   },
   (command) => command.option('--url <url>', "a single database instead of tenants'"),
@@ -37,7 +37,7 @@ async function checkOne(tools: Tools, url: string): Promise<Report> {
   const { outcome, database } = result
   return {
     result,
-    lines: outcome === 'database-missing' ? [`${database}: is missing`] : differences(database, result),
+    lines: outcome === 'database-missing' ? [`${shown(database)}: is missing`] : differences(database, result),
     exitCode: outcome === 'matches' ? exitCodes.done : exitCodes.failed,
   }
 }
@@ -106,11 +106,12 @@ async function checkTenant(
 }
 
 function linesOf({ id, comparison, error }: Checked): string[] {
-  if (error !== undefined) return [`${id}: ${coloured('red', 'failed')}: ${error.message} (${error.code})`]
+  if (error !== undefined) return [failureLine(id, error)]
   return comparison === undefined ? [] : differences(id, comparison)
 }
 
-function differences(name: string, { missing = [], differing = [] }: Partial<Comparison>): string[] {
+function differences(of: string, { missing = [], differing = [] }: Partial<Comparison>): string[] {
+  const name = shown(of)
   if (missing.length + differing.length === 0) return [`${name}: ${coloured('green', 'matches the models')}`]
   return [
     `${name}: ${coloured('red', 'differs from the models')}`,

@@ -32,9 +32,6 @@ export const clone = defineCommand<Options>(
       .option('--refuse-existing', 'fail where the id exists already'),
   async (tools, [source, id], { displayName, metadata, drain, anonymise, refuseExisting }) => {
     const config = await tools.config()
-    if (anonymise && config.anonymise === undefined) {
-      say('The configuration has no anonymise: the copy has everything that is in the source.')
-    }
     return tools.withTenantry(async (tenantry) => {
       const cloning = tenantry.clone(String(source), String(id), {
         actor: tools.actor,
@@ -46,6 +43,9 @@ export const clone = defineCommand<Options>(
         ...(refuseExisting && { existing: 'refuse' }),
       })
       const result = await tools.progress(`copying ${String(source)}`, () => cloning)
+      if (result.outcome === 'cloned' && anonymise && config.anonymise === undefined) {
+        say('The configuration has no anonymise: the copy has everything that is in the source.')
+      }
       return { result, lines: [outcomeLine(result.outcome, result.tenant)] }
     })
   },

@@ -1,6 +1,6 @@
 import { ensureDatabase, ensureTables } from '../../index.ts'
 import { defineCommand } from '../define-command.ts'
-import { coloured, type Report } from '../report.ts'
+import { coloured, type Report, shown } from '../report.ts'
 import type { CommonOptions, Tools } from '../tools.ts'
 
 interface Options extends CommonOptions {
@@ -13,8 +13,8 @@ export const ensure = defineCommand<Options>(
     usage: 'ensure',
     summary: 'Make sure that the catalog exists, or a database with all tables of the models',
     examples: {
-      ensure: "the catalog of the configuration's installation, up to date",
-      'ensure --url postgresql://app@localhost/service': 'that database, and the tables of the models in it',
+      ensure: 'the catalog, brought up to date',
+      'ensure --url postgresql://app@localhost/app': 'that database, with the tables of the models',
     },
   },
   (command) => command.option('--url <url>', 'a single database instead of the catalog'),
@@ -39,7 +39,7 @@ async function ensureOne(tools: Tools, url: string): Promise<Report> {
   return {
     result: { database, tables },
     lines: [
-      `database ${database.database}: ${database.outcome}`,
+      `database ${shown(database.database)}: ${database.outcome}`,
       ...tables.created.map(({ kind, name }) => `${kind} ${name}: ${coloured('green', 'created')}`),
       ...tables.existing.map(({ kind, name }) => `${kind} ${name}: exists`),
       ...tables.differing.map(({ kind, name }) => `${kind} ${name}: ${coloured('yellow', 'differs')}; not touched`),

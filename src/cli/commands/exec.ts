@@ -10,8 +10,8 @@ export const exec = defineCommand(
     summary: "Run a command with a tenant's connection in its environment",
     examples: {
       'exec acme psql': "a session in the tenant's database",
-      'exec acme -- pg_dump --format=custom --file=acme.dump': 'a backup of one tenant',
-      "exec acme -- sh -c 'echo $PGDATABASE'": 'PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, DATABASE_URL are set',
+      'exec acme -- pg_dump -Fc -f acme.dump': 'a backup of one tenant',
+      "exec acme -- sh -c 'echo $PGDATABASE'": 'PGHOST and the others are set, and DATABASE_URL',
     },
   },
   (command) => command.passThroughOptions(),

@@ -4,7 +4,7 @@ import { TenantryError } from '../../kernel/errors.ts'
 import type { NewTenantOptions, OnboardOptions, Onboarded, Tenantry } from '../../index.ts'
 import { defineCommand } from '../define-command.ts'
 import { exitCodes } from '../exit-codes.ts'
-import { asValue, coloured, type Report } from '../report.ts'
+import { asValue, failureLine, type Report } from '../report.ts'
 import { outcomeLine } from '../tenant-text.ts'
 import type { CommonOptions, Tools } from '../tools.ts'
 import { jsonObject, wholeNumber } from '../words.ts'
@@ -27,7 +27,7 @@ export const onboard = defineCommand<Options>(
     examples: {
       'onboard acme': 'one tenant',
       "onboard acme --display-name 'Acme GmbH'": 'with a name for people',
-      'onboard --from tenants.jsonl': 'many: {"id":...,"displayName":...,"metadata":...} or an id on each line',
+      'onboard --from tenants.jsonl': 'an id on each line, or {"id":"acme",...}',
       'onboard --count 50 --prefix load-': 'load-1 to load-50, for trying out',
     },
   },
@@ -55,11 +55,21 @@ async function wanted(
   { from, count, prefix, displayName, metadata }: Options,
 ): Promise<Wanted[]> {
   const common = { ...(displayName !== undefined && { displayName }), ...(metadata !== undefined && { metadata }) }
+  if (count !== undefined && count > mostNumbered) throw countError()
   const numbered = Array.from({ length: count ?? 0 }, (_, index) => ({ id: `${prefix}${index + 1}` }))
   const tenants = [...ids.map((id) => ({ id })), ...numbered, ...(from === undefined ? [] : await readTenants(from))]
   if (tenants.length > 0) return tenants.map((tenant) => ({ ...common, ...tenant }))
   throw new TenantryError('invalid-option', 'There is no tenant to onboard.', {
     hint: 'Give an id, --from <file> or --count <number>.',
+  })
+}
+
+/** More databases than that is more than a PostgreSQL server bears. */
+const mostNumbered = 100_000
+
+function countError(): TenantryError {
+  return new TenantryError('invalid-option', `--count must be at most ${mostNumbered}.`, {
+    hint: 'Give a smaller number, or tenants of your own by --from <file>.',
   })
 }
 
@@ -75,14 +85,27 @@ async function readTenants(file: string): Promise<Wanted[]> {
 }
 
 function parseTenant(line: string): Wanted {
+  const { id, displayName, metadata, ...others } = parseLine(line)
+  const [unknown] = Object.keys(others)
+  if (unknown !== undefined) throw lineError(`The key ${JSON.stringify(unknown)} is unknown in this line`, line)
+  if (typeof id !== 'string') throw lineError('This line has no id', line)
+  // What the others hold is checked where they are used.
+  return { id, ...(displayName !== undefined && { displayName }), ...(metadata !== undefined && { metadata }) }
+}
+
+function parseLine(line: string): Partial<Wanted> {
   try {
-    return JSON.parse(line) as Wanted
+    return JSON.parse(line) as Partial<Wanted>
   } catch (error) {
-    throw new TenantryError('invalid-option', `This line is no JSON: ${line.slice(0, 80)}`, {
-      cause: error,
-      hint: 'Each line is an id, or {"id":"acme","displayName":"Acme GmbH","metadata":{}}.',
-    })
+    throw lineError('This line is no JSON', line, error)
   }
+}
+
+function lineError(problem: string, line: string, cause?: unknown): TenantryError {
+  return new TenantryError('invalid-option', `${problem}: ${line.slice(0, 80)}`, {
+    cause,
+    hint: 'Each line is an id, or {"id":"acme","displayName":"Acme GmbH","metadata":{}}.',
+  })
 }
 
 /** How many are under way at once; Tenantry itself makes fewer at a time. */
@@ -128,7 +151,7 @@ function report(done: readonly Onboarded[], failed: readonly { id: string; error
     result: { tenants: done, failed: failed.map(({ id, error }) => ({ id, error: asValue(error) })) },
     lines: [
       ...done.map(({ outcome, tenant }) => outcomeLine(outcome, tenant)),
-      ...failed.map(({ id, error }) => `${id}: ${coloured('red', 'failed')}: ${error.message} (${error.code})`),
+      ...failed.map(({ id, error }) => failureLine(id, error)),
     ],
     exitCode: failed.length > 0 ? exitCodes.failed : exitCodes.done,
   }

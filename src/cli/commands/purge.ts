@@ -3,7 +3,7 @@ import type { PurgedExpired, Tenant, Tenantry, TenantState } from '../../index.t
 import { confirmByTyping } from '../confirm.ts'
 import { defineCommand } from '../define-command.ts'
 import { exitCodes } from '../exit-codes.ts'
-import { asValue, coloured, type Report } from '../report.ts'
+import { asValue, coloured, failureLine, type Report, shown } from '../report.ts'
 import { tenantTable } from '../tenant-text.ts'
 import type { CommonOptions, Tools } from '../tools.ts'
 import { wholeNumber } from '../words.ts'
@@ -50,7 +50,7 @@ async function purgeOne(tenantry: Tenantry<unknown>, tools: Tools, id: string, o
     const isPurgeable = purgeable.has(tenant.state)
     if (options.dryRun) return dryRun(isPurgeable ? [tenant] : [])
     if (!options.yes && isPurgeable)
-      await confirmByTyping(id, `This destroys ${id} with all its data (${tenant.database}).`, signal)
+      await confirmByTyping(id, `This destroys ${id} with all its data (${shown(tenant.database)}).`, signal)
   } else if (options.dryRun) {
     return dryRun([])
   }
@@ -76,7 +76,7 @@ function expiredReport({ purged, failed }: PurgedExpired): Report {
     result: { purged, failed: failed.map(({ tenant, error }) => ({ id: tenant, error: asValue(error) })) },
     lines: [
       ...purged.map((id) => `${coloured('bold', id)}: purged`),
-      ...failed.map(({ tenant, error }) => `${tenant}: ${coloured('red', 'failed')}: ${error.message} (${error.code})`),
+      ...failed.map(({ tenant, error }) => failureLine(tenant, error)),
       ...(purged.length + failed.length === 0 ? ["No tenant's retention has ended."] : []),
     ],
     exitCode: failed.length > 0 ? exitCodes.failed : exitCodes.done,

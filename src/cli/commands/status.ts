@@ -1,5 +1,5 @@
 import { defineCommand } from '../define-command.ts'
-import { pairs, table } from '../report.ts'
+import { pairs, shown, table } from '../report.ts'
 
 /** `tenantry status` */
 export const status = defineCommand(
@@ -18,12 +18,15 @@ export const status = defineCommand(
         lines: [
           ...pairs({
             installation,
-            catalog: `${catalog.database} on ${catalog.server}, migration ${catalog.migration}`,
+            catalog: `${catalog.database} on ${shown(catalog.server)}, migration ${catalog.migration}`,
           }),
           '',
           ...table([['STATE', 'TENANTS'], ...Object.entries(tenants).map(([state, count]) => [state, String(count)])]),
           '',
-          ...table([['SERVER', 'STATE', 'TENANTS'], ...servers.map((it) => [it.name, it.state, String(it.tenants)])]),
+          ...table([
+            ['SERVER', 'STATE', 'TENANTS'],
+            ...servers.map((it) => [shown(it.name), it.state, String(it.tenants)]),
+          ]),
           '',
           ...table([
             ['VERSION', 'TENANTS', 'FINGERPRINT'],

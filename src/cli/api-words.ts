@@ -1,0 +1,32 @@
+/** What errors call by its name in the API, and what it is on the command line. */
+const apiWords: readonly (readonly [api: string, commandLine: string])[] = [
+  ['the option `existing`', '--refuse-existing'],
+  ['(drainMs)', '(--drain)'],
+  ['list() shows', '"tenantry list" shows'],
+  [
+    'ensureTables() creates what is missing, checkDatabase() shows what differs.',
+    '"tenantry ensure --url ..." creates what is missing, "tenantry check --url ..." shows what differs.',
+  ],
+  [
+    'Run ensureTables() and then checkDatabase() on an empty database of your own: they show what differs.',
+    'Run "tenantry ensure --url ..." and then "tenantry check --url ..." on an empty database: they show what differs.',
+  ],
+  [
+    'Create it with ensureDatabase, or check the name in the connection URL.',
+    'Check its name. Was it dropped or renamed?',
+  ],
+  [
+    "Do it from the command line, or in a process opened without mode: 'router'.",
+    "Name a configuration without mode: 'router' by --config <file>.",
+  ],
+  ['This process was opened with', 'The configuration says'],
+  ["'router' and changes nothing.", "'router', which changes nothing."],
+  ['Give openTenantry', 'Give the configuration'],
+  ['openTenantry', 'The configuration'],
+  ['in this process.', 'in the configuration.'],
+]
+
+/** An error's text in the words of the command line. */
+export function inOurWords(text: string): string {
+  return apiWords.reduce((result, [api, ours]) => result.replaceAll(api, ours), text)
+}
