@@ -24,9 +24,9 @@ export const list = defineCommand<Options>(
     summary: 'List tenants in the order of their ids',
     examples: {
       list: 'the first 100',
-      'list --state active,suspended --server eu-1': 'those in one of two states on one server',
-      'list --search acme': 'those with "acme" in their id or display name',
-      'list --metadata \'{"plan":"pro"}\' --all --json': 'all with that in their metadata, for a program',
+      'list --state active,suspended --server eu-1': 'in one of two states, on one server',
+      'list --search acme': 'with "acme" in id or display name',
+      'list --metadata \'{"plan":"pro"}\' --all --json': 'all that have that, for a program',
     },
   },
   (command) =>
@@ -42,9 +42,10 @@ export const list = defineCommand<Options>(
       .option('--all', 'all, page by page'),
   (tools, _, options) =>
     tools.withTenantry(async (tenantry) => {
-      const tenants = await collect(tenantry, { ...filterOf(options), signal: tools.signal }, options.all === true)
+      const most = options.all ? Infinity : options.limit
+      const tenants = await collect(tenantry, { ...filterOf(options), signal: tools.signal }, most)
       const last = tenants.at(-1)
-      const isCut = last !== undefined && options.all !== true && tenants.length === options.limit
+      const isCut = last !== undefined && tenants.length === most
       return {
         result: { tenants, next: isCut ? last.id : undefined },
         lines: [
@@ -55,9 +56,8 @@ export const list = defineCommand<Options>(
     }),
 )
 
-function filterOf({ state, server, modelsVersion, metadata, search, expired, limit, after }: Options): ListOptions {
+function filterOf({ state, server, modelsVersion, metadata, search, expired, after }: Options): ListOptions {
   return {
-    limit,
     ...(state !== undefined && { state }),
     ...(server !== undefined && { server }),
     ...(modelsVersion !== undefined && {
@@ -70,12 +70,15 @@ function filterOf({ state, server, modelsVersion, metadata, search, expired, lim
   }
 }
 
-async function collect(tenantry: Tenantry<unknown>, options: ListOptions, all: boolean): Promise<readonly Tenant[]> {
-  if (!all) return tenantry.list(options)
+/** The most that Tenantry gives at once. */
+const pageSize = 1_000
+
+async function collect(tenantry: Tenantry<unknown>, options: ListOptions, most: number): Promise<readonly Tenant[]> {
   const tenants: Tenant[] = []
   for (let after = options.after; ; after = tenants.at(-1)?.id) {
-    const page = await tenantry.list({ ...options, limit: 1_000, ...(after !== undefined && { after }) })
+    const limit = Math.min(pageSize, most - tenants.length)
+    const page = await tenantry.list({ ...options, limit, ...(after !== undefined && { after }) })
     tenants.push(...page)
-    if (page.length < 1_000) return tenants
+    if (page.length < limit || tenants.length === most) return tenants
   }
 }
