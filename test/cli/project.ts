@@ -14,8 +14,8 @@ export interface UserProject {
 }
 
 /**
- * Makes a project with the configuration of `project/`, `tenantry` on the PATH and the packages it needs; removed
- * afterwards.
+ * Makes a project with the configurations of `project/`, the packages that they need, and `tenantry` and the programs of
+ * `programs/` on the PATH; removed afterwards.
  */
 export function makeProject(name: string): UserProject {
   const cwd = realpathSync(mkdtempSync(join(tmpdir(), `tenantry-cli-${name}-`)))
@@ -32,8 +32,15 @@ export function makeProject(name: string): UserProject {
     ...process.env,
     PATH: `${join(cwd, 'bin')}:${process.env['PATH']}`,
     DATABASE_URL: url.href,
+    SUPERUSER_URL: url.href,
+    SERVER: `${url.hostname}:${url.port}`,
     INSTALLATION: installation,
     NO_COLOR: '1',
+    FORCE_COLOR: undefined,
+    CI: undefined,
+    TENANTRY_LOADER: undefined,
+    // Starts are what these tests wait for.
+    NODE_COMPILE_CACHE: join(tmpdir(), 'tenantry-test-cache'),
     NODE_ENV: 'test',
     COLUMNS: '100',
   }
@@ -47,8 +54,14 @@ export function makeProject(name: string): UserProject {
 }
 
 function putOnPath(bin: string): void {
+  const programs = {
+    tenantry: join(root, 'dist', 'cli', 'main.js'),
+    sql: join(import.meta.dirname, 'programs', 'sql.ts'),
+    interrupt: join(import.meta.dirname, 'programs', 'interrupt.ts'),
+  }
   mkdirSync(bin)
-  const main = join(root, 'dist', 'cli', 'main.js')
-  writeFileSync(join(bin, 'tenantry'), `#!/bin/sh\nexec '${process.execPath}' '${main}' "$@"\n`)
-  chmodSync(join(bin, 'tenantry'), 0o755)
+  for (const [name, file] of Object.entries(programs)) {
+    writeFileSync(join(bin, name), `#!/bin/sh\nexec '${process.execPath}' '${file}' "$@"\n`)
+    chmodSync(join(bin, name), 0o755)
+  }
 }

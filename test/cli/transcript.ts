@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process'
+import type { UserProject } from './project.ts'
+import { shell } from './shell.ts'
 
 /** One command of a transcript with what it printed. */
 export interface Step {
@@ -32,8 +33,8 @@ export function formatTranscript({ preamble, steps }: Transcript): string {
 }
 
 /** Runs a command in a shell, and gives its output as a transcript has it. */
-export async function runStep(command: string, cwd: string, env: NodeJS.ProcessEnv): Promise<string> {
-  const { stdout, stderr, code } = await shell(command, cwd, env)
+export async function runStep(command: string, project: Pick<UserProject, 'cwd' | 'env'>): Promise<string> {
+  const { stdout, stderr, code } = await shell(command, project)
   return [
     ...stdout.trimEnd().split('\n'),
     ...stderr
@@ -56,15 +57,10 @@ export function normalised(text: string, words: Readonly<Record<string, string>>
     .replaceAll(/\b[0-9a-f]{64}\b/g, '<fingerprint>')
     .replaceAll(/\b[0-9a-f]{12}\b/g, '<fingerprint>')
     .replaceAll(/_[0-9a-f]{32}\b/g, '_<row>')
-    .replaceAll(/\S+ \(tenantry\)/g, '<user> (tenantry)')
-}
-
-function shell(command: string, cwd: string, env: NodeJS.ProcessEnv) {
-  return new Promise<{ stdout: string; stderr: string; code: number }>((resolve) => {
-    const child = execFile('sh', ['-c', command], { cwd, env }, (error, stdout, stderr) => {
-      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1
-      resolve({ stdout, stderr, code })
-    })
-    child.stdin?.end()
-  })
+    .replaceAll(/[^\s"]+ \(tenantry\)/g, '<user> (tenantry)')
+    .replaceAll(/(?<=\(tenantry\) as )\S+/g, '<role>')
+    .replaceAll(/(?<="role":")[^"]+/g, '<role>')
+    .replaceAll(/postgresql:\/\/postgres:[^\s"@]+@(?:localhost|127\.0\.0\.1):\d+[^\s"]*/g, '<development url>')
+    .replaceAll(/(?<="version":")[\d.]+/g, '<version>')
+    .replaceAll(/PostgreSQL \d+(\.\d+)*/g, 'PostgreSQL <version>')
 }

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, it } from 'vitest'
 import { makeProject } from './project.ts'
 import { formatTranscript, normalised, parseTranscript, runStep, type Step } from './transcript.ts'
 
@@ -9,16 +9,16 @@ import { formatTranscript, normalised, parseTranscript, runStep, type Step } fro
 const folder = join(import.meta.dirname, 'transcripts')
 const isUpdating = process.env['UPDATE_TRANSCRIPTS'] === '1'
 
-describe.each(readdirSync(folder))('%s', (name) => {
-  it('is what the command line prints', { timeout: 180_000 }, async () => {
+describe.concurrent.each(readdirSync(folder))('%s', (name) => {
+  it('is what the command line prints', { timeout: 600_000 }, async ({ expect }) => {
     const file = join(folder, name)
     const { preamble, steps } = parseTranscript(readFileSync(file, 'utf8'))
-    const { cwd, env, words } = makeProject(basename(name, '.txt'))
+    const project = makeProject(basename(name, '.txt'))
     const seen: Step[] = []
     for (const { command } of steps) {
-      seen.push({ command, expected: normalised(await runStep(command, cwd, env), words) })
+      seen.push({ command, expected: normalised(await runStep(command, project), project.words) })
     }
     if (isUpdating) writeFileSync(file, formatTranscript({ preamble, steps: seen }))
-    expect(formatTranscript({ preamble, steps: seen })).toBe(formatTranscript({ preamble, steps }))
+    else expect(formatTranscript({ preamble, steps: seen })).toBe(formatTranscript({ preamble, steps }))
   })
 })

@@ -1,0 +1,68 @@
+import { describe, expect, test } from 'vitest'
+// What the command line is made of, not part of the public face.
+import { makeProgram } from '../../dist/cli/program.js'
+
+const names = makeProgram('0.0.0', { signal: AbortSignal.abort(), end: () => undefined }).commands.map((it) =>
+  it.name(),
+)
+
+describe.each(names)('the help of %s', (name) => {
+  const help = helpOf(name)
+
+  test('says what it is for, and has examples of it', () => {
+    expect(help).toMatch(new RegExp(`^Usage: tenantry ${name}\\b.*\\n\\n[A-Z].*\\.\\n`))
+    expect(help).toMatch(new RegExp(`\\nExamples:\\n(?:.*\\n)*.*\\btenantry ${name}\\b`))
+  })
+
+  test('fits into 100 columns', () => {
+    expect(help.split('\n').filter((line) => line.length > 100)).toEqual([])
+  })
+
+  test('names options that are accepted', async () => {
+    const [, optionLines = ''] = /\nOptions:\n((?: .*\n)*)/.exec(help) ?? []
+    const options = [...optionLines.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)(?: <(\w+)>)?/gm)]
+    expect(options.map(([, long]) => long)).toContain('--help')
+    for (const [, long = '', value] of options) {
+      if (long !== '--help') await accept(name, [long, ...(value === undefined ? [] : [values[value] ?? 'x'])])
+    }
+  })
+})
+
+test('the help of tenantry has every command and fits into 100 columns', () => {
+  const help = helpOf()
+  expect(names.filter((name) => !new RegExp(`^  ${name}\\b`, 'm').test(help))).toEqual([])
+  expect(help.split('\n').filter((line) => line.length > 100)).toEqual([])
+})
+
+/** What is given for each kind of value. */
+const values: Readonly<Record<string, string>> = { number: '1', time: '1s', json: '{}' }
+/** What each command cannot do without. */
+const needed: Readonly<Record<string, readonly string[]>> = {
+  adopt: ['acme', '--database', 'acme'],
+  clone: ['acme', 'globex'],
+  completion: ['bash'],
+  exec: ['acme', 'psql'],
+}
+
+/** Has the words of a command understood, without running it. */
+async function accept(name: string, words: readonly string[]): Promise<void> {
+  const program = makeProgram('0.0.0', { signal: AbortSignal.abort(), end: () => undefined })
+  const command = program.commands.find((it) => it.name() === name)
+  let understood = false
+  command?.action(() => {
+    understood = true
+  })
+  const takesId = command?.registeredArguments.some((it) => it.required) ?? false
+  await program.parseAsync([name, ...words, ...(needed[name] ?? (takesId ? ['acme'] : []))], { from: 'user' })
+  expect(understood).toBe(true)
+}
+
+/** What `--help` prints. */
+function helpOf(name?: string): string {
+  const program = makeProgram('0.0.0', { signal: AbortSignal.abort(), end: () => undefined })
+  const command = name === undefined ? program : program.commands.find((it) => it.name() === name)
+  let printed = ''
+  command?.configureOutput({ writeOut: (text: string) => (printed += text) })
+  command?.outputHelp()
+  return printed
+}

@@ -1,0 +1,1 @@
+throw new Error('The plan file is missing.')
