@@ -1,6 +1,7 @@
 /** What errors call by its name in the API, and what it is on the command line. */
 const apiWords: readonly (readonly [api: string, commandLine: string])[] = [
   ['the option `existing`', '--refuse-existing'],
+  ['environment cannot be done', 'exec cannot be done'],
   ['(drainMs)', '(--drain)'],
   ['list() shows', '"tenantry list" shows'],
   [

@@ -65,7 +65,11 @@ async function purgeAll(tenantry: Tenantry<unknown>, tools: Tools, options: Opti
   if (options.dryRun) return dryRun(expired)
   if (!options.yes && expired.length > 0) {
     const { installation } = await tenantry.status({ signal })
-    await confirmByTyping(installation, `This destroys ${expired.length} tenants with all their data.`, signal)
+    await confirmByTyping(
+      installation,
+      `This destroys ${expired.length === 1 ? '1 tenant with all its' : `${expired.length} tenants with all their`} data.`,
+      signal,
+    )
   }
   const result = await tools.progress('purging', () => tenantry.purgeExpired({ limit, signal, actor }))
   return expiredReport(result)
