@@ -119,6 +119,6 @@ function unreadableError(file: string, cause: unknown): TenantryError {
 function missingError(given: string | undefined): TenantryError {
   const message = given === undefined ? `There is no ${configFileNames[0]} here.` : `There is no file ${given}.`
   return new TenantryError('config-missing', message, {
-    hint: 'Run "tenantry init" to write one, or name it: --config <file>.',
+    hint: 'Run "npx tenantry init" to write one, or name it: --config <file>.',
   })
 }

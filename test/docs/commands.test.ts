@@ -125,7 +125,7 @@ async function runHere(command: string, { cwd, env }: UserProject): Promise<stri
   const adapted = command
     .replaceAll('postgresql://localhost/app_production', url.href)
     .replaceAll('app_production', database)
-  const output = await runStep(adapted, cwd, { ...env, COLUMNS: '80' })
+  const output = await runStep(adapted, { cwd, env: { ...env, COLUMNS: '80' } })
   return output
     .replaceAll(database, 'app_production')
     .replaceAll(installation, 'tenantry')

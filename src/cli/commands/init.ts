@@ -43,7 +43,7 @@ export const init = defineCommand<Options>(
           ? project.entities.map((it) => `  entities of ${relative(folder, it.file)}: ${it.names.join(', ')}`)
           : ['  No entities were found: name yours in it.']),
         ...(project.missing.length > 0 ? [`  Not installed yet: npm install ${project.missing.join(' ')}`] : []),
-        'Next: tenantry onboard acme',
+        'Next: npx tenantry onboard acme',
       ],
     }
   },
