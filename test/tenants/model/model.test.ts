@@ -9,7 +9,7 @@ import { models } from './note.ts'
 import { newWorld } from './world.ts'
 
 // TENANTRY_TEST_ROUNDS says how many sequences, TENANTRY_TEST_SEED which ones: the seed is in the report of a failure.
-const rounds = Number(process.env['TENANTRY_TEST_ROUNDS'] ?? '3')
+const rounds = Number(process.env['TENANTRY_TEST_ROUNDS'] ?? '4')
 const seed = process.env['TENANTRY_TEST_SEED']
 /** How long all sequences of one property may take in milliseconds, with what it takes to find the shortest that fails. */
 const limitMs = 30_000 + rounds * 20_000

@@ -43,7 +43,10 @@ export class Neighbour implements Pick<Participant, 'open' | 'perform' | 'close'
     const number = ++this.#last
     const waiting = Promise.withResolvers<unknown>()
     this.#waiting.set(number, waiting)
-    this.#child.send({ ...order, number })
+    // A search that was broken off may still ask when the process has ended.
+    this.#child.send({ ...order, number }, (error) => {
+      if (error !== null) waiting.reject(error)
+    })
     return waiting.promise
   }
 
