@@ -7,6 +7,8 @@ export default defineConfig({
     globalSetup: 'test/support/global-setup.ts',
     // Processes of their own: a suite may end a server, a connection or itself.
     pool: 'forks',
+    // By default one processor is left free, which of two is half.
+    maxWorkers: '100%',
     // A real PostgreSQL, on a machine that may be busy with others.
     testTimeout: 60_000,
     hookTimeout: 120_000,

@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os'
 import yoctoSpinner from 'yocto-spinner'
-import { openTenantry, type Tenantry, type TenantryConfig } from '../index.ts'
+import type * as Library from '../index.ts'
+import type { Tenantry, TenantryConfig } from '../index.ts'
 import { readConfig } from './config-file.ts'
 import { say } from './report.ts'
 
@@ -34,7 +35,7 @@ export function makeTools({ config: file, json = false }: CommonOptions, signal:
     config,
     withTenantry: async (work) => {
       const read = await config()
-      const tenantry = await openTenantry({ announce: say, ...read, signal })
+      const tenantry = await (await library()).openTenantry({ announce: say, ...read, signal })
       try {
         return await work(tenantry)
       } finally {
@@ -64,4 +65,9 @@ function actor(): string {
   } catch {
     return `user ${process.getuid?.() ?? ''} (tenantry)`
   }
+}
+
+/** The library, loaded when a command needs it: neither --help nor a mistyped word has to wait for it. */
+export function library(): Promise<typeof Library> {
+  return import('../index.ts')
 }

@@ -18,8 +18,10 @@ export async function setup(project: TestProject): Promise<void> {
     project.provide('serverUrl', given)
     return
   }
+  // Nothing that this server has is to outlive it.
+  const settings = { max_connections: 300, fsync: 'off', full_page_writes: 'off' }
   const folder = await mkdtemp(join(tmpdir(), 'tenantry-test-'))
-  const server = await startEmbeddedPostgres({ dataDir: join(folder, 'postgres'), settings: { max_connections: 300 } })
+  const server = await startEmbeddedPostgres({ dataDir: join(folder, 'postgres'), settings })
   project.provide('serverUrl', server.url)
   end = async () => {
     await server.stop()

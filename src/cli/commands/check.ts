@@ -1,9 +1,9 @@
 import { TenantryError } from '../../kernel/errors.ts'
-import { checkDatabase, type Comparison, type Tenantry } from '../../index.ts'
+import type { Comparison, Tenantry } from '../../index.ts'
 import { defineCommand } from '../define-command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { asValue, coloured, failureLine, type Report, shown } from '../report.ts'
-import type { CommonOptions, Tools } from '../tools.ts'
+import { type CommonOptions, library, type Tools } from '../tools.ts'
 
 interface Options extends CommonOptions {
   readonly url?: string
@@ -33,6 +33,7 @@ export const check = defineCommand<Options>(
 
 async function checkOne(tools: Tools, url: string): Promise<Report> {
   const { models } = await tools.config()
+  const { checkDatabase } = await library()
   const result = await checkDatabase(url, models, { signal: tools.signal })
   const { outcome, database } = result
   return {

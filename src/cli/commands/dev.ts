@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import { developmentServer } from '../../embedded/index.ts'
 import { defineCommand } from '../define-command.ts'
 import { printReport, say } from '../report.ts'
 import type { CommonOptions } from '../tools.ts'
@@ -22,6 +21,8 @@ export const dev = defineCommand<Options>(
       .option('--port <number>', 'TCP port (default: that of the last time, or a free one)', wholeNumber)
       .option('--data-dir <folder>', 'where its data lies (default: .tenantry/postgres)'),
   async ({ signal, asJson }, _, { port, dataDir }) => {
+    // Loaded only here: the other commands load it through the library, where they need it.
+    const { developmentServer } = await import('../../embedded/index.ts')
     const server = await developmentServer({ port, dataDir, signal, announce: () => undefined })
     const { version, outcome, url, passwordFile, logFile } = server
     const lines = [

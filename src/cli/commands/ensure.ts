@@ -1,7 +1,6 @@
-import { ensureDatabase, ensureTables } from '../../index.ts'
 import { defineCommand } from '../define-command.ts'
 import { coloured, type Report, shown } from '../report.ts'
-import type { CommonOptions, Tools } from '../tools.ts'
+import { type CommonOptions, library, type Tools } from '../tools.ts'
 
 interface Options extends CommonOptions {
   readonly url?: string
@@ -33,6 +32,7 @@ function ensureCatalog(tools: Tools): Promise<Report> {
 
 async function ensureOne(tools: Tools, url: string): Promise<Report> {
   const { models } = await tools.config()
+  const { ensureDatabase, ensureTables } = await library()
   const { signal } = tools
   const database = await ensureDatabase(url, { signal })
   const tables = await ensureTables(url, models, { signal })
