@@ -62,7 +62,7 @@ export interface Tenantry<Handle> extends AsyncDisposable {
   /**
    * Takes an offboarded tenant back, with all its data, into the state it had before.
    *
-   * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `lock-timeout`
+   * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `sessions-remain`, `lock-timeout`
    */
   restore(id: string, options?: VerbOptions): Promise<Restored>
   /**

@@ -1,8 +1,9 @@
 import type { Cancellable } from './kernel/abort.ts'
 import { TenantryError } from './kernel/errors.ts'
 import { type Installation, parseIdentifier, parseInstallation } from './kernel/names.ts'
-import { durationMs, positiveInteger, refuseUnknownOptions, wholeNumber } from './kernel/options.ts'
+import { days, durationMs, positiveInteger, refuseUnknownOptions } from './kernel/options.ts'
 import type { Models } from './models/port.ts'
+import { requireModels } from './models/require-models.ts'
 import type { TenantHook } from './provisioning/context.ts'
 import type { Server, SessionDefaults } from './server/port.ts'
 import { postgres } from './server/postgres/server.ts'
@@ -86,8 +87,13 @@ const knownOptions = [
 
 /** Checks a configuration before anything is touched. @throws `invalid-option` */
 export function checkConfig<Handle>(config: TenantryConfig<Handle>): CheckedConfig<Handle> {
+  if (typeof config !== 'object' || config === null) {
+    throw new TenantryError('invalid-option', 'openTenantry needs a configuration.', {
+      hint: 'Give it an object with at least models.',
+    })
+  }
   refuseUnknownOptions('openTenantry', config, knownOptions)
-  checkModels(config.models)
+  requireModels('openTenantry', config.models)
   checkServers(config)
   checkMode(config.mode)
   checkHook('initialise', config.initialise)
@@ -98,10 +104,13 @@ export function checkConfig<Handle>(config: TenantryConfig<Handle>): CheckedConf
     anonymise: config.anonymise,
     session: checkSession(config.session ?? {}),
     drainMs: durationMs('drainMs', config.drainMs ?? 10_000),
-    retentionDays: wholeNumber('retentionDays', config.retentionDays ?? 30),
+    retentionDays: days('retentionDays', config.retentionDays ?? 30),
     installation: parseInstallation(config.installation ?? 'tenantry'),
     models: config.models,
-    connectionWaitMs: positiveInteger('connectionWaitMs', config.connectionWaitMs ?? 10_000),
+    connectionWaitMs: durationMs(
+      'connectionWaitMs',
+      positiveInteger('connectionWaitMs', config.connectionWaitMs ?? 10_000),
+    ),
     lockTimeoutMs: positiveInteger('lockTimeoutMs', config.lockTimeoutMs ?? 60_000),
     onboardingConcurrency: positiveInteger('onboardingConcurrency', config.onboardingConcurrency ?? 4),
   }
@@ -124,13 +133,6 @@ export async function findServers(
   return { servers: [postgres({ url: embedded.url })], stop: () => embedded.stop() }
 }
 
-function checkModels(models: Models<unknown> | undefined): void {
-  if (typeof models?.fingerprint === 'function') return
-  throw new TenantryError('invalid-option', 'openTenantry needs models.', {
-    hint: "Give it mikroOrm({ entities: [...] }) from 'tenantry/mikro-orm'.",
-  })
-}
-
 function checkMode(mode: unknown): void {
   if (mode === undefined || mode === 'full' || mode === 'router') return
   throw new TenantryError('invalid-option', `mode must be "full" or "router", not ${JSON.stringify(mode)}.`, {
@@ -143,6 +145,10 @@ function checkHook(name: string, hook: unknown): void {
   throw new TenantryError('invalid-option', `${name} must be a function.`, {
     hint: 'It gets the handle on the new database, and the tenant: async (em, tenant) => { ... }',
   })
+}
+
+function isList(value: unknown): boolean {
+  return Array.isArray(value)
 }
 
 const isolationLevels: readonly unknown[] = ['read committed', 'repeatable read', 'serializable', undefined]
@@ -166,7 +172,13 @@ function checkServers({ server, servers }: Pick<TenantryConfig<unknown>, 'server
       hint: 'Leave one of them out.',
     })
   }
-  if ([server, ...(servers ?? [])].some((it) => it !== undefined && typeof it.connect !== 'function')) {
+  if (servers !== undefined && !isList(servers)) {
+    throw new TenantryError('invalid-option', 'servers must be a list.', {
+      hint: 'Write servers: [postgres({ name, url }), ...], or server for a single one.',
+    })
+  }
+  const given: readonly (Server | null | undefined)[] = [...(server === undefined ? [] : [server]), ...(servers ?? [])]
+  if (given.some((it) => typeof it?.connect !== 'function')) {
     throw new TenantryError('invalid-option', 'A server in the configuration is not one.', {
       hint: "Make it with postgres({ url }) from 'tenantry/postgres'.",
     })

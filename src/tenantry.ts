@@ -67,6 +67,8 @@ export async function openTenantry<Handle>(config: TenantryConfig<Handle>): Prom
 
 const catalogConnections = 3
 const keptTenants = 10_000
+/** What Node's timers can hold. */
+const longestMs = 2 ** 31 - 1
 
 /** Makes sure that the catalog's database and tables exist; a router only looks. */
 async function prepareCatalog(
@@ -233,7 +235,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   }
 
   close(deadlineMs = 10_000): Promise<void> {
-    this.#closing ??= this.#close(deadlineMs)
+    this.#closing ??= this.#close(Math.min(deadlineMs, longestMs))
     return this.#closing
   }
 

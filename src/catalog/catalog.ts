@@ -94,12 +94,9 @@ export class Catalog {
     return rows.map(toTenant)
   }
 
-  /** The ids of tenants that `purgeExpired` is to take, those first whose retention ended first. */
+  /** The ids of tenants that `purgeExpired` is to take, in the order in which `list` shows them. */
   async expired(limit: number): Promise<TenantId[]> {
-    const rows = await filtered(this.#tenants(), { expired: true })
-      .orderBy('tenant.purge_after', (order) => order.asc().nullsFirst())
-      .limit(limit)
-      .execute()
+    const rows = await filtered(this.#tenants(), { expired: true }).orderBy('tenant.id').limit(limit).execute()
     return rows.map((row) => toTenant(row).id)
   }
 

@@ -62,7 +62,8 @@ export function coloured(colour: 'green' | 'yellow' | 'red' | 'dim' | 'bold', te
 
 /** Rows of cells in columns that line up; the first row is the heading. */
 export function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []
+  const widths =
+    rows[0]?.map((_, column) => rows.reduce((most, row) => Math.max(most, row[column]?.length ?? 0), 0)) ?? []
   return rows.map((row, index) => {
     const line = row
       .map((cell, column) => cell.padEnd(widths[column] ?? 0))

@@ -24,7 +24,7 @@ export function positiveInteger(option: string, value: number): number {
 }
 
 /** A whole number, zero or above. @throws `invalid-option` */
-export function wholeNumber(option: string, value: number): number {
+function wholeNumber(option: string, value: number): number {
   if (Number.isSafeInteger(value) && value >= 0) return value
   throw new TenantryError('invalid-option', `${option} must be a whole number, 0 or above.`, {
     hint: 'Leave it out for the default.',
@@ -38,6 +38,17 @@ const longestMs = 2 ** 31 - 1
 export function durationMs(option: string, value: number): number {
   if (wholeNumber(option, value) <= longestMs) return value
   throw new TenantryError('invalid-option', `${option} must be at most ${longestMs} milliseconds.`, {
+    hint: 'Leave it out for the default.',
+  })
+}
+
+/** A hundred years. */
+const mostDays = 36_500
+
+/** A number of days, zero or above. @throws `invalid-option` */
+export function days(option: string, value: number): number {
+  if (wholeNumber(option, value) <= mostDays) return value
+  throw new TenantryError('invalid-option', `${option} must be at most ${mostDays} days.`, {
     hint: 'Leave it out for the default.',
   })
 }

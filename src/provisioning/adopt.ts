@@ -48,6 +48,7 @@ export async function adopt<Handle>(
 
   return underLock(context, tenantId, options, async (locked) => {
     const known = await locked.catalog.find(tenantId)
+    if (known !== undefined && known.server !== place.servers[0]) throw existsError(known, `It is on ${known.server}.`)
     if (known !== undefined && known.state !== 'onboarding') return alreadyThere(known, database)
     // Looked at before anything is written, so that what cannot be adopted leaves no trace.
     const site = await inspect(context, place.servers[0] ?? '', database, known, options)

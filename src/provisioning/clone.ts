@@ -5,6 +5,7 @@ import { durationMs } from '../kernel/options.ts'
 import { stateError } from '../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow, unknownTenant } from '../catalog/tenant.ts'
 import type { Server, Session } from '../server/port.ts'
+import { requireServer } from '../server/require-server.ts'
 import { announce, type MakingContext, type ProvisioningContext, type TenantHook } from './context.ts'
 import { runHook } from './hooks.ts'
 import { makeTenant, type Recipe } from './make-tenant.ts'
@@ -52,6 +53,7 @@ export async function clone<Handle>(
   const drainMs = durationMs('drainMs', options.drainMs ?? context.drainMs)
   const source = await untilAborted(context.catalog.find(from), options.signal)
   if (source === undefined) throw unknownTenant(from)
+  requireServer(context.servers, source.server, from)
 
   return underLock(context, tenantId, options, async (locked) => {
     const database = physicalNames.tenant(context.installation, tenantId)

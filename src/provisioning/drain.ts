@@ -53,9 +53,14 @@ export async function endSessions(
   throw remainError(row, database)
 }
 
+/** Whether a database could not be renamed or dropped because somebody is in it. */
+export function isInUse(error: unknown): boolean {
+  return error instanceof TenantryError && error.sqlState === '55006'
+}
+
 /** The error of a database that somebody does not leave. */
 export function remainError({ id }: TenantRow, database: Identifier): TenantryError {
-  return new TenantryError('sessions-remain', `Somebody keeps connecting to the database ${database}.`, {
+  return new TenantryError('sessions-remain', `Somebody is still connected to the database ${database}.`, {
     tenant: id,
     hint: 'pg_stat_activity shows who. Stop it, and repeat the call: it goes on from where it is.',
   })

@@ -5,6 +5,7 @@ import type { TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session } from '../server/port.ts'
 import { readStamp, type Stamp, writeStamp } from '../server/stamp.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
+import { endSessions, isInUse } from './drain.ts'
 import { durably, durablyBoth, type LockedWork, onServerOf } from './tenant-lock.ts'
 import { foreignError, isStampOf, namesOf } from './tenant-names.ts'
 
@@ -95,17 +96,27 @@ async function build({ context, row, server, admin }: Site, recipe: Recipe): Pro
 
 /** Gives the database its name and stamp, and makes the tenant active. */
 async function takeName(site: Site, fingerprint: string, options: VerbOptions): Promise<TenantRow> {
+  const { context, row, server, admin } = site
+  try {
+    return await nameOnce(site, fingerprint, options)
+  } catch (error) {
+    if (isNameTaken(error)) throw await withdraw(site, options)
+    if (!isInUse(error)) throw error
+    // A step of the service's own left a connection, or somebody looks on.
+    const { building } = namesOf(context, row)
+    await endSessions(server, admin, row, { database: building, which: 'all', signal: options.signal })
+    return nameOnce(site, fingerprint, options)
+  }
+}
+
+function nameOnce(site: Site, fingerprint: string, options: VerbOptions): Promise<TenantRow> {
   const { context, locked, row, server, admin } = site
   const name = () =>
     admin.script([
       server.renameStatement(namesOf(context, row).building, row.database),
       server.commentStatement(row.database, stampOf(context, row, 'tenant', fingerprint)),
     ])
-  try {
-    return await durablyBoth(locked, admin, name, () => activate(site, fingerprint, options))
-  } catch (error) {
-    throw isNameTaken(error) ? await withdraw(site, options) : error
-  }
+  return durablyBoth(locked, admin, name, () => activate(site, fingerprint, options))
 }
 
 async function activate({ locked, row }: Site, fingerprint: string, { actor }: VerbOptions): Promise<TenantRow> {

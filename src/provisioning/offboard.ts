@@ -1,11 +1,11 @@
-import { TenantryError } from '../kernel/errors.ts'
 import { parseTenantId } from '../kernel/names.ts'
-import { durationMs, wholeNumber } from '../kernel/options.ts'
+import { days, durationMs } from '../kernel/options.ts'
 import { publicTenant, type Tenant, type TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session } from '../server/port.ts'
+import { requireServer } from '../server/require-server.ts'
 import { beforeArrow, takeArrow } from './arrows.ts'
 import type { DrainOptions, ProvisioningContext, VerbOptions } from './context.ts'
-import { drain, type Drain, remainError } from './drain.ts'
+import { drain, type Drain, isInUse, remainError } from './drain.ts'
 import { isNameTaken } from './make-tenant.ts'
 import { durablyBoth, onServerOf, underLock } from './tenant-lock.ts'
 import { findDatabase, foreignError, missingError, namesOf } from './tenant-names.ts'
@@ -32,7 +32,6 @@ export interface Restored {
 
 /** How often somebody may connect between the drain and the renaming. */
 const attempts = 5
-const databaseInUse = '55006'
 
 /**
  * Ends a tenant's service. Its database is left by everybody and set aside under another name, its id stays reserved,
@@ -49,9 +48,10 @@ export async function offboard(
   const tenantId = parseTenantId(id)
   checkVerbOptions('offboard', options, ['drainMs', 'retentionDays'])
   const drainMs = durationMs('drainMs', options.drainMs ?? context.drainMs)
-  const retentionDays = wholeNumber('retentionDays', options.retentionDays ?? context.retentionDays)
+  const retentionDays = days('retentionDays', options.retentionDays ?? context.retentionDays)
   return underLock(context, tenantId, options, async (locked) => {
     const before = await beforeArrow(locked, 'offboard', tenantId, ['offboarded'])
+    requireServer(context.servers, before.row.server, tenantId)
     const restingState = before.row.state === 'suspended' ? 'suspended' : 'active'
     const change = { verb: 'offboard', to: 'offboarded', restingState, retentionDays, actor: options.actor } as const
     const row = await takeArrow(context, locked, before, change)
@@ -84,8 +84,7 @@ async function setAside(
     try {
       return await admin.transaction(() => admin.script([server.renameStatement(inService, name)]), { durable: true })
     } catch (error) {
-      const isInUse = error instanceof TenantryError && error.sqlState === databaseInUse
-      if (!isInUse) throw error
+      if (!isInUse(error)) throw error
       if (attempt === attempts) throw remainError(row, inService)
     }
   }
@@ -94,7 +93,7 @@ async function setAside(
 /**
  * Takes a tenant back that was offboarded, with all its data, into the state it had before.
  *
- * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `lock-timeout`
+ * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `sessions-remain`, `lock-timeout`
  */
 export async function restore(context: ProvisioningContext, id: string, options: VerbOptions): Promise<Restored> {
   const tenantId = parseTenantId(id)
@@ -108,6 +107,7 @@ export async function restore(context: ProvisioningContext, id: string, options:
       try {
         return await takeArrow(context, locked, before, change, (take) => durablyBoth(locked, admin, renaming, take))
       } catch (error) {
+        if (isInUse(error)) throw remainError(before.row, namesOf(context, before.row).setAside)
         throw isNameTaken(error) ? foreignError(before.row, 'Rename it, and repeat the call.') : error
       }
     })

@@ -1,3 +1,4 @@
+import { untilAborted } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { parseTenantId, type TenantId } from '../kernel/names.ts'
 import { positiveInteger } from '../kernel/options.ts'
@@ -7,7 +8,7 @@ import type { Server, Session } from '../server/port.ts'
 import { readStamp } from '../server/stamp.ts'
 import { type BeforeArrow, beforeArrow, takeArrow } from './arrows.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
-import { endSessions } from './drain.ts'
+import { endSessions, isInUse, remainError } from './drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from './tenant-lock.ts'
 import { findDatabase, isStampOf, namesOf } from './tenant-names.ts'
 import { checkVerbOptions } from './tenant-options.ts'
@@ -26,7 +27,7 @@ export interface PurgedExpired {
 
 /** Options of `purgeExpired`. */
 export interface PurgeExpiredOptions extends VerbOptions {
-  /** How many at most. Default 100. */
+  /** How many at most, in the order of their ids. Default 100, at most 1,000. */
   readonly limit?: number
 }
 
@@ -47,13 +48,14 @@ export async function purge(context: ProvisioningContext, id: string, options: V
 /** Purges the tenants whose retention has ended, one after the other. */
 export async function purgeExpired(context: ProvisioningContext, options: PurgeExpiredOptions): Promise<PurgedExpired> {
   checkVerbOptions('purgeExpired', options, ['limit'])
-  const expired = await context.catalog.expired(positiveInteger('limit', options.limit ?? 100))
+  const limit = Math.min(positiveInteger('limit', options.limit ?? 100), 1_000)
+  const expired = await untilAborted(context.catalog.expired(limit), options.signal)
   const purged: TenantId[] = []
   const failed: { tenant: TenantId; error: TenantryError }[] = []
   for (const tenant of expired) {
     try {
-      await purgeIf(context, tenant, options, ({ catalog }) => catalog.hasExpired(tenant))
-      purged.push(tenant)
+      const { outcome } = await purgeIf(context, tenant, options, ({ catalog }) => catalog.hasExpired(tenant))
+      if (outcome === 'purged') purged.push(tenant)
     } catch (error) {
       if (!(error instanceof TenantryError) || error.code === 'aborted') throw error
       if (!isNoLonger(error)) failed.push({ tenant, error })
@@ -116,9 +118,13 @@ async function destroy(
   if (found !== undefined && found.name !== doomed) {
     await endSessions(server, admin, row, { database: found.name, which: 'all', signal })
   }
-  if (before.isDone) await rename()
-  const change = { verb: 'purge', to: 'purging', actor } as const
-  await takeArrow(context, locked, before, change, (take) => durablyBoth(locked, admin, rename, take))
+  try {
+    if (before.isDone) await rename()
+    const change = { verb: 'purge', to: 'purging', actor } as const
+    await takeArrow(context, locked, before, change, (take) => durablyBoth(locked, admin, rename, take))
+  } catch (error) {
+    throw isInUse(error) && found !== undefined ? remainError(row, found.name) : error
+  }
   if (found !== undefined) await admin.query(server.dropStatement(doomed))
   await forget(context, locked, row, actor)
 }

@@ -3,6 +3,7 @@ import { TenantryError } from '../kernel/errors.ts'
 import type { Identifier } from '../kernel/names.ts'
 import { positiveInteger, refuseUnknownOptions } from '../kernel/options.ts'
 import type { Comparison, Models } from '../models/port.ts'
+import { requireModels } from '../models/require-models.ts'
 import type { CreateDatabaseOptions, Server, Session } from '../server/port.ts'
 import { parseConnectionUrl, requireDatabase } from '../server/postgres/connection-fields.ts'
 import { checkCreateOptions } from '../server/postgres/databases.ts'
@@ -68,6 +69,7 @@ export function ensureTables(
 ): Promise<EnsuredTables> {
   return withTarget(url, options, 'ensureTables', async (server, database) => {
     const lockTimeoutMs = positiveInteger('lockTimeoutMs', options.lockTimeoutMs ?? 60_000)
+    requireModels('ensureTables', models)
     // The models are read first, so that what is wrong with them is said before anything is touched.
     await models.fingerprint()
     return within(await server.connect(database, options), (session) => ensureTablesIn(session, models, lockTimeoutMs))
@@ -81,6 +83,7 @@ export function checkDatabase(
   options: ConnectOptions = {},
 ): Promise<CheckedDatabase> {
   return withTarget(url, options, 'checkDatabase', async (server, database): Promise<CheckedDatabase> => {
+    requireModels('checkDatabase', models)
     await models.fingerprint()
     const session = await server.connect(database, options).catch(missingAsUndefined)
     if (session === undefined) return { outcome: 'database-missing', database }

@@ -1,6 +1,7 @@
 import { parseTenantId } from '../kernel/names.ts'
 import { durationMs } from '../kernel/options.ts'
 import { publicTenant, type Tenant } from '../catalog/tenant.ts'
+import { requireServer } from '../server/require-server.ts'
 import { beforeArrow, takeArrow } from './arrows.ts'
 import type { DrainOptions, ProvisioningContext, VerbOptions } from './context.ts'
 import { drain } from './drain.ts'
@@ -31,6 +32,7 @@ export async function suspend(context: ProvisioningContext, id: string, options:
   const drainMs = durationMs('drainMs', options.drainMs ?? context.drainMs)
   return underLock(context, tenantId, options, async (locked) => {
     const before = await beforeArrow(locked, 'suspend', tenantId, ['suspended'])
+    requireServer(context.servers, before.row.server, tenantId)
     const row = await takeArrow(context, locked, before, { verb: 'suspend', to: 'suspended', actor: options.actor })
     await onServerOf(context, locked, row, options, (server, admin) =>
       drain(context, server, admin, row, { database: row.database, which: 'work', drainMs, signal: options.signal }),

@@ -37,8 +37,16 @@ export class Admissions {
   async admit(id: TenantId): Promise<Admission> {
     for (;;) {
       await this.#listen()
+      const known = this.#entries.get(id)
       const entry = this.#entry(id)
-      const row = await entry.row
+      let row: TenantRow
+      try {
+        row = await entry.row
+      } catch (error) {
+        // Who joined another's look may have come after the change that makes it outdated.
+        if (entry === known) continue
+        throw error
+      }
       // Revoked while it was being read: what was read may be older than what was heard.
       if (entry.valid) return { row, isValid: () => entry.valid }
     }

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { type Cancellable, pause, poll } from '../kernel/abort.ts'
+import { type Cancellable, pause, poll, untilAborted } from '../kernel/abort.ts'
 import type { Identifier, TenantId } from '../kernel/names.ts'
 import type { Server, Session } from '../server/port.ts'
+import { closedError } from './server-budget.ts'
 
 /** A tenant of which every process is to let go. */
 export interface Eviction {
@@ -72,17 +73,20 @@ export class EvictionChannel {
    * @param limitMs how long the others may take, in milliseconds; at least a second
    */
   async evict(eviction: Eviction, limitMs: number, { signal }: Cancellable = {}): Promise<void> {
+    // Asked first: what is said on a session that is cut off reaches nobody.
+    await untilAborted(this.start(), signal)
     const { session, processId } = await this.#start()
     this.#listeners.onEvict(eviction)
     const number = randomUUID()
     const answers = new Set([processId])
     this.#answers.set(number, answers)
-    const saidAt = performance.now()
+    let saidAt = Infinity
     try {
       const haveAnswered = async () => {
         // Said again each time: who began to listen in between has shown itself by its lock, and heard nothing.
-        await send(session, { evict: number, ...eviction })
-        return (await present(session)).every((pid) => answers.has(pid)) || undefined
+        await untilAborted(send(session, { evict: number, ...eviction }), signal)
+        saidAt = Math.min(saidAt, performance.now())
+        return (await untilAborted(present(session), signal)).every((pid) => answers.has(pid)) || undefined
       }
       if (await poll(haveAnswered, Math.max(limitMs, answerMs), signal)) return
       await pause(Math.max(0, saidAt + trustMs + deliveryMs - performance.now()), signal)
@@ -98,6 +102,7 @@ export class EvictionChannel {
   }
 
   #start(): Promise<Listening> {
+    if (this.#closed) return Promise.reject(closedError())
     if (this.#starting !== undefined) return this.#starting
     const starting = this.#listen(() => this.#lose(starting))
     starting.catch(() => this.#lose(starting))

@@ -24,7 +24,7 @@ describe('purgeExpired', () => {
     expect(await tenantry.purgeExpired()).toEqual({ purged: [], failed: [] })
   })
 
-  it('finishes a purge that was interrupted, first', async () => {
+  it('finishes a purge that was interrupted, too; in the order of ids', async () => {
     const tenantry = await openTestTenantry(models)
     for (const id of ['a', 'b']) {
       await tenantry.onboard(id)
@@ -32,8 +32,8 @@ describe('purgeExpired', () => {
     }
     await inCatalog(tenantry, `update tenantry.tenant set state = 'purging', purge_after = null where id = 'b'`)
     expect((await tenantry.list({ expired: true })).map(({ id }) => id)).toEqual(['a', 'b'])
-    expect(await tenantry.purgeExpired({ limit: 1 })).toEqual({ purged: ['b'], failed: [] })
-    expect(await tenantry.purgeExpired()).toEqual({ purged: ['a'], failed: [] })
+    expect(await tenantry.purgeExpired({ limit: 1 })).toEqual({ purged: ['a'], failed: [] })
+    expect(await tenantry.purgeExpired()).toEqual({ purged: ['b'], failed: [] })
     expect(await databasesOf(tenantry)).toEqual([])
   })
 

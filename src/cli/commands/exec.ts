@@ -32,7 +32,10 @@ function withoutDashes(words: readonly string[]): readonly string[] {
 }
 
 function run([program = '', ...words]: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
-  const child = spawn(program, words, { stdio: 'inherit', env: { ...process.env, ...environment } })
+  if (program === '') {
+    throw new TenantryError('invalid-option', 'There is no command to run.', { hint: 'See: tenantry exec --help' })
+  }
+  const child = spawn(program, words, { stdio: 'inherit', env: { ...inherited(), ...environment } })
   // Ctrl-C is the command's own affair: psql cancels its query by it.
   const ignore = () => undefined
   const pass = (signal: NodeJS.Signals) => child.kill(signal)
@@ -41,6 +44,13 @@ function run([program = '', ...words]: readonly string[], environment: NodeJS.Pr
     child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? 'SIGTERM']))
     child.once('error', (error) => reject(commandError(program, error)))
   })
+}
+
+/** Variables that libpq heeds before PGHOST and PGDATABASE, or that belong to another connection. */
+const othersConnection = ['PGSERVICE', 'PGSERVICEFILE', 'PGHOSTADDR', 'PGOPTIONS', 'PGPASSWORD', 'PGPASSFILE']
+
+function inherited(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !othersConnection.includes(name)))
 }
 
 function commandError(program: string, cause: Error): TenantryError {

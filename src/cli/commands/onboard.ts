@@ -119,7 +119,7 @@ async function onboardAll(
   tell: (text: string) => void,
 ): Promise<Report> {
   const done = new Map<number, Onboarded>()
-  const failed: { id: string; error: TenantryError }[] = []
+  const failed = new Map<number, { id: string; error: TenantryError }>()
   const left = tenants.entries()
   const options: OnboardOptions = {
     signal,
@@ -133,17 +133,18 @@ async function onboardAll(
         done.set(index, await tenantry.onboard(id, { ...options, ...rest }))
       } catch (error) {
         if (!(error instanceof TenantryError) || error.code === 'aborted' || tenants.length === 1) throw error
-        failed.push({ id, error })
+        failed.set(index, { id, error })
       }
-      tell(`${done.size + failed.length} of ${tenants.length}`)
+      tell(`${done.size + failed.size} of ${tenants.length}`)
     }
   }
   await Promise.all(Array.from({ length: Math.min(ahead, tenants.length) }, work))
   // In the order in which they were given, whichever was ready first.
-  return report(
-    [...done].toSorted(([one], [other]) => one - other).map(([, onboarded]) => onboarded),
-    failed,
-  )
+  return report(inOrder(done), inOrder(failed))
+}
+
+function inOrder<T>(entries: ReadonlyMap<number, T>): T[] {
+  return [...entries].toSorted(([one], [other]) => one - other).map(([, value]) => value)
 }
 
 function report(done: readonly Onboarded[], failed: readonly { id: string; error: TenantryError }[]): Report {

@@ -60,8 +60,8 @@ async function purgeOne(tenantry: Tenantry<unknown>, tools: Tools, id: string, o
 
 async function purgeAll(tenantry: Tenantry<unknown>, tools: Tools, options: Options): Promise<Report> {
   const { signal, actor } = tools
-  const { limit } = options
-  const expired = await tenantry.list({ expired: true, limit, signal })
+  // The library takes them in the same order, and no more at once than a page has.
+  const expired = await tenantry.list({ expired: true, limit: options.limit, signal })
   if (options.dryRun) return dryRun(expired)
   if (!options.yes && expired.length > 0) {
     const { installation } = await tenantry.status({ signal })
@@ -71,8 +71,10 @@ async function purgeAll(tenantry: Tenantry<unknown>, tools: Tools, options: Opti
       signal,
     )
   }
-  const result = await tools.progress('purging', () => tenantry.purgeExpired({ limit, signal, actor }))
-  return expiredReport(result)
+  if (expired.length === 0) return expiredReport({ purged: [], failed: [] })
+  // No more than were shown, though others may have expired since.
+  const limit = expired.length
+  return expiredReport(await tools.progress('purging', () => tenantry.purgeExpired({ limit, signal, actor })))
 }
 
 function expiredReport({ purged, failed }: PurgedExpired): Report {

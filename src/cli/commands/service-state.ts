@@ -78,10 +78,12 @@ export const offboard = defineCommand<OffboardWords>(
         ...(retentionDays !== undefined && { retentionDays }),
       })
       const result = await tools.progress(`waiting for work on ${String(id)} to end`, () => offboarding)
-      const until = result.tenant.purgeAfter?.toISOString().slice(0, 10)
+      const { purgeAfter } = result.tenant
+      const isKept = purgeAfter !== undefined && purgeAfter > new Date()
+      const until = isKept ? `at least until ${purgeAfter.toISOString().slice(0, 10)}` : 'until it is purged'
       return {
         result,
-        lines: [outcomeLine(result.outcome, result.tenant), `It can be restored, at least until ${until}.`],
+        lines: [outcomeLine(result.outcome, result.tenant), `It can be restored, ${until}.`],
       }
     }),
 )

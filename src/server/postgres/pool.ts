@@ -49,15 +49,19 @@ async function lease(pool: Pool, max: number, context: ErrorContext): Promise<Po
 }
 
 function wrap(client: PoolClient, context: ErrorContext): PooledConnection {
+  // The driver would lend a connection again on which an answer is still outstanding.
+  let isLost = false
   return {
     processID: processId(client),
     getTypeParser: (oid, format) => typeParser(client, oid, format),
-    release: (destroy) => client.release(destroy),
+    release: (destroy) => client.release(isLost || destroy),
     query: async (query: unknown, values: unknown) => {
       try {
         return await client.query(query as string, values as unknown[])
       } catch (error) {
-        throw toTenantryError(error, context, 'query')
+        const failure = toTenantryError(error, context, 'query')
+        isLost ||= failure.code === 'connection-lost'
+        throw failure
       }
     },
   }

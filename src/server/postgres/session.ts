@@ -50,8 +50,13 @@ export async function openListener(
   const session = new PostgresSession(client, source, database, undefined)
   await session.connect()
   client.once('end', onEnd)
-  await session.query(`listen ${quoteIdentifier(parseIdentifier(channel, 'channel'))}`)
-  return session
+  try {
+    await session.query(`listen ${quoteIdentifier(parseIdentifier(channel, 'channel'))}`)
+    return session
+  } catch (error) {
+    await session.close()
+    throw error
+  }
 }
 
 /** Runs one statement on a connection opened for it alone. */

@@ -1,0 +1,56 @@
+import { openTenantry } from 'tenantry'
+import { mikroOrm } from 'tenantry/mikro-orm'
+import { postgres } from 'tenantry/postgres'
+import { describe, expect, it } from 'vitest'
+import { Address, User } from '../../examples/service/models.ts'
+import { afterwards, errorOf, serverUrl } from '../support/server.ts'
+import { foreignSession } from '../support/sessions.ts'
+import { openTestTenantry } from '../support/tenants.ts'
+
+const models = mikroOrm({ entities: [User, Address] })
+const main = postgres({ url: serverUrl() })
+
+it('a process without the server of a tenant changes nothing of it', async () => {
+  const servers = [main, postgres({ name: 'second', url: serverUrl() })]
+  const all = await openTestTenantry(models, { servers })
+  await all.onboard('far', { server: 'second' })
+  const one = await openTenantry({ models, server: main, installation: all.installation })
+  afterwards(() => one.close())
+  const changes = [() => one.suspend('far'), () => one.offboard('far'), () => one.clone('far', 'copy')]
+  for (const change of changes) {
+    expect(await errorOf(change())).toMatchObject({ code: 'no-open-server' })
+  }
+  expect((await one.list()).map(({ id, state }) => [id, state])).toEqual([['far', 'active']])
+})
+
+it('somebody in the database that is being made delays its tenant, and is sent away', async () => {
+  let ended: Promise<void> | undefined
+  const tenantry = await openTestTenantry(models, {
+    initialise: async (em) => {
+      const [row] = await em.execute<{ name: string }[]>('select current_database() as name')
+      ended = (await foreignSession(row?.name ?? '')).ended
+    },
+  })
+  expect(await tenantry.onboard('watched')).toMatchObject({ outcome: 'onboarded' })
+  await ended
+})
+
+describe('a configuration is refused, with the key in the message,', () => {
+  it.each<[string, object]>([
+    ['openTenantry', []],
+    ['servers', { servers: main }],
+    ['A server', { server: null }],
+    ['models', { models: {} }],
+    ['retentionDays', { retentionDays: 999_999_999 }],
+    ['connectionWaitMs', { connectionWaitMs: 2 ** 31 }],
+    ['drainMs', { drainMs: -1 }],
+    ['mode', { mode: 'routing' }],
+    ['initialise', { initialise: 'yes' }],
+    ['session', { session: { lockTimeout: 1 } }],
+  ])('for %s', async (key, wrong) => {
+    const config = Array.isArray(wrong) ? undefined : { models, server: main, ...wrong }
+    if (config !== undefined && 'servers' in config) Object.assign(config, { server: undefined })
+    const error = await errorOf(openTenantry(config as never))
+    expect(error).toMatchObject({ code: 'invalid-option', message: expect.stringContaining(key) as string })
+  })
+})
