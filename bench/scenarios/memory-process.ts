@@ -1,0 +1,27 @@
+// A process of its own, run with --expose-gc: leads work to every tenant once and prints what it held before and after.
+
+import { open } from '../peers/tenantry.ts'
+
+/** Bytes, after garbage collection. */
+export interface MemoryFigures {
+  readonly before: number
+  readonly after: number
+}
+
+const [url = '', count = ''] = process.argv.slice(2)
+const tenantry = await open(url, { spares: 0, onboardingConcurrency: 1 })
+const lead = (place: number) => tenantry.run(`known-${place}`, () => undefined)
+// What the first tenant brings about (code, connections) is there once, whatever the number.
+await lead(1)
+const before = held()
+for (let place = 1; place <= Number(count); place++) await lead(place)
+const figures: MemoryFigures = { before, after: held() }
+console.log(JSON.stringify(figures))
+await tenantry.close()
+
+/** Collected more than once, since what a finaliser lets go of is only then free. */
+function held(): number {
+  for (let pass = 0; pass < 4; pass++) globalThis.gc?.()
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}
