@@ -7,7 +7,8 @@ export const hasSpares: boolean = false
 interface SpareStatus {
   readonly ready: number
   readonly filling: number
-  readonly wanted: number
+  /** Undefined for a version of the models that is not kept any more. */
+  readonly wanted: number | undefined
 }
 
 export function spareOption(spares: number): { readonly spares?: number } {
@@ -31,7 +32,8 @@ export async function sparesReady(tenantry: Tenantry<EntityManager>): Promise<vo
 async function allThere(tenantry: Tenantry<EntityManager>): Promise<boolean> {
   const status = await tenantry.status()
   const { spares = [] } = status as { readonly spares?: readonly SpareStatus[] }
-  return spares.length > 0 && spares.every(({ ready, filling, wanted }) => ready >= wanted && filling === 0)
+  const kept = spares.filter(({ wanted }) => wanted !== undefined)
+  return kept.length > 0 && kept.every(({ ready, filling, wanted = 0 }) => ready >= wanted && filling === 0)
 }
 
 async function nextEvent(tenantry: Tenantry<EntityManager>): Promise<void> {
