@@ -21,6 +21,7 @@ const rooms = {
   'config.ts$': ['kernel/', 'models/', 'server/', 'provisioning/', 'embedded/'],
   // The types of what the root gives.
   'api.ts$': ['kernel/', 'catalog/', 'provisioning/'],
+  'opening.ts$': ['kernel/', 'server/', 'catalog/', 'provisioning/', 'config.ts$'],
   'tenantry.ts$': [
     'kernel/',
     'models/',
@@ -31,6 +32,7 @@ const rooms = {
     'rollout/',
     'config.ts$',
     'api.ts$',
+    'opening.ts$',
   ],
   'http/': ['kernel/', 'tenantry.ts$'],
   'integrations/': ['kernel/', 'tenantry.ts$'],

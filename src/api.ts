@@ -7,11 +7,13 @@ import type { Tenant } from './catalog/tenant.ts'
 import type { Adopted, AdoptOptions } from './provisioning/adopt.ts'
 import type { CheckedTenant } from './provisioning/check-tenant.ts'
 import type { Cloned, CloneOptions } from './provisioning/clone.ts'
-import type { DrainOptions, TenantEvent, VerbOptions } from './provisioning/context.ts'
+import type { DrainOptions, TenantryEvent, VerbOptions } from './provisioning/context.ts'
 import type { Offboarded, OffboardOptions, Restored } from './provisioning/offboard.ts'
 import type { Onboarded } from './provisioning/onboard.ts'
 import type { Purged, PurgedExpired, PurgeExpiredOptions } from './provisioning/purge.ts'
+import type { RemovedTemplates } from './provisioning/retire.ts'
 import type { Resumed, Suspended } from './provisioning/suspend.ts'
+import type { StartUp } from './provisioning/survey.ts'
 import type { OnboardOptions } from './provisioning/tenant-options.ts'
 import type { Updated, UpdateOptions } from './provisioning/update.ts'
 
@@ -29,6 +31,8 @@ export interface HistoryOptions extends Cancellable {
  * change something `router-only` in a process opened with `mode: 'router'`.
  */
 export interface Tenantry<Handle> extends AsyncDisposable {
+  /** What was found when it was opened: how many tenants there are, and which of them are not as they should be. */
+  readonly startUp: StartUp
   /**
    * Makes a tenant with a database of its own. An id that exists already is an outcome, not an error.
    *
@@ -89,6 +93,13 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    *   `tenant-state`, `hook-failed`, `lock-timeout`, `permission-denied`
    */
   adopt(id: string, options: AdoptOptions): Promise<Adopted>
+  /**
+   * Drops all templates and spares, of every version: before an upgrade by pg_upgrade, which refuses databases that are
+   * closed to connections. This process keeps none from then on; stop others that do, or they make them anew.
+   *
+   * @throws `permission-denied`, `lock-timeout`
+   */
+  removeTemplates(options?: Cancellable): Promise<RemovedTemplates>
   /** Compares a tenant's database with the models, changing nothing. @throws `tenant-unknown`, `tenant-state` */
   check(id: string, options?: Cancellable): Promise<CheckedTenant>
   /** A tenant as the catalog knows it; undefined where there is none. @throws `invalid-tenant-id` */
@@ -97,7 +108,7 @@ export interface Tenantry<Handle> extends AsyncDisposable {
   list(options?: ListOptions): Promise<readonly Tenant[]>
   /** What was done to a tenant, the latest first; of one that was purged, too. @throws `invalid-tenant-id` */
   history(id: string, options?: HistoryOptions): Promise<readonly AuditEntry[]>
-  /** Tenants, servers and versions in numbers. */
+  /** Tenants, servers, versions, templates and spares in numbers. */
   status(options?: Cancellable): Promise<Status>
   /**
    * What a program such as `psql` needs in its environment to connect to a tenant's database: PGHOST, PGPASSWORD and so
@@ -106,8 +117,8 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    * @throws `tenant-unknown`, `tenant-state` for a tenant without a database in service
    */
   environment(id: string, options?: Cancellable): Promise<Readonly<Record<string, string>>>
-  /** Calls back after every change that this process makes to a tenant. @returns what ends it */
-  on(listener: (event: TenantEvent) => void): () => void
+  /** Calls back after every change that this process makes to a tenant, a template or a spare. @returns what ends it */
+  on(listener: (event: TenantryEvent) => void): () => void
   /**
    * Runs `work` with the ORM's own handle on the tenant's database, in the tenant's context. The handle is a new unit
    * of work; it holds no connection but while a query or a transaction runs.

@@ -1,10 +1,11 @@
 import type { Cancellable } from './kernel/abort.ts'
 import { TenantryError } from './kernel/errors.ts'
-import { type Installation, parseIdentifier, parseInstallation } from './kernel/names.ts'
+import { type Identifier, type Installation, parseIdentifier, parseInstallation } from './kernel/names.ts'
 import { days, durationMs, positiveInteger, refuseUnknownOptions } from './kernel/options.ts'
 import type { Models } from './models/port.ts'
 import { requireModels } from './models/require-models.ts'
-import type { TenantHook } from './provisioning/context.ts'
+import type { Seed, TenantHook } from './provisioning/context.ts'
+import { firstRevision } from './provisioning/version.ts'
 import type { Server, SessionDefaults } from './server/port.ts'
 import { postgres } from './server/postgres/server.ts'
 
@@ -19,6 +20,22 @@ export interface TenantryConfig<Handle> extends Cancellable {
   readonly server?: Server
   /** Several servers; the catalog is on the first. */
   readonly servers?: readonly Server[]
+  /**
+   * How many databases wait, on each server, to become tenants' databases. Default 0: each new tenant's database is then
+   * copied when it is asked for. One takes some 8 MB of disk.
+   */
+  readonly spares?: number
+  /** What every tenant begins with: it runs once for each version and server, in the template that tenants are copied from. */
+  readonly seed?: Seed<Handle>
+  /** PostgreSQL's extensions that every tenant's database has. */
+  readonly extensions?: readonly string[]
+  /** What stands for the seed, which cannot be read: change it whenever the seed changes. Default 1. */
+  readonly revision?: string | number
+  /**
+   * How new tenants' databases are named: `readable` by the tenant's id, `opaque` by a random number, since every role of
+   * a server sees the names of all databases. Default `readable`.
+   */
+  readonly naming?: 'readable' | 'opaque'
   /** Keeps apart what several services have on one server. Default `tenantry`. */
   readonly installation?: string
   /**
@@ -57,6 +74,11 @@ export interface CheckedConfig<Handle> {
   readonly mode: 'full' | 'router'
   readonly initialise: TenantHook<Handle> | undefined
   readonly anonymise: TenantHook<Handle> | undefined
+  readonly spares: number
+  readonly seed: Seed<Handle> | undefined
+  readonly extensions: readonly Identifier[]
+  readonly revision: string | number
+  readonly naming: 'readable' | 'opaque'
   readonly session: SessionDefaults
   readonly drainMs: number
   readonly retentionDays: number
@@ -73,6 +95,11 @@ const knownOptions = [
   'servers',
   'installation',
   'mode',
+  'spares',
+  'seed',
+  'extensions',
+  'revision',
+  'naming',
   'initialise',
   'anonymise',
   'session',
@@ -98,10 +125,17 @@ export function checkConfig<Handle>(config: TenantryConfig<Handle>): CheckedConf
   checkMode(config.mode)
   checkHook('initialise', config.initialise)
   checkHook('anonymise', config.anonymise)
+  checkHook('seed', config.seed)
+  checkNaming(config.naming)
   return {
     mode: config.mode ?? 'full',
     initialise: config.initialise,
     anonymise: config.anonymise,
+    spares: numberOfSpares(config.spares ?? 0),
+    seed: config.seed,
+    extensions: checkExtensions(config.extensions ?? []),
+    revision: checkRevision(config.revision ?? firstRevision),
+    naming: config.naming ?? 'readable',
     session: checkSession(config.session ?? {}),
     drainMs: durationMs('drainMs', config.drainMs ?? 10_000),
     retentionDays: days('retentionDays', config.retentionDays ?? 30),
@@ -114,6 +148,11 @@ export function checkConfig<Handle>(config: TenantryConfig<Handle>): CheckedConf
     lockTimeoutMs: positiveInteger('lockTimeoutMs', config.lockTimeoutMs ?? 60_000),
     onboardingConcurrency: positiveInteger('onboardingConcurrency', config.onboardingConcurrency ?? 4),
   }
+}
+
+/** Whether a configuration names a server, so that none has to be found or started. */
+export function isServerGiven({ server, servers }: Pick<TenantryConfig<unknown>, 'server' | 'servers'>): boolean {
+  return server !== undefined || servers !== undefined
 }
 
 /**
@@ -140,10 +179,48 @@ function checkMode(mode: unknown): void {
   })
 }
 
-function checkHook(name: string, hook: unknown): void {
+function checkNaming(naming: unknown): void {
+  if (naming === undefined || naming === 'readable' || naming === 'opaque') return
+  throw new TenantryError('invalid-option', `naming must be "readable" or "opaque", not ${JSON.stringify(naming)}.`, {
+    hint: 'Leave it out for readable names.',
+  })
+}
+
+/** Each is a database: more than these are a slip of the finger. */
+const mostSpares = 1_000
+
+function numberOfSpares(value: number): number {
+  if (Number.isSafeInteger(value) && value >= 0 && value <= mostSpares) return value
+  throw new TenantryError('invalid-option', `spares must be a whole number from 0 to ${mostSpares}.`, {
+    hint: 'As many as tenants sign up within a few seconds at the busiest; 0, the default, for none.',
+  })
+}
+
+function checkExtensions(extensions: readonly string[]): readonly Identifier[] {
+  if (isList(extensions)) return extensions.map((name) => parseIdentifier(name, 'extension'))
+  throw new TenantryError('invalid-option', 'extensions must be a list of names.', {
+    hint: "Write extensions: ['citext', ...].",
+  })
+}
+
+function checkRevision(revision: unknown): string | number {
+  if (typeof revision === 'string' || Number.isFinite(revision)) return revision as string | number
+  throw new TenantryError('invalid-option', 'revision must be text or a number.', {
+    hint: 'Count it up whenever the seed changes.',
+  })
+}
+
+const tenantHookShape = 'It gets the handle on the new database, and the tenant: async (em, tenant) => { ... }'
+const hookShapes = {
+  initialise: tenantHookShape,
+  anonymise: tenantHookShape,
+  seed: 'It gets the handle on the template: async (em) => { ... }',
+}
+
+function checkHook(name: keyof typeof hookShapes, hook: unknown): void {
   if (hook === undefined || typeof hook === 'function') return
   throw new TenantryError('invalid-option', `${name} must be a function.`, {
-    hint: 'It gets the handle on the new database, and the tenant: async (em, tenant) => { ... }',
+    hint: hookShapes[name],
   })
 }
 

@@ -12,11 +12,21 @@ export type { Comparison, DifferingObject, Models, SchemaObject } from './models
 export type { Adopted, AdoptOptions } from './provisioning/adopt.ts'
 export type { CheckedTenant } from './provisioning/check-tenant.ts'
 export type { Cloned, CloneOptions } from './provisioning/clone.ts'
-export type { DrainOptions, TenantEvent, TenantHook, VerbOptions } from './provisioning/context.ts'
+export type {
+  ClaimEvent,
+  DrainOptions,
+  KeepingFailedEvent,
+  Seed,
+  StockEvent,
+  TenantEvent,
+  TenantHook,
+  TenantryEvent,
+  VerbOptions,
+} from './provisioning/context.ts'
 export type { DifferingOption, EnsuredDatabase } from './provisioning/ensure-database.ts'
 export type { EnsuredTables } from './provisioning/ensure-tables.ts'
 export type { Offboarded, OffboardOptions, Restored } from './provisioning/offboard.ts'
-export type { Onboarded } from './provisioning/onboard.ts'
+export type { Onboarded, OnboardingPath } from './provisioning/onboard.ts'
 export type { Purged, PurgedExpired, PurgeExpiredOptions } from './provisioning/purge.ts'
 export {
   type CheckedDatabase,
@@ -27,7 +37,9 @@ export {
   ensureTables,
   type EnsureTablesOptions,
 } from './provisioning/start-up.ts'
+export type { RemovedTemplates } from './provisioning/retire.ts'
 export type { Resumed, Suspended } from './provisioning/suspend.ts'
+export type { StartUp } from './provisioning/survey.ts'
 export type { NewTenantOptions, OnboardOptions } from './provisioning/tenant-options.ts'
 export type { Updated, UpdateOptions } from './provisioning/update.ts'
 export type { CreateDatabaseOptions, Server, SessionDefaults } from './server/port.ts'

@@ -6,27 +6,31 @@ import { positiveInteger, refuseUnknownOptions } from './kernel/options.ts'
 import type { AuditEntry } from './catalog/audit.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { checkListOptions, type ListOptions } from './catalog/list-options.ts'
-import { checkCatalog, migrateCatalog } from './catalog/migrate.ts'
 import { stateError } from './catalog/states.ts'
-import { type Status, summarise } from './catalog/status.ts'
+import { type Status, summarise, summariseStock } from './catalog/status.ts'
+import { Stock } from './catalog/stock.ts'
 import { publicTenant, type Tenant, unknownTenant } from './catalog/tenant.ts'
 import type { HistoryOptions, Tenantry } from './api.ts'
-import { checkConfig, type CheckedConfig, findServers, type TenantryConfig } from './config.ts'
+import { checkConfig, type CheckedConfig, findServers, isServerGiven, type TenantryConfig } from './config.ts'
+import { Activity } from './provisioning/activity.ts'
 import { adopt, type Adopted, type AdoptOptions } from './provisioning/adopt.ts'
 import { type CheckedTenant, checkTenant } from './provisioning/check-tenant.ts'
 import { clone, type Cloned, type CloneOptions } from './provisioning/clone.ts'
-import type { DrainOptions, MakingContext, TenantEvent, TenantHook, VerbOptions } from './provisioning/context.ts'
-import { ensureDatabaseOn } from './provisioning/ensure-database.ts'
+import type { DrainOptions, MakingContext, TenantHook, TenantryEvent, VerbOptions } from './provisioning/context.ts'
+import { Keeper } from './provisioning/keeper.ts'
 import { offboard, type Offboarded, type OffboardOptions, restore, type Restored } from './provisioning/offboard.ts'
 import { onboard, type Onboarded } from './provisioning/onboard.ts'
 import { purge, type Purged, type PurgedExpired, purgeExpired, type PurgeExpiredOptions } from './provisioning/purge.ts'
+import { type RemovedTemplates, removeTemplates } from './provisioning/retire.ts'
 import { resume, type Resumed, suspend, type Suspended } from './provisioning/suspend.ts'
+import type { StartUp } from './provisioning/survey.ts'
 import type { OnboardOptions } from './provisioning/tenant-options.ts'
 import { update, type Updated, type UpdateOptions } from './provisioning/update.ts'
+import { type Opening, prepare } from './opening.ts'
 import { Router } from './routing/router.ts'
 import { closedError } from './routing/server-budget.ts'
 import { TenantContext } from './routing/tenant-context.ts'
-import type { Server } from './server/port.ts'
+import type { ConnectionPool, Server, SessionPool } from './server/port.ts'
 import { requireServer } from './server/require-server.ts'
 
 /**
@@ -39,88 +43,108 @@ import { requireServer } from './server/require-server.ts'
 export async function openTenantry<Handle>(config: TenantryConfig<Handle>): Promise<Tenantry<Handle>> {
   const checked = checkConfig(config)
   throwIfAborted(config.signal)
-  const fingerprint = await checked.models.fingerprint()
+  // Nothing is started for models that cannot be used.
+  if (!isServerGiven(config)) await checked.models.fingerprint()
   const { servers, stop } = await findServers(config)
   const [home] = servers
-  const pool = home.pool(physicalNames.catalog(checked.installation), catalogConnections)
-  const release = async () => {
-    try {
-      await pool.end()
-    } finally {
-      await stop()
-    }
-  }
   try {
-    await prepareCatalog(home, checked, config.signal)
-    const catalog = new Catalog(pool)
+    const opening = await prepare(servers, checked, config.signal)
     const byName = new Map(servers.map((server) => [server.name, server]))
-    if (checked.mode === 'full') {
-      await untilAborted(catalog.register([...byName.keys()], fingerprint), config.signal)
-    }
-    const installationId = await untilAborted(catalog.installationId(), config.signal)
-    return new OpenTenantry({ ...checked, installationId, catalog, home, servers: byName, fingerprint }, release)
+    return new OpenTenantry({ ...checked, ...opening, home, servers: byName }, stop)
   } catch (error) {
-    await release()
+    await stop()
     throw error
   }
 }
 
 const catalogConnections = 3
 const keptTenants = 10_000
+const keptHandles = 1_000
 /** What Node's timers can hold. */
 const longestMs = 2 ** 31 - 1
 
-/** Makes sure that the catalog's database and tables exist; a router only looks. */
-async function prepareCatalog(
-  home: Server,
-  { installation, lockTimeoutMs, mode }: Pick<CheckedConfig<unknown>, 'installation' | 'lockTimeoutMs' | 'mode'>,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const database = physicalNames.catalog(installation)
-  if (mode === 'full') await ensureDatabaseOn(home, database, { signal })
-  const session = await home.connect(database, { signal })
-  try {
-    if (mode === 'full') await migrateCatalog(session, installation, lockTimeoutMs)
-    else await checkCatalog(session)
-  } finally {
-    await session.close()
-  }
-}
-
-type Parts<Handle> = Omit<MakingContext<Handle>, 'evict' | 'emit'> & CheckedConfig<Handle>
+type Parts<Handle> = CheckedConfig<Handle> & Opening & Pick<MakingContext<Handle>, 'home' | 'servers'>
 
 class OpenTenantry<Handle> implements Tenantry<Handle> {
   readonly #parts: Parts<Handle>
   readonly #making: MakingContext<Handle>
   readonly #router: Router<Handle>
   readonly #context = new TenantContext()
-  readonly #listeners = new Set<(event: TenantEvent) => void>()
+  readonly #listeners = new Set<(event: TenantryEvent) => void>()
   readonly #changing: ConcurrencyLimit
   readonly #underWay = new Set<Promise<unknown>>()
   /** Ends, at the deadline of `close`, what is still being made or changed. */
   readonly #ending = new AbortController()
-  readonly #release: () => Promise<void>
+  readonly #keeper: Keeper<Handle>
+  readonly #catalogPool: ConnectionPool
+  /** Sessions for administration, by server: as many as there may be verbs at work. */
+  readonly #sessions: ReadonlyMap<Server, SessionPool>
+  readonly #stop: () => Promise<void>
   #closing: Promise<void> | undefined
 
-  constructor(parts: Parts<Handle>, release: () => Promise<void>) {
-    const { catalog, home, servers, models, connectionWaitMs, session, installation } = parts
+  /** @param stop ends what was started for this Tenantry */
+  constructor(parts: Parts<Handle>, stop: () => Promise<void>) {
+    const { home, servers, models, connectionWaitMs, session, installation, onboardingConcurrency } = parts
     const catalogDatabase = physicalNames.catalog(installation)
-    const routing = { catalog, home, catalogDatabase, servers, models, session, waitMs: connectionWaitMs, keptTenants }
+    // A claim waits for another one of the same id; at a stricter level it would fail.
+    this.#catalogPool = home.pool(catalogDatabase, catalogConnections, { isolationLevel: 'read committed' })
+    this.#sessions = new Map(
+      [...servers.values()].map((server) => {
+        const database = server === home ? catalogDatabase : server.maintenanceDatabase
+        return [server, server.sessionPool(database, onboardingConcurrency)]
+      }),
+    )
+    const catalog = new Catalog(this.#catalogPool)
+    const routing = {
+      catalog,
+      home,
+      catalogDatabase,
+      servers,
+      models,
+      session,
+      waitMs: connectionWaitMs,
+      keptTenants,
+      keptHandles,
+    }
     this.#parts = parts
     this.#router = new Router(routing)
     this.#making = {
       ...parts,
+      catalog,
+      stock: new Stock(this.#catalogPool),
+      knownTemplates: new Map(),
+      onboarding: new Activity(),
+      connect: (server, options) => (this.#sessions.get(server) as SessionPool).connect(options),
       initialise: this.#inContext(parts.initialise),
       anonymise: this.#inContext(parts.anonymise),
       evict: (eviction, limitMs, options) => this.#router.evict(eviction, limitMs, options),
       emit: (event) => this.#emit(event),
     }
     this.#changing = new ConcurrencyLimit(parts.onboardingConcurrency)
-    this.#release = release
+    this.#stop = stop
+    this.#keeper = new Keeper(this.#making, parts.spares)
+    if (parts.mode === 'full') this.#keeper.start()
   }
 
-  onboard(id: string, options: OnboardOptions = {}): Promise<Onboarded> {
-    return this.#change(options, (checked) => onboard(this.#making, id, checked))
+  get startUp(): StartUp {
+    return this.#parts.startUp
+  }
+
+  async onboard(id: string, options: OnboardOptions = {}): Promise<Onboarded> {
+    try {
+      return await this.#change(options, (checked) => onboard(this.#making, id, checked))
+    } finally {
+      // Also a call that failed may have used a spare.
+      this.#keeper.poke()
+    }
+  }
+
+  /** What this process itself keeps ready would be made anew at once: it keeps nothing from then on. */
+  async removeTemplates(options: Cancellable = {}): Promise<RemovedTemplates> {
+    return this.#change(options, async (checked) => {
+      await this.#keeper.stop(longestMs)
+      return removeTemplates(this.#making, checked)
+    })
   }
 
   update(id: string, options: UpdateOptions): Promise<Updated> {
@@ -169,14 +193,14 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
 
   async get(id: string, { signal }: Cancellable = {}): Promise<Tenant | undefined> {
     this.#refuseClosed()
-    const row = await untilAborted(this.#parts.catalog.find(parseTenantId(id)), signal)
+    const row = await untilAborted(this.#making.catalog.find(parseTenantId(id)), signal)
     return row && publicTenant(row)
   }
 
   async list(options: ListOptions = {}): Promise<readonly Tenant[]> {
     this.#refuseClosed()
     const { filter, limit, after } = checkListOptions(options)
-    const rows = await untilAborted(this.#parts.catalog.list(filter, limit, after), options.signal)
+    const rows = await untilAborted(this.#making.catalog.list(filter, limit, after), options.signal)
     return rows.map(publicTenant)
   }
 
@@ -184,37 +208,41 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     this.#refuseClosed()
     refuseUnknownOptions('history', options, ['limit', 'signal'])
     const limit = Math.min(positiveInteger('limit', options.limit ?? 100), 1_000)
-    return untilAborted(this.#parts.catalog.history(parseTenantId(id), limit), options.signal)
+    return untilAborted(this.#making.catalog.history(parseTenantId(id), limit), options.signal)
   }
 
   async status({ signal }: Cancellable = {}): Promise<Status> {
     this.#refuseClosed()
-    const { catalog, installation, home, fingerprint } = this.#parts
+    const { catalog, stock, installation, home, fingerprint } = this.#making
     const counts = await untilAborted(catalog.count(), signal)
     const migration = await untilAborted(catalog.migration(), signal)
+    const shelves = await untilAborted(stock.counts(), signal)
     return {
       installation,
       catalog: { server: home.name, database: physicalNames.catalog(installation), migration },
       ...summarise(counts, fingerprint),
+      ...summariseStock(shelves, fingerprint, this.#keeper.wanted),
     }
   }
 
   async environment(id: string, { signal }: Cancellable = {}): Promise<Readonly<Record<string, string>>> {
     this.#refuseClosed()
     const tenantId = parseTenantId(id)
-    const row = await untilAborted(this.#parts.catalog.find(tenantId), signal)
+    const row = await untilAborted(this.#making.catalog.find(tenantId), signal)
     if (row === undefined) throw unknownTenant(tenantId)
     if (row.state !== 'active' && row.state !== 'suspended') throw stateError('environment', tenantId, row.state)
     return requireServer(this.#parts.servers, row.server, tenantId).environment(row.database)
   }
 
-  on(listener: (event: TenantEvent) => void): () => void {
+  on(listener: (event: TenantryEvent) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
 
   async with<T>(id: string, work: (handle: Handle) => T | Promise<T>, { signal }: Cancellable = {}): Promise<T> {
-    const { tenant, models } = await this.#route(id, signal)
+    this.#refuseClosed()
+    const tenant = parseTenantId(id)
+    const models = await untilAborted(this.#router.route(tenant), signal)
     const handle = models.handle(signal)
     try {
       return await this.#context.run(tenant, () => work(handle))
@@ -226,7 +254,9 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   }
 
   async run<T>(id: string, work: () => T | Promise<T>, { signal }: Cancellable = {}): Promise<T> {
-    const { tenant } = await this.#route(id, signal)
+    this.#refuseClosed()
+    const tenant = parseTenantId(id)
+    await untilAborted(this.#router.admit(tenant), signal)
     return this.#context.run(tenant, work)
   }
 
@@ -242,11 +272,18 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   async #close(deadlineMs: number): Promise<void> {
     const end = Date.now() + deadlineMs
     const deadline = setTimeout(() => this.#ending.abort(new Error('Tenantry was closed.')), deadlineMs)
+    const keeping = this.#keeper.stop(deadlineMs)
     // What is being changed may still have to tell the others, so the router goes last.
     await Promise.allSettled(this.#underWay)
     clearTimeout(deadline)
+    await keeping
     await this.#router.close(Math.max(0, end - Date.now()))
-    await this.#release()
+    try {
+      await Promise.all([this.#catalogPool, ...this.#sessions.values()].map((pool) => pool.end()))
+      await this.#parts.disconnected
+    } finally {
+      await this.#stop()
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -275,7 +312,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   }
 
   /** A listener that throws is heard of, but does not undo what it was told. */
-  #emit(event: TenantEvent): void {
+  #emit(event: TenantryEvent): void {
     for (const listener of this.#listeners) {
       try {
         listener(event)
@@ -285,12 +322,6 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
         })
       }
     }
-  }
-
-  async #route(id: string, signal: AbortSignal | undefined) {
-    this.#refuseClosed()
-    const tenant = parseTenantId(id)
-    return { tenant, models: await untilAborted(this.#router.route(tenant), signal) }
   }
 
   #refuseClosed(): void {

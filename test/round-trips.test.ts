@@ -84,50 +84,73 @@ describe('checkDatabase', () => {
 })
 
 describe('openTenantry and onboard', () => {
+  /** The catalog, and the tenants held against the stamps of its server. */
+  const look = 1
   const installation = disposableName('i')
   const open = () => openTenantry({ models, server: postgres({ url: through() }), installation })
 
   it('opening for the first time: the catalog and its tables', async () => {
     const cost = await costOf(async () => (await open()).close())
-    const create = 1
-    const look = 1
-    const steps = 2 * (1 + 1) // each of the catalog's migrations: its statements in one trip, and its row
+    const [create, version] = [1, 1]
+    const steps = 3 * (1 + 1) // each of the catalog's migrations: its statements in one trip, and its row
     const make = 1 + 1 + 1 + steps + 1 + 1 // begin, lock, look again, the steps, the installation's row, commit
-    const register = 2 + 2 // the server and the version: looked for, then inserted
-    const identify = 1
-    expect(cost).toEqual({ connections: 4, statements: create + look + make + register + identify })
+    const register = 1 + 1 // the server and the version
+    expect(cost).toEqual({ connections: 4, statements: create + look + version + make + look + register })
   })
 
-  it('opening again: three connections, and a statement each for the catalog, servers, version and installation', async () => {
+  it('opening again: one connection, and one statement', async () => {
     const cost = await costOf(async () => (await open()).close())
-    expect(cost).toEqual({ connections: 3, statements: 4 })
+    expect(cost).toEqual({ connections: 1, statements: look })
   })
 
-  it('onboarding a tenant', async () => {
+  /** A claim that finds no spare; the lock; the row and what it became; whether the database is there already. */
+  const begin = 1 + 1 + 2 + 1
+  /** What a new database gets: its tables in a transaction that verifies them, and the digest in another. */
+  const fill = 1 + 1 + comparison + 1 + (1 + 1 + 1)
+  const create = 1
+  const transaction = (statements: number) => 1 + statements + 1
+  const unlock = 1
+
+  it("onboarding the first tenant: the template is built, on connections that are nobody else's", async () => {
     const tenantry = await open()
     await tenantry.get('none')
     const cost = await costOf(() => tenantry.onboard('acme'))
-    const look = 1
-    const [lock, intend, read, described, create, stamp] = [1, 1, 1, 1, 1, 1]
-    const tables = 1 + 1 + comparison + 1 // begin, all statements in one trip, the verification, commit
-    const name = 1 + 1 + 1 + 1 // begin, rename and stamp, the row, commit
-    const statements = look + lock + intend + read + described + create + stamp + tables + name
-    expect(cost).toEqual({ connections: 2, statements })
+    const build = 1 + 1 + 1 + 1 + create + 1 + fill + transaction(1 + 1) // lock, look, leftovers, row, stamp; sealed
+    const statements = begin + look + build + create + transaction(1 + 1) + unlock
+    expect(cost).toEqual({ connections: 1 + 3, statements })
     await tenantry.close()
   })
 
-  it('onboarding a tenant on a server without the catalog: a session and a lock there, and a transaction more', async () => {
+  it('onboarding another: the template is looked at and copied', async () => {
+    const tenantry = await open()
+    await tenantry.onboard('another')
+    const statements = begin + look + create + transaction(1 + 1) + unlock
+    expect(await costOf(() => tenantry.onboard('third'))).toEqual({ connections: 0, statements })
+    await tenantry.close()
+  })
+
+  it('onboarding a tenant by a claim: one statement', async () => {
+    const filled = Promise.withResolvers<void>()
+    const keeping = await openTenantry({ models, server: postgres({ url: serverUrl() }), installation, spares: 1 })
+    keeping.on(({ event }) => event === 'spare-filled' && filled.resolve())
+    await filled.promise
+    await keeping.close()
+    const tenantry = await open()
+    await tenantry.get('none')
+    expect(await costOf(() => tenantry.onboard('claimed'))).toEqual({ connections: 0, statements: 1 })
+    await tenantry.close()
+  })
+
+  it('onboarding on a server without the catalog: a lock there, the look for a spare, and transactions of their own', async () => {
     const servers = ['main', 'second'].map((name) => postgres({ name, url: through() }))
     const tenantry = await openTenantry({ models, servers, installation })
     await tenantry.get('none')
+    const [lockThere, spare] = [1, transaction(1)]
+    const both = transaction(1) + transaction(1)
+    const build = 1 + lockThere + 1 + 1 + 1 + create + 1 + fill + both
+    const statements = begin + lockThere + spare + look + build + create + both + unlock + unlock
     const cost = await costOf(() => tenantry.onboard('far', { server: 'second' }))
-    const look = 1
-    const [lock, intend, read, lockThere, described, create, stamp] = [1, 1, 1, 1, 1, 1, 1]
-    const tables = 1 + 1 + comparison + 1
-    const name = 1 + 1 + 1 // begin, rename and stamp, commit
-    const row = 1 + 1 + 1 // begin, the row, commit
-    const statements = look + lock + intend + read + lockThere + described + create + stamp + tables + name + row
-    expect(cost).toEqual({ connections: 3, statements })
+    expect(cost).toEqual({ connections: 2 + 4, statements })
     await tenantry.close()
   })
 
@@ -176,7 +199,9 @@ describe("the verbs of a tenant's life", () => {
     return costOf(work)
   }
 
-  const [lock, find, evict, present, empty, describe_, rename] = [1, 1, 1, 1, 1, 1, 1]
+  /** The lock, on a connection that was used before, and its end. */
+  const locked = 1 + 1
+  const [find, evict, present, empty, describe_, rename] = [1, 1, 1, 1, 1, 1]
   /** A transaction that takes an arrow and writes its audit entry by the same statement. */
   const arrow = 1 + 1 + 1
   /** To tell every process, and to see that there is no other. */
@@ -190,8 +215,11 @@ describe("the verbs of a tenant's life", () => {
       () => tenantry.environment('a'),
     ]
     for (const look of looks) expect(await costOfVerb(look)).toEqual({ connections: 0, statements: 1 })
-    const [counts, migration] = [1, 1]
-    expect(await costOfVerb(() => tenantry.status())).toEqual({ connections: 0, statements: counts + migration })
+    const [counts, migration, stock] = [1, 1, 1]
+    expect(await costOfVerb(() => tenantry.status())).toEqual({
+      connections: 0,
+      statements: counts + migration + stock,
+    })
   })
 
   it('check: to find it, and a look in a transaction on a connection of its own', async () => {
@@ -208,52 +236,55 @@ describe("the verbs of a tenant's life", () => {
 
   it('suspend: a session with the lock, the arrow, then every process lets go and the database is empty', async () => {
     const suspend = () => tenantry.suspend('a')
-    expect(await costOfVerb(suspend)).toEqual({ connections: 1, statements: lock + find + arrow + letGo + empty })
-    expect(await costOfVerb(suspend)).toEqual({ connections: 1, statements: lock + find + letGo + empty })
+    expect(await costOfVerb(suspend)).toEqual({ connections: 0, statements: locked + find + arrow + letGo + empty })
+    expect(await costOfVerb(suspend)).toEqual({ connections: 0, statements: locked + find + letGo + empty })
   })
 
   it('resume: a session with the lock, and the arrow', async () => {
     const resume = () => tenantry.resume('a')
-    expect(await costOfVerb(resume)).toEqual({ connections: 1, statements: lock + find + arrow })
-    expect(await costOfVerb(resume)).toEqual({ connections: 1, statements: lock + find })
+    expect(await costOfVerb(resume)).toEqual({ connections: 0, statements: locked + find + arrow })
+    expect(await costOfVerb(resume)).toEqual({ connections: 0, statements: locked + find })
   })
 
   it('offboard: the same as suspend, and the database is looked for and renamed in a transaction', async () => {
     const offboard = () => tenantry.offboard('a')
     const leave = describe_ + letGo + empty
     const setAside = 1 + rename + 1
-    expect(await costOfVerb(offboard)).toEqual({ connections: 1, statements: lock + find + arrow + leave + setAside })
-    expect(await costOfVerb(offboard)).toEqual({ connections: 1, statements: lock + find + describe_ })
+    expect(await costOfVerb(offboard)).toEqual({ connections: 0, statements: locked + find + arrow + leave + setAside })
+    expect(await costOfVerb(offboard)).toEqual({ connections: 0, statements: locked + find + describe_ })
   })
 
   it('restore: the database is looked for, and renamed in the transaction that takes the arrow', async () => {
     const restore = () => tenantry.restore('a')
-    expect(await costOfVerb(restore)).toEqual({ connections: 1, statements: lock + find + describe_ + arrow + rename })
-    expect(await costOfVerb(restore)).toEqual({ connections: 1, statements: lock + find })
+    expect(await costOfVerb(restore)).toEqual({
+      connections: 0,
+      statements: locked + find + describe_ + arrow + rename,
+    })
+    expect(await costOfVerb(restore)).toEqual({ connections: 0, statements: locked + find })
   })
 
   it('clone: the source, then as onboard does, without tables to make, but every process lets go of the source', async () => {
     const clone = () => tenantry.clone('a', 'b')
-    const [source, known, intend, read, create, sourceAgain, stamp] = [1, 1, 1, 1, 1, 1, 1]
-    const look = source + lock + known
-    const make = intend + read + describe_ + letGo + create + sourceAgain + stamp
+    const [source, known, intend, read, create, sourceAgain] = [1, 1, 1, 1, 1, 1]
+    const look = source + locked + known
+    const make = intend + read + describe_ + letGo + create + sourceAgain
     const name = arrow + rename
-    expect(await costOfVerb(clone)).toEqual({ connections: 1, statements: look + make + name })
-    expect(await costOfVerb(clone)).toEqual({ connections: 1, statements: look + intend + read })
+    expect(await costOfVerb(clone)).toEqual({ connections: 0, statements: look + make + name })
+    expect(await costOfVerb(clone)).toEqual({ connections: 0, statements: look + intend + read })
   })
 
   it('purge: the database is looked for and left, renamed with the arrow, dropped, and the row is removed', async () => {
     await tenantry.offboard('b')
     const purge = () => tenantry.purge('b')
     // Whether it is there is asked twice: once for a tenant of which nothing but its history is left.
-    const look = lock + find + find + describe_
+    const look = locked + find + find + describe_
     const [drop, remove] = [1, 1]
     expect(await costOfVerb(purge)).toEqual({
-      connections: 1,
+      connections: 0,
       statements: look + empty + arrow + rename + drop + remove,
     })
     const history = 1
-    expect(await costOfVerb(purge)).toEqual({ connections: 1, statements: lock + find + history })
+    expect(await costOfVerb(purge)).toEqual({ connections: 0, statements: locked + find + history })
     expect(await costOfVerb(() => tenantry.purgeExpired())).toEqual({ connections: 0, statements: 1 })
   })
 
@@ -265,10 +296,10 @@ describe("the verbs of a tenant's life", () => {
     const look = describe_ + 1 + comparison + 1
     const [intend, read, stamp] = [1, 1, 1]
     expect(await costOfVerb(adopt)).toEqual({
-      connections: 2,
-      statements: lock + find + look + intend + read + arrow + stamp,
+      connections: 1,
+      statements: locked + find + look + intend + read + arrow + stamp,
     })
-    expect(await costOfVerb(adopt)).toEqual({ connections: 1, statements: lock + find })
+    expect(await costOfVerb(adopt)).toEqual({ connections: 0, statements: locked + find })
   })
 
   it('offboard, restore and purge on a server without the catalog: a session and a lock there, and a transaction', async () => {
@@ -276,21 +307,21 @@ describe("the verbs of a tenant's life", () => {
     const two = await open(['main', 'second'].map((name) => postgres({ name, url: through() })))
     await two.onboard('far', { server: 'second' })
     await two.with('other', (em) => em.count(User))
-    const [there, begin, commit] = [lock, 1, 1]
+    const [there, begin, commit] = [locked, 1, 1]
     const renamed = begin + rename + commit
-    const statements = lock + find + arrow + there + describe_ + letGo + empty + renamed
-    expect(await costOfVerb(() => two.offboard('far'))).toEqual({ connections: 2, statements })
+    const statements = locked + find + arrow + there + describe_ + letGo + empty + renamed
+    expect(await costOfVerb(() => two.offboard('far'))).toEqual({ connections: 0, statements })
     const back = there + describe_ + renamed
     expect(await costOfVerb(() => two.restore('far'))).toEqual({
-      connections: 2,
-      statements: lock + find + back + arrow,
+      connections: 0,
+      statements: locked + find + back + arrow,
     })
     await two.offboard('far')
     const [drop, remove] = [1, 1]
     const destroyed = there + describe_ + empty + renamed + arrow + drop + remove
     expect(await costOfVerb(() => two.purge('far'))).toEqual({
-      connections: 2,
-      statements: lock + find + find + destroyed,
+      connections: 0,
+      statements: locked + find + find + destroyed,
     })
     await two.close()
   })

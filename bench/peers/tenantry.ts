@@ -4,7 +4,7 @@ import { mikroOrm } from 'tenantry/mikro-orm'
 import { postgres } from 'tenantry/postgres'
 import { Address, User } from '../models/mikro-orm.ts'
 import type { Contender } from './contender.ts'
-import { spareOption, sparesReady } from './spares.ts'
+import { sparesReady } from './spares.ts'
 
 /** The installation of every scenario: each has a server of its own. */
 export const installation = 'bench'
@@ -21,8 +21,7 @@ export function open(serverUrl: string, options: OpenOptions): Promise<Tenantry<
     models: mikroOrm({ entities: [User, Address] }),
     server: postgres({ url: serverUrl, maxConnections: 20 }),
     installation,
-    onboardingConcurrency: options.onboardingConcurrency,
-    ...spareOption(options.spares),
+    ...options,
   })
 }
 

@@ -10,7 +10,7 @@ export interface MemoryFigures {
 
 const [url = '', count = ''] = process.argv.slice(2)
 const tenantry = await open(url, { spares: 0, onboardingConcurrency: 1 })
-const lead = (place: number) => tenantry.run(`known-${place}`, () => undefined)
+const lead = (place: number) => tenantry.with(`known-${place}`, () => undefined)
 // What the first tenant brings about (code, connections) is there once, whatever the number.
 await lead(1)
 const before = held()

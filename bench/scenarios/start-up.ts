@@ -24,7 +24,7 @@ export const startUp: Scenario = {
       rows: toRows(medians),
       targets: [fasterThanBest(medians.at(-1) ?? new Map(), counts.tenants)],
       notes: [
-        'Tenantry opens its catalog, and looks at no tenant; a loop makes sure of each database and its tables.',
+        'Tenantry reads the stamps of all databases, and its records; a loop makes sure of each database and its tables.',
         `A loop looks at ${counts.loopConcurrency} databases at once, and asks once which of them exist.`,
         `TypeORM and Drizzle have databases of their own, at most ${counts.ownDatabases}: beyond, their figure is`,
         'the time of these, multiplied.',

@@ -1,13 +1,11 @@
 import { type Client, escapeIdentifier } from 'pg'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import type { Tenantry } from 'tenantry'
-import { hasSpares } from '../peers/spares.ts'
 import { installation } from '../peers/tenantry.ts'
 
 /** The template's name once Tenantry has made it, which the first tenant brings about. */
 export async function findTemplate(tenantry: Tenantry<EntityManager>, admin: Client): Promise<string> {
-  const { tenant } = await tenantry.onboard('first')
-  if (!hasSpares) return tenant.database
+  await tenantry.onboard('first')
   const { rows } = await admin.query<{ datname: string }>(
     'select datname from pg_database where datistemplate and starts_with(datname, $1)',
     [`${installation}_template_`],

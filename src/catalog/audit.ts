@@ -36,3 +36,28 @@ export interface AuditEntry {
 
 /** What a tenant's making is called in the audit trail, by where its database comes from. */
 export const makingVerbs = { models: 'onboard', clone: 'clone', adopt: 'adopt' } as const
+
+/** An entry as the catalog's query selects it. */
+interface SelectedEntry {
+  readonly at: Date
+  readonly tenant: string
+  readonly verb: string
+  readonly from_state: TenantState | null
+  readonly to_state: TenantState | null
+  readonly actor: string | null
+  readonly role: string
+}
+
+/** The columns of a row as the fields of an entry. */
+export function toAuditEntry({ verb, from_state, to_state, actor, at, tenant, role }: SelectedEntry): AuditEntry {
+  return {
+    at,
+    tenant,
+    // The catalog holds only verbs that were written by this very list.
+    verb: verb as Verb,
+    from: from_state ?? undefined,
+    to: to_state ?? undefined,
+    actor: actor ?? undefined,
+    role,
+  }
+}

@@ -1,15 +1,18 @@
-import { Kysely, PostgresDialect, type PostgresPool, type QueryCreator, sql } from 'kysely'
+import { type Kysely, type QueryCreator, sql } from 'kysely'
 import { TenantryError } from '../kernel/errors.ts'
 import type { Identifier, TenantId } from '../kernel/names.ts'
 import type { ConnectionPool } from '../server/port.ts'
-import { type AuditEntry, type Authorship, makingVerbs, type Verb } from './audit.ts'
+import { type AuditEntry, type Authorship, makingVerbs, toAuditEntry, type Verb } from './audit.ts'
 import { filtered, type TenantFilter } from './listing.ts'
+import { openCatalogDatabase } from './open-catalog-database.ts'
 import { type TenantState, type Transition, transitions } from './states.ts'
 import type { CatalogTables, TenantOrigin } from './tables.ts'
 import { type TenantRow, toTenant } from './tenant.ts'
 
 /** A tenant that is to be. */
 export interface NewTenant {
+  /** A random id, under which its database is made. */
+  readonly rowId: string
   readonly id: TenantId
   readonly displayName: string | undefined
   readonly metadata: Readonly<Record<string, unknown>>
@@ -51,35 +54,38 @@ export class Catalog {
   readonly #db: Kysely<CatalogTables>
 
   constructor(pool: ConnectionPool) {
-    // Kysely's name for a pool; ours has all that it uses.
-    const dialect = new PostgresDialect({ pool: pool as unknown as PostgresPool })
-    this.#db = new Kysely<CatalogTables>({ dialect }).withSchema('tenantry')
+    this.#db = openCatalogDatabase(pool)
   }
 
-  /** The installation's id, which stamps carry. */
-  async installationId(): Promise<string> {
-    const { id } = await this.#db.selectFrom('installation').select('id').executeTakeFirstOrThrow()
-    return id
-  }
-
-  /** Makes servers and a version known, if they are not. */
+  /** Makes servers and a version known; what is known already stays as it is. */
   async register(servers: readonly string[], fingerprint: string): Promise<void> {
-    const known = await this.#db.selectFrom('server').select('name').where('name', 'in', servers).execute()
-    const unknown = servers.filter((name) => !known.some((server) => server.name === name))
-    for (const name of unknown) {
+    for (const name of servers) {
       await this.#db
         .insertInto('server')
         .values({ name })
         .onConflict((conflict) => conflict.doNothing())
         .execute()
     }
-    const version = this.#db.selectFrom('version').select('number').where('fingerprint', '=', fingerprint)
-    if ((await version.executeTakeFirst()) !== undefined) return
     await this.#db
       .insertInto('version')
       .values({ fingerprint })
       .onConflict((conflict) => conflict.doNothing())
       .execute()
+  }
+
+  /** Every tenant that is active or suspended on another server than this, with no more than where it is. */
+  async inServiceElsewhere(
+    home: string,
+  ): Promise<readonly { readonly id: TenantId; readonly rowId: string; readonly server: string }[]> {
+    const rows = await this.#db
+      .selectFrom('tenant')
+      .innerJoin('server', 'server.id', 'tenant.server_id')
+      .select(['tenant.id', 'tenant.row_id as rowId', 'server.name as server'])
+      .where('tenant.state', 'in', ['active', 'suspended'])
+      .where('server.name', '<>', home)
+      .execute()
+    // The catalog holds only ids that were checked on their way in.
+    return rows.map((row) => ({ ...row, id: row.id as TenantId }))
   }
 
   async find(id: TenantId): Promise<TenantRow | undefined> {
@@ -152,28 +158,26 @@ export class Catalog {
       .orderBy('number', 'desc')
       .limit(limit)
       .execute()
-    return rows.map(({ at, tenant, verb, from_state, to_state, actor, role }) => ({
-      at,
-      tenant,
-      verb: verb as Verb,
-      from: from_state ?? undefined,
-      to: to_state ?? undefined,
-      actor: actor ?? undefined,
-      role,
-    }))
+    return rows.map(toAuditEntry)
   }
 
   /**
    * Writes down that a tenant is to be, and where; the one that is there already where there is one.
    *
+   * @param isFollowed whether what comes next on the catalog's own server waits for the disk: that writes this, too, and
+   *   what was lost before has no consequence. Otherwise this waits for it by itself.
    * @throws `no-open-server`, `tenant-exists` when the database is another tenant's
    */
-  async intend(tenant: NewTenant, authorship: Authorship): Promise<{ row: TenantRow; isNew: boolean }> {
+  async intend(
+    tenant: NewTenant,
+    authorship: Authorship,
+    { isFollowed = false } = {},
+  ): Promise<{ row: TenantRow; isNew: boolean }> {
     const query = this.#db.with('touched', (db) =>
       db
         .insertInto('tenant')
-        .columns(['id', 'display_name', 'metadata', 'database', 'origin', 'source', 'server_id'])
-        .expression(this.#placement(tenant))
+        .columns(['row_id', 'id', 'display_name', 'metadata', 'database', 'origin', 'source', 'server_id'])
+        .expression(this.#placement(tenant, isFollowed ? 'off' : 'on'))
         .onConflict((conflict) => conflict.doNothing())
         .returning(['id', 'row_id', sql<null>`null`.as('from_state')]),
     )
@@ -297,28 +301,36 @@ export class Catalog {
   }
 
   /** The new tenant's row, with the server as chosen at this moment: the open one with the fewest tenants. */
-  #placement({ id, displayName, metadata, servers, database, origin, source }: NewTenant) {
-    return this.#db
-      .selectFrom('server')
-      .select((eb) => [
-        eb.val(id).as('id'),
-        eb.val(displayName ?? null).as('display_name'),
-        sql<string>`${JSON.stringify(metadata)}::jsonb`.as('metadata'),
-        eb.val<string>(database).as('database'),
-        eb.val<TenantOrigin>(origin).as('origin'),
-        eb.val(source ?? null).as('source'),
-        'server.id as server_id',
-      ])
-      .where('server.state', '=', 'open')
-      .where('server.name', 'in', servers)
-      .orderBy((eb) =>
-        eb
-          .selectFrom('tenant')
-          .select((count) => count.fn.countAll().as('tenants'))
-          .whereRef('tenant.server_id', '=', 'server.id'),
-      )
-      .orderBy('server.id')
-      .limit(1)
+  #placement(
+    { rowId, id, displayName, metadata, servers, database, origin, source }: NewTenant,
+    synchronousCommit: 'on' | 'off',
+  ) {
+    return (
+      this.#db
+        .selectFrom('server')
+        .select((eb) => [
+          sql<string>`${rowId}::uuid`.as('row_id'),
+          eb.val(id).as('id'),
+          eb.val(displayName ?? null).as('display_name'),
+          sql<string>`${JSON.stringify(metadata)}::jsonb`.as('metadata'),
+          eb.val<string>(database).as('database'),
+          eb.val<TenantOrigin>(origin).as('origin'),
+          eb.val(source ?? null).as('source'),
+          'server.id as server_id',
+        ])
+        .where('server.state', '=', 'open')
+        .where('server.name', 'in', servers)
+        // For this transaction, which is this statement, without a round trip of its own.
+        .where(sql<boolean>`set_config('synchronous_commit', ${synchronousCommit}, true) is not null`)
+        .orderBy((eb) =>
+          eb
+            .selectFrom('tenant')
+            .select((count) => count.fn.countAll().as('tenants'))
+            .whereRef('tenant.server_id', '=', 'server.id'),
+        )
+        .orderBy('server.id')
+        .limit(1)
+    )
   }
 
   #tenants() {

@@ -1,9 +1,8 @@
 import { TenantryError } from '../kernel/errors.ts'
 import type { Installation } from '../kernel/names.ts'
 import type { Session } from '../server/port.ts'
-import { type Migration, migrations } from './migrations.ts'
+import { type Migration, migrations, newestMigration as newest } from './migrations.ts'
 
-const newest = Math.max(...migrations.map(({ number }) => number))
 const undefinedTable = '42P01'
 
 /**

@@ -1,3 +1,5 @@
+import { claimFunction } from './claim-function.ts'
+
 /** One step of the catalog's own schema. A step that has landed is never changed. */
 export interface Migration {
   readonly number: number
@@ -84,4 +86,36 @@ export const migrations: readonly Migration[] = [
       `create index audit_tenant on tenantry.audit (tenant, number)`,
     ],
   },
+  {
+    number: 3,
+    // What knows only step 2 makes its tenants without templates and spares, and touches neither.
+    compatibleFrom: 2,
+    statements: [
+      `create table tenantry.template (
+         row_id uuid primary key,
+         server_id int not null references tenantry.server,
+         fingerprint text not null references tenantry.version (fingerprint),
+         state text not null default 'building' check (state in ('building', 'ready', 'dropping')),
+         digest text,
+         created_at timestamptz not null default now(),
+         check (state <> 'ready' or digest is not null)
+       )`,
+      `create unique index template_ready on tenantry.template (server_id, fingerprint) where state = 'ready'`,
+      `create table tenantry.spare (
+         row_id uuid primary key,
+         server_id int not null references tenantry.server,
+         fingerprint text not null references tenantry.version (fingerprint),
+         database text not null,
+         state text not null default 'filling' check (state in ('filling', 'ready', 'dropping')),
+         oid oid,
+         created_at timestamptz not null default now(),
+         check (state <> 'ready' or oid is not null)
+       )`,
+      `create index spare_state on tenantry.spare (server_id, fingerprint, state, created_at)`,
+      claimFunction,
+    ],
+  },
 ]
+
+/** The number of the last step. */
+export const newestMigration = Math.max(...migrations.map(({ number }) => number))

@@ -1,5 +1,7 @@
 import type { TenantCounts } from './catalog.ts'
 import { type TenantState, tenantStates } from './states.ts'
+import type { ShelfCount } from './stock.ts'
+import type { SpareState, TemplateState } from './tables.ts'
 
 /** What an installation has, in numbers. */
 export interface Status {
@@ -25,6 +27,23 @@ export interface Status {
     /** Whether it is that of this process's models. */
     readonly current: boolean
   }[]
+  /** The templates that new tenants' databases are copied from. */
+  readonly templates: readonly (Shelving & { readonly state: TemplateState })[]
+  /** The databases that wait to become tenants'. */
+  readonly spares: readonly (Shelving & {
+    readonly ready: number
+    readonly filling: number
+    /** How many this process keeps; undefined for a version that it does not keep. */
+    readonly wanted: number | undefined
+  })[]
+}
+
+interface Shelving {
+  /** The name of the server. */
+  readonly server: string
+  /** The version's running number. */
+  readonly version: number
+  readonly fingerprint: string
 }
 
 /** Sums up what the catalog counted. */
@@ -48,6 +67,26 @@ export function summarise(
         return [{ number, fingerprint, tenants: sum(own), current: fingerprint === currentFingerprint }]
       })
       .toSorted((one, other) => one.number - other.number),
+  }
+}
+
+/** Sums up what is in stock. */
+export function summariseStock(
+  counts: readonly ShelfCount[],
+  currentFingerprint: string,
+  wanted: number,
+): Pick<Status, 'templates' | 'spares'> {
+  const templates = counts.filter((it) => it.kind === 'template')
+  const spares = counts.filter((it) => it.kind === 'spare')
+  return {
+    templates: templates.map(({ server, version, fingerprint, state }) => ({ server, version, fingerprint, state })),
+    spares: [...Map.groupBy(spares, ({ server, version }) => `${version} ${server}`).values()].map((own) => {
+      const { server, version, fingerprint } = own[0] as (typeof own)[number]
+      const isKept = wanted > 0 && fingerprint === currentFingerprint
+      const inState = (state: SpareState) => own.find((it) => it.state === state)?.count ?? 0
+      const [ready, filling] = [inState('ready'), inState('filling')]
+      return { server, version, fingerprint, ready, filling, wanted: isKept ? wanted : undefined }
+    }),
   }
 }
 

@@ -4,6 +4,12 @@ import type { TenantState } from './states.ts'
 /** How a tenant's database comes about: made from the models, copied from another tenant's, or taken over. */
 export type TenantOrigin = 'models' | 'clone' | 'adopt'
 
+/** How far a template is. One that is dropping is no longer used, and its database goes. */
+export type TemplateState = 'building' | 'ready' | 'dropping'
+
+/** How far a spare is. One that is dropping is no longer used, and its database goes. */
+export type SpareState = 'filling' | 'ready' | 'dropping'
+
 /** The catalog's tables, all in the schema `tenantry`, as Kysely sees them. */
 export interface CatalogTables {
   migration: { number: number; compatible_from: number }
@@ -26,6 +32,23 @@ export interface CatalogTables {
     resting_state: 'active' | 'suspended' | null
     purge_after: Date | null
     state_since: Generated<Date>
+  }
+  template: {
+    row_id: string
+    server_id: number
+    fingerprint: string
+    state: Generated<TemplateState>
+    digest: string | null
+    created_at: Generated<Date>
+  }
+  spare: {
+    row_id: string
+    server_id: number
+    fingerprint: string
+    database: string
+    state: Generated<SpareState>
+    oid: number | null
+    created_at: Generated<Date>
   }
   audit: {
     number: Generated<string>

@@ -34,8 +34,9 @@ export function makeTools({ config: file, json = false }: CommonOptions, signal:
     actor: actor(),
     config,
     withTenantry: async (work) => {
+      // A command ends before it could keep anything ready; the service does that.
       const read = await config()
-      const tenantry = await (await library()).openTenantry({ announce: say, ...read, signal })
+      const tenantry = await (await library()).openTenantry({ announce: say, ...read, spares: 0, signal })
       try {
         return await work(tenantry)
       } finally {

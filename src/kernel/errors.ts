@@ -69,7 +69,7 @@ export const errorKinds = {
     retryable: false,
   },
   'hook-failed': {
-    raised: "Raised when the service's own `initialise` or `anonymise` failed.",
+    raised: "Raised when the service's own `seed`, `initialise` or `anonymise` failed.",
     retryable: true,
   },
   'invalid-name': {

@@ -60,13 +60,23 @@ export const physicalNames = {
   /** A tenant's database once it is whole. */
   tenant: (installation: Installation, tenant: TenantId) =>
     `${installation}_t_${tenant.replaceAll('-', '_')}` as Identifier,
-  /** A tenant's database while it is being made: the random row id shows that it is ours before it has a stamp. */
+  /** A tenant's database that nobody can tell the tenant from; the row id is random. */
+  opaque: (installation: Installation, rowId: string) => ownName(installation, opaquePurpose, rowId),
+  /** What every opaque name begins with. */
+  opaquePrefix: (installation: Installation) => `${installation}_${opaquePurpose}_`,
+  /** A template, once it is whole. */
+  template: (installation: Installation, rowId: string) => ownName(installation, 'template', rowId),
+  /** A spare, unless it has an opaque name from the start. */
+  spare: (installation: Installation, rowId: string) => ownName(installation, 'spare', rowId),
+  /** A tenant's database, or a template, while it is being made: the random row id shows that it is ours. */
   building: (installation: Installation, rowId: string) => ownName(installation, 'building', rowId),
   /** A tenant's database while the tenant is offboarded. */
   setAside: (installation: Installation, rowId: string) => ownName(installation, 'off', rowId),
   /** A tenant's database that is about to be dropped. The name is never used again, and no other is ever dropped. */
   doomed: (installation: Installation, rowId: string) => ownName(installation, 'drop', rowId),
 }
+
+const opaquePurpose = 'd'
 
 function ownName(installation: Installation, purpose: string, rowId: string): Identifier {
   return `${installation}_${purpose}_${rowId.replaceAll('-', '')}` as Identifier

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { TenantryError } from '../kernel/errors.ts'
 import { type Identifier, parseIdentifier, parseTenantId, physicalNames } from '../kernel/names.ts'
 import { stateError } from '../catalog/states.ts'
@@ -10,7 +11,7 @@ import { announce, type MakingContext, type ProvisioningContext } from './contex
 import { look } from './ensure-tables.ts'
 import { runHook } from './hooks.ts'
 import { goneError } from './make-tenant.ts'
-import { durablyBoth, type LockedWork, onServerOf, underLock } from './tenant-lock.ts'
+import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
 import { isStampOf } from './tenant-names.ts'
 import { checkNewTenant, type NewTenantOptions } from './tenant-options.ts'
 
@@ -53,7 +54,7 @@ export async function adopt<Handle>(
     // Looked at before anything is written, so that what cannot be adopted leaves no trace.
     const site = await inspect(context, place.servers[0] ?? '', database, known, options)
     const { row, isNew } = await locked.catalog.intend(
-      { id: tenantId, database, origin: 'adopt', source: database, ...place },
+      { rowId: randomUUID(), id: tenantId, database, origin: 'adopt', source: database, ...place },
       options,
     )
     if (isNew) announce(context, 'adopt', row, { from: undefined, to: 'onboarding', since: locked.since })

@@ -5,7 +5,7 @@ import { mayTake, stateError, type TenantState, type Transition } from '../catal
 import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
 import { announce, type ProvisioningContext } from './context.ts'
 import { goneError } from './make-tenant.ts'
-import { durably, type LockedWork } from './tenant-lock.ts'
+import { durably, type LockedWork } from './locked-work.ts'
 
 /** The arrows that are verbs of their own. */
 type ArrowVerb = Transition & Verb

@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto'
 import { untilAborted } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
-import { type Identifier, parseTenantId, physicalNames } from '../kernel/names.ts'
+import { type Identifier, parseTenantId } from '../kernel/names.ts'
 import { durationMs } from '../kernel/options.ts'
 import { stateError } from '../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow, unknownTenant } from '../catalog/tenant.ts'
@@ -9,8 +10,8 @@ import { requireServer } from '../server/require-server.ts'
 import { announce, type MakingContext, type ProvisioningContext, type TenantHook } from './context.ts'
 import { runHook } from './hooks.ts'
 import { makeTenant, type Recipe } from './make-tenant.ts'
-import { underLock } from './tenant-lock.ts'
-import { missingError } from './tenant-names.ts'
+import { underLock } from './locked-work.ts'
+import { missingError, newName } from './tenant-names.ts'
 import { checkNewTenant, type NewTenantOptions } from './tenant-options.ts'
 
 /** Options of `clone`. */
@@ -56,13 +57,14 @@ export async function clone<Handle>(
   requireServer(context.servers, source.server, from)
 
   return underLock(context, tenantId, options, async (locked) => {
-    const database = physicalNames.tenant(context.installation, tenantId)
+    const rowId = randomUUID()
+    const database = newName(context, tenantId, rowId)
     const placed = { servers: [source.server], origin: 'clone', source: source.rowId } as const
     const known = await locked.catalog.find(tenantId)
     // Looked at before anything is written: a source that cannot be copied leaves no trace of the attempt.
     if (known === undefined && !isCopyable(source)) throw stateError('clone', from, source.state)
     const { row, isNew } = await locked.catalog.intend(
-      { id: tenantId, database, displayName, metadata, ...placed },
+      { rowId, id: tenantId, database, displayName, metadata, ...placed },
       options,
     )
     if (isNew) announce(context, 'clone', row, { from: undefined, to: 'onboarding', since: locked.since })

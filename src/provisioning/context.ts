@@ -1,14 +1,18 @@
 import type { Cancellable } from '../kernel/abort.ts'
+import type { TenantryError } from '../kernel/errors.ts'
 import type { Identifier, Installation, TenantId } from '../kernel/names.ts'
 import type { Verb } from '../catalog/audit.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { TenantState } from '../catalog/states.ts'
+import type { Stock, TemplateRow } from '../catalog/stock.ts'
 import type { Tenant, TenantRow } from '../catalog/tenant.ts'
 import type { Models } from '../models/port.ts'
-import type { Server } from '../server/port.ts'
+import type { Server, Session } from '../server/port.ts'
+import type { Activity } from './activity.ts'
 
 /** What happened to a tenant, told once it is certain. */
 export interface TenantEvent {
+  readonly event: 'tenant-changed'
   readonly verb: Verb
   readonly tenant: TenantId
   /** The name of its server. */
@@ -21,8 +25,46 @@ export interface TenantEvent {
   readonly durationMs: number
 }
 
+/** A tenant got its database from a spare. Its `tenant-changed` is told, too. */
+export interface ClaimEvent {
+  readonly event: 'tenant-claimed'
+  readonly tenant: TenantId
+  readonly server: string
+  readonly durationMs: number
+}
+
+/** What became of templates and spares. */
+export interface StockEvent {
+  readonly event: 'template-built' | 'template-dropped' | 'spare-filled' | 'spare-dropped'
+  readonly server: string
+  /** The version of the models. */
+  readonly fingerprint: string
+  readonly durationMs: number
+}
+
+/**
+ * Spares could not be filled up, or what versions that nobody declares any more have left could not be dropped; it is
+ * tried again by itself.
+ */
+export interface KeepingFailedEvent {
+  readonly event: 'filling-failed' | 'retiring-failed'
+  /** The server; that of the catalog where it is not one server's affair. */
+  readonly server: string
+  /** The version that this process keeps. */
+  readonly fingerprint: string
+  readonly error: TenantryError
+  /** Milliseconds until the next attempt. */
+  readonly retryInMs: number
+}
+
+/** What an open Tenantry tells of, for logs and metrics. */
+export type TenantryEvent = TenantEvent | ClaimEvent | StockEvent | KeepingFailedEvent
+
 /** A step of the service's own in the making of a tenant. */
 export type TenantHook<Handle> = (handle: Handle, tenant: Tenant) => unknown
+
+/** What every tenant begins with: it runs once, in the template. */
+export type Seed<Handle> = (handle: Handle) => unknown
 
 /** Makes every process of the installation let go of a tenant's database. Routing does it; the root wires it. */
 export type Evict = (
@@ -36,11 +78,22 @@ export interface ProvisioningContext {
   readonly installation: Installation
   readonly installationId: string
   readonly catalog: Catalog
+  readonly stock: Stock
+  /** The templates that this process has seen, by the server's name. */
+  readonly knownTemplates: Map<string, TemplateRow>
+  /** What is being onboarded by this process. */
+  readonly onboarding: Activity
+  readonly naming: 'readable' | 'opaque'
   /** The server that the catalog is on. */
   readonly home: Server
   readonly servers: ReadonlyMap<string, Server>
   readonly models: Models<unknown>
   readonly fingerprint: string
+  /**
+   * A session for administration, on the catalog's database where the server is that of the catalog, on the maintenance
+   * database elsewhere. It may have been used before.
+   */
+  readonly connect: (server: Server, options: Cancellable) => Promise<Session>
   /** How long another process may take with the same tenant, in milliseconds. */
   readonly lockTimeoutMs: number
   /** How long work under way on a tenant may take that is taken out of service, in milliseconds. */
@@ -48,12 +101,15 @@ export interface ProvisioningContext {
   /** How long an offboarded tenant is kept. */
   readonly retentionDays: number
   readonly evict: Evict
-  readonly emit: (event: TenantEvent) => void
+  readonly emit: (event: TenantryEvent) => void
 }
 
 /** What the verbs that make a tenant work with besides. */
 export interface MakingContext<Handle> extends ProvisioningContext {
   readonly models: Models<Handle>
+  /** What a template has beside the models. */
+  readonly seed: Seed<Handle> | undefined
+  readonly extensions: readonly Identifier[]
   /** Runs once per tenant before it is active, and again after a failure. */
   readonly initialise: TenantHook<Handle> | undefined
   /** Runs on every copy that brings none of its own. */
@@ -80,5 +136,5 @@ export function announce(
   change: { readonly from: TenantState | undefined; readonly to: TenantState | undefined; readonly since: number },
 ): void {
   const { from, to, since } = change
-  context.emit({ verb, tenant: id, server, from, to, durationMs: performance.now() - since })
+  context.emit({ event: 'tenant-changed', verb, tenant: id, server, from, to, durationMs: performance.now() - since })
 }

@@ -34,14 +34,13 @@ export async function drain(
   await context.evict({ tenant: row.id, server: row.server, database: row.database }, drainMs, { signal })
   const isEmpty = async () => (await server.sessions(admin, database, which)).length === 0 || undefined
   if (await poll(isEmpty, Math.max(0, deadline - Date.now()), signal)) return
-  await endSessions(server, admin, row, { database, which, signal })
+  await endSessions(server, admin, { database, which, signal })
 }
 
-/** Ends the sessions in a tenant's database. @throws `sessions-remain`, `permission-denied` */
+/** Ends the sessions in a database. @throws `sessions-remain`, `permission-denied` */
 export async function endSessions(
   server: Server,
   admin: Session,
-  row: TenantRow,
   { database, which, signal }: Omit<Drain, 'drainMs'>,
 ): Promise<void> {
   const isEmpty = async () => {
@@ -50,7 +49,7 @@ export async function endSessions(
     return left.length === 0 || undefined
   }
   if (await poll(isEmpty, endingMs, signal)) return
-  throw remainError(row, database)
+  throw remainError(database)
 }
 
 /** Whether a database could not be renamed or dropped because somebody is in it. */
@@ -59,9 +58,8 @@ export function isInUse(error: unknown): boolean {
 }
 
 /** The error of a database that somebody does not leave. */
-export function remainError({ id }: TenantRow, database: Identifier): TenantryError {
+export function remainError(database: Identifier): TenantryError {
   return new TenantryError('sessions-remain', `Somebody is still connected to the database ${database}.`, {
-    tenant: id,
     hint: 'pg_stat_activity shows who. Stop it, and repeat the call: it goes on from where it is.',
   })
 }

@@ -4,7 +4,7 @@ import { TenantryError } from '../kernel/errors.ts'
 import type { Identifier } from '../kernel/names.ts'
 import type { Tenant } from '../catalog/tenant.ts'
 import type { Server } from '../server/port.ts'
-import type { MakingContext, TenantHook } from './context.ts'
+import type { MakingContext, Seed, TenantHook } from './context.ts'
 
 /** How many connections a hook may use at once. */
 const hookConnections = 2
@@ -20,33 +20,71 @@ export async function runHook<Handle>(
   context: MakingContext<Handle>,
   name: 'initialise' | 'anonymise',
   hook: TenantHook<Handle>,
-  target: { readonly server: Server; readonly database: Identifier; readonly tenant: Tenant },
+  { server, database, tenant }: Place & { readonly tenant: Tenant },
   { signal }: Cancellable,
 ): Promise<void> {
-  const { server, database, tenant } = target
+  try {
+    await withHandle(context, { server, database }, tenant.id, (handle) => hook(handle, tenant), signal)
+  } catch (error) {
+    throwIfAborted(signal)
+    throw new TenantryError('hook-failed', `${name} failed for the tenant ${tenant.id}: ${textOf(error)}`, {
+      cause: error,
+      tenant: tenant.id,
+      hint: `The tenant is not active. Mend ${name}, and repeat the call: then it runs again.`,
+    })
+  }
+}
+
+/**
+ * Runs the seed in a template that is being built.
+ *
+ * @throws `hook-failed` with what it threw as the cause
+ */
+export async function runSeed<Handle>(
+  context: MakingContext<Handle>,
+  seed: Seed<Handle>,
+  place: Place,
+  { signal }: Cancellable,
+): Promise<void> {
+  try {
+    await withHandle(context, place, 'template', seed, signal)
+  } catch (error) {
+    throwIfAborted(signal)
+    throw new TenantryError('hook-failed', `seed failed: ${textOf(error)}`, {
+      cause: error,
+      hint: 'No template was made. Mend seed: it runs again when the next tenant or spare needs the template.',
+    })
+  }
+}
+
+interface Place {
+  readonly server: Server
+  readonly database: Identifier
+}
+
+/** Runs `work` with the ORM's handle on a database that is not in service yet. */
+async function withHandle<Handle>(
+  context: MakingContext<Handle>,
+  { server, database }: Place,
+  name: string,
+  work: (handle: Handle) => unknown,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const pool = server.pool(database, hookConnections)
   try {
-    const models = await context.models.open(pool, tenant.id)
+    const models = await context.models.open(pool, name)
     const handle = models.handle(signal)
     try {
-      await untilAborted(Promise.resolve(hook(handle, tenant)), signal)
+      await untilAborted(Promise.resolve(work(handle)), signal)
     } finally {
       await models.finish(handle)
     }
-  } catch (error) {
-    throwIfAborted(signal)
-    throw hookError(name, tenant, error)
   } finally {
-    // A connection that the hook never gave back is ended by the server when the database gets its name.
+    // A connection that the step never gave back is ended by the server when the database gets its name.
     await Promise.race([pool.end(), sleep(givingBackMs, undefined, { ref: false })])
   }
 }
 
-function hookError(name: string, { id }: Tenant, cause: unknown): TenantryError {
-  const text = cause instanceof Error ? cause.message : String(cause)
-  return new TenantryError('hook-failed', `${name} failed for the tenant ${id}: ${text}`, {
-    cause,
-    tenant: id,
-    hint: `The tenant is not active. Mend ${name}, and repeat the call: then it runs again.`,
-  })
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

@@ -3,10 +3,10 @@ import type { Identifier } from '../kernel/names.ts'
 import { makingVerbs } from '../catalog/audit.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session } from '../server/port.ts'
-import { readStamp, type Stamp, writeStamp } from '../server/stamp.ts'
+import { readStamp, writeStamp } from '../server/stamp.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
 import { endSessions, isInUse } from './drain.ts'
-import { durably, durablyBoth, type LockedWork, onServerOf } from './tenant-lock.ts'
+import { durably, durablyBoth, type LockedWork, onServerOf } from './locked-work.ts'
 import { foreignError, isStampOf, namesOf } from './tenant-names.ts'
 
 /** How a tenant's database comes about under its building name. */
@@ -81,7 +81,7 @@ async function withdraw({ context, locked, row, server, admin }: Site, { actor }
 }
 
 /**
- * Makes the database under its building name. One that an interrupted call left may have been made for other models: it
+ * Makes the database under its building name, which proves whose it is until it has a stamp. One that an interrupted call left may have been made for other models: it
  * is dropped, which its random name permits.
  */
 async function build({ context, row, server, admin }: Site, recipe: Recipe): Promise<void> {
@@ -90,7 +90,6 @@ async function build({ context, row, server, admin }: Site, recipe: Recipe): Pro
     await admin.query(server.dropStatement(building))
     await recipe.create(server, admin, building)
   }
-  await admin.query(server.commentStatement(building, stampOf(context, row, 'building', recipe.fingerprint)))
   await recipe.fill(server, building)
 }
 
@@ -104,7 +103,7 @@ async function takeName(site: Site, fingerprint: string, options: VerbOptions): 
     if (!isInUse(error)) throw error
     // A step of the service's own left a connection, or somebody looks on.
     const { building } = namesOf(context, row)
-    await endSessions(server, admin, row, { database: building, which: 'all', signal: options.signal })
+    await endSessions(server, admin, { database: building, which: 'all', signal: options.signal })
     return nameOnce(site, fingerprint, options)
   }
 }
@@ -114,7 +113,7 @@ function nameOnce(site: Site, fingerprint: string, options: VerbOptions): Promis
   const name = () =>
     admin.script([
       server.renameStatement(namesOf(context, row).building, row.database),
-      server.commentStatement(row.database, stampOf(context, row, 'tenant', fingerprint)),
+      server.commentStatement(row.database, stampOf(context, row, fingerprint)),
     ])
   return durablyBoth(locked, admin, name, () => activate(site, fingerprint, options))
 }
@@ -132,13 +131,8 @@ export function isNameTaken(error: unknown): boolean {
 }
 
 /** The stamp of a tenant's database. */
-function stampOf(
-  { installationId }: ProvisioningContext,
-  { rowId }: TenantRow,
-  kind: Stamp['kind'],
-  fingerprint: string,
-): string {
-  return writeStamp({ installation: installationId, kind, row: rowId, fingerprint })
+function stampOf({ installationId }: ProvisioningContext, { rowId }: TenantRow, fingerprint: string): string {
+  return writeStamp({ installation: installationId, kind: 'tenant', row: rowId, fingerprint })
 }
 
 /** The error of a tenant whose row somebody took away under our hands. */

@@ -7,7 +7,7 @@ import { beforeArrow, takeArrow } from './arrows.ts'
 import type { DrainOptions, ProvisioningContext, VerbOptions } from './context.ts'
 import { drain, type Drain, isInUse, remainError } from './drain.ts'
 import { isNameTaken } from './make-tenant.ts'
-import { durablyBoth, onServerOf, underLock } from './tenant-lock.ts'
+import { durablyBoth, onServerOf, underLock } from './locked-work.ts'
 import { findDatabase, foreignError, missingError, namesOf } from './tenant-names.ts'
 import { checkVerbOptions } from './tenant-options.ts'
 
@@ -85,7 +85,7 @@ async function setAside(
       return await admin.transaction(() => admin.script([server.renameStatement(inService, name)]), { durable: true })
     } catch (error) {
       if (!isInUse(error)) throw error
-      if (attempt === attempts) throw remainError(row, inService)
+      if (attempt === attempts) throw remainError(inService)
     }
   }
 }
@@ -107,7 +107,7 @@ export async function restore(context: ProvisioningContext, id: string, options:
       try {
         return await takeArrow(context, locked, before, change, (take) => durablyBoth(locked, admin, renaming, take))
       } catch (error) {
-        if (isInUse(error)) throw remainError(before.row, namesOf(context, before.row).setAside)
+        if (isInUse(error)) throw remainError(namesOf(context, before.row).setAside)
         throw isNameTaken(error) ? foreignError(before.row, 'Rename it, and repeat the call.') : error
       }
     })

@@ -1,13 +1,20 @@
-import { untilAborted } from '../kernel/abort.ts'
+import { randomUUID } from 'node:crypto'
+import { type Cancellable, untilAborted } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
-import { parseTenantId, physicalNames } from '../kernel/names.ts'
+import { type Identifier, parseTenantId, physicalNames, type TenantId } from '../kernel/names.ts'
+import { Stopwatch } from '../kernel/stopwatch.ts'
+import type { Claimed } from '../catalog/claim.ts'
 import { stateError } from '../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow } from '../catalog/tenant.ts'
-import { announce, type MakingContext } from './context.ts'
-import { makeTables } from './create-tables.ts'
+import type { Server, Session } from '../server/port.ts'
+import { writeStamp } from '../server/stamp.ts'
+import { announce, type MakingContext, type ProvisioningContext } from './context.ts'
 import { runHook } from './hooks.ts'
-import { makeTenant, type Recipe } from './make-tenant.ts'
-import { underLock } from './tenant-lock.ts'
+import { type LockedWork, underLock } from './locked-work.ts'
+import { isNameTaken, makeTenant, type Recipe } from './make-tenant.ts'
+import { useSpare } from './spare.ts'
+import { copyTemplate } from './template.ts'
+import { newName } from './tenant-names.ts'
 import { checkNewTenant, type OnboardOptions } from './tenant-options.ts'
 
 /** What came of onboarding a tenant. */
@@ -15,10 +22,36 @@ export interface Onboarded {
   /** `onboarded` by this very call, or there already; then display name, metadata and server are as they were. */
   readonly outcome: 'onboarded' | 'already-exists'
   readonly tenant: Tenant
+  /**
+   * Where this call took the tenant's database from: a spare that was waiting, a copy of the template, or a copy of a
+   * template that had to be built first. Undefined where it made none, be it that an interrupted call had got as far.
+   */
+  readonly path: OnboardingPath | undefined
+  /** How long each part of this call took, in milliseconds. Which parts there are depends on the path. */
+  readonly durations: Readonly<Record<string, number>>
+}
+
+/** Where a new tenant's database comes from. */
+export type OnboardingPath = 'spare' | 'clone' | 'build'
+
+type Wanted = ReturnType<typeof checkNewTenant>
+
+/** One call of {@link onboard}. */
+interface Call<Handle> {
+  readonly context: MakingContext<Handle>
+  readonly id: TenantId
+  readonly wanted: Wanted
+  readonly options: OnboardOptions
+  readonly watch: Stopwatch
+  /** Whether the claim found that there is no spare on the catalog's server. */
+  hasNoSpare: boolean
 }
 
 /**
  * Makes a tenant: a row in the catalog and a database that matches the models.
+ *
+ * Where a spare is waiting on the catalog's server, that is one transaction of one statement. Otherwise the longer way is
+ * gone: under the tenant's lock, a row first, then the database, from a spare, a copy of the template, or a new template.
  *
  * @throws `invalid-tenant-id`, `invalid-option`, `no-open-server`, `tenant-exists`, `tenant-not-active`,
  *   `tenant-state`, `foreign-database`, `verification-failed`, `hook-failed`, `lock-timeout`, `permission-denied` and
@@ -31,57 +64,167 @@ export async function onboard<Handle>(
 ): Promise<Onboarded> {
   const tenantId = parseTenantId(id)
   const wanted = checkNewTenant('onboard', options, [...context.servers.keys()], ['server', 'existing'])
-  const known = await untilAborted(context.catalog.find(tenantId), options.signal)
-  if (known !== undefined && known.state !== 'onboarding') return alreadyThere(known, options)
-
-  return underLock(context, tenantId, options, async (locked) => {
-    const database = physicalNames.tenant(context.installation, tenantId)
-    const { row, isNew } = await locked.catalog.intend({ id: tenantId, database, origin: 'models', ...wanted }, options)
-    if (isNew) announce(context, 'onboard', row, { from: undefined, to: 'onboarding', since: locked.since })
-    if (row.state !== 'onboarding') return alreadyThere(row, options)
-    if (row.origin !== 'models') throw stateError('onboard', tenantId, row.state)
-    const made = await makeTenant(context, locked, row, fromModels(context, row, options), options)
-    return { outcome: 'onboarded', tenant: publicTenant(made) }
+  return context.onboarding.track(async () => {
+    const call: Call<Handle> = { context, id: tenantId, wanted, options, watch: new Stopwatch(), hasNoSpare: false }
+    return (await claim(call)) ?? (await make(call))
   })
 }
 
+/** The short way; undefined where it leads nowhere, and nothing was made. */
+async function claim<Handle>(call: Call<Handle>): Promise<Onboarded | undefined> {
+  const { context, id, watch } = call
+  const since = performance.now()
+  // What `initialise` does has to be done before the tenant is active, and so before the claim would be.
+  const claimed = context.initialise === undefined ? await claimSpare(call) : await look(call)
+  watch.lap('claim')
+  if (claimed.outcome === 'exists' && claimed.row.state !== 'onboarding') return alreadyThere(call, claimed.row)
+  call.hasNoSpare = claimed.outcome === 'no-spare' && context.initialise === undefined
+  if (claimed.outcome !== 'claimed') return undefined
+  announce(context, 'onboard', claimed.row, { from: undefined, to: 'active', since })
+  const { server } = claimed.row
+  context.emit({ event: 'tenant-claimed', tenant: id, server, durationMs: performance.now() - since })
+  return onboarded(call, claimed.row, 'spare')
+}
+
+async function claimSpare<Handle>({ context, id, wanted, options }: Call<Handle>): Promise<Claimed> {
+  const { stock, home, fingerprint, installation, naming } = context
+  const claiming = stock.claim(
+    {
+      ...wanted,
+      id,
+      home: home.name,
+      fingerprint,
+      database: naming === 'opaque' ? undefined : physicalNames.tenant(installation, id),
+      opaquePrefix: physicalNames.opaquePrefix(installation),
+    },
+    options,
+  )
+  try {
+    return await untilAborted(claiming, options.signal)
+  } catch (error) {
+    if (!(error instanceof TenantryError)) throw error
+    throw error.code === 'permission-denied' ? await deniedError(error, context, id, options) : error.forTenant(id)
+  }
+}
+
+/** Finds out which privilege is missing, rather than reading it from a message that may be in any language. */
+async function deniedError(
+  { message, cause, sqlState }: TenantryError,
+  context: ProvisioningContext,
+  tenant: TenantId,
+  options: Cancellable,
+): Promise<TenantryError> {
+  const { home } = context
+  const session = await context.connect(home, options)
+  try {
+    const grants = await home.missingToCreate(session)
+    const hint =
+      grants.length > 0
+        ? `As a superuser, or a role that may grant it: ${grants.join(' ')}`
+        : 'The spare belongs to another role: let all processes of the installation connect as one role.'
+    return new TenantryError('permission-denied', message, { cause, sqlState, tenant, hint })
+  } finally {
+    await session.close()
+  }
+}
+
+async function look<Handle>({ context, id, options }: Call<Handle>): Promise<Claimed> {
+  const row = await untilAborted(context.catalog.find(id), options.signal)
+  return row === undefined ? { outcome: 'no-spare' } : { outcome: 'exists', row }
+}
+
+/** The long way: a row first, then the database. */
+function make<Handle>(call: Call<Handle>): Promise<Onboarded> {
+  const { context, id, wanted, options, watch } = call
+  return underLock(context, id, options, async (locked) => {
+    watch.lap('lock')
+    const rowId = randomUUID()
+    const database = newName(context, id, rowId)
+    // CREATE DATABASE on the same server waits for the disk.
+    const isFollowed = context.servers.size === 1
+    const tenant = { rowId, id, database, origin: 'models', ...wanted } as const
+    const { row, isNew } = await locked.catalog.intend(tenant, options, { isFollowed })
+    watch.lap('intend')
+    if (isNew) announce(context, 'onboard', row, { from: undefined, to: 'onboarding', since: locked.since })
+    if (row.state !== 'onboarding') return alreadyThere(call, row)
+    if (row.origin !== 'models') throw stateError('onboard', id, row.state)
+    const recipe = new FromStock(call, locked, row)
+    const made = await makeTenant(context, locked, row, recipe, options)
+    watch.lap('activate')
+    return onboarded(call, made, recipe.path)
+  })
+}
+
+function onboarded<Handle>({ watch }: Call<Handle>, row: TenantRow, path: OnboardingPath | undefined): Onboarded {
+  return { outcome: 'onboarded', tenant: publicTenant(row), path, durations: watch.parts }
+}
+
 /** An id that exists is an outcome, be its tenant suspended or not; one that is only reserved is not. */
-function alreadyThere(row: TenantRow, { existing }: OnboardOptions): Onboarded {
+function alreadyThere<Handle>({ options, watch }: Call<Handle>, row: TenantRow): Onboarded {
   const { id, state } = row
-  if (existing === 'refuse') {
+  if (options.existing === 'refuse') {
     throw new TenantryError('tenant-exists', `The tenant ${id} exists already.`, {
       tenant: id,
       hint: 'Give the new one another id, or leave out the option `existing`.',
     })
   }
-  if (state === 'active' || state === 'suspended') return { outcome: 'already-exists', tenant: publicTenant(row) }
+  if (state === 'active' || state === 'suspended') {
+    return { outcome: 'already-exists', tenant: publicTenant(row), path: undefined, durations: watch.parts }
+  }
   throw new TenantryError('tenant-not-active', `The tenant ${id} exists and is ${state}.`, {
     tenant: id,
     hint: 'Its id stays reserved until it is purged. Restore it, or purge it and onboard it anew.',
   })
 }
 
-/** From template0, so that nothing is in the database but what the models declare. */
-function fromModels<Handle>(context: MakingContext<Handle>, row: TenantRow, options: OnboardOptions): Recipe {
-  const { models, fingerprint, initialise } = context
-  return {
-    fingerprint,
-    create: (server, admin, building) => server.create(admin, building, { template: 'template0' }),
-    fill: async (server, building) => {
-      const session = await server.connect(building, options)
-      try {
-        await makeTables(session, models)
-      } finally {
-        await session.close()
+/** A tenant's database from what is in stock: a spare, or else a copy of the template. */
+class FromStock<Handle> implements Recipe {
+  readonly fingerprint: string
+  path: OnboardingPath | undefined
+  readonly #call: Call<Handle>
+  readonly #locked: LockedWork
+  readonly #row: TenantRow
+
+  constructor(call: Call<Handle>, locked: LockedWork, row: TenantRow) {
+    this.fingerprint = call.context.fingerprint
+    this.#call = call
+    this.#locked = locked
+    this.#row = row
+  }
+
+  async create(server: Server, admin: Session, building: Identifier): Promise<boolean> {
+    const { context, options, watch, hasNoSpare } = this.#call
+    const isKnownEmpty = hasNoSpare && server === context.home
+    try {
+      if (
+        !isKnownEmpty &&
+        (await useSpare(context, { locked: this.#locked, server, admin }, building, this.#stamp()))
+      ) {
+        this.path = 'spare'
+        watch.lap('spare')
+        return true
       }
-      if (initialise === undefined) return
-      await runHook(
-        context,
-        'initialise',
-        initialise,
-        { server, database: building, tenant: publicTenant(row) },
-        options,
-      )
-    },
+    } catch (error) {
+      // An interrupted call left a database under the building name.
+      if (isNameTaken(error)) return false
+      throw error
+    }
+    const { isMade, wasBuilt } = await copyTemplate(context, { server, admin, database: building }, options)
+    this.path = wasBuilt ? 'build' : 'clone'
+    watch.lap(this.path)
+    return isMade
+  }
+
+  async fill(server: Server, database: Identifier): Promise<void> {
+    const { context, options, watch } = this.#call
+    const { initialise } = context
+    if (initialise === undefined) return
+    await runHook(context, 'initialise', initialise, { server, database, tenant: publicTenant(this.#row) }, options)
+    watch.lap('initialise')
+  }
+
+  #stamp(): string {
+    const { installationId, fingerprint } = this.#call.context
+    return writeStamp({ installation: installationId, kind: 'building', row: this.#row.rowId, fingerprint })
   }
 }

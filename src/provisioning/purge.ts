@@ -9,7 +9,7 @@ import { readStamp } from '../server/stamp.ts'
 import { type BeforeArrow, beforeArrow, takeArrow } from './arrows.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
 import { endSessions, isInUse, remainError } from './drain.ts'
-import { durablyBoth, type LockedWork, onServerOf, underLock } from './tenant-lock.ts'
+import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
 import { findDatabase, isStampOf, namesOf } from './tenant-names.ts'
 import { checkVerbOptions } from './tenant-options.ts'
 
@@ -116,14 +116,14 @@ async function destroy(
     if (found !== undefined && found.name !== doomed) await admin.script([server.renameStatement(found.name, doomed)])
   }
   if (found !== undefined && found.name !== doomed) {
-    await endSessions(server, admin, row, { database: found.name, which: 'all', signal })
+    await endSessions(server, admin, { database: found.name, which: 'all', signal })
   }
   try {
     if (before.isDone) await rename()
     const change = { verb: 'purge', to: 'purging', actor } as const
     await takeArrow(context, locked, before, change, (take) => durablyBoth(locked, admin, rename, take))
   } catch (error) {
-    throw isInUse(error) && found !== undefined ? remainError(row, found.name) : error
+    throw isInUse(error) && found !== undefined ? remainError(found.name) : error
   }
   if (found !== undefined) await admin.query(server.dropStatement(doomed))
   await forget(context, locked, row, actor)

@@ -5,7 +5,7 @@ import { requireServer } from '../server/require-server.ts'
 import { beforeArrow, takeArrow } from './arrows.ts'
 import type { DrainOptions, ProvisioningContext, VerbOptions } from './context.ts'
 import { drain } from './drain.ts'
-import { onServerOf, underLock } from './tenant-lock.ts'
+import { onServerOf, underLock } from './locked-work.ts'
 import { checkVerbOptions } from './tenant-options.ts'
 
 /** What came of suspending a tenant. */

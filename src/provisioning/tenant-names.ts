@@ -1,5 +1,5 @@
 import { TenantryError } from '../kernel/errors.ts'
-import { type Identifier, physicalNames } from '../kernel/names.ts'
+import { type Identifier, physicalNames, type TenantId } from '../kernel/names.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session } from '../server/port.ts'
 import { readStamp, type Stamp } from '../server/stamp.ts'
@@ -9,6 +9,11 @@ import type { ProvisioningContext } from './context.ts'
 export interface FoundDatabase {
   readonly name: Identifier
   readonly stamp: Stamp
+}
+
+/** The name that a new tenant's database will have. */
+export function newName({ installation, naming }: ProvisioningContext, id: TenantId, rowId: string): Identifier {
+  return naming === 'opaque' ? physicalNames.opaque(installation, rowId) : physicalNames.tenant(installation, id)
 }
 
 /** The names that a tenant's database has in the course of its life, each told from the others by its purpose. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type Cancellable, pause, poll, untilAborted } from '../kernel/abort.ts'
+import { TenantryError } from '../kernel/errors.ts'
 import type { Identifier, TenantId } from '../kernel/names.ts'
 import type { Server, Session } from '../server/port.ts'
 import { closedError } from './server-budget.ts'
@@ -75,20 +76,32 @@ export class EvictionChannel {
   async evict(eviction: Eviction, limitMs: number, { signal }: Cancellable = {}): Promise<void> {
     // Asked first: what is said on a session that is cut off reaches nobody.
     await untilAborted(this.start(), signal)
-    const { session, processId } = await this.#start()
     this.#listeners.onEvict(eviction)
     const number = randomUUID()
-    const answers = new Set([processId])
+    const answers = new Set<number>()
     this.#answers.set(number, answers)
     let saidAt = Infinity
+    let failure: unknown
     try {
       const haveAnswered = async () => {
-        // Said again each time: who began to listen in between has shown itself by its lock, and heard nothing.
-        await untilAborted(send(session, { evict: number, ...eviction }), signal)
-        saidAt = Math.min(saidAt, performance.now())
-        return (await untilAborted(present(session), signal)).every((pid) => answers.has(pid)) || undefined
+        const starting = this.#start()
+        try {
+          const { session, processId } = await untilAborted(starting, signal)
+          answers.add(processId)
+          // Said again each time: who began to listen in between has shown itself by its lock, and heard nothing.
+          await untilAborted(send(session, { evict: number, ...eviction }), signal)
+          saidAt = Math.min(saidAt, performance.now())
+          return (await untilAborted(present(session), signal)).every((pid) => answers.has(pid)) || undefined
+        } catch (error) {
+          // Since it was asked, the session ended. On another one all is said again.
+          if (!(error instanceof TenantryError) || error.code !== 'connection-lost') throw error
+          failure = error
+          this.#lose(starting)
+          return undefined
+        }
       }
       if (await poll(haveAnswered, Math.max(limitMs, answerMs), signal)) return
+      if (saidAt === Infinity) throw failure
       await pause(Math.max(0, saidAt + trustMs + deliveryMs - performance.now()), signal)
     } finally {
       this.#answers.delete(number)

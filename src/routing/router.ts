@@ -22,8 +22,10 @@ export interface RoutingOptions<Handle> {
   readonly waitMs: number
   /** What holds in tenants' sessions. */
   readonly session: SessionDefaults
-  /** How many tenants are kept opened; beyond, the one longest unused is opened anew when it is needed. */
+  /** How many tenants are remembered; beyond, the one longest unused is looked up anew when it is needed. */
   readonly keptTenants: number
+  /** How many tenants' models are kept opened; beyond, those longest unused are opened anew, in microseconds. */
+  readonly keptHandles: number
 }
 
 interface Opened<Handle> {
@@ -52,6 +54,11 @@ export class Router<Handle> {
     this.#admissions = new Admissions(catalog, () => this.#channel.start(), keptTenants)
   }
 
+  /** Makes sure that a tenant may be worked on. @throws `tenant-unknown`, `tenant-not-active` */
+  async admit(id: TenantId): Promise<void> {
+    await this.#admissions.admit(id)
+  }
+
   /**
    * The models of a tenant, opened once and kept.
    *
@@ -63,7 +70,7 @@ export class Router<Handle> {
     const opened = known?.rowId === row.rowId ? known : { rowId: row.rowId, models: this.#open(row) }
     this.#opened.delete(id)
     this.#opened.set(id, opened)
-    if (this.#opened.size > this.#options.keptTenants) this.#forgetOldest()
+    if (this.#opened.size > this.#options.keptHandles) this.#forgetOldest()
     try {
       return await opened.models
     } catch (error) {

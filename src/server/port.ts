@@ -8,9 +8,10 @@ export interface QueryResult<Row> {
   readonly rows: Row[]
 }
 
-/** How a transaction runs; the server's defaults where nothing is said. */
+/** How a transaction runs. */
 export interface TransactionOptions {
-  readonly isolation?: 'repeatable read' | 'serializable'
+  /** Default `read committed`. */
+  readonly isolation?: 'read committed' | 'repeatable read' | 'serializable'
   readonly readOnly?: boolean
   /** What is acknowledged survives a crash, whatever the server's default for synchronous_commit. */
   readonly durable?: boolean
@@ -52,11 +53,25 @@ export interface Session {
    * @throws `lock-timeout` after `limitMs` milliseconds
    */
   lock(name: string, scope: 'transaction' | 'session', limitMs: number): Promise<void>
+  /**
+   * Takes an advisory lock of this database for the rest of the session if it is free at this moment. A shared one is
+   * free to all who want it shared.
+   */
+  tryLock(name: string, mode: 'exclusive' | 'shared'): Promise<boolean>
+  /** Gives back an advisory lock that this session took by {@link lock} or {@link tryLock}. */
+  unlock(name: string, mode: 'exclusive' | 'shared'): Promise<void>
   /** The statements that grant the session's role what it lacks to create these; none where it lacks nothing. */
   missingGrants(creation: Creation): Promise<readonly string[]>
   /** This connection as a pool of one, for libraries that want a `pg` pool. Ending it does nothing. */
   asPool(): ConnectionPool
   close(): Promise<void>
+}
+
+/** Sessions on one database that are used again, so that not every piece of work has to connect. */
+export interface SessionPool {
+  /** A session, whose closing gives it back: its locks are free then, and its transaction is over. */
+  connect(options?: Cancellable): Promise<Session>
+  end(): Promise<void>
 }
 
 /** The part of a `pg` Client that ORMs use. */
@@ -113,6 +128,12 @@ export interface CreateDatabaseOptions {
   readonly connectionLimit?: number | undefined
 }
 
+/** What may be changed of a database as such; what is left out stays. */
+export interface DatabaseChange {
+  readonly acceptsConnections?: boolean
+  readonly isTemplate?: boolean
+}
+
 /** What holds in a tenant's sessions until they say otherwise. Where nothing is said, the server's own defaults hold. */
 export interface SessionDefaults {
   readonly isolationLevel?: 'read committed' | 'repeatable read' | 'serializable' | undefined
@@ -133,9 +154,18 @@ export interface Listeners {
   readonly onEnd: () => void
 }
 
+/** A database of an installation, by its stamp. */
+export interface StampedDatabase {
+  readonly name: Identifier
+  /** The comment on it. */
+  readonly comment: string
+}
+
 /** A database as the server describes it. */
 export interface DatabaseInfo {
   readonly name: Identifier
+  /** The server's own number of it, which a renaming leaves as it is and which is not soon used again. */
+  readonly oid: number
   readonly owner: string
   /** Whether the session's role has the owner's privileges: it may rename it, comment on it and drop it. */
   readonly mayAlter: boolean
@@ -145,6 +175,10 @@ export interface DatabaseInfo {
   readonly tablespace: string
   readonly connectionLimit: number
   readonly acceptsConnections: boolean
+  /** Whether every role with CREATEDB may copy it, and nobody may drop it. */
+  readonly isTemplate: boolean
+  /** Its texts were sorted by another version of the operating system's rules: PostgreSQL does not copy it any more. */
+  readonly hasOldCollation: boolean
   /** An interrupted DROP DATABASE left it so that it can only be dropped. */
   readonly invalid: boolean
   /** The comment on the database, ours (a stamp) or anybody's. */
@@ -167,8 +201,10 @@ export interface Server {
    * @throws `database-missing`, `authentication-failed`, `server-unreachable` and what else may be wrong
    */
   connect(database: Identifier, options?: Cancellable): Promise<Session>
+  /** At most `max` sessions on one database that are kept for the next user for a while. It connects when it is used. */
+  sessionPool(database: Identifier, max: number): SessionPool
   /** A pool of at most `max` connections to one database, for Tenantry's own queries. It connects when it is used. */
-  pool(database: Identifier, max: number): ConnectionPool
+  pool(database: Identifier, max: number, defaults?: Pick<SessionDefaults, 'isolationLevel'>): ConnectionPool
   /** Runs one statement on a connection opened for it alone. */
   control(database: Identifier, sql: string): Promise<void>
   /** Opens a connection for routing. */
@@ -177,6 +213,14 @@ export interface Server {
   listen(database: Identifier, channel: string, listeners: Listeners): Promise<Session>
   /** Describes those of the databases that are there, in one query. */
   describe(session: Session, databases: readonly Identifier[]): Promise<readonly DatabaseInfo[]>
+  /** All databases whose comment has this text in it, in one query. */
+  commented(session: Session, text: string): Promise<readonly StampedDatabase[]>
+  /**
+   * A hash of the structure of the session's database: schemas, extensions, tables, columns, constraints, indexes,
+   * sequences, views, functions, triggers, types and policies; not of the rows, nor of the order of columns. The same on
+   * every database of one server that has the same structure.
+   */
+  structureDigest(session: Session): Promise<string>
   /**
    * The server's process ids of the sessions in a database, besides this one: all, or those that may be a service's work
    * (no backup by pg_dump, and no superuser's unless the session is one itself).
@@ -192,8 +236,14 @@ export interface Server {
    * @returns false when a database of that name is there, be it since a moment
    */
   create(session: Session, database: Identifier, options: CreateDatabaseOptions): Promise<boolean>
+  /** The statements that grant the session's role what it lacks to create and rename databases; none where it may. */
+  missingToCreate(session: Session): Promise<readonly string[]>
   /** The statement that renames a database; it may be part of a transaction. */
   renameStatement(from: Identifier, to: Identifier): string
+  /** The statement that opens, closes, marks or unmarks a database; it may be part of a transaction. */
+  alterStatement(database: Identifier, change: DatabaseChange): string
+  /** The statement that creates an extension, if it is not there, in the session's own database. */
+  extensionStatement(name: Identifier): string
   /** The statement that drops a database and ends the sessions in it; it cannot be part of a transaction. */
   dropStatement(database: Identifier): string
   /** The statement that sets the comment on a database; it may be part of a transaction. */

@@ -5,8 +5,8 @@
 export interface Stamp {
   /** The installation's id. */
   readonly installation: string
-  readonly kind: 'building' | 'tenant'
-  /** The row id of the tenant in the catalog. */
+  readonly kind: (typeof kinds)[number]
+  /** The row id in the catalog of the tenant, the template or the spare. */
   readonly row: string
   /** The version of the models that the database was made with. */
   readonly fingerprint: string
@@ -14,7 +14,9 @@ export interface Stamp {
   readonly comment?: string | undefined
 }
 
-/** The stamp as it is stored. */
+const kinds = ['building', 'tenant', 'template', 'spare'] as const
+
+/** The stamp as it is stored. The function that claims a spare words it alike. */
 export function writeStamp(stamp: Stamp): string {
   return JSON.stringify({ tenantry: 1, ...stamp })
 }
@@ -25,8 +27,9 @@ export function readStamp(text: string | undefined): Stamp | undefined {
   if (typeof value !== 'object' || value === null || !('tenantry' in value)) return undefined
   const { installation, kind, row, fingerprint, comment } = value as Partial<Record<keyof Stamp, unknown>>
   if (typeof installation !== 'string' || typeof row !== 'string' || typeof fingerprint !== 'string') return undefined
-  if (kind !== 'building' && kind !== 'tenant') return undefined
-  return { installation, kind, row, fingerprint, ...(typeof comment === 'string' && { comment }) }
+  const known = kinds.find((it) => it === kind)
+  if (known === undefined) return undefined
+  return { installation, kind: known, row, fingerprint, ...(typeof comment === 'string' && { comment }) }
 }
 
 function parse(text: string | undefined): unknown {

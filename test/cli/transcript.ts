@@ -61,6 +61,7 @@ export function normalised(text: string, words: Readonly<Record<string, string>>
     .replaceAll(/(?<=\(tenantry\) as )\S+/g, '<role>')
     .replaceAll(/(?<="role":")[^"]+/g, '<role>')
     .replaceAll(/postgresql:\/\/postgres:[^\s"@]+@(?:localhost|127\.0\.0\.1):\d+[^\s"]*/g, '<development url>')
+    .replaceAll(/(?<="durations":)\{[^}]*\}/g, '<durations>')
     .replaceAll(/(?<="version":")[\d.]+/g, '<version>')
     .replaceAll(/PostgreSQL \d+(\.\d+)*/g, 'PostgreSQL <version>')
 }

@@ -12,7 +12,7 @@ import { allCodeBlocks, readPage, root } from './markdown.ts'
 
 const main = join(root, 'dist', 'cli', 'main.js')
 const overview = 'docs/commands/README.md'
-const commands = [...helpOf().matchAll(/^ {2}([a-z]+) (?:\[|<)/gm)].flatMap(([, name = '']) => name).slice(0, -1)
+const commands = [...helpOf().matchAll(/^ {2}([a-z-]+) (?:\[|<)/gm)].flatMap(([, name = '']) => name).slice(0, -1)
 
 test('every command has a page, every page a command', () => {
   const pages = readdirSync(join(root, 'docs/commands')).map((name) => name.replace('.md', ''))
@@ -21,7 +21,7 @@ test('every command has a page, every page a command', () => {
 })
 
 test('the overview lists the commands in the order of the help', () => {
-  const listed = [...readPage(overview).matchAll(/^\| \[([a-z]+)\]\(\1\.md\) \|/gm)].map(([, name]) => name)
+  const listed = [...readPage(overview).matchAll(/^\| \[([a-z-]+)\]\(\1\.md\) \|/gm)].map(([, name]) => name)
   expect(listed).toEqual(commands)
 })
 
@@ -91,6 +91,7 @@ const before: Readonly<Record<string, readonly string[]>> = {
   purge: ['tenantry onboard acme', 'tenantry offboard acme'],
   status: ['tenantry onboard acme globex', 'tenantry suspend globex'],
   exec: ['tenantry onboard acme'],
+  'remove-templates': ['tenantry onboard acme'],
 }
 
 // UPDATE_TRANSCRIPTS=1 writes down what is seen now; read the difference before you commit it.

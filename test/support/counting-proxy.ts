@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { messageReader } from './protocol.ts'
 
 /** What went through a {@link CountingProxy} since the last look. */
 export interface Traffic {
@@ -75,38 +76,4 @@ export async function startCountingProxy(targetUrl: string): Promise<CountingPro
       await once(server, 'close')
     },
   }
-}
-
-const query = 'Q'.charCodeAt(0)
-const execute = 'E'.charCodeAt(0)
-
-interface Listeners {
-  readonly onStatement: () => void
-  readonly onDatabase: (database: string) => void
-}
-
-/** Reads a client's bytes: first a start-up message without a type, then messages of type, length and content. */
-function messageReader({ onStatement, onDatabase }: Listeners): (chunk: Buffer) => void {
-  let pending = Buffer.alloc(0)
-  let started = false
-  return (chunk) => {
-    pending = Buffer.concat([pending, chunk])
-    for (;;) {
-      const header = started ? 5 : 4
-      if (pending.length < header) return
-      const length = pending.readUInt32BE(header - 4) + header - 4
-      if (pending.length < length) return
-      const type = started ? pending[0] : undefined
-      if (type === query || type === execute) onStatement()
-      if (!started) onDatabase(databaseOf(pending.subarray(8, length)))
-      started = true
-      pending = pending.subarray(length)
-    }
-  }
-}
-
-/** The start-up message's parameters are names and values in turn, each ended by a zero byte. */
-function databaseOf(parameters: Buffer): string {
-  const words = parameters.toString().split('\0')
-  return words[words.indexOf('database') + 1] ?? ''
 }

@@ -1,4 +1,4 @@
-import { openTenantry, type Models, type Tenantry, type TenantryConfig } from 'tenantry'
+import { openTenantry, type Models, type TenantEvent, type Tenantry, type TenantryConfig } from 'tenantry'
 import { postgres, type PostgresOptions } from 'tenantry/postgres'
 import { afterwards, disposableName, serverUrl, sql, sqlAt } from './server.ts'
 
@@ -19,6 +19,13 @@ export async function openTestTenantry<Handle>(
   const tenantry = await openTenantry({ models, ...server, ...overrides, installation })
   afterwards(() => tenantry.close())
   return Object.assign(tenantry, { installation })
+}
+
+/** Calls back after every change of a tenant. @returns what ends it */
+export function onChange(tenantry: Pick<Tenantry<unknown>, 'on'>, listener: (event: TenantEvent) => void): () => void {
+  return tenantry.on((event) => {
+    if (event.event === 'tenant-changed') listener(event)
+  })
 }
 
 /** Runs one statement in an installation's catalog, as the superuser. */
@@ -42,14 +49,15 @@ export async function namesOf(tenantry: { readonly installation: string }, id: s
   return { rowId, inService: database, building: own('building'), setAside: own('off'), doomed: own('drop') }
 }
 
-/** The databases of an installation without its catalog, in the order of their names. */
+/** The databases of an installation's tenants, in whatever state, in the order of their names. */
 export async function databasesOf(
   { installation }: { readonly installation: string },
   url = serverUrl({ database: 'postgres' }),
 ): Promise<string[]> {
   const rows = await sqlAt<{ name: string }>(
     url,
-    `select datname as name from pg_database where starts_with(datname, $1) and datname <> $2 order by datname`,
+    `select datname as name from pg_database
+     where starts_with(datname, $1) and datname <> $2 and datname !~ '_(template|spare)_[0-9a-f]{32}$' order by datname`,
     [`${installation}_`, `${installation}_catalog`],
   )
   return rows.map(({ name }) => name)

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { mikroOrm } from 'tenantry/mikro-orm'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFailed, onTestFinished } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
 import { createRole, disposableName, dropAfterwards, errorOf, serverUrl, sql } from '../support/server.ts'
 import { expectSessions, foreignSession, sessionsIn } from '../support/sessions.ts'
@@ -202,6 +202,9 @@ describe('sessions of others', () => {
     await stubborn.client.query('create temporary table lines (line text)')
     const sign = `/tmp/${disposableName()}`
     const program = `trap "" TERM; until [ -e ${sign} ]; do sleep 0.1; done; rm ${sign}`
+    // Left alone, it would keep the server from dropping any database.
+    const letEnd = () => sql(`copy (select 1) to program 'touch ${sign}'`)
+    onTestFailed(() => void letEnd())
     const copying = stubborn.client.query(`copy lines from program '${program}'`).catch(() => undefined)
     await expectSessions(database, `state = 'active' and query like 'copy lines%'`)
     const error = await errorOf(one.offboard('a', { drainMs: 0 }))
@@ -209,7 +212,7 @@ describe('sessions of others', () => {
     expect((await one.get('a'))?.state).toBe('offboarded')
     const { setAside } = await namesOf(one, 'a')
     expect(await databasesOf(one)).toEqual([database])
-    await sql(`copy (select 1) to program 'touch ${sign}'`)
+    await letEnd()
     await copying
     await stubborn.ended
     expect(await one.offboard('a')).toMatchObject({ outcome: 'already-offboarded' })

@@ -2,7 +2,7 @@ import { mikroOrm } from 'tenantry/mikro-orm'
 import { describe, expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
 import { errorOf } from '../support/server.ts'
-import { databasesOf, inCatalog, openTestTenantry } from '../support/tenants.ts'
+import { databasesOf, inCatalog, onChange, openTestTenantry } from '../support/tenants.ts'
 
 const models = mikroOrm({ entities: [User, Address] })
 
@@ -44,7 +44,7 @@ describe('purgeExpired', () => {
       await tenantry.offboard(id, { retentionDays: 0 })
     }
     // The list is read by then, and "a" is purged first.
-    tenantry.on(({ tenant, to }) => {
+    onChange(tenantry, ({ tenant, to }) => {
       if (tenant === 'a' && to === 'purging') restoring = tenantry.restore('b')
     })
     let restoring: Promise<unknown> | undefined

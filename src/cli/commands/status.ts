@@ -1,3 +1,4 @@
+import type { Status } from '../../index.ts'
 import { defineCommand } from '../define-command.ts'
 import { pairs, shown, table } from '../report.ts'
 
@@ -5,14 +6,14 @@ import { pairs, shown, table } from '../report.ts'
 export const status = defineCommand(
   {
     usage: 'status',
-    summary: 'Count tenants by state, server and version',
+    summary: 'Count tenants, templates and spares',
     examples: { status: 'the whole installation', 'status --json': 'for a program' },
   },
   (command) => command,
   (tools) =>
     tools.withTenantry(async (tenantry) => {
       const result = await tenantry.status({ signal: tools.signal })
-      const { installation, catalog, tenants, servers, versions } = result
+      const { installation, catalog, tenants, servers, versions, templates, spares } = result
       return {
         result,
         lines: [
@@ -36,7 +37,23 @@ export const status = defineCommand(
               `${it.fingerprint.slice(0, 12)}${it.current ? ' (these models)' : ''}`,
             ]),
           ]),
+          '',
+          ...table([['VERSION', 'SERVER', 'TEMPLATE', 'SPARES READY', 'FILLING'], ...shelves(templates, spares)]),
         ],
       }
     }),
 )
+
+/** Templates and spares, a line for each version on each server. */
+function shelves(templates: Status['templates'], spares: Status['spares']): string[][] {
+  const all = [...templates, ...spares].map(({ version, server }) => ({ version, server }))
+  const distinct = new Map(all.map((shelf) => [`${shelf.version} ${shelf.server}`, shelf]))
+  return [...distinct.values()].map(({ version, server }) => {
+    const isHere = (it: { readonly version: number; readonly server: string }) =>
+      it.version === version && it.server === server
+    const states = templates.filter(isHere).map(({ state }) => state)
+    const own = spares.find(isHere)
+    const template = states.length > 0 ? states.join(', ') : '-'
+    return [String(version), shown(server), template, String(own?.ready ?? 0), String(own?.filling ?? 0)]
+  })
+}

@@ -79,6 +79,12 @@ function optionError(error: TenantryError, database: Identifier): TenantryError 
   })
 }
 
+/** The statements that grant the session's role what it lacks to create and rename databases of its own. */
+export async function missingToCreate(session: Session, user: Identifier): Promise<readonly string[]> {
+  const { rows } = await session.query<Privileges>(privilegesSql, [user, 'template0', null])
+  return rows[0]?.may_create === false ? [`ALTER ROLE ${quoteIdentifier(user)} CREATEDB;`] : []
+}
+
 interface Privileges {
   readonly may_create: boolean
   readonly is_member: boolean

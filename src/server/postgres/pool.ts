@@ -17,6 +17,8 @@ export function openPool(
   const pool = new Pool({ ...config, max, allowExitOnIdle: true })
   // An idle connection that the server ends is replaced when the next one is needed.
   pool.on('error', () => undefined)
+  // The statement that runs on one that is lent fails by itself; without a listener, the process would end besides.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   const connect = async () => wrap(await lease(pool, max, context), context)
   return {
     options: {},

@@ -4,24 +4,29 @@ import { positiveInteger, refuseUnknownOptions } from '../../kernel/options.ts'
 import type {
   ConnectionPool,
   CreateDatabaseOptions,
+  DatabaseChange,
   DatabaseInfo,
   Listeners,
   Server,
   ServerConnection,
   Session,
   SessionDefaults,
+  SessionPool,
+  StampedDatabase,
 } from '../port.ts'
 import { clientConfig, type ConnectionLimits, graceMs, newClient } from './client.ts'
 import { type ConnectionFields, parseConnectionUrl } from './connection-fields.ts'
-import { createDatabase } from './create-database.ts'
-import { checkCreateOptions, describeDatabases } from './databases.ts'
+import { createDatabase, missingToCreate } from './create-database.ts'
+import { alterDatabaseStatement, checkCreateOptions, commentedDatabases, describeDatabases } from './databases.ts'
 import { connectionEnvironment } from './environment.ts'
 import type { ErrorContext } from './errors.ts'
 import { quoteIdentifier, quoteLiteral } from './quoting.ts'
 import { openPool } from './pool.ts'
 import { openRoutedConnection } from './routed-connection.ts'
 import { openListener, openSession, runBeside, type SessionSource } from './session.ts'
+import { openSessionPool } from './session-pool.ts'
 import { endSessions, sessionsIn } from './sessions.ts'
+import { structureDigest } from './structure-digest.ts'
 
 /** How a PostgreSQL server is reached and used. */
 export interface PostgresOptions {
@@ -66,6 +71,9 @@ export function postgres(options: PostgresOptions): Server {
   })
 }
 
+/** A single statement is a transaction as well, and must wait for others where a stricter level would fail. */
+const administrative = { isolationLevel: 'read committed' } as const
+
 interface Settings {
   readonly name: Identifier
   readonly maxConnections: number
@@ -98,8 +106,13 @@ class PostgresServer implements Server {
     return openSession(this.#sessions, database, options.signal)
   }
 
-  pool(database: Identifier, max: number): ConnectionPool {
-    const config = clientConfig(this.#fields, database, this.#limits)
+  sessionPool(database: Identifier, max: number): SessionPool {
+    const config = clientConfig(this.#fields, database, this.#limits, administrative)
+    return openSessionPool(config, max, this.#sessions, database)
+  }
+
+  pool(database: Identifier, max: number, defaults: Pick<SessionDefaults, 'isolationLevel'> = {}): ConnectionPool {
+    const config = clientConfig(this.#fields, database, this.#limits, defaults)
     return openPool(config, max, this.#context(database), (sql) => this.control(database, sql))
   }
 
@@ -138,12 +151,32 @@ class PostgresServer implements Server {
     return describeDatabases(session, databases)
   }
 
+  commented(session: Session, text: string): Promise<readonly StampedDatabase[]> {
+    return commentedDatabases(session, text)
+  }
+
+  structureDigest(session: Session): Promise<string> {
+    return structureDigest(session)
+  }
+
   create(session: Session, database: Identifier, options: CreateDatabaseOptions): Promise<boolean> {
     return createDatabase(session, this.#fields.user, database, checkCreateOptions(options))
   }
 
+  missingToCreate(session: Session): Promise<readonly string[]> {
+    return missingToCreate(session, this.#fields.user)
+  }
+
   renameStatement(from: Identifier, to: Identifier): string {
     return `alter database ${quoteIdentifier(from)} rename to ${quoteIdentifier(to)}`
+  }
+
+  alterStatement(database: Identifier, change: DatabaseChange): string {
+    return alterDatabaseStatement(database, change)
+  }
+
+  extensionStatement(name: Identifier): string {
+    return `create extension if not exists ${quoteIdentifier(name)} cascade`
   }
 
   dropStatement(database: Identifier): string {

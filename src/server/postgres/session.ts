@@ -22,6 +22,9 @@ export interface SessionSource {
   readonly context: (database: Identifier) => ErrorContext
 }
 
+/** Gives back a client that was lent for a session; `isClean` says whether another may use it. */
+export type GiveBack = (isClean: boolean) => void
+
 /** How long the server may take to end what an aborted call was doing, in milliseconds, before we hang up. */
 const cancelMs = 2_000
 
@@ -69,25 +72,47 @@ export async function runBeside(source: SessionSource, database: Identifier, sql
   }
 }
 
+/** A session on a client that is connected, and that is given back when the session is closed. */
+export function lendSession(
+  client: Client,
+  source: SessionSource,
+  database: Identifier,
+  signal: AbortSignal | undefined,
+  giveBack: GiveBack,
+): Session {
+  return new PostgresSession(client, source, database, signal, giveBack)
+}
+
 class PostgresSession implements Session {
   readonly database: Identifier
   readonly user: Identifier
   readonly #client: Client
   readonly #source: SessionSource
   readonly #signal: AbortSignal | undefined
+  readonly #giveBack: GiveBack | undefined
+  readonly #onError = (error: Error) => {
+    this.#lost = error
+  }
+  /** Whether an advisory lock was taken that lasts as long as the session. */
+  #mayHoldLocks = false
   #lost: Error | undefined
   #closed = false
 
-  constructor(client: Client, source: SessionSource, database: Identifier, signal: AbortSignal | undefined) {
+  constructor(
+    client: Client,
+    source: SessionSource,
+    database: Identifier,
+    signal: AbortSignal | undefined,
+    giveBack?: GiveBack,
+  ) {
     this.#client = client
     this.#source = source
     this.database = database
     this.user = source.context(database).user
     this.#signal = signal
+    this.#giveBack = giveBack
     // Without a listener, a connection that the server ends between two statements would end the process.
-    client.on('error', (error) => {
-      this.#lost = error
-    })
+    client.on('error', this.#onError)
   }
 
   async connect(): Promise<void> {
@@ -130,11 +155,21 @@ class PostgresSession implements Session {
   }
 
   async lock(name: string, scope: 'transaction' | 'session', limitMs: number): Promise<void> {
+    if (scope === 'session') this.#mayHoldLocks = true
     const locked = await poll(() => this.#tryLock(name, scope), limitMs, this.#signal)
     if (locked) return
     throw new TenantryError('lock-timeout', `The lock "${name}" in ${this.database} was held for over ${limitMs} ms.`, {
       hint: 'Another process is at the same work; pg_locks (locktype advisory) shows which. Try again, or allow more time.',
     })
+  }
+
+  async tryLock(name: string, mode: 'exclusive' | 'shared'): Promise<boolean> {
+    this.#mayHoldLocks = true
+    return this.#callLock(`pg_try_advisory_lock${mode === 'shared' ? '_shared' : ''}`, name)
+  }
+
+  async unlock(name: string, mode: 'exclusive' | 'shared'): Promise<void> {
+    await this.#callLock(`pg_advisory_unlock${mode === 'shared' ? '_shared' : ''}`, name)
   }
 
   missingGrants(creation: Creation): Promise<readonly string[]> {
@@ -162,15 +197,34 @@ class PostgresSession implements Session {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    await endClient(this.#client)
+    if (this.#giveBack === undefined) return endClient(this.#client)
+    const isClean = await this.#clean()
+    this.#client.off('error', this.#onError)
+    this.#giveBack(isClean)
+  }
+
+  /** Leaves nothing on a client that another is to use; false where that is not certain. */
+  async #clean(): Promise<boolean> {
+    if (this.#lost !== undefined || this.#signal?.aborted || this.#client.getTransactionStatus() !== 'I') return false
+    if (!this.#mayHoldLocks) return true
+    try {
+      await this.#client.query('select pg_advisory_unlock_all()')
+      return true
+    } catch {
+      return false
+    }
   }
 
   async #tryLock(name: string, scope: 'transaction' | 'session'): Promise<true | undefined> {
     const attempt = scope === 'session' ? 'pg_try_advisory_lock' : 'pg_try_advisory_xact_lock'
-    const { rows } = await this.query<{ locked: boolean }>(`select ${attempt}(hashtextextended($1, 0)) as locked`, [
+    return (await this.#callLock(attempt, name)) || undefined
+  }
+
+  async #callLock(call: string, name: string): Promise<boolean> {
+    const { rows } = await this.query<{ done: boolean }>(`select ${call}(hashtextextended($1, 0)) as done`, [
       `tenantry:${name}`,
     ])
-    return rows[0]?.locked || undefined
+    return rows[0]?.done === true
   }
 
   async #send<T>(run: () => Promise<T>): Promise<T> {
@@ -225,10 +279,12 @@ class PostgresSession implements Session {
   }
 }
 
-/** All that a transaction begins with, in one round trip. */
-function begin({ isolation, readOnly, durable, schema }: TransactionOptions): string {
-  const modes = [isolation && `isolation level ${isolation}`, readOnly && 'read only'].filter(Boolean)
-  const statements = [['begin', modes.join(', ')].join(' ').trim()]
+/**
+ * All that a transaction begins with, in one round trip. Administration is written for READ COMMITTED, whatever the
+ * default of the URL, the role or the server: it waits for others where a stricter level would fail.
+ */
+function begin({ isolation = 'read committed', readOnly, durable, schema }: TransactionOptions): string {
+  const statements = [`begin isolation level ${isolation}${readOnly ? ', read only' : ''}`]
   if (durable) statements.push('set local synchronous_commit = on')
   if (schema !== undefined) {
     statements.push(`set local search_path = ${quoteIdentifier(parseIdentifier(schema, 'schema'))}`)

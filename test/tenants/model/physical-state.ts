@@ -56,7 +56,8 @@ function nameOf({ id, place, database }: TenantModel): string | undefined {
 
 function stampOf({ id, place, origin }: TenantModel): DatabaseView {
   const comment = origin === 'adopt' ? strangersComment : null
-  return { kind: place === 'building' ? 'building' : 'tenant', of: id, comment }
+  // Until it is whole, its name says whose it is.
+  return place === 'building' ? { kind: null, of: null, comment: null } : { kind: 'tenant', of: id, comment }
 }
 
 /** A look at the server itself, past Tenantry, from the catalog's database. */
@@ -86,7 +87,7 @@ export class ServerView {
     const [installation] = await this.#rows<{ id: string }>('select id from tenantry.installation')
     const found = await this.#rows<{ name: string; comment: string | null }>(
       `select datname as name, shobj_description(oid, 'pg_database') as comment from pg_database
-       where starts_with(datname, $1) order by datname`,
+       where starts_with(datname, $1) and datname !~ '_template_[0-9a-f]{32}$' order by datname`,
       [this.#installation],
     )
     const databases = found.map(({ name, comment }) => {

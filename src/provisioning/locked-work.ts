@@ -1,18 +1,21 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
-import { physicalNames, type TenantId } from '../kernel/names.ts'
+import type { TenantId } from '../kernel/names.ts'
 import { Catalog } from '../catalog/catalog.ts'
+import { Stock } from '../catalog/stock.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
 import type { ProvisioningContext } from './context.ts'
 
-/** Work on one tenant that nobody else does meanwhile. */
+/** Work on a tenant, or on templates and spares, that nobody else does meanwhile. */
 export interface LockedWork {
   /** A session on the catalog, which holds the lock. */
   readonly session: Session
   /** The catalog over that session. */
   readonly catalog: Catalog
+  /** Templates and spares over that session. */
+  readonly stock: Stock
   /** When the work began, for its duration. */
   readonly since: number
 }
@@ -29,10 +32,10 @@ export async function underLock<T>(
   work: (locked: LockedWork) => Promise<T>,
 ): Promise<T> {
   const since = performance.now()
-  const session = await context.home.connect(physicalNames.catalog(context.installation), options)
+  const session = await context.connect(context.home, options)
   try {
     await session.lock(`tenant:${id}`, 'session', context.lockTimeoutMs)
-    return await work({ session, catalog: new Catalog(session.asPool()), since })
+    return await work(lockedBy(session, since))
   } catch (error) {
     throw error instanceof TenantryError ? error.forTenant(id) : error
   } finally {
@@ -40,25 +43,43 @@ export async function underLock<T>(
   }
 }
 
-/**
- * Runs `work` with a session on the tenant's server: the one that holds the lock, where the catalog is there, too.
- *
- * Elsewhere the lock is taken there as well. The one in the catalog ends with that session; what a process that lost it
- * still has here must end before another begins.
- */
-export async function onServerOf<T>(
+/** Work that a session on the catalog holds a lock for. */
+export function lockedBy(session: Session, since = performance.now()): LockedWork {
+  const pool = session.asPool()
+  return { session, catalog: new Catalog(pool), stock: new Stock(pool), since }
+}
+
+/** Runs `work` with a session on the tenant's server; see {@link onServer}. */
+export function onServerOf<T>(
   context: ProvisioningContext,
-  { session }: LockedWork,
+  locked: LockedWork,
   row: TenantRow,
   options: Cancellable,
   work: (server: Server, admin: Session) => Promise<T>,
 ): Promise<T> {
   const server = requireServer(context.servers, row.server, row.id)
-  if (server === context.home) return work(server, session)
-  const admin = await server.connect(server.maintenanceDatabase, options)
+  return onServer(context, locked, server, `tenant:${row.rowId}`, options, (admin) => work(server, admin))
+}
+
+/**
+ * Runs `work` with a session on a server: the one that holds the lock, where the catalog is there, too.
+ *
+ * Elsewhere a lock is taken there as well. The one in the catalog ends with that session; what a process that lost it
+ * still has here must end before another begins.
+ */
+export async function onServer<T>(
+  context: ProvisioningContext,
+  { session }: LockedWork,
+  server: Server,
+  lock: string,
+  options: Cancellable & { readonly connect?: ProvisioningContext['connect'] },
+  work: (admin: Session) => Promise<T>,
+): Promise<T> {
+  if (server === context.home) return work(session)
+  const admin = await (options.connect ?? context.connect)(server, options)
   try {
-    await admin.lock(`tenant:${row.rowId}`, 'session', context.lockTimeoutMs)
-    return await work(server, admin)
+    await admin.lock(lock, 'session', context.lockTimeoutMs)
+    return await work(admin)
   } finally {
     await admin.close()
   }

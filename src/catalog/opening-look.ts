@@ -1,0 +1,97 @@
+import { TenantryError } from '../kernel/errors.ts'
+import type { TenantId } from '../kernel/names.ts'
+import type { Session } from '../server/port.ts'
+import { newestMigration } from './migrations.ts'
+
+/** What a process asks the catalog when it opens. */
+export interface OpeningQuestion {
+  /** The name of the server that the catalog is on. */
+  readonly home: string
+  /** The names of all servers that the process knows. */
+  readonly servers: readonly string[]
+  readonly fingerprint: string
+}
+
+/** What the catalog, and the server that it is on, say to a process that opens. */
+export interface OpeningLook {
+  readonly installationId: string
+  /** The names of those of the servers that the catalog knows. */
+  readonly knownServers: readonly string[]
+  readonly isVersionKnown: boolean
+  /** The tenants in service on the catalog's own server, held against the stamps there. */
+  readonly fleet: FleetCount
+}
+
+/** Tenants in service, counted by what the stamps on their databases say. */
+export interface FleetCount {
+  readonly tenants: number
+  /** With the version that was asked for. */
+  readonly current: number
+  /** With another one. */
+  readonly behind: number
+  /** Those whose databases are not there under their names, with their stamps: the first 100. */
+  readonly missing: readonly TenantId[]
+}
+
+/**
+ * Looks at a catalog, and at the stamps of its server, in one statement, however many tenants there are.
+ *
+ * @returns undefined where the catalog is not made yet, or not at the migration that this Tenantry needs
+ */
+export async function lookAtCatalog(
+  session: Session,
+  { home, servers, fingerprint }: OpeningQuestion,
+): Promise<OpeningLook | undefined> {
+  try {
+    const { rows } = await session.query<OpeningRow>(openingSql, [home, servers, fingerprint])
+    const [row] = rows
+    if (row === undefined || row.migration < newestMigration || row.compatible_from > newestMigration) return undefined
+    const { installationId, knownServers, isVersionKnown, tenants, current, behind, missing } = row
+    const fleet = { tenants, current, behind, missing: missing as TenantId[] }
+    return { installationId, knownServers, isVersionKnown, fleet }
+  } catch (error) {
+    if (error instanceof TenantryError && notMade.includes(error.sqlState ?? '')) return undefined
+    throw error
+  }
+}
+
+interface OpeningRow extends Omit<OpeningLook, 'fleet'>, Omit<FleetCount, 'missing'> {
+  readonly missing: readonly string[]
+  readonly migration: number
+  readonly compatible_from: number
+}
+
+/** A schema, a table or a column that is not there. */
+const notMade = ['3F000', '42P01', '42703']
+
+/**
+ * Rows and stamps are put side by side and grouped, rather than joined: with 1,000 tenants that takes half as long as
+ * looking up each database, which is what the planner does that knows nothing of the number of rows.
+ *
+ * A stamp is read as text, since anybody may have written anything there, and what is no JSON would fail the query. It is
+ * worded as `writeStamp` does it.
+ */
+const openingSql = `
+  with side (name, row, id, fingerprint) as (
+    select t.database, t.row_id::text, t.id, null
+    from tenantry.tenant t join tenantry.server s on s.id = t.server_id and s.name = $1
+    where t.state in ('active', 'suspended')
+    union all
+    select d.datname, split_part(split_part(c.description, '"row":"', 2), '"', 1), null,
+           split_part(c.description, '"fingerprint":', 2)
+    from pg_catalog.pg_shdescription c join pg_catalog.pg_database d on d.oid = c.objoid
+    where c.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass and starts_with(c.description, '{"tenantry":1,')
+      and strpos(c.description, '"kind":"tenant"') > 0
+  ), fleet as materialized (
+    select max(id) as id, count(fingerprint) > 0 as is_there,
+           starts_with(max(fingerprint), to_json($3::text)::text) as is_current
+    from side group by name, row having count(id) > 0
+  )
+  select m.number as migration, m.compatible_from, i.id as "installationId",
+         array(select name from tenantry.server where name = any($2)) as "knownServers",
+         exists (select from tenantry.version where fingerprint = $3) as "isVersionKnown",
+         f.*, array(select id from fleet where not is_there order by id limit 100) as missing
+  from (select number, compatible_from from tenantry.migration order by number desc limit 1) m
+  cross join tenantry.installation i
+  cross join (select count(*)::int as tenants, (count(*) filter (where is_there and is_current))::int as current,
+                     (count(*) filter (where is_there and not is_current))::int as behind from fleet) f`

@@ -1,0 +1,87 @@
+import type { Cancellable } from './kernel/abort.ts'
+import { TenantryError } from './kernel/errors.ts'
+import { physicalNames } from './kernel/names.ts'
+import { Catalog } from './catalog/catalog.ts'
+import { checkCatalog, migrateCatalog } from './catalog/migrate.ts'
+import { lookAtCatalog, type OpeningLook, type OpeningQuestion } from './catalog/opening-look.ts'
+import type { CheckedConfig } from './config.ts'
+import { ensureDatabaseOn } from './provisioning/ensure-database.ts'
+import { type StartUp, survey } from './provisioning/survey.ts'
+import { versionFingerprint } from './provisioning/version.ts'
+import type { Server, Session } from './server/port.ts'
+
+/** What a Tenantry begins with. */
+export interface Opening {
+  readonly fingerprint: string
+  readonly installationId: string
+  readonly startUp: StartUp
+  /** The end of the connection that all of this came by. */
+  readonly disconnected: Promise<void>
+}
+
+/** Makes sure that the catalog is there and up to date, and looks at the fleet: on one connection to the catalog. */
+export async function prepare<Handle>(
+  servers: readonly [Server, ...Server[]],
+  checked: CheckedConfig<Handle>,
+  signal: AbortSignal | undefined,
+): Promise<Opening> {
+  const { installation, mode } = checked
+  const [home] = servers
+  // The models are read while the server is waited for; what is wrong with them is said before anything is touched.
+  const connecting = home.connect(physicalNames.catalog(installation), { signal })
+  connecting.catch(() => undefined)
+  const fingerprint = await fingerprintOf(checked).catch(async (error: unknown) => {
+    await connecting.then((session) => session.close()).catch(() => undefined)
+    throw error
+  })
+  const session = await connecting.catch((error: unknown) => makeCatalog(home, error, checked, { signal }))
+  try {
+    const question = { home: home.name, servers: servers.map(({ name }) => name), fingerprint }
+    const look = await lookUpToDate(session, question, checked)
+    const catalog = new Catalog(session.asPool())
+    const isKnown = look.isVersionKnown && look.knownServers.length === servers.length
+    if (mode === 'full' && !isKnown) await catalog.register(question.servers, fingerprint)
+    const { installationId, fleet } = look
+    const startUp = await survey(fleet, { catalog, home, servers, installationId, fingerprint, signal })
+    return { fingerprint, installationId, startUp, disconnected: session.close() }
+  } catch (error) {
+    await session.close()
+    throw error
+  }
+}
+
+async function fingerprintOf<Handle>({ models, extensions, seed, revision }: CheckedConfig<Handle>): Promise<string> {
+  return versionFingerprint(await models.fingerprint(), { extensions, hasSeed: seed !== undefined, revision })
+}
+
+/** Looks at the catalog; one that is not up to date is brought there first. A router only looks. */
+async function lookUpToDate(
+  session: Session,
+  question: OpeningQuestion,
+  { installation, lockTimeoutMs, mode }: Pick<CheckedConfig<unknown>, 'installation' | 'lockTimeoutMs' | 'mode'>,
+): Promise<OpeningLook> {
+  const look = await lookAtCatalog(session, question)
+  if (look !== undefined) return look
+  if (mode === 'full') await migrateCatalog(session, installation, lockTimeoutMs)
+  else await checkCatalog(session)
+  const again = await lookAtCatalog(session, question)
+  if (again !== undefined) return again
+  throw new TenantryError('query-failed', `The catalog ${session.database} was taken away while it was opened.`, {
+    hint: 'Open it again.',
+    retryable: true,
+  })
+}
+
+/** Makes the catalog's database where it could not be connected to because it is not there; a router makes nothing. */
+async function makeCatalog(
+  home: Server,
+  error: unknown,
+  { installation, mode }: Pick<CheckedConfig<unknown>, 'installation' | 'mode'>,
+  options: Cancellable,
+): Promise<Session> {
+  const codes: readonly string[] = ['database-missing', 'database-closed']
+  if (mode === 'router' || !(error instanceof TenantryError) || !codes.includes(error.code)) throw error
+  const database = physicalNames.catalog(installation)
+  await ensureDatabaseOn(home, database, options)
+  return home.connect(database, options)
+}

@@ -1,0 +1,238 @@
+import { TenantryError } from '../kernel/errors.ts'
+import { physicalNames } from '../kernel/names.ts'
+import type { Server, Session } from '../server/port.ts'
+import type { KeepingFailedEvent, MakingContext } from './context.ts'
+import { lockedBy, onServer } from './locked-work.ts'
+import { declarationLock, retireVersions } from './retire.ts'
+import { fillSpare, ownShelf, spareLock, type SpareSite, tidySpares } from './spare.ts'
+
+/** How often to look whether processes that fill none took spares, in milliseconds. */
+const lookMs = 60_000
+/** How often to look for what versions that nobody declares any more have left, in milliseconds. */
+const retireMs = 600_000
+/** How soon to try again where another process fills at the moment, in milliseconds. */
+const busyMs = 1_000
+/** How soon to try again after an error: at first, at most, and where the server is at a limit; in milliseconds. */
+const retryMs = { first: 1_000, most: 60_000, limit: 300_000 }
+/** How long no onboarding must have been under way before a spare is filled, and how long that is waited for. */
+const quietMs = { many: 100, few: 0, most: 10_000 }
+
+/** What is known of one server. */
+interface Shelving {
+  failures: number
+  /** Not before, by the monotonic clock. */
+  dueAt: number
+}
+
+/**
+ * Keeps spares of this process's version ready on every server. It declares the version by a lock that all such
+ * processes share; which of them fills a shelf is decided by another lock.
+ *
+ * It stays out of the way of onboarding, and backs off where it meets an error.
+ */
+export class Keeper<Handle> {
+  readonly #context: MakingContext<Handle>
+  readonly #wanted: number
+  readonly #shelving: ReadonlyMap<Server, Shelving>
+  readonly #ending = new AbortController()
+  #session: Session | undefined
+  #running: Promise<void> | undefined
+  #isEnding = false
+  #isPoked = false
+  #isBackingOff = false
+  #wake: (() => void) | undefined
+  /** The fewest that a server had when this process last looked. */
+  #fewest = 0
+  #retireAt = 0
+
+  /** @param wanted how many spares each server is to have */
+  constructor(context: MakingContext<Handle>, wanted: number) {
+    this.#context = context
+    this.#wanted = wanted
+    this.#shelving = new Map([...context.servers.values()].map((server) => [server, { failures: 0, dueAt: 0 }]))
+  }
+
+  /** How many spares each server is to have; 0 while it does not keep any. */
+  get wanted(): number {
+    return this.#running === undefined || this.#isEnding ? 0 : this.#wanted
+  }
+
+  /** Begins to keep; nothing happens if it did already. */
+  start(): void {
+    if (this.#wanted > 0) this.#running ??= this.#run()
+  }
+
+  /** Says that a spare may have been taken. */
+  poke(): void {
+    this.#fewest--
+    this.#isPoked = true
+    // What went wrong a moment ago is not tried again for every tenant that comes.
+    if (!this.#isBackingOff) this.#wake?.()
+  }
+
+  /** Ends: after the spare that is being made, or at the deadline, in milliseconds. It cannot be started again. */
+  async stop(deadlineMs: number): Promise<void> {
+    this.#isEnding = true
+    this.#wake?.()
+    const deadline = setTimeout(() => this.#ending.abort(new Error('Tenantry was closed.')), deadlineMs)
+    await this.#running
+    clearTimeout(deadline)
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isEnding) {
+      let waitMs = lookMs
+      this.#isBackingOff = false
+      try {
+        await this.#quiet()
+        this.#isPoked = false
+        waitMs = await this.#round(await this.#declared())
+      } catch (error) {
+        waitMs = this.#fail(this.#context.home, error)
+        this.#isBackingOff = true
+      }
+      if (!this.#isEnding && (this.#isBackingOff || !this.#isPoked)) await this.#rest(waitMs)
+    }
+    await this.#session?.close()
+  }
+
+  /** The session that declares the version, connected when there is none. */
+  async #declared(): Promise<Session> {
+    if (this.#session !== undefined) return this.#session
+    const { home, installation, fingerprint } = this.#context
+    const session = await home.connect(physicalNames.catalog(installation), { signal: this.#ending.signal })
+    try {
+      // Not to be had only while what an earlier process left of this version is being dropped.
+      if (!(await session.tryLock(declarationLock(fingerprint), 'shared'))) throw beingRetired()
+    } catch (error) {
+      await session.close()
+      throw error
+    }
+    this.#session = session
+    return session
+  }
+
+  /** Fills every server that has too few. @returns when to look again, in milliseconds */
+  async #round(session: Session): Promise<number> {
+    const ready = await lockedBy(session).stock.readySpares(this.#context.fingerprint)
+    const countOn = ({ name }: Server) => ready.get(name) ?? 0
+    this.#fewest = Math.min(...[...this.#shelving.keys()].map(countOn))
+    for (const [server, shelving] of this.#shelving) {
+      const isDue = performance.now() >= shelving.dueAt
+      if (this.#isEnding || !isDue || countOn(server) >= this.#wanted) continue
+      try {
+        shelving.dueAt = (await this.#fill(session, server)) ? 0 : performance.now() + busyMs
+        shelving.failures = 0
+      } catch (error) {
+        this.#fail(server, error)
+      }
+    }
+    await this.#retire(session)
+    return this.#untilDue()
+  }
+
+  /** Fills one server up. @returns false when another process is at it */
+  async #fill(session: Session, server: Server): Promise<boolean> {
+    const lock = spareLock(ownShelf(this.#context, server))
+    if (!(await session.tryLock(lock, 'exclusive'))) return false
+    try {
+      const there = `${this.#context.installationId}:${lock}`
+      const { signal } = this.#ending
+      // Sessions of its own: it must not keep onboarding from those that are kept for it, and then wait for its pause.
+      const connect = (other: Server) => other.connect(other.maintenanceDatabase, { signal })
+      const options = { signal, connect }
+      await onServer(this.#context, lockedBy(session), server, there, options, (admin) =>
+        this.#fillUp({ locked: lockedBy(session), server, admin }),
+      )
+      return true
+    } finally {
+      await session.unlock(lock, 'exclusive').catch(() => this.#forget())
+    }
+  }
+
+  async #fillUp(site: SpareSite): Promise<void> {
+    const shelf = ownShelf(this.#context, site.server)
+    await tidySpares(this.#context, site, shelf)
+    for (;;) {
+      this.#fewest = (await site.locked.stock.spares(shelf, ['ready'])).length
+      if (this.#isEnding || this.#fewest >= this.#wanted) return
+      await this.#quiet()
+      await fillSpare(this.#context, site, { signal: this.#ending.signal })
+    }
+  }
+
+  /** While there are enough, a pause in onboarding is waited for; when they run out, a moment without it will do. */
+  #quiet(): Promise<void> {
+    const { many, few, most } = quietMs
+    const hasMany = this.#fewest >= this.#wanted / 2
+    return this.#context.onboarding.quiet(hasMany ? many : few, most, this.#ending.signal)
+  }
+
+  async #retire(session: Session): Promise<void> {
+    if (this.#isEnding || performance.now() < this.#retireAt) return
+    this.#retireAt = performance.now() + retireMs
+    try {
+      await retireVersions(this.#context, session, { signal: this.#ending.signal })
+    } catch (error) {
+      this.#tell('retiring-failed', this.#context.home, error, retireMs)
+    }
+  }
+
+  /** Tells of an error, and backs off. @returns how long, in milliseconds */
+  #fail(server: Server, error: unknown): number {
+    const shelving = this.#shelving.get(server) as Shelving
+    const backOff = Math.min(retryMs.most, retryMs.first * 2 ** shelving.failures++)
+    const retryInMs = isLimit(error) ? retryMs.limit : backOff
+    shelving.dueAt = performance.now() + retryInMs
+    this.#tell('filling-failed', server, error, retryInMs)
+    return retryInMs
+  }
+
+  #tell(event: KeepingFailedEvent['event'], server: Server, cause: unknown, retryInMs: number): void {
+    const error = asTenantryError(cause)
+    if (error.code === 'connection-lost') this.#forget()
+    // What ends because the keeper ends is no failure.
+    if (this.#isEnding) return
+    this.#context.emit({ event, server: server.name, fingerprint: this.#context.fingerprint, error, retryInMs })
+  }
+
+  /** The session is no longer to be trusted; the next round connects anew. */
+  #forget(): void {
+    void this.#session?.close()
+    this.#session = undefined
+  }
+
+  #untilDue(): number {
+    const waits = [...this.#shelving.values()].map(({ dueAt }) => dueAt - performance.now()).filter((ms) => ms > 0)
+    return Math.max(1, Math.min(lookMs, ...waits))
+  }
+
+  /** Waits for a time or for a poke. */
+  #rest(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      timer.unref()
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+}
+
+/** No disk, memory or connection left, or no privilege: nothing that a short wait would mend. */
+function isLimit(error: unknown): boolean {
+  if (!(error instanceof TenantryError)) return false
+  return error.code === 'permission-denied' || error.sqlState?.startsWith('53') === true
+}
+
+function beingRetired(): TenantryError {
+  return new TenantryError('lock-timeout', 'What an earlier process left of this version is being dropped.', {
+    hint: 'Spares are filled as soon as that is done.',
+  })
+}
+
+function asTenantryError(error: unknown): TenantryError {
+  if (error instanceof TenantryError) return error
+  return new TenantryError('query-failed', error instanceof Error ? error.message : String(error), { cause: error })
+}

@@ -1,0 +1,113 @@
+import type { Cancellable } from '../kernel/abort.ts'
+import type { Shelf } from '../catalog/stock.ts'
+import type { Server, Session } from '../server/port.ts'
+import { requireServer } from '../server/require-server.ts'
+import type { ProvisioningContext } from './context.ts'
+import { lockedBy } from './locked-work.ts'
+import { dropSpares, spareLock } from './spare.ts'
+import { dropTemplates, onShelf } from './template.ts'
+
+/** What came of removing templates and spares. */
+export interface RemovedTemplates {
+  readonly templates: number
+  readonly spares: number
+  /** Whether a running process keeps spares of one of the versions: it makes them anew. */
+  readonly isKept: boolean
+}
+
+/** The name of the lock that every process shares which keeps spares of a version. */
+export function declarationLock(fingerprint: string): string {
+  return `declared:${fingerprint}`
+}
+
+/**
+ * Drops what is in stock of versions that no running process declares: their spares, and their templates, unless a tenant
+ * has the version.
+ *
+ * @param session on the catalog, for the declarations
+ */
+export async function retireVersions(
+  context: ProvisioningContext,
+  session: Session,
+  options: Cancellable,
+): Promise<void> {
+  const { stock } = lockedBy(session)
+  const shelves = await shelvesOf(context)
+  for (const fingerprint of new Set(shelves.map((shelf) => shelf.fingerprint))) {
+    if (fingerprint === context.fingerprint || !(await session.tryLock(declarationLock(fingerprint), 'exclusive')))
+      continue
+    try {
+      const isNeeded = await stock.isNeeded(fingerprint)
+      for (const shelf of shelves.filter((it) => it.fingerprint === fingerprint)) {
+        await emptyShelf(context, shelf, options, { templates: !isNeeded })
+      }
+    } finally {
+      await session.unlock(declarationLock(fingerprint), 'exclusive')
+    }
+  }
+}
+
+/**
+ * Drops all templates and spares of all versions, on the servers that this process knows: before an upgrade by
+ * pg_upgrade, which refuses databases that are closed to connections.
+ */
+export async function removeTemplates(context: ProvisioningContext, options: Cancellable): Promise<RemovedTemplates> {
+  const removed = { templates: 0, spares: 0, isKept: false }
+  for (const shelf of await shelvesOf(context)) {
+    const { templates, spares, isKept } = await emptyShelf(context, shelf, options, { templates: true })
+    removed.templates += templates
+    removed.spares += spares
+    removed.isKept ||= isKept
+  }
+  // Also where nothing of this version was in stock at this moment.
+  removed.isKept ||= await isDeclaredNow(context, options)
+  return removed
+}
+
+/** Every shelf that anything is on, of the servers that this process knows. */
+async function shelvesOf({ stock, servers }: ProvisioningContext): Promise<readonly Shelf[]> {
+  const known = (await stock.counts()).filter(({ server }) => servers.has(server))
+  const byKey = new Map(known.map(({ server, fingerprint }) => [`${server}\n${fingerprint}`, { server, fingerprint }]))
+  return [...byKey.values()]
+}
+
+async function emptyShelf(
+  context: ProvisioningContext,
+  shelf: Shelf,
+  options: Cancellable,
+  also: { readonly templates: boolean },
+): Promise<RemovedTemplates> {
+  const server = requireServer(context.servers, shelf.server, shelf.fingerprint)
+  const { spares, isKept } = await emptyOfSpares(context, server, shelf, options)
+  const templates = also.templates ? await dropTemplates(context, server, shelf, options) : 0
+  return { templates, spares, isKept }
+}
+
+function emptyOfSpares(context: ProvisioningContext, server: Server, shelf: Shelf, options: Cancellable) {
+  return onShelf(context, server, spareLock(shelf), options, async (locked, admin) => {
+    const spares = await locked.stock.spares(shelf, ['ready', 'filling', 'dropping'])
+    await locked.stock.discardSpares(spares.map(({ rowId }) => rowId))
+    // One that was being claimed meanwhile is a tenant's now.
+    const left = await locked.stock.spares(shelf, ['dropping'])
+    await dropSpares(context, { locked, server, admin }, left)
+    return { spares: left.length, isKept: await isDeclared(locked.session, shelf.fingerprint) }
+  })
+}
+
+async function isDeclaredNow(context: ProvisioningContext, options: Cancellable): Promise<boolean> {
+  const session = await context.connect(context.home, options)
+  try {
+    return await isDeclared(session, context.fingerprint)
+  } finally {
+    await session.close()
+  }
+}
+
+/** Whether a running process keeps spares of a version. */
+async function isDeclared(session: Session, fingerprint: string): Promise<boolean> {
+  const lock = declarationLock(fingerprint)
+  // Two who look at once must not take each other for such a process: a shared lock would not tell.
+  if (!(await session.tryLock(lock, 'exclusive'))) return true
+  await session.unlock(lock, 'exclusive')
+  return false
+}

@@ -1,0 +1,177 @@
+import { randomUUID } from 'node:crypto'
+import type { Cancellable } from '../kernel/abort.ts'
+import { TenantryError } from '../kernel/errors.ts'
+import { type Identifier, physicalNames } from '../kernel/names.ts'
+import type { Shelf, SpareRow } from '../catalog/stock.ts'
+import type { DatabaseInfo, Server, Session } from '../server/port.ts'
+import { writeStamp } from '../server/stamp.ts'
+import type { MakingContext, ProvisioningContext } from './context.ts'
+import { isInUse } from './drain.ts'
+import { durablyBoth, type LockedWork } from './locked-work.ts'
+import { copyTemplate } from './template.ts'
+
+/** Where spares are filled or used, and with which sessions. */
+export interface SpareSite {
+  readonly locked: LockedWork
+  readonly server: Server
+  /** A session on that server. */
+  readonly admin: Session
+}
+
+/** The shelf of this process's version on a server. */
+export function ownShelf({ fingerprint }: ProvisioningContext, server: Server): Shelf {
+  return { server: server.name, fingerprint }
+}
+
+/** The name of the lock under which one process fills, or empties, a shelf. */
+export function spareLock({ server, fingerprint }: Shelf): string {
+  return `spares:${server}:${fingerprint}`
+}
+
+/**
+ * Makes one spare: a copy of the template that was connected to once, was found to have the template's structure, and is
+ * closed. The caller has the lock of the shelf.
+ *
+ * The first connection builds the file by which PostgreSQL knows the database's own catalogs (pg_internal.init), which
+ * halves the time that the tenant's first connection takes.
+ */
+export async function fillSpare<Handle>(
+  context: MakingContext<Handle>,
+  { locked, server, admin }: SpareSite,
+  options: Cancellable,
+): Promise<void> {
+  const since = performance.now()
+  const { installation, installationId, fingerprint } = context
+  const [shelf, rowId] = [ownShelf(context, server), randomUUID()]
+  const name = (context.naming === 'opaque' ? physicalNames.opaque : physicalNames.spare)(installation, rowId)
+  await locked.stock.addSpare(shelf, rowId, name)
+  const { digest } = await copyTemplate(context, { server, admin, database: name }, options)
+  await warm(server, name, digest, options)
+  const [made] = await server.describe(admin, [name])
+  if (made === undefined) throw spoiltError(name)
+  const stamp = writeStamp({ installation: installationId, kind: 'spare', row: rowId, fingerprint })
+  const isKept = await durablyBoth(
+    locked,
+    admin,
+    () =>
+      admin.script([server.alterStatement(name, { acceptsConnections: false }), server.commentStatement(name, stamp)]),
+    () => locked.stock.finishSpare(rowId, made.oid),
+  )
+  if (isKept) context.emit({ event: 'spare-filled', ...shelf, durationMs: performance.now() - since })
+}
+
+async function warm(server: Server, name: Identifier, wanted: string | undefined, options: Cancellable): Promise<void> {
+  const session = await server.connect(name, options)
+  try {
+    if ((await server.structureDigest(session)) === wanted) return
+  } finally {
+    await session.close()
+  }
+  throw new TenantryError('verification-failed', `The spare ${name} does not have the structure of its template.`, {
+    hint: 'Somebody changed it while it was made. It is dropped and made anew.',
+    retryable: true,
+  })
+}
+
+/** Takes from use the spares that are no longer as they were filled, then drops all that nobody uses any more. */
+export async function tidySpares(context: ProvisioningContext, site: SpareSite, shelf: Shelf): Promise<void> {
+  const { locked, server, admin } = site
+  const ready = await locked.stock.spares(shelf, ['ready'])
+  const found = await server.describe(
+    admin,
+    ready.map(({ database }) => database),
+  )
+  const changed = ready.filter((spare) => !isAsFilled(spare, found))
+  await locked.stock.discardSpares(changed.map(({ rowId }) => rowId))
+  // Whoever filled these has lost the lock, which this process has now.
+  await dropSpares(context, site, await locked.stock.spares(shelf, ['filling', 'dropping']))
+}
+
+/** Whether a spare is the database that was filled, and nobody opened it since. */
+function isAsFilled({ database, oid }: SpareRow, found: readonly DatabaseInfo[]): boolean {
+  const info = found.find(({ name }) => name === database)
+  return info?.oid === oid && info?.acceptsConnections === false && !info.hasOldCollation
+}
+
+/** Drops the databases of spares that nobody uses any more, and then their rows. Their names are never used again. */
+export async function dropSpares(
+  context: ProvisioningContext,
+  { locked, server, admin }: SpareSite,
+  spares: readonly SpareRow[],
+): Promise<void> {
+  for (const { rowId, database, fingerprint } of spares) {
+    const since = performance.now()
+    await admin.query(server.dropStatement(database))
+    await locked.stock.removeSpare(rowId)
+    context.emit({ event: 'spare-dropped', server: server.name, fingerprint, durationMs: performance.now() - since })
+  }
+}
+
+/**
+ * Uses a spare as the database of a tenant that is being made, under the building name of that tenant.
+ *
+ * The spare's row is held by an open transaction on the catalog while its database is renamed, elsewhere by a
+ * transaction of its own. If that commits and this does not, the row names a database that is not there: the next who
+ * takes it finds that out.
+ *
+ * @returns false when there is none
+ */
+export async function useSpare(
+  context: ProvisioningContext,
+  { locked, server, admin }: SpareSite,
+  building: Identifier,
+  stamp: string,
+): Promise<boolean> {
+  for (;;) {
+    let spare: SpareRow | undefined
+    const use = async () => {
+      spare = await locked.stock.takeSpare(ownShelf(context, server))
+      if (spare === undefined) return false
+      await becomes({ locked, server, admin }, spare, building, stamp)
+      await locked.stock.removeSpare(spare.rowId)
+      return true
+    }
+    try {
+      return await locked.session.transaction(use, { durable: true })
+    } catch (error) {
+      if (spare === undefined || !isSpoilt(error)) throw error
+      await locked.stock.discardSpares([spare.rowId])
+    }
+  }
+}
+
+/** Renames a spare, opens it and stamps it, within the open transaction where that is on the same server. */
+async function becomes(
+  { locked, server, admin }: SpareSite,
+  spare: SpareRow,
+  building: Identifier,
+  stamp: string,
+): Promise<void> {
+  const isSound =
+    isAsFilled(spare, await server.describe(admin, [spare.database])) &&
+    // RENAME would wait five seconds for them before it says so.
+    (await server.sessions(admin, spare.database, 'all')).length === 0
+  if (!isSound) throw spoiltError(spare.database)
+  const change = () =>
+    admin.script([
+      server.renameStatement(spare.database, building),
+      server.alterStatement(building, { acceptsConnections: true }),
+      server.commentStatement(building, stamp),
+    ])
+  if (admin === locked.session) await change()
+  else await admin.transaction(change, { durable: true })
+}
+
+/** Whether a spare was dropped, renamed, opened or entered by somebody. */
+function isSpoilt(error: unknown): boolean {
+  return isInUse(error) || (error instanceof TenantryError && (error.code === spoilt || error.sqlState === '3D000'))
+}
+
+const spoilt = 'database-missing'
+
+function spoiltError(name: Identifier): TenantryError {
+  return new TenantryError(spoilt, `The spare ${name} was dropped or changed by somebody.`, {
+    hint: 'It is made anew.',
+    retryable: true,
+  })
+}

@@ -1,0 +1,275 @@
+import { randomUUID } from 'node:crypto'
+import type { Cancellable } from '../kernel/abort.ts'
+import { TenantryError } from '../kernel/errors.ts'
+import { type Identifier, physicalNames } from '../kernel/names.ts'
+import type { Shelf, TemplateRow } from '../catalog/stock.ts'
+import type { Server, Session } from '../server/port.ts'
+import { readStamp, writeStamp } from '../server/stamp.ts'
+import type { MakingContext, ProvisioningContext } from './context.ts'
+import { makeTables } from './create-tables.ts'
+import { endSessions, isInUse } from './drain.ts'
+import { runSeed } from './hooks.ts'
+import { durablyBoth, type LockedWork, lockedBy, onServer } from './locked-work.ts'
+
+/** A database that was copied from the template. */
+export interface Copied {
+  /** False when the name is taken. */
+  readonly isMade: boolean
+  /** Of the template's structure. */
+  readonly digest: string | undefined
+  /** Whether the template had to be built first. */
+  readonly wasBuilt: boolean
+}
+
+/** How often a template may vanish under our hands before we give up. */
+const attempts = 3
+
+/**
+ * Makes a database by copying the template of this process's version, which is built if there is none on that server.
+ *
+ * @throws `hook-failed`, `verification-failed`, `lock-timeout`, `permission-denied`
+ */
+export async function copyTemplate<Handle>(
+  context: MakingContext<Handle>,
+  { server, admin, database }: { readonly server: Server; readonly admin: Session; readonly database: Identifier },
+  options: Cancellable,
+): Promise<Copied> {
+  let wasBuilt = false
+  for (let attempt = 1; ; attempt++) {
+    const template = (await usableTemplate(context, server, admin)) ?? (await buildTemplate(context, server, options))
+    wasBuilt ||= template.wasBuilt
+    try {
+      const name = physicalNames.template(context.installation, template.rowId)
+      return { isMade: await server.create(admin, database, { template: name }), digest: template.digest, wasBuilt }
+    } catch (error) {
+      // Somebody dropped, opened or outdated it since it was looked at.
+      if (attempt === attempts || !(await isUnusable(context, server, admin, template))) throw error
+    }
+  }
+}
+
+/** A template to copy, and whether this very call built it. */
+interface FoundTemplate extends TemplateRow {
+  readonly wasBuilt: boolean
+}
+
+/** The template of this process's version on a server, if it is there as it was sealed; one that is not is set apart. */
+async function usableTemplate(
+  context: ProvisioningContext,
+  server: Server,
+  admin: Session,
+): Promise<FoundTemplate | undefined> {
+  const { knownTemplates, stock, fingerprint } = context
+  const known = knownTemplates.get(server.name)
+  if (known !== undefined && !(await isUnusable(context, server, admin, known))) return { ...known, wasBuilt: false }
+  const ready = await stock.readyTemplate({ server: server.name, fingerprint })
+  if (ready === undefined || (await isUnusable(context, server, admin, ready))) return undefined
+  knownTemplates.set(server.name, ready)
+  return { ...ready, wasBuilt: false }
+}
+
+/** Whether a template is not as it was sealed. It is never used again then, nor by anybody else. */
+async function isUnusable(
+  context: ProvisioningContext,
+  server: Server,
+  admin: Session,
+  { rowId }: TemplateRow,
+): Promise<boolean> {
+  const [found] = await server.describe(admin, [physicalNames.template(context.installation, rowId)])
+  const stamp = readStamp(found?.comment)
+  const isSealed =
+    stamp?.row === rowId &&
+    stamp.kind === 'template' &&
+    stamp.installation === context.installationId &&
+    found?.acceptsConnections === false &&
+    !found.hasOldCollation
+  if (isSealed) return false
+  context.knownTemplates.delete(server.name)
+  await context.stock.discardTemplate(rowId)
+  return true
+}
+
+/** The name of the lock under which one process builds, or drops, the templates of a shelf. */
+function templateLock({ server, fingerprint }: Shelf): string {
+  return `template:${server}:${fingerprint}`
+}
+
+/**
+ * Builds the template, unless somebody else did meanwhile. Until its last transaction it has a building name and a row
+ * that says so; what an interrupted build left is dropped by whoever has the lock next.
+ */
+async function buildTemplate<Handle>(
+  context: MakingContext<Handle>,
+  server: Server,
+  options: Cancellable,
+): Promise<FoundTemplate> {
+  const shelf = { server: server.name, fingerprint: context.fingerprint }
+  return onShelf(context, server, templateLock(shelf), options, async (locked, admin) => {
+    const ready = await locked.stock.readyTemplate(shelf)
+    if (ready !== undefined) return { ...ready, wasBuilt: false }
+    const since = performance.now()
+    for (const left of await locked.stock.templates(shelf, ['building', 'dropping'])) {
+      await dropTemplate(context, locked, server, admin, left)
+    }
+    const template = await build(context, locked, { server, admin, shelf }, options)
+    context.emit({ event: 'template-built', ...shelf, durationMs: performance.now() - since })
+    return { ...template, wasBuilt: true }
+  })
+}
+
+/**
+ * Runs `work` under a lock of a shelf, on sessions that are nobody else's: who wants a template may hold one of those
+ * that are kept, and all of them may want one.
+ */
+export async function onShelf<T>(
+  context: ProvisioningContext,
+  server: Server,
+  lock: string,
+  options: Cancellable,
+  work: (locked: LockedWork, admin: Session) => Promise<T>,
+): Promise<T> {
+  const { home, installation, lockTimeoutMs } = context
+  const session = await home.connect(physicalNames.catalog(installation), options)
+  try {
+    await session.lock(lock, 'session', lockTimeoutMs)
+    const locked = lockedBy(session)
+    const connect: ProvisioningContext['connect'] = (there) => there.connect(there.maintenanceDatabase, options)
+    const lockThere = `${context.installationId}:${lock}`
+    return await onServer(context, locked, server, lockThere, { ...options, connect }, (admin) => work(locked, admin))
+  } finally {
+    await session.close()
+  }
+}
+
+interface Site {
+  readonly server: Server
+  readonly admin: Session
+  readonly shelf: Shelf
+}
+
+async function build<Handle>(
+  context: MakingContext<Handle>,
+  locked: LockedWork,
+  { server, admin, shelf }: Site,
+  options: Cancellable,
+): Promise<TemplateRow> {
+  const rowId = randomUUID()
+  const building = physicalNames.building(context.installation, rowId)
+  await locked.stock.addTemplate(shelf, rowId)
+  // From template0, so that nothing is in the database but what the models declare.
+  if (!(await server.create(admin, building, { template: 'template0' }))) throw takenError(building)
+  await admin.query(server.commentStatement(building, stampOf(context, 'building', rowId)))
+  const digest = await fill(context, server, building, options)
+  await seal(context, locked, { server, admin, rowId, digest, signal: options.signal })
+  return { ...shelf, rowId, state: 'ready', digest }
+}
+
+/** @returns the digest of the structure that it has then */
+async function fill<Handle>(
+  context: MakingContext<Handle>,
+  server: Server,
+  building: Identifier,
+  options: Cancellable,
+): Promise<string> {
+  const { models, extensions, seed } = context
+  const make = async (session: Session) => {
+    for (const extension of extensions) await session.query(server.extensionStatement(extension))
+    await makeTables(session, models)
+  }
+  await within(server, building, options, make)
+  if (seed !== undefined) await runSeed(context, seed, { server, database: building }, options)
+  return within(server, building, options, (session) => server.structureDigest(session))
+}
+
+async function within<T>(
+  server: Server,
+  database: Identifier,
+  options: Cancellable,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const session = await server.connect(database, options)
+  try {
+    return await work(session)
+  } finally {
+    await session.close()
+  }
+}
+
+interface Sealing extends Cancellable {
+  readonly server: Server
+  readonly admin: Session
+  readonly rowId: string
+  readonly digest: string
+}
+
+/** Gives a template its name, closes it and says in the catalog that it is ready: in one transaction where it can be. */
+async function seal(context: ProvisioningContext, locked: LockedWork, sealing: Sealing): Promise<void> {
+  const { server, admin, rowId, digest, signal } = sealing
+  const building = physicalNames.building(context.installation, rowId)
+  const name = physicalNames.template(context.installation, rowId)
+  const change = () =>
+    durablyBoth(
+      locked,
+      admin,
+      () =>
+        admin.script([
+          server.renameStatement(building, name),
+          server.alterStatement(name, { acceptsConnections: false, isTemplate: true }),
+          server.commentStatement(name, stampOf(context, 'template', rowId)),
+        ]),
+      () => locked.stock.finishTemplate(rowId, digest),
+    )
+  try {
+    if (await change()) return
+  } catch (error) {
+    if (!isInUse(error)) throw error
+    // The seed left a connection, or somebody looks on.
+    await endSessions(server, admin, { database: building, which: 'all', signal })
+    if (await change()) return
+  }
+  throw new TenantryError('query-failed', `The template ${name} was taken from the catalog while it was built.`, {
+    hint: 'Repeat the call.',
+    retryable: true,
+  })
+}
+
+/** Drops a template's database, under whichever name it has, and then its row. Its names are never used again. */
+async function dropTemplate(
+  context: ProvisioningContext,
+  locked: LockedWork,
+  server: Server,
+  admin: Session,
+  { rowId, fingerprint }: TemplateRow,
+): Promise<void> {
+  const since = performance.now()
+  const { installation } = context
+  const names = [physicalNames.building(installation, rowId), physicalNames.template(installation, rowId)]
+  for (const { name, isTemplate } of await server.describe(admin, names)) {
+    if (isTemplate) await admin.query(server.alterStatement(name, { isTemplate: false }))
+    await admin.query(server.dropStatement(name))
+  }
+  await locked.stock.removeTemplate(rowId)
+  context.emit({ event: 'template-dropped', server: server.name, fingerprint, durationMs: performance.now() - since })
+}
+
+/** Drops all templates of a shelf. @returns how many there were */
+export function dropTemplates(context: ProvisioningContext, server: Server, shelf: Shelf, options: Cancellable) {
+  return onShelf(context, server, templateLock(shelf), options, async (locked, admin) => {
+    const templates = await locked.stock.templates(shelf, ['ready', 'building', 'dropping'])
+    for (const { rowId } of templates) await locked.stock.discardTemplate(rowId)
+    context.knownTemplates.delete(server.name)
+    for (const template of templates) await dropTemplate(context, locked, server, admin, template)
+    return templates.length
+  })
+}
+
+function stampOf({ installationId, fingerprint }: ProvisioningContext, kind: 'building' | 'template', row: string) {
+  return writeStamp({ installation: installationId, kind, row, fingerprint })
+}
+
+function takenError(building: Identifier): TenantryError {
+  return new TenantryError('foreign-database', `The database ${building} is there and is not ours.`, {
+    hint: 'It was not touched. Repeat the call: the next has another name.',
+    retryable: true,
+  })
+}

@@ -1,0 +1,71 @@
+import { openTenantry, TenantryError } from 'tenantry'
+import { postgres } from 'tenantry/postgres'
+import { describe, expect, it } from 'vitest'
+import { disposableName, serverUrl } from '../support/server.ts'
+import { type Cut, startSeveringProxy } from '../support/severing-proxy.ts'
+import { models } from './models.ts'
+import { filled, open, violations } from './support.ts'
+
+// What a process leaves that is killed between any two statements of building a template, filling a spare, claiming it,
+// and copying the template. For the server, that its connections end is all that it sees of such an end.
+
+const ids = ['a', 'b'] as const
+
+/** Fills a spare, claims it, and copies the template; cut off where it is said. @returns what was acknowledged */
+async function run(installation: string, cut?: Cut): Promise<{ acknowledged: string[]; statements: number }> {
+  const proxy = await startSeveringProxy(serverUrl(), cut)
+  const acknowledged: string[] = []
+  try {
+    const server = postgres({ url: proxy.url(serverUrl()) })
+    await using tenantry = await openTenantry({ models, server, installation, spares: 1 })
+    await new Promise<void>((resolve) => {
+      tenantry.on(({ event }) => {
+        if (event === 'spare-filled' || event === 'filling-failed') resolve()
+      })
+    })
+    for (const id of ids) {
+      await tenantry.onboard(id)
+      acknowledged.push(id)
+    }
+  } catch (error) {
+    if (!(error instanceof TenantryError)) throw error
+  }
+  await proxy.close()
+  return { acknowledged, statements: proxy.statements() }
+}
+
+/** Goes on as the next process would, and looks whether all is whole. */
+async function expectRecovered(installation: string, acknowledged: readonly string[]): Promise<void> {
+  const next = await open({ installation, spares: 1 })
+  const known = await next.list()
+  expect(known.filter(({ state }) => state === 'active').map(({ id }) => id)).toEqual(
+    expect.arrayContaining([...acknowledged]),
+  )
+  for (const id of ids) await next.onboard(id)
+  await filled(next, 1)
+  expect(await violations(next)).toEqual([])
+  for (const id of ids) expect(await next.check(id)).toMatchObject({ outcome: 'matches' })
+  await next.close()
+}
+
+/** All of them where rounds are asked for; otherwise every third, so that each kind of statement is among them. */
+const step = process.env['TENANTRY_TEST_ROUNDS'] === undefined ? 3 : 1
+
+describe('a process killed at any statement', () => {
+  it.each(['before', 'after'] as const)(
+    '%s it reached the server: the next finishes, and nothing is lost',
+    async (when) => {
+      const { statements, acknowledged } = await run(disposableName('i'))
+      expect(acknowledged).toEqual(ids)
+      const first = when === 'before' ? 1 : 2
+      for (let statement = first; statement <= statements; statement += step) {
+        const installation = disposableName('i')
+        const { acknowledged: before } = await run(installation, { statement, when })
+        await expectRecovered(installation, before).catch((error: unknown) => {
+          throw new Error(`Cut ${when} statement ${statement} of ${statements}.`, { cause: error })
+        })
+      }
+    },
+    600_000,
+  )
+})

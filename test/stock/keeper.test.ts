@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest'
+import { startCountingProxy } from '../support/counting-proxy.ts'
+import { createRole, disposableName, dropAfterwards, quote, serverUrl, sql } from '../support/server.ts'
+import { inCatalog } from '../support/tenants.ts'
+import { filled, namesOf, open, told, violations } from './support.ts'
+
+describe('a process that keeps spares', () => {
+  it('refills them after each claim, and tells of what it does', async () => {
+    const tenantry = await open({ spares: 2 })
+    await filled(tenantry, 2)
+    for (const id of ['a', 'b', 'c']) await tenantry.onboard(id)
+    await filled(tenantry, 2)
+    const paths = tenantry.events.filter(({ event }) => event === 'tenant-claimed')
+    expect(paths.length).toBeGreaterThanOrEqual(2)
+    expect(tenantry.events.filter(({ event }) => event === 'template-built').length).toBe(1)
+    const spares = tenantry.events.filter(({ event }) => event === 'spare-filled')
+    expect(spares.length).toBe(2 + paths.length)
+    expect(spares[0]).toMatchObject({ server: 'main', fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/) })
+    expect(await violations(tenantry)).toEqual([])
+  })
+
+  it.each([
+    ['the role may create no database', 'nocreatedb', 'createdb', 'permission-denied'],
+    ['no connection is left', 'connection limit 1', 'connection limit -1', 'too-many-connections'],
+  ])('stops for long where %s, and says so once', async (_, limit, noLimit, code) => {
+    const login = await createRole('createdb')
+    dropAfterwards(login.user)
+    const options = { installation: disposableName('i'), postgres: { url: serverUrl(login) } }
+    const first = await open(options)
+    await first.onboard('a')
+    await first.close()
+    await sql(`alter role ${quote(login.user)} ${limit}`)
+    const tenantry = await open({ ...options, spares: 1 })
+    const failures = () => tenantry.events.filter(({ event }) => event === 'filling-failed')
+    await expect.poll(failures, { timeout: 30_000 }).toHaveLength(1)
+    expect(failures()).toMatchObject([{ server: 'main', error: { code }, retryInMs: 300_000 }])
+    await sql(`alter role ${quote(login.user)} ${noLimit}`)
+    expect(await tenantry.onboard('b')).toMatchObject({ path: 'clone' })
+    await tenantry.close()
+    const next = await open({ ...options, spares: 1 })
+    await filled(next, 1)
+    expect(await violations(next)).toEqual([])
+  })
+
+  it('goes on by itself when its connections broke', async () => {
+    const proxy = await startCountingProxy(serverUrl())
+    const tenantry = await open({ spares: 1, postgres: { url: proxy.url(serverUrl()) } })
+    await filled(tenantry, 1)
+    proxy.cut()
+    await tenantry.onboard('a').catch(() => undefined)
+    await tenantry.onboard('b')
+    await told(tenantry, async () => tenantry.events.some(({ event }) => event === 'filling-failed'))
+    await tenantry.onboard('c')
+    await filled(tenantry, 1)
+    expect(await violations(tenantry)).toEqual([])
+    expect(tenantry.events.filter(({ event }) => event === 'filling-failed')).toMatchObject([
+      { error: { code: 'connection-lost', retryable: true }, retryInMs: 1_000 },
+    ])
+    await tenantry.close()
+    await proxy.close()
+  })
+
+  it('makes no more of a version while another process does', async () => {
+    const tenantry = await open({ spares: 3 })
+    const other = await open({ spares: 3, installation: tenantry.installation })
+    await filled(tenantry, 3)
+    await filled(other, 3)
+    const all = [...tenantry.events, ...other.events].filter(({ event }) => event === 'spare-filled')
+    expect(all.length).toBe(3)
+    expect((await namesOf(tenantry, 'spare')).length).toBe(3)
+  })
+
+  it('drops what a process left that was killed while it filled', async () => {
+    const tenantry = await open({ spares: 1 })
+    await filled(tenantry, 1)
+    await tenantry.close()
+    await inCatalog(tenantry, `update tenantry.spare set state = 'filling'`)
+    const [left = ''] = await namesOf(tenantry, 'spare')
+    const next = await open({ spares: 1, installation: tenantry.installation })
+    await filled(next, 1)
+    expect(await namesOf(next, 'spare')).not.toContain(left)
+    expect(await violations(next)).toEqual([])
+  })
+
+  it('closes in the middle of filling, and leaves nothing that the next does not clear up', async () => {
+    const tenantry = await open({ spares: 50 })
+    await told(tenantry, async () => tenantry.events.some(({ event }) => event === 'spare-filled'))
+    await tenantry.close(0)
+    const next = await open({ spares: 1, installation: tenantry.installation })
+    await told(next, async () => (await next.status()).spares.every(({ filling }) => filling === 0))
+    expect(await violations(next)).toEqual([])
+  })
+})
