@@ -11,6 +11,7 @@ import type { DrainOptions, TenantryEvent, VerbOptions } from './provisioning/co
 import type { Offboarded, OffboardOptions, Restored } from './provisioning/offboard.ts'
 import type { Onboarded } from './provisioning/onboard.ts'
 import type { Purged, PurgedExpired, PurgeExpiredOptions } from './provisioning/purge.ts'
+import type { Reconciliation, ReconcileOptions } from './provisioning/reconcile.ts'
 import type { RemovedTemplates } from './provisioning/retire.ts'
 import type { Resumed, Suspended } from './provisioning/suspend.ts'
 import type { StartUp } from './provisioning/survey.ts'
@@ -100,6 +101,13 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    * @throws `permission-denied`, `lock-timeout`
    */
   removeTemplates(options?: Cancellable): Promise<RemovedTemplates>
+  /**
+   * Brings the catalog and the servers into agreement: finishes or takes back what was interrupted and nobody is at work
+   * on, and reports what is for a person to decide. Twice in a row changes nothing the second time.
+   *
+   * @throws `invalid-option`
+   */
+  reconcile(options?: ReconcileOptions): Promise<Reconciliation>
   /** Compares a tenant's database with the models, changing nothing. @throws `tenant-unknown`, `tenant-state` */
   check(id: string, options?: Cancellable): Promise<CheckedTenant>
   /** A tenant as the catalog knows it; undefined where there is none. @throws `invalid-tenant-id` */

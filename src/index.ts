@@ -37,6 +37,8 @@ export {
   ensureTables,
   type EnsureTablesOptions,
 } from './provisioning/start-up.ts'
+export type { Reconciled, Reconciliation, ReconcileOptions } from './provisioning/reconcile.ts'
+export type { Finding } from './provisioning/reconcile-plan.ts'
 export type { RemovedTemplates } from './provisioning/retire.ts'
 export type { Resumed, Suspended } from './provisioning/suspend.ts'
 export type { StartUp } from './provisioning/survey.ts'

@@ -21,6 +21,7 @@ import { Keeper } from './provisioning/keeper.ts'
 import { offboard, type Offboarded, type OffboardOptions, restore, type Restored } from './provisioning/offboard.ts'
 import { onboard, type Onboarded } from './provisioning/onboard.ts'
 import { purge, type Purged, type PurgedExpired, purgeExpired, type PurgeExpiredOptions } from './provisioning/purge.ts'
+import { reconcile, type Reconciliation, type ReconcileOptions } from './provisioning/reconcile.ts'
 import { type RemovedTemplates, removeTemplates } from './provisioning/retire.ts'
 import { resume, type Resumed, suspend, type Suspended } from './provisioning/suspend.ts'
 import type { StartUp } from './provisioning/survey.ts'
@@ -184,6 +185,10 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
 
   adopt(id: string, options: AdoptOptions): Promise<Adopted> {
     return this.#change(options, (checked) => adopt(this.#making, id, checked))
+  }
+
+  reconcile(options: ReconcileOptions = {}): Promise<Reconciliation> {
+    return this.#change(options, (checked) => reconcile(this.#making, checked))
   }
 
   async check(id: string, options: Cancellable = {}): Promise<CheckedTenant> {

@@ -66,6 +66,33 @@ export class Stock {
     return rows.map(({ row_id, state, digest }) => ({ ...shelf, rowId: row_id, state, digest: digest ?? undefined }))
   }
 
+  /** Every template of every version and server. */
+  async allTemplates(): Promise<TemplateRow[]> {
+    const rows = await this.#db
+      .selectFrom('template')
+      .innerJoin('server', 'server.id', 'template.server_id')
+      .select(['server.name as server', 'template.fingerprint', 'template.row_id', 'template.state', 'template.digest'])
+      .execute()
+    return rows.map(({ row_id, digest, ...row }) => ({ ...row, rowId: row_id, digest: digest ?? undefined }))
+  }
+
+  /** Every spare of every version and server. */
+  async allSpares(): Promise<SpareRow[]> {
+    const rows = await this.#db
+      .selectFrom('spare')
+      .innerJoin('server', 'server.id', 'spare.server_id')
+      .select([
+        'server.name as server',
+        'spare.fingerprint',
+        'spare.row_id',
+        'spare.database',
+        'spare.state',
+        'spare.oid',
+      ])
+      .execute()
+    return rows.map(({ server, fingerprint, ...row }) => toSpare({ server, fingerprint }, row))
+  }
+
   async addTemplate({ server, fingerprint }: Shelf, rowId: string): Promise<void> {
     await this.#db
       .insertInto('template')

@@ -6,7 +6,7 @@ import type { Server, Session } from '../server/port.ts'
 import { readStamp, writeStamp } from '../server/stamp.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
 import { endSessions, isInUse } from './drain.ts'
-import { durably, durablyBoth, type LockedWork, onServerOf } from './locked-work.ts'
+import { durably, durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
 import { foreignError, isStampOf, namesOf } from './tenant-names.ts'
 
 /** How a tenant's database comes about under its building name. */
@@ -39,6 +39,21 @@ export function makeTenant(
     const made = await nameOrMake(site, recipe, options)
     announce(context, makingVerbs[row.origin], made, { from: 'onboarding', to: 'active', since: locked.since })
     return made
+  })
+}
+
+/** Makes a tenant active whose database has its name and stamp, if it is the one that is meant, and not active yet. */
+export function finishMaking(context: ProvisioningContext, tenant: TenantRow, options: VerbOptions): Promise<void> {
+  return underLock(context, tenant.id, options, async (locked) => {
+    const row = await locked.catalog.find(tenant.id)
+    if (row?.rowId !== tenant.rowId || row.state !== 'onboarding') return
+    await onServerOf(context, locked, row, options, async (server, admin) => {
+      const site: Site = { context, locked, row, server, admin }
+      const named = await findNamed(site, options)
+      if (named === undefined) return
+      const made = await durably(locked, () => activate(site, named, options))
+      announce(context, makingVerbs[row.origin], made, { from: 'onboarding', to: 'active', since: locked.since })
+    })
   })
 }
 

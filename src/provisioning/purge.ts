@@ -65,8 +65,24 @@ export async function purgeExpired(context: ProvisioningContext, options: PurgeE
 }
 
 /** Somebody restored or purged it since the list was read; nobody is to repeat anything then. */
-function isNoLonger({ code, retryable }: TenantryError): boolean {
+export function isNoLonger({ code, retryable }: TenantryError): boolean {
   return (code === 'tenant-state' || code === 'tenant-unknown') && !retryable
+}
+
+/** Takes back a tenant that was never finished, if it is the one that is meant, and still not finished. */
+export function takeBack(context: ProvisioningContext, tenant: TenantRow, options: VerbOptions): Promise<Purged> {
+  return purgeIf(context, tenant.id, options, async ({ catalog }) => {
+    const now = await catalog.find(tenant.id)
+    return now?.rowId === tenant.rowId && now.state === 'onboarding'
+  })
+}
+
+/** Finishes a purge that was interrupted, if that tenant is still the one that is meant. */
+export function finishPurge(context: ProvisioningContext, tenant: TenantRow, options: VerbOptions): Promise<Purged> {
+  return purgeIf(context, tenant.id, options, async ({ catalog }) => {
+    const now = await catalog.find(tenant.id)
+    return now?.rowId === tenant.rowId && now.state === 'purging'
+  })
 }
 
 function purgeIf(

@@ -4,8 +4,8 @@ import type { Server, Session } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
 import type { ProvisioningContext } from './context.ts'
 import { lockedBy } from './locked-work.ts'
-import { dropSpares, spareLock } from './spare.ts'
-import { dropTemplates, onShelf } from './template.ts'
+import { dropSpares, spareLock, tidySpares } from './spare.ts'
+import { dropTemplates, dropUnready, onShelf } from './template.ts'
 
 /** What came of removing templates and spares. */
 export interface RemovedTemplates {
@@ -62,6 +62,25 @@ export async function removeTemplates(context: ProvisioningContext, options: Can
   // Also where nothing of this version was in stock at this moment.
   removed.isKept ||= await isDeclaredNow(context, options)
   return removed
+}
+
+/**
+ * Drops the templates and spares on a server that were begun, or set apart, and that nobody is at work on. What is ready
+ * stays.
+ */
+export async function clearLeftovers(
+  context: ProvisioningContext,
+  serverName: string,
+  options: Cancellable,
+): Promise<void> {
+  const shelves = (await shelvesOf(context)).filter((shelf) => shelf.server === serverName)
+  for (const shelf of shelves) {
+    const server = requireServer(context.servers, serverName, shelf.fingerprint)
+    await onShelf(context, server, spareLock(shelf), options, (locked, admin) =>
+      tidySpares(context, { locked, server, admin }, shelf),
+    )
+    await dropUnready(context, server, shelf, options)
+  }
 }
 
 /** Every shelf that anything is on, of the servers that this process knows. */

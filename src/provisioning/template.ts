@@ -263,6 +263,16 @@ export function dropTemplates(context: ProvisioningContext, server: Server, shel
   })
 }
 
+/** Drops the templates of a shelf that were begun and never finished, or that are no longer as they were sealed. */
+export function dropUnready(context: ProvisioningContext, server: Server, shelf: Shelf, options: Cancellable) {
+  return onShelf(context, server, templateLock(shelf), options, async (locked, admin) => {
+    for (const ready of await locked.stock.templates(shelf, ['ready'])) await isUnusable(context, server, admin, ready)
+    for (const left of await locked.stock.templates(shelf, ['building', 'dropping'])) {
+      await dropTemplate(context, locked, server, admin, left)
+    }
+  })
+}
+
 function stampOf({ installationId, fingerprint }: ProvisioningContext, kind: 'building' | 'template', row: string) {
   return writeStamp({ installation: installationId, kind, row, fingerprint })
 }

@@ -185,6 +185,14 @@ export interface DatabaseInfo {
   readonly comment: string | undefined
 }
 
+/** Which databases are meant: those that fit one or the other. */
+export interface DatabaseSearch {
+  /** What their names begin with. */
+  readonly prefix: string
+  /** A text in the comment on them. */
+  readonly comment: string
+}
+
 /** One database server. Sessions always go to the server itself, never through a pooler. */
 export interface Server {
   /** The name that the catalog knows it by. */
@@ -213,6 +221,8 @@ export interface Server {
   listen(database: Identifier, channel: string, listeners: Listeners): Promise<Session>
   /** Describes those of the databases that are there, in one query. */
   describe(session: Session, databases: readonly Identifier[]): Promise<readonly DatabaseInfo[]>
+  /** Describes all databases that fit, in the order of their names, in one query. */
+  find(session: Session, search: DatabaseSearch): Promise<readonly DatabaseInfo[]>
   /** All databases whose comment has this text in it, in one query. */
   commented(session: Session, text: string): Promise<readonly StampedDatabase[]>
   /**

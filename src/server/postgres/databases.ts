@@ -1,6 +1,13 @@
 import { TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, parseIdentifier } from '../../kernel/names.ts'
-import type { CreateDatabaseOptions, DatabaseChange, DatabaseInfo, Session, StampedDatabase } from '../port.ts'
+import type {
+  CreateDatabaseOptions,
+  DatabaseChange,
+  DatabaseInfo,
+  DatabaseSearch,
+  Session,
+  StampedDatabase,
+} from '../port.ts'
 import { quoteIdentifier, quoteLiteral } from './quoting.ts'
 
 /** Options of CREATE DATABASE with their names checked. */
@@ -77,8 +84,22 @@ export async function describeDatabases(
   session: Session,
   databases: readonly Identifier[],
 ): Promise<readonly DatabaseInfo[]> {
-  const { rows } = await session.query<DatabaseRow>(describeSql, [databases])
-  return rows.map((row) => ({ ...row, comment: row.comment ?? undefined, locale: row.locale ?? '' }))
+  const { rows } = await session.query<DatabaseRow>(`${describeSql} where d.datname = any($1)`, [databases])
+  return rows.map(toDatabaseInfo)
+}
+
+/** Reads the descriptions of all databases whose name begins with this, or whose comment has that in it. */
+export async function findDatabases(
+  session: Session,
+  { prefix, comment }: DatabaseSearch,
+): Promise<readonly DatabaseInfo[]> {
+  const where = 'where starts_with(d.datname, $1) or strpos(c.description, $2) > 0 order by d.datname'
+  const { rows } = await session.query<DatabaseRow>(`${describeSql} ${where}`, [prefix, comment])
+  return rows.map(toDatabaseInfo)
+}
+
+function toDatabaseInfo(row: DatabaseRow): DatabaseInfo {
+  return { ...row, comment: row.comment ?? undefined, locale: row.locale ?? '' }
 }
 
 interface DatabaseRow extends Omit<DatabaseInfo, 'comment' | 'locale'> {
@@ -103,8 +124,7 @@ const describeSql = `
   from pg_catalog.pg_database d
   join pg_catalog.pg_roles r on r.oid = d.datdba
   join pg_catalog.pg_tablespace t on t.oid = d.dattablespace
-  left join pg_catalog.pg_shdescription c on c.objoid = d.oid and c.classoid = 'pg_catalog.pg_database'::regclass
-  where d.datname = any($1)`
+  left join pg_catalog.pg_shdescription c on c.objoid = d.oid and c.classoid = 'pg_catalog.pg_database'::regclass`
 
 /** All databases whose comment has this text in it, in one query; one join, not a call of a function for each. */
 export async function commentedDatabases(session: Session, text: string): Promise<readonly StampedDatabase[]> {

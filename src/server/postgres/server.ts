@@ -6,6 +6,7 @@ import type {
   CreateDatabaseOptions,
   DatabaseChange,
   DatabaseInfo,
+  DatabaseSearch,
   Listeners,
   Server,
   ServerConnection,
@@ -17,7 +18,13 @@ import type {
 import { clientConfig, type ConnectionLimits, graceMs, newClient } from './client.ts'
 import { type ConnectionFields, parseConnectionUrl } from './connection-fields.ts'
 import { createDatabase, missingToCreate } from './create-database.ts'
-import { alterDatabaseStatement, checkCreateOptions, commentedDatabases, describeDatabases } from './databases.ts'
+import {
+  alterDatabaseStatement,
+  checkCreateOptions,
+  commentedDatabases,
+  describeDatabases,
+  findDatabases,
+} from './databases.ts'
 import { connectionEnvironment } from './environment.ts'
 import type { ErrorContext } from './errors.ts'
 import { quoteIdentifier, quoteLiteral } from './quoting.ts'
@@ -149,6 +156,10 @@ class PostgresServer implements Server {
 
   describe(session: Session, databases: readonly Identifier[]): Promise<readonly DatabaseInfo[]> {
     return describeDatabases(session, databases)
+  }
+
+  find(session: Session, search: DatabaseSearch): Promise<readonly DatabaseInfo[]> {
+    return findDatabases(session, search)
   }
 
   commented(session: Session, text: string): Promise<readonly StampedDatabase[]> {

@@ -1,0 +1,170 @@
+import { type Identifier, type Installation, physicalNames, type TenantId } from '../kernel/names.ts'
+import type { SpareRow, TemplateRow } from '../catalog/stock.ts'
+import type { TenantRow } from '../catalog/tenant.ts'
+import type { DatabaseInfo } from '../server/port.ts'
+import { readStamp, type Stamp } from '../server/stamp.ts'
+
+/** Something in an installation that is not as it should be, and what is to be done about it. */
+export interface Finding {
+  /**
+   * - `unfinished`: a call on a tenant was interrupted
+   * - `leftover`: a template or a spare that nobody will use
+   * - `ghost`: a tenant whose database is not where the catalog has it
+   * - `orphan`: a database with this installation's stamp, and no row
+   * - `foreign`: a database with one of our names, and no stamp of ours
+   * - `invalid`: what an interrupted DROP DATABASE left; only another DROP can mend it
+   */
+  readonly kind: 'unfinished' | 'leftover' | 'ghost' | 'orphan' | 'foreign' | 'invalid'
+  /**
+   * - `finish`: what was decided is carried out to its end
+   * - `undo`: what was never acknowledged is taken back
+   * - `drop`: a database of ours is dropped, under a name that is never used again
+   * - `none`: it is for a person to decide
+   */
+  readonly action: 'finish' | 'undo' | 'drop' | 'none'
+  /** The name of the server. */
+  readonly server: string
+  readonly database: Identifier | undefined
+  readonly tenant: TenantId | undefined
+  /** What was found, in a sentence. */
+  readonly what: string
+}
+
+/** What the catalog and the servers have. */
+export interface Inventory {
+  readonly installation: Installation
+  readonly installationId: string
+  readonly tenants: readonly TenantRow[]
+  readonly templates: readonly TemplateRow[]
+  readonly spares: readonly SpareRow[]
+  /** The ids of all rows that the catalog had before or after the servers were looked at. */
+  readonly knownRows: ReadonlySet<string>
+  /** By the server's name; a server that did not answer is left out, and nothing is said of what is on it. */
+  readonly databases: ReadonlyMap<string, readonly DatabaseInfo[]>
+}
+
+/** What is to be done, and whether anything that destroys is withheld. */
+export interface ReconcilePlan {
+  readonly findings: readonly Finding[]
+  /**
+   * The servers have stamps that the catalog knows nothing of: it was restored from an older backup, or lost rows. Nothing
+   * is undone or dropped then, since what the catalog calls unfinished may be whole.
+   */
+  readonly isCatalogOlder: boolean
+}
+
+/**
+ * Compares the catalog with the servers. Without a look at any of them, and without a clock: the same inventory has the
+ * same plan.
+ */
+export function planReconcile(inventory: Inventory): ReconcilePlan {
+  const orphans = orphansOf(inventory)
+  const isCatalogOlder = orphans.length > 0
+  const findings = [
+    ...inventory.tenants.flatMap((row) => tenantFindings(inventory, row)),
+    ...stockFindings(inventory),
+    ...orphans,
+    ...foreignOf(inventory),
+  ]
+  const isDestructive = ({ action }: Finding) => action === 'undo' || action === 'drop'
+  return {
+    findings: findings.map((finding) =>
+      isCatalogOlder && isDestructive(finding) ? { ...finding, action: 'none' } : finding,
+    ),
+    isCatalogOlder,
+  }
+}
+
+function tenantFindings(inventory: Inventory, row: TenantRow): Finding[] {
+  const databases = inventory.databases.get(row.server)
+  if (databases === undefined) return []
+  const { rowId, state, server, database, id } = row
+  const finding = { server, database, tenant: id }
+  const stamped = databases.find(({ comment }) => stampOf(inventory, comment)?.row === rowId)
+  const found = stamped ?? databases.find(({ name }) => ownNames(inventory, rowId).includes(name))
+  switch (state) {
+    case 'onboarding': {
+      const isNamed = stamped?.name === database && stampOf(inventory, stamped.comment)?.kind === 'tenant'
+      return isNamed && row.origin !== 'adopt'
+        ? [{ ...finding, kind: 'unfinished', action: 'finish', what: 'Its database is whole; its row is not active.' }]
+        : [{ ...finding, kind: 'unfinished', action: 'undo', what: 'Its making was interrupted.' }]
+    }
+    case 'purging':
+      return [{ ...finding, kind: 'unfinished', action: 'finish', what: 'Its purge was interrupted.' }]
+    case 'offboarded':
+      if (found === undefined) return [{ ...finding, kind: 'ghost', action: 'none', what: 'Its database is gone.' }]
+      if (found.name !== database) return invalidOf(finding, found)
+      return [{ ...finding, kind: 'unfinished', action: 'finish', what: 'Its database still has its name.' }]
+    case 'active':
+    case 'suspended':
+      if (found?.name === database) return invalidOf(finding, found)
+      if (found !== undefined)
+        return [{ ...finding, kind: 'ghost', action: 'none', what: `Its database is ${found.name}.` }]
+      return databases.some(({ name }) => name === database)
+        ? [{ ...finding, kind: 'foreign', action: 'none', what: 'The database of its name does not have its stamp.' }]
+        : [{ ...finding, kind: 'ghost', action: 'none', what: 'Its database is gone.' }]
+  }
+}
+
+function invalidOf(finding: Pick<Finding, 'server' | 'tenant'>, { name, invalid }: DatabaseInfo): Finding[] {
+  if (!invalid) return []
+  const what = 'A DROP DATABASE of it was interrupted: its data is lost.'
+  return [{ ...finding, database: name, kind: 'invalid', action: 'none', what }]
+}
+
+/** The names that hold a row's random id: whatever has one is what that row speaks of. */
+function ownNames({ installation }: Inventory, rowId: string): readonly Identifier[] {
+  const makers = ['building', 'setAside', 'doomed', 'template', 'spare', 'opaque'] as const
+  return makers.map((maker) => physicalNames[maker](installation, rowId))
+}
+
+/** Templates and spares that were begun, or set apart, and that a process which keeps spares may never come to. */
+function stockFindings(inventory: Inventory): Finding[] {
+  const { templates, spares, databases } = inventory
+  return [...templates, ...spares].flatMap((row) => {
+    const onServer = databases.get(row.server)
+    if (onServer === undefined) return []
+    const found = onServer.find(({ name }) => ownNames(inventory, row.rowId).includes(name))
+    const what = 'database' in row ? 'spare' : 'template'
+    if (row.state === 'ready' && found !== undefined && !found.invalid) return []
+    const why = row.state === 'ready' ? 'is not there any more' : `was left while it was ${row.state}`
+    const finding = { server: row.server, database: found?.name, tenant: undefined }
+    return [{ ...finding, kind: 'leftover', action: 'drop', what: `A ${what} ${why}.` } as const]
+  })
+}
+
+/** Databases that this installation made, and of which the catalog does not know. */
+function orphansOf(inventory: Inventory): Finding[] {
+  const { knownRows } = inventory
+  return everyDatabase(inventory).flatMap(({ server, info }) => {
+    const stamp = stampOf(inventory, info.comment)
+    if (stamp === undefined || knownRows.has(stamp.row)) return []
+    const what = `It is stamped as ${stamp.kind === 'building' ? 'being built' : `a ${stamp.kind}`}, and has no row.`
+    return [{ kind: 'orphan', action: 'none', server, database: info.name, tenant: undefined, what } as const]
+  })
+}
+
+/** Databases with one of our names that are not ours, or cannot be shown to be. */
+function foreignOf(inventory: Inventory): Finding[] {
+  const { tenants, knownRows, installation } = inventory
+  const own = new Set([...knownRows].flatMap((rowId) => ownNames(inventory, rowId)))
+  const catalog = physicalNames.catalog(installation)
+  // Of a database with a tenant's name is spoken with the tenant.
+  const tenantsNames = new Set(tenants.map(({ server, database }) => `${server} ${database}`))
+  return everyDatabase(inventory).flatMap(({ server, info }) => {
+    const isNamedLikeOurs = info.name.startsWith(`${installation}_`) && info.name !== catalog
+    const isOurs = stampOf(inventory, info.comment) !== undefined || own.has(info.name)
+    if (!isNamedLikeOurs || isOurs || tenantsNames.has(`${server} ${info.name}`)) return []
+    const what = info.comment === undefined ? 'It has no stamp.' : 'Its comment is no stamp of this installation.'
+    return [{ kind: 'foreign', action: 'none', server, database: info.name, tenant: undefined, what } as const]
+  })
+}
+
+function everyDatabase({ databases }: Inventory): { readonly server: string; readonly info: DatabaseInfo }[] {
+  return [...databases].flatMap(([server, all]) => all.map((info) => ({ server, info })))
+}
+
+function stampOf({ installationId }: Inventory, comment: string | undefined): Stamp | undefined {
+  const stamp = readStamp(comment)
+  return stamp?.installation === installationId ? stamp : undefined
+}
