@@ -58,7 +58,7 @@ export interface Session {
    * free to all who want it shared.
    */
   tryLock(name: string, mode: 'exclusive' | 'shared'): Promise<boolean>
-  /** Gives back an advisory lock that this session took by {@link lock} or {@link tryLock}. */
+  /** Gives back an advisory lock that was taken by {@link lock} or {@link tryLock} on this connection. */
   unlock(name: string, mode: 'exclusive' | 'shared'): Promise<void>
   /** The statements that grant the session's role what it lacks to create these; none where it lacks nothing. */
   missingGrants(creation: Creation): Promise<readonly string[]>
