@@ -19,6 +19,7 @@ const rooms = {
   'rollout/': ['kernel/', 'models/', 'server/', 'catalog/', 'provisioning/'],
   // The composition root; it starts the development server where none is configured.
   'config.ts$': ['kernel/', 'models/', 'server/', 'provisioning/', 'embedded/'],
+  'credentials-key.ts$': ['kernel/', 'server/[^/]+$'],
   // The types of what the root gives.
   'api.ts$': ['kernel/', 'catalog/', 'provisioning/'],
   'opening.ts$': ['kernel/', 'server/', 'catalog/', 'provisioning/', 'config.ts$'],
@@ -31,6 +32,7 @@ const rooms = {
     'routing/',
     'rollout/',
     'config.ts$',
+    'credentials-key.ts$',
     'api.ts$',
     'opening.ts$',
   ],

@@ -7,6 +7,12 @@ import type { Tenant } from './catalog/tenant.ts'
 import type { Adopted, AdoptOptions } from './provisioning/adopt.ts'
 import type { CheckedTenant } from './provisioning/check-tenant.ts'
 import type { Cloned, CloneOptions } from './provisioning/clone.ts'
+import type {
+  ReencryptedCredentials,
+  RotatedCredentials,
+  RotateOptions,
+  TenantCredentials,
+} from './provisioning/credentials.ts'
 import type { DrainOptions, TenantryEvent, VerbOptions } from './provisioning/context.ts'
 import type { Offboarded, OffboardOptions, Restored } from './provisioning/offboard.ts'
 import type { Onboarded } from './provisioning/onboard.ts'
@@ -22,6 +28,12 @@ import type { Updated, UpdateOptions } from './provisioning/update.ts'
 export interface HistoryOptions extends Cancellable {
   /** How many entries at most. Default 100, at most 1,000. */
   readonly limit?: number
+}
+
+/** Options of `environment`. */
+export interface EnvironmentOptions extends Cancellable {
+  /** Whose connection it is: the one that administers, or that of the tenant's own role. Default `administrator`. */
+  readonly as?: 'administrator' | 'tenant'
 }
 
 /**
@@ -122,9 +134,30 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    * What a program such as `psql` needs in its environment to connect to a tenant's database: PGHOST, PGPASSWORD and so
    * on, and DATABASE_URL. It holds the password.
    *
-   * @throws `tenant-unknown`, `tenant-state` for a tenant without a database in service
+   * @throws `tenant-unknown`, `tenant-state` for a tenant without a database in service; `roles-shared`,
+   *   `credentials-unreadable`
    */
-  environment(id: string, options?: Cancellable): Promise<Readonly<Record<string, string>>>
+  environment(id: string, options?: EnvironmentOptions): Promise<Readonly<Record<string, string>>>
+  /**
+   * What a tenant's own role logs in with.
+   *
+   * @throws `tenant-unknown`, `tenant-state` for a tenant without a database in service, `roles-shared`,
+   *   `credentials-unreadable`
+   */
+  credentials(id: string, options?: Cancellable): Promise<TenantCredentials>
+  /**
+   * Gives a tenant's role a new password, and ends the sessions that have the old one. It also sets right a role that
+   * somebody dropped or changed, and a password that no key can read any more.
+   *
+   * @throws `tenant-unknown`, `tenant-state`, `roles-shared`, `sessions-remain`, `permission-denied`, `lock-timeout`
+   */
+  rotateCredentials(id: string, options?: RotateOptions): Promise<RotatedCredentials>
+  /**
+   * Encrypts every password with the first of the configured keys: then the others can be left out. The passwords stay.
+   *
+   * @throws `roles-shared`
+   */
+  reencryptCredentials(options?: VerbOptions): Promise<ReencryptedCredentials>
   /** Calls back after every change that this process makes to a tenant, a template or a spare. @returns what ends it */
   on(listener: (event: TenantryEvent) => void): () => void
   /**

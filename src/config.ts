@@ -1,5 +1,6 @@
 import type { Cancellable } from './kernel/abort.ts'
 import { TenantryError } from './kernel/errors.ts'
+import { Keyring } from './kernel/keyring.ts'
 import { type Identifier, type Installation, parseIdentifier, parseInstallation } from './kernel/names.ts'
 import { days, durationMs, positiveInteger, refuseUnknownOptions } from './kernel/options.ts'
 import type { Models } from './models/port.ts'
@@ -36,6 +37,19 @@ export interface TenantryConfig<Handle> extends Cancellable {
    * a server sees the names of all databases. Default `readable`.
    */
   readonly naming?: 'readable' | 'opaque'
+  /**
+   * `separate` gives each tenant a role of its own, which can connect to its own database alone, and read and write but
+   * not change its tables; the role of the connection needs CREATEROLE for it. With `shared` all tenants' work runs as the
+   * role of the connection. Default `separate`.
+   */
+  readonly roles?: 'separate' | 'shared'
+  /**
+   * What the passwords of those roles are encrypted with in the catalog: 32 random bytes in base64 (`openssl rand -base64
+   * 32`), the same in every process. Several, separated by commas, to replace one: the first encrypts. Default:
+   * TENANTRY_CREDENTIALS_KEY; without that, with a server of this machine and unless NODE_ENV is `production`, one that
+   * is made in `.tenantry/`.
+   */
+  readonly credentialsKey?: string
   /** Keeps apart what several services have on one server. Default `tenantry`. */
   readonly installation?: string
   /**
@@ -79,6 +93,7 @@ export interface CheckedConfig<Handle> {
   readonly extensions: readonly Identifier[]
   readonly revision: string | number
   readonly naming: 'readable' | 'opaque'
+  readonly roles: 'separate' | 'shared'
   readonly session: SessionDefaults
   readonly drainMs: number
   readonly retentionDays: number
@@ -100,6 +115,8 @@ const knownOptions = [
   'extensions',
   'revision',
   'naming',
+  'roles',
+  'credentialsKey',
   'initialise',
   'anonymise',
   'session',
@@ -127,6 +144,7 @@ export function checkConfig<Handle>(config: TenantryConfig<Handle>): CheckedConf
   checkHook('anonymise', config.anonymise)
   checkHook('seed', config.seed)
   checkNaming(config.naming)
+  checkRoles(config)
   return {
     mode: config.mode ?? 'full',
     initialise: config.initialise,
@@ -136,6 +154,7 @@ export function checkConfig<Handle>(config: TenantryConfig<Handle>): CheckedConf
     extensions: checkExtensions(config.extensions ?? []),
     revision: checkRevision(config.revision ?? firstRevision),
     naming: config.naming ?? 'readable',
+    roles: config.roles ?? 'separate',
     session: checkSession(config.session ?? {}),
     drainMs: durationMs('drainMs', config.drainMs ?? 10_000),
     retentionDays: days('retentionDays', config.retentionDays ?? 30),
@@ -183,6 +202,15 @@ function checkNaming(naming: unknown): void {
   if (naming === undefined || naming === 'readable' || naming === 'opaque') return
   throw new TenantryError('invalid-option', `naming must be "readable" or "opaque", not ${JSON.stringify(naming)}.`, {
     hint: 'Leave it out for readable names.',
+  })
+}
+
+function checkRoles({ roles, credentialsKey }: Pick<TenantryConfig<unknown>, 'roles' | 'credentialsKey'>): void {
+  if (credentialsKey !== undefined) Keyring.parse(credentialsKey)
+  const given: unknown = roles
+  if (given === undefined || given === 'separate' || given === 'shared') return
+  throw new TenantryError('invalid-option', `roles must be "separate" or "shared", not ${JSON.stringify(given)}.`, {
+    hint: 'Leave it out to give each tenant a role of its own.',
   })
 }
 

@@ -1,7 +1,8 @@
 export { type ErrorCode, TenantryError } from './kernel/errors.ts'
 export type { Cancellable } from './kernel/abort.ts'
 export type { TenantId } from './kernel/names.ts'
-export type { HistoryOptions, Tenantry } from './api.ts'
+export type { EnvironmentOptions, HistoryOptions, Tenantry } from './api.ts'
+export type { Secret } from './kernel/secret.ts'
 export type { AuditEntry, Verb } from './catalog/audit.ts'
 export type { ListOptions } from './catalog/list-options.ts'
 export type { TenantState } from './catalog/states.ts'
@@ -23,6 +24,12 @@ export type {
   TenantryEvent,
   VerbOptions,
 } from './provisioning/context.ts'
+export type {
+  ReencryptedCredentials,
+  RotatedCredentials,
+  RotateOptions,
+  TenantCredentials,
+} from './provisioning/credentials.ts'
 export type { DifferingOption, EnsuredDatabase } from './provisioning/ensure-database.ts'
 export type { EnsuredTables } from './provisioning/ensure-tables.ts'
 export type { Offboarded, OffboardOptions, Restored } from './provisioning/offboard.ts'

@@ -6,6 +6,8 @@ import { checkCatalog, migrateCatalog } from './catalog/migrate.ts'
 import { lookAtCatalog, type OpeningLook, type OpeningQuestion } from './catalog/opening-look.ts'
 import type { CheckedConfig } from './config.ts'
 import { ensureDatabaseOn } from './provisioning/ensure-database.ts'
+import type { Separation } from './provisioning/context.ts'
+import { ensureGroups } from './provisioning/separation.ts'
 import { type StartUp, survey } from './provisioning/survey.ts'
 import { versionFingerprint } from './provisioning/version.ts'
 import type { Server, Session } from './server/port.ts'
@@ -23,6 +25,7 @@ export interface Opening {
 export async function prepare<Handle>(
   servers: readonly [Server, ...Server[]],
   checked: CheckedConfig<Handle>,
+  separation: Separation | undefined,
   signal: AbortSignal | undefined,
 ): Promise<Opening> {
   const { installation, mode } = checked
@@ -36,8 +39,10 @@ export async function prepare<Handle>(
   })
   const session = await connecting.catch((error: unknown) => makeCatalog(home, error, checked, { signal }))
   try {
-    const question = { home: home.name, servers: servers.map(({ name }) => name), fingerprint }
-    const look = await lookUpToDate(session, question, checked)
+    const owner = physicalNames.owner(installation)
+    const question = { home: home.name, servers: servers.map(({ name }) => name), fingerprint, owner }
+    const look = await lookUpToDate(home, session, question, checked)
+    if (mode === 'full' && separation !== undefined && !look.hasGroups) await ensureGroups(separation, home, session)
     const catalog = new Catalog(session.asPool())
     const isKnown = look.isVersionKnown && look.knownServers.length === servers.length
     if (mode === 'full' && !isKnown) await catalog.register(question.servers, fingerprint)
@@ -50,20 +55,25 @@ export async function prepare<Handle>(
   }
 }
 
-async function fingerprintOf<Handle>({ models, extensions, seed, revision }: CheckedConfig<Handle>): Promise<string> {
-  return versionFingerprint(await models.fingerprint(), { extensions, hasSeed: seed !== undefined, revision })
+async function fingerprintOf<Handle>(checked: CheckedConfig<Handle>): Promise<string> {
+  const { models, extensions, seed, revision, roles } = checked
+  const parts = { extensions, hasSeed: seed !== undefined, revision, isSeparate: roles === 'separate' }
+  return versionFingerprint(await models.fingerprint(), parts)
 }
 
 /** Looks at the catalog; one that is not up to date is brought there first. A router only looks. */
 async function lookUpToDate(
+  home: Server,
   session: Session,
   question: OpeningQuestion,
   { installation, lockTimeoutMs, mode }: Pick<CheckedConfig<unknown>, 'installation' | 'lockTimeoutMs' | 'mode'>,
 ): Promise<OpeningLook> {
   const look = await lookAtCatalog(session, question)
   if (look !== undefined) return look
-  if (mode === 'full') await migrateCatalog(session, installation, lockTimeoutMs)
-  else await checkCatalog(session)
+  if (mode === 'full') {
+    await migrateCatalog(session, installation, lockTimeoutMs)
+    await session.script(home.roles.seclude(physicalNames.catalog(installation), undefined))
+  } else await checkCatalog(session)
   const again = await lookAtCatalog(session, question)
   if (again !== undefined) return again
   throw new TenantryError('query-failed', `The catalog ${session.database} was taken away while it was opened.`, {

@@ -6,23 +6,41 @@ import { positiveInteger, refuseUnknownOptions } from './kernel/options.ts'
 import type { AuditEntry } from './catalog/audit.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { checkListOptions, type ListOptions } from './catalog/list-options.ts'
-import { stateError } from './catalog/states.ts'
 import { type Status, summarise, summariseStock } from './catalog/status.ts'
 import { Stock } from './catalog/stock.ts'
-import { publicTenant, type Tenant, unknownTenant } from './catalog/tenant.ts'
-import type { HistoryOptions, Tenantry } from './api.ts'
+import { publicTenant, type Tenant, type TenantRow } from './catalog/tenant.ts'
+import type { EnvironmentOptions, HistoryOptions, Tenantry } from './api.ts'
 import { checkConfig, type CheckedConfig, findServers, isServerGiven, type TenantryConfig } from './config.ts'
+import { findKeys } from './credentials-key.ts'
 import { Activity } from './provisioning/activity.ts'
 import { adopt, type Adopted, type AdoptOptions } from './provisioning/adopt.ts'
 import { type CheckedTenant, checkTenant } from './provisioning/check-tenant.ts'
 import { clone, type Cloned, type CloneOptions } from './provisioning/clone.ts'
-import type { DrainOptions, MakingContext, TenantHook, TenantryEvent, VerbOptions } from './provisioning/context.ts'
+import {
+  credentialsOf,
+  environmentOf,
+  type ReencryptedCredentials,
+  reencryptCredentials,
+  type RotatedCredentials,
+  rotateCredentials,
+  type RotateOptions,
+  type TenantCredentials,
+} from './provisioning/credentials.ts'
+import type {
+  DrainOptions,
+  MakingContext,
+  Separation,
+  TenantHook,
+  TenantryEvent,
+  VerbOptions,
+} from './provisioning/context.ts'
 import { Keeper } from './provisioning/keeper.ts'
 import { offboard, type Offboarded, type OffboardOptions, restore, type Restored } from './provisioning/offboard.ts'
 import { onboard, type Onboarded } from './provisioning/onboard.ts'
 import { purge, type Purged, type PurgedExpired, purgeExpired, type PurgeExpiredOptions } from './provisioning/purge.ts'
 import { reconcile, type Reconciliation, type ReconcileOptions } from './provisioning/reconcile.ts'
 import { type RemovedTemplates, removeTemplates } from './provisioning/retire.ts'
+import { groupRoles, loginOf } from './provisioning/separation.ts'
 import { resume, type Resumed, suspend, type Suspended } from './provisioning/suspend.ts'
 import type { StartUp } from './provisioning/survey.ts'
 import type { OnboardOptions } from './provisioning/tenant-options.ts'
@@ -32,7 +50,6 @@ import { Router } from './routing/router.ts'
 import { closedError } from './routing/server-budget.ts'
 import { TenantContext } from './routing/tenant-context.ts'
 import type { ConnectionPool, Server, SessionPool } from './server/port.ts'
-import { requireServer } from './server/require-server.ts'
 
 /**
  * Opens Tenantry: makes sure that the catalog exists and is up to date, and that servers and models are known to it. With
@@ -49,13 +66,24 @@ export async function openTenantry<Handle>(config: TenantryConfig<Handle>): Prom
   const { servers, stop } = await findServers(config)
   const [home] = servers
   try {
-    const opening = await prepare(servers, checked, config.signal)
+    const separation = separationOf(config, checked, servers)
+    const opening = await prepare(servers, checked, separation, config.signal)
     const byName = new Map(servers.map((server) => [server.name, server]))
-    return new OpenTenantry({ ...checked, ...opening, home, servers: byName }, stop)
+    return new OpenTenantry({ ...checked, ...opening, separation, home, servers: byName }, stop)
   } catch (error) {
     await stop()
     throw error
   }
+}
+
+function separationOf<Handle>(
+  { credentialsKey, announce }: TenantryConfig<Handle>,
+  { roles, installation }: CheckedConfig<Handle>,
+  servers: readonly Server[],
+): Separation | undefined {
+  if (roles === 'shared') return undefined
+  const keys = findKeys(credentialsKey, servers, announce)
+  return { groups: groupRoles(installation), keys, preparedServers: new Set() }
 }
 
 const catalogConnections = 3
@@ -64,7 +92,7 @@ const keptHandles = 1_000
 /** What Node's timers can hold. */
 const longestMs = 2 ** 31 - 1
 
-type Parts<Handle> = CheckedConfig<Handle> & Opening & Pick<MakingContext<Handle>, 'home' | 'servers'>
+type Parts<Handle> = CheckedConfig<Handle> & Opening & Pick<MakingContext<Handle>, 'home' | 'servers' | 'separation'>
 
 class OpenTenantry<Handle> implements Tenantry<Handle> {
   readonly #parts: Parts<Handle>
@@ -102,6 +130,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       catalogDatabase,
       servers,
       models,
+      loginOf: (row: TenantRow, which: 'current' | 'pending') => loginOf(parts, row, which),
       session,
       waitMs: connectionWaitMs,
       keptTenants,
@@ -225,18 +254,28 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     return {
       installation,
       catalog: { server: home.name, database: physicalNames.catalog(installation), migration },
+      roles: this.#parts.roles,
       ...summarise(counts, fingerprint),
       ...summariseStock(shelves, fingerprint, this.#keeper.wanted),
     }
   }
 
-  async environment(id: string, { signal }: Cancellable = {}): Promise<Readonly<Record<string, string>>> {
+  async environment(id: string, options: EnvironmentOptions = {}): Promise<Readonly<Record<string, string>>> {
     this.#refuseClosed()
-    const tenantId = parseTenantId(id)
-    const row = await untilAborted(this.#making.catalog.find(tenantId), signal)
-    if (row === undefined) throw unknownTenant(tenantId)
-    if (row.state !== 'active' && row.state !== 'suspended') throw stateError('environment', tenantId, row.state)
-    return requireServer(this.#parts.servers, row.server, tenantId).environment(row.database)
+    return environmentOf(this.#making, id, options)
+  }
+
+  async credentials(id: string, options: Cancellable = {}): Promise<TenantCredentials> {
+    this.#refuseClosed()
+    return credentialsOf(this.#making, id, options)
+  }
+
+  rotateCredentials(id: string, options: RotateOptions = {}): Promise<RotatedCredentials> {
+    return this.#change(options, (checked) => rotateCredentials(this.#making, id, checked))
+  }
+
+  reencryptCredentials(options: VerbOptions = {}): Promise<ReencryptedCredentials> {
+    return this.#change(options, (checked) => reencryptCredentials(this.#making, checked))
   }
 
   on(listener: (event: TenantryEvent) => void): () => void {

@@ -92,10 +92,13 @@ describe('openTenantry and onboard', () => {
   it('opening for the first time: the catalog and its tables', async () => {
     const cost = await costOf(async () => (await open()).close())
     const [create, version] = [1, 1]
-    const steps = 3 * (1 + 1) // each of the catalog's migrations: its statements in one trip, and its row
+    const steps = 4 * (1 + 1) // each of the catalog's migrations: its statements in one trip, and its row
     const make = 1 + 1 + 1 + steps + 1 + 1 // begin, lock, look again, the steps, the installation's row, commit
+    const secluded = 1 // the catalog's database
+    const roles = 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 // a look; begin, lock, look again, make them, whose member, commit; a look
     const register = 1 + 1 // the server and the version
-    expect(cost).toEqual({ connections: 4, statements: create + look + version + make + look + register })
+    const opened = look + version + make + secluded + look + roles + register
+    expect(cost).toEqual({ connections: 4, statements: create + opened })
   })
 
   it('opening again: one connection, and one statement', async () => {
@@ -105,9 +108,14 @@ describe('openTenantry and onboard', () => {
 
   /** A claim that finds no spare; the lock; the row and what it became; whether the database is there already. */
   const begin = 1 + 1 + 2 + 1
-  /** What a new database gets: its tables in a transaction that verifies them, and the digest in another. */
-  const fill = 1 + 1 + comparison + 1 + (1 + 1 + 1)
-  const create = 1
+  /** What a new database gets: its grants, tables in a transaction that verifies them, and the digest in another. */
+  const fill = 1 + 1 + 1 + comparison + 1 + (1 + 1 + 1)
+  /** Whether the roles are there, once on each server. */
+  const roles = 1
+  /** A database, and its opening to those who may connect to it. */
+  const create = 1 + 1
+  /** The name and the stamp, with the tenant's role; the password, and the arrow. */
+  const [named, madeActive] = [1, 1 + 1]
   const transaction = (statements: number) => 1 + statements + 1
   const unlock = 1
 
@@ -115,16 +123,16 @@ describe('openTenantry and onboard', () => {
     const tenantry = await open()
     await tenantry.get('none')
     const cost = await costOf(() => tenantry.onboard('acme'))
-    const build = 1 + 1 + 1 + 1 + create + 1 + fill + transaction(1 + 1) // lock, look, leftovers, row, stamp; sealed
-    const statements = begin + look + build + create + transaction(1 + 1) + unlock
-    expect(cost).toEqual({ connections: 1 + 3, statements })
+    const build = 1 + 1 + 1 + 1 + roles + create + fill + transaction(1 + 1) // lock, look, leftovers, row; sealed
+    const statements = begin + look + build + create + transaction(named + madeActive) + unlock
+    expect(cost).toEqual({ connections: 1 + 4, statements })
     await tenantry.close()
   })
 
   it('onboarding another: the template is looked at and copied', async () => {
     const tenantry = await open()
     await tenantry.onboard('another')
-    const statements = begin + look + create + transaction(1 + 1) + unlock
+    const statements = begin + look + create + transaction(named + madeActive) + unlock
     expect(await costOf(() => tenantry.onboard('third'))).toEqual({ connections: 0, statements })
     await tenantry.close()
   })
@@ -146,11 +154,11 @@ describe('openTenantry and onboard', () => {
     const tenantry = await openTenantry({ models, servers, installation })
     await tenantry.get('none')
     const [lockThere, spare] = [1, transaction(1)]
-    const both = transaction(1) + transaction(1)
-    const build = 1 + lockThere + 1 + 1 + 1 + create + 1 + fill + both
-    const statements = begin + lockThere + spare + look + build + create + both + unlock + unlock
+    const both = (there: number, here: number) => transaction(there) + transaction(here)
+    const build = 1 + lockThere + 1 + 1 + 1 + roles + create + fill + both(1, 1)
+    const statements = begin + lockThere + spare + look + build + create + both(named, madeActive) + unlock + unlock
     const cost = await costOf(() => tenantry.onboard('far', { server: 'second' }))
-    expect(cost).toEqual({ connections: 2 + 4, statements })
+    expect(cost).toEqual({ connections: 2 + 5, statements })
     await tenantry.close()
   })
 
@@ -206,6 +214,8 @@ describe("the verbs of a tenant's life", () => {
   const arrow = 1 + 1 + 1
   /** To tell every process, and to see that there is no other. */
   const letGo = evict + present
+  /** The role can log in no more, and nobody is left who could before. */
+  const lockedOut = 1 + empty
 
   it('looking: one statement each, and none that connects', async () => {
     const looks = [
@@ -236,19 +246,20 @@ describe("the verbs of a tenant's life", () => {
 
   it('suspend: a session with the lock, the arrow, then every process lets go and the database is empty', async () => {
     const suspend = () => tenantry.suspend('a')
-    expect(await costOfVerb(suspend)).toEqual({ connections: 0, statements: locked + find + arrow + letGo + empty })
-    expect(await costOfVerb(suspend)).toEqual({ connections: 0, statements: locked + find + letGo + empty })
+    const left = letGo + empty + lockedOut
+    expect(await costOfVerb(suspend)).toEqual({ connections: 0, statements: locked + find + arrow + left })
+    expect(await costOfVerb(suspend)).toEqual({ connections: 0, statements: locked + find + left })
   })
 
-  it('resume: a session with the lock, and the arrow', async () => {
+  it('resume: a session with the lock, and the arrow, with which the role can log in again', async () => {
     const resume = () => tenantry.resume('a')
-    expect(await costOfVerb(resume)).toEqual({ connections: 0, statements: locked + find + arrow })
+    expect(await costOfVerb(resume)).toEqual({ connections: 0, statements: locked + find + 1 + arrow })
     expect(await costOfVerb(resume)).toEqual({ connections: 0, statements: locked + find })
   })
 
   it('offboard: the same as suspend, and the database is looked for and renamed in a transaction', async () => {
     const offboard = () => tenantry.offboard('a')
-    const leave = describe_ + letGo + empty
+    const leave = describe_ + letGo + empty + lockedOut
     const setAside = 1 + rename + 1
     expect(await costOfVerb(offboard)).toEqual({ connections: 0, statements: locked + find + arrow + leave + setAside })
     expect(await costOfVerb(offboard)).toEqual({ connections: 0, statements: locked + find + describe_ })
@@ -267,18 +278,19 @@ describe("the verbs of a tenant's life", () => {
     const clone = () => tenantry.clone('a', 'b')
     const [source, known, intend, read, create, sourceAgain] = [1, 1, 1, 1, 1, 1]
     const look = source + locked + known
-    const make = intend + read + describe_ + letGo + create + sourceAgain
-    const name = arrow + rename
+    const [secluded, password] = [1, 1]
+    const make = intend + read + describe_ + letGo + create + secluded + sourceAgain
+    const name = arrow + rename + password
     expect(await costOfVerb(clone)).toEqual({ connections: 0, statements: look + make + name })
     expect(await costOfVerb(clone)).toEqual({ connections: 0, statements: look + intend + read })
   })
 
-  it('purge: the database is looked for and left, renamed with the arrow, dropped, and the row is removed', async () => {
+  it('purge: the database is looked for and left, renamed with the arrow, dropped, then its role, and the row is removed', async () => {
     await tenantry.offboard('b')
     const purge = () => tenantry.purge('b')
     // Whether it is there is asked twice: once for a tenant of which nothing but its history is left.
     const look = locked + find + find + describe_
-    const [drop, remove] = [1, 1]
+    const [drop, remove] = [1 + 1, 1]
     expect(await costOfVerb(purge)).toEqual({
       connections: 0,
       statements: look + empty + arrow + rename + drop + remove,
@@ -288,16 +300,16 @@ describe("the verbs of a tenant's life", () => {
     expect(await costOfVerb(() => tenantry.purgeExpired())).toEqual({ connections: 0, statements: 1 })
   })
 
-  it('adopt: a look at the database on a connection there, then the row, and the stamp with the arrow', async () => {
+  it('adopt: a look at the database on a connection there, then the row, the grants on another, and the stamp and the role with the arrow', async () => {
     const database = `${installation}_own`
     await ensureDatabase(serverUrl({ database }))
     await ensureTables(serverUrl({ database }), models)
     const adopt = () => tenantry.adopt('c', { database })
     const look = describe_ + 1 + comparison + 1
-    const [intend, read, stamp] = [1, 1, 1]
+    const [intend, read, granted, stamp, password] = [1, 1, 1, 1, 1]
     expect(await costOfVerb(adopt)).toEqual({
-      connections: 1,
-      statements: locked + find + look + intend + read + arrow + stamp,
+      connections: 1 + 1,
+      statements: locked + find + look + intend + read + granted + arrow + stamp + password,
     })
     expect(await costOfVerb(adopt)).toEqual({ connections: 0, statements: locked + find })
   })
@@ -309,7 +321,7 @@ describe("the verbs of a tenant's life", () => {
     await two.with('other', (em) => em.count(User))
     const [there, begin, commit] = [locked, 1, 1]
     const renamed = begin + rename + commit
-    const statements = locked + find + arrow + there + describe_ + letGo + empty + renamed
+    const statements = locked + find + arrow + there + describe_ + letGo + empty + lockedOut + renamed
     expect(await costOfVerb(() => two.offboard('far'))).toEqual({ connections: 0, statements })
     const back = there + describe_ + renamed
     expect(await costOfVerb(() => two.restore('far'))).toEqual({
@@ -317,7 +329,7 @@ describe("the verbs of a tenant's life", () => {
       statements: locked + find + back + arrow,
     })
     await two.offboard('far')
-    const [drop, remove] = [1, 1]
+    const [drop, remove] = [1 + 1, 1]
     const destroyed = there + describe_ + empty + renamed + arrow + drop + remove
     expect(await costOfVerb(() => two.purge('far'))).toEqual({
       connections: 0,

@@ -12,6 +12,7 @@ export type Verb =
   | 'restore'
   | 'purge'
   | 'withdraw'
+  | 'rotate-credentials'
 
 /** Who asked for a change. */
 export interface Authorship {

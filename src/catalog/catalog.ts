@@ -47,6 +47,8 @@ export interface TenantCounts {
   readonly version: number | undefined
   readonly fingerprint: string | undefined
   readonly tenants: number
+  /** How many of them have a role of their own. */
+  readonly separate: number
 }
 
 /** The catalog's records, over a pool or over one session. */
@@ -118,6 +120,7 @@ export class Catalog {
       .selectFrom('server')
       .leftJoin('tenant', 'tenant.server_id', 'server.id')
       .leftJoin('version', 'version.fingerprint', 'tenant.fingerprint')
+      .leftJoin('credential', 'credential.row_id', 'tenant.row_id')
       .select((eb) => [
         'server.name as server',
         'server.state as server_state',
@@ -125,6 +128,7 @@ export class Catalog {
         'version.number as version',
         'version.fingerprint as fingerprint',
         eb.fn.count<string>('tenant.row_id').as('tenants'),
+        eb.fn.count<string>('credential.row_id').as('separate'),
       ])
       .groupBy(['server.name', 'server.state', 'tenant.state', 'version.number', 'version.fingerprint'])
       .orderBy('server.name')
@@ -137,6 +141,7 @@ export class Catalog {
       version: row.version ?? undefined,
       fingerprint: row.fingerprint ?? undefined,
       tenants: Number(row.tenants),
+      separate: Number(row.separate),
     }))
   }
 
@@ -229,8 +234,9 @@ export class Catalog {
       .selectFrom('changed')
       .innerJoin('server', 'server.id', 'changed.server_id')
       .leftJoin('version', 'version.fingerprint', 'changed.fingerprint')
+      .leftJoin('credential', 'credential.row_id', 'changed.row_id')
       .selectAll('changed')
-      .select(['server.name as server', 'version.number as version'])
+      .select(alsoSelected)
       .executeTakeFirst()
     return row && toTenant(row)
   }
@@ -241,13 +247,17 @@ export class Catalog {
    * @returns false when it was gone already, or is in another state
    */
   async remove(rowId: string, state: TenantState, verb: Verb, authorship: Authorship = {}): Promise<boolean> {
-    const query = this.#db.with('touched', (db) =>
-      db
-        .deleteFrom('tenant')
-        .where('row_id', '=', rowId)
-        .where('state', '=', state)
-        .returning(['id', 'row_id', 'state as from_state']),
-    )
+    const query = this.#db
+      .with('touched', (db) =>
+        db
+          .deleteFrom('tenant')
+          .where('row_id', '=', rowId)
+          .where('state', '=', state)
+          .returning(['id', 'row_id', 'state as from_state']),
+      )
+      .with('forgotten', (db) =>
+        db.deleteFrom('credential').using('touched').whereRef('credential.row_id', '=', 'touched.row_id'),
+      )
     const { numInsertedOrUpdatedRows } = await noted(query, { ...authorship, verb, to: null }).executeTakeFirst()
     return numInsertedOrUpdatedRows === 1n
   }
@@ -343,9 +353,18 @@ function tenantsOf(db: Kysely<CatalogTables>) {
     .selectFrom('tenant')
     .innerJoin('server', 'server.id', 'tenant.server_id')
     .leftJoin('version', 'version.fingerprint', 'tenant.fingerprint')
+    .leftJoin('credential', 'credential.row_id', 'tenant.row_id')
     .selectAll('tenant')
-    .select(['server.name as server', 'version.number as version'])
+    .select(alsoSelected)
 }
+
+/** What is told of a tenant beside the columns of its own row. */
+const alsoSelected = [
+  'server.name as server',
+  'version.number as version',
+  'credential.sealed',
+  'credential.pending',
+] as const
 
 /** The rows of a statement that the audit trail is to have an entry of. */
 interface Touched {

@@ -98,3 +98,12 @@ begin
   end loop;
 end
 $claim$`
+
+const asFilled = 'where d.oid = v_spare.oid'
+
+/** The same since no database lets PUBLIC in: a spare that does is set apart, too. */
+export const claimFunctionOfSecluded = claimFunction.replace('create function', 'create or replace function').replace(
+  asFilled,
+  `where d.datacl is not null and not exists (select from pg_catalog.aclexplode(d.datacl) a where a.grantee = 0)
+        ${asFilled.replace('where', 'and')}`,
+)

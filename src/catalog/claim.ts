@@ -25,13 +25,14 @@ export type Claimed =
 export async function claimSpare(db: Kysely<CatalogTables>, claim: Claim, { actor }: Authorship): Promise<Claimed> {
   const { id, displayName, metadata, servers, home, fingerprint, database, opaquePrefix } = claim
   const { rows } = await sql<{ outcome: Claimed['outcome'] } & SelectedTenant>`
-    select c.outcome, (c.tenant).*, s.name as server, v.number as version
+    select c.outcome, (c.tenant).*, s.name as server, v.number as version, k.sealed, k.pending
     from tenantry.claim(
       ${id}, ${displayName ?? null}, ${JSON.stringify(metadata)}::jsonb, ${servers}::text[], ${home}, ${fingerprint},
       ${database ?? null}, ${opaquePrefix}, ${actor ?? null}
     ) c
     left join tenantry.server s on s.id = (c.tenant).server_id
-    left join tenantry.version v on v.fingerprint = (c.tenant).fingerprint`.execute(db)
+    left join tenantry.version v on v.fingerprint = (c.tenant).fingerprint
+    left join tenantry.credential k on k.row_id = (c.tenant).row_id`.execute(db)
   const [row] = rows as [(typeof rows)[number]]
   const { outcome } = row
   return outcome === 'claimed' || outcome === 'exists' ? { outcome, row: toTenant(row) } : { outcome }

@@ -1,4 +1,4 @@
-import { claimFunction } from './claim-function.ts'
+import { claimFunction, claimFunctionOfSecluded } from './claim-function.ts'
 
 /** One step of the catalog's own schema. A step that has landed is never changed. */
 export interface Migration {
@@ -113,6 +113,21 @@ export const migrations: readonly Migration[] = [
        )`,
       `create index spare_state on tenantry.spare (server_id, fingerprint, state, created_at)`,
       claimFunction,
+    ],
+  },
+  {
+    number: 4,
+    // What knows only step 3 leaves the role of a tenant that it suspends, and that of one that it purges.
+    compatibleFrom: 4,
+    statements: [
+      // By the row of the tenant or the spare whose role it is the password of: a claim has nothing to do with it.
+      `create table tenantry.credential (
+         row_id uuid primary key,
+         sealed text not null,
+         pending text,
+         changed_at timestamptz not null default now()
+       )`,
+      claimFunctionOfSecluded,
     ],
   },
 ]

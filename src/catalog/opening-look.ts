@@ -10,6 +10,8 @@ export interface OpeningQuestion {
   /** The names of all servers that the process knows. */
   readonly servers: readonly string[]
   readonly fingerprint: string
+  /** The name of the role that owns the databases, where tenants have roles of their own. */
+  readonly owner: string
 }
 
 /** What the catalog, and the server that it is on, say to a process that opens. */
@@ -18,6 +20,8 @@ export interface OpeningLook {
   /** The names of those of the servers that the catalog knows. */
   readonly knownServers: readonly string[]
   readonly isVersionKnown: boolean
+  /** Whether the roles are there, and the role of the session may act as the owner. */
+  readonly hasGroups: boolean
   /** The tenants in service on the catalog's own server, held against the stamps there. */
   readonly fleet: FleetCount
 }
@@ -40,15 +44,15 @@ export interface FleetCount {
  */
 export async function lookAtCatalog(
   session: Session,
-  { home, servers, fingerprint }: OpeningQuestion,
+  { home, servers, fingerprint, owner }: OpeningQuestion,
 ): Promise<OpeningLook | undefined> {
   try {
-    const { rows } = await session.query<OpeningRow>(openingSql, [home, servers, fingerprint])
+    const { rows } = await session.query<OpeningRow>(openingSql, [home, servers, fingerprint, owner])
     const [row] = rows
     if (row === undefined || row.migration < newestMigration || row.compatible_from > newestMigration) return undefined
-    const { installationId, knownServers, isVersionKnown, tenants, current, behind, missing } = row
+    const { installationId, knownServers, isVersionKnown, hasGroups, tenants, current, behind, missing } = row
     const fleet = { tenants, current, behind, missing: missing as TenantId[] }
-    return { installationId, knownServers, isVersionKnown, fleet }
+    return { installationId, knownServers, isVersionKnown, hasGroups, fleet }
   } catch (error) {
     if (error instanceof TenantryError && notMade.includes(error.sqlState ?? '')) return undefined
     throw error
@@ -90,6 +94,7 @@ const openingSql = `
   select m.number as migration, m.compatible_from, i.id as "installationId",
          array(select name from tenantry.server where name = any($2)) as "knownServers",
          exists (select from tenantry.version where fingerprint = $3) as "isVersionKnown",
+         exists (select from pg_catalog.pg_roles where rolname = $4 and pg_has_role(oid, 'usage')) as "hasGroups",
          f.*, array(select id from fleet where not is_there order by id limit 100) as missing
   from (select number, compatible_from from tenantry.migration order by number desc limit 1) m
   cross join tenantry.installation i

@@ -12,6 +12,10 @@ export interface Status {
     /** The number of its newest migration. */
     readonly migration: number
   }
+  /** Whether this process gives new tenants roles of their own. */
+  readonly roles: 'separate' | 'shared'
+  /** How many tenants have none, so that their work runs as the role of the connection. */
+  readonly sharedTenants: number
   /** How many tenants are in each state. */
   readonly tenants: Readonly<Record<TenantState, number>>
   readonly servers: readonly {
@@ -50,8 +54,11 @@ interface Shelving {
 export function summarise(
   counts: readonly TenantCounts[],
   currentFingerprint: string,
-): Pick<Status, 'tenants' | 'servers' | 'versions'> {
+): Pick<Status, 'tenants' | 'sharedTenants' | 'servers' | 'versions'> {
   return {
+    sharedTenants: counts
+      .filter(({ state }) => state !== undefined && state !== 'onboarding' && state !== 'purging')
+      .reduce((total, { tenants, separate }) => total + tenants - separate, 0),
     tenants: Object.fromEntries(
       tenantStates.map((state) => [state, sum(counts.filter((count) => count.state === state))]),
     ) as Status['tenants'],

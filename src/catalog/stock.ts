@@ -182,7 +182,11 @@ export class Stock {
   }
 
   async removeSpare(rowId: string): Promise<void> {
-    await this.#db.deleteFrom('spare').where('row_id', '=', rowId).execute()
+    await this.#db
+      .with('forgotten', (db) => db.deleteFrom('credential').where('row_id', '=', rowId))
+      .deleteFrom('spare')
+      .where('row_id', '=', rowId)
+      .execute()
   }
 
   /** All shelves that anything is on. */

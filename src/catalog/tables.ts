@@ -50,6 +50,7 @@ export interface CatalogTables {
     oid: number | null
     created_at: Generated<Date>
   }
+  credential: { row_id: string; sealed: string; pending: string | null; changed_at: Generated<Date> }
   audit: {
     number: Generated<string>
     at: Generated<Date>

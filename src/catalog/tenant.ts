@@ -36,10 +36,19 @@ export interface TenantRow extends Tenant {
   readonly source: string | undefined
   /** The state that an offboarded tenant had before. */
   readonly restingState: 'active' | 'suspended' | undefined
+  /** The password of its role; undefined where it shares that of the connection. */
+  readonly credential: SealedCredential | undefined
+}
+
+/** An encrypted password. */
+export interface SealedCredential {
+  readonly sealed: string
+  /** The one that is being set, on another server than the catalog's. */
+  readonly pending: string | undefined
 }
 
 /** A tenant without what is of no use outside. */
-export function publicTenant({ rowId, origin, source, restingState, ...tenant }: TenantRow): Tenant {
+export function publicTenant({ rowId, origin, source, restingState, credential, ...tenant }: TenantRow): Tenant {
   return tenant
 }
 
@@ -61,6 +70,8 @@ export interface SelectedTenant {
   readonly origin: TenantOrigin
   readonly source: string | null
   readonly resting_state: 'active' | 'suspended' | null
+  readonly sealed: string | null
+  readonly pending: string | null
 }
 
 /** The columns of a row as the fields of a tenant. */
@@ -83,6 +94,7 @@ export function toTenant(row: SelectedTenant): TenantRow {
     origin: row.origin,
     source: row.source ?? undefined,
     restingState: row.resting_state ?? undefined,
+    credential: row.sealed === null ? undefined : { sealed: row.sealed, pending: row.pending ?? undefined },
   }
 }
 

@@ -13,6 +13,7 @@ import { onboard } from './commands/onboard.ts'
 import { purge } from './commands/purge.ts'
 import { reconcile } from './commands/reconcile.ts'
 import { removeTemplates } from './commands/remove-templates.ts'
+import { rotateCredentials } from './commands/rotate-credentials.ts'
 import { offboard, restore, resume, suspend } from './commands/service-state.ts'
 import { show } from './commands/show.ts'
 import { status } from './commands/status.ts'
@@ -25,7 +26,7 @@ const groups: Readonly<Record<string, readonly CommandFactory[]>> = {
   'Begin:': [init, dev, ensure, check],
   'Tenants:': [onboard, list, show, update, clone, adopt],
   'In and out of service:': [suspend, resume, offboard, restore, purge],
-  'Operate:': [status, exec, reconcile, removeTemplates],
+  'Operate:': [status, exec, rotateCredentials, reconcile, removeTemplates],
 }
 
 /** The whole command line. What it does not understand it throws as a CommanderError. */

@@ -39,6 +39,14 @@ export const errorKinds = {
     raised: 'Raised when a connection broke while work was under way on it.',
     retryable: true,
   },
+  'credentials-key-missing': {
+    raised: "Raised when tenants' passwords are to be kept encrypted and no key is configured.",
+    retryable: false,
+  },
+  'credentials-unreadable': {
+    raised: "Raised when the password of a tenant's role was encrypted with a key that is not configured.",
+    retryable: false,
+  },
   'cross-tenant-entity': {
     raised: "Raised when an entity that belongs to one tenant is written through another tenant's handle.",
     retryable: false,
@@ -112,6 +120,10 @@ export const errorKinds = {
   'role-missing': { raised: 'Raised when a role named in the options does not exist.', retryable: false },
   'router-only': {
     raised: "Raised when a process that was opened with `mode: 'router'` is asked to change something.",
+    retryable: false,
+  },
+  'roles-shared': {
+    raised: 'Raised when the password of a tenant is asked for that has no role of its own.',
     retryable: false,
   },
   'schema-conflict': {

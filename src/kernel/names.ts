@@ -74,6 +74,14 @@ export const physicalNames = {
   setAside: (installation: Installation, rowId: string) => ownName(installation, 'off', rowId),
   /** A tenant's database that is about to be dropped. The name is never used again, and no other is ever dropped. */
   doomed: (installation: Installation, rowId: string) => ownName(installation, 'drop', rowId),
+  /** The role that owns the databases of an installation. */
+  owner: (installation: Installation) => `${installation}_owner` as Identifier,
+  /** The role that owns what is in them. */
+  objects: (installation: Installation) => `${installation}_objects` as Identifier,
+  /** The role whose members may read and write what is in them. */
+  app: (installation: Installation) => `${installation}_app` as Identifier,
+  /** The role that a tenant's work logs in as. */
+  login: (installation: Installation, rowId: string) => ownName(installation, 'r', rowId),
 }
 
 const opaquePurpose = 'd'

@@ -4,7 +4,7 @@ import { type Identifier, parseIdentifier, parseTenantId, physicalNames } from '
 import { stateError } from '../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow } from '../catalog/tenant.ts'
 import type { Models } from '../models/port.ts'
-import type { DatabaseInfo, Server, Session } from '../server/port.ts'
+import type { DatabaseInfo, GroupRoles, Login, Server, Session } from '../server/port.ts'
 import { readStamp, writeStamp } from '../server/stamp.ts'
 import { existsError } from './clone.ts'
 import { announce, type MakingContext, type ProvisioningContext } from './context.ts'
@@ -12,6 +12,7 @@ import { look } from './ensure-tables.ts'
 import { runHook } from './hooks.ts'
 import { goneError } from './make-tenant.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
+import { ensureGroups, newLogin } from './separation.ts'
 import { isStampOf } from './tenant-names.ts'
 import { checkNewTenant, type NewTenantOptions } from './tenant-options.ts'
 
@@ -141,19 +142,47 @@ function takeOver<Handle>(
   options: AdoptOptions,
 ): Promise<TenantRow> {
   return onServerOf(context, locked, row, options, async (server, admin) => {
-    const { initialise, fingerprint, installationId: installation } = context
+    const { initialise, fingerprint, installationId: installation, separation } = context
     const target = { server, database: row.database, tenant: publicTenant(row) }
     if (initialise !== undefined) await runHook(context, 'initialise', initialise, target, options)
     const stamp = writeStamp({ installation, kind: 'tenant', row: row.rowId, fingerprint, comment })
+    const login = separation && newLogin(context.installation, separation, row.rowId)
+    const groups = await ensureGroups(separation, server, admin)
+    const role = groups && login ? await admit(server, groups, login, row.database, options) : []
     const made = await durablyBoth(
       locked,
       admin,
-      () => admin.script([server.commentStatement(row.database, stamp)]),
-      () =>
-        locked.catalog.take('activate', row.rowId, { verb: 'adopt', to: 'active', fingerprint, actor: options.actor }),
+      () => admin.script([server.commentStatement(row.database, stamp), ...role]),
+      async () => {
+        if (login !== undefined) await locked.credentials.put(row.rowId, login.sealed)
+        const change = { verb: 'adopt', to: 'active', fingerprint, actor: options.actor } as const
+        return locked.catalog.take('activate', row.rowId, change)
+      },
     )
     if (made === undefined) throw goneError()
     announce(context, 'adopt', made, { from: 'onboarding', to: 'active', since: locked.since })
     return made
   })
+}
+
+/**
+ * Makes a database like one of ours, which a tenant's role can use and does not own.
+ *
+ * @returns the statements after which the role, and no longer PUBLIC, can connect
+ */
+async function admit(
+  server: Server,
+  groups: GroupRoles,
+  login: Login,
+  database: Identifier,
+  options: AdoptOptions,
+): Promise<string[]> {
+  const session = await server.connect(database, options)
+  try {
+    await session.script(server.roles.takeOver(database, groups))
+  } finally {
+    await session.close()
+  }
+  const role = await server.roles.establish(login, groups, database, 'let-in')
+  return [...server.roles.seclude(database, undefined), ...role]
 }

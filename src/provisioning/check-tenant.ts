@@ -6,6 +6,7 @@ import type { Comparison } from '../models/port.ts'
 import { requireServer } from '../server/require-server.ts'
 import type { ProvisioningContext } from './context.ts'
 import { look } from './ensure-tables.ts'
+import { loginOf } from './separation.ts'
 
 /** What a look at a tenant's database found. */
 export interface CheckedTenant extends Comparison {
@@ -13,7 +14,8 @@ export interface CheckedTenant extends Comparison {
 }
 
 /**
- * Compares a tenant's database with the models and touches nothing.
+ * Compares a tenant's database with the models and touches nothing. It looks as the tenant's own role, where that may log
+ * in: the role of the connection may be that of a router, which may connect to no tenant's database itself.
  *
  * @throws `tenant-unknown`, `tenant-state` for one that is not in service, and what may be wrong with a connection
  */
@@ -27,7 +29,8 @@ export async function checkTenant(
   if (row === undefined) throw unknownTenant(tenantId)
   if (row.state !== 'active' && row.state !== 'suspended') throw stateError('check', tenantId, row.state)
   const server = requireServer(context.servers, row.server, tenantId)
-  const session = await server.connect(row.database, options)
+  const login = row.state === 'active' ? loginOf(context, row) : undefined
+  const session = await server.connect(row.database, { ...options, login })
   try {
     const comparison = await look(session, context.models)
     const differs = comparison.missing.length > 0 || comparison.differing.length > 0

@@ -11,6 +11,7 @@ import { announce, type MakingContext, type ProvisioningContext, type TenantHook
 import { runHook } from './hooks.ts'
 import { makeTenant, type Recipe } from './make-tenant.ts'
 import { underLock } from './locked-work.ts'
+import { createSecluded, ensureGroups } from './separation.ts'
 import { missingError, newName } from './tenant-names.ts'
 import { checkNewTenant, type NewTenantOptions } from './tenant-options.ts'
 
@@ -99,8 +100,10 @@ function copyOf<Handle>(
 ): Recipe {
   const { anonymise = context.anonymise } = options
   const hooks = { anonymise: anonymise || undefined, initialise: context.initialise }
+  const separation = separationOf(context, source)
   return {
     fingerprint: source.fingerprint ?? context.fingerprint,
+    isSeparate: separation !== undefined,
     create: async (server, admin, building) => {
       const isMade = await copy(context, source, { server, admin, building }, options)
       // A database of that name may be another tenant's by now.
@@ -108,12 +111,17 @@ function copyOf<Handle>(
       return isMade
     },
     fill: async (server, database) => {
-      const target = { server, database, tenant: publicTenant(row) }
+      const target = { server, database, role: separation?.groups.objects, tenant: publicTenant(row) }
       for (const [name, hook] of Object.entries(hooks) as [keyof typeof hooks, TenantHook<Handle> | undefined][]) {
         if (hook !== undefined) await runHook(context, name, hook, target, options)
       }
     },
   }
+}
+
+/** A copy has a role of its own if its source has: what is in it belongs to the same roles, and is granted alike. */
+function separationOf({ separation }: ProvisioningContext, { credential }: TenantRow) {
+  return credential === undefined ? undefined : separation
 }
 
 interface Site {
@@ -137,7 +145,8 @@ async function copy(
     const left = Math.max(0, deadline - Date.now())
     await context.evict({ tenant: source.id, server: source.server, database: source.database }, left, { signal })
     try {
-      return await server.create(admin, building, { template: source.database })
+      const groups = await ensureGroups(separationOf(context, source), server, admin)
+      return await createSecluded({ server, admin, database: building, template: source.database, groups })
     } catch (error) {
       if (!(error instanceof TenantryError)) throw error
       if (error.code === 'template-missing') await refuseUnlessThere(context, source, { server, admin })

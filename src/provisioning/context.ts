@@ -1,5 +1,6 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import type { TenantryError } from '../kernel/errors.ts'
+import type { Keyring } from '../kernel/keyring.ts'
 import type { Identifier, Installation, TenantId } from '../kernel/names.ts'
 import type { Verb } from '../catalog/audit.ts'
 import type { Catalog } from '../catalog/catalog.ts'
@@ -7,7 +8,7 @@ import type { TenantState } from '../catalog/states.ts'
 import type { Stock, TemplateRow } from '../catalog/stock.ts'
 import type { Tenant, TenantRow } from '../catalog/tenant.ts'
 import type { Models } from '../models/port.ts'
-import type { Server, Session } from '../server/port.ts'
+import type { GroupRoles, Server, Session } from '../server/port.ts'
 import type { Activity } from './activity.ts'
 
 /** What happened to a tenant, told once it is certain. */
@@ -73,6 +74,14 @@ export type Evict = (
   options: Cancellable,
 ) => Promise<void>
 
+/** How tenants are kept apart where each has a role of its own. */
+export interface Separation {
+  readonly groups: GroupRoles
+  readonly keys: Keyring
+  /** The servers, by name, that are known to have the groups. */
+  readonly preparedServers: Set<string>
+}
+
 /** What the verbs of a tenant's life work with. */
 export interface ProvisioningContext {
   readonly installation: Installation
@@ -84,6 +93,8 @@ export interface ProvisioningContext {
   /** What is being onboarded by this process. */
   readonly onboarding: Activity
   readonly naming: 'readable' | 'opaque'
+  /** Undefined where all tenants share the role of the connection. */
+  readonly separation: Separation | undefined
   /** The server that the catalog is on. */
   readonly home: Server
   readonly servers: ReadonlyMap<string, Server>

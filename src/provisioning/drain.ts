@@ -4,6 +4,7 @@ import type { Identifier } from '../kernel/names.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session } from '../server/port.ts'
 import type { ProvisioningContext } from './context.ts'
+import { lockOut } from './separation.ts'
 
 /** What is to be left, by which sessions, and by when. */
 export interface Drain extends Cancellable {
@@ -18,8 +19,8 @@ export interface Drain extends Cancellable {
 const endingMs = 5_000
 
 /**
- * Makes every process let go of a tenant, waits until nobody is in its database, and at the deadline ends the sessions
- * that are left.
+ * Makes every process let go of a tenant, and waits until nobody is in its database. Then, or at the deadline, its role
+ * can log in no more, and the sessions that are left are ended.
  *
  * @throws `sessions-remain`, `permission-denied`
  */
@@ -33,8 +34,11 @@ export async function drain(
   const deadline = Date.now() + drainMs
   await context.evict({ tenant: row.id, server: row.server, database: row.database }, drainMs, { signal })
   const isEmpty = async () => (await server.sessions(admin, database, which)).length === 0 || undefined
-  if (await poll(isEmpty, Math.max(0, deadline - Date.now()), signal)) return
-  await endSessions(server, admin, { database, which, signal })
+  const isLeft = await poll(isEmpty, Math.max(0, deadline - Date.now()), signal)
+  const locking = lockOut(context, server, row)
+  await admin.script(locking)
+  // Nobody who had the password can have come in since it was looked at.
+  if (!isLeft || locking.length > 0) await endSessions(server, admin, { database, which, signal })
 }
 
 /** Ends the sessions in a database. @throws `sessions-remain`, `permission-denied` */

@@ -20,11 +20,11 @@ export async function runHook<Handle>(
   context: MakingContext<Handle>,
   name: 'initialise' | 'anonymise',
   hook: TenantHook<Handle>,
-  { server, database, tenant }: Place & { readonly tenant: Tenant },
+  { tenant, ...place }: Place & { readonly tenant: Tenant },
   { signal }: Cancellable,
 ): Promise<void> {
   try {
-    await withHandle(context, { server, database }, tenant.id, (handle) => hook(handle, tenant), signal)
+    await withHandle(context, place, tenant.id, (handle) => hook(handle, tenant), signal)
   } catch (error) {
     throwIfAborted(signal)
     throw new TenantryError('hook-failed', `${name} failed for the tenant ${tenant.id}: ${textOf(error)}`, {
@@ -60,17 +60,19 @@ export async function runSeed<Handle>(
 interface Place {
   readonly server: Server
   readonly database: Identifier
+  /** The role to act as, so that what the step makes belongs to it; that which administers by default. */
+  readonly role?: Identifier | undefined
 }
 
 /** Runs `work` with the ORM's handle on a database that is not in service yet. */
 async function withHandle<Handle>(
   context: MakingContext<Handle>,
-  { server, database }: Place,
+  { server, database, role }: Place,
   name: string,
   work: (handle: Handle) => unknown,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const pool = server.pool(database, hookConnections)
+  const pool = server.pool(database, hookConnections, { role })
   try {
     const models = await context.models.open(pool, name)
     const handle = models.handle(signal)

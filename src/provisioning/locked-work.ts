@@ -2,6 +2,7 @@ import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
 import { Catalog } from '../catalog/catalog.ts'
+import { Credentials } from '../catalog/credentials.ts'
 import { Stock } from '../catalog/stock.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session } from '../server/port.ts'
@@ -16,6 +17,8 @@ export interface LockedWork {
   readonly catalog: Catalog
   /** Templates and spares over that session. */
   readonly stock: Stock
+  /** The encrypted passwords over that session. */
+  readonly credentials: Credentials
   /** When the work began, for its duration. */
   readonly since: number
 }
@@ -46,7 +49,7 @@ export async function underLock<T>(
 /** Work that a session on the catalog holds a lock for. */
 export function lockedBy(session: Session, since = performance.now()): LockedWork {
   const pool = session.asPool()
-  return { session, catalog: new Catalog(pool), stock: new Stock(pool), since }
+  return { session, catalog: new Catalog(pool), stock: new Stock(pool), credentials: new Credentials(pool), since }
 }
 
 /** Runs `work` with a session on the tenant's server; see {@link onServer}. */

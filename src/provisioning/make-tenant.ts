@@ -6,13 +6,16 @@ import type { Server, Session } from '../server/port.ts'
 import { readStamp, writeStamp } from '../server/stamp.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
 import { endSessions, isInUse } from './drain.ts'
-import { durably, durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
+import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
+import { dropLogin, isSeparate, newLogin } from './separation.ts'
 import { foreignError, isStampOf, namesOf } from './tenant-names.ts'
 
 /** How a tenant's database comes about under its building name. */
 export interface Recipe {
   /** The version of the models that it will match. */
   readonly fingerprint: string
+  /** Whether the tenant gets a role of its own. */
+  readonly isSeparate: boolean
   /** @returns false when the building name is taken */
   create(server: Server, admin: Session, building: Identifier): Promise<boolean>
   /** Makes it whole: tables, or what must not stay of a copy, and the service's own steps. */
@@ -51,7 +54,7 @@ export function finishMaking(context: ProvisioningContext, tenant: TenantRow, op
       const site: Site = { context, locked, row, server, admin }
       const named = await findNamed(site, options)
       if (named === undefined) return
-      const made = await durably(locked, () => activate(site, named, options))
+      const made = await nowMade(site, named, [], options)
       announce(context, makingVerbs[row.origin], made, { from: 'onboarding', to: 'active', since: locked.since })
     })
   })
@@ -59,9 +62,9 @@ export function finishMaking(context: ProvisioningContext, tenant: TenantRow, op
 
 async function nameOrMake(site: Site, recipe: Recipe, options: VerbOptions): Promise<TenantRow> {
   const named = await findNamed(site, options)
-  if (named !== undefined) return durably(site.locked, () => activate(site, named, options))
+  if (named !== undefined) return nowMade(site, named, [], options)
   await build(site, recipe)
-  return takeName(site, recipe.fingerprint, options)
+  return takeName(site, recipe, options)
 }
 
 /** Where and what is being made. */
@@ -73,8 +76,11 @@ interface Site {
   readonly admin: Session
 }
 
-/** The fingerprint the database was made for, if an earlier call got as far as giving it its name. */
-async function findNamed(site: Site, options: VerbOptions): Promise<string | undefined> {
+/** What a database was made for. */
+type Made = Pick<Recipe, 'fingerprint' | 'isSeparate'>
+
+/** What the database was made for, if an earlier call got as far as giving it its name. */
+async function findNamed(site: Site, options: VerbOptions): Promise<Made | undefined> {
   const { context, row, server, admin } = site
   const { doomed } = namesOf(context, row)
   const databases = await server.describe(admin, [row.database, doomed])
@@ -83,54 +89,86 @@ async function findNamed(site: Site, options: VerbOptions): Promise<string | und
   const found = databases.find(({ name }) => name === row.database)
   if (found === undefined) return undefined
   const stamp = readStamp(found.comment)
-  if (isStampOf(context, row, stamp) && stamp.kind === 'tenant') return stamp.fingerprint
+  if (isStampOf(context, row, stamp) && stamp.kind === 'tenant')
+    return { fingerprint: stamp.fingerprint, isSeparate: isSeparate(context, found) }
   throw await withdraw(site, options)
 }
 
 /** Takes back the row and what was made: somebody else has the name. The row is what knows a building database. */
 async function withdraw({ context, locked, row, server, admin }: Site, { actor }: VerbOptions): Promise<TenantryError> {
   await admin.query(server.dropStatement(namesOf(context, row).building))
+  await dropLogin(context, server, admin, row.rowId)
   const isGone = await locked.catalog.remove(row.rowId, 'onboarding', 'withdraw', { actor })
   if (isGone) announce(context, 'withdraw', row, { from: 'onboarding', to: undefined, since: locked.since })
   return foreignError(row, 'Rename it, or give the tenant another id.')
 }
 
 /**
- * Makes the database under its building name, which proves whose it is until it has a stamp. One that an interrupted call left may have been made for other models: it
- * is dropped, which its random name permits.
+ * Makes the database under its building name, which proves whose it is until it has a stamp. One that an interrupted call
+ * left may have been made for other models: it is dropped, which its random name permits.
  */
 async function build({ context, row, server, admin }: Site, recipe: Recipe): Promise<void> {
   const { building } = namesOf(context, row)
   if (!(await recipe.create(server, admin, building))) {
     await admin.query(server.dropStatement(building))
+    await dropLogin(context, server, admin, row.rowId)
     await recipe.create(server, admin, building)
   }
   await recipe.fill(server, building)
 }
 
 /** Gives the database its name and stamp, and makes the tenant active. */
-async function takeName(site: Site, fingerprint: string, options: VerbOptions): Promise<TenantRow> {
+async function takeName(site: Site, made: Made, options: VerbOptions): Promise<TenantRow> {
   const { context, row, server, admin } = site
   try {
-    return await nameOnce(site, fingerprint, options)
+    return await nameOnce(site, made, options)
   } catch (error) {
     if (isNameTaken(error)) throw await withdraw(site, options)
     if (!isInUse(error)) throw error
     // A step of the service's own left a connection, or somebody looks on.
     const { building } = namesOf(context, row)
     await endSessions(server, admin, { database: building, which: 'all', signal: options.signal })
-    return nameOnce(site, fingerprint, options)
+    return nameOnce(site, made, options)
   }
 }
 
-function nameOnce(site: Site, fingerprint: string, options: VerbOptions): Promise<TenantRow> {
+function nameOnce(site: Site, made: Made, options: VerbOptions): Promise<TenantRow> {
+  const { context, row, server } = site
+  const naming = [
+    server.renameStatement(namesOf(context, row).building, row.database),
+    server.commentStatement(row.database, stampOf(context, row, made.fingerprint)),
+  ]
+  return nowMade(site, made, naming, options)
+}
+
+/** Does the last of what is to be done with the database, gives the tenant its role, and makes it active. */
+async function nowMade(
+  site: Site,
+  { fingerprint, isSeparate: hasRole }: Made,
+  last: readonly string[],
+  options: VerbOptions,
+): Promise<TenantRow> {
   const { context, locked, row, server, admin } = site
-  const name = () =>
-    admin.script([
-      server.renameStatement(namesOf(context, row).building, row.database),
-      server.commentStatement(row.database, stampOf(context, row, fingerprint)),
-    ])
-  return durablyBoth(locked, admin, name, () => activate(site, fingerprint, options))
+  const { separation, installation } = context
+  if (separation === undefined || !hasRole) {
+    return durablyBoth(
+      locked,
+      admin,
+      () => admin.script(last),
+      () => activate(site, fingerprint, options),
+    )
+  }
+  const login = newLogin(installation, separation, row.rowId)
+  const role = await server.roles.establish(login, separation.groups, row.database, 'let-in')
+  return durablyBoth(
+    locked,
+    admin,
+    () => admin.script([...last, ...role]),
+    async () => {
+      await locked.credentials.put(row.rowId, login.sealed)
+      return activate(site, fingerprint, options)
+    },
+  )
 }
 
 async function activate({ locked, row }: Site, fingerprint: string, { actor }: VerbOptions): Promise<TenantRow> {

@@ -8,6 +8,7 @@ import type { DrainOptions, ProvisioningContext, VerbOptions } from './context.t
 import { drain, type Drain, isInUse, remainError } from './drain.ts'
 import { isNameTaken } from './make-tenant.ts'
 import { durablyBoth, onServerOf, underLock } from './locked-work.ts'
+import { letIn } from './separation.ts'
 import { findDatabase, foreignError, missingError, namesOf } from './tenant-names.ts'
 import { checkVerbOptions } from './tenant-options.ts'
 
@@ -104,8 +105,10 @@ export async function restore(context: ProvisioningContext, id: string, options:
     const change = { verb: 'restore', to: before.row.restingState ?? 'active', actor: options.actor } as const
     const row = await onServerOf(context, locked, before.row, options, async (server, admin) => {
       const renaming = await renamingBack(context, server, admin, before.row)
+      const opening = change.to === 'active' ? letIn(context, server, before.row) : []
+      const bringBack = () => admin.script([...renaming, ...opening])
       try {
-        return await takeArrow(context, locked, before, change, (take) => durablyBoth(locked, admin, renaming, take))
+        return await takeArrow(context, locked, before, change, (take) => durablyBoth(locked, admin, bringBack, take))
       } catch (error) {
         if (isInUse(error)) throw remainError(namesOf(context, before.row).setAside)
         throw isNameTaken(error) ? foreignError(before.row, 'Rename it, and repeat the call.') : error
@@ -115,15 +118,14 @@ export async function restore(context: ProvisioningContext, id: string, options:
   })
 }
 
-/** What gives a database its name again: nothing where an interrupted call did, or never took it. */
+/** The statements that give a database its name again: none where an interrupted call did, or never took it. */
 async function renamingBack(
   context: ProvisioningContext,
   server: Server,
   admin: Session,
   row: TenantRow,
-): Promise<() => Promise<void>> {
+): Promise<string[]> {
   const found = await findDatabase(context, server, admin, row)
   if (found === undefined) throw missingError(row)
-  if (found.name === row.database) return async () => undefined
-  return () => admin.script([server.renameStatement(found.name, row.database)])
+  return found.name === row.database ? [] : [server.renameStatement(found.name, row.database)]
 }

@@ -180,6 +180,7 @@ function alreadyThere<Handle>({ options, watch }: Call<Handle>, row: TenantRow):
 /** A tenant's database from what is in stock: a spare, or else a copy of the template. */
 class FromStock<Handle> implements Recipe {
   readonly fingerprint: string
+  readonly isSeparate: boolean
   path: OnboardingPath | undefined
   readonly #call: Call<Handle>
   readonly #locked: LockedWork
@@ -187,6 +188,7 @@ class FromStock<Handle> implements Recipe {
 
   constructor(call: Call<Handle>, locked: LockedWork, row: TenantRow) {
     this.fingerprint = call.context.fingerprint
+    this.isSeparate = call.context.separation !== undefined
     this.#call = call
     this.#locked = locked
     this.#row = row
@@ -198,7 +200,7 @@ class FromStock<Handle> implements Recipe {
     try {
       if (
         !isKnownEmpty &&
-        (await useSpare(context, { locked: this.#locked, server, admin }, building, this.#stamp()))
+        (await useSpare(context, { locked: this.#locked, server, admin }, this.#row.rowId, this.#stamp()))
       ) {
         this.path = 'spare'
         watch.lap('spare')
@@ -217,9 +219,10 @@ class FromStock<Handle> implements Recipe {
 
   async fill(server: Server, database: Identifier): Promise<void> {
     const { context, options, watch } = this.#call
-    const { initialise } = context
+    const { initialise, separation } = context
     if (initialise === undefined) return
-    await runHook(context, 'initialise', initialise, { server, database, tenant: publicTenant(this.#row) }, options)
+    const place = { server, database, role: separation?.groups.objects }
+    await runHook(context, 'initialise', initialise, { ...place, tenant: publicTenant(this.#row) }, options)
     watch.lap('initialise')
   }
 

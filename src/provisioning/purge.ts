@@ -1,6 +1,6 @@
 import { untilAborted } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
-import { parseTenantId, type TenantId } from '../kernel/names.ts'
+import { parseTenantId, physicalNames, type TenantId } from '../kernel/names.ts'
 import { positiveInteger } from '../kernel/options.ts'
 import { stateError } from '../catalog/states.ts'
 import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
@@ -10,6 +10,7 @@ import { type BeforeArrow, beforeArrow, takeArrow } from './arrows.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
 import { endSessions, isInUse, remainError } from './drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
+import { dropLogin } from './separation.ts'
 import { findDatabase, isStampOf, namesOf } from './tenant-names.ts'
 import { checkVerbOptions } from './tenant-options.ts'
 
@@ -142,6 +143,7 @@ async function destroy(
     throw isInUse(error) && found !== undefined ? remainError(found.name) : error
   }
   if (found !== undefined) await admin.query(server.dropStatement(doomed))
+  await dropLogin(context, server, admin, row.rowId)
   await forget(context, locked, row, actor)
 }
 
@@ -155,6 +157,8 @@ async function giveBack(
 ): Promise<void> {
   const { row } = before
   const [found] = await server.describe(admin, [row.database])
+  const login = physicalNames.login(context.installation, row.rowId)
+  await admin.script([server.roles.drop(login, found && row.database)])
   const stamp = readStamp(found?.comment)
   if (isStampOf(context, row, stamp)) {
     await admin.script([server.commentStatement(row.database, stamp.comment ?? '')])

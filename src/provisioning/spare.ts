@@ -8,6 +8,7 @@ import { writeStamp } from '../server/stamp.ts'
 import type { MakingContext, ProvisioningContext } from './context.ts'
 import { isInUse } from './drain.ts'
 import { durablyBoth, type LockedWork } from './locked-work.ts'
+import { dropLogin, newLogin } from './separation.ts'
 import { copyTemplate } from './template.ts'
 
 /** Where spares are filled or used, and with which sessions. */
@@ -46,24 +47,41 @@ export async function fillSpare<Handle>(
   const name = (context.naming === 'opaque' ? physicalNames.opaque : physicalNames.spare)(installation, rowId)
   await locked.stock.addSpare(shelf, rowId, name)
   const { digest } = await copyTemplate(context, { server, admin, database: name }, options)
-  await warm(server, name, digest, options)
+  await warm(context, server, name, digest, options)
   const [made] = await server.describe(admin, [name])
   if (made === undefined) throw spoiltError(name)
   const stamp = writeStamp({ installation: installationId, kind: 'spare', row: rowId, fingerprint })
+  const { separation } = context
+  const login = separation && newLogin(installation, separation, rowId)
+  const roleStatements =
+    separation && login ? await server.roles.establish(login, separation.groups, name, 'let-in') : []
   const isKept = await durablyBoth(
     locked,
     admin,
     () =>
-      admin.script([server.alterStatement(name, { acceptsConnections: false }), server.commentStatement(name, stamp)]),
-    () => locked.stock.finishSpare(rowId, made.oid),
+      admin.script([
+        server.alterStatement(name, { acceptsConnections: false }),
+        ...roleStatements,
+        server.commentStatement(name, stamp),
+      ]),
+    async () => {
+      if (login !== undefined) await locked.credentials.put(rowId, login.sealed)
+      return locked.stock.finishSpare(rowId, made.oid)
+    },
   )
   if (isKept) context.emit({ event: 'spare-filled', ...shelf, durationMs: performance.now() - since })
 }
 
-async function warm(server: Server, name: Identifier, wanted: string | undefined, options: Cancellable): Promise<void> {
+async function warm(
+  { separation }: ProvisioningContext,
+  server: Server,
+  name: Identifier,
+  wanted: string | undefined,
+  options: Cancellable,
+): Promise<void> {
   const session = await server.connect(name, options)
   try {
-    if ((await server.structureDigest(session)) === wanted) return
+    if ((await server.structureDigest(session, separation?.groups.app)) === wanted) return
   } finally {
     await session.close()
   }
@@ -90,7 +108,7 @@ export async function tidySpares(context: ProvisioningContext, site: SpareSite, 
 /** Whether a spare is the database that was filled, and nobody opened it since. */
 function isAsFilled({ database, oid }: SpareRow, found: readonly DatabaseInfo[]): boolean {
   const info = found.find(({ name }) => name === database)
-  return info?.oid === oid && info?.acceptsConnections === false && !info.hasOldCollation
+  return info?.oid === oid && info?.acceptsConnections === false && !info.isPublic && !info.hasOldCollation
 }
 
 /** Drops the databases of spares that nobody uses any more, and then their rows. Their names are never used again. */
@@ -102,6 +120,7 @@ export async function dropSpares(
   for (const { rowId, database, fingerprint } of spares) {
     const since = performance.now()
     await admin.query(server.dropStatement(database))
+    await dropLogin(context, server, admin, rowId)
     await locked.stock.removeSpare(rowId)
     context.emit({ event: 'spare-dropped', server: server.name, fingerprint, durationMs: performance.now() - since })
   }
@@ -114,12 +133,13 @@ export async function dropSpares(
  * transaction of its own. If that commits and this does not, the row names a database that is not there: the next who
  * takes it finds that out.
  *
+ * @param rowId the tenant's row, which its role is named by from then on
  * @returns false when there is none
  */
 export async function useSpare(
   context: ProvisioningContext,
   { locked, server, admin }: SpareSite,
-  building: Identifier,
+  rowId: string,
   stamp: string,
 ): Promise<boolean> {
   for (;;) {
@@ -127,7 +147,7 @@ export async function useSpare(
     const use = async () => {
       spare = await locked.stock.takeSpare(ownShelf(context, server))
       if (spare === undefined) return false
-      await becomes({ locked, server, admin }, spare, building, stamp)
+      await becomes(context, { locked, server, admin }, spare, rowId, stamp)
       await locked.stock.removeSpare(spare.rowId)
       return true
     }
@@ -142,11 +162,14 @@ export async function useSpare(
 
 /** Renames a spare, opens it and stamps it, within the open transaction where that is on the same server. */
 async function becomes(
+  { installation, separation }: ProvisioningContext,
   { locked, server, admin }: SpareSite,
   spare: SpareRow,
-  building: Identifier,
+  rowId: string,
   stamp: string,
 ): Promise<void> {
+  const building = physicalNames.building(installation, rowId)
+  const loginOf = (row: string) => physicalNames.login(installation, row)
   const isSound =
     isAsFilled(spare, await server.describe(admin, [spare.database])) &&
     // RENAME would wait five seconds for them before it says so.
@@ -157,6 +180,7 @@ async function becomes(
       server.renameStatement(spare.database, building),
       server.alterStatement(building, { acceptsConnections: true }),
       server.commentStatement(building, stamp),
+      ...(separation ? [server.roles.rename(loginOf(spare.rowId), loginOf(rowId))] : []),
     ])
   if (admin === locked.session) await change()
   else await admin.transaction(change, { durable: true })

@@ -1,11 +1,12 @@
 import { parseTenantId } from '../kernel/names.ts'
 import { durationMs } from '../kernel/options.ts'
-import { publicTenant, type Tenant } from '../catalog/tenant.ts'
+import { publicTenant, type Tenant, type TenantRow } from '../catalog/tenant.ts'
 import { requireServer } from '../server/require-server.ts'
-import { beforeArrow, takeArrow } from './arrows.ts'
+import { type BeforeArrow, beforeArrow, takeArrow } from './arrows.ts'
 import type { DrainOptions, ProvisioningContext, VerbOptions } from './context.ts'
 import { drain } from './drain.ts'
-import { onServerOf, underLock } from './locked-work.ts'
+import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
+import { letIn } from './separation.ts'
 import { checkVerbOptions } from './tenant-options.ts'
 
 /** What came of suspending a tenant. */
@@ -21,8 +22,8 @@ export interface Resumed {
 }
 
 /**
- * Takes a tenant out of service: no process begins new work on it. Queries and transactions under way may end until the
- * deadline, then their sessions are ended. Its database stays where it is.
+ * Takes a tenant out of service: no process begins new work on it, and its role can log in no more. Queries and
+ * transactions under way may end until the deadline, then their sessions are ended. Its database stays where it is.
  *
  * @throws `tenant-unknown`, `tenant-state`, `sessions-remain`, `permission-denied`, `lock-timeout`
  */
@@ -44,14 +45,30 @@ export async function suspend(context: ProvisioningContext, id: string, options:
 /**
  * Puts a suspended tenant back into service.
  *
- * @throws `tenant-unknown`, `tenant-state`, `lock-timeout`
+ * @throws `tenant-unknown`, `tenant-state`, `permission-denied`, `lock-timeout`
  */
 export async function resume(context: ProvisioningContext, id: string, options: VerbOptions): Promise<Resumed> {
   const tenantId = parseTenantId(id)
   checkVerbOptions('resume', options)
   return underLock(context, tenantId, options, async (locked) => {
     const before = await beforeArrow(locked, 'resume', tenantId, ['active'])
-    const row = await takeArrow(context, locked, before, { verb: 'resume', to: 'active', actor: options.actor })
+    const change = { verb: 'resume', to: 'active', actor: options.actor } as const
+    const row = await resumed(context, locked, before, change, options)
     return { outcome: before.isDone ? 'already-active' : 'resumed', tenant: publicTenant(row) }
+  })
+}
+
+/** A tenant without a role of its own needs nothing of its server. */
+function resumed(
+  context: ProvisioningContext,
+  locked: LockedWork,
+  before: BeforeArrow,
+  change: { readonly verb: 'resume'; readonly to: 'active'; readonly actor: string | undefined },
+  options: VerbOptions,
+): Promise<TenantRow> {
+  if (before.isDone || before.row.credential === undefined) return takeArrow(context, locked, before, change)
+  return onServerOf(context, locked, before.row, options, (server, admin) => {
+    const opening = () => admin.script(letIn(context, server, before.row))
+    return takeArrow(context, locked, before, change, (take) => durablyBoth(locked, admin, opening, take))
   })
 }

@@ -3,13 +3,14 @@ import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { type Identifier, physicalNames } from '../kernel/names.ts'
 import type { Shelf, TemplateRow } from '../catalog/stock.ts'
-import type { Server, Session } from '../server/port.ts'
+import type { Server, Session, SessionOptions } from '../server/port.ts'
 import { readStamp, writeStamp } from '../server/stamp.ts'
 import type { MakingContext, ProvisioningContext } from './context.ts'
 import { makeTables } from './create-tables.ts'
 import { endSessions, isInUse } from './drain.ts'
 import { runSeed } from './hooks.ts'
 import { durablyBoth, type LockedWork, lockedBy, onServer } from './locked-work.ts'
+import { createSecluded, ensureGroups } from './separation.ts'
 
 /** A database that was copied from the template. */
 export interface Copied {
@@ -40,7 +41,9 @@ export async function copyTemplate<Handle>(
     wasBuilt ||= template.wasBuilt
     try {
       const name = physicalNames.template(context.installation, template.rowId)
-      return { isMade: await server.create(admin, database, { template: name }), digest: template.digest, wasBuilt }
+      const groups = await ensureGroups(context.separation, server, admin)
+      const isMade = await createSecluded({ server, admin, database, template: name, groups })
+      return { isMade, digest: template.digest, wasBuilt }
     } catch (error) {
       // Somebody dropped, opened or outdated it since it was looked at.
       if (attempt === attempts || !(await isUnusable(context, server, admin, template))) throw error
@@ -156,9 +159,11 @@ async function build<Handle>(
   const rowId = randomUUID()
   const building = physicalNames.building(context.installation, rowId)
   await locked.stock.addTemplate(shelf, rowId)
+  const groups = await ensureGroups(context.separation, server, admin)
+  const also = [server.commentStatement(building, stampOf(context, 'building', rowId))]
   // From template0, so that nothing is in the database but what the models declare.
-  if (!(await server.create(admin, building, { template: 'template0' }))) throw takenError(building)
-  await admin.query(server.commentStatement(building, stampOf(context, 'building', rowId)))
+  const making = { server, admin, database: building, template: 'template0', groups, also }
+  if (!(await createSecluded(making))) throw takenError(building)
   const digest = await fill(context, server, building, options)
   await seal(context, locked, { server, admin, rowId, digest, signal: options.signal })
   return { ...shelf, rowId, state: 'ready', digest }
@@ -171,20 +176,22 @@ async function fill<Handle>(
   building: Identifier,
   options: Cancellable,
 ): Promise<string> {
-  const { models, extensions, seed } = context
-  const make = async (session: Session) => {
+  const { models, extensions, seed, separation } = context
+  const groups = separation?.groups
+  await within(server, building, options, async (session) => {
+    if (groups !== undefined) await session.script(server.roles.prepare(groups))
     for (const extension of extensions) await session.query(server.extensionStatement(extension))
-    await makeTables(session, models)
-  }
-  await within(server, building, options, make)
-  if (seed !== undefined) await runSeed(context, seed, { server, database: building }, options)
-  return within(server, building, options, (session) => server.structureDigest(session))
+  })
+  const asObjects = { ...options, role: groups?.objects }
+  await within(server, building, asObjects, (session) => makeTables(session, models))
+  if (seed !== undefined) await runSeed(context, seed, { server, database: building, role: groups?.objects }, options)
+  return within(server, building, options, (session) => server.structureDigest(session, groups?.app))
 }
 
 async function within<T>(
   server: Server,
   database: Identifier,
-  options: Cancellable,
+  options: SessionOptions,
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
   const session = await server.connect(database, options)

@@ -8,7 +8,7 @@ import { requireServer } from '../server/require-server.ts'
 import { type Admission, Admissions } from './admissions.ts'
 import { type Eviction, EvictionChannel } from './eviction-channel.ts'
 import { ServerBudget } from './server-budget.ts'
-import { TenantPool } from './tenant-pool.ts'
+import { type LoginOf, TenantPool } from './tenant-pool.ts'
 
 /** How routing is done. */
 export interface RoutingOptions<Handle> {
@@ -18,6 +18,7 @@ export interface RoutingOptions<Handle> {
   readonly catalogDatabase: Identifier
   readonly servers: ReadonlyMap<string, Server>
   readonly models: Models<Handle>
+  readonly loginOf: LoginOf
   /** How long to wait for a connection while all are busy, in milliseconds. */
   readonly waitMs: number
   /** What holds in tenants' sessions. */
@@ -94,12 +95,13 @@ export class Router<Handle> {
 
   async #open(row: TenantRow): Promise<OpenModels<Handle>> {
     const budget = requireServer(this.#budgets, row.server, row.id)
-    const pool = new TenantPool(budget, row.database, () => this.#readmit(row))
+    const pool = new TenantPool(budget, (isAnew) => this.#readmit(row, isAnew), this.#options.loginOf)
     return this.#options.models.open(pool, row.id)
   }
 
   /** A handle may outlive its tenant: another one that got the id since is none of its business. */
-  async #readmit({ id, rowId }: TenantRow): Promise<Admission> {
+  async #readmit({ id, rowId }: TenantRow, isAnew = false): Promise<Admission> {
+    if (isAnew) this.#admissions.revoke(id)
     const admission = await this.#admissions.admit(id)
     if (admission.row.rowId === rowId) return admission
     throw unknownTenant(id)

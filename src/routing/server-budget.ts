@@ -1,15 +1,24 @@
 import { TenantryError } from '../kernel/errors.ts'
 import type { Identifier } from '../kernel/names.ts'
-import type { Server, ServerConnection, SessionDefaults } from '../server/port.ts'
+import type { Login, Server, ServerConnection, SessionDefaults } from '../server/port.ts'
 
 interface Idle {
-  readonly database: Identifier
+  readonly target: Target
   readonly connection: ServerConnection
   readonly expiry: NodeJS.Timeout
 }
 
-interface Waiter {
+/** Whose connection is wanted. */
+export interface Target {
   readonly database: Identifier
+  /** The tenant's row: another tenant that has the same database one day has connections of its own. */
+  readonly rowId: string
+  /** What to log in as, asked when a connection is opened; undefined for the role that administers. */
+  readonly login: () => Login | undefined
+}
+
+interface Waiter {
+  readonly target: Target
   readonly grant: (connection: Promise<ServerConnection>) => void
   readonly refuse: (error: TenantryError) => void
 }
@@ -43,11 +52,11 @@ export class ServerBudget {
   /**
    * A connection to a database; give it back with {@link release}.
    *
-   * @throws `pool-timeout`, `closed` and what may be wrong with a connection
+   * @throws `pool-timeout`, `closed`, `credentials-unreadable` and what may be wrong with a connection
    */
-  async acquire(database: Identifier): Promise<ServerConnection> {
+  async acquire(target: Target): Promise<ServerConnection> {
     if (this.#closed) throw closedError()
-    const connection = await this.#next(database)
+    const connection = await this.#next(target)
     if (this.#closed) {
       await connection.close()
       throw closedError()
@@ -58,24 +67,24 @@ export class ServerBudget {
 
   /** Closes the idle connections to a database. */
   leave(database: Identifier): void {
-    for (const { connection } of this.#idle.filter((idle) => idle.database === database)) {
+    for (const { connection } of this.#idle.filter(({ target }) => target.database === database)) {
       const index = this.#idle.findIndex((idle) => idle.connection === connection)
       void this.#takeIdle(index).close()
     }
   }
 
   /** Runs one statement beside the budget, for a moment: to cancel what runs on one of its connections. */
-  control(database: Identifier, sql: string): Promise<void> {
-    return this.#server.control(database, sql)
+  control({ database, login }: Target, sql: string): Promise<void> {
+    return this.#server.control(database, sql, login())
   }
 
   /** Takes a connection back: an open transaction is rolled back; a broken connection is forgotten. */
-  async release(database: Identifier, connection: ServerConnection, destroy: boolean): Promise<void> {
+  async release(target: Target, connection: ServerConnection, destroy: boolean): Promise<void> {
     const reusable = !destroy && (await isClean(connection))
     // One that ended meanwhile was counted then.
     if (!this.#busy.delete(connection)) return
     if (!reusable || this.#closed) await connection.close()
-    else this.#passOn(database, connection)
+    else this.#passOn(target, connection)
     this.#announceDrained()
   }
 
@@ -90,29 +99,29 @@ export class ServerBudget {
     await Promise.all([...closing, ...[...this.#busy].map((connection) => connection.close())])
   }
 
-  #next(database: Identifier): Promise<ServerConnection> {
-    const index = this.#idle.findLastIndex((idle) => idle.database === database)
+  #next(target: Target): Promise<ServerConnection> {
+    const index = this.#idle.findLastIndex((idle) => isSame(idle.target, target))
     if (index >= 0) return Promise.resolve(this.#takeIdle(index))
-    if (this.#open < this.#server.maxConnections) return this.#connect(database)
-    if (this.#idle.length > 0) return this.#replace(this.#takeIdle(0), database)
-    return this.#wait(database)
+    if (this.#open < this.#server.maxConnections) return this.#connect(target)
+    if (this.#idle.length > 0) return this.#replace(this.#takeIdle(0), target)
+    return this.#wait(target)
   }
 
-  #connect(database: Identifier): Promise<ServerConnection> {
+  #connect(target: Target): Promise<ServerConnection> {
     this.#open++
-    return this.#openCounted(database)
+    return this.#openCounted(target)
   }
 
   /** Closes first and opens then, so that the server never sees more than the budget; the place is kept meanwhile. */
-  async #replace(connection: ServerConnection, database: Identifier): Promise<ServerConnection> {
+  async #replace(connection: ServerConnection, target: Target): Promise<ServerConnection> {
     this.#open++
     await connection.close()
-    return this.#openCounted(database)
+    return this.#openCounted(target)
   }
 
-  async #openCounted(database: Identifier): Promise<ServerConnection> {
+  async #openCounted({ database, login }: Target): Promise<ServerConnection> {
     try {
-      const connection = await this.#server.open(database, this.#defaults)
+      const connection = await this.#server.open(database, this.#defaults, login())
       connection.onEnd(() => this.#forget(connection))
       return connection
     } catch (error) {
@@ -121,14 +130,14 @@ export class ServerBudget {
     }
   }
 
-  #passOn(database: Identifier, connection: ServerConnection): void {
+  #passOn(target: Target, connection: ServerConnection): void {
     const waiter = this.#waiters.shift()
-    if (waiter === undefined) this.#keep(database, connection)
-    else if (waiter.database === database) waiter.grant(Promise.resolve(connection))
-    else waiter.grant(this.#replace(connection, waiter.database))
+    if (waiter === undefined) this.#keep(target, connection)
+    else if (isSame(waiter.target, target)) waiter.grant(Promise.resolve(connection))
+    else waiter.grant(this.#replace(connection, waiter.target))
   }
 
-  #wait(database: Identifier): Promise<ServerConnection> {
+  #wait(target: Target): Promise<ServerConnection> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
@@ -140,18 +149,18 @@ export class ServerBudget {
           done(value)
         }
       }
-      const waiter: Waiter = { database, grant: settle(resolve), refuse: settle(reject) }
+      const waiter: Waiter = { target, grant: settle(resolve), refuse: settle(reject) }
       this.#waiters.push(waiter)
     })
   }
 
-  #keep(database: Identifier, connection: ServerConnection): void {
+  #keep(target: Target, connection: ServerConnection): void {
     const expiry = setTimeout(() => {
       const index = this.#idle.findIndex((idle) => idle.connection === connection)
       if (index >= 0) void this.#takeIdle(index).close()
     }, idleMs)
     expiry.unref()
-    this.#idle.push({ database, connection, expiry })
+    this.#idle.push({ target, connection, expiry })
   }
 
   #takeIdle(index: number): ServerConnection {
@@ -172,7 +181,7 @@ export class ServerBudget {
   #uncount(): void {
     this.#open--
     const waiter = this.#open < this.#server.maxConnections ? this.#waiters.shift() : undefined
-    waiter?.grant(this.#connect(waiter.database))
+    waiter?.grant(this.#connect(waiter.target))
   }
 
   #drain(deadlineMs: number): Promise<void> {
@@ -188,6 +197,10 @@ export class ServerBudget {
   #announceDrained(): void {
     if (this.#busy.size === 0) this.#drained?.()
   }
+}
+
+function isSame(one: Target, other: Target): boolean {
+  return one.rowId === other.rowId && one.database === other.database
 }
 
 /** Whether a connection may go on to the next caller: no transaction is open on it, or it could be rolled back. */

@@ -1,11 +1,18 @@
 import { TenantryError } from '../kernel/errors.ts'
-import type { Identifier } from '../kernel/names.ts'
-import type { ConnectionPool, PooledConnection, ServerConnection } from '../server/port.ts'
+import type { TenantRow } from '../catalog/tenant.ts'
+import type { ConnectionPool, Login, PooledConnection, ServerConnection } from '../server/port.ts'
 import type { Admission } from './admissions.ts'
-import type { ServerBudget } from './server-budget.ts'
+import type { ServerBudget, Target } from './server-budget.ts'
 
-/** Gives the leave to work on the pool's tenant, or throws why not. */
-export type Gate = () => Promise<Admission>
+/**
+ * Gives the leave to work on the pool's tenant, or throws why not.
+ *
+ * @param isAnew whether the catalog is to be asked, since what was known of the tenant turned out to be outdated
+ */
+export type Gate = (isAnew?: boolean) => Promise<Admission>
+
+/** What a tenant's connections log in as. @throws `credentials-unreadable` */
+export type LoginOf = (row: TenantRow, which: 'current' | 'pending') => Login | undefined
 
 /**
  * A tenant's view on its server's budget, in the shape of a `pg` pool. It has no connections of its own, and what it
@@ -14,41 +21,58 @@ export type Gate = () => Promise<Admission>
 export class TenantPool implements ConnectionPool {
   readonly options: object = {}
   readonly #budget: ServerBudget
-  readonly #database: Identifier
   readonly #gate: Gate
+  readonly #loginOf: LoginOf
+  /** As the tenant was when a connection was last lent. */
+  #lastRow: TenantRow | undefined
 
-  constructor(budget: ServerBudget, database: Identifier, gate: Gate) {
+  constructor(budget: ServerBudget, gate: Gate, loginOf: LoginOf) {
     this.#budget = budget
-    this.#database = database
     this.#gate = gate
+    this.#loginOf = loginOf
   }
 
   async connect(): Promise<PooledConnection> {
-    for (;;) {
-      const admission = await this.#gate()
-      const connection = await this.#acquire(admission)
-      if (connection === undefined) continue
+    for (let isAnew = false; ;) {
+      const admission = await this.#gate(isAnew)
+      const acquired = await this.#acquire(admission, isAnew)
+      if (acquired === 'outdated') isAnew = true
+      if (typeof acquired === 'string') continue
       const giveBack = (destroy: boolean) =>
         // What was lent before an eviction is not kept after it: somebody waits for the database to be left.
-        this.#budget.release(this.#database, connection, destroy || !admission.isValid())
-      if (admission.isValid()) return new Lease(connection, giveBack)
+        this.#budget.release(this.#target(admission.row), acquired, destroy || !admission.isValid())
+      this.#lastRow = admission.row
+      if (admission.isValid()) return new Lease(acquired, giveBack)
       await giveBack(true)
     }
   }
 
-  /** A connection; undefined when there was none because the tenant was taken out of service meanwhile. */
-  async #acquire(admission: Admission): Promise<ServerConnection | undefined> {
+  /**
+   * A connection; `revoked` when there was none because the tenant was taken out of service meanwhile, `outdated` when its
+   * role was not let in with what was known of it: the password was changed, or the role locked out, a moment ago.
+   */
+  async #acquire(admission: Admission, isAnew: boolean): Promise<ServerConnection | 'revoked' | 'outdated'> {
+    const { row } = admission
     try {
-      return await this.#budget.acquire(this.#database)
+      return await this.#budget.acquire(this.#target(row))
     } catch (error) {
-      const isClosed = error instanceof TenantryError && error.code === 'closed'
-      if (isClosed || admission.isValid()) throw error
-      return undefined
+      if (isCode(error, 'closed')) throw error
+      if (!admission.isValid()) return 'revoked'
+      if (!isCode(error, 'authentication-failed') || row.credential === undefined) throw error
+      if (!isAnew) return 'outdated'
+      // A password that is being set may be in force before the catalog knows.
+      if (row.credential.pending === undefined) throw lockedOutError(row, error)
+      return this.#budget.acquire(this.#target(row, 'pending'))
     }
   }
 
-  control(sql: string): Promise<void> {
-    return this.#budget.control(this.#database, sql)
+  #target(row: TenantRow, which: 'current' | 'pending' = 'current'): Target {
+    return { database: row.database, rowId: row.rowId, login: () => this.#loginOf(row, which) }
+  }
+
+  /** What is under way on a tenant may be cancelled also while it is taken out of service. */
+  async control(sql: string): Promise<void> {
+    if (this.#lastRow !== undefined) await this.#budget.control(this.#target(this.#lastRow), sql)
   }
 
   async query(query: unknown, values?: unknown): Promise<unknown> {
@@ -61,6 +85,19 @@ export class TenantPool implements ConnectionPool {
   }
 
   async end(): Promise<void> {}
+}
+
+function isCode(error: unknown, code: TenantryError['code']): error is TenantryError {
+  return error instanceof TenantryError && error.code === code
+}
+
+function lockedOutError({ id }: TenantRow, { message, cause, sqlState }: TenantryError): TenantryError {
+  return new TenantryError('authentication-failed', message, {
+    cause,
+    sqlState,
+    tenant: id,
+    hint: `Somebody changed or dropped the role of the tenant ${id}. rotateCredentials() sets it right.`,
+  })
 }
 
 /** A connection borrowed for one piece of work. Whoever keeps it after giving it back can do nothing with it. */

@@ -1,5 +1,6 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import type { Identifier } from '../kernel/names.ts'
+import type { Secret } from '../kernel/secret.ts'
 
 /** What a statement gave back. */
 export interface QueryResult<Row> {
@@ -126,12 +127,75 @@ export interface CreateDatabaseOptions {
   readonly tablespace?: string | undefined
   /** How many sessions may be open at once in the database; -1, the default, for no limit. */
   readonly connectionLimit?: number | undefined
+  /** Whether anybody may connect to it, once it is there. Default true. */
+  readonly acceptsConnections?: boolean | undefined
 }
 
 /** What may be changed of a database as such; what is left out stays. */
 export interface DatabaseChange {
   readonly acceptsConnections?: boolean
   readonly isTemplate?: boolean
+}
+
+/** A role that can log in, and its password. */
+export interface Login {
+  readonly user: Identifier
+  readonly password: Secret
+}
+
+/** Roles that cannot log in, and that all databases of an installation on a server have in common. */
+export interface GroupRoles {
+  /** Owns the databases. It owns nothing in them: what one of them runs as it could change all others. */
+  readonly owner: Identifier
+  /** Owns what is in the databases, and none of them. */
+  readonly objects: Identifier
+  /** Its members may read and write what is in the databases. */
+  readonly app: Identifier
+}
+
+/** How a session is opened, beside its signal. */
+export interface SessionOptions extends Cancellable {
+  /** Who logs in; the role that administers by default. */
+  readonly login?: Login | undefined
+  /** The role to act as; that which logs in by default. */
+  readonly role?: Identifier | undefined
+}
+
+/**
+ * What there is to do with the roles of a server. The statements may all be part of a transaction, and hold no password:
+ * only what PostgreSQL itself keeps of one.
+ */
+export interface RoleAdministration {
+  /**
+   * Makes the groups where they are missing, and the session's role a member of those that own.
+   *
+   * @throws `permission-denied` with the statement that grants what is missing
+   */
+  ensureGroups(session: Session, groups: GroupRoles): Promise<void>
+  /**
+   * The statements after which nobody may connect to a database but its owner's members and those who are let in. They
+   * fail with SQLSTATE 42501 where PUBLIC still may, since REVOKE itself may merely warn.
+   */
+  seclude(database: Identifier, groups: GroupRoles | undefined): string[]
+  /** The statements, for a session in an empty database, after which `objects` can make things there, and `app` use them. */
+  prepare(groups: GroupRoles): string[]
+  /**
+   * The statements, for a session in a database that somebody else made, by which it and what the session's role has in it
+   * go over to the groups. What others have in it stays theirs.
+   */
+  takeOver(database: Identifier, groups: GroupRoles): string[]
+  /**
+   * The statements that make a role, a member of `app`, or give one that is there this password; and let it log in and
+   * connect to a database, or neither.
+   */
+  establish(login: Login, groups: GroupRoles, database: Identifier, mode: 'let-in' | 'locked-out'): Promise<string[]>
+  /** The statements after which a role can neither log in nor connect to a database. */
+  lockOut(user: Identifier, database: Identifier): string[]
+  /** The statements that undo {@link lockOut}. */
+  letIn(user: Identifier, database: Identifier): string[]
+  rename(from: Identifier, to: Identifier): string
+  /** The statement that drops a role, if it is there: only then it takes a privilege. Its database is gone, or named. */
+  drop(user: Identifier, database?: Identifier): string
 }
 
 /** What holds in a tenant's sessions until they say otherwise. Where nothing is said, the server's own defaults hold. */
@@ -177,6 +241,8 @@ export interface DatabaseInfo {
   readonly acceptsConnections: boolean
   /** Whether every role with CREATEDB may copy it, and nobody may drop it. */
   readonly isTemplate: boolean
+  /** Whether every role of the server may connect to it, as PostgreSQL has it of itself. */
+  readonly isPublic: boolean
   /** Its texts were sorted by another version of the operating system's rules: PostgreSQL does not copy it any more. */
   readonly hasOldCollation: boolean
   /** An interrupted DROP DATABASE left it so that it can only be dropped. */
@@ -199,24 +265,31 @@ export interface Server {
   readonly name: string
   /** Host and port, for messages. */
   readonly description: string
+  /** Whether it is on this machine. */
+  readonly isLocal: boolean
   /** How many connections routing may hold on it at once. */
   readonly maxConnections: number
   /** The database where others are created and dropped from. */
   readonly maintenanceDatabase: Identifier
+  readonly roles: RoleAdministration
   /**
    * Opens a session.
    *
    * @throws `database-missing`, `authentication-failed`, `server-unreachable` and what else may be wrong
    */
-  connect(database: Identifier, options?: Cancellable): Promise<Session>
+  connect(database: Identifier, options?: SessionOptions): Promise<Session>
   /** At most `max` sessions on one database that are kept for the next user for a while. It connects when it is used. */
   sessionPool(database: Identifier, max: number): SessionPool
   /** A pool of at most `max` connections to one database, for Tenantry's own queries. It connects when it is used. */
-  pool(database: Identifier, max: number, defaults?: Pick<SessionDefaults, 'isolationLevel'>): ConnectionPool
-  /** Runs one statement on a connection opened for it alone. */
-  control(database: Identifier, sql: string): Promise<void>
-  /** Opens a connection for routing. */
-  open(database: Identifier, defaults?: SessionDefaults): Promise<ServerConnection>
+  pool(
+    database: Identifier,
+    max: number,
+    options?: Pick<SessionDefaults, 'isolationLevel'> & Pick<SessionOptions, 'role'>,
+  ): ConnectionPool
+  /** Runs one statement on a connection opened for it alone, as the login given. */
+  control(database: Identifier, sql: string, login?: Login): Promise<void>
+  /** Opens a connection for routing, as the login given, or as the role that administers. */
+  open(database: Identifier, defaults?: SessionDefaults, login?: Login): Promise<ServerConnection>
   /** Opens a session that hears what is sent to a channel of its database. Who calls it lets one query end at a time. */
   listen(database: Identifier, channel: string, listeners: Listeners): Promise<Session>
   /** Describes those of the databases that are there, in one query. */
@@ -229,8 +302,10 @@ export interface Server {
    * A hash of the structure of the session's database: schemas, extensions, tables, columns, constraints, indexes,
    * sequences, views, functions, triggers, types and policies; not of the rows, nor of the order of columns. The same on
    * every database of one server that has the same structure.
+   *
+   * @param grantee the role whose privileges on all of that count as well
    */
-  structureDigest(session: Session): Promise<string>
+  structureDigest(session: Session, grantee?: Identifier): Promise<string>
   /**
    * The server's process ids of the sessions in a database, besides this one: all, or those that may be a service's work
    * (no backup by pg_dump, and no superuser's unless the session is one itself).
@@ -239,7 +314,7 @@ export interface Server {
   /** Ends sessions by their process ids, without waiting until they are gone. @throws `permission-denied` */
   endSessions(session: Session, processIds: readonly number[]): Promise<void>
   /** What libpq's programs and most drivers read from their environment to connect. It holds the password. */
-  environment(database: Identifier): Readonly<Record<string, string>>
+  environment(database: Identifier, login?: Login): Readonly<Record<string, string>>
   /**
    * Creates a database.
    *

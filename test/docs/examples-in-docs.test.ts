@@ -45,7 +45,7 @@ const runnable = [
     installation: uniqueName('walk'),
   },
 ] as const
-const role = await createRole('createdb')
+const role = await createRole('createdb createrole')
 dropAfterwards(...runnable.flatMap(({ database, installation }) => [database, installation]), role.user)
 
 /** Pages that have an installation `shop` on the maintenance database, and all else of that name. */

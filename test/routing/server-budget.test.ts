@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { ServerBudget } from '../../dist/routing/server-budget.js'
-import { parseIdentifier } from '../../dist/kernel/names.js'
+import { ServerBudget, type Target } from '../../dist/routing/server-budget.js'
+import { type Identifier, parseIdentifier } from '../../dist/kernel/names.js'
 import { errorOf } from '../support/server.ts'
 
 // The accounting by itself, on connections that fail when they are told to. Routing on a real server is tested with
@@ -52,18 +52,19 @@ class FakeConnection {
 }
 
 const budgetOf = (server: FakeServer, waitMs = 50) => new ServerBudget(server as never, waitMs)
+const to = (database: Identifier): Target => ({ database, rowId: database, login: () => undefined })
 const fake = (connection: unknown) => connection as FakeConnection
 
 describe('a budget', () => {
   it('gives the same idle connection to the same database again, and closes the oldest for another', async () => {
     const server = new FakeServer()
     const budget = budgetOf(server)
-    const first = await budget.acquire(a)
-    await budget.release(a, first, false)
-    expect(await budget.acquire(a)).toBe(first)
-    await budget.release(a, first, false)
-    const second = await budget.acquire(b)
-    const third = await budget.acquire(b)
+    const first = await budget.acquire(to(a))
+    await budget.release(to(a), first, false)
+    expect(await budget.acquire(to(a))).toBe(first)
+    await budget.release(to(a), first, false)
+    const second = await budget.acquire(to(b))
+    const third = await budget.acquire(to(b))
     expect(fake(first).broken).toBe(true)
     expect([second, third].map((connection) => fake(connection).database)).toEqual(['b', 'b'])
     expect(server.peak).toBe(2)
@@ -73,35 +74,35 @@ describe('a budget', () => {
     const server = new FakeServer()
     const budget = budgetOf(server)
     server.stillborn = true
-    const dead = await budget.acquire(a)
-    await budget.release(a, dead, false)
+    const dead = await budget.acquire(to(a))
+    await budget.release(to(a), dead, false)
     server.stillborn = false
-    const alive = await budget.acquire(a)
+    const alive = await budget.acquire(to(a))
     expect(alive).not.toBe(dead)
-    await budget.release(a, alive, false)
+    await budget.release(to(a), alive, false)
     await budget.close(1_000)
     expect(server.now).toBe(0)
   })
 
   it('closes a connection that broke while it was lent, and rolls back one that was left in a transaction', async () => {
     const budget = budgetOf(new FakeServer())
-    const connection = fake(await budget.acquire(a))
+    const connection = fake(await budget.acquire(to(a)))
     connection.transaction = true
-    await budget.release(a, connection as never, false)
+    await budget.release(to(a), connection as never, false)
     expect(connection).toMatchObject({ transaction: false, broken: false })
-    const again = fake(await budget.acquire(a))
+    const again = fake(await budget.acquire(to(a)))
     again.end()
-    await budget.release(a, again as never, false)
-    expect(await budget.acquire(a)).not.toBe(again)
+    await budget.release(to(a), again as never, false)
+    expect(await budget.acquire(to(a))).not.toBe(again)
   })
 
   it('serves who waits in turn, and refuses who waited too long', async () => {
     const server = new FakeServer()
     const budget = budgetOf(server)
-    const held = [await budget.acquire(a), await budget.acquire(a)]
-    expect(await errorOf(budget.acquire(b))).toMatchObject({ code: 'pool-timeout' })
-    const waiting = budget.acquire(b)
-    await budget.release(a, held[0] as never, false)
+    const held = [await budget.acquire(to(a)), await budget.acquire(to(a))]
+    expect(await errorOf(budget.acquire(to(b)))).toMatchObject({ code: 'pool-timeout' })
+    const waiting = budget.acquire(to(b))
+    await budget.release(to(a), held[0] as never, false)
     expect(fake(await waiting).database).toBe('b')
     expect(server.peak).toBe(2)
   })
@@ -110,10 +111,10 @@ describe('a budget', () => {
     const server = new FakeServer()
     const budget = budgetOf(server)
     server.refusing = true
-    for (let i = 0; i < 5; i++) expect(await errorOf(budget.acquire(a))).toMatchObject({ message: 'refused' })
+    for (let i = 0; i < 5; i++) expect(await errorOf(budget.acquire(to(a)))).toMatchObject({ message: 'refused' })
     server.refusing = false
-    expect(fake(await budget.acquire(a)).database).toBe('a')
-    expect(fake(await budget.acquire(b)).database).toBe('b')
+    expect(fake(await budget.acquire(to(a))).database).toBe('a')
+    expect(fake(await budget.acquire(to(b))).database).toBe('b')
   })
 
   it('holds under random work: never over the budget, and everything closed at the end', async () => {
@@ -126,22 +127,22 @@ describe('a budget', () => {
         const database = random() < 0.5 ? a : b
         server.refusing = random() < 0.05
         server.stillborn = random() < 0.05
-        const connection = await budget.acquire(database).catch(() => undefined)
+        const connection = await budget.acquire(to(database)).catch(() => undefined)
         if (connection === undefined) continue
         expect(fake(connection).database).toBe(database)
         await new Promise((resolve) => setImmediate(resolve))
         if (random() < 0.1) fake(connection).end()
         if (random() < 0.1) fake(connection).transaction = true
-        await budget.release(database, connection, random() < 0.1)
+        await budget.release(to(database), connection, random() < 0.1)
       }
     }
     await Promise.all(Array.from({ length: 8 }, work))
     server.refusing = false
     server.stillborn = false
-    const last = await Promise.all([budget.acquire(a), budget.acquire(b)])
+    const last = await Promise.all([budget.acquire(to(a)), budget.acquire(to(b))])
     expect(last.map((connection) => fake(connection).database)).toEqual(['a', 'b'])
-    await budget.release(a, last[0], false)
-    await budget.release(b, last[1], false)
+    await budget.release(to(a), last[0], false)
+    await budget.release(to(b), last[1], false)
     await budget.close(1_000)
     expect(server.peak).toBe(2)
     expect(server.now).toBe(0)

@@ -59,7 +59,7 @@ describe('a claim', () => {
   })
 
   it('by a role that has lost CREATEDB fails with the statement that mends it, and leaves nothing', async () => {
-    const login = await createRole('createdb')
+    const login = await createRole('createdb createrole')
     dropAfterwards(login.user)
     const tenantry = await open({ spares: 1, postgres: { url: serverUrl(login) } })
     await filled(tenantry, 1)

@@ -23,7 +23,7 @@ describe('a process that keeps spares', () => {
     ['the role may create no database', 'nocreatedb', 'createdb', 'permission-denied'],
     ['no connection is left', 'connection limit 1', 'connection limit -1', 'too-many-connections'],
   ])('stops for long where %s, and says so once', async (_, limit, noLimit, code) => {
-    const login = await createRole('createdb')
+    const login = await createRole('createdb createrole')
     dropAfterwards(login.user)
     const options = { installation: disposableName('i'), postgres: { url: serverUrl(login) } }
     const first = await open(options)

@@ -59,12 +59,23 @@ export function afterwards(work: () => Promise<unknown>): void {
   cleanUps.push(work)
 }
 
-/** Drops {@link afterwards} every database whose name begins with one of these, and then the roles of these names. */
+/**
+ * Drops {@link afterwards} every database whose name begins with one of these, then the roles of these names and those
+ * that an installation of such a name has made.
+ */
 export function dropAfterwards(...names: string[]): void {
   afterwards(async () => {
     for (const name of names) await dropDatabases(name)
-    for (const name of names) await sql(`drop role if exists ${quote(name)}`)
+    for (const name of names) await dropRoles(name)
   })
+}
+
+async function dropRoles(name: string): Promise<void> {
+  const rows = await sql<{ rolname: string }>(
+    `select rolname from pg_roles where rolname = $1 or starts_with(rolname, $1 || '_')`,
+    [name],
+  )
+  if (rows.length > 0) await sql(`drop role if exists ${rows.map(({ rolname }) => quote(rolname)).join(', ')}`)
 }
 
 /** Drops every database whose name begins with this. */

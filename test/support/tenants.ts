@@ -21,6 +21,15 @@ export async function openTestTenantry<Handle>(
   return Object.assign(tenantry, { installation })
 }
 
+/** The fingerprint of the version that an installation's first process has. */
+export async function firstFingerprint(tenantry: { readonly installation: string }): Promise<string> {
+  const [row] = await inCatalog<{ fingerprint: string }>(
+    tenantry,
+    'select fingerprint from tenantry.version where number = 1',
+  )
+  return row!.fingerprint
+}
+
 /** Calls back after every change of a tenant. @returns what ends it */
 export function onChange(tenantry: Pick<Tenantry<unknown>, 'on'>, listener: (event: TenantEvent) => void): () => void {
   return tenantry.on((event) => {

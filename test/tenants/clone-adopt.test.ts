@@ -244,7 +244,10 @@ describe('adopt', () => {
       for (const state of ['onboarding', 'purging']) {
         broken.clear()
         await tenantry.adopt('a', { database })
-        await tenantry.with('a', namesIn)
+        // In a process of its own, which hears nothing of what is done behind its back.
+        const looking = await openTestTenantry(models, { installation: tenantry.installation })
+        await looking.with('a', namesIn)
+        await looking.close()
         await inCatalog(tenantry, `update tenantry.tenant set state = $1, fingerprint = null, activated_at = null`, [
           state,
         ])

@@ -4,7 +4,7 @@ import type { EntityManager } from '@mikro-orm/postgresql'
 import { mikroOrm } from 'tenantry/mikro-orm'
 import { describe, expect, it, onTestFailed, onTestFinished } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
-import { createRole, disposableName, dropAfterwards, errorOf, serverUrl, sql } from '../support/server.ts'
+import { createRole, disposableName, dropAfterwards, errorOf, quote, serverUrl, sql } from '../support/server.ts'
 import { expectSessions, foreignSession, sessionsIn } from '../support/sessions.ts'
 import { databasesOf, inCatalog, namesOf, openTestTenantry, type TestTenantry } from '../support/tenants.ts'
 
@@ -172,11 +172,12 @@ describe.each(['suspend', 'offboard'] as const)('%s', (verb) => {
 
 describe('sessions of others', () => {
   it('that make a backup may stay in a suspended database, and must leave one that is set aside', async () => {
-    const { one, database } = await openTwo()
     const login = await createRole()
     dropAfterwards(login.user)
+    const { one, database } = await openTwo()
+    await sql(`grant connect on database ${quote(database)} to ${quote(login.user)}`)
     const backup = await foreignSession(database, { ...login, application_name: 'pg_dump' })
-    // A router may connect as any role.
+    // Whoever was let in is asked to leave.
     const work = await foreignSession(database, login)
     await one.suspend('a', { drainMs: 0 })
     await work.ended
@@ -220,7 +221,7 @@ describe('sessions of others', () => {
   })
 
   it('that a plain role may not end are told of as a missing privilege', async () => {
-    const login = await createRole('createdb')
+    const login = await createRole('createdb createrole')
     dropAfterwards(login.user)
     const one = await openTestTenantry(models, { postgres: { url: serverUrl(login) } })
     const { tenant } = await one.onboard('a')

@@ -44,7 +44,7 @@ async function live(tenantry: TestTenantry<unknown>, actor: string): Promise<voi
 
 describe('every change of a tenant', () => {
   it('is written down with who asked and as which role, and told; also after the tenant is gone', async () => {
-    const login = await createRole('createdb')
+    const login = await createRole('createdb createrole')
     dropAfterwards(login.user)
     const tenantry = await openTestTenantry<unknown>(models, { postgres: { url: serverUrl(login) } })
     const events = listen(tenantry)

@@ -4,7 +4,7 @@ import { postgres } from 'tenantry/postgres'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
 import { disposableName, errorOf, quote, serverUrl, sql } from '../support/server.ts'
-import { commentOn, openTestTenantry } from '../support/tenants.ts'
+import { commentOn, firstFingerprint, openTestTenantry } from '../support/tenants.ts'
 
 const models = mikroOrm({ entities: [User, Address] })
 
@@ -48,7 +48,7 @@ describe('onboarding', () => {
       state: 'active',
       server: 'main',
       database: `${tenantry.installation}_t_acme_1`,
-      fingerprint: await models.fingerprint(),
+      fingerprint: await firstFingerprint(tenantry),
     })
     expect(tenant.activatedAt).toBeInstanceOf(Date)
     expect(tenant).not.toHaveProperty('rowId')

@@ -74,15 +74,18 @@ describe('opening', () => {
     expect(inspect(error, { depth: 10 })).not.toContain('wr0ng-and-secret')
   })
 
-  it('as a role without CREATEDB prints the grant, and works with it', async () => {
+  it('as a role without CREATEDB and CREATEROLE prints the grants, and works with them', async () => {
     const { user, password } = await createRole()
     dropAfterwards(user)
     const installation = disposableName('i')
     const server = postgres({ url: serverUrl({ user, password }) })
-    const error = (await errorOf(openTenantry({ models, server, installation }))) as TenantryError
-    expect(error).toMatchObject({ code: 'permission-denied' })
-    const grant = /ALTER ROLE .* CREATEDB;/.exec(error.hint ?? '')?.[0]
-    await sql(grant ?? 'no grant')
+    for (const attribute of ['CREATEDB', 'CREATEROLE']) {
+      const error = (await errorOf(openTenantry({ models, server, installation }))) as TenantryError
+      expect(error).toMatchObject({ code: 'permission-denied' })
+      const [grant] = /ALTER ROLE "\w+" \w+;/.exec(error.hint ?? '') ?? []
+      expect(grant).toBe(`ALTER ROLE "${user}" ${attribute};`)
+      await sql(grant ?? '')
+    }
     const tenantry = await openTenantry({ models, server, installation })
     expect(await tenantry.onboard('a')).toMatchObject({ outcome: 'onboarded' })
     expect(await tenantry.onboard('a')).toMatchObject({ outcome: 'already-exists' })

@@ -3,7 +3,7 @@ import { mikroOrm } from 'tenantry/mikro-orm'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
 import { errorOf } from '../support/server.ts'
-import { inCatalog, openTestTenantry, snapshot, type TestTenantry } from '../support/tenants.ts'
+import { firstFingerprint, inCatalog, openTestTenantry, snapshot, type TestTenantry } from '../support/tenants.ts'
 
 const models = mikroOrm({ entities: [User, Address] })
 
@@ -112,7 +112,7 @@ describe('list of 10,000 tenants', () => {
 
   beforeAll(async () => {
     tenantry = await openTestTenantry<unknown>(models)
-    fingerprint = await models.fingerprint()
+    fingerprint = await firstFingerprint(tenantry)
     await inCatalog(tenantry, `insert into tenantry.version (fingerprint) values ('older')`)
     await inCatalog(tenantry, `insert into tenantry.server (name) values ('far')`)
     await inCatalog(

@@ -2,23 +2,31 @@ import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { TenantryError } from '../../kernel/errors.ts'
 import { defineCommand } from '../define-command.ts'
+import type { CommonOptions } from '../tools.ts'
+
+interface Options extends CommonOptions {
+  readonly asTenant?: boolean
+}
 
 /** `tenantry exec` */
-export const exec = defineCommand(
+export const exec = defineCommand<Options>(
   {
     usage: 'exec <id> <command...>',
     summary: "Run a command with a tenant's connection in its environment",
     examples: {
       'exec acme psql': "a session in the tenant's database",
+      'exec --as-tenant acme psql': "as the tenant's own role, which can do no more than its work",
       'exec acme -- pg_dump -Fc -f acme.dump': 'a backup of one tenant',
       "exec acme -- sh -c 'echo $PGDATABASE'": 'PGHOST and the others are set, and DATABASE_URL',
     },
   },
-  (command) => command.passThroughOptions(),
-  async (tools, [id, words]) => {
+  (command) =>
+    command.option('--as-tenant', "as the tenant's own role, instead of the one that administers").passThroughOptions(),
+  async (tools, [id, words], { asTenant = false }) => {
     // It stays open for as long as the command runs: an embedded server would end with it.
     const exitCode = await tools.withTenantry(async (tenantry) => {
-      const environment = await tenantry.environment(String(id), { signal: tools.signal })
+      const as = asTenant ? 'tenant' : 'administrator'
+      const environment = await tenantry.environment(String(id), { as, signal: tools.signal })
       const tenant = { ...environment, TENANTRY_TENANT: String(id) }
       return run(withoutDashes(words as readonly string[]), tenant)
     })

@@ -20,6 +20,7 @@ export const status = defineCommand(
           ...pairs({
             installation,
             catalog: `${catalog.database} on ${shown(catalog.server)}, migration ${catalog.migration}`,
+            roles: rolesText(result),
           }),
           '',
           ...table([['STATE', 'TENANTS'], ...Object.entries(tenants).map(([state, count]) => [state, String(count)])]),
@@ -43,6 +44,12 @@ export const status = defineCommand(
       }
     }),
 )
+
+function rolesText({ roles, sharedTenants }: Status): string {
+  const sharing = `${sharedTenants} ${sharedTenants === 1 ? 'tenant shares' : 'tenants share'} that of the connection`
+  if (roles === 'separate') return sharedTenants === 0 ? 'one for each tenant' : `one for each tenant, but ${sharing}`
+  return 'shared: all tenants are reached as the role of the connection'
+}
 
 /** Templates and spares, a line for each version on each server. */
 function shelves(templates: Status['templates'], spares: Status['spares']): string[][] {

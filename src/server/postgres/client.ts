@@ -20,6 +20,8 @@ export interface ConnectionLimits {
 export interface ConnectionDefaults {
   readonly isolationLevel?: string | undefined
   readonly applicationName?: string | undefined
+  /** The role to act as. */
+  readonly role?: Identifier | undefined
 }
 
 /** When a connection that is silent is asked, below PostgreSQL, whether it still stands. */
@@ -43,7 +45,7 @@ export function clientConfig(
   fields: ConnectionFields,
   database: Identifier,
   limits: ConnectionLimits,
-  { isolationLevel, applicationName }: ConnectionDefaults = {},
+  { isolationLevel, applicationName, role }: ConnectionDefaults = {},
 ): ClientConfig {
   const config: ClientConfig = {
     host: fields.host,
@@ -59,7 +61,8 @@ export function clientConfig(
   if (fields.ssl !== undefined) config.ssl = fields.ssl
   const options = [
     fields.options,
-    isolationLevel && `-c default_transaction_isolation=${isolationLevel.replace(' ', '\\ ')}`,
+    isolationLevel && `-c default_transaction_isolation=${escapeOption(isolationLevel)}`,
+    role && `-c role=${escapeOption(role)}`,
   ]
   if (options.some(Boolean)) config.options = options.filter(Boolean).join(' ')
   if (limits.statementMs > 0) {
@@ -69,6 +72,11 @@ export function clientConfig(
   if (limits.lockMs > 0) config.lock_timeout = limits.lockMs
   if (limits.idleInTransactionMs) config.idle_in_transaction_session_timeout = limits.idleInTransactionMs
   return config
+}
+
+/** Spaces and backslashes are escaped in PostgreSQL's command-line options (libpq, "options"). */
+function escapeOption(value: string): string {
+  return value.replaceAll(/[\\\s]/g, '\\$&')
 }
 
 /** What of a client's own parts the driver's types leave out. */

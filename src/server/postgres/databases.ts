@@ -51,7 +51,7 @@ export function checkCreateOptions(options: CreateDatabaseOptions): CheckedCreat
 
 /** The CREATE DATABASE statement. https://www.postgresql.org/docs/current/sql-createdatabase.html */
 export function createDatabaseStatement(database: Identifier, options: CheckedCreateOptions): string {
-  const { owner, encoding, locale, localeProvider, tablespace, connectionLimit } = options
+  const { owner, encoding, locale, localeProvider, tablespace, connectionLimit, acceptsConnections } = options
   const template = templateOf(options)
   return [
     `create database ${quoteIdentifier(database)}`,
@@ -62,6 +62,7 @@ export function createDatabaseStatement(database: Identifier, options: CheckedCr
     locale !== undefined && `${localeParameters[localeProvider ?? 'libc']} ${quoteLiteral(locale)}`,
     tablespace !== undefined && `tablespace ${quoteIdentifier(tablespace)}`,
     connectionLimit !== undefined && `connection limit ${connectionLimit}`,
+    acceptsConnections !== undefined && `allow_connections ${acceptsConnections}`,
   ]
     .filter(Boolean)
     .join(' ')
@@ -118,6 +119,8 @@ const describeSql = `
               else coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') end as locale,
          t.spcname as tablespace, d.datconnlimit as "connectionLimit", d.datallowconn as "acceptsConnections",
          d.datistemplate as "isTemplate",
+         d.datacl is null or exists (select from pg_catalog.aclexplode(d.datacl) a
+                                     where a.grantee = 0 and a.privilege_type = 'CONNECT') as "isPublic",
          d.datcollversion is not null
            and d.datcollversion is distinct from pg_database_collation_actual_version(d.oid) as "hasOldCollation",
          d.datconnlimit = -2 as invalid, c.description as comment

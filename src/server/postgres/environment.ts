@@ -1,11 +1,14 @@
 import type { Identifier } from '../../kernel/names.ts'
+import type { Login } from '../port.ts'
 import type { ConnectionFields } from './connection-fields.ts'
 
 /** The variables that libpq reads (PostgreSQL's documentation, "Environment Variables"), and DATABASE_URL. */
 export function connectionEnvironment(
-  fields: ConnectionFields,
+  connection: ConnectionFields,
   database: Identifier,
+  login?: Login,
 ): Readonly<Record<string, string>> {
+  const fields = { ...connection, ...login }
   const { host, port, user, password, applicationName = 'tenantry' } = fields
   return {
     PGHOST: host,

@@ -10,3 +10,8 @@ export function quoteIdentifier(name: Identifier): string {
 export function quoteLiteral(text: string): string {
   return escapeLiteral(text)
 }
+
+/** Statements of PL/pgSQL, to be run where they stand. https://www.postgresql.org/docs/current/sql-do.html */
+export function doBlock(statements: string): string {
+  return `do ${quoteLiteral(`begin ${statements} end`)}`
+}

@@ -1,4 +1,3 @@
-import type { Cancellable } from '../../kernel/abort.ts'
 import { type Identifier, parseIdentifier } from '../../kernel/names.ts'
 import { positiveInteger, refuseUnknownOptions } from '../../kernel/options.ts'
 import type {
@@ -8,10 +7,12 @@ import type {
   DatabaseInfo,
   DatabaseSearch,
   Listeners,
+  Login,
   Server,
   ServerConnection,
   Session,
   SessionDefaults,
+  SessionOptions,
   SessionPool,
   StampedDatabase,
 } from '../port.ts'
@@ -29,6 +30,7 @@ import { connectionEnvironment } from './environment.ts'
 import type { ErrorContext } from './errors.ts'
 import { quoteIdentifier, quoteLiteral } from './quoting.ts'
 import { openPool } from './pool.ts'
+import { roleAdministration } from './roles.ts'
 import { openRoutedConnection } from './routed-connection.ts'
 import { openListener, openSession, runBeside, type SessionSource } from './session.ts'
 import { openSessionPool } from './session-pool.ts'
@@ -91,8 +93,10 @@ interface Settings {
 class PostgresServer implements Server {
   readonly name: Identifier
   readonly description: string
+  readonly isLocal: boolean
   readonly maxConnections: number
   readonly maintenanceDatabase: Identifier
+  readonly roles = roleAdministration
   readonly #fields: ConnectionFields
   readonly #limits: ConnectionLimits
   readonly #sessions: SessionSource = {
@@ -103,14 +107,15 @@ class PostgresServer implements Server {
   constructor(fields: ConnectionFields, settings: Settings) {
     this.name = settings.name
     this.description = `${fields.host}:${fields.port}`
+    this.isLocal = isLocal(fields.host)
     this.maxConnections = settings.maxConnections
     this.maintenanceDatabase = settings.maintenanceDatabase
     this.#fields = fields
     this.#limits = settings.limits
   }
 
-  connect(database: Identifier, options: Cancellable = {}): Promise<Session> {
-    return openSession(this.#sessions, database, options.signal)
+  connect(database: Identifier, { signal, ...who }: SessionOptions = {}): Promise<Session> {
+    return openSession(this.#as(who), database, signal)
   }
 
   sessionPool(database: Identifier, max: number): SessionPool {
@@ -118,16 +123,20 @@ class PostgresServer implements Server {
     return openSessionPool(config, max, this.#sessions, database)
   }
 
-  pool(database: Identifier, max: number, defaults: Pick<SessionDefaults, 'isolationLevel'> = {}): ConnectionPool {
-    const config = clientConfig(this.#fields, database, this.#limits, defaults)
+  pool(
+    database: Identifier,
+    max: number,
+    options: Pick<SessionDefaults, 'isolationLevel'> & Pick<SessionOptions, 'role'> = {},
+  ): ConnectionPool {
+    const config = clientConfig(this.#fields, database, this.#limits, options)
     return openPool(config, max, this.#context(database), (sql) => this.control(database, sql))
   }
 
-  control(database: Identifier, sql: string): Promise<void> {
-    return runBeside(this.#sessions, database, sql)
+  control(database: Identifier, sql: string, login?: Login): Promise<void> {
+    return runBeside(this.#as({ login }), database, sql)
   }
 
-  open(database: Identifier, defaults: SessionDefaults = {}): Promise<ServerConnection> {
+  open(database: Identifier, defaults: SessionDefaults = {}, login?: Login): Promise<ServerConnection> {
     // A tenant's statements take as long as the service wants them to.
     const limits = {
       connectMs: this.#limits.connectMs,
@@ -135,7 +144,8 @@ class PostgresServer implements Server {
       lockMs: defaults.lockTimeoutMs ?? noLimit,
       idleInTransactionMs: defaults.idleInTransactionTimeoutMs ?? noLimit,
     }
-    return openRoutedConnection(newClient(this.#fields, database, limits, defaults), this.#context(database))
+    const fields = { ...this.#fields, ...login }
+    return openRoutedConnection(newClient(fields, database, limits, defaults), this.#context(database, fields.user))
   }
 
   listen(database: Identifier, channel: string, listeners: Listeners): Promise<Session> {
@@ -150,8 +160,8 @@ class PostgresServer implements Server {
     return endSessions(session, processIds)
   }
 
-  environment(database: Identifier): Readonly<Record<string, string>> {
-    return connectionEnvironment(this.#fields, database)
+  environment(database: Identifier, login?: Login): Readonly<Record<string, string>> {
+    return connectionEnvironment(this.#fields, database, login)
   }
 
   describe(session: Session, databases: readonly Identifier[]): Promise<readonly DatabaseInfo[]> {
@@ -166,8 +176,8 @@ class PostgresServer implements Server {
     return commentedDatabases(session, text)
   }
 
-  structureDigest(session: Session): Promise<string> {
-    return structureDigest(session)
+  structureDigest(session: Session, grantee?: Identifier): Promise<string> {
+    return structureDigest(session, grantee)
   }
 
   create(session: Session, database: Identifier, options: CreateDatabaseOptions): Promise<boolean> {
@@ -198,9 +208,24 @@ class PostgresServer implements Server {
     return `comment on database ${quoteIdentifier(database)} is ${quoteLiteral(comment)}`
   }
 
-  #context(database: Identifier): ErrorContext {
-    return { server: this.description, user: this.#fields.user, database }
+  /** Sessions as another login, or as a role that the login acts as. */
+  #as({ login, role }: Pick<SessionOptions, 'login' | 'role'>): SessionSource {
+    if (login === undefined && role === undefined) return this.#sessions
+    const fields = { ...this.#fields, ...login }
+    return {
+      newClient: (database) => newClient(fields, database, this.#limits, { role }),
+      context: (database) => this.#context(database, fields.user),
+    }
   }
+
+  #context(database: Identifier, user = this.#fields.user): ErrorContext {
+    return { server: this.description, user, database }
+  }
+}
+
+/** A socket's directory, or a loopback address. */
+function isLocal(host: string): boolean {
+  return host.startsWith('/') || host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host)
 }
 
 function orZero(option: string, value: number): number {

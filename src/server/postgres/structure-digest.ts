@@ -1,12 +1,15 @@
 import { TenantryError } from '../../kernel/errors.ts'
+import type { Identifier } from '../../kernel/names.ts'
 import type { Session } from '../port.ts'
 
 /**
  * A hash of the structure of the session's database. It leaves out what may differ between two databases of one
  * structure: numbers (OIDs, the order of columns), owners and privileges, rows, and where sequences stand.
+ *
+ * @param grantee the role whose privileges count all the same
  */
-export async function structureDigest(session: Session): Promise<string> {
-  const { rows } = await session.transaction(() => session.query<{ digest: string }>(digestSql), {
+export async function structureDigest(session: Session, grantee?: Identifier): Promise<string> {
+  const { rows } = await session.transaction(() => session.query<{ digest: string }>(digestSql, [grantee ?? null]), {
     isolation: 'repeatable read',
     readOnly: true,
     // So that every definition names what it refers to with its schema, whatever the role's search_path.
@@ -93,6 +96,21 @@ const digestSql = `
     from pg_type t join ours o on o.oid = t.typnamespace
     where t.typtype in ('d', 'e', 'r')
       and not exists (select from brought b where b.classid = 'pg_type'::regclass and b.objid = t.oid)
+    union all
+    select concat_ws(' ', 'grant', g.what, g.name, a.privilege_type, a.is_grantable)
+    from (select 'relation', name, relacl from relation
+          union all
+          select 'schema', o.nspname, n.nspacl from ours o join pg_namespace n on n.oid = o.oid
+          union all
+          select 'column', format('%s.%I', r.name, t.attname), t.attacl
+          from relation r join pg_attribute t on t.attrelid = r.oid and t.attnum > 0 and not t.attisdropped
+          union all
+          select 'function', f.oid::regprocedure::text, f.proacl from pg_proc f join ours o on o.oid = f.pronamespace
+          union all
+          select 'default', concat(d.defaclnamespace::regnamespace, d.defaclobjtype), d.defaclacl from pg_default_acl d
+         ) g (what, name, acl)
+    cross join aclexplode(g.acl) a
+    where a.grantee = to_regrole(quote_ident($1::text))
   )
   select encode(sha256(convert_to(coalesce(string_agg(text, E'\\n' order by text collate "C"), ''), 'UTF8')), 'hex') as digest
   from line`

@@ -1,0 +1,198 @@
+import { type Cancellable, untilAborted } from '../kernel/abort.ts'
+import { TenantryError } from '../kernel/errors.ts'
+import { type Identifier, parseTenantId, physicalNames, type TenantId } from '../kernel/names.ts'
+import { refuseUnknownOptions } from '../kernel/options.ts'
+import type { Secret } from '../kernel/secret.ts'
+import { stateError } from '../catalog/states.ts'
+import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
+import type { Login } from '../server/port.ts'
+import { requireServer } from '../server/require-server.ts'
+import { announce, type ProvisioningContext, type Separation, type VerbOptions } from './context.ts'
+import { endSessions } from './drain.ts'
+import { durably, durablyBoth, lockedBy, onServerOf, underLock } from './locked-work.ts'
+import { loginOf, newLogin } from './separation.ts'
+import { checkVerbOptions } from './tenant-options.ts'
+
+/** What a tenant's own role logs in with. */
+export interface TenantCredentials {
+  readonly user: Identifier
+  /** Shows as `***`; `reveal()` gives it. */
+  readonly password: Secret
+  readonly database: Identifier
+  /** The name of the server. */
+  readonly server: string
+}
+
+/** What came of setting a tenant's password anew. */
+export interface RotatedCredentials {
+  readonly outcome: 'rotated'
+  readonly tenant: TenantId
+}
+
+/** Options of `rotateCredentials`. */
+export interface RotateOptions extends VerbOptions {
+  /** Whether sessions that logged in with the old password are ended. Default true: it may have been stolen. */
+  readonly endSessions?: boolean
+}
+
+/** What came of encrypting passwords with the current key. */
+export interface ReencryptedCredentials {
+  /** How many were encrypted anew; those that had the current key already are not among them. */
+  readonly reencrypted: number
+  /** How many cannot be read with any of the configured keys: their tenants need new passwords. */
+  readonly unreadable: number
+}
+
+/**
+ * What a tenant's own role logs in with.
+ *
+ * @throws `tenant-unknown`, `tenant-state` for a tenant without a database in service, `roles-shared`,
+ *   `credentials-unreadable`
+ */
+export async function credentialsOf(
+  context: ProvisioningContext,
+  id: string,
+  options: Cancellable,
+): Promise<TenantCredentials> {
+  const row = await inService(context, 'credentials', id, options)
+  return { ...ownLogin(context, row), database: row.database, server: row.server }
+}
+
+/**
+ * What a program needs in its environment to connect to a tenant's database. It holds the password.
+ *
+ * @throws `tenant-unknown`, `tenant-state` for a tenant without a database in service; `roles-shared`,
+ *   `credentials-unreadable`
+ */
+export async function environmentOf(
+  context: ProvisioningContext,
+  id: string,
+  options: Cancellable & { readonly as?: 'administrator' | 'tenant' },
+): Promise<Readonly<Record<string, string>>> {
+  refuseUnknownOptions('environment', options, ['as', 'signal'])
+  const row = await inService(context, 'environment', id, options)
+  const server = requireServer(context.servers, row.server, row.id)
+  return server.environment(row.database, options.as === 'tenant' ? ownLogin(context, row) : undefined)
+}
+
+async function inService(
+  { catalog }: ProvisioningContext,
+  what: string,
+  id: string,
+  { signal }: Cancellable,
+): Promise<TenantRow> {
+  const tenantId = parseTenantId(id)
+  const row = await untilAborted(catalog.find(tenantId), signal)
+  if (row === undefined) throw unknownTenant(tenantId)
+  if (row.state !== 'active' && row.state !== 'suspended') throw stateError(what, tenantId, row.state)
+  return row
+}
+
+function ownLogin(context: ProvisioningContext, row: TenantRow): Login {
+  const login = loginOf(context, row)
+  if (login === undefined) throw sharedError(row)
+  return login
+}
+
+/**
+ * Gives a tenant's role a new password. It also sets right a role that somebody dropped, or whose password somebody
+ * changed, and replaces one that no key can read any more.
+ *
+ * @throws `tenant-unknown`, `tenant-state`, `roles-shared`, `sessions-remain`, `permission-denied`, `lock-timeout`
+ */
+export async function rotateCredentials(
+  context: ProvisioningContext,
+  id: string,
+  options: RotateOptions,
+): Promise<RotatedCredentials> {
+  const tenantId = parseTenantId(id)
+  checkVerbOptions('rotateCredentials', options, ['endSessions'])
+  return underLock(context, tenantId, options, async (locked) => {
+    const row = await locked.catalog.find(tenantId)
+    if (row === undefined) throw unknownTenant(tenantId)
+    if (row.state !== 'active' && row.state !== 'suspended') throw stateError('rotateCredentials', tenantId, row.state)
+    const { separation, installation } = context
+    if (separation === undefined || row.credential === undefined) throw sharedError(row)
+    const login = newLogin(installation, separation, row.rowId)
+    await onServerOf(context, locked, row, options, async (server, admin) => {
+      const mode = row.state === 'active' ? 'let-in' : 'locked-out'
+      const statements = await server.roles.establish(login, separation.groups, row.database, mode)
+      // Elsewhere the role may have it before the catalog says so: both are tried then.
+      if (admin !== locked.session) await durably(locked, () => locked.credentials.announce(row.rowId, login.sealed))
+      await durablyBoth(
+        locked,
+        admin,
+        () => admin.script(statements),
+        async () => {
+          await locked.credentials.put(row.rowId, login.sealed)
+          await locked.credentials.note(row, options)
+        },
+      )
+      if (options.endSessions === false) return
+      const { database } = row
+      await context.evict({ tenant: row.id, server: row.server, database }, context.drainMs, options)
+      await endSessions(server, admin, { database, which: 'work', signal: options.signal })
+    })
+    announce(context, 'rotate-credentials', row, { from: row.state, to: row.state, since: locked.since })
+    return { outcome: 'rotated', tenant: tenantId }
+  })
+}
+
+const pageSize = 500
+
+/**
+ * Encrypts every password with the first of the configured keys: the step after which the others can be left out. The
+ * passwords stay as they are.
+ *
+ * @throws `roles-shared`
+ */
+export async function reencryptCredentials(
+  context: ProvisioningContext,
+  options: VerbOptions,
+): Promise<ReencryptedCredentials> {
+  checkVerbOptions('reencryptCredentials', options)
+  const { separation } = context
+  if (separation === undefined) throw sharedError(undefined)
+  const counts = { reencrypted: 0, unreadable: 0 }
+  const session = await context.connect(context.home, options)
+  try {
+    const { credentials: records } = lockedBy(session)
+    for (let after: string | undefined; ;) {
+      const page = await records.page(pageSize, after)
+      for (const { row_id: rowId, sealed } of page) {
+        if (separation.keys.isCurrent(sealed)) continue
+        const anew = resealed(context, separation, rowId, sealed)
+        if (anew === undefined) counts.unreadable++
+        else if (await records.reword(rowId, sealed, anew)) counts.reencrypted++
+      }
+      if (page.length < pageSize) return counts
+      after = page.at(-1)?.row_id
+    }
+  } finally {
+    await session.close()
+  }
+}
+
+function resealed(
+  { installation }: ProvisioningContext,
+  { keys }: Separation,
+  rowId: string,
+  sealed: string,
+): string | undefined {
+  const user = physicalNames.login(installation, rowId)
+  try {
+    return keys.seal(keys.open(sealed, user), user)
+  } catch (error) {
+    if (error instanceof TenantryError && error.code === 'credentials-unreadable') return undefined
+    throw error
+  }
+}
+
+function sharedError(row: TenantRow | undefined): TenantryError {
+  const message =
+    row === undefined ? 'Tenants have no roles of their own.' : `The tenant ${row.id} has no role of its own.`
+  return new TenantryError('roles-shared', message, {
+    tenant: row?.id,
+    hint: "It was made with roles: 'shared', or this process is configured so.",
+  })
+}

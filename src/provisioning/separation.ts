@@ -1,0 +1,120 @@
+import { randomBytes } from 'node:crypto'
+import { type Identifier, type Installation, physicalNames } from '../kernel/names.ts'
+import { Secret } from '../kernel/secret.ts'
+import type { TenantRow } from '../catalog/tenant.ts'
+import type { DatabaseInfo, GroupRoles, Login, Server, Session } from '../server/port.ts'
+import type { ProvisioningContext, Separation } from './context.ts'
+
+/** The groups of an installation. */
+export function groupRoles(installation: Installation): GroupRoles {
+  return {
+    owner: physicalNames.owner(installation),
+    objects: physicalNames.objects(installation),
+    app: physicalNames.app(installation),
+  }
+}
+
+/** Makes sure that a server has the groups that new databases need; asked once by each process. */
+export async function ensureGroups(
+  separation: Separation | undefined,
+  server: Server,
+  session: Session,
+): Promise<GroupRoles | undefined> {
+  if (separation === undefined) return undefined
+  const { groups, preparedServers } = separation
+  if (preparedServers.has(server.name)) return groups
+  await server.roles.ensureGroups(session, groups)
+  preparedServers.add(server.name)
+  return groups
+}
+
+/** A database that is to be made. */
+interface NewDatabase {
+  readonly server: Server
+  readonly admin: Session
+  readonly database: Identifier
+  readonly template: string
+  /** The roles to make it for; undefined for one that belongs to the role that administers. */
+  readonly groups: GroupRoles | undefined
+  /** What else is to be done before anybody can connect to it. */
+  readonly also?: readonly string[]
+}
+
+/**
+ * Makes a database that PUBLIC can never connect to, not even for a moment: it is closed until CONNECT is taken from
+ * PUBLIC, which PostgreSQL gives to it with every new database.
+ *
+ * @returns false when the name is taken
+ * @throws `permission-denied`
+ */
+export async function createSecluded(making: NewDatabase): Promise<boolean> {
+  const { server, admin, database, template, groups, also = [] } = making
+  const options = { template, owner: groups?.owner, acceptsConnections: false }
+  if (!(await server.create(admin, database, options))) return false
+  await admin.script([
+    ...server.roles.seclude(database, groups),
+    ...also,
+    server.alterStatement(database, { acceptsConnections: true }),
+  ])
+  return true
+}
+
+/** Whether a database was made for a tenant with a role of its own: it belongs to the group then. */
+export function isSeparate({ separation }: ProvisioningContext, info: Pick<DatabaseInfo, 'owner'>): boolean {
+  return info.owner === separation?.groups.owner
+}
+
+/** 256 random bits, in letters that need no escape in a URL. */
+function makePassword(): Secret {
+  return new Secret(randomBytes(32).toString('base64url'))
+}
+
+/** A new password for the role of a tenant or a spare, and what the catalog keeps of it. */
+export interface NewLogin extends Login {
+  readonly sealed: string
+}
+
+/** Thinks up a new password for the role of a row. */
+export function newLogin(installation: Installation, { keys }: Separation, rowId: string): NewLogin {
+  const user = physicalNames.login(installation, rowId)
+  const password = makePassword()
+  return { user, password, sealed: keys.seal(password, user) }
+}
+
+/**
+ * What the work of a tenant logs in as; undefined where it shares the role of the connection.
+ *
+ * @throws `credentials-unreadable`
+ */
+export function loginOf(
+  { installation, separation }: Pick<ProvisioningContext, 'installation' | 'separation'>,
+  { rowId, credential }: TenantRow,
+  which: 'current' | 'pending' = 'current',
+): Login | undefined {
+  const sealed = which === 'current' ? credential?.sealed : credential?.pending
+  if (separation === undefined || sealed === undefined) return undefined
+  const user = physicalNames.login(installation, rowId)
+  return { user, password: separation.keys.open(sealed, user) }
+}
+
+/** Drops the role of a tenant or a spare whose database is gone, if it has one. */
+export async function dropLogin(
+  { installation }: ProvisioningContext,
+  server: Server,
+  admin: Session,
+  rowId: string,
+): Promise<void> {
+  await admin.script([server.roles.drop(physicalNames.login(installation, rowId))])
+}
+
+/** The statements after which a tenant's own role, if it has one, can neither log in nor connect to its database. */
+export function lockOut({ installation }: ProvisioningContext, server: Server, row: TenantRow): string[] {
+  if (row.credential === undefined) return []
+  return server.roles.lockOut(physicalNames.login(installation, row.rowId), row.database)
+}
+
+/** The statements that let a tenant's own role in again, if it has one. */
+export function letIn({ installation }: ProvisioningContext, server: Server, row: TenantRow): string[] {
+  if (row.credential === undefined) return []
+  return server.roles.letIn(physicalNames.login(installation, row.rowId), row.database)
+}

@@ -1,0 +1,159 @@
+import { TenantryError } from '../../kernel/errors.ts'
+import type { Identifier } from '../../kernel/names.ts'
+import type { GroupRoles, RoleAdministration, Session } from '../port.ts'
+import { doBlock as block, quoteIdentifier as quote, quoteLiteral } from './quoting.ts'
+import { scramVerifier } from './scram.ts'
+import { defaultPrivileges, takeOverStatements } from './take-over.ts'
+
+/** How long another process may take to make the groups, in milliseconds. */
+const lockMs = 30_000
+
+/** Roles in PostgreSQL. https://www.postgresql.org/docs/current/user-manag.html */
+export const roleAdministration: RoleAdministration = {
+  ensureGroups,
+
+  seclude(database, groups) {
+    const revoke = `revoke all on database ${quote(database)} from public`
+    if (groups === undefined) return [revoke, verifySecluded(database)]
+    const grant = `grant create, connect, temporary on database ${quote(database)} to ${quote(groups.objects)}`
+    return [revoke, grant, verifySecluded(database)]
+  },
+
+  prepare({ objects, app }) {
+    return [
+      `grant usage, create on schema public to ${quote(objects)}`,
+      `grant usage on schema public to ${quote(app)}`,
+      ...defaultPrivileges({ objects, app }),
+    ]
+  },
+
+  takeOver: takeOverStatements,
+
+  async establish({ user, password }, { app }, database, mode) {
+    const attributes = `${mode === 'let-in' ? 'login' : 'nologin'} password ${quoteLiteral(await scramVerifier(password))}`
+    const make = `create role ${quote(user)} ${attributes} in role ${quote(app)}`
+    const change = `alter role ${quote(user)} ${attributes}`
+    const establishing = block(`if ${exists(user)} then ${change}; else ${make}; end if;`)
+    return mode === 'let-in' ? [establishing, letInto(database, user)] : [establishing]
+  },
+
+  lockOut(user, database) {
+    return [`alter role ${quote(user)} nologin`, `revoke connect on database ${quote(database)} from ${quote(user)}`]
+  },
+
+  letIn(user, database) {
+    return [`alter role ${quote(user)} login`, letInto(database, user)]
+  },
+
+  rename(from, to) {
+    return `alter role ${quote(from)} rename to ${quote(to)}`
+  },
+
+  drop(user, database) {
+    const leave = database === undefined ? '' : `revoke all on database ${quote(database)} from ${quote(user)}; `
+    // Not by IF EXISTS: that takes CREATEROLE also where there is nothing to drop.
+    return block(`if ${exists(user)} then ${leave}drop role ${quote(user)}; end if;`)
+  },
+}
+
+function verifySecluded(database: Identifier): string {
+  const isPublic = `exists (select from pg_catalog.pg_database d
+    where d.datname = ${quoteLiteral(database)} and (d.datacl is null
+      or exists (select from pg_catalog.aclexplode(d.datacl) a where a.grantee = 0 and a.privilege_type = 'CONNECT')))`
+  const message = quoteLiteral(`every role may still connect to ${database}`)
+  return block(`if ${isPublic} then raise insufficient_privilege using message = ${message}; end if;`)
+}
+
+function exists(role: Identifier): string {
+  return `exists (select from pg_catalog.pg_roles where rolname = ${quoteLiteral(role)})`
+}
+
+function letInto(database: Identifier, user: Identifier): string {
+  return `grant connect, temporary on database ${quote(database)} to ${quote(user)}`
+}
+
+/** What is there of the groups, and what the session's role may do with them. */
+interface GroupState {
+  readonly missing: readonly Identifier[]
+  /** The owning groups that the role has to become a member of. */
+  readonly outside: readonly Identifier[]
+  /** Whether it may make members of `app`. */
+  readonly mayAdmit: boolean
+}
+
+async function ensureGroups(session: Session, groups: GroupRoles): Promise<void> {
+  if (isComplete(await look(session, groups))) return
+  try {
+    await session.transaction(async () => {
+      await session.lock(`roles:${groups.owner}`, 'transaction', lockMs)
+      const { missing } = await look(session, groups)
+      await session.script(missing.map((role) => `create role ${quote(role)}`))
+      // Only now are those that were made just now there to be looked at.
+      const { outside } = await look(session, groups)
+      if (outside.length > 0) await session.query(`grant ${outside.map(quote).join(', ')} to current_user`)
+    })
+  } catch (error) {
+    throw error instanceof TenantryError && error.code === 'permission-denied'
+      ? await deniedError(error, session, groups)
+      : error
+  }
+  const { mayAdmit } = await look(session, groups)
+  if (!mayAdmit) throw await deniedError(undefined, session, groups)
+}
+
+function isComplete({ missing, outside, mayAdmit }: GroupState): boolean {
+  return missing.length === 0 && outside.length === 0 && mayAdmit
+}
+
+async function look(session: Session, { owner, objects, app }: GroupRoles): Promise<GroupState> {
+  const { rows } = await session.query<{ name: string; isMember: boolean; mayAdmit: boolean }>(groupsSql, [
+    [owner, objects, app],
+  ])
+  const found = new Map(rows.map((row) => [row.name, row]))
+  return {
+    missing: [owner, objects, app].filter((role) => !found.has(role)),
+    outside: [owner, objects].filter((role) => found.get(role)?.isMember === false),
+    mayAdmit: found.get(app)?.mayAdmit === true,
+  }
+}
+
+/**
+ * From version 16 on, a membership may exist without its privileges (INHERIT) or without the right to act as the role
+ * (SET), and making members takes ADMIN OPTION; before, CREATEROLE was enough for any role but a superuser.
+ */
+const groupsSql = `
+  with here (is_super, may_create, is_fine) as (
+    select r.rolsuper, r.rolcreaterole,
+           exists (select from pg_catalog.pg_attribute
+                   where attrelid = 'pg_catalog.pg_auth_members'::regclass and attname = 'set_option')
+    from pg_catalog.pg_roles r where r.rolname = current_user
+  )
+  select g.rolname as name,
+         pg_has_role(g.oid, 'usage') and pg_has_role(g.oid, case when is_fine then 'set' else 'member' end) as "isMember",
+         is_super or (may_create and not is_fine) or pg_has_role(g.oid, 'member with admin option') as "mayAdmit"
+  from here, pg_catalog.pg_roles g where g.rolname = any($1)`
+
+async function deniedError(
+  error: TenantryError | undefined,
+  session: Session,
+  groups: GroupRoles,
+): Promise<TenantryError> {
+  const user = quote(session.user as Identifier)
+  const { rows } = await session.query<{ mayCreate: boolean }>(
+    'select rolsuper or rolcreaterole as "mayCreate" from pg_catalog.pg_roles where rolname = current_user',
+  )
+  const mayCreate = rows[0]?.mayCreate === true
+  const [owning, app] = [[groups.owner, groups.objects].map(quote).join(', '), quote(groups.app)]
+  const grants = mayCreate
+    ? `GRANT ${owning} TO ${user}; GRANT ${app} TO ${user} WITH ADMIN OPTION;`
+    : `ALTER ROLE ${user} CREATEROLE;`
+  return new TenantryError(
+    'permission-denied',
+    `${session.user} may not give each tenant a role of its own${error === undefined ? '.' : `: ${error.message}`}`,
+    {
+      cause: error?.cause,
+      sqlState: error?.sqlState,
+      hint: `As a superuser, or a role that may grant it: ${grants} Or let all tenants share the role of the connection, with roles: 'shared'.`,
+    },
+  )
+}

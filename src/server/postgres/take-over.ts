@@ -1,0 +1,110 @@
+import type { Identifier } from '../../kernel/names.ts'
+import type { GroupRoles } from '../port.ts'
+import { doBlock, quoteIdentifier as quote, quoteLiteral } from './quoting.ts'
+
+/**
+ * The statements, for a session in a database that somebody else made, by which it becomes like one of ours. It belongs
+ * to `owner`; what belonged in it to the session's role belongs to `objects`; what belongs to others stays theirs, and
+ * they can go on connecting. `app` can use all of it.
+ *
+ * A function that runs as its owner (SECURITY DEFINER) must not run as a role that owns databases, or that makes roles:
+ * who may call it could reach all others.
+ */
+export function takeOverStatements(database: Identifier, groups: GroupRoles): string[] {
+  const { owner, objects, app } = groups
+  return [
+    `grant create, connect, temporary on database ${quote(database)} to ${quote(objects)}`,
+    handOver(database, owner),
+    carryOut(schemas(objects)),
+    carryOut(relations(objects)),
+    carryOut(routines(objects)),
+    carryOut(types(objects)),
+    carryOut(grants(app)),
+    ...defaultPrivileges(groups),
+  ]
+}
+
+/** The statements after which `app` can use what `objects` makes. */
+export function defaultPrivileges({ objects, app }: Pick<GroupRoles, 'objects' | 'app'>): string[] {
+  const defaults = `alter default privileges for role ${quote(objects)} grant`
+  return [
+    `${defaults} select, insert, update, delete on tables to ${quote(app)}`,
+    `${defaults} usage, select, update on sequences to ${quote(app)}`,
+    `${defaults} usage on schemas to ${quote(app)}`,
+  ]
+}
+
+/**
+ * Whoever had the database before, other than the session's role, can connect to it also without owning it. What an owner
+ * was granted goes to the next one, so the grant comes after that.
+ */
+function handOver(database: Identifier, owner: Identifier): string {
+  return carryOut(`
+    select unnest(array[
+      format('alter database %I owner to ${quote(owner)}', datname),
+      case when pg_get_userbyid(datdba) = current_user then null
+           else format('grant create, connect, temporary on database %I to %I', datname, pg_get_userbyid(datdba)) end])
+    from pg_catalog.pg_database where datname = ${quoteLiteral(database)} and pg_get_userbyid(datdba) <> ${quoteLiteral(owner)}`)
+}
+
+const ours = `n.nspname !~ '^pg_' and n.nspname <> 'information_schema'`
+
+/** What an extension brought along is left to it. */
+function isOwn(catalog: string, oid: string): string {
+  return `not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.${catalog}'::regclass
+                        and d.objid = ${oid} and d.deptype = 'e')`
+}
+
+const mine = (owner: string) => `pg_get_userbyid(${owner}) = current_user`
+
+function schemas(objects: Identifier): string {
+  return `
+    select case when ${mine('n.nspowner')} then format('alter schema %I owner to ${quote(objects)}', n.nspname)
+                else format('grant usage, create on schema %I to ${quote(objects)}', n.nspname) end
+    from pg_catalog.pg_namespace n where ${ours}`
+}
+
+/** A sequence that belongs to a column changes hands with its table. */
+function relations(objects: Identifier): string {
+  return `
+    select format('alter table %I.%I owner to ${quote(objects)}', n.nspname, c.relname)
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where ${ours} and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and ${mine('c.relowner')} and ${isOwn('pg_class', 'c.oid')}
+      and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::regclass
+                        and d.objid = c.oid and c.relkind = 'S' and d.deptype in ('a', 'i'))`
+}
+
+function routines(objects: Identifier): string {
+  return `
+    select format('alter routine %I.%I(%s) owner to ${quote(objects)}', n.nspname, f.proname,
+                  pg_get_function_identity_arguments(f.oid))
+    from pg_catalog.pg_proc f join pg_catalog.pg_namespace n on n.oid = f.pronamespace
+    where ${ours} and ${mine('f.proowner')} and ${isOwn('pg_proc', 'f.oid')}`
+}
+
+/** Enums, domains, ranges and composite types of their own; the type of a table is the table's. */
+function types(objects: Identifier): string {
+  return `
+    select format('alter type %I.%I owner to ${quote(objects)}', n.nspname, t.typname)
+    from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace
+    left join pg_catalog.pg_class c on c.oid = t.typrelid
+    where ${ours} and ${mine('t.typowner')} and ${isOwn('pg_type', 't.oid')}
+      and (t.typtype in ('e', 'd', 'r') or (t.typtype = 'c' and c.relkind = 'c'))`
+}
+
+function grants(app: Identifier): string {
+  return `
+    select format('grant usage on schema %I to ${quote(app)}', n.nspname) from pg_catalog.pg_namespace n where ${ours}
+    union all
+    select format('grant %s %I.%I to ${quote(app)}',
+                  case c.relkind when 'S' then 'usage, select, update on sequence'
+                                 else 'select, insert, update, delete on table' end, n.nspname, c.relname)
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where ${ours} and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and ${isOwn('pg_class', 'c.oid')}`
+}
+
+/** Runs the statements that a query gives. */
+function carryOut(query: string): string {
+  return doBlock(`declare statement text; begin for statement in ${query} loop
+       if statement is not null then execute statement; end if; end loop; end;`)
+}

@@ -1,0 +1,327 @@
+import type { Client } from 'pg'
+import { ensureTables } from 'tenantry'
+import { postgres } from 'tenantry/postgres'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { User } from '../../examples/service/models.ts'
+import { filled } from '../stock/support.ts'
+import { quote, serverUrl, sql } from '../support/server.ts'
+import { snapshot } from '../support/tenants.ts'
+import { asTenant, attempt, createProvisioner, type Isolated, models, openAs } from './support.ts'
+
+// Every tenant's role tries, against every other tenant, every statement that might reach its database, its rows, its
+// password or its settings. Each is tried against the tenant itself as well, where some of them work: a statement that
+// fails for want of a comma would prove nothing.
+
+/** Made in each way that there is, and in each state. */
+const ids = ['copied', 'claimed', 'cloned', 'adopted', 'suspended', 'offboarded'] as const
+const attackers = ['copied', 'claimed', 'cloned', 'adopted'] as const
+
+/** What is known of a tenant by those who want to reach it. */
+interface Victim {
+  readonly id: string
+  readonly database: string
+  readonly user: string
+}
+
+let tenantry: Isolated
+let provisioner: { user: string; password: string }
+const victims = new Map<string, Victim>()
+
+beforeAll(async () => {
+  provisioner = await createProvisioner()
+  tenantry = await openAs(provisioner, { spares: 1 })
+  const { installation } = tenantry
+  await filled(tenantry as never, 1)
+  expect(await tenantry.onboard('claimed')).toMatchObject({ path: 'spare' })
+  await tenantry.removeTemplates()
+  for (const id of ['copied', 'suspended', 'offboarded']) {
+    expect(await tenantry.onboard(id)).toMatchObject({ outcome: 'onboarded' })
+  }
+  await tenantry.clone('copied', 'cloned')
+  const theirs = serverUrl({ ...provisioner, database: `${installation}_theirs` })
+  await sql(`create database ${quote(`${installation}_theirs`)} owner ${quote(provisioner.user)}`)
+  await ensureTables(theirs, models)
+  await tenantry.adopt('adopted', { database: `${installation}_theirs` })
+  for (const id of ids) {
+    const { user, database } = await tenantry.credentials(id)
+    victims.set(id, { id, user, database })
+    await tenantry.with(id, async (em) => {
+      em.create(User, { name: `secret of ${id}`, fullname: null })
+      await em.flush()
+    })
+  }
+  for (const id of attackers) await addTraps(victims.get(id)!.database)
+  await tenantry.suspend('suspended')
+  await tenantry.offboard('offboarded')
+  const [setAside = ''] = await databasesLike('_off_')
+  victims.set('offboarded', { ...victims.get('offboarded')!, database: setAside })
+})
+
+/** Functions that run as those who own what is in a database: the worst that a service's own schema may have in it. */
+async function addTraps(database: string): Promise<void> {
+  const [row] = await sql<{ owner: string }>(
+    `select tableowner as owner from pg_tables where tablename = 'user_account'`,
+    [],
+    database,
+  )
+  await sql(
+    `create function as_objects(statement text) returns void language plpgsql security definer
+     as 'begin execute statement; end'`,
+    [],
+    database,
+  )
+  await sql(`alter function as_objects owner to ${quote(row!.owner)}`, [], database)
+}
+
+/** The statements, and whether a role may do each to its own tenant. */
+const statements: readonly { readonly own: 'done' | 'refused'; readonly text: (victim: Victim) => string }[] = [
+  // The database
+  { own: 'refused', text: ({ database }) => `drop database ${quote(database)}` },
+  { own: 'refused', text: ({ database }) => `alter database ${quote(database)} rename to stolen_${Date.now()}` },
+  { own: 'refused', text: ({ database }) => `alter database ${quote(database)} owner to current_user` },
+  { own: 'refused', text: ({ database }) => `alter database ${quote(database)} with allow_connections false` },
+  { own: 'refused', text: ({ database }) => `alter database ${quote(database)} set work_mem = '1MB'` },
+  { own: 'refused', text: ({ database }) => `comment on database ${quote(database)} is '{"tenantry":1}'` },
+  { own: 'refused', text: ({ database }) => `create database stolen template ${quote(database)}` },
+  // Rows, by another database's name
+  { own: 'done', text: ({ database }) => `select * from ${quote(database)}.public.user_account` },
+  { own: 'refused', text: () => 'create extension dblink' },
+  { own: 'refused', text: () => 'create extension postgres_fdw' },
+  { own: 'refused', text: () => `create server stolen foreign data wrapper postgres_fdw` },
+  // The role and its password
+  { own: 'done', text: ({ user }) => `set role ${quote(user)}; reset role` },
+  { own: 'done', text: ({ user }) => `set session authorization ${quote(user)}; reset session authorization` },
+  { own: 'done', text: ({ user }) => `alter role ${quote(user)} set search_path = public` },
+  { own: 'done', text: ({ user }) => `alter role ${quote(user)} reset all` },
+  { own: 'refused', text: ({ user }) => `alter role ${quote(user)} createdb` },
+  { own: 'refused', text: ({ user }) => `alter role ${quote(user)} rename to stolen` },
+  { own: 'refused', text: ({ user }) => `alter role ${quote(user)} valid until 'infinity' login` },
+  { own: 'refused', text: ({ user }) => `drop role ${quote(user)}` },
+  { own: 'refused', text: ({ user }) => `grant ${quote(user)} to current_user` },
+  { own: 'done', text: ({ user }) => `reassign owned by ${quote(user)} to current_user` },
+  {
+    own: 'done',
+    text: ({ user }) => `alter default privileges for role ${quote(user)} grant select on tables to public`,
+  },
+  { own: 'refused', text: ({ user }) => `select rolpassword from pg_authid where rolname = '${user}'` },
+  { own: 'refused', text: ({ user }) => `select passwd from pg_shadow where usename = '${user}'` },
+  // Sessions
+  {
+    own: 'done',
+    text: ({ user }) =>
+      `select pg_cancel_backend(pid) from pg_stat_activity where usename = '${user}' and pid <> pg_backend_pid()`,
+  },
+  {
+    own: 'done',
+    text: ({ user }) =>
+      `select pg_terminate_backend(pid) from pg_stat_activity where usename = '${user}' and pid <> pg_backend_pid()`,
+  },
+]
+
+/** What would be as bad whoever is meant: the installation, the server, its files. */
+const againstAll: readonly string[] = [
+  `set role {installation}_owner`,
+  `set role {installation}_objects`,
+  `grant {installation}_owner to current_user`,
+  `grant {installation}_app to current_user with admin option`,
+  `set role "{provisioner}"`,
+  `create role stolen`,
+  `create database stolen`,
+  `select pg_read_file('postgresql.conf')`,
+  `select pg_ls_dir('base')`,
+  `select lo_import('/etc/passwd')`,
+  `copy user_account from program 'id'`,
+  `copy user_account to '/tmp/stolen'`,
+  `select * from pg_hba_file_rules`,
+  `alter system set work_mem = '1MB'`,
+  `select pg_reload_conf()`,
+  `set session_replication_role = replica`,
+  `load 'auto_explain'`,
+  `create language plpython3u`,
+]
+
+/** Reaches further than a statement: through a function that runs as those who own the schema. */
+const throughTraps: readonly ((victim: Victim) => string)[] = [
+  ({ database }) => `alter database ${quote(database)} rename to stolen`,
+  ({ database }) => `comment on database ${quote(database)} is 'stolen'`,
+  ({ database }) => `drop database ${quote(database)}`,
+  ({ database }) => `revoke connect on database ${quote(database)} from public`,
+  ({ user }) => `alter role ${quote(user)} password 'stolen'`,
+  ({ user }) => `alter role ${quote(user)} nologin`,
+  ({ user }) => `grant ${quote(user)} to current_user`,
+  ({ user }) => `set role ${quote(user)}`,
+  () => `create role stolen`,
+]
+
+/** Tries statements one after the other, each in a transaction that is taken back. @returns those that were not refused */
+async function notRefused(client: Client, texts: readonly string[]): Promise<string[]> {
+  const done: string[] = []
+  for (const text of texts) {
+    await client.query('begin')
+    // What may not be in a transaction is refused for that; the databases are looked at afterwards all the same.
+    if ((await attempt(client.query(text))) === 'done') done.push(text)
+    await client.query('rollback')
+  }
+  return done
+}
+
+describe.each(attackers)('the role of a tenant that was %s', (attacker) => {
+  const others = ids.filter((id) => id !== attacker)
+
+  it.each(others)('does not get into the database of the one that is %s', async (id) => {
+    const { database } = victims.get(id)!
+    expect(await attempt(asTenant(tenantry, attacker, async () => undefined, database))).toBe('42501')
+  })
+
+  it.each(others)('changes and reads nothing of the one that is %s', async (id) => {
+    const victim = victims.get(id)!
+    const before = await snapshot(tenantry)
+    const texts = statements.map(({ text }) => text(victim))
+    const done = await asTenant(tenantry, attacker, (client) => notRefused(client, texts))
+    // Nobody of theirs is connected, so there is no session to be refused.
+    const harmless = statements.filter(({ text }) => /pg_(?:cancel|terminate)_backend/.test(text(victim)))
+    expect(done.filter((text) => !harmless.some((it) => it.text(victim) === text))).toEqual([])
+    expect(await snapshot(tenantry)).toEqual(before)
+  })
+
+  it.each(others)('reaches nothing of the one that is %s through a function of the owner', async (id) => {
+    const victim = victims.get(id)!
+    const before = await snapshot(tenantry)
+    const calls = throughTraps.map((text) => `select as_objects(${literal(text(victim))})`)
+    const done = await asTenant(tenantry, attacker, (client) => notRefused(client, calls))
+    // To revoke what one never granted is no error, and does nothing.
+    expect(done.filter((text) => !text.includes('revoke connect'))).toEqual([])
+    expect(await snapshot(tenantry)).toEqual(before)
+    expect(await accessOf(victim)).toEqual({ public: false, canLogIn: id !== 'suspended' && id !== 'offboarded' })
+  })
+
+  it('gets nowhere with what would open the whole installation or server', async () => {
+    const texts = againstAll.map((text) =>
+      text.replaceAll('{installation}', tenantry.installation).replaceAll('{provisioner}', provisioner.user),
+    )
+    expect(await asTenant(tenantry, attacker, (client) => notRefused(client, texts))).toEqual([])
+  })
+
+  it('does not get into the catalog, nor into what is in stock', async () => {
+    await tenantry.onboard('last')
+    const names = [`${tenantry.installation}_catalog`, ...(await databasesLike('_template_'))]
+    expect(names.length).toBeGreaterThan(1)
+    for (const name of names) {
+      const outcome = await attempt(asTenant(tenantry, attacker, async () => undefined, name))
+      expect(['42501', '55000']).toContain(outcome)
+    }
+  })
+
+  it('can do to its own tenant what it is granted: so far the statements are sound', async () => {
+    const own = victims.get(attacker)!
+    const wanted = statements.filter((it) => it.own === 'done').map(({ text }) => text(own))
+    const refused = statements.filter((it) => it.own === 'refused').map(({ text }) => text(own))
+    expect(await asTenant(tenantry, attacker, (client) => notRefused(client, wanted))).toEqual(wanted)
+    expect(await asTenant(tenantry, attacker, (client) => notRefused(client, refused))).toEqual([])
+    const trapped = await asTenant(tenantry, attacker, (client) =>
+      notRefused(client, [`select as_objects('create table made_by_owner (id int)')`]),
+    )
+    expect(trapped).toHaveLength(1)
+  })
+})
+
+describe('what stays visible to a tenant', () => {
+  it('are names and who is connected where, and no text of a query', async () => {
+    const other = victims.get('cloned')!
+    await asTenant(tenantry, 'cloned', async (client) => {
+      await client.query(`select 'a very secret query'`)
+      const seen = await asTenant(tenantry, 'copied', async (looking) => {
+        const { rows: databases } = await looking.query<{ datname: string }>('select datname from pg_database')
+        const { rows: activity } = await looking.query<{ datname: string; usename: string; query: string }>(
+          'select datname, usename, query from pg_stat_activity where datname = $1',
+          [other.database],
+        )
+        return { databases: databases.map(({ datname }) => datname), activity }
+      })
+      expect(seen.databases).toContain(other.database)
+      expect(seen.activity).toEqual([
+        { datname: other.database, usename: other.user, query: '<insufficient privilege>' },
+      ])
+    })
+  })
+
+  it("tells nobody's name where names are opaque", async () => {
+    const opaque = await openAs(provisioner, { naming: 'opaque' })
+    for (const id of ['acme-secret', 'globex-secret']) {
+      await opaque.onboard(id, { displayName: 'Secret Ltd.' })
+      await opaque.with(id, (em) => em.count(User))
+    }
+    const seen = await asTenant(opaque, 'acme-secret', async (client) => {
+      const looks = [
+        "select datname, shobj_description(oid, 'pg_database') from pg_database",
+        "select rolname, shobj_description(oid, 'pg_authid') from pg_roles",
+        'select datname, usename, application_name, client_addr, query from pg_stat_activity',
+        'select * from pg_db_role_setting',
+        'select spcname from pg_tablespace',
+      ]
+      const results = []
+      for (const look of looks) results.push((await client.query(look)).rows)
+      return JSON.stringify(results)
+    })
+    expect(seen).toContain(opaque.installation)
+    expect(seen).not.toMatch(/acme|globex|Secret/i)
+  })
+})
+
+describe('a password', () => {
+  it('opens its own database and no other one of the server', async () => {
+    const { database: own } = victims.get('copied')!
+    const all = await sql<{ datname: string; open: boolean }>(
+      `select datname, datallowconn and has_database_privilege('public', oid, 'connect') as open
+       from pg_database where datname like $1 or datname in ('postgres', 'template1')`,
+      [`${tenantry.installation}%`],
+    )
+    const let_in: string[] = []
+    for (const { datname } of all) {
+      if ((await attempt(asTenant(tenantry, 'copied', async () => undefined, datname))) === 'done') let_in.push(datname)
+    }
+    // Where PostgreSQL lets everybody in is not ours to close: the doctor says so.
+    expect(let_in.toSorted()).toEqual([own, ...all.filter(({ open }) => open).map(({ datname }) => datname)].toSorted())
+    expect(
+      all
+        .filter(({ open }) => open)
+        .map(({ datname }) => datname)
+        .toSorted(),
+    ).toEqual(['postgres', 'template1'])
+  })
+
+  it("is of no use on another installation's tenants", async () => {
+    const other = await openAs(provisioner)
+    const { tenant } = await other.onboard('copied')
+    expect(await attempt(asTenant(tenantry, 'copied', async () => undefined, tenant.database))).toBe('42501')
+  })
+
+  it('is of no use on another server of the installation', async () => {
+    const servers = ['main', 'second'].map((name) => postgres({ name, url: serverUrl(provisioner) }))
+    const several = await openAs(provisioner, { servers })
+    await several.onboard('here', { server: 'main' })
+    const { tenant } = await several.onboard('there', { server: 'second' })
+    expect(await several.with('there', (em) => em.count(User))).toBe(0)
+    expect(await attempt(asTenant(several, 'here', async () => undefined, tenant.database))).toBe('42501')
+  })
+})
+
+async function databasesLike(part: string): Promise<string[]> {
+  const rows = await sql<{ datname: string }>('select datname from pg_database where starts_with(datname, $1)', [
+    `${tenantry.installation}${part}`,
+  ])
+  return rows.map(({ datname }) => datname)
+}
+
+async function accessOf({ user, database }: Victim): Promise<{ public: boolean; canLogIn: boolean } | undefined> {
+  const [row] = await sql<{ public: boolean; canLogIn: boolean }>(
+    `select has_database_privilege('public', $1, 'connect') as public, rolcanlogin as "canLogIn"
+     from pg_roles where rolname = $2`,
+    [database, user],
+  )
+  return row
+}
+
+function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`
+}

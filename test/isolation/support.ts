@@ -1,0 +1,61 @@
+import type { EntityManager } from '@mikro-orm/postgresql'
+import { Client } from 'pg'
+import type { TenantryConfig } from 'tenantry'
+import { mikroOrm } from 'tenantry/mikro-orm'
+import { Address, User } from '../../examples/service/models.ts'
+import { createRole, dropAfterwards, serverUrl } from '../support/server.ts'
+import { openTestTenantry, type TestTenantry } from '../support/tenants.ts'
+
+export const models = mikroOrm({ entities: [User, Address] })
+
+export type Isolated = TestTenantry<EntityManager>
+
+/** A role such as a service should have: it may make databases and roles, and is no superuser. */
+export async function createProvisioner(): Promise<{ user: string; password: string }> {
+  const provisioner = await createRole('createdb createrole')
+  dropAfterwards(provisioner.user)
+  return provisioner
+}
+
+/** Opens a Tenantry as such a role. */
+export async function openAs(
+  provisioner: { user: string; password: string },
+  config: Partial<Omit<TenantryConfig<EntityManager>, 'models'>> = {},
+): Promise<Isolated> {
+  return openTestTenantry(models, { ...config, postgres: { url: serverUrl(provisioner) } })
+}
+
+/** What a client says when its connection or its statement is refused: the SQLSTATE; `done` when it is not. */
+export async function attempt(work: Promise<unknown>): Promise<string> {
+  try {
+    await work
+    return 'done'
+  } catch (error) {
+    return error instanceof Error && 'code' in error ? String(error.code) : String(error)
+  }
+}
+
+/** Runs `work` with a connection of a tenant's own role, to its own database or another. */
+export async function asTenant<T>(
+  tenantry: Isolated,
+  id: string,
+  work: (client: Client) => Promise<T>,
+  database?: string,
+): Promise<T> {
+  const own = await tenantry.credentials(id)
+  const client = new Client({
+    connectionString: serverUrl({
+      database: database ?? own.database,
+      user: own.user,
+      password: own.password.reveal(),
+    }),
+  })
+  // Whoever has the right to end it may do so at any time.
+  client.on('error', () => undefined)
+  await client.connect()
+  try {
+    return await work(client)
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}
