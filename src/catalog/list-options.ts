@@ -2,6 +2,7 @@ import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { parseTenantId } from '../kernel/names.ts'
 import { positiveInteger, refuseUnknownOptions } from '../kernel/options.ts'
+import { show } from '../kernel/printable.ts'
 import { checkMetadata, refuseUnstorable } from '../kernel/storable.ts'
 import type { TenantFilter } from './listing.ts'
 import { type TenantState, tenantStates } from './states.ts'
@@ -57,7 +58,7 @@ function checkStates(state: TenantState | readonly TenantState[]): readonly Tena
   const states = Array.isArray(state) ? (state as readonly TenantState[]) : [state as TenantState]
   const unknown = states.find((it) => !tenantStates.includes(it))
   if (unknown === undefined && states.length > 0) return states
-  throw new TenantryError('invalid-option', `state cannot be ${JSON.stringify(unknown ?? [])}.`, {
+  throw new TenantryError('invalid-option', `state cannot be ${show(unknown ?? [])}.`, {
     hint: `It is one or more of ${tenantStates.join(', ')}.`,
   })
 }

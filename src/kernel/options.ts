@@ -1,5 +1,6 @@
 import { closestMatch } from 'leven'
 import { TenantryError } from './errors.ts'
+import { show } from './printable.ts'
 
 /**
  * Refuses options that nobody knows, since a mistyped one would be silently without effect.
@@ -10,7 +11,7 @@ export function refuseUnknownOptions(call: string, options: object, known: reado
   const unknown = Object.keys(options).find((name) => !known.includes(name))
   if (unknown === undefined) return
   const meant = closestMatch(unknown, [...known], { maxDistance: 2 })
-  throw new TenantryError('invalid-option', `${call} has no option ${JSON.stringify(unknown)}.`, {
+  throw new TenantryError('invalid-option', `${call} has no option ${show(unknown)}.`, {
     hint: meant === undefined ? `It knows ${known.join(', ')}.` : `Did you mean ${meant}?`,
   })
 }

@@ -1,5 +1,6 @@
 import { TenantryError } from '../kernel/errors.ts'
 import { refuseUnknownOptions } from '../kernel/options.ts'
+import { show } from '../kernel/printable.ts'
 import { checkMetadata, refuseUnstorable } from '../kernel/storable.ts'
 import type { VerbOptions } from './context.ts'
 
@@ -44,7 +45,7 @@ export function checkNewTenant(
     })
   }
   if (server !== undefined && !servers.includes(server)) {
-    throw new TenantryError('no-open-server', `There is no server ${JSON.stringify(server)} in this process.`, {
+    throw new TenantryError('no-open-server', `There is no server ${show(server)} in this process.`, {
       hint: `It has ${servers.join(', ')}.`,
     })
   }
