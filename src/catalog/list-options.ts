@@ -39,13 +39,12 @@ export function checkListOptions(options: ListOptions): {
   const { limit, after, state, server, version, metadata, search, expired } = options
   if (typeof version === 'number') positiveInteger('version', version)
   if (search !== undefined) refuseUnstorable('search', search)
-  if (metadata !== undefined) checkMetadata(metadata)
   return {
     filter: {
       states: state === undefined ? undefined : checkStates(state),
       server,
       version,
-      metadata,
+      metadata: metadata === undefined ? undefined : checkMetadata(metadata),
       search,
       expired,
     },

@@ -8,7 +8,7 @@ import type { VerbOptions } from './context.ts'
 export interface NewTenantOptions extends VerbOptions {
   /** For people; any text. */
   readonly displayName?: string
-  /** The service's own notes on the tenant, as JSON; at most 64 KB. */
+  /** The service's own notes on the tenant, as JSON; at most 64 KB, and 100 levels deep. */
   readonly metadata?: Readonly<Record<string, unknown>>
 }
 
@@ -36,9 +36,9 @@ export function checkNewTenant(
   others: readonly string[],
 ) {
   checkVerbOptions(verb, options, ['displayName', 'metadata', ...others])
-  const { displayName, metadata = {}, server, existing } = options
+  const { displayName, metadata: given = {}, server, existing } = options
   if (displayName !== undefined) refuseUnstorable('displayName', displayName)
-  checkMetadata(metadata)
+  const metadata = checkMetadata(given)
   if (existing !== undefined && existing !== 'accept' && existing !== 'refuse') {
     throw new TenantryError('invalid-option', 'existing must be "accept" or "refuse".', {
       hint: 'Leave it out to accept an id that exists.',
