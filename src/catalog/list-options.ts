@@ -37,7 +37,8 @@ export function checkListOptions(options: ListOptions): {
 } {
   refuseUnknownOptions('list', options, knownOptions)
   const { limit, after, state, server, version, metadata, search, expired } = options
-  if (typeof version === 'number') positiveInteger('version', version)
+  if (server !== undefined) refuseUnstorable('server', server)
+  if (version !== undefined) checkVersion(version)
   if (search !== undefined) refuseUnstorable('search', search)
   return {
     filter: {
@@ -51,6 +52,17 @@ export function checkListOptions(options: ListOptions): {
     limit: Math.min(positiveInteger('limit', limit ?? 100), mostAtOnce),
     after: after === undefined ? undefined : parseTenantId(after),
   }
+}
+
+/** What the catalog counts versions by. */
+const mostVersions = 2 ** 31 - 1
+
+function checkVersion(version: string | number): void {
+  if (typeof version === 'string') return refuseUnstorable('version', version)
+  if (positiveInteger('version', version) <= mostVersions) return
+  throw new TenantryError('invalid-option', `version must be at most ${mostVersions}.`, {
+    hint: 'Give the number or the fingerprint of a version that status() shows.',
+  })
 }
 
 function checkStates(state: TenantState | readonly TenantState[]): readonly TenantState[] {
