@@ -3,6 +3,7 @@ import { TenantryError } from './kernel/errors.ts'
 import { Keyring } from './kernel/keyring.ts'
 import { type Identifier, type Installation, parseIdentifier, parseInstallation } from './kernel/names.ts'
 import { days, durationMs, positiveInteger, refuseUnknownOptions } from './kernel/options.ts'
+import { show } from './kernel/printable.ts'
 import type { Models } from './models/port.ts'
 import { requireModels } from './models/require-models.ts'
 import type { Seed, TenantHook } from './provisioning/context.ts'
@@ -193,14 +194,14 @@ export async function findServers(
 
 function checkMode(mode: unknown): void {
   if (mode === undefined || mode === 'full' || mode === 'router') return
-  throw new TenantryError('invalid-option', `mode must be "full" or "router", not ${JSON.stringify(mode)}.`, {
+  throw new TenantryError('invalid-option', `mode must be "full" or "router", not ${show(mode)}.`, {
     hint: 'Leave it out for a process that onboards tenants.',
   })
 }
 
 function checkNaming(naming: unknown): void {
   if (naming === undefined || naming === 'readable' || naming === 'opaque') return
-  throw new TenantryError('invalid-option', `naming must be "readable" or "opaque", not ${JSON.stringify(naming)}.`, {
+  throw new TenantryError('invalid-option', `naming must be "readable" or "opaque", not ${show(naming)}.`, {
     hint: 'Leave it out for readable names.',
   })
 }

@@ -2,7 +2,7 @@ import { abortedError, type Cancellable, isAbortion, throwIfAborted, untilAborte
 import { ConcurrencyLimit } from './kernel/concurrency.ts'
 import { TenantryError } from './kernel/errors.ts'
 import { parseTenantId, physicalNames, type TenantId } from './kernel/names.ts'
-import { positiveInteger, refuseUnknownOptions } from './kernel/options.ts'
+import { positiveInteger, refuseUnknownOptions, requireOptions } from './kernel/options.ts'
 import type { AuditEntry } from './catalog/audit.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { checkListOptions, type ListOptions } from './catalog/list-options.ts'
@@ -206,10 +206,13 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   }
 
   clone(source: string, id: string, options: CloneOptions<Handle> = {}): Promise<Cloned> {
-    const { anonymise } = options
-    return this.#change(options, (checked) =>
-      clone(this.#making, source, id, { ...checked, ...(anonymise && { anonymise: this.#inContext(anonymise) }) }),
-    )
+    return this.#change(options, (checked) => {
+      const { anonymise } = checked
+      return clone(this.#making, source, id, {
+        ...checked,
+        ...(anonymise && { anonymise: this.#inContext(anonymise) }),
+      })
+    })
   }
 
   adopt(id: string, options: AdoptOptions): Promise<Adopted> {
@@ -337,6 +340,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   /** Runs a verb: in its turn, ended by the caller's signal or by `close`. */
   async #change<Options extends Cancellable, T>(options: Options, verb: (checked: Options) => Promise<T>): Promise<T> {
     this.#refuseClosed()
+    requireOptions(options)
     if (this.#parts.mode === 'router') throw routerError()
     const signal = AbortSignal.any([this.#ending.signal, ...(options.signal === undefined ? [] : [options.signal])])
     const changing = this.#changing.run(() => verb({ ...options, signal }), signal)

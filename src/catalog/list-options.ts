@@ -2,6 +2,7 @@ import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { parseTenantId } from '../kernel/names.ts'
 import { positiveInteger, refuseUnknownOptions } from '../kernel/options.ts'
+import { show } from '../kernel/printable.ts'
 import { checkMetadata, refuseUnstorable } from '../kernel/storable.ts'
 import type { TenantFilter } from './listing.ts'
 import { type TenantState, tenantStates } from './states.ts'
@@ -36,15 +37,15 @@ export function checkListOptions(options: ListOptions): {
 } {
   refuseUnknownOptions('list', options, knownOptions)
   const { limit, after, state, server, version, metadata, search, expired } = options
-  if (typeof version === 'number') positiveInteger('version', version)
+  if (server !== undefined) refuseUnstorable('server', server)
+  if (version !== undefined) checkVersion(version)
   if (search !== undefined) refuseUnstorable('search', search)
-  if (metadata !== undefined) checkMetadata(metadata)
   return {
     filter: {
       states: state === undefined ? undefined : checkStates(state),
       server,
       version,
-      metadata,
+      metadata: metadata === undefined ? undefined : checkMetadata(metadata),
       search,
       expired,
     },
@@ -53,11 +54,22 @@ export function checkListOptions(options: ListOptions): {
   }
 }
 
+/** What the catalog counts versions by. */
+const mostVersions = 2 ** 31 - 1
+
+function checkVersion(version: string | number): void {
+  if (typeof version === 'string') return refuseUnstorable('version', version)
+  if (positiveInteger('version', version) <= mostVersions) return
+  throw new TenantryError('invalid-option', `version must be at most ${mostVersions}.`, {
+    hint: 'Give the number or the fingerprint of a version that status() shows.',
+  })
+}
+
 function checkStates(state: TenantState | readonly TenantState[]): readonly TenantState[] {
   const states = Array.isArray(state) ? (state as readonly TenantState[]) : [state as TenantState]
   const unknown = states.find((it) => !tenantStates.includes(it))
   if (unknown === undefined && states.length > 0) return states
-  throw new TenantryError('invalid-option', `state cannot be ${JSON.stringify(unknown ?? [])}.`, {
+  throw new TenantryError('invalid-option', `state cannot be ${show(unknown ?? [])}.`, {
     hint: `It is one or more of ${tenantStates.join(', ')}.`,
   })
 }

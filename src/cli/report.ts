@@ -1,7 +1,11 @@
 import { styleText } from 'node:util'
 import type { TenantryError } from '../kernel/errors.ts'
+import { printable as shown, printableLines } from '../kernel/printable.ts'
 import { inOurWords } from './api-words.ts'
 import type { ExitCode } from './exit-codes.ts'
+
+// Whatever comes from outside goes through it on its way to a line.
+export { shown }
 
 /** What a command gives: the same as a value for programs and as lines for people. */
 export interface Report {
@@ -32,8 +36,8 @@ export function asValue({ code, message, hint, retryable, tenant, sqlState }: Te
 }
 
 function errorLines({ code, message, hint }: TenantryError): string[] {
-  const first = styleText('red', shownLines(inOurWords(message)), { stream: process.stderr })
-  return [first, ...(hint === undefined ? [] : [shownLines(inOurWords(hint))]), `(${code})`]
+  const first = styleText('red', printableLines(inOurWords(message)), { stream: process.stderr })
+  return [first, ...(hint === undefined ? [] : [printableLines(inOurWords(hint))]), `(${code})`]
 }
 
 /** One line that says why something among many failed. */
@@ -41,18 +45,14 @@ export function failureLine(id: string, { code, message }: TenantryError): strin
   return `${shown(id)}: ${coloured('red', 'failed')}: ${shown(inOurWords(message))} (${code})`
 }
 
-/** Text of several lines as it may stand on a terminal. */
-function shownLines(text: string): string {
-  return text.split('\n').map(shown).join('\n')
-}
-
 function printJson(value: object): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`)
+  // Programs read the same, and a terminal is not harmed.
+  process.stdout.write(`${shown(JSON.stringify(value))}\n`)
 }
 
 /** Says something on the way, to people: on standard error, so that it never mixes with the result. */
 export function say(line: string): void {
-  process.stderr.write(`${line}\n`)
+  process.stderr.write(`${printableLines(line)}\n`)
 }
 
 /** A word in a colour, where standard output is a terminal. */
@@ -78,14 +78,4 @@ export function pairs(entries: Readonly<Record<string, string | undefined>>): st
   const present = Object.entries(entries).filter((entry): entry is [string, string] => entry[1] !== undefined)
   const width = Math.max(...present.map(([name]) => name.length))
   return present.map(([name, value]) => `${coloured('dim', name.padEnd(width))}  ${value}`)
-}
-
-/**
- * Text from outside as it may stand on a terminal: no control characters, which could move the cursor or more, and none
- * that break a line or turn the direction of what follows.
- */
-export function shown(text: string): string {
-  return text.replaceAll(/\p{Cc}|[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, (character) => {
-    return `\\u${character.codePointAt(0)?.toString(16).padStart(4, '0')}`
-  })
 }

@@ -3,7 +3,7 @@ import yoctoSpinner from 'yocto-spinner'
 import type * as Library from '../index.ts'
 import type { Tenantry, TenantryConfig } from '../index.ts'
 import { readConfig } from './config-file.ts'
-import { say } from './report.ts'
+import { say, shown } from './report.ts'
 
 /** The options that every command has. */
 export interface CommonOptions {
@@ -49,10 +49,10 @@ export function makeTools({ config: file, json = false }: CommonOptions, signal:
 
 /** Ctrl-C is not the spinner's affair: it would end the process in the middle of what is under way. */
 async function spin<T>(text: string, work: (tell: (text: string) => void) => Promise<T>): Promise<T> {
-  const spinner = yoctoSpinner({ text, stream: process.stderr, handleSignals: false }).start()
+  const spinner = yoctoSpinner({ text: shown(text), stream: process.stderr, handleSignals: false }).start()
   try {
     return await work((now) => {
-      spinner.text = now
+      spinner.text = shown(now)
     })
   } finally {
     spinner.stop()

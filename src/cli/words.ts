@@ -8,17 +8,35 @@ export function wholeNumber(text: string): number {
 
 /** A JSON object, as an option's value. */
 export function jsonObject(text: string): Readonly<Record<string, unknown>> {
-  const value = parseJson(text)
+  const value = orNothing(text)
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
   throw new InvalidArgumentError(`It is not a JSON object, such as '{"plan":"pro"}'.`)
 }
 
-function parseJson(text: string): unknown {
+function orNothing(text: string): unknown {
   try {
-    return JSON.parse(text)
-  } catch {
+    return parseJson(text)
+  } catch (error) {
+    if (error instanceof RoundedError) throw new InvalidArgumentError(error.message)
     return undefined
   }
+}
+
+/** Thrown for a number that would not be the same number in JavaScript. */
+export class RoundedError extends Error {
+  constructor(number: string) {
+    super(`The number ${number.slice(0, 40)} would be rounded. Write it as text.`)
+  }
+}
+
+/** JSON's value, with every whole number as it is written. @throws SyntaxError, {@link RoundedError} */
+export function parseJson(text: string): unknown {
+  return JSON.parse(text, (_, value: unknown, context?: { readonly source?: string }) => {
+    const { source = '' } = context ?? {}
+    const isWhole = typeof value === 'number' && /^-?\d+$/.test(source) && source !== '-0'
+    if (isWhole && String(value) !== source) throw new RoundedError(source)
+    return value
+  })
 }
 
 /** A time such as `500ms`, `10s` or `2m`, in milliseconds. */

@@ -1,3 +1,5 @@
+import { printableLines } from './printable.ts'
+
 /** What one error code means. The registry below is the only place where codes are made. */
 interface ErrorKind {
   /** One sentence, "Raised when ...", the same as in docs/errors.md. */
@@ -187,7 +189,8 @@ export interface ErrorDetails {
 /**
  * The only error that Tenantry throws.
  *
- * The message says what happened, `hint` what to do next; neither ever holds a password.
+ * The message says what happened, `hint` what to do next; neither ever holds a password, nor a character that could
+ * harm a terminal.
  */
 export class TenantryError extends Error {
   override readonly name = 'TenantryError'
@@ -199,10 +202,10 @@ export class TenantryError extends Error {
   readonly sqlState: string | undefined
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    super(printableLines(message), details.cause === undefined ? undefined : { cause: details.cause })
     this.code = code
     this.retryable = details.retryable ?? errorKinds[code].retryable
-    this.hint = details.hint
+    this.hint = details.hint === undefined ? undefined : printableLines(details.hint)
     this.tenant = details.tenant
     this.sqlState = details.sqlState
   }

@@ -1,4 +1,5 @@
 import { TenantryError } from './errors.ts'
+import { show } from './printable.ts'
 
 declare const brand: unique symbol
 type Branded<Name extends string> = string & { readonly [brand]: Name }
@@ -98,10 +99,4 @@ function identifierProblem(value: unknown): string | undefined {
   if (!value.isWellFormed()) return 'it is not well-formed Unicode'
   const bytes = Buffer.byteLength(value)
   return bytes > identifierBytes ? `it has ${bytes} bytes` : undefined
-}
-
-/** A value as it may be printed: escaped and cut. */
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value)
-  return text.length > 80 ? `${text.slice(0, 77)}..."` : text
 }

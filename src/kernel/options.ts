@@ -1,5 +1,20 @@
 import { closestMatch } from 'leven'
 import { TenantryError } from './errors.ts'
+import { show } from './printable.ts'
+
+/** Refuses what is no object of options, or has a signal that is none. @throws `invalid-option` */
+export function requireOptions(options: unknown): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new TenantryError('invalid-option', `The options must be an object, not ${show(options)}.`, {
+      hint: 'Write them as { name: value }.',
+    })
+  }
+  const signal: unknown = 'signal' in options ? options.signal : undefined
+  if (signal === undefined || signal instanceof AbortSignal) return
+  throw new TenantryError('invalid-option', 'signal must be an AbortSignal.', {
+    hint: 'Give the signal of an AbortController, or AbortSignal.timeout(milliseconds).',
+  })
+}
 
 /**
  * Refuses options that nobody knows, since a mistyped one would be silently without effect.
@@ -7,10 +22,11 @@ import { TenantryError } from './errors.ts'
  * @throws `invalid-option`, with the known option that was most likely meant
  */
 export function refuseUnknownOptions(call: string, options: object, known: readonly string[]): void {
+  requireOptions(options)
   const unknown = Object.keys(options).find((name) => !known.includes(name))
   if (unknown === undefined) return
   const meant = closestMatch(unknown, [...known], { maxDistance: 2 })
-  throw new TenantryError('invalid-option', `${call} has no option ${JSON.stringify(unknown)}.`, {
+  throw new TenantryError('invalid-option', `${call} has no option ${show(unknown)}.`, {
     hint: meant === undefined ? `It knows ${known.join(', ')}.` : `Did you mean ${meant}?`,
   })
 }

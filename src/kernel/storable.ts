@@ -1,32 +1,60 @@
 import { TenantryError } from './errors.ts'
+import type { JsonObject } from './merge-patch.ts'
 
 const metadataBytes = 65_536
+/** Where PostgreSQL and Node.js give up depends on the stack that is left; this is far below. */
+const metadataLevels = 100
 
-/** Checks a tenant's metadata: what the catalog can hold. @throws `invalid-option` */
-export function checkMetadata(metadata: unknown): void {
-  if (!isPlainObject(metadata)) throw metadataError()
-  let json: string
+/**
+ * Checks a tenant's metadata: what the catalog can hold, and gives back unchanged.
+ *
+ * @returns a copy, with nothing but what JSON has: what is compared, merged and stored is one and the same
+ * @throws `invalid-option`
+ */
+export function checkMetadata(metadata: unknown): JsonObject {
+  const json = isPlainObject(metadata) ? toJson(metadata) : undefined
+  const copy: unknown = json === undefined || Buffer.byteLength(json) > metadataBytes ? undefined : JSON.parse(json)
+  if (!isPlainObject(copy) || isDeeper(copy, metadataLevels)) throw metadataError()
+  return copy
+}
+
+function toJson(metadata: object): string | undefined {
   try {
-    json = JSON.stringify(metadata, (key, value: unknown) => {
+    return JSON.stringify(metadata, function storable(this: JsonObject, key: string, value: unknown) {
       refuseUnstorable('metadata', key)
       if (typeof value === 'string') refuseUnstorable('metadata', value)
+      if (!isKept(value, this, key)) throw metadataError()
       return value
     })
   } catch (error) {
     throw error instanceof TenantryError ? error : metadataError(error)
   }
-  if (Buffer.byteLength(json) > metadataBytes) throw metadataError()
+}
+
+/** Whether JSON keeps a value. What it would turn into `null` or `{}`, or drop from an object, is lost silently. */
+function isKept(value: unknown, holder: JsonObject, key: string): boolean {
+  // Not from null: the time of a date that is none.
+  if (value === null) return holder[key] === null
+  if (typeof value === 'object') return Array.isArray(value) || isPlainObject(value)
+  // Left out of an object, as everywhere in JavaScript.
+  if (value === undefined) return !Array.isArray(holder)
+  return typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value)
+}
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1))
 }
 
 function metadataError(cause?: unknown): TenantryError {
   return new TenantryError(
     'invalid-option',
-    `metadata must be a plain object that JSON can hold, of at most ${metadataBytes} bytes.`,
-    { cause, hint: 'Leave out what is circular, and write dates and big numbers as text.' },
+    `metadata must be a plain object that JSON can hold, of at most ${metadataBytes} bytes and ${metadataLevels} levels.`,
+    { cause, hint: 'Leave out what is circular, and write as text what JSON does not have, such as big numbers.' },
   )
 }
 
-function isPlainObject(value: unknown): boolean {
+function isPlainObject(value: unknown): value is JsonObject {
   if (typeof value !== 'object' || value === null) return false
   const prototype: unknown = Object.getPrototypeOf(value)
   return prototype === Object.prototype || prototype === null

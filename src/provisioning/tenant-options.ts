@@ -1,5 +1,6 @@
 import { TenantryError } from '../kernel/errors.ts'
 import { refuseUnknownOptions } from '../kernel/options.ts'
+import { show } from '../kernel/printable.ts'
 import { checkMetadata, refuseUnstorable } from '../kernel/storable.ts'
 import type { VerbOptions } from './context.ts'
 
@@ -7,7 +8,7 @@ import type { VerbOptions } from './context.ts'
 export interface NewTenantOptions extends VerbOptions {
   /** For people; any text. */
   readonly displayName?: string
-  /** The service's own notes on the tenant, as JSON; at most 64 KB. */
+  /** The service's own notes on the tenant, as JSON; at most 64 KB, and 100 levels deep. */
   readonly metadata?: Readonly<Record<string, unknown>>
 }
 
@@ -35,16 +36,16 @@ export function checkNewTenant(
   others: readonly string[],
 ) {
   checkVerbOptions(verb, options, ['displayName', 'metadata', ...others])
-  const { displayName, metadata = {}, server, existing } = options
+  const { displayName, metadata: given = {}, server, existing } = options
   if (displayName !== undefined) refuseUnstorable('displayName', displayName)
-  checkMetadata(metadata)
+  const metadata = checkMetadata(given)
   if (existing !== undefined && existing !== 'accept' && existing !== 'refuse') {
     throw new TenantryError('invalid-option', 'existing must be "accept" or "refuse".', {
       hint: 'Leave it out to accept an id that exists.',
     })
   }
   if (server !== undefined && !servers.includes(server)) {
-    throw new TenantryError('no-open-server', `There is no server ${JSON.stringify(server)} in this process.`, {
+    throw new TenantryError('no-open-server', `There is no server ${show(server)} in this process.`, {
       hint: `It has ${servers.join(', ')}.`,
     })
   }

@@ -30,17 +30,17 @@ export interface Updated {
 export async function update(context: ProvisioningContext, id: string, options: UpdateOptions): Promise<Updated> {
   const tenantId = parseTenantId(id)
   checkVerbOptions('update', options, ['displayName', 'metadata'])
-  const { displayName, metadata } = options
+  const { displayName } = options
   if (displayName !== undefined && displayName !== null) refuseUnstorable('displayName', displayName)
-  if (metadata !== undefined) checkMetadata(metadata)
+  const metadata = options.metadata === undefined ? {} : checkMetadata(options.metadata)
 
-  return untilAborted(carryOut(context, tenantId, options), options.signal)
+  return untilAborted(carryOut(context, tenantId, { ...options, metadata }), options.signal)
 }
 
 async function carryOut(
   context: ProvisioningContext,
   id: TenantId,
-  { displayName, metadata, actor }: UpdateOptions,
+  { displayName, metadata, actor }: UpdateOptions & Required<Pick<UpdateOptions, 'metadata'>>,
 ): Promise<Updated> {
   const since = performance.now()
   const result = await context.catalog.update(
@@ -49,9 +49,8 @@ async function carryOut(
       if (row.state === 'purging') throw stateError('update', id, row.state)
       const next = {
         displayName: displayName === undefined ? row.displayName : (displayName ?? undefined),
-        metadata: metadata === undefined ? row.metadata : mergePatch(row.metadata, metadata),
+        metadata: checkMetadata(mergePatch(row.metadata, metadata)),
       }
-      checkMetadata(next.metadata)
       const isSame = isDeepStrictEqual(next, { displayName: row.displayName, metadata: row.metadata })
       return isSame ? undefined : next
     },

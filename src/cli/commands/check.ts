@@ -1,4 +1,5 @@
 import { TenantryError } from '../../kernel/errors.ts'
+import { printableLines } from '../../kernel/printable.ts'
 import type { Comparison, Tenantry } from '../../index.ts'
 import { defineCommand } from '../define-command.ts'
 import { exitCodes } from '../exit-codes.ts'
@@ -116,10 +117,10 @@ function differences(of: string, { missing = [], differing = [] }: Partial<Compa
   if (missing.length + differing.length === 0) return [`${name}: ${coloured('green', 'matches the models')}`]
   return [
     `${name}: ${coloured('red', 'differs from the models')}`,
-    ...missing.map((object) => `  ${object.kind} ${object.name} is missing`),
+    ...missing.map((object) => `  ${object.kind} ${shown(object.name)} is missing`),
     ...differing.flatMap((object) => [
-      `  ${object.kind} ${object.name} differs`,
-      ...object.statements.map((statement) => coloured('dim', `    ${statement}`)),
+      `  ${object.kind} ${shown(object.name)} differs`,
+      ...object.statements.map((statement) => coloured('dim', `    ${printableLines(statement)}`)),
     ]),
   ]
 }

@@ -25,7 +25,7 @@ function ensureCatalog(tools: Tools): Promise<Report> {
     const { installation, catalog } = await tenantry.status({ signal: tools.signal })
     return {
       result: { installation, catalog },
-      lines: [`The catalog ${catalog.database} is on ${catalog.server}, at migration ${catalog.migration}.`],
+      lines: [`The catalog ${catalog.database} is on ${shown(catalog.server)}, at migration ${catalog.migration}.`],
     }
   })
 }
@@ -40,9 +40,11 @@ async function ensureOne(tools: Tools, url: string): Promise<Report> {
     result: { database, tables },
     lines: [
       `database ${shown(database.database)}: ${database.outcome}`,
-      ...tables.created.map(({ kind, name }) => `${kind} ${name}: ${coloured('green', 'created')}`),
-      ...tables.existing.map(({ kind, name }) => `${kind} ${name}: exists`),
-      ...tables.differing.map(({ kind, name }) => `${kind} ${name}: ${coloured('yellow', 'differs')}; not touched`),
+      ...tables.created.map(({ kind, name }) => `${kind} ${shown(name)}: ${coloured('green', 'created')}`),
+      ...tables.existing.map(({ kind, name }) => `${kind} ${shown(name)}: exists`),
+      ...tables.differing.map(
+        ({ kind, name }) => `${kind} ${shown(name)}: ${coloured('yellow', 'differs')}; not touched`,
+      ),
     ],
   }
 }

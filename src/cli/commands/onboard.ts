@@ -7,7 +7,7 @@ import { exitCodes } from '../exit-codes.ts'
 import { asValue, failureLine, type Report } from '../report.ts'
 import { outcomeLine } from '../tenant-text.ts'
 import type { CommonOptions, Tools } from '../tools.ts'
-import { jsonObject, wholeNumber } from '../words.ts'
+import { jsonObject, parseJson, RoundedError, wholeNumber } from '../words.ts'
 
 interface Options extends CommonOptions {
   readonly displayName?: string
@@ -95,9 +95,10 @@ function parseTenant(line: string): Wanted {
 
 function parseLine(line: string): Partial<Wanted> {
   try {
-    return JSON.parse(line) as Partial<Wanted>
+    return parseJson(line) as Partial<Wanted>
   } catch (error) {
-    throw lineError('This line is no JSON', line, error)
+    const isRounded = error instanceof RoundedError
+    throw lineError(isRounded ? `${error.message} It is in this line` : 'This line is no JSON', line, error)
   }
 }
 

@@ -1,0 +1,38 @@
+import { afterAll, beforeAll } from 'vitest'
+
+/** How many cases there are of each kind: 10,000 in all. */
+export const cases: Readonly<
+  Record<'onboarded' | 'ids' | 'told' | 'filters' | 'names' | 'commands' | 'processes', number>
+> = {
+  onboarded: 24,
+  ids: 5_552,
+  told: 1_800,
+  filters: 700,
+  names: 1_600,
+  commands: 300,
+  processes: 24,
+}
+
+const given = process.env['TENANTRY_HOSTILE_SEED']
+
+/** What all cases of a run come from. The same number gives the same cases. */
+export const seed = given === undefined || given === '' ? Date.now() % 2 ** 31 : Number(given)
+
+/** What was accepted, and came back as it was given, and what was refused. */
+export const tally = { accepted: 0, refused: 0 }
+
+/** How fast-check is to run so many cases. */
+export function runs(numRuns: number): { readonly numRuns: number; readonly seed: number } {
+  return { numRuns, seed }
+}
+
+/** Prints what repeats this file's cases, and afterwards what came of them. */
+export function printSeed(of: string): void {
+  beforeAll(() => {
+    process.stdout.write(`hostile ${of}: TENANTRY_HOSTILE_SEED=${seed} repeats these cases\n`)
+  })
+  afterAll(() => {
+    const { accepted, refused } = tally
+    process.stdout.write(`hostile ${of}: ${accepted} accepted and intact, ${refused} refused cleanly\n`)
+  })
+}
