@@ -21,6 +21,7 @@ const rooms = {
   'config.ts$': ['kernel/', 'models/', 'server/', 'provisioning/', 'embedded/'],
   // The types of what the root gives.
   'api.ts$': ['kernel/', 'catalog/', 'provisioning/'],
+  'doctor.ts$': ['kernel/', 'server/', 'config.ts$'],
   'opening.ts$': ['kernel/', 'server/', 'catalog/', 'provisioning/', 'config.ts$'],
   'tenantry.ts$': [
     'kernel/',

@@ -89,7 +89,8 @@ export interface CheckedConfig<Handle> {
   readonly onboardingConcurrency: number
 }
 
-const knownOptions = [
+/** Every key of a configuration. */
+export const knownOptions = [
   'models',
   'server',
   'servers',
@@ -243,7 +244,8 @@ function checkSession(session: SessionDefaults): SessionDefaults {
   return session
 }
 
-function checkServers({ server, servers }: Pick<TenantryConfig<unknown>, 'server' | 'servers'>): void {
+/** Checks the servers of a configuration. @throws `invalid-option` */
+export function checkServers({ server, servers }: Pick<TenantryConfig<unknown>, 'server' | 'servers'>): void {
   if (server !== undefined && servers !== undefined) {
     throw new TenantryError('invalid-option', 'openTenantry takes either server or servers, not both.', {
       hint: 'Leave one of them out.',

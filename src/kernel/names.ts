@@ -57,6 +57,11 @@ export function parseInstallation(value: string): Installation {
 /** Every physical name that Tenantry makes up. Tenant ids have no underscore, so the mapping is one to one. */
 export const physicalNames = {
   catalog: (installation: Installation) => `${installation}_catalog` as Identifier,
+  /** A database or role that a probe makes and takes away again; `run` is random, so the name is never used again. */
+  probe: (installation: Installation, run: string, purpose: string) =>
+    `${installation}_${probePurpose}_${run}_${purpose}` as Identifier,
+  /** What every name of a probe begins with. */
+  probePrefix: (installation: Installation) => `${installation}_${probePurpose}_`,
   /** A tenant's database once it is whole. */
   tenant: (installation: Installation, tenant: TenantId) =>
     `${installation}_t_${tenant.replaceAll('-', '_')}` as Identifier,
@@ -74,9 +79,18 @@ export const physicalNames = {
   setAside: (installation: Installation, rowId: string) => ownName(installation, 'off', rowId),
   /** A tenant's database that is about to be dropped. The name is never used again, and no other is ever dropped. */
   doomed: (installation: Installation, rowId: string) => ownName(installation, 'drop', rowId),
+  /** The role that owns the databases of an installation. */
+  owner: (installation: Installation) => `${installation}_owner` as Identifier,
+  /** The role that owns what is in them. */
+  objects: (installation: Installation) => `${installation}_objects` as Identifier,
+  /** The role whose members may read and write what is in them. */
+  app: (installation: Installation) => `${installation}_app` as Identifier,
+  /** The role that a tenant's work logs in as. */
+  login: (installation: Installation, rowId: string) => ownName(installation, 'r', rowId),
 }
 
 const opaquePurpose = 'd'
+const probePurpose = 'probe'
 
 function ownName(installation: Installation, purpose: string, rowId: string): Identifier {
   return `${installation}_${purpose}_${rowId.replaceAll('-', '')}` as Identifier
