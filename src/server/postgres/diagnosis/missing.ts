@@ -57,10 +57,10 @@ function attributesMissing(facts: ServerFacts, service: ManagedService): Missing
   return missing
 }
 
-/** A session is ended one way or the other. */
+/** A session is ended one way or the other. Without INHERIT neither can be; that is said already. */
 function sessionsMissing({ probed, read }: ServerFacts, service: ManagedService): Missing[] {
   const { endSessions, endSessionsAsMember } = probed?.capabilities ?? {}
-  if (endSessions !== false || endSessionsAsMember !== false) return []
+  if (endSessions !== false || endSessionsAsMember !== false || !read.role.inherit) return []
   const what = "The privileges of pg_signal_backend, to end tenants' sessions."
   const sql = [`GRANT pg_signal_backend TO ${quoted(read.role.name)};`]
   return [{ code: 'end-sessions', what, sql, runAs: administratorOf(service) }]

@@ -54,7 +54,7 @@ interface ServerRow {
 }
 
 const serverSql = `
-  select current_setting('server_version') as version,
+  select split_part(current_setting('server_version'), ' ', 1) as version,
          exists (select from pg_catalog.pg_attribute
                  where attrelid = 'pg_catalog.pg_auth_members'::regclass and attname = 'set_option')
            as "hasMembershipOptions",
