@@ -77,7 +77,7 @@ function checkDoctorConfig(config: DoctorConfig): CheckedDoctorConfig {
       hint: 'Give it an object with at least server: postgres({ url }).',
     })
   }
-  refuseUnknownOptions('doctor', config, [...knownOptions, 'roles'])
+  refuseUnknownOptions('The configuration', config, [...knownOptions, 'roles'])
   checkServers(config)
   const { roles = 'separate', installation = 'tenantry', extensions = [], onboardingConcurrency = 4 } = config
   if (roles !== 'separate' && roles !== 'shared') {

@@ -17,7 +17,8 @@ function unreachableLines({ server, address, error, missing }: UnreachableServer
   return [
     `${coloured('bold', shown(server))} at ${shown(address)}: ${coloured('red', 'not examined')}`,
     ...wrapped(inOurWords(error.message), '  '),
-    ...wrapped(inOurWords(error.hint ?? ''), '  '),
+    // What can be granted is said below, in statements to copy.
+    ...(missing.length > 0 ? [] : wrapped(inOurWords(error.hint ?? ''), '  ')),
     `  (${error.code})`,
     ...section('Missing:', missing.flatMap(missingLines)),
   ]
