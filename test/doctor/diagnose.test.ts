@@ -63,8 +63,8 @@ const found = (facts: Partial<ReadFacts>, more: Partial<ServerFacts> = {}) =>
 
 describe('a server with which all is well', () => {
   it('has no finding, whether it was probed or not', () => {
-    for (const it of [diagnose(well), diagnose({ ...well, probed: undefined })]) {
-      expect(it).toMatchObject({ service: 'plain', missing: [], warnings: [], unseen: [] })
+    for (const diagnosis of [diagnose(well), diagnose({ ...well, probed: undefined })]) {
+      expect(diagnosis).toMatchObject({ service: 'plain', missing: [], warnings: [], unseen: [] })
     }
   })
 })
@@ -103,7 +103,9 @@ describe('a warning', () => {
     expect(codes(found({ databases: 401, markers: ['neon_superuser'] }).warnings)).toEqual(['many-databases'])
     expect(found({ maxConnections: 29 }).warnings).toEqual([])
     expect(found({ openToPublic: ['postgres'] }, { roles: 'shared' }).warnings).toEqual([])
-    expect(found({ role: { ...role, createRole: false }, hasMembershipOptions: false }, { roles: 'shared' }).warnings).toEqual([]) // prettier-ignore
+    expect(
+      found({ role: { ...role, createRole: false }, hasMembershipOptions: false }, { roles: 'shared' }).warnings,
+    ).toEqual([])
     expect(found({}, { probed: { ...probed, isWrongPasswordAccepted: true } }).warnings).toMatchObject([
       { code: 'trust-authentication' },
     ])
@@ -142,16 +144,19 @@ describe('whose service it is', () => {
     ['supabase', ['supabase_admin'], /postgres, in the SQL editor/],
     ['neon', ['neon_superuser'], /console/],
   ] as const)('%s, by %s', (service, markers, runAs) => {
-    const it = found({ markers, role: { ...role, createDatabase: false } }, { probed: undefined })
-    expect(it.service).toBe(service)
-    expect(it.missing).toMatchObject([{ code: 'create-database', runAs: expect.stringMatching(runAs) }])
+    const diagnosis = found({ markers, role: { ...role, createDatabase: false } }, { probed: undefined })
+    expect(diagnosis.service).toBe(service)
+    expect(diagnosis.missing).toMatchObject([{ code: 'create-database', runAs: expect.stringMatching(runAs) }])
   })
 })
 
 describe('what is missing', () => {
   const refusing = (...capabilities: (keyof typeof untried)[]) => ({
     ...probed,
-    capabilities: { ...probed.capabilities, ...Object.fromEntries(capabilities.map((it) => [it, false])) },
+    capabilities: {
+      ...probed.capabilities,
+      ...Object.fromEntries(capabilities.map((capability) => [capability, false])),
+    },
     refusals: capabilities.map((capability) => ({ capability, message: 'no', sqlState: '42501' })),
   })
 

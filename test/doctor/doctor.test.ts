@@ -83,7 +83,7 @@ describe('what is missing is granted by the statements that are given:', () => {
       false,
       { reachable: false, error: { code: 'permission-denied' }, missing: [{ code: 'connect' }] },
     ])
-    for (const statement of servers[0]!.missing.flatMap((it) => it.sql)) await sql(statement)
+    for (const statement of servers[0]!.missing.flatMap((finding) => finding.sql)) await sql(statement)
     expect(await ask(name, asked)).toMatchObject({ healthy: true })
   })
 
@@ -110,23 +110,6 @@ describe('what is missing is granted by the statements that are given:', () => {
     const [missing] = await expectMended(name, await createRole('createdb createrole'), ['own-databases'])
     expect(missing?.what).toContain(`${name}_catalog`)
   })
-
-  /** Expects that this is missing, and that nothing is once a superuser has run what is given. */
-  async function expectMended(name: string, login: { user: string; password: string }, expected: string[]) {
-    const diagnosis = await ask(name, login)
-    const { missing } = examined(diagnosis)
-    expect([diagnosis.healthy, codes(missing)]).toEqual([false, expected])
-    // What is only read comes to the same.
-    expect(codes(examined(await ask(name, login, { probe: false })).missing)).toEqual(expected)
-    for (const statement of missing.flatMap((it) => it.sql)) await sql(statement)
-    expect(await ask(name, login)).toMatchObject({ healthy: true, servers: [{ missing: [] }] })
-    return missing
-  }
-
-  async function newGroup(name: string): Promise<void> {
-    dropAfterwards(name)
-    await sql(`create role ${quote(name)}`)
-  }
 })
 
 describe('extensions of the configuration', () => {
@@ -168,7 +151,7 @@ describe('without probing', () => {
     const name = installation()
     const server = examined(await ask(name, await createRole('createdb createrole'), { probe: false }))
     expect(server.tried).toEqual([])
-    expect(Object.values(server.capabilities).every((it) => it === undefined)).toBe(true)
+    expect(Object.values(server.capabilities).every((worked) => worked === undefined)).toBe(true)
     expect(codes(server.unseen)).toEqual(['leaked-directories', 'trust-authentication'])
   })
 
@@ -212,3 +195,20 @@ describe('what it is given', () => {
     expect(await errorOf(doctor({ server, extensions: [''] }))).toMatchObject({ code: 'invalid-name' })
   })
 })
+
+/** Expects that this is missing, and that nothing is once a superuser has run what is given. */
+async function expectMended(name: string, login: { user: string; password: string }, expected: string[]) {
+  const diagnosis = await ask(name, login)
+  const { missing } = examined(diagnosis)
+  expect([diagnosis.healthy, codes(missing)]).toEqual([false, expected])
+  // What is only read comes to the same.
+  expect(codes(examined(await ask(name, login, { probe: false })).missing)).toEqual(expected)
+  for (const statement of missing.flatMap((finding) => finding.sql)) await sql(statement)
+  expect(await ask(name, login)).toMatchObject({ healthy: true, servers: [{ missing: [] }] })
+  return missing
+}
+
+async function newGroup(name: string): Promise<void> {
+  dropAfterwards(name)
+  await sql(`create role ${quote(name)}`)
+}
