@@ -192,7 +192,7 @@ class PostgresServer implements Server {
       nature: { isEncrypted: ssl !== undefined && ssl !== false, isLocal },
       connect: this.connect.bind(this),
       listen: this.listen.bind(this),
-      connectAs: (login: ProbeLogin, database: Identifier, { signal }: Cancellable = {}) => {
+      connectAs: (login: ProbeLogin, database: Identifier, { signal }: Pick<DiagnosisRequest, 'signal'> = {}) => {
         const fields = { ...this.#fields, ...login }
         const source = {
           newClient: (name: Identifier) => newClient(fields, name, this.#limits),
