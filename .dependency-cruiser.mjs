@@ -22,6 +22,7 @@ const rooms = {
   'credentials-key.ts$': ['kernel/', 'server/[^/]+$'],
   // The types of what the root gives.
   'api.ts$': ['kernel/', 'catalog/', 'provisioning/'],
+  'doctor.ts$': ['kernel/', 'server/', 'config.ts$'],
   'opening.ts$': ['kernel/', 'server/', 'catalog/', 'provisioning/', 'config.ts$'],
   'tenantry.ts$': [
     'kernel/',

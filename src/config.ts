@@ -105,7 +105,8 @@ export interface CheckedConfig<Handle> {
   readonly onboardingConcurrency: number
 }
 
-const knownOptions = [
+/** Every key of a configuration. */
+export const knownOptions = [
   'models',
   'server',
   'servers',
@@ -206,7 +207,11 @@ function checkNaming(naming: unknown): void {
   })
 }
 
-function checkRoles({ roles, credentialsKey }: Pick<TenantryConfig<unknown>, 'roles' | 'credentialsKey'>): void {
+/** @throws `invalid-option` */
+export function checkRoles({
+  roles,
+  credentialsKey,
+}: Partial<Pick<TenantryConfig<unknown>, 'roles' | 'credentialsKey'>>): void {
   if (credentialsKey !== undefined) Keyring.parse(credentialsKey)
   const given: unknown = roles
   if (given === undefined || given === 'separate' || given === 'shared') return
@@ -272,7 +277,8 @@ function checkSession(session: SessionDefaults): SessionDefaults {
   return session
 }
 
-function checkServers({ server, servers }: Pick<TenantryConfig<unknown>, 'server' | 'servers'>): void {
+/** Checks the servers of a configuration. @throws `invalid-option` */
+export function checkServers({ server, servers }: Pick<TenantryConfig<unknown>, 'server' | 'servers'>): void {
   if (server !== undefined && servers !== undefined) {
     throw new TenantryError('invalid-option', 'openTenantry takes either server or servers, not both.', {
       hint: 'Leave one of them out.',

@@ -9,6 +9,7 @@ export type { TenantState } from './catalog/states.ts'
 export type { Status } from './catalog/status.ts'
 export type { Tenant } from './catalog/tenant.ts'
 export { defineConfig, type TenantryConfig } from './config.ts'
+export { type Diagnosis, doctor, type DoctorConfig, type DoctorOptions } from './doctor.ts'
 export type { Comparison, DifferingObject, Models, SchemaObject } from './models/port.ts'
 export type { Adopted, AdoptOptions } from './provisioning/adopt.ts'
 export type { CheckedTenant } from './provisioning/check-tenant.ts'
@@ -51,5 +52,19 @@ export type { Resumed, Suspended } from './provisioning/suspend.ts'
 export type { StartUp } from './provisioning/survey.ts'
 export type { NewTenantOptions, OnboardOptions } from './provisioning/tenant-options.ts'
 export type { Updated, UpdateOptions } from './provisioning/update.ts'
+export type {
+  Capabilities,
+  Capability,
+  ExaminedServer,
+  ManagedService,
+  Missing,
+  RoleAttributes,
+  ServerDiagnosis,
+  Trial,
+  UnreachableServer,
+  Unseen,
+  Warning,
+  WarningCode,
+} from './server/diagnosis.ts'
 export type { CreateDatabaseOptions, Server, SessionDefaults } from './server/port.ts'
 export { openTenantry } from './tenantry.ts'

@@ -5,6 +5,7 @@ import { adopt } from './commands/adopt.ts'
 import { check } from './commands/check.ts'
 import { clone } from './commands/clone.ts'
 import { dev } from './commands/dev.ts'
+import { doctor } from './commands/doctor.ts'
 import { ensure } from './commands/ensure.ts'
 import { exec } from './commands/exec.ts'
 import { init } from './commands/init.ts'
@@ -23,7 +24,7 @@ import type { CommandFactory, Runner } from './define-command.ts'
 
 /** The commands, grouped as the help shows them. */
 const groups: Readonly<Record<string, readonly CommandFactory[]>> = {
-  'Begin:': [init, dev, ensure, check],
+  'Begin:': [init, dev, doctor, ensure, check],
   'Tenants:': [onboard, list, show, update, clone, adopt],
   'In and out of service:': [suspend, resume, offboard, restore, purge],
   'Operate:': [status, exec, rotateCredentials, reconcile, removeTemplates],

@@ -58,6 +58,11 @@ export function parseInstallation(value: string): Installation {
 /** Every physical name that Tenantry makes up. Tenant ids have no underscore, so the mapping is one to one. */
 export const physicalNames = {
   catalog: (installation: Installation) => `${installation}_catalog` as Identifier,
+  /** A database or role that a probe makes and takes away again; `run` is random, so the name is never used again. */
+  probe: (installation: Installation, run: string, purpose: string) =>
+    `${installation}_${probePurpose}_${run}_${purpose}` as Identifier,
+  /** What every name of a probe begins with. */
+  probePrefix: (installation: Installation) => `${installation}_${probePurpose}_`,
   /** A tenant's database once it is whole. */
   tenant: (installation: Installation, tenant: TenantId) =>
     `${installation}_t_${tenant.replaceAll('-', '_')}` as Identifier,
@@ -86,6 +91,7 @@ export const physicalNames = {
 }
 
 const opaquePurpose = 'd'
+const probePurpose = 'probe'
 
 function ownName(installation: Installation, purpose: string, rowId: string): Identifier {
   return `${installation}_${purpose}_${rowId.replaceAll('-', '')}` as Identifier

@@ -1,6 +1,7 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import type { Identifier } from '../kernel/names.ts'
 import type { Secret } from '../kernel/secret.ts'
+import type { DiagnosisRequest, ServerDiagnosis } from './diagnosis.ts'
 
 /** What a statement gave back. */
 export interface QueryResult<Row> {
@@ -323,6 +324,13 @@ export interface Server {
   create(session: Session, database: Identifier, options: CreateDatabaseOptions): Promise<boolean>
   /** The statements that grant the session's role what it lacks to create and rename databases; none where it may. */
   missingToCreate(session: Session): Promise<readonly string[]>
+  /**
+   * Says what the server and its role can do, what is missing and what is better otherwise; tried in scratch names, which
+   * are gone afterwards. What is wrong with the connection is in the diagnosis.
+   *
+   * @throws `aborted`
+   */
+  diagnose(request: DiagnosisRequest): Promise<ServerDiagnosis>
   /** The statement that renames a database; it may be part of a transaction. */
   renameStatement(from: Identifier, to: Identifier): string
   /** The statement that opens, closes, marks or unmarks a database; it may be part of a transaction. */

@@ -1,5 +1,6 @@
 import { type Identifier, parseIdentifier } from '../../kernel/names.ts'
 import { positiveInteger, refuseUnknownOptions } from '../../kernel/options.ts'
+import type { DiagnosisRequest, ServerDiagnosis } from '../diagnosis.ts'
 import type {
   ConnectionPool,
   CreateDatabaseOptions,
@@ -26,6 +27,8 @@ import {
   describeDatabases,
   findDatabases,
 } from './databases.ts'
+import { examine } from './diagnosis/examine.ts'
+import type { ProbeLogin } from './diagnosis/probe-context.ts'
 import { connectionEnvironment } from './environment.ts'
 import type { ErrorContext } from './errors.ts'
 import { quoteIdentifier, quoteLiteral } from './quoting.ts'
@@ -186,6 +189,28 @@ class PostgresServer implements Server {
 
   missingToCreate(session: Session): Promise<readonly string[]> {
     return missingToCreate(session, this.#fields.user)
+  }
+
+  diagnose(request: DiagnosisRequest): Promise<ServerDiagnosis> {
+    const { user, ssl } = this.#fields
+    const patient = {
+      name: this.name,
+      description: this.description,
+      maintenanceDatabase: this.maintenanceDatabase,
+      user,
+      nature: { isEncrypted: ssl !== undefined && ssl !== false, isLocal: this.isLocal },
+      connect: this.connect.bind(this),
+      listen: this.listen.bind(this),
+      connectAs: (login: ProbeLogin, database: Identifier, { signal }: Pick<DiagnosisRequest, 'signal'> = {}) => {
+        const fields = { ...this.#fields, ...login }
+        const source = {
+          newClient: (name: Identifier) => newClient(fields, name, this.#limits),
+          context: (name: Identifier) => ({ ...this.#context(name), user: login.user }),
+        }
+        return openSession(source, database, signal)
+      },
+    }
+    return examine(patient, request)
   }
 
   renameStatement(from: Identifier, to: Identifier): string {

@@ -1,0 +1,84 @@
+import { type Cancellable, throwIfAborted } from './kernel/abort.ts'
+import { TenantryError } from './kernel/errors.ts'
+import { parseIdentifier, parseInstallation } from './kernel/names.ts'
+import { positiveInteger, refuseUnknownOptions } from './kernel/options.ts'
+import { checkRoles, checkServers, findServers, knownOptions, type TenantryConfig } from './config.ts'
+import type { DiagnosisRequest, ServerDiagnosis } from './server/diagnosis.ts'
+
+/** What of a configuration {@link doctor} needs; a whole one will do. Without a server, it is found as by `openTenantry`. */
+export type DoctorConfig = Pick<
+  TenantryConfig<unknown>,
+  'server' | 'servers' | 'installation' | 'roles' | 'extensions' | 'onboardingConcurrency' | 'announce' | 'signal'
+>
+
+/** Options of {@link doctor}. */
+export interface DoctorOptions extends Cancellable {
+  /** Whether to try things in scratch names, which are gone afterwards. Default true; otherwise it only reads. */
+  readonly probe?: boolean
+}
+
+/** What was found. */
+export interface Diagnosis {
+  readonly installation: string
+  readonly roles: 'separate' | 'shared'
+  /** Every server can be reached, and nothing is missing there. There may be warnings. */
+  readonly healthy: boolean
+  /** In the order of the configuration. */
+  readonly servers: readonly ServerDiagnosis[]
+}
+
+/**
+ * Says what each server and its role can do, what is missing with the SQL that grants it, and what is better otherwise:
+ * before anything is there. What Tenantry does is tried, in names with a random number that are never used again, and all
+ * of it is removed, also where the call fails or is aborted; what a killed process leaves the next call removes.
+ *
+ * A server that cannot be reached is in the diagnosis, with the error.
+ *
+ * @throws `invalid-option`, `invalid-name`, `aborted`
+ */
+export async function doctor(config: DoctorConfig, options: DoctorOptions = {}): Promise<Diagnosis> {
+  const { roles, installation, extensions, onboardingConcurrency } = checkDoctorConfig(config)
+  refuseUnknownOptions('doctor', options, ['probe', 'signal'])
+  const signal = options.signal ?? config.signal
+  throwIfAborted(signal)
+  const { servers, stop } = await findServers({ ...config, ...(signal !== undefined && { signal }) })
+  try {
+    const request = { installation, roles, extensions, probe: options.probe ?? true, signal }
+    const examining = servers.map((server, index) => {
+      const connections = server.maxConnections + 4 * onboardingConcurrency + (index === 0 ? catalogConnections : 0)
+      return server.diagnose({ ...request, connections })
+    })
+    // An aborted call ends when all of them have tidied up.
+    await Promise.allSettled(examining)
+    const diagnoses = await Promise.all(examining)
+    const healthy = diagnoses.every((it) => it.reachable && it.missing.length === 0)
+    return { installation, roles, healthy, servers: diagnoses }
+  } finally {
+    await stop()
+  }
+}
+
+/** Of a process, beside what tenants' work and verbs take: three for queries to the catalog, and one that listens. */
+const catalogConnections = 4
+
+type CheckedDoctorConfig = Pick<DiagnosisRequest, 'roles' | 'installation' | 'extensions'> & {
+  readonly onboardingConcurrency: number
+}
+
+function checkDoctorConfig(config: DoctorConfig): CheckedDoctorConfig {
+  if (typeof config !== 'object' || config === null) {
+    throw new TenantryError('invalid-option', 'doctor needs a configuration.', {
+      hint: 'Give it an object with at least server: postgres({ url }).',
+    })
+  }
+  refuseUnknownOptions('The configuration', config, knownOptions)
+  checkServers(config)
+  checkRoles(config)
+  const { roles = 'separate', installation = 'tenantry', extensions = [], onboardingConcurrency = 4 } = config
+  return {
+    roles,
+    installation: parseInstallation(installation),
+    extensions: extensions.map((name) => parseIdentifier(name, 'extension')),
+    onboardingConcurrency: positiveInteger('onboardingConcurrency', onboardingConcurrency),
+  }
+}

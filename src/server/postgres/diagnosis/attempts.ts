@@ -1,0 +1,73 @@
+import { type ErrorCode, TenantryError } from '../../../kernel/errors.ts'
+import { type Capabilities, type Capability, untried } from '../../diagnosis.ts'
+import type { Session } from '../../port.ts'
+
+/** What the server said where something did not work. */
+export interface Refusal {
+  readonly capability: Capability
+  readonly message: string
+  readonly sqlState: string | undefined
+}
+
+/** What says nothing of a capability: the probe itself cannot go on. */
+const interruptions: ReadonlySet<ErrorCode> = new Set([
+  'aborted',
+  'closed',
+  'connection-lost',
+  'server-unreachable',
+  'timeout',
+  'too-many-connections',
+  'unknown-host',
+])
+
+/** Writes down what was tried, and what came of it. */
+export class Attempts {
+  #capabilities = untried
+  readonly #refusals: Refusal[] = []
+
+  get capabilities(): Capabilities {
+    return this.#capabilities
+  }
+
+  get refusals(): readonly Refusal[] {
+    return this.#refusals
+  }
+
+  /**
+   * Tries it. What is refused, and what has no effect (`work` gives false), is no capability.
+   *
+   * @throws what keeps the probe from going on
+   */
+  async try(capability: Capability, work: () => Promise<unknown>): Promise<boolean> {
+    const refusal = await refusalOf(work)
+    this.#capabilities = { ...this.#capabilities, [capability]: refusal === undefined }
+    if (refusal !== undefined) this.#refusals.push({ capability, ...refusal })
+    return refusal === undefined
+  }
+}
+
+/** Why it is refused; undefined where it worked. @throws what keeps the probe from going on */
+export async function refusalOf(work: () => Promise<unknown>): Promise<Omit<Refusal, 'capability'> | undefined> {
+  try {
+    if ((await work()) !== false) return undefined
+    return { message: 'the server did not refuse it, but it had no effect', sqlState: undefined }
+  } catch (error) {
+    if (!(error instanceof TenantryError) || interruptions.has(error.code)) throw error
+    const message = error.cause instanceof Error ? error.cause.message : error.message
+    return { message, sqlState: error.sqlState }
+  }
+}
+
+/** Runs `work` in a transaction that is rolled back in any case. */
+export async function takenBack(session: Session, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await session.transaction(async () => {
+      await work()
+      throw new TakenBack()
+    })
+  } catch (error) {
+    if (!(error instanceof TakenBack)) throw error
+  }
+}
+
+class TakenBack extends Error {}

@@ -1,0 +1,56 @@
+import { TenantryError } from '../../../kernel/errors.ts'
+import type { Identifier } from '../../../kernel/names.ts'
+import type { DiagnosisRequest, ServerDiagnosis } from '../../diagnosis.ts'
+import { diagnose } from './diagnose.ts'
+import type { ReadFacts } from './facts.ts'
+import { missingToConnect } from './missing.ts'
+import { probe } from './probe.ts'
+import { type ProbeConnections, within } from './probe-context.ts'
+import { type ConnectionNature, readFacts } from './read-facts.ts'
+import { leftoversOf, removeLeftovers } from './scratch.ts'
+
+/** A server as it is examined: how it is reached, and what is known of it beforehand. */
+export interface Patient extends ProbeConnections {
+  readonly name: string
+  readonly description: string
+  readonly user: Identifier
+  readonly nature: ConnectionNature
+}
+
+/**
+ * Looks at a server, tries what is needed of it, and says what that comes to. What is wrong with the connection is in the
+ * diagnosis.
+ *
+ * @throws `aborted`
+ */
+export async function examine(patient: Patient, request: DiagnosisRequest): Promise<ServerDiagnosis> {
+  const names = { server: patient.name, address: patient.description }
+  try {
+    const read = await look(patient, request)
+    const probed = request.probe ? await probe(patient, request, read.trustRules === undefined) : undefined
+    const { installation, roles, connections } = request
+    const { maintenanceDatabase } = patient
+    const findings = diagnose({
+      installation,
+      roles,
+      connections,
+      maintenanceDatabase,
+      read: { ...read, leftovers: [...read.leftovers, ...(probed?.leftovers ?? [])] },
+      probed: probed?.facts,
+    })
+    return { reachable: true, ...names, ...findings }
+  } catch (error) {
+    if (!(error instanceof TenantryError) || error.code === 'aborted') throw error
+    const missing = missingToConnect(error, patient.user, patient.maintenanceDatabase)
+    return { reachable: false, ...names, error, missing }
+  }
+}
+
+/** What earlier probes have left is removed first, unless it is only to be looked at. */
+function look(patient: Patient, request: DiagnosisRequest): Promise<ReadFacts> {
+  return within(patient.connect(patient.maintenanceDatabase, request), async (session) => {
+    const tidy = request.probe ? removeLeftovers : leftoversOf
+    const leftovers = await tidy(session, request.installation)
+    return { ...(await readFacts(session, request, patient.nature)), leftovers }
+  })
+}

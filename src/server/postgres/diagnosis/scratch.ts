@@ -1,0 +1,122 @@
+import { randomBytes } from 'node:crypto'
+import { TenantryError } from '../../../kernel/errors.ts'
+import { type Identifier, type Installation, physicalNames } from '../../../kernel/names.ts'
+import type { Session } from '../../port.ts'
+import { quoteIdentifier as quote } from '../quoting.ts'
+
+/** What one probe makes. Each name holds a random number, and is never used again. */
+export interface Scratch {
+  readonly installation: Installation
+  readonly run: string
+  /** The lock that is held while the probe is at work, and the comment that shows that a name is one of its own. */
+  readonly lock: string
+  readonly stamp: string
+  readonly databases: Readonly<Record<'first' | 'copy' | 'renamed', Identifier>>
+  readonly roles: Readonly<Record<'owner' | 'objects' | 'app' | 'login', Identifier>>
+}
+
+const runBytes = 12
+
+/** Names for another probe. */
+export function newScratch(installation: Installation): Scratch {
+  const run = randomBytes(runBytes).toString('hex')
+  const name = (purpose: string) => physicalNames.probe(installation, run, purpose)
+  return {
+    installation,
+    run,
+    lock: `probe:${run}`,
+    stamp: stampOf(run),
+    databases: { first: name('first'), copy: name('copy'), renamed: name('renamed') },
+    roles: { owner: name('owner'), objects: name('objects'), app: name('app'), login: name('login') },
+  }
+}
+
+function stampOf(run: string): string {
+  return JSON.stringify({ tenantry: 1, probe: run })
+}
+
+/** Something that has the name of a probe. */
+export interface ScratchName {
+  readonly kind: 'database' | 'role'
+  readonly name: Identifier
+}
+
+interface ScratchObject extends ScratchName {
+  readonly run: string
+  /** Whether something of the same run carries its stamp. */
+  readonly isProven: boolean
+}
+
+/**
+ * What probes that are not at work any more have left. Who is at work holds an advisory lock, which every role can see in
+ * every database, and which ends with its connection.
+ */
+async function findScratch(session: Session, installation: Installation): Promise<readonly ScratchObject[]> {
+  const pattern = `^${physicalNames.probePrefix(installation)}([0-9a-f]{${2 * runBytes}})_[a-z]+$`
+  const { rows } = await session.query<ScratchObject>(scratchSql, [pattern, stampOf('*')])
+  return rows
+}
+
+const scratchSql = `
+  with object as (
+    select 'database' as kind, d.datname::text as name, c.description as comment
+    from pg_catalog.pg_database d left join pg_catalog.pg_shdescription c
+      on c.objoid = d.oid and c.classoid = 'pg_catalog.pg_database'::regclass
+    union all
+    select 'role', r.rolname::text, c.description
+    from pg_catalog.pg_roles r left join pg_catalog.pg_shdescription c
+      on c.objoid = r.oid and c.classoid = 'pg_catalog.pg_authid'::regclass
+  ), scratch as (
+    select kind, name, comment, (regexp_match(name, $1))[1] as run from object where name ~ $1
+  )
+  select kind, name, run,
+         bool_or(coalesce(comment = replace($2, '*', run), false)) over (partition by run) as "isProven"
+  from scratch
+  where not exists (
+    select from pg_catalog.pg_locks l
+    where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+      and (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('tenantry:probe:' || run, 0))
+  order by kind, name`
+
+/** The names that probes have left. */
+export async function leftoversOf(session: Session, installation: Installation): Promise<readonly ScratchName[]> {
+  return (await findScratch(session, installation)).map(({ kind, name }) => ({ kind, name }))
+}
+
+/** Removes what earlier probes have left and can be shown to be theirs. @returns the names that stay */
+export async function removeLeftovers(session: Session, installation: Installation): Promise<readonly ScratchName[]> {
+  const objects = (await findScratch(session, installation)).filter(({ isProven }) => isProven)
+  const named = (kind: string) => objects.filter((it) => it.kind === kind).map(({ name }) => name)
+  await drop(session, named('database'), named('role'))
+  return leftoversOf(session, installation)
+}
+
+/** Removes everything of a probe. @returns the names that stay */
+export async function removeScratch(session: Session, { databases, roles }: Scratch): Promise<readonly ScratchName[]> {
+  const names = { databases: Object.values(databases), roles: Object.values(roles) }
+  await drop(session, names.databases, names.roles)
+  const { rows } = await session.query<ScratchName>(
+    `select 'database' as kind, datname::text as name from pg_catalog.pg_database where datname = any($1)
+     union all select 'role', rolname from pg_catalog.pg_roles where rolname = any($1)`,
+    [[...names.databases, ...names.roles]],
+  )
+  return rows
+}
+
+/** Databases before the roles that own them, and last the role that carries the stamp: it shows whose the others are. */
+async function drop(session: Session, databases: readonly Identifier[], roles: readonly Identifier[]): Promise<void> {
+  const isStamped = (role: Identifier) => role.endsWith('_owner')
+  const statements = [
+    ...databases.map((name) => `drop database if exists ${quote(name)} with (force)`),
+    ...roles.filter((name) => !isStamped(name)).map((name) => `drop role if exists ${quote(name)}`),
+    ...roles.filter(isStamped).map((name) => `drop role if exists ${quote(name)}`),
+  ]
+  for (const statement of statements) await session.query(statement).catch(refusedAsUndefined)
+}
+
+/** What stays is found by who looks afterwards; somebody else may be tidying up, too. */
+function refusedAsUndefined(error: unknown): undefined {
+  const codes: readonly string[] = ['permission-denied', 'query-failed', 'timeout']
+  if (error instanceof TenantryError && codes.includes(error.code)) return undefined
+  throw error
+}
