@@ -2,6 +2,8 @@
 const apiWords: readonly (readonly [api: string, commandLine: string])[] = [
   ['the option `existing`', '--refuse-existing'],
   ['environment cannot be done', 'exec cannot be done'],
+  ['rotateCredentials cannot be done', 'rotate-credentials cannot be done'],
+  ['rotateCredentials() sets it right', '"tenantry rotate-credentials" sets it right'],
   ['(drainMs)', '(--drain)'],
   ['list() shows', '"tenantry list" shows'],
   [

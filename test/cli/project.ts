@@ -1,7 +1,7 @@
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterwards, disposableName, dropAfterwards, serverUrl } from '../support/server.ts'
+import { afterwards, disposableName, serverUrl } from '../support/server.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 
@@ -27,8 +27,6 @@ export function makeProject(name: string): UserProject {
   symlinkSync(join(root, 'node_modules', '@mikro-orm'), join(cwd, 'node_modules', '@mikro-orm'))
   putOnPath(join(cwd, 'bin'))
   const installation = disposableName('i')
-  // A second role, for who is to be neither the superuser nor the role of this name.
-  dropAfterwards(`${installation}_b`)
   const url = new URL(serverUrl())
   const env = {
     ...process.env,

@@ -91,6 +91,7 @@ const before: Readonly<Record<string, readonly string[]>> = {
   purge: ['tenantry onboard acme', 'tenantry offboard acme'],
   status: ['tenantry onboard acme globex', 'tenantry suspend globex'],
   exec: ['tenantry onboard acme'],
+  'rotate-credentials': ['tenantry onboard acme globex'],
   'remove-templates': ['tenantry onboard acme'],
 }
 

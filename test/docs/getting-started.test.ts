@@ -160,7 +160,7 @@ async function runBlock(code: string, expected: string | undefined): Promise<voi
   const isRegistry = /EAI_AGAIN|ENOTFOUND|ECONNREFUSED|ETIMEDOUT|ERR_SOCKET_TIMEOUT/.test(errors)
   if (failed && isRegistry) throw new Error(`This test installs packages; npm's registry cannot be reached:\n${said}`)
   if (failed) throw new Error(`It failed:\n${said}`)
-  keepExports(code)
+  await keepExports(code)
   if (expected === undefined) return
   const shown = [...linesOf(errors).filter((line) => isShown(line, expected)), ...linesOf(output)]
   expect(alike(shown.join('\n'))).toBe(alike(inThisRun(expected).trimEnd()))
@@ -183,8 +183,11 @@ function inThisRun(text: string): string {
   return replaced.reduce((result, [onPage, here]) => result.replaceAll(onPage, here), text)
 }
 
-function keepExports(code: string): void {
-  for (const [, name = '', value] of code.matchAll(/^export (\w+)=(.*)$/gm)) env[name] = inThisRun(value ?? '')
+async function keepExports(code: string): Promise<void> {
+  for (const [statement, name = ''] of inThisRun(code).matchAll(/^export (\w+)=.*$/gm)) {
+    const { output } = await runShell(`${statement}\nprintf '%s' "$${name}"`)
+    env[name] = output
+  }
 }
 
 function runShell(script: string) {

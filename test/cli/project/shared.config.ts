@@ -1,0 +1,3 @@
+import config from './tenantry.config.ts'
+
+export default { ...config, roles: 'shared' }
