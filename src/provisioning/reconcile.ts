@@ -56,6 +56,41 @@ export async function reconcile(context: ProvisioningContext, options: Reconcile
   return { findings: reconciled, isCatalogOlder, unreachable }
 }
 
+/** How much is done at the start of a process, and for how long. */
+const atStart = { tenants: 100, ms: 60_000 }
+
+/**
+ * What `reconcile` does, bounded: only for tenants whose making or purge has stood still for `leftBehindMinutes`,
+ * for so many of them, and for so long. What is left is for the next process that opens, or for `reconcile` itself.
+ */
+export async function reconcileLeftBehind(context: ProvisioningContext, { signal }: Cancellable): Promise<void> {
+  const since = performance.now()
+  const limit = AbortSignal.any([AbortSignal.timeout(atStart.ms), ...(signal === undefined ? [] : [signal])])
+  const counts = { done: 0, failed: 0 }
+  let error: TenantryError | undefined
+  try {
+    for await (const outcome of tidying(context, { signal: limit, actor: 'tenantry at start-up' })) {
+      if (outcome === 'done' || outcome === 'failed') counts[outcome]++
+    }
+  } catch (cause) {
+    if (!(cause instanceof TenantryError)) throw cause
+    error = cause
+  }
+  context.emit({ event: 'reconciled', ...counts, error, durationMs: performance.now() - since })
+}
+
+async function* tidying(
+  context: ProvisioningContext,
+  options: ReconcileOptions,
+): AsyncGenerator<Reconciled['outcome'], void> {
+  const leftBehind = await untilAborted(context.catalog.leftBehind(atStart.tenants), options.signal)
+  const { inventory } = await takeStock(context, options)
+  for (const finding of planReconcile(inventory).findings) {
+    if (finding.tenant === undefined || !leftBehind.has(finding.tenant)) continue
+    yield (await carryOut(context, finding, inventory, options)).outcome
+  }
+}
+
 /** Everything that is known of an installation: all rows, and all databases of every server that answers. */
 async function takeStock(
   context: ProvisioningContext,
