@@ -12,9 +12,10 @@ export interface Finding {
    * - `ghost`: a tenant whose database is not where the catalog has it
    * - `orphan`: a database with this installation's stamp, and no row
    * - `foreign`: a database with one of our names, and no stamp of ours
+   * - `role`: a tenant's role that is gone, or can log in while it must not, or the other way about
    * - `invalid`: what an interrupted DROP DATABASE left; only another DROP can mend it
    */
-  readonly kind: 'unfinished' | 'leftover' | 'ghost' | 'orphan' | 'foreign' | 'invalid'
+  readonly kind: 'unfinished' | 'leftover' | 'ghost' | 'orphan' | 'foreign' | 'role' | 'invalid'
   /**
    * - `finish`: what was decided is carried out to its end
    * - `undo`: what was never acknowledged is taken back
@@ -41,6 +42,8 @@ export interface Inventory {
   readonly knownRows: ReadonlySet<string>
   /** By the server's name; a server that did not answer is left out, and nothing is said of what is on it. */
   readonly databases: ReadonlyMap<string, readonly DatabaseInfo[]>
+  /** By the server's name, the roles of tenants and spares. */
+  readonly logins: ReadonlyMap<string, ReadonlyMap<Identifier, { readonly canLogIn: boolean }>>
 }
 
 /** What is to be done, and whether anything that destroys is withheld. */
@@ -62,6 +65,7 @@ export function planReconcile(inventory: Inventory): ReconcilePlan {
   const isCatalogOlder = orphans.length > 0
   const findings = [
     ...inventory.tenants.flatMap((row) => tenantFindings(inventory, row)),
+    ...inventory.tenants.flatMap((row) => roleFindings(inventory, row)),
     ...stockFindings(inventory),
     ...orphans,
     ...foreignOf(inventory),
@@ -104,6 +108,20 @@ function tenantFindings(inventory: Inventory, row: TenantRow): Finding[] {
         ? [{ ...finding, kind: 'foreign', action: 'none', what: 'The database of its name does not have its stamp.' }]
         : [{ ...finding, kind: 'ghost', action: 'none', what: 'Its database is gone.' }]
   }
+}
+
+/** Of tenants whose state says whether their role can log in. What is unfinished decides that when it is finished. */
+function roleFindings({ installation, logins }: Inventory, row: TenantRow): Finding[] {
+  const { rowId, state, server, database, id, credential } = row
+  const known = logins.get(server)
+  const isSettled = state === 'active' || state === 'suspended' || state === 'offboarded'
+  if (known === undefined || credential === undefined || !isSettled) return []
+  const finding = { kind: 'role', server, database, tenant: id } as const
+  const login = known.get(physicalNames.login(installation, rowId))
+  if (login === undefined) return [{ ...finding, action: 'none', what: 'Its role is gone: rotate its credentials.' }]
+  if (login.canLogIn === (state === 'active')) return []
+  const what = login.canLogIn ? `Its role can log in while it is ${state}.` : 'Its role cannot log in.'
+  return [{ ...finding, action: 'finish', what }]
 }
 
 function invalidOf(finding: Pick<Finding, 'server' | 'tenant'>, { name, invalid }: DatabaseInfo): Finding[] {
