@@ -40,7 +40,9 @@ async function hurt(scenario: Scenario, round: number): Promise<void> {
   const context: FaultContext = {
     url: server.url,
     random: new Random(`${seed}/${name}/${round}`),
+    order: new Random(`${seed}/${name}`),
     extent: 'full',
+    round,
     isOver: () => Date.now() >= end,
   }
   const { faults, violations, skipped } = await tallyOf(scenario, context)

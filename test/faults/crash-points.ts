@@ -1,5 +1,5 @@
-import type { Reconciled } from 'tenantry'
-import { type Answer, answerTo, type Opened } from './calls.ts'
+import { inShort, inTime, reconciled, repeated, settled, tidied } from './attempts.ts'
+import type { Answer, Opened } from './calls.ts'
 import { acts, FaultProxy, type Point } from './fault-proxy.ts'
 import { violationsIn } from './invariants.ts'
 import { type Child, Nursery } from './nursery.ts'
@@ -9,10 +9,8 @@ import { describeCall, World } from './world.ts'
 
 // A process is killed at every statement of every verb. The next reconciles, and everything is as it should be.
 
-/** How long a process may take with a verb, in milliseconds. */
-const patienceMs = 60_000
-/** How many points of a verb the bounded run tries. */
-const sample = 2
+/** How many points of a verb one run tries. The full run begins the next time where it ended. */
+const sample = { bounded: 2, full: 16 }
 /** How many processors the full run occupies. */
 const lanes = 2
 
@@ -58,12 +56,18 @@ async function crashEverywhere(context: FaultContext, verb: VerbCase, nursery: N
     const statements = await statementsOf(site)
     return statements.flatMap((_, place) => acts.map((act) => ({ ordinal: place + 1, act })))
   })
-  const isFull = context.extent === 'full'
-  const queue = context.random.shuffled(points).slice(0, isFull ? undefined : sample)
-  const running = Array.from({ length: isFull ? lanes : 1 }, () =>
+  const queue = share(points, context)
+  const running = Array.from({ length: context.extent === 'full' ? lanes : 1 }, () =>
     atSite(context, verb, nursery, (site) => crashAlong(site, context, queue)),
   )
   return sum(await Promise.all(running))
+}
+
+/** The points of this run: all are tried before any is tried again. */
+function share(points: readonly Point[], { order, round, extent }: FaultContext): Point[] {
+  const size = sample[extent]
+  const begin = ((round - 1) * size) % points.length
+  return order.shuffled(points).slice(begin, begin + size)
 }
 
 async function atSite<T>(
@@ -118,11 +122,11 @@ async function crashAt(site: Site, point: Point, id: string): Promise<Tally> {
   for (const [tenant, standings] of Object.entries(arranged.between)) world.ledger.unsure(tenant, standings)
   const crash = await crashed(site, arranged, point)
   if (crash === undefined) return { faults: 0, violations: [] }
-  const name = `${verb.name} #${point.ordinal} ${point.act}: ${crash.statement.replaceAll(/\s+/g, ' ').slice(0, 80)}`
+  const name = `${verb.name} #${point.ordinal} ${point.act}: ${inShort(crash.statement)}`
   if (crash.answer.outcome !== undefined)
     for (const tenant of Object.keys(arranged.after)) await world.acknowledged(tenant)
   const found = await recovered(site, arranged).catch((error: unknown) => [storyOf(error)])
-  await tidied(site)
+  await tidied(world, site.tenantry)
   return { faults: 1, violations: found.map((violation) => `${name}: ${violation}`) }
 }
 
@@ -136,7 +140,7 @@ async function crashed(
   const child = await opened(site, arranged)
   const caught = proxy.count(point)
   const answering = child.call(arranged.call)
-  const first = await Promise.race([caught, answering, late()])
+  const first = await inTime(Promise.race([caught, answering]), describeCall(arranged.call))
   if (typeof first !== 'string') {
     if (first.outcome === undefined) throw new Error(`Before ${JSON.stringify(point)} it failed: ${first.message}`)
     await nursery.end(child)
@@ -149,52 +153,10 @@ async function crashed(
   return { statement: first, answer: await answering }
 }
 
-function late(): Promise<never> {
-  return new Promise((_, reject) => {
-    setTimeout(() => reject(new Error(`Nothing happened in ${patienceMs} ms.`)), patienceMs).unref()
-  })
-}
-
 /** Goes on as the next process would. @returns what does not hold */
-async function recovered({ world }: Site, arranged: Arranged): Promise<string[]> {
+function recovered({ world }: Site, arranged: Arranged): Promise<string[]> {
   return world.within(async (next) => {
-    const wrong = await settled(world, next)
-    const { outcome, code, message } = await answerTo(next, arranged.call)
-    if (outcome === undefined) wrong.push(`repeated, it failed with ${code}: ${message}`)
-    else if (!arranged.outcomes.includes(outcome)) wrong.push(`repeated, it said ${outcome}`)
-    for (const [tenant, standing] of Object.entries(arranged.after)) {
-      await world.acknowledged(tenant)
-      const now = (await world.tenant(tenant))?.state ?? 'none'
-      if (now !== standing) wrong.push(`repeated, it left ${tenant} ${now}, not ${standing}`)
-    }
-    return [...wrong, ...(await violationsIn(world, await left(next)))]
+    const wrong = [...(await settled(world, next)), ...(await repeated(world, next, arranged))]
+    return [...wrong, ...(await violationsIn(world, await reconciled(next)))]
   }, arranged.opening)
-}
-
-/** Reconciles, and once more, which must not change anything. @returns what does not hold */
-export async function settled(world: World, tenantry: Opened): Promise<string[]> {
-  const { findings } = await tenantry.reconcile()
-  const wrong = findings
-    .filter(({ outcome }) => outcome === 'failed' || outcome === 'busy')
-    .map((finding) => `reconcile ${finding.outcome}: ${finding.what} ${finding.error?.message ?? ''}`)
-  const before = await world.snapshot()
-  const again = await left(tenantry)
-  for (const { outcome, what } of again)
-    if (outcome !== 'left') wrong.push(`reconciled twice, it was ${outcome}: ${what}`)
-  if ((await world.snapshot()) !== before) wrong.push('reconciling twice changed something')
-  return [...wrong, ...(await violationsIn(world, again))]
-}
-
-async function left(tenantry: Opened): Promise<readonly Reconciled[]> {
-  return (await tenantry.reconcile()).findings
-}
-
-/** Takes away what an attempt has made, so that the next begins with as much as the first. */
-async function tidied({ world, tenantry }: Site): Promise<void> {
-  for (const { id, state } of await world.tenants()) {
-    if (state === 'active' || state === 'suspended') await answerTo(tenantry, { verb: 'offboard', id })
-    await answerTo(tenantry, { verb: 'purge', id })
-  }
-  for (const { name, comment } of await world.databases()) if (comment === null) await world.dropDatabase(name)
-  for (const id of world.ledger.all.keys()) world.ledger.forget(id)
 }

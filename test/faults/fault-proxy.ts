@@ -29,6 +29,8 @@ interface Link {
   readonly up: Buffer[]
   readonly down: Buffer[]
   hasServerEnded: boolean
+  /** The server's process id of it. */
+  backend: number | undefined
 }
 
 /** How bytes travel: how late, in milliseconds, and in pieces of how many bytes. */
@@ -48,6 +50,7 @@ export class FaultProxy {
   readonly #backends = new Set<number>()
   #statements: string[] = []
   #trap: (Point & { readonly caught: (statement: string) => void }) | undefined
+  #caught: Link | undefined
   #isFrozen = false
   #pace: Pace | undefined
 
@@ -89,11 +92,6 @@ export class FaultProxy {
     })
   }
 
-  /** Freezes at once: nothing passes in either direction. */
-  freeze(): void {
-    this.#isFrozen = true
-  }
-
   /** Lets everything on that was withheld, and catches nothing any more. */
   thaw(): void {
     this.#trap = undefined
@@ -107,15 +105,24 @@ export class FaultProxy {
     }
   }
 
-  /** Cuts every connection that there is, on the client's side as told; new ones are made as ever. */
-  cut(how: 'end' | 'reset' = 'end'): void {
-    for (const { client, upstream } of this.#links) {
-      if (how === 'reset') client.resetAndDestroy()
-      else client.destroy()
-      upstream.destroy()
+  /**
+   * Cuts every connection that there is, or only the one that was caught, on the client's side as told; new ones are made
+   * as ever.
+   *
+   * @returns the server's process ids of those that were cut
+   */
+  cut(how: 'end' | 'reset' = 'end', which: 'all' | 'caught' = 'all'): number[] {
+    const backends: number[] = []
+    for (const link of this.#links) {
+      if (which === 'caught' && link !== this.#caught) continue
+      if (how === 'reset') link.client.resetAndDestroy()
+      else link.client.destroy()
+      link.upstream.destroy()
+      this.#links.delete(link)
+      if (link.backend !== undefined) backends.push(link.backend)
     }
-    this.#links.clear()
     this.thaw()
+    return backends
   }
 
   /** How bytes travel from now on; undefined for as fast as they can. */
@@ -140,6 +147,7 @@ export class FaultProxy {
       up: [],
       down: [],
       hasServerEnded: false,
+      backend: undefined,
     }
     this.#links.add(link)
     for (const socket of [client, upstream]) {
@@ -184,6 +192,7 @@ export class FaultProxy {
     const trap = this.#trap
     if (trap?.ordinal !== this.#statements.length) return
     this.#isFrozen = true
+    this.#caught = link
     if (trap.act === 'before') return this.#spring()
     link.isFinishing = message.type === 'Q' || message.type === 'E'
     link.isAwaited = trap.act === 'after'
@@ -201,7 +210,10 @@ export class FaultProxy {
   }
 
   #down(link: Link, message: Message, send: (bytes: Buffer) => void): void {
-    if (message.type === 'K') this.#backends.add(backendOf(message))
+    if (message.type === 'K') {
+      link.backend = backendOf(message)
+      this.#backends.add(link.backend)
+    }
     if (!this.#isFrozen) return send(message.bytes)
     link.down.push(message.bytes)
     if (link.isAwaited && message.type === 'Z') {

@@ -14,7 +14,9 @@ describe(`faults, seed ${seed}`, () => {
     const { faults, violations, skipped } = await tallyOf(scenario, {
       url: inject('serverUrl'),
       random: new Random(`${seed}/${scenario.name}`),
+      order: new Random(`${seed}/order`),
       extent: 'bounded',
+      round: 1,
       isOver: () => Date.now() > end,
     })
     expect(violations, `TENANTRY_FAULTS_SEED=${seed} repeats this`).toEqual([])

@@ -1,5 +1,5 @@
 import type { Reconciled } from 'tenantry'
-import { marksIn } from './ledger.ts'
+import { markOf, marksIn } from './ledger.ts'
 import type { PhysicalDatabase, StockRecord, TenantRecord, World } from './world.ts'
 
 /** What is there, and what `reconcile` said of it. */
@@ -109,10 +109,19 @@ async function acknowledgedIsThere({ world, tenants, databases }: Evidence): Pro
       wrong.push(`the database of ${id} was lost`)
       continue
     }
-    const marks = database.isInvalid ? expected.marks : await marksIn(world, database.name)
-    if (marks.join() !== expected.marks.join()) wrong.push(`${id} has the rows [${marks.join()}]`)
+    if (!database.isInvalid) wrong.push(...marksAmiss(row, expected.marks, await marksIn(world, database.name)))
   }
   return wrong
+}
+
+/** The last row may be there without having been acknowledged. */
+function marksAmiss(row: TenantRecord, expected: readonly string[], found: readonly string[]): string[] {
+  const lost = expected.filter((mark) => !found.includes(mark))
+  const strange = found.filter((mark) => !expected.includes(mark) && mark !== markOf(row))
+  return [
+    ...lost.map((mark) => `${row.id} has lost the row "${mark}"`),
+    ...strange.map((mark) => `${row.id} has the row "${mark}" of another`),
+  ]
 }
 
 /** No two rows lead to one database. */

@@ -37,6 +37,12 @@ export class Ledger {
     this.#expected.set(id, { ...known, marks: known?.marks ?? [], standings })
   }
 
+  /** A call has answered, and no more is known than that. */
+  stands(id: string, standing: Standing): void {
+    const known = standing === 'none' ? undefined : this.#expected.get(id)
+    this.#expected.set(id, { ...known, marks: known?.marks ?? [], standings: [standing] })
+  }
+
   /** A tenant is no longer looked at. */
   forget(id: string): void {
     this.#expected.delete(id)
@@ -69,11 +75,16 @@ export class Ledger {
     if (owner !== undefined && owner !== rowId)
       this.#violations.push(`the database ${database.name} was handed out twice`)
     this.#owners.set(database.oid, rowId)
-    const mark = `mark ${id} ${rowId}`
+    const mark = markOf(row)
     const marks = [...(await marksIn(world, database.name)), mark]
     await world.sql('insert into user_account (name) values ($1)', [mark], database.name)
     return { rowId, oid: database.oid, marks }
   }
+}
+
+/** The row that a tenant gets when it is acknowledged. */
+export function markOf({ id, rowId }: Pick<TenantRecord, 'id' | 'rowId'>): string {
+  return `mark ${id} ${rowId}`
 }
 
 /** The database that bears the stamp of a tenant's row. */

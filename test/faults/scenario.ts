@@ -4,10 +4,14 @@ import type { Random } from './random.ts'
 export interface FaultContext {
   /** A superuser's connection URL to a PostgreSQL that others use at the same time. */
   readonly url: string
-  /** Every choice comes from here, so that the seed replays it. */
+  /** Every choice comes from here, or from `order`, so that the seed replays it. */
   readonly random: Random
+  /** Gives the same choices in every run of the scenario. */
+  readonly order: Random
   /** `bounded`: a few faults, in seconds. `full`: all that the scenario has, until the time is up. */
   readonly extent: 'bounded' | 'full'
+  /** Which run of the scenario it is, from 1. */
+  readonly round: number
   /** Whether the time is up: what is begun is finished, and nothing else begun. */
   readonly isOver: () => boolean
 }

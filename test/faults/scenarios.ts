@@ -1,8 +1,10 @@
 import { crashPoints, someCrashPoints } from './crash-points.ts'
+import { failingNetwork, slowNetwork } from './network.ts'
 import type { Scenario } from './scenario.ts'
+import { stoppedProcess } from './stopped-process.ts'
 
 /** What both runs have. */
-const common: readonly Scenario[] = []
+const common: readonly Scenario[] = [failingNetwork, slowNetwork, stoppedProcess]
 
 /** All kinds of faults, for the full run. */
 export const scenarios: readonly Scenario[] = [...crashPoints, ...common]

@@ -159,6 +159,18 @@ export class World {
     return JSON.stringify({ records, databases: await this.databases() })
   }
 
+  /** All that a call may change of tenants, to be compared. */
+  async snapshotOfTenants(): Promise<string> {
+    const records = await this.inCatalog(
+      `select (select json_agg(t order by id) from tenantry.tenant t) as tenants,
+              (select json_agg(a order by number) from tenantry.audit a) as audit`,
+    )
+    const stock = (await this.stock()).flatMap(({ rowId }) => [rowId, rowId.replaceAll('-', '')])
+    const isStock = ({ name, comment }: PhysicalDatabase) =>
+      stock.some((rowId) => name.includes(rowId) || comment?.includes(rowId))
+    return JSON.stringify({ records, databases: (await this.databases()).filter((it) => !isStock(it)) })
+  }
+
   /** Waits until backends whose client is gone are gone as well. */
   async left(backends: readonly number[]): Promise<void> {
     const deadline = Date.now() + endingMs
