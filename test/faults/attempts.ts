@@ -1,7 +1,7 @@
 import type { Reconciled } from 'tenantry'
 import { answerTo, type Opened } from './calls.ts'
 import { violationsIn } from './invariants.ts'
-import type { Arranged } from './verb-cases.ts'
+import type { Arranged, VerbCase } from './verb-cases.ts'
 import type { World } from './world.ts'
 
 // What follows a fault: somebody goes on, and what is there then is held against what was acknowledged.
@@ -60,6 +60,13 @@ export async function tidied(world: World, tenantry: Opened): Promise<void> {
   }
   for (const { name, comment } of await world.databases()) if (comment === null) await world.dropDatabase(name)
   for (const id of world.ledger.all.keys()) world.ledger.forget(id)
+}
+
+/** Goes the way once, so that what is made only the first time, such as a template, is there for every attempt. */
+export async function warmed(verb: VerbCase, world: World, tenantry: Opened): Promise<void> {
+  const { call, opening } = await verb.arrange(world, tenantry, 'warm')
+  await world.within((first) => world.do(first, call), opening)
+  await tidied(world, tenantry)
 }
 
 /** The beginning of a statement, on one line. */

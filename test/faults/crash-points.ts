@@ -1,4 +1,4 @@
-import { inShort, inTime, reconciled, repeated, settled, tidied } from './attempts.ts'
+import { inShort, inTime, reconciled, repeated, settled, tidied, warmed } from './attempts.ts'
 import type { Answer, Opened } from './calls.ts'
 import { acts, FaultProxy, type Point } from './fault-proxy.ts'
 import { violationsIn } from './invariants.ts'
@@ -80,6 +80,7 @@ async function atSite<T>(
   const world = new World(url, verb.servers, verb.opening)
   const tenantry = await world.open()
   try {
+    await warmed(verb, world, tenantry)
     return await work({ verb, world, proxy, nursery, tenantry })
   } finally {
     await tenantry.close()

@@ -77,7 +77,12 @@ export class Ledger {
     this.#owners.set(database.oid, rowId)
     const mark = markOf(row)
     const marks = [...(await marksIn(world, database.name)), mark]
-    await world.sql('insert into user_account (name) values ($1)', [mark], database.name)
+    // On the disk, whatever the server thinks that it has to be.
+    await world.sql(
+      `set synchronous_commit = on; insert into user_account (name) values ('${mark}')`,
+      undefined,
+      database.name,
+    )
     return { rowId, oid: database.oid, marks }
   }
 }

@@ -1,4 +1,4 @@
-import { inShort, inTime, repeated, settled, tidied } from './attempts.ts'
+import { inShort, inTime, repeated, settled, tidied, warmed } from './attempts.ts'
 import { type Answer, answerTo, type Opened } from './calls.ts'
 import { acts, FaultProxy, type Point } from './fault-proxy.ts'
 import type { FaultContext, Scenario, Tally } from './scenario.ts'
@@ -45,6 +45,7 @@ async function throughEveryVerb(
     const world = new World(context.url, verb.servers, verb.opening)
     const direct = await world.open()
     try {
+      await warmed(verb, world, direct)
       tallies.push(await work({ world, proxy, verb, direct }, context))
     } finally {
       await direct.close()

@@ -1,10 +1,12 @@
 import { crashPoints, someCrashPoints } from './crash-points.ts'
+import { manyProcesses } from './many-processes.ts'
 import { failingNetwork, slowNetwork } from './network.ts'
 import type { Scenario } from './scenario.ts'
+import { serverKilled } from './server-killed.ts'
 import { stoppedProcess } from './stopped-process.ts'
 
 /** What both runs have. */
-const common: readonly Scenario[] = [failingNetwork, slowNetwork, stoppedProcess]
+const common: readonly Scenario[] = [failingNetwork, slowNetwork, stoppedProcess, serverKilled, manyProcesses]
 
 /** All kinds of faults, for the full run. */
 export const scenarios: readonly Scenario[] = [...crashPoints, ...common]

@@ -1,7 +1,8 @@
-import { mkdtemp, rm, statfs } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from 'tenantry/embedded'
+import { Client } from 'pg'
+import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from 'tenantry/embedded'
 
 /** Much of the time is spent on copying databases, which memory does several times faster. */
 const memory = '/dev/shm'
@@ -27,4 +28,93 @@ async function placeForData(): Promise<string> {
     () => 0,
   )
   return free >= neededBytes ? memory : tmpdir()
+}
+
+/** How a server ends at once. Of a killed backend it starts anew by itself. */
+export const deaths = ['SIGKILL', 'SIGQUIT', 'backend'] as const
+export type Death = (typeof deaths)[number]
+
+/** A server that keeps what it has, is killed, and started again in the same place. */
+export class MortalServer {
+  readonly #options: EmbeddedPostgresOptions & { readonly port: number }
+  #running: EmbeddedPostgres
+
+  private constructor(running: EmbeddedPostgres, options: EmbeddedPostgresOptions) {
+    this.#running = running
+    this.#options = { ...options, port: running.port }
+  }
+
+  static async start(folder: string, settings: EmbeddedPostgresOptions['settings'] = {}): Promise<MortalServer> {
+    const options = { dataDir: join(folder, 'postgres'), settings }
+    return new MortalServer(await startEmbeddedPostgres(options), options)
+  }
+
+  get url(): string {
+    return this.#running.url
+  }
+
+  /** Kills it, and waits until the process is gone. A backend is any of those that serve a client. */
+  async die(death: Death, backend: number | undefined): Promise<void> {
+    if (death === 'backend') {
+      if (backend !== undefined) process.kill(backend, 'SIGKILL')
+      return
+    }
+    const pid = await this.#postmaster()
+    process.kill(pid, death)
+    while (isRunning(pid)) await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+
+  /** Starts it again where it does not run any more, and waits until it lets somebody in. */
+  async revive(): Promise<void> {
+    if (!isRunning(await this.#postmaster())) {
+      await this.#running.stop().catch(() => undefined)
+      this.#running = await startEmbeddedPostgres(this.#options)
+    }
+    const deadline = Date.now() + revivalMs
+    while (!(await letsIn(this.url)) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+
+  stop(): Promise<void> {
+    return this.#running.stop()
+  }
+
+  async #postmaster(): Promise<number> {
+    const file = await readFile(join(this.#options.dataDir, 'data', 'postmaster.pid'), 'utf8').catch(() => '')
+    return Number(file.split('\n')[0] || Number.NaN)
+  }
+}
+
+/** How long a server may take to recover, in milliseconds. */
+const revivalMs = 120_000
+
+async function letsIn(url: string): Promise<boolean> {
+  const client = new Client({ connectionString: url })
+  client.on('error', () => undefined)
+  try {
+    await client.connect()
+    return true
+  } catch {
+    return false
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+  } catch {
+    return false
+  }
+  return true
+}
+
+/** A folder for as long as `work` takes. */
+export async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'tenantry-faults-'))
+  try {
+    return await work(folder)
+  } finally {
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+  }
 }

@@ -1,4 +1,4 @@
-import { inShort, inTime, settled, tidied } from './attempts.ts'
+import { inShort, inTime, settled, tidied, warmed } from './attempts.ts'
 import { answerTo, type Call, type Opened } from './calls.ts'
 import { acts, FaultProxy, type Point } from './fault-proxy.ts'
 import { type Child, Nursery } from './nursery.ts'
@@ -54,6 +54,7 @@ async function stopAtSome(context: FaultContext, verb: VerbCase, nursery: Nurser
   const other = await world.open()
   const tallies: Tally[] = []
   try {
+    await warmed(verb, world, other)
     const site: Site = { world, proxy, verb, nursery, other }
     let most = 8
     for (let attempt = 1; attempt <= attempts[extent] && !isOver(); attempt++) {

@@ -92,7 +92,7 @@ export class World {
   /** Runs one statement as the superuser, past Tenantry. */
   async sql<Row extends object = Record<string, unknown>>(
     statement: string,
-    params: unknown[] = [],
+    params?: unknown[],
     database?: string,
   ): Promise<Row[]> {
     if (database === undefined) return (await (await this.#observing()).query<Row>(statement, params)).rows
@@ -106,7 +106,7 @@ export class World {
   }
 
   /** Runs one statement in the catalog. */
-  inCatalog<Row extends object = Record<string, unknown>>(statement: string, params: unknown[] = []): Promise<Row[]> {
+  inCatalog<Row extends object = Record<string, unknown>>(statement: string, params?: unknown[]): Promise<Row[]> {
     return this.sql<Row>(statement, params, this.catalog)
   }
 
