@@ -1,4 +1,6 @@
 import { crashPoints, someCrashPoints } from './crash-points.ts'
+import { endedStatements } from './ended-statements.ts'
+import { exhaustedConnections } from './exhausted-connections.ts'
 import { manyProcesses } from './many-processes.ts'
 import { failingNetwork, slowNetwork } from './network.ts'
 import type { Scenario } from './scenario.ts'
@@ -6,7 +8,15 @@ import { serverKilled } from './server-killed.ts'
 import { stoppedProcess } from './stopped-process.ts'
 
 /** What both runs have. */
-const common: readonly Scenario[] = [failingNetwork, slowNetwork, stoppedProcess, serverKilled, manyProcesses]
+const common: readonly Scenario[] = [
+  failingNetwork,
+  slowNetwork,
+  stoppedProcess,
+  serverKilled,
+  manyProcesses,
+  exhaustedConnections,
+  endedStatements,
+]
 
 /** All kinds of faults, for the full run. */
 export const scenarios: readonly Scenario[] = [...crashPoints, ...common]
