@@ -9,8 +9,8 @@
  * - `no-spare`; `elsewhere`, when the place for the tenant is not on the catalog's own server; `no-open-server`;
  *   `name-taken`, when a database has the name: nothing was made, and the caller goes the longer way
  *
- * A spare is used only as it was filled: the same database, closed to connections, with nobody in it, and with the
- * collation that the server has now. Any other is set apart, to be dropped. The stamp is worded as `writeStamp` does it.
+ * A spare is used only as it was filled: the same database, closed to connections, not half dropped (-2), with nobody in
+ * it, and with the collation that the server has now. Any other is set apart, to be dropped. The stamp is worded as `writeStamp` does it.
  */
 export const claimFunction = `
 create function tenantry.claim(
@@ -56,7 +56,7 @@ begin
     v_name := coalesce(p_name, p_opaque_prefix || replace(v_spare.row_id::text, '-', ''));
     begin
       perform from pg_catalog.pg_database d
-      where d.oid = v_spare.oid and d.datname = v_spare.database and not d.datallowconn
+      where d.oid = v_spare.oid and d.datname = v_spare.database and not d.datallowconn and d.datconnlimit <> -2
         and (d.datcollversion is null or d.datcollversion = pg_catalog.pg_database_collation_actual_version(d.oid))
         and not exists (select from pg_catalog.pg_stat_activity a where a.datid = d.oid and a.usesysid is not null);
       if not found then

@@ -87,10 +87,10 @@ export async function tidySpares(context: ProvisioningContext, site: SpareSite, 
   await dropSpares(context, site, await locked.stock.spares(shelf, ['filling', 'dropping']))
 }
 
-/** Whether a spare is the database that was filled, and nobody opened it since. */
+/** Whether a spare is the database that was filled, and nobody opened it, or began to drop it, since. */
 function isAsFilled({ database, oid }: SpareRow, found: readonly DatabaseInfo[]): boolean {
   const info = found.find(({ name }) => name === database)
-  return info?.oid === oid && info?.acceptsConnections === false && !info.hasOldCollation
+  return info?.oid === oid && info?.acceptsConnections === false && !info.invalid && !info.hasOldCollation
 }
 
 /** Drops the databases of spares that nobody uses any more, and then their rows. Their names are never used again. */
