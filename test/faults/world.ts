@@ -193,7 +193,10 @@ export class World {
   }
 
   async dropDatabase(name: string): Promise<void> {
-    await this.sql(`alter database ${quoted(name)} is_template false`).catch(() => undefined)
+    // Not by ALTER DATABASE, which ends the session where the database is invalid; not every role may do so.
+    await this.sql('update pg_database set datistemplate = false where datname = $1', [name]).catch(() =>
+      this.sql(`alter database ${quoted(name)} is_template false`),
+    )
     await this.sql(`drop database if exists ${quoted(name)} with (force)`)
   }
 
