@@ -79,7 +79,8 @@ async function takeStock(
   }
   const all = [before, after].flatMap(({ tenants, templates, spares }) => [...tenants, ...templates, ...spares])
   const knownRows = new Set(all.map(({ rowId }) => rowId))
-  return { inventory: { installation, installationId, ...records, knownRows, databases }, unreachable }
+  const knownTenants = new Set([...before.tenants, ...after.tenants].map(({ rowId }) => rowId))
+  return { inventory: { installation, installationId, ...records, knownRows, knownTenants, databases }, unreachable }
 }
 
 async function recordsOf({ catalog, stock }: ProvisioningContext) {
