@@ -3,6 +3,7 @@ import { endedStatements } from './ended-statements.ts'
 import { exhaustedConnections } from './exhausted-connections.ts'
 import { manyProcesses } from './many-processes.ts'
 import { failingNetwork, slowNetwork } from './network.ts'
+import { olderCatalog } from './older-catalog.ts'
 import type { Scenario } from './scenario.ts'
 import { serverKilled } from './server-killed.ts'
 import { stoppedProcess } from './stopped-process.ts'
@@ -16,6 +17,7 @@ const common: readonly Scenario[] = [
   manyProcesses,
   exhaustedConnections,
   endedStatements,
+  olderCatalog,
 ]
 
 /** All kinds of faults, for the full run. */
