@@ -1,9 +1,13 @@
 import { crashPoints, someCrashPoints } from './crash-points.ts'
 import { endedStatements } from './ended-statements.ts'
 import { exhaustedConnections } from './exhausted-connections.ts'
+import { fullDisk } from './full-disk.ts'
 import { manyProcesses } from './many-processes.ts'
+import { meddling } from './meddling.ts'
+import { neighbours } from './neighbours.ts'
 import { failingNetwork, slowNetwork } from './network.ts'
 import { olderCatalog } from './older-catalog.ts'
+import { racingNames } from './racing-names.ts'
 import type { Scenario } from './scenario.ts'
 import { serverKilled } from './server-killed.ts'
 import { stoppedProcess } from './stopped-process.ts'
@@ -17,11 +21,15 @@ const common: readonly Scenario[] = [
   manyProcesses,
   exhaustedConnections,
   endedStatements,
+  meddling,
+  racingNames,
+  neighbours,
   olderCatalog,
+  fullDisk,
 ]
 
 /** All kinds of faults, for the full run. */
-export const scenarios: readonly Scenario[] = [...crashPoints, ...common]
+export const scenarios: readonly Scenario[] = [...common, ...crashPoints]
 
 /** The same in small, for the bounded one. */
 export const boundedScenarios: readonly Scenario[] = [someCrashPoints, ...common]
