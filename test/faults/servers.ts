@@ -55,23 +55,24 @@ export class MortalServer {
 
   /** Kills it, and waits until the process is gone. A backend is any of those that serve a client. */
   async die(death: Death, backend: number | undefined): Promise<void> {
-    if (death === 'backend') {
-      if (backend !== undefined) process.kill(backend, 'SIGKILL')
-      return
-    }
+    if (death === 'backend' && backend !== undefined && killed(backend)) return
     const pid = await this.#postmaster()
-    process.kill(pid, death)
+    process.kill(pid, death === 'backend' ? 'SIGKILL' : death)
     while (isRunning(pid)) await new Promise((resolve) => setTimeout(resolve, 5))
   }
 
   /** Starts it again where it does not run any more, and waits until it lets somebody in. */
   async revive(): Promise<void> {
-    if (!isRunning(await this.#postmaster())) {
-      await this.#running.stop().catch(() => undefined)
-      this.#running = await startEmbeddedPostgres(this.#options)
-    }
     const deadline = Date.now() + revivalMs
-    while (!(await letsIn(this.url)) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50))
+    while (!(await letsIn(this.url))) {
+      if (Date.now() > deadline) throw new Error(`The server did not come back in ${revivalMs} ms.`)
+      // It may also end by itself while it recovers.
+      if (!isRunning(await this.#postmaster())) {
+        await this.#running.stop().catch(() => undefined)
+        this.#running = await startEmbeddedPostgres(this.#options)
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
   }
 
   stop(): Promise<void> {
@@ -97,6 +98,15 @@ async function letsIn(url: string): Promise<boolean> {
     return false
   } finally {
     await client.end().catch(() => undefined)
+  }
+}
+
+/** @returns false where it has ended by itself */
+function killed(pid: number): boolean {
+  try {
+    return process.kill(pid, 'SIGKILL')
+  } catch {
+    return false
   }
 }
 
