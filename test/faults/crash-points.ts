@@ -154,10 +154,12 @@ async function crashed(
   return { statement: first, answer: await answering }
 }
 
-/** Goes on as the next process would. @returns what does not hold */
-function recovered({ world }: Site, arranged: Arranged): Promise<string[]> {
-  return world.within(async (next) => {
-    const wrong = [...(await settled(world, next)), ...(await repeated(world, next, arranged))]
-    return [...wrong, ...(await violationsIn(world, await reconciled(next)))]
-  }, arranged.opening)
+/** Goes on as the next process would, and the one after it. @returns what does not hold */
+async function recovered({ world }: Site, arranged: Arranged): Promise<string[]> {
+  // Who keeps spares is at work by itself, beside `reconcile`.
+  const idle = { ...arranged.opening, spares: 0 }
+  const wrong = await world.within((next) => settled(world, next), idle)
+  wrong.push(...(await world.within((next) => repeated(world, next, arranged), arranged.opening)))
+  const findings = await world.within((next) => reconciled(next), idle)
+  return [...wrong, ...(await violationsIn(world, findings))]
 }

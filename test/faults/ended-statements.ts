@@ -119,12 +119,10 @@ async function cancelled({ world, proxy }: Site, { call, opening }: Arranged) {
 
 /** Looks for one of the client's backends at CREATE DATABASE, until it has answered. */
 async function cancelOne(world: World, proxy: FaultProxy, answering: Promise<unknown>): Promise<string> {
-  let isOver = false
-  const over = () => {
-    isOver = true
-  }
-  answering.then(over, over)
-  while (!isOver) {
+  const over = new AbortController()
+  const end = () => over.abort()
+  void answering.then(end, end)
+  while (!over.signal.aborted) {
     const [row] = await world.sql<{ query: string }>(
       `select query, pg_cancel_backend(pid) from pg_stat_activity
        where pid = any($1) and state = 'active' and query ~* '^(create|drop) database' limit 1`,

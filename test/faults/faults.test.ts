@@ -6,7 +6,7 @@ import { boundedScenarios } from './scenarios.ts'
 // A small part of `npm run test:faults`. TENANTRY_FAULTS_SEED repeats the choices of another run.
 const seed = process.env['TENANTRY_FAULTS_SEED'] || String(Math.floor(Math.random() * 2 ** 31))
 /** How long one scenario may go on beginning faults, in milliseconds. */
-const limitMs = 20_000
+const limitMs = 8_000
 
 describe(`faults, seed ${seed}`, () => {
   it.each(boundedScenarios)('$name', { timeout: 120_000 }, async (scenario) => {

@@ -93,7 +93,7 @@ export function markOf({ id, rowId }: Pick<TenantRecord, 'id' | 'rowId'>): strin
 }
 
 /** The database that bears the stamp of a tenant's row. */
-export async function databaseOf(world: World, { rowId }: Pick<TenantRecord, 'rowId'>) {
+async function databaseOf(world: World, { rowId }: Pick<TenantRecord, 'rowId'>) {
   return (await world.databases()).find(({ comment }) => comment?.includes(`"row":"${rowId}"`))
 }
 

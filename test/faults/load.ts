@@ -18,7 +18,7 @@ export const stepsFrom: Readonly<Record<'none' | 'active' | 'suspended' | 'offbo
 export type Rest = keyof typeof stepsFrom
 
 /** Where a step leads that succeeds; `restore` leads back to where the tenant came from. */
-export function restAfter(step: Step, came: 'active' | 'suspended'): Rest {
+function restAfter(step: Step, came: 'active' | 'suspended'): Rest {
   const rests = {
     onboard: 'active',
     suspend: 'suspended',

@@ -1,8 +1,7 @@
 import { inShort, inTime, repeated, settled, tidied, warmed } from './attempts.ts'
 import { type Answer, answerTo, type Opened } from './calls.ts'
 import { acts, FaultProxy, type Point } from './fault-proxy.ts'
-import type { FaultContext, Scenario, Tally } from './scenario.ts'
-import { sum } from './scenario.ts'
+import { type FaultContext, type Scenario, sum, type Tally } from './scenario.ts'
 import { type Arranged, type VerbCase, verbCases } from './verb-cases.ts'
 import { World } from './world.ts'
 

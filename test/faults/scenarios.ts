@@ -5,6 +5,7 @@ import { fullDisk } from './full-disk.ts'
 import { manyProcesses } from './many-processes.ts'
 import { meddling } from './meddling.ts'
 import { neighbours } from './neighbours.ts'
+import { model } from './model.ts'
 import { failingNetwork, slowNetwork } from './network.ts'
 import { olderCatalog } from './older-catalog.ts'
 import { racingNames } from './racing-names.ts'
@@ -28,8 +29,8 @@ const common: readonly Scenario[] = [
   fullDisk,
 ]
 
-/** All kinds of faults, for the full run. */
-export const scenarios: readonly Scenario[] = [...common, ...crashPoints]
+/** All kinds of faults, for the full run. `npm test` has the model anyway. */
+export const scenarios: readonly Scenario[] = [...common, model, ...crashPoints]
 
 /** The same in small, for the bounded one. */
 export const boundedScenarios: readonly Scenario[] = [someCrashPoints, ...common]
