@@ -1,6 +1,7 @@
 import type { Reconciled } from 'tenantry'
 import { markOf, marksIn } from './ledger.ts'
-import type { PhysicalDatabase, StockRecord, TenantRecord, World } from './world.ts'
+import type { PhysicalDatabase, StockRecord, TenantRecord } from './records.ts'
+import type { World } from './world.ts'
 
 /** What is there, and what `reconcile` said of it. */
 export interface Evidence {

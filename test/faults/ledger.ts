@@ -1,5 +1,5 @@
 import type { TenantState } from 'tenantry'
-import type { TenantRecord, World } from './world.ts'
+import type { Look, TenantRecord } from './records.ts'
 
 /** A tenant's state, or that there is none. */
 export type Standing = TenantState | 'none'
@@ -49,7 +49,7 @@ export class Ledger {
   }
 
   /** Writes down how a tenant stands now; the first time also whose database it has, and a row into that. */
-  async acknowledge(world: World, id: string): Promise<void> {
+  async acknowledge(world: Look, id: string): Promise<void> {
     const row = await world.tenant(id)
     if (row === undefined) {
       this.#expected.set(id, { standings: ['none'], marks: [] })
@@ -64,7 +64,7 @@ export class Ledger {
   }
 
   /** A tenant is new: its database must never have been another's. */
-  async #enter(world: World, row: TenantRecord): Promise<Omit<Expected, 'standings'>> {
+  async #enter(world: Look, row: TenantRecord): Promise<Omit<Expected, 'standings'>> {
     const { id, rowId } = row
     const database = await databaseOf(world, row)
     if (database === undefined) {
@@ -93,12 +93,12 @@ export function markOf({ id, rowId }: Pick<TenantRecord, 'id' | 'rowId'>): strin
 }
 
 /** The database that bears the stamp of a tenant's row. */
-async function databaseOf(world: World, { rowId }: Pick<TenantRecord, 'rowId'>) {
+async function databaseOf(world: Look, { rowId }: Pick<TenantRecord, 'rowId'>) {
   return (await world.databases()).find(({ comment }) => comment?.includes(`"row":"${rowId}"`))
 }
 
 /** The rows that somebody was acknowledged to have in a database. */
-export async function marksIn(world: World, database: string): Promise<string[]> {
+export async function marksIn(world: Look, database: string): Promise<string[]> {
   const rows = await world.sql<{ name: string }>(
     `select name from user_account where name like 'mark %' order by id`,
     [],

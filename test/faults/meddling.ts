@@ -2,8 +2,9 @@ import { settled } from './attempts.ts'
 import { type Answer, answerTo, type Opened } from './calls.ts'
 import { stepsFrom } from './load.ts'
 import type { Random } from './random.ts'
+import type { PhysicalDatabase } from './records.ts'
 import { type FaultContext, type Scenario, sum, type Tally } from './scenario.ts'
-import { type PhysicalDatabase, quoted, World } from './world.ts'
+import { quoted, World } from './world.ts'
 
 // People comment on our databases, put others in their places, begin to drop them, and open them. Nothing of theirs is
 // touched, and what is ours goes on.

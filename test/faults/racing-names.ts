@@ -1,9 +1,10 @@
 import { inShort, inTime, repeated, settled, tidied, warmed } from './attempts.ts'
 import { answerTo } from './calls.ts'
 import { FaultProxy } from './fault-proxy.ts'
+import type { PhysicalDatabase } from './records.ts'
 import { type FaultContext, type Scenario, sum, type Tally } from './scenario.ts'
 import { type VerbCase, verbCases } from './verb-cases.ts'
-import { type PhysicalDatabase, quoted, World } from './world.ts'
+import { quoted, World } from './world.ts'
 
 // Between any two statements of a verb, somebody makes a database of the very name that the tenant's has or had. It is
 // never renamed, dropped or written on.

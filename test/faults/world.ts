@@ -1,39 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { Client } from 'pg'
-import type { TenantState } from 'tenantry'
 import { answerTo, type Call, open, type Opened, type Opening } from './calls.ts'
 import { Ledger } from './ledger.ts'
-
-/** A database as the server has it. */
-export interface PhysicalDatabase {
-  readonly name: string
-  readonly oid: number
-  readonly isOpen: boolean
-  readonly isTemplate: boolean
-  readonly isInvalid: boolean
-  readonly comment: string | null
-}
-
-/** A tenant's row in the catalog. */
-export interface TenantRecord {
-  readonly id: string
-  readonly rowId: string
-  readonly state: TenantState
-  readonly database: string
-}
-
-/** A row of a template or a spare. */
-export interface StockRecord {
-  readonly kind: 'template' | 'spare'
-  readonly rowId: string
-  readonly state: string
-}
+import type { Look, PhysicalDatabase, StockRecord, TenantRecord } from './records.ts'
 
 /** How long sessions may take to be gone whose client is, in milliseconds: one may still be at CREATE DATABASE. */
 const endingMs = 30_000
 
 /** One installation, and a look past Tenantry at the server. */
-export class World {
+export class World implements Look {
   readonly url: string
   readonly installation: string
   readonly servers: readonly string[]
