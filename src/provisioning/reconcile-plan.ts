@@ -40,6 +40,8 @@ export interface Inventory {
   readonly spares: readonly SpareRow[]
   /** The ids of all rows that the catalog had before or after the servers were looked at. */
   readonly knownRows: ReadonlySet<string>
+  /** Those of them that were tenants'. A claim gives a tenant the row id of its spare. */
+  readonly knownTenants: ReadonlySet<string>
   /** By the server's name; a server that did not answer is left out, and nothing is said of what is on it. */
   readonly databases: ReadonlyMap<string, readonly DatabaseInfo[]>
   /** By the server's name, the roles of tenants and spares. */
@@ -153,10 +155,10 @@ function stockFindings(inventory: Inventory): Finding[] {
 
 /** Databases that this installation made, and of which the catalog does not know. */
 function orphansOf(inventory: Inventory): Finding[] {
-  const { knownRows } = inventory
+  const { knownRows, knownTenants } = inventory
   return everyDatabase(inventory).flatMap(({ server, info }) => {
     const stamp = stampOf(inventory, info.comment)
-    if (stamp === undefined || knownRows.has(stamp.row)) return []
+    if (stamp === undefined || (stamp.kind === 'tenant' ? knownTenants : knownRows).has(stamp.row)) return []
     const what = `It is stamped as ${stamp.kind === 'building' ? 'being built' : `a ${stamp.kind}`}, and has no row.`
     return [{ kind: 'orphan', action: 'none', server, database: info.name, tenant: undefined, what } as const]
   })

@@ -122,7 +122,11 @@ async function takeStock(
   }
   const all = [before, after].flatMap(({ tenants, templates, spares }) => [...tenants, ...templates, ...spares])
   const knownRows = new Set(all.map(({ rowId }) => rowId))
-  return { inventory: { installation, installationId, ...records, knownRows, databases, logins }, unreachable }
+  const knownTenants = new Set([...before.tenants, ...after.tenants].map(({ rowId }) => rowId))
+  return {
+    inventory: { installation, installationId, ...records, knownRows, knownTenants, databases, logins },
+    unreachable,
+  }
 }
 
 async function recordsOf({ catalog, stock }: ProvisioningContext) {
