@@ -18,6 +18,7 @@ export type {
   ClaimEvent,
   DrainOptions,
   KeepingFailedEvent,
+  ReconciledEvent,
   Seed,
   StockEvent,
   TenantEvent,

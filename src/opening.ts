@@ -17,6 +17,8 @@ export interface Opening {
   readonly fingerprint: string
   readonly installationId: string
   readonly startUp: StartUp
+  /** Whether there is something to take care of that was interrupted long ago. */
+  readonly hasLeftBehind: boolean
   /** The end of the connection that all of this came by. */
   readonly disconnected: Promise<void>
 }
@@ -46,9 +48,9 @@ export async function prepare<Handle>(
     const catalog = new Catalog(session.asPool())
     const isKnown = look.isVersionKnown && look.knownServers.length === servers.length
     if (mode === 'full' && !isKnown) await catalog.register(question.servers, fingerprint)
-    const { installationId, fleet } = look
+    const { installationId, fleet, hasLeftBehind } = look
     const startUp = await survey(fleet, { catalog, home, servers, installationId, fingerprint, signal })
-    return { fingerprint, installationId, startUp, disconnected: session.close() }
+    return { fingerprint, installationId, startUp, hasLeftBehind, disconnected: session.close() }
   } catch (error) {
     await session.close()
     throw error

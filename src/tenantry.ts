@@ -38,7 +38,7 @@ import { Keeper } from './provisioning/keeper.ts'
 import { offboard, type Offboarded, type OffboardOptions, restore, type Restored } from './provisioning/offboard.ts'
 import { onboard, type Onboarded } from './provisioning/onboard.ts'
 import { purge, type Purged, type PurgedExpired, purgeExpired, type PurgeExpiredOptions } from './provisioning/purge.ts'
-import { reconcile, type Reconciliation, type ReconcileOptions } from './provisioning/reconcile.ts'
+import { reconcile, reconcileLeftBehind, type Reconciliation, type ReconcileOptions } from './provisioning/reconcile.ts'
 import { type RemovedTemplates, removeTemplates } from './provisioning/retire.ts'
 import { groupRoles, loginOf } from './provisioning/separation.ts'
 import { resume, type Resumed, suspend, type Suspended } from './provisioning/suspend.ts'
@@ -154,6 +154,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     this.#stop = stop
     this.#keeper = new Keeper(this.#making, parts.spares)
     if (parts.mode === 'full') this.#keeper.start()
+    if (parts.mode === 'full' && parts.hasLeftBehind) this.#tidyUp()
   }
 
   get startUp(): StartUp {
@@ -335,6 +336,14 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** Takes care of what was interrupted long ago, beside all else. What goes wrong is for the next who looks. */
+  #tidyUp(): void {
+    void this.#change({}, (checked) => reconcileLeftBehind(this.#making, checked)).catch((error: unknown) => {
+      // Closed before its turn came: the next process that opens does it.
+      if (!(error instanceof TenantryError)) throw error
+    })
   }
 
   /** Runs a verb: in its turn, ended by the caller's signal or by `close`. */

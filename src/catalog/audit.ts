@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../kernel/errors.ts'
 import type { TenantState } from './states.ts'
 
 /** What was done to a tenant. */
@@ -33,6 +34,13 @@ export interface AuditEntry {
   readonly actor: string | undefined
   /** The role that the change was made as. */
   readonly role: string
+  /**
+   * `done`, written by the transaction that made the change. `failed` follows such an entry where the rest of what was
+   * begun failed: the tenant stays in the state that it has, and repeating the call goes on.
+   */
+  readonly outcome: 'done' | 'failed'
+  /** The code of the error of what failed. */
+  readonly error: ErrorCode | undefined
 }
 
 /** What a tenant's making is called in the audit trail, by where its database comes from. */
@@ -47,18 +55,23 @@ interface SelectedEntry {
   readonly to_state: TenantState | null
   readonly actor: string | null
   readonly role: string
+  readonly outcome: 'done' | 'failed'
+  readonly error: string | null
 }
 
 /** The columns of a row as the fields of an entry. */
-export function toAuditEntry({ verb, from_state, to_state, actor, at, tenant, role }: SelectedEntry): AuditEntry {
+export function toAuditEntry(entry: SelectedEntry): AuditEntry {
+  const { verb, from_state, to_state, actor, at, tenant, role, outcome, error } = entry
   return {
     at,
     tenant,
-    // The catalog holds only verbs that were written by this very list.
+    // The catalog holds only verbs and codes that were written by Tenantry's own lists.
     verb: verb as Verb,
     from: from_state ?? undefined,
     to: to_state ?? undefined,
     actor: actor ?? undefined,
     role,
+    outcome,
+    error: (error ?? undefined) as ErrorCode | undefined,
   }
 }

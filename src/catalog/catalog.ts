@@ -1,9 +1,11 @@
-import { type Kysely, type QueryCreator, sql } from 'kysely'
-import { TenantryError } from '../kernel/errors.ts'
+import { type Kysely, sql } from 'kysely'
+import { type ErrorCode, TenantryError } from '../kernel/errors.ts'
 import type { Identifier, TenantId } from '../kernel/names.ts'
 import type { ConnectionPool } from '../server/port.ts'
 import { type AuditEntry, type Authorship, makingVerbs, toAuditEntry, type Verb } from './audit.ts'
+import { type Begun, noted, noteFailed } from './audit-trail.ts'
 import { filtered, type TenantFilter } from './listing.ts'
+import { leftBehindMinutes } from './opening-look.ts'
 import { openCatalogDatabase } from './open-catalog-database.ts'
 import { type TenantState, type Transition, transitions } from './states.ts'
 import type { CatalogTables, TenantOrigin } from './tables.ts'
@@ -54,6 +56,7 @@ export interface TenantCounts {
 /** The catalog's records, over a pool or over one session. */
 export class Catalog {
   readonly #db: Kysely<CatalogTables>
+  #begun: Begun | undefined
 
   constructor(pool: ConnectionPool) {
     this.#db = openCatalogDatabase(pool)
@@ -114,6 +117,17 @@ export class Catalog {
     return row !== undefined
   }
 
+  /** Tenants whose making or purge has stood still for `leftBehindMinutes`, by the server's clock; at most `limit`. */
+  async leftBehind(limit: number): Promise<ReadonlySet<TenantId>> {
+    const rows = await this.#tenants()
+      .where('tenant.state', 'in', ['onboarding', 'purging'])
+      .where('tenant.state_since', '<', sql<Date>`now() - make_interval(mins => ${leftBehindMinutes})`)
+      .orderBy('tenant.state_since')
+      .limit(limit)
+      .execute()
+    return new Set(rows.map((row) => toTenant(row).id))
+  }
+
   /** Every server with its tenants, counted by state and version. */
   async count(): Promise<TenantCounts[]> {
     const rows = await this.#db
@@ -167,6 +181,15 @@ export class Catalog {
   }
 
   /**
+   * Writes down that what was begun by {@link intend} or {@link take} over this session failed after it was begun; nothing
+   * where nothing was.
+   */
+  async noteFailure(code: ErrorCode): Promise<void> {
+    const begun = this.#begun
+    if (begun !== undefined) await noteFailed(this.#db, begun, code).execute()
+  }
+
+  /**
    * Writes down that a tenant is to be, and where; the one that is there already where there is one.
    *
    * @param isFollowed whether what comes next on the catalog's own server waits for the disk: that writes this, too, and
@@ -189,6 +212,7 @@ export class Catalog {
     const note = { actor: authorship.actor, verb: makingVerbs[tenant.origin], to: 'onboarding' } as const
     const { numInsertedOrUpdatedRows } = await noted(query, note).executeTakeFirstOrThrow()
     const row = await this.find(tenant.id)
+    if (row?.state === 'onboarding') this.#begun = { ...authorship, rowId: row.rowId, verb: makingVerbs[row.origin] }
     if (row !== undefined) return { row, isNew: numInsertedOrUpdatedRows === 1n }
     await this.#refuseTaken(tenant)
     throw new TenantryError('no-open-server', `None of ${tenant.servers.join(', ')} is open for new tenants.`, {
@@ -238,6 +262,7 @@ export class Catalog {
       .selectAll('changed')
       .select(alsoSelected)
       .executeTakeFirst()
+    this.#begun = { rowId, verb: change.verb, actor: change.actor }
     return row && toTenant(row)
   }
 
@@ -259,6 +284,7 @@ export class Catalog {
         db.deleteFrom('credential').using('touched').whereRef('credential.row_id', '=', 'touched.row_id'),
       )
     const { numInsertedOrUpdatedRows } = await noted(query, { ...authorship, verb, to: null }).executeTakeFirst()
+    this.#begun = undefined
     return numInsertedOrUpdatedRows === 1n
   }
 
@@ -365,32 +391,3 @@ const alsoSelected = [
   'credential.sealed',
   'credential.pending',
 ] as const
-
-/** The rows of a statement that the audit trail is to have an entry of. */
-interface Touched {
-  readonly id: string
-  readonly row_id: string
-  readonly from_state: TenantState | null
-}
-
-/** Writes an audit entry for each row of the common table expression `touched`. */
-function noted(
-  db: QueryCreator<CatalogTables & { touched: Touched }>,
-  { verb, to, actor }: Authorship & { readonly verb: Verb; readonly to: TenantState | null },
-) {
-  return db
-    .insertInto('audit')
-    .columns(['tenant', 'row_id', 'from_state', 'verb', 'to_state', 'actor'])
-    .expression((eb) =>
-      eb
-        .selectFrom('touched')
-        .select((it) => [
-          'touched.id as tenant',
-          'touched.row_id as row_id',
-          'touched.from_state as from_state',
-          it.val<string>(verb).as('verb'),
-          it.val(to).as('to_state'),
-          it.val(actor ?? null).as('actor'),
-        ]),
-    )
-}

@@ -101,9 +101,13 @@ $claim$`
 
 const asFilled = 'where d.oid = v_spare.oid'
 
-/** The same since no database lets PUBLIC in: a spare that does is set apart, too. */
+/**
+ * The same since no database lets PUBLIC in: a spare that does is set apart, and so is one in which a DROP DATABASE was
+ * interrupted (-2).
+ */
 export const claimFunctionOfSecluded = claimFunction.replace('create function', 'create or replace function').replace(
   asFilled,
-  `where d.datacl is not null and not exists (select from pg_catalog.aclexplode(d.datacl) a where a.grantee = 0)
+  `where d.datconnlimit <> -2 and d.datacl is not null
+        and not exists (select from pg_catalog.aclexplode(d.datacl) a where a.grantee = 0)
         ${asFilled.replace('where', 'and')}`,
 )

@@ -127,6 +127,10 @@ export const migrations: readonly Migration[] = [
          pending text,
          changed_at timestamptz not null default now()
        )`,
+      `alter table tenantry.audit
+         add column outcome text not null default 'done' check (outcome in ('done', 'failed')),
+         add column error text,
+         add constraint audit_error check ((outcome = 'failed') = (error is not null))`,
       claimFunctionOfSecluded,
     ],
   },

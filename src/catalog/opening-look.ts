@@ -20,6 +20,8 @@ export interface OpeningLook {
   /** The names of those of the servers that the catalog knows. */
   readonly knownServers: readonly string[]
   readonly isVersionKnown: boolean
+  /** Whether a tenant's making or purge was left for so long that nobody can be expected to finish it. */
+  readonly hasLeftBehind: boolean
   /** Whether the roles are there, and the role of the session may act as the owner. */
   readonly hasGroups: boolean
   /** The tenants in service on the catalog's own server, held against the stamps there. */
@@ -50,9 +52,8 @@ export async function lookAtCatalog(
     const { rows } = await session.query<OpeningRow>(openingSql, [home, servers, fingerprint, owner])
     const [row] = rows
     if (row === undefined || row.migration < newestMigration || row.compatible_from > newestMigration) return undefined
-    const { installationId, knownServers, isVersionKnown, hasGroups, tenants, current, behind, missing } = row
-    const fleet = { tenants, current, behind, missing: missing as TenantId[] }
-    return { installationId, knownServers, isVersionKnown, hasGroups, fleet }
+    const { migration, compatible_from, tenants, current, behind, missing, ...look } = row
+    return { ...look, fleet: { tenants, current, behind, missing: missing as TenantId[] } }
   } catch (error) {
     if (error instanceof TenantryError && notMade.includes(error.sqlState ?? '')) return undefined
     throw error
@@ -64,6 +65,9 @@ interface OpeningRow extends Omit<OpeningLook, 'fleet'>, Omit<FleetCount, 'missi
   readonly migration: number
   readonly compatible_from: number
 }
+
+/** How long a tenant's making or purge may stand still before the next process that opens takes care of it. */
+export const leftBehindMinutes = 10
 
 /** A schema, a table or a column that is not there. */
 const notMade = ['3F000', '42P01', '42703']
@@ -94,6 +98,8 @@ const openingSql = `
   select m.number as migration, m.compatible_from, i.id as "installationId",
          array(select name from tenantry.server where name = any($2)) as "knownServers",
          exists (select from tenantry.version where fingerprint = $3) as "isVersionKnown",
+         exists (select from tenantry.tenant where state in ('onboarding', 'purging')
+                   and state_since < now() - make_interval(mins => ${leftBehindMinutes})) as "hasLeftBehind",
          exists (select from pg_catalog.pg_roles where rolname = $4 and pg_has_role(oid, 'usage')) as "hasGroups",
          f.*, array(select id from fleet where not is_there order by id limit 100) as missing
   from (select number, compatible_from from tenantry.migration order by number desc limit 1) m

@@ -61,5 +61,7 @@ export interface CatalogTables {
     to_state: TenantState | null
     actor: string | null
     role: Generated<string>
+    outcome: Generated<'done' | 'failed'>
+    error: Generated<string | null>
   }
 }

@@ -55,9 +55,9 @@ export function tenantPairs(tenant: Tenant): string[] {
 export function historyTable(entries: readonly AuditEntry[]): string[] {
   return table([
     ['AT', 'VERB', 'FROM', 'TO', 'BY'],
-    ...entries.map(({ at, verb, from, to, actor, role }) => [
+    ...entries.map(({ at, verb, from, to, actor, role, error }) => [
       time(at),
-      verb,
+      error === undefined ? verb : `${verb} (${error})`,
       from ?? '-',
       to ?? '-',
       shown(actor === undefined ? role : `${actor} as ${role}`),

@@ -87,10 +87,13 @@ export const physicalNames = {
   /** The role whose members may read and write what is in them. */
   app: (installation: Installation) => `${installation}_app` as Identifier,
   /** The role that a tenant's work logs in as. */
-  login: (installation: Installation, rowId: string) => ownName(installation, 'r', rowId),
+  login: (installation: Installation, rowId: string) => ownName(installation, loginPurpose, rowId),
+  /** What every name of such a role begins with. */
+  loginPrefix: (installation: Installation) => `${installation}_${loginPurpose}_`,
 }
 
 const opaquePurpose = 'd'
+const loginPurpose = 'r'
 const probePurpose = 'probe'
 
 function ownName(installation: Installation, purpose: string, rowId: string): Identifier {

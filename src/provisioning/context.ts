@@ -58,8 +58,19 @@ export interface KeepingFailedEvent {
   readonly retryInMs: number
 }
 
+/** What earlier processes had left of tenants was finished or taken back when this one opened. */
+export interface ReconciledEvent {
+  readonly event: 'reconciled'
+  /** How many tenants it could be done for, and for how many not; those are tried again by the next that opens. */
+  readonly done: number
+  readonly failed: number
+  /** What ended it before it was through. */
+  readonly error: TenantryError | undefined
+  readonly durationMs: number
+}
+
 /** What an open Tenantry tells of, for logs and metrics. */
-export type TenantryEvent = TenantEvent | ClaimEvent | StockEvent | KeepingFailedEvent
+export type TenantryEvent = TenantEvent | ClaimEvent | StockEvent | KeepingFailedEvent | ReconciledEvent
 
 /** A step of the service's own in the making of a tenant. */
 export type TenantHook<Handle> = (handle: Handle, tenant: Tenant) => unknown

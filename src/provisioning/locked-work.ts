@@ -38,11 +38,25 @@ export async function underLock<T>(
   const session = await context.connect(context.home, options)
   try {
     await session.lock(`tenant:${id}`, 'session', context.lockTimeoutMs)
-    return await work(lockedBy(session, since))
+    const locked = lockedBy(session, since)
+    return await work(locked).catch(async (error: unknown) => {
+      if (error instanceof TenantryError) await noteFailure(locked, error)
+      throw error
+    })
   } catch (error) {
     throw error instanceof TenantryError ? error.forTenant(id) : error
   } finally {
     await session.close()
+  }
+}
+
+/** What was begun and failed is told in the audit trail, as far as the catalog can be told anything at that moment. */
+async function noteFailure({ catalog }: LockedWork, { code }: TenantryError): Promise<void> {
+  try {
+    await catalog.noteFailure(code)
+  } catch (cause) {
+    // The session may have gone with what failed, or its caller: then the entry of what was begun is the last.
+    if (!(cause instanceof TenantryError)) throw cause
   }
 }
 

@@ -12,9 +12,10 @@ export interface Finding {
    * - `ghost`: a tenant whose database is not where the catalog has it
    * - `orphan`: a database with this installation's stamp, and no row
    * - `foreign`: a database with one of our names, and no stamp of ours
+   * - `role`: a tenant's role that is gone, or can log in while it must not, or the other way about
    * - `invalid`: what an interrupted DROP DATABASE left; only another DROP can mend it
    */
-  readonly kind: 'unfinished' | 'leftover' | 'ghost' | 'orphan' | 'foreign' | 'invalid'
+  readonly kind: 'unfinished' | 'leftover' | 'ghost' | 'orphan' | 'foreign' | 'role' | 'invalid'
   /**
    * - `finish`: what was decided is carried out to its end
    * - `undo`: what was never acknowledged is taken back
@@ -39,8 +40,12 @@ export interface Inventory {
   readonly spares: readonly SpareRow[]
   /** The ids of all rows that the catalog had before or after the servers were looked at. */
   readonly knownRows: ReadonlySet<string>
+  /** Those of them that were tenants'. A claim gives a tenant the row id of its spare. */
+  readonly knownTenants: ReadonlySet<string>
   /** By the server's name; a server that did not answer is left out, and nothing is said of what is on it. */
   readonly databases: ReadonlyMap<string, readonly DatabaseInfo[]>
+  /** By the server's name, the roles of tenants and spares. */
+  readonly logins: ReadonlyMap<string, ReadonlyMap<Identifier, { readonly canLogIn: boolean }>>
 }
 
 /** What is to be done, and whether anything that destroys is withheld. */
@@ -62,6 +67,7 @@ export function planReconcile(inventory: Inventory): ReconcilePlan {
   const isCatalogOlder = orphans.length > 0
   const findings = [
     ...inventory.tenants.flatMap((row) => tenantFindings(inventory, row)),
+    ...inventory.tenants.flatMap((row) => roleFindings(inventory, row)),
     ...stockFindings(inventory),
     ...orphans,
     ...foreignOf(inventory),
@@ -106,6 +112,20 @@ function tenantFindings(inventory: Inventory, row: TenantRow): Finding[] {
   }
 }
 
+/** Of tenants whose state says whether their role can log in. What is unfinished decides that when it is finished. */
+function roleFindings({ installation, logins }: Inventory, row: TenantRow): Finding[] {
+  const { rowId, state, server, database, id, credential } = row
+  const known = logins.get(server)
+  const isSettled = state === 'active' || state === 'suspended' || state === 'offboarded'
+  if (known === undefined || credential === undefined || !isSettled) return []
+  const finding = { kind: 'role', server, database, tenant: id } as const
+  const login = known.get(physicalNames.login(installation, rowId))
+  if (login === undefined) return [{ ...finding, action: 'none', what: 'Its role is gone: rotate its credentials.' }]
+  if (login.canLogIn === (state === 'active')) return []
+  const what = login.canLogIn ? `Its role can log in while it is ${state}.` : 'Its role cannot log in.'
+  return [{ ...finding, action: 'finish', what }]
+}
+
 function invalidOf(finding: Pick<Finding, 'server' | 'tenant'>, { name, invalid }: DatabaseInfo): Finding[] {
   if (!invalid) return []
   const what = 'A DROP DATABASE of it was interrupted: its data is lost.'
@@ -135,10 +155,10 @@ function stockFindings(inventory: Inventory): Finding[] {
 
 /** Databases that this installation made, and of which the catalog does not know. */
 function orphansOf(inventory: Inventory): Finding[] {
-  const { knownRows } = inventory
+  const { knownRows, knownTenants } = inventory
   return everyDatabase(inventory).flatMap(({ server, info }) => {
     const stamp = stampOf(inventory, info.comment)
-    if (stamp === undefined || knownRows.has(stamp.row)) return []
+    if (stamp === undefined || (stamp.kind === 'tenant' ? knownTenants : knownRows).has(stamp.row)) return []
     const what = `It is stamped as ${stamp.kind === 'building' ? 'being built' : `a ${stamp.kind}`}, and has no row.`
     return [{ kind: 'orphan', action: 'none', server, database: info.name, tenant: undefined, what } as const]
   })

@@ -1,14 +1,18 @@
 import { type Cancellable, untilAborted } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { refuseUnknownOptions } from '../kernel/options.ts'
+import { type Identifier, physicalNames } from '../kernel/names.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { DatabaseInfo, Server } from '../server/port.ts'
 import type { ProvisioningContext, VerbOptions } from './context.ts'
+import { endSessions } from './drain.ts'
+import { onServerOf, underLock } from './locked-work.ts'
 import { finishMaking } from './make-tenant.ts'
 import { offboard } from './offboard.ts'
 import { finishPurge, isNoLonger, takeBack } from './purge.ts'
 import { type Finding, type Inventory, planReconcile } from './reconcile-plan.ts'
 import { clearLeftovers } from './retire.ts'
+import { letIn } from './separation.ts'
 
 /** Options of `reconcile`. */
 export interface ReconcileOptions extends VerbOptions {
@@ -56,6 +60,41 @@ export async function reconcile(context: ProvisioningContext, options: Reconcile
   return { findings: reconciled, isCatalogOlder, unreachable }
 }
 
+/** How much is done at the start of a process, and for how long. */
+const atStart = { tenants: 100, ms: 60_000 }
+
+/**
+ * What `reconcile` does, bounded: only for tenants whose making or purge has stood still for `leftBehindMinutes`,
+ * for so many of them, and for so long. What is left is for the next process that opens, or for `reconcile` itself.
+ */
+export async function reconcileLeftBehind(context: ProvisioningContext, { signal }: Cancellable): Promise<void> {
+  const since = performance.now()
+  const limit = AbortSignal.any([AbortSignal.timeout(atStart.ms), ...(signal === undefined ? [] : [signal])])
+  const counts = { done: 0, failed: 0 }
+  let error: TenantryError | undefined
+  try {
+    for await (const outcome of tidying(context, { signal: limit, actor: 'tenantry at start-up' })) {
+      if (outcome === 'done' || outcome === 'failed') counts[outcome]++
+    }
+  } catch (cause) {
+    if (!(cause instanceof TenantryError)) throw cause
+    error = cause
+  }
+  context.emit({ event: 'reconciled', ...counts, error, durationMs: performance.now() - since })
+}
+
+async function* tidying(
+  context: ProvisioningContext,
+  options: ReconcileOptions,
+): AsyncGenerator<Reconciled['outcome'], void> {
+  const leftBehind = await untilAborted(context.catalog.leftBehind(atStart.tenants), options.signal)
+  const { inventory } = await takeStock(context, options)
+  for (const finding of planReconcile(inventory).findings) {
+    if (finding.tenant === undefined || !leftBehind.has(finding.tenant)) continue
+    yield (await carryOut(context, finding, inventory, options)).outcome
+  }
+}
+
 /** Everything that is known of an installation: all rows, and all databases of every server that answers. */
 async function takeStock(
   context: ProvisioningContext,
@@ -64,11 +103,15 @@ async function takeStock(
   const { servers, installation, installationId } = context
   const before = await untilAborted(recordsOf(context), options.signal)
   const databases = new Map<string, readonly DatabaseInfo[]>()
+  const logins = new Map<string, Logins>()
   const unreachable: string[] = []
   for (const server of servers.values()) {
-    const found = await databasesOn(context, server, options).catch(unreachableAsUndefined)
+    const found = await lookAt(context, server, options).catch(unreachableAsUndefined)
     if (found === undefined) unreachable.push(server.name)
-    else databases.set(server.name, found)
+    else {
+      databases.set(server.name, found.databases)
+      logins.set(server.name, found.logins)
+    }
   }
   // What came, went or changed meanwhile is somebody's work under way, and in order.
   const after = await untilAborted(recordsOf(context), options.signal)
@@ -79,7 +122,11 @@ async function takeStock(
   }
   const all = [before, after].flatMap(({ tenants, templates, spares }) => [...tenants, ...templates, ...spares])
   const knownRows = new Set(all.map(({ rowId }) => rowId))
-  return { inventory: { installation, installationId, ...records, knownRows, databases }, unreachable }
+  const knownTenants = new Set([...before.tenants, ...after.tenants].map(({ rowId }) => rowId))
+  return {
+    inventory: { installation, installationId, ...records, knownRows, knownTenants, databases, logins },
+    unreachable,
+  }
 }
 
 async function recordsOf({ catalog, stock }: ProvisioningContext) {
@@ -109,14 +156,17 @@ async function allTenants(catalog: ProvisioningContext['catalog']): Promise<read
   }
 }
 
-async function databasesOn(
+type Logins = ReadonlyMap<Identifier, { readonly canLogIn: boolean }>
+
+async function lookAt(
   { installation, installationId, connect }: ProvisioningContext,
   server: Server,
   options: Cancellable,
-): Promise<readonly DatabaseInfo[]> {
+): Promise<{ databases: readonly DatabaseInfo[]; logins: Logins }> {
   const session = await connect(server, options)
   try {
-    return await server.find(session, { prefix: `${installation}_`, comment: installationId })
+    const databases = await server.find(session, { prefix: `${installation}_`, comment: installationId })
+    return { databases, logins: await server.roles.find(session, physicalNames.loginPrefix(installation)) }
   } finally {
     await session.close()
   }
@@ -168,10 +218,11 @@ async function isNobodyAtWork(context: ProvisioningContext, { id }: TenantRow, o
 async function settle(
   context: ProvisioningContext,
   row: TenantRow,
-  { action }: Finding,
+  { action, kind }: Finding,
   { actor, signal }: ReconcileOptions,
 ): Promise<void> {
   const options = { signal, ...(actor !== undefined && { actor }) }
+  if (kind === 'role') return settleLogin(context, row, options)
   if (action === 'undo') await takeBack(context, row, options)
   else if (row.state === 'purging') await finishPurge(context, row, options)
   else if (row.state === 'onboarding') await finishMaking(context, row, options)
@@ -182,4 +233,19 @@ async function settle(
 async function finishOffboarding(context: ProvisioningContext, row: TenantRow, options: VerbOptions): Promise<void> {
   const now = await context.catalog.find(row.id)
   if (now?.rowId === row.rowId && now.state === 'offboarded') await offboard(context, row.id, options)
+}
+
+/** Lets the role of a tenant log in, or not, as its state says. */
+function settleLogin(context: ProvisioningContext, tenant: TenantRow, options: VerbOptions): Promise<void> {
+  return underLock(context, tenant.id, options, async (locked) => {
+    const row = await locked.catalog.find(tenant.id)
+    if (row?.rowId !== tenant.rowId || row.state !== tenant.state) return
+    await onServerOf(context, locked, row, options, async (server, admin) => {
+      if (row.state === 'active') return admin.script(letIn(context, server, row))
+      // The database of an offboarded tenant has another name, and PUBLIC is not let in there either.
+      const database = row.state === 'suspended' ? row.database : undefined
+      await admin.script(server.roles.lockOut(physicalNames.login(context.installation, row.rowId), database))
+      if (database !== undefined) await endSessions(server, admin, { database, which: 'work', signal: options.signal })
+    })
+  })
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { TenantryError } from '../kernel/errors.ts'
 import { type Identifier, type Installation, physicalNames } from '../kernel/names.ts'
 import { Secret } from '../kernel/secret.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
@@ -97,14 +98,24 @@ export function loginOf(
   return { user, password: separation.keys.open(sealed, user) }
 }
 
-/** Drops the role of a tenant or a spare whose database is gone, if it has one. */
+/** A role that has privileges on a database, for one. */
+const dependentObjects = '2BP01'
+
+/**
+ * Drops the role of a tenant or a spare whose database is gone, if it has one. One that is let into a database stays: it is
+ * a tenant's, of which a catalog that was set back to before its claim does not know.
+ */
 export async function dropLogin(
   { installation }: ProvisioningContext,
   server: Server,
   admin: Session,
   rowId: string,
 ): Promise<void> {
-  await admin.script([server.roles.drop(physicalNames.login(installation, rowId))])
+  try {
+    await admin.script([server.roles.drop(physicalNames.login(installation, rowId))])
+  } catch (error) {
+    if (!(error instanceof TenantryError) || error.sqlState !== dependentObjects) throw error
+  }
 }
 
 /** The statements after which a tenant's own role, if it has one, can neither log in nor connect to its database. */

@@ -4,7 +4,7 @@ import { TenantryError } from '../kernel/errors.ts'
 import { type Identifier, physicalNames } from '../kernel/names.ts'
 import type { Shelf, SpareRow } from '../catalog/stock.ts'
 import type { DatabaseInfo, Server, Session } from '../server/port.ts'
-import { writeStamp } from '../server/stamp.ts'
+import { readStamp, writeStamp } from '../server/stamp.ts'
 import type { MakingContext, ProvisioningContext } from './context.ts'
 import { isInUse } from './drain.ts'
 import { durablyBoth, type LockedWork } from './locked-work.ts'
@@ -105,21 +105,32 @@ export async function tidySpares(context: ProvisioningContext, site: SpareSite, 
   await dropSpares(context, site, await locked.stock.spares(shelf, ['filling', 'dropping']))
 }
 
-/** Whether a spare is the database that was filled, and nobody opened it since. */
+/** Whether a spare is the database that was filled, and nobody opened it, or began to drop it, since. */
 function isAsFilled({ database, oid }: SpareRow, found: readonly DatabaseInfo[]): boolean {
   const info = found.find(({ name }) => name === database)
-  return info?.oid === oid && info?.acceptsConnections === false && !info.isPublic && !info.hasOldCollation
+  const isClosed = info?.acceptsConnections === false && !info.isPublic
+  return isClosed && info.oid === oid && !info.invalid && !info.hasOldCollation
 }
 
-/** Drops the databases of spares that nobody uses any more, and then their rows. Their names are never used again. */
+/**
+ * Drops the databases of spares that nobody uses any more, and then their rows. Their names are never used again, except
+ * where names are opaque: then a tenant's database keeps the name of the spare, and a catalog that was set back to before
+ * the claim calls it a spare still. Its stamp tells, and it stays.
+ */
 export async function dropSpares(
   context: ProvisioningContext,
   { locked, server, admin }: SpareSite,
   spares: readonly SpareRow[],
 ): Promise<void> {
+  if (spares.length === 0) return
+  const found = await server.describe(
+    admin,
+    spares.map(({ database }) => database),
+  )
   for (const { rowId, database, fingerprint } of spares) {
     const since = performance.now()
-    await admin.query(server.dropStatement(database))
+    const info = found.find(({ name }) => name === database)
+    if (readStamp(info?.comment)?.kind !== 'tenant') await admin.query(server.dropStatement(database))
     await dropLogin(context, server, admin, rowId)
     await locked.stock.removeSpare(rowId)
     context.emit({ event: 'spare-dropped', server: server.name, fingerprint, durationMs: performance.now() - since })

@@ -85,6 +85,7 @@ async function isUnusable(
     stamp.kind === 'template' &&
     stamp.installation === context.installationId &&
     found?.acceptsConnections === false &&
+    !found.invalid &&
     !found.hasOldCollation
   if (isSealed) return false
   context.knownTemplates.delete(server.name)

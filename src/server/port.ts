@@ -190,11 +190,13 @@ export interface RoleAdministration {
    * connect to a database, or neither.
    */
   establish(login: Login, groups: GroupRoles, database: Identifier, mode: 'let-in' | 'locked-out'): Promise<string[]>
-  /** The statements after which a role can neither log in nor connect to a database. */
-  lockOut(user: Identifier, database: Identifier): string[]
+  /** The statements after which a role cannot log in, nor connect to a database, where one is named. */
+  lockOut(user: Identifier, database?: Identifier): string[]
   /** The statements that undo {@link lockOut}. */
   letIn(user: Identifier, database: Identifier): string[]
   rename(from: Identifier, to: Identifier): string
+  /** The roles whose names begin with this, and whether each can log in. */
+  find(session: Session, prefix: string): Promise<ReadonlyMap<Identifier, { readonly canLogIn: boolean }>>
   /** The statement that drops a role, if it is there: only then it takes a privilege. Its database is gone, or named. */
   drop(user: Identifier, database?: Identifier): string
 }

@@ -130,7 +130,11 @@ describe('credentials', () => {
     expect(credentials).toMatchObject({ database: `${tenantry.installation}_t_a`, server: 'main' })
     const text = credentials.password.reveal()
     expect(text).toMatch(/^[\w-]{43}$/)
-    for (const shown of [JSON.stringify(credentials), inspect(credentials, { depth: 9 }), `${credentials.password}`]) {
+    for (const shown of [
+      JSON.stringify(credentials),
+      inspect(credentials, { depth: 9 }),
+      String(credentials.password),
+    ]) {
       expect(shown).not.toContain(text)
     }
     const [{ current } = {}] = await asTenant(
@@ -267,9 +271,9 @@ describe('a key that', () => {
     const provisioner = await createProvisioner()
     const [old, next] = [newKey(), newKey()]
     const before = await openAs(provisioner, { credentialsKey: old, spares: 1 })
-    await filled(before as never, 1)
+    await filled(before, 1)
     await before.onboard('a')
-    await filled(before as never, 1)
+    await filled(before, 1)
     await before.close()
     const { installation } = before
     const both = await openAs(provisioner, { credentialsKey: `${next} ${old}`, installation })

@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { User } from '../../examples/service/models.ts'
 import { filled } from '../stock/support.ts'
 import { quote, serverUrl, sql } from '../support/server.ts'
+import { foreignSession } from '../support/sessions.ts'
 import { snapshot } from '../support/tenants.ts'
 import { asTenant, attempt, createProvisioner, type Isolated, models, openAs } from './support.ts'
 
@@ -31,12 +32,11 @@ beforeAll(async () => {
   provisioner = await createProvisioner()
   tenantry = await openAs(provisioner, { spares: 1 })
   const { installation } = tenantry
-  await filled(tenantry as never, 1)
-  expect(await tenantry.onboard('claimed')).toMatchObject({ path: 'spare' })
+  await filled(tenantry, 1)
+  const claimed = await tenantry.onboard('claimed')
+  if (claimed.path !== 'spare') throw new Error('It was to be made by a claim.')
   await tenantry.removeTemplates()
-  for (const id of ['copied', 'suspended', 'offboarded']) {
-    expect(await tenantry.onboard(id)).toMatchObject({ outcome: 'onboarded' })
-  }
+  for (const id of ['copied', 'suspended', 'offboarded']) await tenantry.onboard(id)
   await tenantry.clone('copied', 'cloned')
   const theirs = serverUrl({ ...provisioner, database: `${installation}_theirs` })
   await sql(`create database ${quote(`${installation}_theirs`)} owner ${quote(provisioner.user)}`)
@@ -51,6 +51,11 @@ beforeAll(async () => {
     })
   }
   for (const id of attackers) await addTraps(victims.get(id)!.database)
+  // Somebody of each is connected, whose session might be ended.
+  for (const id of attackers) {
+    const { user, password, database } = await tenantry.credentials(id)
+    await foreignSession(database, { user, password: password.reveal() })
+  }
   await tenantry.suspend('suspended')
   await tenantry.offboard('offboarded')
   const [setAside = ''] = await databasesLike('_off_')
@@ -118,6 +123,8 @@ const statements: readonly { readonly own: 'done' | 'refused'; readonly text: (v
   },
 ]
 
+const isAboutSessions = (text: string) => /pg_(?:cancel|terminate)_backend/.test(text)
+
 /** What would be as bad whoever is meant: the installation, the server, its files. */
 const againstAll: readonly string[] = [
   `set role {installation}_owner`,
@@ -176,11 +183,9 @@ describe.each(attackers)('the role of a tenant that was %s', (attacker) => {
   it.each(others)('changes and reads nothing of the one that is %s', async (id) => {
     const victim = victims.get(id)!
     const before = await snapshot(tenantry)
-    const texts = statements.map(({ text }) => text(victim))
-    const done = await asTenant(tenantry, attacker, (client) => notRefused(client, texts))
-    // Nobody of theirs is connected, so there is no session to be refused.
-    const harmless = statements.filter(({ text }) => /pg_(?:cancel|terminate)_backend/.test(text(victim)))
-    expect(done.filter((text) => !harmless.some((it) => it.text(victim) === text))).toEqual([])
+    const isConnected = id !== 'suspended' && id !== 'offboarded'
+    const texts = statements.map(({ text }) => text(victim)).filter((text) => isConnected || !isAboutSessions(text))
+    expect(await asTenant(tenantry, attacker, (client) => notRefused(client, texts))).toEqual([])
     expect(await snapshot(tenantry)).toEqual(before)
   })
 
@@ -214,14 +219,24 @@ describe.each(attackers)('the role of a tenant that was %s', (attacker) => {
 
   it('can do to its own tenant what it is granted: so far the statements are sound', async () => {
     const own = victims.get(attacker)!
-    const wanted = statements.filter((it) => it.own === 'done').map(({ text }) => text(own))
-    const refused = statements.filter((it) => it.own === 'refused').map(({ text }) => text(own))
+    const textsThatAre = (outcome: 'done' | 'refused') =>
+      statements.filter((statement) => statement.own === outcome).map(({ text }) => text(own))
+    const [wanted, refused] = [textsThatAre('done').filter((text) => !isAboutSessions(text)), textsThatAre('refused')]
     expect(await asTenant(tenantry, attacker, (client) => notRefused(client, wanted))).toEqual(wanted)
     expect(await asTenant(tenantry, attacker, (client) => notRefused(client, refused))).toEqual([])
     const trapped = await asTenant(tenantry, attacker, (client) =>
       notRefused(client, [`select as_objects('create table made_by_owner (id int)')`]),
     )
     expect(trapped).toHaveLength(1)
+  })
+})
+
+describe('the sessions of a tenant', () => {
+  it.each(attackers)('that was %s are ended by its own role', async (id) => {
+    const own = victims.get(id)!
+    const texts = statements.map(({ text }) => text(own)).filter(isAboutSessions)
+    expect(texts).toHaveLength(2)
+    expect(await asTenant(tenantry, id, (client) => notRefused(client, texts))).toEqual(texts)
   })
 })
 

@@ -30,7 +30,7 @@ async function rolesOf(tenantry: Isolated, id: string) {
     [],
     database,
   )
-  return { ...session, database, owner: row?.owner, acl: row?.acl, tables: tables.map((it) => it.owner) }
+  return { ...session, database, owner: row?.owner, acl: row?.acl, tables: tables.map(({ owner }) => owner) }
 }
 
 const loginOf = async (tenantry: Isolated, id: string) =>
@@ -45,7 +45,7 @@ const ways: Record<string, (tenantry: Isolated) => Promise<unknown>> = {
     await tenantry.with('it', (em) => em.nativeDelete(User, {}))
   },
   'a spare that was claimed': async (tenantry) => {
-    await filled(tenantry as never, 1)
+    await filled(tenantry, 1)
     expect(await tenantry.onboard('it')).toMatchObject({ path: 'spare' })
   },
 }
@@ -68,7 +68,7 @@ describe('a tenant that is', () => {
     })
     // Its own role, the owners, and nobody else: PUBLIC would stand there without a name.
     const grantees = [...(acl ?? '').matchAll(/([\w]*)=\w+\//g)].map(([, name]) => name)
-    expect(grantees.toSorted()).toEqual([login, `${installation}_objects`, `${installation}_owner`].toSorted())
+    expect(new Set(grantees)).toEqual(new Set([login, `${installation}_objects`, `${installation}_owner`]))
   })
 
   it('used by initialise before it was claimed has a role of its own name', async () => {
@@ -79,7 +79,7 @@ describe('a tenant that is', () => {
         await em.flush()
       },
     })
-    await filled(tenantry as never, 1)
+    await filled(tenantry, 1)
     expect(await tenantry.onboard('it')).toMatchObject({ path: 'spare' })
     expect(await addUser(tenantry, 'it')).toBe(2)
     expect((await rolesOf(tenantry, 'it')).current).toBe(await loginOf(tenantry, 'it'))
@@ -213,9 +213,9 @@ describe("a tenant's role", () => {
 describe('spares, templates and the catalog', () => {
   it('let nobody in but their owner', async () => {
     const tenantry = await openAs(await createProvisioner(), { spares: 1 })
-    await filled(tenantry as never, 1)
+    await filled(tenantry, 1)
     await tenantry.onboard('a')
-    await filled(tenantry as never, 1)
+    await filled(tenantry, 1)
     const rows = await sql<{ datname: string; public: boolean }>(
       `select datname, has_database_privilege('public', oid, 'connect') as public
        from pg_database where starts_with(datname, $1)`,

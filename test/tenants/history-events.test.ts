@@ -120,7 +120,9 @@ describe('every change of a tenant', () => {
     )
     await errorOf(tenantry.onboard('a'))
     const begun = [['onboard', undefined, 'onboarding']]
-    expect(arrows(await tenantry.history('a'))).toEqual(begun)
+    const [failure, ...before] = await tenantry.history('a')
+    expect(arrows(before)).toEqual(begun)
+    expect(failure).toMatchObject({ outcome: 'failed', error: 'query-failed', from: 'onboarding', to: 'onboarding' })
     expect(arrows(events)).toEqual(begun)
     await inCatalog(tenantry, 'drop trigger no on tenantry.tenant')
     await tenantry.onboard('a')

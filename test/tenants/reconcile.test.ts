@@ -177,4 +177,31 @@ describe('reconcile', () => {
     for (const id of ids) expect(await tenantry.get(id)).toMatchObject({ state: 'active' })
     expect((await tenantry.reconcile()).findings).toEqual([])
   })
+
+  it('lets roles log in, or not, as the state of their tenants says', async () => {
+    const tenantry = await open()
+    for (const id of ['a', 'b', 'c', 'd', 'e']) await tenantry.onboard(id)
+    const logins = new Map<string, string>()
+    for (const id of ['a', 'b', 'c', 'd']) logins.set(id, quote((await tenantry.credentials(id)).user))
+    await tenantry.suspend('b')
+    await tenantry.offboard('c')
+    await sql(`alter role ${logins.get('a')} nologin`)
+    for (const id of ['b', 'c']) await sql(`alter role ${logins.get(id)} login`)
+    await sql(`drop owned by ${logins.get('d')}`, [], `${tenantry.installation}_t_d`)
+    await sql(`drop role ${logins.get('d')}`)
+    expect(inShort(await reconciled(tenantry))).toEqual([
+      ['role', 'finish', 'a'],
+      ['role', 'finish', 'b'],
+      ['role', 'finish', 'c'],
+      ['role', 'none', 'd'],
+    ])
+    expect(await tenantry.with('a', (em) => em.count(User))).toBe(0)
+    const rows = await sql<{ rolname: string }>(
+      'select rolname from pg_roles where rolcanlogin and starts_with(rolname, $1)',
+      [`${tenantry.installation}_r_`],
+    )
+    expect(rows).toHaveLength(2)
+    await tenantry.rotateCredentials('d')
+    expect(await tenantry.reconcile()).toMatchObject({ findings: [] })
+  })
 })

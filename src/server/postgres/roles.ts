@@ -38,7 +38,9 @@ export const roleAdministration: RoleAdministration = {
   },
 
   lockOut(user, database) {
-    return [`alter role ${quote(user)} nologin`, `revoke connect on database ${quote(database)} from ${quote(user)}`]
+    const nologin = `alter role ${quote(user)} nologin`
+    if (database === undefined) return [nologin]
+    return [nologin, `revoke connect on database ${quote(database)} from ${quote(user)}`]
   },
 
   letIn(user, database) {
@@ -47,6 +49,14 @@ export const roleAdministration: RoleAdministration = {
 
   rename(from, to) {
     return `alter role ${quote(from)} rename to ${quote(to)}`
+  },
+
+  async find(session, prefix) {
+    const { rows } = await session.query<{ name: Identifier; canLogIn: boolean }>(
+      'select rolname as name, rolcanlogin as "canLogIn" from pg_catalog.pg_roles where starts_with(rolname, $1)',
+      [prefix],
+    )
+    return new Map(rows.map(({ name, canLogIn }) => [name, { canLogIn }]))
   },
 
   drop(user, database) {

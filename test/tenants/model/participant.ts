@@ -110,7 +110,7 @@ export class Participant {
         return { tenants: (await tenantry.list(options)).map((tenant) => this.#view(tenant)) }
       }
       case 'history':
-        return { entries: (await tenantry.history(call.id, { limit: 1_000 })).map(auditView) }
+        return { entries: (await tenantry.history(call.id, { limit: 1_000 })).filter(isDone).map(auditView) }
     }
   }
 
@@ -129,6 +129,11 @@ export class Participant {
   #full(database: string): string {
     return `${this.#opening?.installation}${database}`
   }
+}
+
+/** The model knows the changes alone. */
+function isDone({ outcome }: AuditEntry): boolean {
+  return outcome === 'done'
 }
 
 function auditView({ verb, from, to, actor }: AuditEntry): AuditView {

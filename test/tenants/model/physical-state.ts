@@ -165,7 +165,8 @@ export class ServerView {
 
   async #audit(): Promise<World['audit']> {
     const rows = await this.#rows<AuditView & { tenant: string }>(
-      'select tenant, verb, from_state as "from", to_state as "to", actor from tenantry.audit order by number',
+      `select tenant, verb, from_state as "from", to_state as "to", actor from tenantry.audit
+       where outcome = 'done' order by number`,
     )
     const audit: Record<string, AuditView[]> = {}
     for (const { tenant, ...line } of rows) (audit[tenant] ??= []).push(line)

@@ -1,0 +1,63 @@
+/**
+ * Hurts Tenantry for as long as asked: `npm run test:faults -- [--minutes 10] [--seed 123] [--only name]`. The seed replays
+ * every choice; its last line gives the figures.
+ */
+import { parseArgs } from 'node:util'
+import { Random } from '../test/faults/random.ts'
+import { type FaultContext, type Scenario, tallyOf } from '../test/faults/scenario.ts'
+import { scenarios } from '../test/faults/scenarios.ts'
+import { startServer } from '../test/faults/servers.ts'
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '10' },
+    seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
+    only: { type: 'string' },
+  },
+})
+const { seed, only } = values
+const end = Date.now() + Number(values.minutes) * 60_000
+if (Number.isNaN(end)) fail(`--minutes ${values.minutes} is no number.`)
+const chosen = scenarios.filter(({ name }) => only === undefined || name.includes(only))
+if (chosen.length === 0) fail(`No fault is called ${only}. There are: ${scenarios.map(({ name }) => name).join(', ')}.`)
+
+console.log(`seed ${seed}`)
+const server = await startServer()
+const total = { faults: 0, violations: 0 }
+try {
+  for (let round = 1; round === 1 || Date.now() < end; round++) {
+    for (const scenario of chosen) if (Date.now() < end) await hurt(scenario, round)
+  }
+} finally {
+  await server.stop()
+}
+console.log(`${total.faults} faults, ${total.violations} violations`)
+process.exit(total.violations === 0 ? 0 : 1)
+
+async function hurt(scenario: Scenario, round: number): Promise<void> {
+  const { name } = scenario
+  const since = performance.now()
+  const context: FaultContext = {
+    url: server.url,
+    random: new Random(`${seed}/${name}/${round}`),
+    order: new Random(`${seed}/${name}`),
+    extent: 'full',
+    round,
+    isOver: () => Date.now() >= end,
+  }
+  const { faults, violations, skipped } = await tallyOf(scenario, context)
+  total.faults += faults
+  total.violations += violations.length
+  const seconds = ((performance.now() - since) / 1_000).toFixed(1)
+  console.log(skipped === undefined ? `${name}: ${faults} faults in ${seconds} s` : `${name}: SKIPPED, ${skipped}`)
+  for (const violation of violations) {
+    console.log(
+      `  VIOLATION in round ${round}: ${violation}\n  again: npm run test:faults -- --seed ${seed} --only '${name}'`,
+    )
+  }
+}
+
+function fail(message: string): never {
+  console.error(message)
+  process.exit(2)
+}

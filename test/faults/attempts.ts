@@ -1,0 +1,75 @@
+import type { Reconciled } from 'tenantry'
+import { answerTo, type Opened } from './calls.ts'
+import { violationsIn } from './invariants.ts'
+import type { Arranged, VerbCase } from './verb-cases.ts'
+import type { World } from './world.ts'
+
+// What follows a fault: somebody goes on, and what is there then is held against what was acknowledged.
+
+/** How long anything may take, in milliseconds. */
+const patienceMs = 60_000
+
+/** Fails after so long that something must have got stuck. */
+export async function inTime<T>(promise: Promise<T>, what: string): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Error(`${what}: nothing for ${patienceMs} ms.`)), patienceMs)
+  try {
+    return await Promise.race([promise, late.promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Reconciles, and once more, which must not change anything. @returns what does not hold */
+export async function settled(world: World, tenantry: Opened): Promise<string[]> {
+  const { findings } = await tenantry.reconcile()
+  const wrong = findings
+    .filter(({ outcome }) => outcome === 'failed' || outcome === 'busy')
+    .map((finding) => `reconcile ${finding.outcome}: ${finding.what} ${finding.error?.message ?? ''}`)
+  const before = await world.snapshot()
+  const again = await reconciled(tenantry)
+  for (const { outcome, what } of again) {
+    if (outcome !== 'left') wrong.push(`reconciled twice, it was ${outcome}: ${what}`)
+  }
+  if ((await world.snapshot()) !== before) wrong.push('reconciling twice changed something')
+  return [...wrong, ...(await violationsIn(world, again))]
+}
+
+export async function reconciled(tenantry: Opened): Promise<readonly Reconciled[]> {
+  return (await tenantry.reconcile()).findings
+}
+
+/** Repeats the call that was interrupted, which must succeed. @returns what does not hold */
+export async function repeated(world: World, tenantry: Opened, arranged: Arranged): Promise<string[]> {
+  const { outcome, code, message } = await answerTo(tenantry, arranged.call)
+  if (outcome === undefined) return [`repeated, it failed with ${code}: ${message}`]
+  const wrong = arranged.outcomes.includes(outcome) ? [] : [`repeated, it said ${outcome}`]
+  for (const [tenant, standing] of Object.entries(arranged.after)) {
+    await world.acknowledged(tenant)
+    const now = (await world.tenant(tenant))?.state ?? 'none'
+    if (now !== standing) wrong.push(`repeated, it left ${tenant} ${now}, not ${standing}`)
+  }
+  return wrong
+}
+
+/** Takes away what an attempt has made, so that the next begins with as much as the first. */
+export async function tidied(world: World, tenantry: Opened): Promise<void> {
+  for (const { id, state } of await world.tenants()) {
+    if (state === 'active' || state === 'suspended') await answerTo(tenantry, { verb: 'offboard', id })
+    await answerTo(tenantry, { verb: 'purge', id })
+  }
+  for (const { name, comment } of await world.databases()) if (comment === null) await world.dropDatabase(name)
+  for (const id of world.ledger.all.keys()) world.ledger.forget(id)
+}
+
+/** Goes the way once, so that what is made only the first time, such as a template, is there for every attempt. */
+export async function warmed(verb: VerbCase, world: World, tenantry: Opened): Promise<void> {
+  const { call, opening } = await verb.arrange(world, tenantry, 'warm')
+  await world.within((first) => world.do(first, call), opening)
+  await tidied(world, tenantry)
+}
+
+/** The beginning of a statement, on one line. */
+export function inShort(statement: string): string {
+  return statement.trim().replaceAll(/\s+/g, ' ').slice(0, 80)
+}

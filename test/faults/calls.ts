@@ -1,0 +1,129 @@
+import type { EntityManager } from '@mikro-orm/postgresql'
+import { openTenantry, type Tenantry, TenantryError } from 'tenantry'
+import { mikroOrm } from 'tenantry/mikro-orm'
+import { postgres } from 'tenantry/postgres'
+import { Address, User } from '../../examples/service/models.ts'
+
+/** How a process opens its Tenantry, as data that can be sent to it. */
+export interface Opening {
+  readonly url: string
+  readonly installation: string
+  /** The names of its servers; all are the one of the URL. */
+  readonly servers: readonly string[]
+  readonly spares?: number
+  readonly revision?: string
+  readonly naming?: 'readable' | 'opaque'
+  /** Whether it has steps of its own: `initialise`, `anonymise` and `seed`, each writing a row. */
+  readonly hasHooks?: boolean
+  readonly lockTimeoutMs?: number
+  readonly statementTimeoutMs?: number
+}
+
+/** A call of one verb, as data. */
+export type Call =
+  | { readonly verb: 'onboard'; readonly id: string; readonly server?: string }
+  | { readonly verb: 'clone'; readonly source: string; readonly id: string }
+  | { readonly verb: 'adopt'; readonly id: string; readonly database: string; readonly server?: string }
+  | { readonly verb: 'suspend' | 'resume' | 'offboard' | 'restore' | 'purge' | 'update'; readonly id: string }
+  | { readonly verb: 'reconcile' | 'fill' | 'remove-templates' | 'open' }
+
+/** What came of a call: its outcome, or the code of its error. */
+export interface Answer {
+  readonly outcome?: string
+  readonly code?: string
+  readonly message?: string
+  readonly retryable?: boolean
+  readonly sqlState?: string | undefined
+}
+
+/** A Tenantry of these suites. */
+export type Opened = Tenantry<EntityManager>
+
+const models = mikroOrm({ entities: [User, Address] })
+
+/** How long work under way may take on a tenant that goes: nobody works for longer here. */
+const drainMs = 2_000
+
+/** Opens a Tenantry. */
+export function open({ url, servers, hasHooks, statementTimeoutMs, ...opening }: Opening): Promise<Opened> {
+  const write = async (em: EntityManager, name: string) => {
+    em.create(User, { name })
+    await em.flush()
+  }
+  return openTenantry({
+    models,
+    servers: servers.map((name) => postgres({ url, name, ...(statementTimeoutMs && { statementTimeoutMs }) })),
+    drainMs,
+    ...opening,
+    ...(hasHooks && {
+      seed: (em: EntityManager) => write(em, 'seed'),
+      initialise: (em: EntityManager) => write(em, 'initialise'),
+      anonymise: (em: EntityManager) => write(em, 'anonymise'),
+    }),
+  })
+}
+
+/** Carries out a call; its error is an answer, too. */
+export async function answerTo(tenantry: Opened, call: Call): Promise<Answer> {
+  try {
+    return { outcome: await carryOut(tenantry, call) }
+  } catch (error) {
+    if (!(error instanceof TenantryError)) throw error
+    const { code, message, retryable, sqlState } = error
+    return { code, message, retryable, sqlState }
+  }
+}
+
+async function carryOut(tenantry: Opened, call: Call): Promise<string> {
+  switch (call.verb) {
+    case 'onboard':
+      return (await tenantry.onboard(call.id, { ...(call.server && { server: call.server }) })).outcome
+    case 'clone':
+      return (await tenantry.clone(call.source, call.id)).outcome
+    case 'adopt':
+      return (await tenantry.adopt(call.id, { database: call.database, ...(call.server && { server: call.server }) }))
+        .outcome
+    case 'update':
+      return (await tenantry.update(call.id, { metadata: { plan: 'pro' } })).outcome
+    case 'suspend':
+    case 'resume':
+    case 'offboard':
+    case 'restore':
+    case 'purge':
+      return (await tenantry[call.verb](call.id)).outcome
+    case 'reconcile': {
+      const { findings } = await tenantry.reconcile()
+      const failed = findings.find(({ outcome }) => outcome === 'failed')
+      if (failed !== undefined) throw failed.error ?? new Error(failed.what)
+      return 'reconciled'
+    }
+    case 'remove-templates':
+      await tenantry.removeTemplates()
+      return 'removed'
+    case 'fill':
+      return filled(tenantry)
+    case 'open':
+      return 'opened'
+  }
+}
+
+/** Waits until the spares that this process keeps are there. */
+async function filled(tenantry: Opened): Promise<string> {
+  for (;;) {
+    const told = new Promise<void>((resolve, reject) => {
+      const stop = tenantry.on((event) => {
+        if (event.event === 'filling-failed') reject(event.error)
+        else if (event.event !== 'spare-filled') return
+        stop()
+        resolve()
+      })
+    })
+    const { spares } = await tenantry.status()
+    const own = spares.filter(({ wanted }) => wanted !== undefined)
+    if (own.length > 0 && own.every(({ ready, wanted = 0 }) => ready >= wanted)) {
+      told.catch(() => undefined)
+      return 'filled'
+    }
+    await told
+  }
+}

@@ -1,0 +1,32 @@
+/** A process of its own that carries out calls, and may be killed or stopped at any moment. */
+import { type Answer, answerTo, type Call, open, type Opened, type Opening } from './calls.ts'
+
+/** What a child is told. */
+export type Order = { readonly open: Opening } | { readonly call: Call }
+
+/** What a child says. */
+export type Report = { readonly ready: true } | { readonly opened: true } | { readonly answer: Answer }
+
+let tenantry: Opened | undefined
+
+async function obey(order: Order): Promise<Report> {
+  if ('call' in order) {
+    if (tenantry === undefined) throw new Error('Nothing is open.')
+    return { answer: await answerTo(tenantry, order.call) }
+  }
+  tenantry = await open(order.open)
+  return { opened: true }
+}
+
+function say(report: Report): void {
+  process.send?.(report)
+}
+
+process.on('message', (order: Order) => {
+  obey(order).then(say, (error: unknown) => say({ answer: { code: 'unexpected', message: String(error) } }))
+})
+process.on('disconnect', () => {
+  if (tenantry === undefined) process.exitCode = 0
+  else void tenantry.close(0)
+})
+say({ ready: true })

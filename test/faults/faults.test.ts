@@ -1,0 +1,26 @@
+import { describe, expect, inject, it } from 'vitest'
+import { Random } from './random.ts'
+import { tallyOf } from './scenario.ts'
+import { boundedScenarios } from './scenarios.ts'
+
+// A small part of `npm run test:faults`. TENANTRY_FAULTS_SEED repeats the choices of another run.
+const seed = process.env['TENANTRY_FAULTS_SEED'] || String(Math.floor(Math.random() * 2 ** 31))
+/** How long one scenario may go on beginning faults, in milliseconds. */
+const limitMs = 8_000
+
+describe(`faults, seed ${seed}`, () => {
+  it.each(boundedScenarios)('$name', { timeout: 120_000 }, async (scenario) => {
+    const end = Date.now() + limitMs
+    const { faults, violations, skipped } = await tallyOf(scenario, {
+      url: inject('serverUrl'),
+      random: new Random(`${seed}/${scenario.name}`),
+      order: new Random(`${seed}/order`),
+      extent: 'bounded',
+      round: 1,
+      isOver: () => Date.now() > end,
+    })
+    expect(violations, `TENANTRY_FAULTS_SEED=${seed} repeats this`).toEqual([])
+    if (skipped === undefined) expect(faults).toBeGreaterThan(0)
+    else process.stderr.write(`SKIPPED: ${scenario.name}: ${skipped}\n`)
+  })
+})

@@ -1,0 +1,150 @@
+import { inShort, inTime, repeated, settled, tidied, warmed } from './attempts.ts'
+import { type Answer, answerTo, type Opened } from './calls.ts'
+import { acts, FaultProxy, type Point } from './fault-proxy.ts'
+import { type FaultContext, type Scenario, sum, type Tally } from './scenario.ts'
+import { type Arranged, type VerbCase, verbCases } from './verb-cases.ts'
+import { World } from './world.ts'
+
+// The network between client and server fails at any statement: the same process repeats the call, and finds out.
+
+/** In which manner a connection fails. What is silent stays connected, and nothing comes or goes. */
+const manners = ['cut all', 'cut one', 'reset all', 'reset one', 'silent'] as const
+type Manner = (typeof manners)[number]
+
+/** How many failures a verb meets in one run. */
+const attempts = { bounded: 3, full: 12 }
+/** Short, so that silence is not listened to for long; in milliseconds. */
+const statementTimeoutMs = 1_000
+
+/** What a call may say whose connection failed: each leaves open whether it took effect, or says that it did not. */
+const honest = ['connection-lost', 'server-unreachable', 'hook-failed', 'timeout']
+
+interface Site {
+  readonly world: World
+  readonly proxy: FaultProxy
+  readonly verb: VerbCase
+  /** Past the proxy. */
+  readonly direct: Opened
+}
+
+export const failingNetwork: Scenario = { name: 'network', run: (context) => throughEveryVerb(context, failures) }
+
+export const slowNetwork: Scenario = { name: 'slow network', run: (context) => throughEveryVerb(context, slowness) }
+
+async function throughEveryVerb(
+  context: FaultContext,
+  work: (site: Site, context: FaultContext) => Promise<Tally>,
+): Promise<Tally> {
+  const tallies: Tally[] = []
+  // A keeper repeats by itself what fails.
+  const cases = verbCases.filter(({ name }) => !name.startsWith('fill'))
+  for (const verb of context.random.shuffled(cases)) {
+    if (context.isOver()) break
+    const proxy = await FaultProxy.start(context.url)
+    const world = new World(context.url, verb.servers, verb.opening)
+    const direct = await world.open()
+    try {
+      await warmed(verb, world, direct)
+      tallies.push(await work({ world, proxy, verb, direct }, context))
+    } finally {
+      await direct.close()
+      await proxy.close()
+      await world.drop()
+    }
+  }
+  return sum(tallies)
+}
+
+async function failures(site: Site, { random, extent, isOver }: FaultContext): Promise<Tally> {
+  const tallies: Tally[] = []
+  const count = await statementCount(site)
+  for (let attempt = 1; attempt <= attempts[extent] && !isOver(); attempt++) {
+    const point = { ordinal: random.between(1, count), act: random.pick(acts) }
+    // Silence takes as long as the time limits of the connection.
+    const manner = attempt === 1 ? random.pick(manners) : random.pick(manners.slice(0, -1))
+    tallies.push(await failAt(site, point, manner, `n${attempt}`))
+  }
+  return sum(tallies)
+}
+
+async function statementCount({ world, proxy, verb, direct }: Site): Promise<number> {
+  const { call, opening } = await verb.arrange(world, direct, 'uncut')
+  return world.within(
+    async (client) => {
+      void proxy.count()
+      await world.do(client, call)
+      return proxy.statements.length
+    },
+    { ...opening, url: proxy.url },
+  )
+}
+
+async function failAt(site: Site, point: Point, manner: Manner, id: string): Promise<Tally> {
+  const { world, proxy, verb, direct } = site
+  const arranged = await verb.arrange(world, direct, id)
+  for (const [tenant, standings] of Object.entries(arranged.between)) world.ledger.unsure(tenant, standings)
+  const client = await world.open({ ...arranged.opening, url: proxy.url, statementTimeoutMs })
+  try {
+    const failure = await failed(site, client, arranged, point, manner)
+    if (failure === undefined) return { faults: 0, violations: [] }
+    const name = `${verb.name} #${point.ordinal} ${point.act}, ${manner}: ${inShort(failure.statement)}`
+    const wrong = dishonesty(failure.answer)
+    await world.left(failure.cut)
+    wrong.push(...(await repeated(world, client, arranged)), ...(await settled(world, client)))
+    return { faults: 1, violations: wrong.map((violation) => `${name}: ${violation}`) }
+  } finally {
+    proxy.thaw()
+    await client.close()
+    await tidied(world, direct)
+  }
+}
+
+/** The answer of a call whose network failed at the point; undefined where it never came there. */
+async function failed(
+  { proxy }: Site,
+  client: Opened,
+  { call }: Arranged,
+  point: Point,
+  manner: Manner,
+): Promise<{ statement: string; answer: Answer; cut: readonly number[] } | undefined> {
+  const caught = proxy.count(point)
+  const answering = answerTo(client, call)
+  const statement = await inTime(Promise.race([caught, answering]), call.verb)
+  if (typeof statement !== 'string') return undefined
+  const isSilent = manner === 'silent'
+  const [how, which] = manner.split(' ')
+  const cut = () => proxy.cut(how === 'reset' ? 'reset' : 'end', which === 'one' ? 'caught' : 'all')
+  const before = isSilent ? [] : cut()
+  const answer = await inTime(answering, `${call.verb}, ${manner} at ${inShort(statement)}`)
+  return { statement, answer, cut: isSilent ? cut() : before }
+}
+
+function dishonesty({ outcome, code, message, retryable }: Answer): string[] {
+  if (outcome !== undefined) return []
+  const isHonest = honest.includes(code ?? '') && (retryable === true || code === 'hook-failed')
+  return isHonest ? [] : [`it said ${code}${retryable ? '' : ', not retryable'}: ${message}`]
+}
+
+/** Nothing fails, but every byte comes late, or in small pieces. */
+async function slowness(
+  { world, proxy, verb, direct }: Site,
+  { random, extent, isOver }: FaultContext,
+): Promise<Tally> {
+  const tallies: Tally[] = []
+  const most = extent === 'full' ? 4 : 1
+  for (let attempt = 1; attempt <= most && !isOver(); attempt++) {
+    const arranged = await verb.arrange(world, direct, `s${attempt}`)
+    const pace = random.pick([{ latencyMs: random.between(1, 20) }, { latencyMs: 0, pieces: random.between(10, 200) }])
+    proxy.pace = pace
+    const wrong = await world.within((client) => repeated(world, client, arranged), {
+      ...arranged.opening,
+      url: proxy.url,
+    })
+    proxy.pace = undefined
+    wrong.push(...(await settled(world, direct)))
+    await tidied(world, direct)
+    const name = `${verb.name} at ${JSON.stringify(pace)}`
+    tallies.push({ faults: 1, violations: wrong.map((violation) => `${name}: ${violation}`) })
+  }
+  return sum(tallies)
+}

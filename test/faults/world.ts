@@ -1,0 +1,211 @@
+import { randomBytes } from 'node:crypto'
+import { Client } from 'pg'
+import { answerTo, type Call, open, type Opened, type Opening } from './calls.ts'
+import { Ledger } from './ledger.ts'
+import type { Look, PhysicalDatabase, StockRecord, TenantRecord } from './records.ts'
+
+/** How long sessions may take to be gone whose client is, in milliseconds: one may still be at CREATE DATABASE. */
+const endingMs = 30_000
+
+/** One installation, and a look past Tenantry at the server. */
+export class World implements Look {
+  readonly url: string
+  readonly installation: string
+  readonly servers: readonly string[]
+  readonly ledger = new Ledger()
+  readonly #opening: Partial<Opening>
+  #observer: Client | undefined
+
+  constructor(url: string, servers: readonly string[] = ['main'], opening: Partial<Opening> = {}) {
+    this.url = url
+    this.servers = servers
+    this.installation = `f${randomBytes(7).toString('hex')}`
+    this.#opening = opening
+  }
+
+  get catalog(): string {
+    return `${this.installation}_catalog`
+  }
+
+  opening(overrides: Partial<Opening> = {}): Opening {
+    return {
+      url: this.url,
+      installation: this.installation,
+      servers: this.servers,
+      ...this.#opening,
+      ...overrides,
+    }
+  }
+
+  open(overrides: Partial<Opening> = {}): Promise<Opened> {
+    return open(this.opening(overrides))
+  }
+
+  /** Opens a Tenantry for as long as `work` takes. */
+  async within<T>(work: (tenantry: Opened) => Promise<T>, overrides: Partial<Opening> = {}): Promise<T> {
+    const tenantry = await this.open(overrides)
+    try {
+      return await work(tenantry)
+    } finally {
+      await tenantry.close()
+    }
+  }
+
+  /** Carries out a call that must succeed, and takes its outcome for acknowledged. */
+  async do(tenantry: Opened, call: Call): Promise<string> {
+    const { outcome, code, message } = await answerTo(tenantry, call)
+    if (outcome === undefined) throw new Error(`${describeCall(call)} failed with ${code}: ${message}`)
+    if ('id' in call) await this.acknowledged(call.id)
+    return outcome
+  }
+
+  /** What the catalog says of a tenant now was acknowledged. */
+  async acknowledged(id: string): Promise<void> {
+    await this.ledger.acknowledge(this, id)
+  }
+
+  /** Runs one statement as the superuser, past Tenantry. */
+  async sql<Row extends object = Record<string, unknown>>(
+    statement: string,
+    params?: unknown[],
+    database?: string,
+  ): Promise<Row[]> {
+    if (database === undefined) return (await (await this.#observing()).query<Row>(statement, params)).rows
+    const client = this.client(database)
+    await client.connect()
+    try {
+      return (await client.query<Row>(statement, params)).rows
+    } finally {
+      await client.end()
+    }
+  }
+
+  /** Runs one statement in the catalog. */
+  inCatalog<Row extends object = Record<string, unknown>>(statement: string, params?: unknown[]): Promise<Row[]> {
+    return this.sql<Row>(statement, params, this.catalog)
+  }
+
+  /** A connection of somebody who knows nothing of Tenantry. */
+  client(database: string): Client {
+    const url = new URL(this.url)
+    url.pathname = `/${encodeURIComponent(database)}`
+    const client = new Client({ connectionString: url.href })
+    client.on('error', () => undefined)
+    return client
+  }
+
+  /** All databases whose names are like this installation's, but the catalog. */
+  databases(): Promise<PhysicalDatabase[]> {
+    return this.sql<PhysicalDatabase>(
+      `select datname as name, oid, datallowconn as "isOpen", datistemplate as "isTemplate",
+              datconnlimit = -2 as "isInvalid", shobj_description(oid, 'pg_database') as comment
+       from pg_database where starts_with(datname, $1) and datname <> $2 order by 1`,
+      [`${this.installation}_`, this.catalog],
+    )
+  }
+
+  /** All roles of this installation. */
+  roles(): Promise<{ readonly name: string; readonly canLogIn: boolean }[]> {
+    return this.sql(
+      `select rolname as name, rolcanlogin as "canLogIn" from pg_roles where starts_with(rolname, $1) order by 1`,
+      [`${this.installation}_`],
+    )
+  }
+
+  async database(name: string): Promise<PhysicalDatabase | undefined> {
+    return (await this.databases()).find((it) => it.name === name)
+  }
+
+  tenants(): Promise<TenantRecord[]> {
+    return this.inCatalog(`select id, row_id as "rowId", state, database from tenantry.tenant order by id`)
+  }
+
+  async tenant(id: string): Promise<TenantRecord | undefined> {
+    return (await this.tenants()).find((it) => it.id === id)
+  }
+
+  stock(): Promise<StockRecord[]> {
+    return this.inCatalog(
+      `select 'template' as kind, row_id as "rowId", state from tenantry.template
+       union all select 'spare', row_id, state from tenantry.spare`,
+    )
+  }
+
+  /** All that a call may change, to be compared. */
+  async snapshot(): Promise<string> {
+    const records = await this.inCatalog(
+      `select (select json_agg(t order by id) from tenantry.tenant t) as tenants,
+              (select json_agg(t order by row_id) from tenantry.template t) as templates,
+              (select json_agg(s order by row_id) from tenantry.spare s) as spares,
+              (select json_agg(c order by row_id) from tenantry.credential c) as credentials,
+              (select json_agg(a order by number) from tenantry.audit a) as audit`,
+    )
+    return JSON.stringify({ records, databases: await this.databases(), roles: await this.roles() })
+  }
+
+  /** All that a call may change of tenants, to be compared. */
+  async snapshotOfTenants(): Promise<string> {
+    const records = await this.inCatalog(
+      `select (select json_agg(t order by id) from tenantry.tenant t) as tenants,
+              (select json_agg(a order by number) from tenantry.audit a) as audit`,
+    )
+    const stock = (await this.stock()).flatMap(({ rowId }) => [rowId, rowId.replaceAll('-', '')])
+    const isStock = ({ name, comment }: PhysicalDatabase) =>
+      stock.some((rowId) => name.includes(rowId) || comment?.includes(rowId))
+    return JSON.stringify({ records, databases: (await this.databases()).filter((it) => !isStock(it)) })
+  }
+
+  /** Waits until backends whose client is gone are gone as well. */
+  async left(backends: readonly number[]): Promise<void> {
+    const deadline = Date.now() + endingMs
+    for (;;) {
+      const [row] = await this.sql<{ count: number }>(
+        'select count(*)::int as count from pg_stat_activity where pid = any($1)',
+        [backends],
+      )
+      if (row?.count === 0) return
+      if (Date.now() > deadline) throw new Error(`${row?.count} sessions did not end.`)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  }
+
+  /** Drops all databases, the catalog, and the roles; forgets the connection. */
+  async drop(): Promise<void> {
+    const names = [...(await this.databases()).map(({ name }) => name), this.catalog]
+    for (const name of names) await this.dropDatabase(name)
+    for (const { name } of await this.roles()) await this.sql(`drop role "${name}"`)
+    await this.disconnect()
+  }
+
+  async dropDatabase(name: string): Promise<void> {
+    // Not by ALTER DATABASE, which ends the session where the database is invalid; not every role may do so.
+    await this.sql('update pg_database set datistemplate = false where datname = $1', [name]).catch(() =>
+      this.sql(`alter database ${quoted(name)} is_template false`),
+    )
+    await this.sql(`drop database if exists ${quoted(name)} with (force)`)
+  }
+
+  /** Forgets the connection, for example because the server is gone. */
+  async disconnect(): Promise<void> {
+    const observer = this.#observer
+    this.#observer = undefined
+    await observer?.end().catch(() => undefined)
+  }
+
+  async #observing(): Promise<Client> {
+    if (this.#observer !== undefined) return this.#observer
+    const client = this.client('postgres')
+    await client.connect()
+    this.#observer = client
+    return client
+  }
+}
+
+export function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+/** A call in a few words. */
+export function describeCall(call: Call): string {
+  return 'id' in call ? `${call.verb} ${call.id}` : call.verb
+}
