@@ -15,7 +15,7 @@ export const exec = defineCommand<Options>(
     summary: "Run a command with a tenant's connection in its environment",
     examples: {
       'exec acme psql': "a session in the tenant's database",
-      'exec --as-tenant acme psql': "as the tenant's own role, which can do no more than its work",
+      'exec --as-tenant acme psql': "the same as the tenant's own role",
       'exec acme -- pg_dump -Fc -f acme.dump': 'a backup of one tenant',
       "exec acme -- sh -c 'echo $PGDATABASE'": 'PGHOST and the others are set, and DATABASE_URL',
     },
