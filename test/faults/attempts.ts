@@ -20,8 +20,13 @@ export async function inTime<T>(promise: Promise<T>, what: string): Promise<T> {
   }
 }
 
-/** Reconciles, and once more, which must not change anything. @returns what does not hold */
-export async function settled(world: World, tenantry: Opened): Promise<string[]> {
+/**
+ * Reconciles, and once more, which must not change anything, and find nothing left.
+ *
+ * @param isMeddledWith whether there is something that only a person can decide
+ * @returns what does not hold
+ */
+export async function settled(world: World, tenantry: Opened, isMeddledWith = false): Promise<string[]> {
   const { findings } = await tenantry.reconcile()
   const wrong = findings
     .filter(({ outcome }) => outcome === 'failed' || outcome === 'busy')
@@ -31,8 +36,15 @@ export async function settled(world: World, tenantry: Opened): Promise<string[]>
   for (const { outcome, what } of again) {
     if (outcome !== 'left') wrong.push(`reconciled twice, it was ${outcome}: ${what}`)
   }
+  const unsettled = again.filter((finding) => !isMeddledWith && !isToBeAdopted(finding))
+  wrong.push(...unsettled.map(({ kind, what }) => `it is not settled, but ${kind}: ${what}`))
   if ((await world.snapshot()) !== before) wrong.push('reconciling twice changed something')
   return [...wrong, ...(await violationsIn(world, again))]
+}
+
+/** What was to be adopted, and was taken back, is somebody else's again. */
+function isToBeAdopted({ kind, tenant, database }: Reconciled): boolean {
+  return kind === 'foreign' && tenant === undefined && database?.includes('_was_') === true
 }
 
 export async function reconciled(tenantry: Opened): Promise<readonly Reconciled[]> {

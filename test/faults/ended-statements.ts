@@ -3,7 +3,7 @@ import { type Answer, answerTo, type Opened } from './calls.ts'
 import { FaultProxy } from './fault-proxy.ts'
 import type { Random } from './random.ts'
 import { type FaultContext, type Scenario, sum, type Tally } from './scenario.ts'
-import { type Arranged, type VerbCase, verbCases } from './verb-cases.ts'
+import { type Arranged, drawn, type VerbCase, verbCases } from './verb-cases.ts'
 import { World } from './world.ts'
 
 // A statement is ended by the server: by its time limit or by an operator while it runs, CREATE DATABASE among them, or
@@ -37,7 +37,7 @@ export const endedStatements: Scenario = {
   run: async (context) => {
     const tallies: Tally[] = []
     const cases = verbCases.filter(({ name }) => !/^(?:fill|reconcile)/.test(name))
-    for (const verb of context.random.shuffled(cases)) {
+    for (const verb of drawn(cases, context)) {
       if (!context.isOver()) tallies.push(await endSome(context, verb))
     }
     return sum(tallies)

@@ -3,7 +3,7 @@ import { Client } from 'pg'
 import { repeated, settled, tidied, warmed } from './attempts.ts'
 import { type Answer, answerTo, type Opened } from './calls.ts'
 import { type FaultContext, type Scenario, sum, type Tally } from './scenario.ts'
-import { type Arranged, type VerbCase, verbCases } from './verb-cases.ts'
+import { type Arranged, drawn, type VerbCase, verbCases } from './verb-cases.ts'
 import { World } from './world.ts'
 
 // The server lets a role have so many connections and no more, and somebody has taken all but a few of them.
@@ -19,7 +19,7 @@ export const exhaustedConnections: Scenario = {
     const tallies: Tally[] = []
     // A keeper repeats by itself what fails.
     const cases = verbCases.filter(({ name }) => !name.startsWith('fill'))
-    for (const verb of context.random.shuffled(cases)) {
+    for (const verb of drawn(cases, context)) {
       if (!context.isOver()) tallies.push(await asLimitedRole(context, verb))
     }
     return sum(tallies)

@@ -51,7 +51,7 @@ async function meddled(name: string, meddle: Meddling, { url, random }: Pick<Fau
   try {
     for (const id of ['a', 'b']) await world.do(tenantry, { verb: 'onboard', id })
     const wrong = await meddle({ world, tenantry, random })
-    wrong.push(...(await settled(world, tenantry)))
+    wrong.push(...(await settled(world, tenantry, true)))
     return { faults: 1, violations: wrong.map((violation) => `${name}: ${violation}`) }
   } finally {
     await tenantry.close()
@@ -96,7 +96,7 @@ async function strangerBefore({ world, tenantry }: Site): Promise<string[]> {
   const wrong = await untouched(world, stranger, comment)
   if (isOpaque ? outcome !== 'onboarded' : code !== 'foreign-database') wrong.push(`onboard said ${code ?? outcome}`)
   if (isOpaque) await world.acknowledged('new')
-  wrong.push(...(await settled(world, tenantry)))
+  wrong.push(...(await settled(world, tenantry, true)))
   await world.dropDatabase(stranger.name)
   await world.do(tenantry, { verb: 'onboard', id: 'new' })
   return wrong
@@ -122,7 +122,7 @@ async function invalidTenant({ world, tenantry, random }: Site): Promise<string[
   const { findings } = await tenantry.reconcile()
   const isReported = findings.some(({ kind, tenant }) => kind === 'invalid' && tenant === 'a')
   const wrong = isReported ? [] : ['it was not reported']
-  wrong.push(...(await settled(world, tenantry)))
+  wrong.push(...(await settled(world, tenantry, true)))
   await world.do(tenantry, { verb: 'offboard', id: 'a' })
   await world.do(tenantry, { verb: 'purge', id: 'a' })
   await world.do(tenantry, { verb: 'onboard', id: 'a' })

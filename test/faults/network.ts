@@ -2,7 +2,7 @@ import { inShort, inTime, repeated, settled, tidied, warmed } from './attempts.t
 import { type Answer, answerTo, type Opened } from './calls.ts'
 import { acts, FaultProxy, type Point } from './fault-proxy.ts'
 import { type FaultContext, type Scenario, sum, type Tally } from './scenario.ts'
-import { type Arranged, type VerbCase, verbCases } from './verb-cases.ts'
+import { type Arranged, drawn, type VerbCase, verbCases } from './verb-cases.ts'
 import { World } from './world.ts'
 
 // The network between client and server fails at any statement: the same process repeats the call, and finds out.
@@ -38,7 +38,7 @@ async function throughEveryVerb(
   const tallies: Tally[] = []
   // A keeper repeats by itself what fails.
   const cases = verbCases.filter(({ name }) => !name.startsWith('fill'))
-  for (const verb of context.random.shuffled(cases)) {
+  for (const verb of drawn(cases, context)) {
     if (context.isOver()) break
     const proxy = await FaultProxy.start(context.url)
     const world = new World(context.url, verb.servers, verb.opening)

@@ -3,7 +3,7 @@ import { answerTo } from './calls.ts'
 import { FaultProxy } from './fault-proxy.ts'
 import type { PhysicalDatabase } from './records.ts'
 import { type FaultContext, type Scenario, sum, type Tally } from './scenario.ts'
-import { type VerbCase, verbCases } from './verb-cases.ts'
+import { drawn, type VerbCase, verbCases } from './verb-cases.ts'
 import { quoted, World } from './world.ts'
 
 // Between any two statements of a verb, somebody makes a database of the very name that the tenant's has or had. It is
@@ -25,7 +25,7 @@ export const racingNames: Scenario = {
   run: async (context) => {
     const tallies: Tally[] = []
     const cases = verbCases.filter(({ name, opening }) => racedVerbs.test(name) && opening?.naming !== 'opaque')
-    for (const verb of context.random.shuffled(cases)) {
+    for (const verb of drawn(cases, context)) {
       if (!context.isOver()) tallies.push(await raceSome(context, verb))
     }
     return sum(tallies)

@@ -100,7 +100,7 @@ async function underLoad(site: Site, death: Death, steps: number) {
   )
   const backend = backends[random.below(backends.length)]?.pid
   // Anywhere in what is under way.
-  await new Promise((resolve) => setTimeout(resolve, random.below(40)))
+  await new Promise((resolve) => setTimeout(resolve, random.pick([0, random.below(40)])))
   await server.die(death, backend)
   return { answers: await Promise.all(walking), backend }
 }

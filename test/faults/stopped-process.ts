@@ -4,7 +4,7 @@ import { acts, FaultProxy, type Point } from './fault-proxy.ts'
 import { type Child, Nursery } from './nursery.ts'
 import type { Random } from './random.ts'
 import { type FaultContext, type Scenario, sum, type Tally } from './scenario.ts'
-import { type Arranged, type VerbCase, verbCases } from './verb-cases.ts'
+import { type Arranged, drawn, type VerbCase, verbCases } from './verb-cases.ts'
 import { describeCall, World } from './world.ts'
 
 // A process is stopped in the middle of a verb, and an operator ends the sessions by which it holds its locks. Others
@@ -33,7 +33,7 @@ export const stoppedProcess: Scenario = {
     const nursery = new Nursery(1)
     const tallies: Tally[] = []
     try {
-      for (const verb of context.random.shuffled(verbCases.filter(isOfOneTenant))) {
+      for (const verb of drawn(verbCases.filter(isOfOneTenant), context)) {
         if (!context.isOver()) tallies.push(await stopAtSome(context, verb, nursery))
       }
     } finally {

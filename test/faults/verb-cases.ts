@@ -1,5 +1,6 @@
 import type { Call, Opened, Opening } from './calls.ts'
 import type { Standing } from './ledger.ts'
+import type { FaultContext } from './scenario.ts'
 import { quoted, type World } from './world.ts'
 
 /** A verb that is about to be called, and what may come of it. */
@@ -268,3 +269,11 @@ export const verbCases: readonly VerbCase[] = [
   ...stocking,
   reconciling,
 ]
+
+/** How many verbs one round of the full run takes, so that the other scenarios get their turn. */
+const drawnAtOnce = 6
+
+/** Verbs in any order: in the bounded run all of them, as far as there is time. */
+export function drawn(cases: readonly VerbCase[], { random, extent }: Pick<FaultContext, 'random' | 'extent'>) {
+  return random.shuffled(cases).slice(0, extent === 'full' ? drawnAtOnce : undefined)
+}

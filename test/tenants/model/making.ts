@@ -80,6 +80,7 @@ export function adopt(call: CallOf<'adopt'>, label: string): Step {
   }
   const first: Step = (world) => {
     const known = world.tenants[id]
+    if (known !== undefined && known.server !== (server ?? world.servers[0])) return refused(world, 'tenant-exists')
     if (known !== undefined && known.state !== 'onboarding') {
       if (known.database !== database) return refused(world, 'tenant-exists')
       return isInService(known) ? done(world, 'already-adopted', known) : refused(world, 'tenant-state')
