@@ -10,7 +10,7 @@ import { requireServer } from '../server/require-server.ts'
 import { announce, type ProvisioningContext, type Separation, type VerbOptions } from './context.ts'
 import { endSessions } from './drain.ts'
 import { durably, durablyBoth, lockedBy, onServerOf, underLock } from './locked-work.ts'
-import { loginOf, newLogin } from './separation.ts'
+import { loginOf, newLogin, workOf } from './separation.ts'
 import { checkVerbOptions } from './tenant-options.ts'
 
 /** What a tenant's own role logs in with. */
@@ -131,7 +131,7 @@ export async function rotateCredentials(
       if (options.endSessions === false) return
       const { database } = row
       await context.evict({ tenant: row.id, server: row.server, database }, context.drainMs, options)
-      await endSessions(server, admin, { database, which: 'work', signal: options.signal })
+      await endSessions(server, admin, { database, which: workOf(context, row), signal: options.signal })
     })
     announce(context, 'rotate-credentials', row, { from: row.state, to: row.state, since: locked.since })
     return { outcome: 'rotated', tenant: tenantId }

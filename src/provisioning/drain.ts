@@ -2,7 +2,7 @@ import { type Cancellable, poll } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import type { Identifier } from '../kernel/names.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
-import type { Server, Session } from '../server/port.ts'
+import type { Server, Session, WhichSessions } from '../server/port.ts'
 import type { ProvisioningContext } from './context.ts'
 import { lockOut } from './separation.ts'
 
@@ -10,7 +10,7 @@ import { lockOut } from './separation.ts'
 export interface Drain extends Cancellable {
   readonly database: Identifier
   /** `work` leaves a backup by pg_dump alone. */
-  readonly which: 'all' | 'work'
+  readonly which: WhichSessions
   /** How long work under way may take, in milliseconds; then its sessions are ended. */
   readonly drainMs: number
 }

@@ -12,7 +12,7 @@ import { offboard } from './offboard.ts'
 import { finishPurge, isNoLonger, takeBack } from './purge.ts'
 import { type Finding, type Inventory, planReconcile } from './reconcile-plan.ts'
 import { clearLeftovers } from './retire.ts'
-import { letIn } from './separation.ts'
+import { letIn, workOf } from './separation.ts'
 
 /** Options of `reconcile`. */
 export interface ReconcileOptions extends VerbOptions {
@@ -245,7 +245,8 @@ function settleLogin(context: ProvisioningContext, tenant: TenantRow, options: V
       // The database of an offboarded tenant has another name, and PUBLIC is not let in there either.
       const database = row.state === 'suspended' ? row.database : undefined
       await admin.script(server.roles.lockOut(physicalNames.login(context.installation, row.rowId), database))
-      if (database !== undefined) await endSessions(server, admin, { database, which: 'work', signal: options.signal })
+      if (database === undefined) return
+      await endSessions(server, admin, { database, which: workOf(context, row), signal: options.signal })
     })
   })
 }

@@ -3,7 +3,7 @@ import { TenantryError } from '../kernel/errors.ts'
 import { type Identifier, type Installation, physicalNames } from '../kernel/names.ts'
 import { Secret } from '../kernel/secret.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
-import type { DatabaseInfo, GroupRoles, Login, Server, Session } from '../server/port.ts'
+import type { DatabaseInfo, GroupRoles, Login, Server, Session, WhichSessions } from '../server/port.ts'
 import type { ProvisioningContext, Separation } from './context.ts'
 
 /** The groups of an installation. */
@@ -128,4 +128,9 @@ export function lockOut({ installation }: ProvisioningContext, server: Server, r
 export function letIn({ installation }: ProvisioningContext, server: Server, row: TenantRow): string[] {
   if (row.credential === undefined) return []
   return server.roles.letIn(physicalNames.login(installation, row.rowId), row.database)
+}
+
+/** The sessions that may be a tenant's work: also a backup, if it is the tenant's own role that calls itself so. */
+export function workOf({ installation }: ProvisioningContext, { rowId, credential }: TenantRow): WhichSessions {
+  return credential === undefined ? 'work' : { workOf: physicalNames.login(installation, rowId) }
 }

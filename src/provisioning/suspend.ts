@@ -6,7 +6,7 @@ import { type BeforeArrow, beforeArrow, takeArrow } from './arrows.ts'
 import type { DrainOptions, ProvisioningContext, VerbOptions } from './context.ts'
 import { drain } from './drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
-import { letIn } from './separation.ts'
+import { letIn, workOf } from './separation.ts'
 import { checkVerbOptions } from './tenant-options.ts'
 
 /** What came of suspending a tenant. */
@@ -36,7 +36,12 @@ export async function suspend(context: ProvisioningContext, id: string, options:
     requireServer(context.servers, before.row.server, tenantId)
     const row = await takeArrow(context, locked, before, { verb: 'suspend', to: 'suspended', actor: options.actor })
     await onServerOf(context, locked, row, options, (server, admin) =>
-      drain(context, server, admin, row, { database: row.database, which: 'work', drainMs, signal: options.signal }),
+      drain(context, server, admin, row, {
+        database: row.database,
+        which: workOf(context, row),
+        drainMs,
+        signal: options.signal,
+      }),
     )
     return { outcome: before.isDone ? 'already-suspended' : 'suspended', tenant: publicTenant(row) }
   })

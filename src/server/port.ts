@@ -162,6 +162,9 @@ export interface SessionOptions extends Cancellable {
   readonly role?: Identifier | undefined
 }
 
+/** All sessions, or those that may be work; `workOf` names a role whose sessions always are, whatever they call themselves. */
+export type WhichSessions = 'all' | 'work' | { readonly workOf: Identifier }
+
 /**
  * What there is to do with the roles of a server. The statements may all be part of a transaction, and hold no password:
  * only what PostgreSQL itself keeps of one.
@@ -313,7 +316,7 @@ export interface Server {
    * The server's process ids of the sessions in a database, besides this one: all, or those that may be a service's work
    * (no backup by pg_dump, and no superuser's unless the session is one itself).
    */
-  sessions(session: Session, database: Identifier, which: 'all' | 'work'): Promise<readonly number[]>
+  sessions(session: Session, database: Identifier, which: WhichSessions): Promise<readonly number[]>
   /** Ends sessions by their process ids, without waiting until they are gone. @throws `permission-denied` */
   endSessions(session: Session, processIds: readonly number[]): Promise<void>
   /** What libpq's programs and most drivers read from their environment to connect. It holds the password. */

@@ -197,6 +197,19 @@ describe("a tenant's role", () => {
     expect(await inCatalog(tenantry, 'select 1 from tenantry.credential')).toEqual([])
   })
 
+  it('is taken for no backup, whatever it calls itself', async () => {
+    const tenantry = await openAs(await createProvisioner())
+    await tenantry.onboard('a')
+    const ended = asTenant(tenantry, 'a', async (client) => {
+      const end = new Promise((resolve) => client.once('end', resolve))
+      await client.query(`set application_name = 'pg_dump'`)
+      await tenantry.suspend('a', { drainMs: 0 })
+      await end
+      return 'ended'
+    })
+    expect(await ended).toBe('ended')
+  })
+
   it('has its sessions ended by a provisioner without pg_signal_backend', async () => {
     const tenantry = await openAs(await createProvisioner())
     await tenantry.onboard('a')

@@ -16,6 +16,7 @@ import type {
   SessionOptions,
   SessionPool,
   StampedDatabase,
+  WhichSessions,
 } from '../port.ts'
 import { clientConfig, type ConnectionLimits, graceMs, newClient } from './client.ts'
 import { type ConnectionFields, parseConnectionUrl } from './connection-fields.ts'
@@ -155,7 +156,7 @@ class PostgresServer implements Server {
     return openListener(this.#sessions, database, channel, listeners)
   }
 
-  sessions(session: Session, database: Identifier, which: 'all' | 'work'): Promise<readonly number[]> {
+  sessions(session: Session, database: Identifier, which: WhichSessions): Promise<readonly number[]> {
     return sessionsIn(session, database, which)
   }
 

@@ -1,6 +1,6 @@
 import { TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
-import type { Session } from '../port.ts'
+import type { Session, WhichSessions } from '../port.ts'
 import { quoteIdentifier } from './quoting.ts'
 
 /**
@@ -11,7 +11,7 @@ import { quoteIdentifier } from './quoting.ts'
 export async function sessionsIn(
   session: Session,
   database: Identifier,
-  which: 'all' | 'work',
+  which: WhichSessions,
 ): Promise<readonly number[]> {
   const { rows } = await session.query<{ pid: number }>(
     `select a.pid
@@ -19,9 +19,9 @@ export async function sessionsIn(
      where a.datname = $1 and a.pid <> pg_backend_pid()
        and case when $2 = 'all' then a.backend_type is distinct from 'autovacuum worker'
                 else coalesce(a.backend_type, 'client backend') = 'client backend'
-                     and a.application_name is distinct from 'pg_dump'
+                     and (a.application_name is distinct from 'pg_dump' or a.usename = $3)
                      and (not r.rolsuper or (select rolsuper from pg_catalog.pg_roles where rolname = current_user)) end`,
-    [database, which],
+    [database, which === 'all' ? 'all' : 'work', typeof which === 'string' ? null : which.workOf],
   )
   return rows.map(({ pid }) => pid)
 }
