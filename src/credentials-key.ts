@@ -30,10 +30,17 @@ export function findKeys(
 
 function developmentKeys(announce: (notice: string) => void): Keyring {
   const path = resolve(process.cwd(), folder, fileName)
-  if (!existsSync(path) && makeKey(path)) {
-    announce(`No credentialsKey configured: made one in ${join(folder, fileName)} (development only).`)
+  try {
+    if (!existsSync(path) && makeKey(path)) {
+      announce(`No credentialsKey configured: made one in ${join(folder, fileName)} (development only).`)
+    }
+    return Keyring.parse(readFileSync(path, 'utf8').trim())
+  } catch (cause) {
+    throw new TenantryError('credentials-key-missing', `No key can be kept in ${join(folder, fileName)}.`, {
+      cause,
+      hint: `Let this process write there, or give it a key as credentialsKey or ${variable}.`,
+    })
   }
-  return Keyring.parse(readFileSync(path, 'utf8').trim())
 }
 
 /** Makes the file beside and links it, so that it is there only whole. @returns false when somebody else was faster */

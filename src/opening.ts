@@ -43,7 +43,10 @@ export async function prepare<Handle>(
   try {
     const owner = physicalNames.owner(installation)
     const question = { home: home.name, servers: servers.map(({ name }) => name), fingerprint, owner }
-    const look = await lookUpToDate(home, session, question, checked)
+    const look = await lookUpToDate(session, question, checked)
+    // PostgreSQL lets every role into a new database; what somebody is to have needs a grant of its own.
+    if (mode === 'full' && look.isPublic)
+      await session.script(home.roles.seclude(physicalNames.catalog(installation), undefined))
     if (mode === 'full' && separation !== undefined && !look.hasGroups) await ensureGroups(separation, home, session)
     const catalog = new Catalog(session.asPool())
     const isKnown = look.isVersionKnown && look.knownServers.length === servers.length
@@ -65,17 +68,14 @@ async function fingerprintOf<Handle>(checked: CheckedConfig<Handle>): Promise<st
 
 /** Looks at the catalog; one that is not up to date is brought there first. A router only looks. */
 async function lookUpToDate(
-  home: Server,
   session: Session,
   question: OpeningQuestion,
   { installation, lockTimeoutMs, mode }: Pick<CheckedConfig<unknown>, 'installation' | 'lockTimeoutMs' | 'mode'>,
 ): Promise<OpeningLook> {
   const look = await lookAtCatalog(session, question)
   if (look !== undefined) return look
-  if (mode === 'full') {
-    await migrateCatalog(session, installation, lockTimeoutMs)
-    await session.script(home.roles.seclude(physicalNames.catalog(installation), undefined))
-  } else await checkCatalog(session)
+  if (mode === 'full') await migrateCatalog(session, installation, lockTimeoutMs)
+  else await checkCatalog(session)
   const again = await lookAtCatalog(session, question)
   if (again !== undefined) return again
   throw new TenantryError('query-failed', `The catalog ${session.database} was taken away while it was opened.`, {

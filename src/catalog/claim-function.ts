@@ -103,11 +103,14 @@ const asFilled = 'where d.oid = v_spare.oid'
 
 /**
  * The same since no database lets PUBLIC in: a spare that does is set apart, and so is one in which a DROP DATABASE was
- * interrupted (-2).
+ * interrupted (-2), or whose role is gone.
  */
 export const claimFunctionOfSecluded = claimFunction.replace('create function', 'create or replace function').replace(
   asFilled,
   `where d.datconnlimit <> -2 and d.datacl is not null
         and not exists (select from pg_catalog.aclexplode(d.datacl) a where a.grantee = 0)
+        and (not exists (select from tenantry.credential k where k.row_id = v_spare.row_id)
+             or exists (select from pg_catalog.pg_roles r, tenantry.installation i
+                        where r.rolname = i.name || '_r_' || replace(v_spare.row_id::text, '-', '')))
         ${asFilled.replace('where', 'and')}`,
 )

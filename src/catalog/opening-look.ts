@@ -22,6 +22,8 @@ export interface OpeningLook {
   readonly isVersionKnown: boolean
   /** Whether a tenant's making or purge was left for so long that nobody can be expected to finish it. */
   readonly hasLeftBehind: boolean
+  /** Whether every role of the server may connect to the catalog. */
+  readonly isPublic: boolean
   /** Whether the roles are there, and the role of the session may act as the owner. */
   readonly hasGroups: boolean
   /** The tenants in service on the catalog's own server, held against the stamps there. */
@@ -100,6 +102,9 @@ const openingSql = `
          exists (select from tenantry.version where fingerprint = $3) as "isVersionKnown",
          exists (select from tenantry.tenant where state in ('onboarding', 'purging')
                    and state_since < now() - make_interval(mins => ${leftBehindMinutes})) as "hasLeftBehind",
+         exists (select from pg_catalog.pg_database d where d.datname = current_database() and (d.datacl is null
+                   or exists (select from pg_catalog.aclexplode(d.datacl) a
+                              where a.grantee = 0 and a.privilege_type = 'CONNECT'))) as "isPublic",
          exists (select from pg_catalog.pg_roles where rolname = $4 and pg_has_role(oid, 'usage')) as "hasGroups",
          f.*, array(select id from fleet where not is_there order by id limit 100) as missing
   from (select number, compatible_from from tenantry.migration order by number desc limit 1) m

@@ -88,7 +88,9 @@ export const physicalNames = {
   app: (installation: Installation) => `${installation}_app` as Identifier,
   /** The role that a tenant's work logs in as. */
   login: (installation: Installation, rowId: string) => ownName(installation, loginPurpose, rowId),
-  /** What every name of such a role begins with. */
+  /** The role that a step of the service's own logs in as, in a database that may hold somebody else's functions. */
+  helper: (installation: Installation, rowId: string) => ownName(installation, 'h', rowId),
+  /** What every name of a tenant's role begins with. */
   loginPrefix: (installation: Installation) => `${installation}_${loginPurpose}_`,
 }
 

@@ -12,7 +12,7 @@ import { look } from './ensure-tables.ts'
 import { runHook } from './hooks.ts'
 import { goneError } from './make-tenant.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
-import { ensureGroups, newLogin } from './separation.ts'
+import { ensureGroups, newLogin, withHelper } from './separation.ts'
 import { isStampOf } from './tenant-names.ts'
 import { checkNewTenant, type NewTenantOptions } from './tenant-options.ts'
 
@@ -144,15 +144,22 @@ function takeOver<Handle>(
   return onServerOf(context, locked, row, options, async (server, admin) => {
     const { initialise, fingerprint, installationId: installation, separation } = context
     const target = { server, database: row.database, tenant: publicTenant(row) }
-    if (initialise !== undefined) await runHook(context, 'initialise', initialise, target, options)
+    const groups = await ensureGroups(separation, server, admin)
+    if (groups !== undefined) await handOver(server, groups, row.database, options)
+    if (initialise !== undefined) {
+      const run = (by?: Login) => runHook(context, 'initialise', initialise, { ...target, login: by }, options)
+      await (separation === undefined
+        ? run()
+        : withHelper(context, separation, { server, admin, database: row.database, rowId: row.rowId }, run))
+    }
     const stamp = writeStamp({ installation, kind: 'tenant', row: row.rowId, fingerprint, comment })
     const login = separation && newLogin(context.installation, separation, row.rowId)
-    const groups = await ensureGroups(separation, server, admin)
-    const role = groups && login ? await admit(server, groups, login, row.database, options) : []
+    const secluding = groups === undefined ? [] : server.roles.seclude(row.database, undefined)
+    const role = groups && login ? await server.roles.establish(login, groups, row.database, 'let-in') : []
     const made = await durablyBoth(
       locked,
       admin,
-      () => admin.script([server.commentStatement(row.database, stamp), ...role]),
+      () => admin.script([server.commentStatement(row.database, stamp), ...secluding, ...role]),
       async () => {
         if (login !== undefined) await locked.credentials.put(row.rowId, login.sealed)
         const change = { verb: 'adopt', to: 'active', fingerprint, actor: options.actor } as const
@@ -166,23 +173,20 @@ function takeOver<Handle>(
 }
 
 /**
- * Makes a database like one of ours, which a tenant's role can use and does not own.
- *
- * @returns the statements after which the role, and no longer PUBLIC, can connect
+ * Makes a database like one of ours, which a tenant's role can use and does not own. Names that are looked up there are
+ * PostgreSQL's own: anybody may have put a function of the same name where it would be found first.
  */
-async function admit(
+async function handOver(
   server: Server,
   groups: GroupRoles,
-  login: Login,
   database: Identifier,
   options: AdoptOptions,
-): Promise<string[]> {
+): Promise<void> {
   const session = await server.connect(database, options)
   try {
-    await session.script(server.roles.takeOver(database, groups))
+    const statements = server.roles.takeOver(database, groups)
+    await session.transaction(() => session.script(statements), { schema: 'pg_catalog' })
   } finally {
     await session.close()
   }
-  const role = await server.roles.establish(login, groups, database, 'let-in')
-  return [...server.roles.seclude(database, undefined), ...role]
 }

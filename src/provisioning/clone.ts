@@ -5,13 +5,13 @@ import { type Identifier, parseTenantId } from '../kernel/names.ts'
 import { durationMs } from '../kernel/options.ts'
 import { stateError } from '../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow, unknownTenant } from '../catalog/tenant.ts'
-import type { Server, Session } from '../server/port.ts'
+import type { Login, Server, Session } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
 import { announce, type MakingContext, type ProvisioningContext, type TenantHook } from './context.ts'
 import { runHook } from './hooks.ts'
 import { makeTenant, type Recipe } from './make-tenant.ts'
 import { underLock } from './locked-work.ts'
-import { createSecluded, ensureGroups } from './separation.ts'
+import { createSecluded, ensureGroups, withHelper } from './separation.ts'
 import { missingError, newName } from './tenant-names.ts'
 import { checkNewTenant, type NewTenantOptions } from './tenant-options.ts'
 
@@ -110,11 +110,16 @@ function copyOf<Handle>(
       if (isMade) await refuseUnlessSame(context, source)
       return isMade
     },
-    fill: async (server, database) => {
-      const target = { server, database, role: separation?.groups.objects, tenant: publicTenant(row) }
-      for (const [name, hook] of Object.entries(hooks) as [keyof typeof hooks, TenantHook<Handle> | undefined][]) {
-        if (hook !== undefined) await runHook(context, name, hook, target, options)
+    fill: async (server, admin, database) => {
+      const run = async (login?: Login) => {
+        const target = { server, database, login, tenant: publicTenant(row) }
+        for (const [name, hook] of Object.entries(hooks) as [keyof typeof hooks, TenantHook<Handle> | undefined][]) {
+          if (hook !== undefined) await runHook(context, name, hook, target, options)
+        }
       }
+      if (separation === undefined) return run()
+      if (Object.values(hooks).every((hook) => hook === undefined)) return
+      await withHelper(context, separation, { server, admin, database, rowId: row.rowId }, run)
     },
   }
 }

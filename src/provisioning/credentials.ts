@@ -193,6 +193,6 @@ function sharedError(row: TenantRow | undefined): TenantryError {
     row === undefined ? 'Tenants have no roles of their own.' : `The tenant ${row.id} has no role of its own.`
   return new TenantryError('roles-shared', message, {
     tenant: row?.id,
-    hint: "It was made with roles: 'shared', or this process is configured so.",
+    hint: "It was made with roles: 'shared', or before there were roles; or this process is configured so.",
   })
 }

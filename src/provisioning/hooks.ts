@@ -3,7 +3,7 @@ import { type Cancellable, throwIfAborted, untilAborted } from '../kernel/abort.
 import { TenantryError } from '../kernel/errors.ts'
 import type { Identifier } from '../kernel/names.ts'
 import type { Tenant } from '../catalog/tenant.ts'
-import type { Server } from '../server/port.ts'
+import type { Login, Server } from '../server/port.ts'
 import type { MakingContext, Seed, TenantHook } from './context.ts'
 
 /** How many connections a hook may use at once. */
@@ -60,19 +60,21 @@ export async function runSeed<Handle>(
 interface Place {
   readonly server: Server
   readonly database: Identifier
-  /** The role to act as, so that what the step makes belongs to it; that which administers by default. */
+  /** Who logs in; the role that administers by default. */
+  readonly login?: Login | undefined
+  /** The role to act as, so that what the step makes belongs to it; that which logs in by default. */
   readonly role?: Identifier | undefined
 }
 
 /** Runs `work` with the ORM's handle on a database that is not in service yet. */
 async function withHandle<Handle>(
   context: MakingContext<Handle>,
-  { server, database, role }: Place,
+  { server, database, login, role }: Place,
   name: string,
   work: (handle: Handle) => unknown,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const pool = server.pool(database, hookConnections, { role })
+  const pool = server.pool(database, hookConnections, { login, role })
   try {
     const models = await context.models.open(pool, name)
     const handle = models.handle(signal)

@@ -19,7 +19,7 @@ export interface Recipe {
   /** @returns false when the building name is taken */
   create(server: Server, admin: Session, building: Identifier): Promise<boolean>
   /** Makes it whole: tables, or what must not stay of a copy, and the service's own steps. */
-  fill(server: Server, building: Identifier): Promise<void>
+  fill(server: Server, admin: Session, building: Identifier): Promise<void>
 }
 
 /**
@@ -114,7 +114,7 @@ async function build({ context, row, server, admin }: Site, recipe: Recipe): Pro
     await dropLogin(context, server, admin, row.rowId)
     await recipe.create(server, admin, building)
   }
-  await recipe.fill(server, building)
+  await recipe.fill(server, admin, building)
 }
 
 /** Gives the database its name and stamp, and makes the tenant active. */

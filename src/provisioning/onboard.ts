@@ -217,7 +217,8 @@ class FromStock<Handle> implements Recipe {
     return isMade
   }
 
-  async fill(server: Server, database: Identifier): Promise<void> {
+  /** What is in the database so far is of the service's own making: nothing there would misuse the session. */
+  async fill(server: Server, _admin: Session, database: Identifier): Promise<void> {
     const { context, options, watch } = this.#call
     const { initialise, separation } = context
     if (initialise === undefined) return

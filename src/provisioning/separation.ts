@@ -111,8 +111,9 @@ export async function dropLogin(
   admin: Session,
   rowId: string,
 ): Promise<void> {
+  const [login, helper] = [physicalNames.login(installation, rowId), physicalNames.helper(installation, rowId)]
   try {
-    await admin.script([server.roles.drop(physicalNames.login(installation, rowId))])
+    await admin.script([server.roles.drop(helper), server.roles.drop(login)])
   } catch (error) {
     if (!(error instanceof TenantryError) || error.sqlState !== dependentObjects) throw error
   }
@@ -133,4 +134,35 @@ export function letIn({ installation }: ProvisioningContext, server: Server, row
 /** The sessions that may be a tenant's work: also a backup, if it is the tenant's own role that calls itself so. */
 export function workOf({ installation }: ProvisioningContext, { rowId, credential }: TenantRow): WhichSessions {
   return credential === undefined ? 'work' : { workOf: physicalNames.login(installation, rowId) }
+}
+
+/** Where a helper works, and for which row. */
+interface Workplace {
+  readonly server: Server
+  readonly admin: Session
+  readonly database: Identifier
+  readonly rowId: string
+}
+
+/**
+ * Runs `work` with a login that can do what `objects` can, in one database, and nothing else: for a database that may hold
+ * somebody's triggers. In a session of the role that administers, which merely acts as another, these could become that
+ * role again, and with it all that it is a member of.
+ */
+export async function withHelper<T>(
+  { installation }: ProvisioningContext,
+  { groups }: Separation,
+  { server, admin, database, rowId }: Workplace,
+  work: (login: Login) => Promise<T>,
+): Promise<T> {
+  const login = { user: physicalNames.helper(installation, rowId), password: makePassword() }
+  await admin.script(await server.roles.hire(login, groups, database))
+  try {
+    return await work(login)
+  } finally {
+    await admin.script(server.roles.lockOut(login.user, database))
+    const left = await server.sessions(admin, database, { of: login.user })
+    if (left.length > 0) await server.endSessions(admin, left)
+    await admin.script([server.roles.drop(login.user, database)])
+  }
 }

@@ -197,9 +197,13 @@ async function becomes(
   else await admin.transaction(change, { durable: true })
 }
 
-/** Whether a spare was dropped, renamed, opened or entered by somebody. */
+/** Whether a spare, or its role (42704), was dropped, renamed, opened or entered by somebody. */
 function isSpoilt(error: unknown): boolean {
-  return isInUse(error) || (error instanceof TenantryError && (error.code === spoilt || error.sqlState === '3D000'))
+  return (
+    isInUse(error) ||
+    (error instanceof TenantryError &&
+      (error.code === spoilt || error.sqlState === '3D000' || error.sqlState === '42704'))
+  )
 }
 
 const spoilt = 'database-missing'

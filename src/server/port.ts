@@ -162,8 +162,11 @@ export interface SessionOptions extends Cancellable {
   readonly role?: Identifier | undefined
 }
 
-/** All sessions, or those that may be work; `workOf` names a role whose sessions always are, whatever they call themselves. */
-export type WhichSessions = 'all' | 'work' | { readonly workOf: Identifier }
+/**
+ * All sessions, or those that may be work; `workOf` names a role whose sessions always are, whatever they call themselves
+ * and in whatever database they are; `of` the role that alone is meant.
+ */
+export type WhichSessions = 'all' | 'work' | { readonly workOf: Identifier } | { readonly of: Identifier }
 
 /**
  * What there is to do with the roles of a server. The statements may all be part of a transaction, and hold no password:
@@ -193,9 +196,14 @@ export interface RoleAdministration {
    * connect to a database, or neither.
    */
   establish(login: Login, groups: GroupRoles, database: Identifier, mode: 'let-in' | 'locked-out'): Promise<string[]>
+  /**
+   * The statements that make a role which logs in for a while and can do what `objects` can, in one database. Unlike a role
+   * that merely acts as `objects`, what runs in its session can become nothing else.
+   */
+  hire(login: Login, groups: GroupRoles, database: Identifier): Promise<string[]>
   /** The statements after which a role cannot log in, nor connect to a database, where one is named. */
   lockOut(user: Identifier, database?: Identifier): string[]
-  /** The statements that undo {@link lockOut}. */
+  /** The statements that undo {@link lockOut}. Neither fails where the role is gone. */
   letIn(user: Identifier, database: Identifier): string[]
   rename(from: Identifier, to: Identifier): string
   /** The roles whose names begin with this, and whether each can log in. */
@@ -290,7 +298,7 @@ export interface Server {
   pool(
     database: Identifier,
     max: number,
-    options?: Pick<SessionDefaults, 'isolationLevel'> & Pick<SessionOptions, 'role'>,
+    options?: Pick<SessionDefaults, 'isolationLevel'> & Pick<SessionOptions, 'login' | 'role'>,
   ): ConnectionPool
   /** Runs one statement on a connection opened for it alone, as the login given. */
   control(database: Identifier, sql: string, login?: Login): Promise<void>

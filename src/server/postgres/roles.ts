@@ -15,7 +15,7 @@ export const roleAdministration: RoleAdministration = {
   seclude(database, groups) {
     const revoke = `revoke all on database ${quote(database)} from public`
     if (groups === undefined) return [revoke, verifySecluded(database)]
-    const grant = `grant create, connect, temporary on database ${quote(database)} to ${quote(groups.objects)}`
+    const grant = `grant create, temporary on database ${quote(database)} to ${quote(groups.objects)}`
     return [revoke, grant, verifySecluded(database)]
   },
 
@@ -31,20 +31,32 @@ export const roleAdministration: RoleAdministration = {
 
   async establish({ user, password }, { app }, database, mode) {
     const attributes = `${mode === 'let-in' ? 'login' : 'nologin'} password ${quoteLiteral(await scramVerifier(password))}`
-    const make = `create role ${quote(user)} ${attributes} in role ${quote(app)}`
-    const change = `alter role ${quote(user)} ${attributes}`
+    const role = quote(user)
+    const make = `create role ${role} ${attributes} in role ${quote(app)}`
+    // What the role itself, or somebody, has set is taken back.
+    const change = `alter role ${role} ${attributes}; alter role ${role} reset all; grant ${quote(app)} to ${role}`
     const establishing = block(`if ${exists(user)} then ${change}; else ${make}; end if;`)
     return mode === 'let-in' ? [establishing, letInto(database, user)] : [establishing]
   },
 
+  async hire({ user, password }, { objects }, database) {
+    const verifier = quoteLiteral(await scramVerifier(password))
+    return [
+      this.drop(user, database),
+      `create role ${quote(user)} login password ${verifier} in role ${quote(objects)}`,
+      `alter role ${quote(user)} set role = ${quote(objects)}`,
+      letInto(database, user),
+    ]
+  },
+
   lockOut(user, database) {
-    const nologin = `alter role ${quote(user)} nologin`
-    if (database === undefined) return [nologin]
-    return [nologin, `revoke connect on database ${quote(database)} from ${quote(user)}`]
+    const nologin = `alter role ${quote(user)} nologin;`
+    const revoke = database === undefined ? '' : `revoke connect on database ${quote(database)} from ${quote(user)};`
+    return [block(`if ${exists(user)} then ${nologin} ${revoke} end if;`)]
   },
 
   letIn(user, database) {
-    return [`alter role ${quote(user)} login`, letInto(database, user)]
+    return [block(`if ${exists(user)} then alter role ${quote(user)} login; ${letInto(database, user)}; end if;`)]
   },
 
   rename(from, to) {

@@ -130,10 +130,10 @@ class PostgresServer implements Server {
   pool(
     database: Identifier,
     max: number,
-    options: Pick<SessionDefaults, 'isolationLevel'> & Pick<SessionOptions, 'role'> = {},
+    { login, ...options }: Pick<SessionDefaults, 'isolationLevel'> & Pick<SessionOptions, 'login' | 'role'> = {},
   ): ConnectionPool {
-    const config = clientConfig(this.#fields, database, this.#limits, options)
-    return openPool(config, max, this.#context(database), (sql) => this.control(database, sql))
+    const config = clientConfig({ ...this.#fields, ...login }, database, this.#limits, options)
+    return openPool(config, max, this.#context(database, login?.user), (sql) => this.control(database, sql, login))
   }
 
   control(database: Identifier, sql: string, login?: Login): Promise<void> {

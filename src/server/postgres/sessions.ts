@@ -13,18 +13,27 @@ export async function sessionsIn(
   database: Identifier,
   which: WhichSessions,
 ): Promise<readonly number[]> {
-  const { rows } = await session.query<{ pid: number }>(
-    `select a.pid
-     from pg_catalog.pg_stat_activity a left join pg_catalog.pg_roles r on r.oid = a.usesysid
-     where a.datname = $1 and a.pid <> pg_backend_pid()
-       and case when $2 = 'all' then a.backend_type is distinct from 'autovacuum worker'
-                else coalesce(a.backend_type, 'client backend') = 'client backend'
-                     and (a.application_name is distinct from 'pg_dump' or a.usename = $3)
-                     and (not r.rolsuper or (select rolsuper from pg_catalog.pg_roles where rolname = current_user)) end`,
-    [database, which === 'all' ? 'all' : 'work', typeof which === 'string' ? null : which.workOf],
-  )
+  const { kind, role } = parameters(which)
+  const { rows } = await session.query<{ pid: number }>(sessionsSql, [database, kind, role])
   return rows.map(({ pid }) => pid)
 }
+
+function parameters(which: WhichSessions): { kind: 'all' | 'work' | 'of'; role: Identifier | null } {
+  if (typeof which === 'string') return { kind: which, role: null }
+  return 'of' in which ? { kind: 'of', role: which.of } : { kind: 'work', role: which.workOf }
+}
+
+const sessionsSql = `
+  select a.pid
+  from pg_catalog.pg_stat_activity a left join pg_catalog.pg_roles r on r.oid = a.usesysid
+  where a.pid <> pg_backend_pid()
+    and case $2 when 'of' then a.datname = $1 and a.usename = $3
+                when 'all' then a.datname = $1 and a.backend_type is distinct from 'autovacuum worker'
+                else coalesce(a.backend_type, 'client backend') = 'client backend'
+                     and (a.usename = $3
+                          or a.datname = $1 and a.application_name is distinct from 'pg_dump'
+                             and (not r.rolsuper
+                                  or (select rolsuper from pg_catalog.pg_roles where rolname = current_user))) end`
 
 /**
  * Ends sessions. One that is gone already is no error.

@@ -13,13 +13,13 @@ import { doBlock, quoteIdentifier as quote, quoteLiteral } from './quoting.ts'
 export function takeOverStatements(database: Identifier, groups: GroupRoles): string[] {
   const { owner, objects, app } = groups
   return [
-    `grant create, connect, temporary on database ${quote(database)} to ${quote(objects)}`,
+    `grant create, temporary on database ${quote(database)} to ${quote(objects)}`,
     handOver(database, owner),
     carryOut(schemas(objects)),
     carryOut(relations(objects)),
     carryOut(routines(objects)),
     carryOut(types(objects)),
-    carryOut(grants(app)),
+    carryOut(grants(app, objects)),
     ...defaultPrivileges(groups),
   ]
 }
@@ -76,7 +76,8 @@ function relations(objects: Identifier): string {
 
 function routines(objects: Identifier): string {
   return `
-    select format('alter routine %I.%I(%s) owner to ${quote(objects)}', n.nspname, f.proname,
+    select format('alter %s %I.%I(%s) owner to ${quote(objects)}', case f.prokind when 'a' then 'aggregate' else 'routine' end,
+                  n.nspname, f.proname,
                   pg_get_function_identity_arguments(f.oid))
     from pg_catalog.pg_proc f join pg_catalog.pg_namespace n on n.oid = f.pronamespace
     where ${ours} and ${mine('f.proowner')} and ${isOwn('pg_proc', 'f.oid')}`
@@ -92,15 +93,23 @@ function types(objects: Identifier): string {
       and (t.typtype in ('e', 'd', 'r') or (t.typtype = 'c' and c.relkind = 'c'))`
 }
 
-function grants(app: Identifier): string {
+function grants(app: Identifier, objects: Identifier): string {
   return `
     select format('grant usage on schema %I to ${quote(app)}', n.nspname) from pg_catalog.pg_namespace n where ${ours}
+    union all
+    select format('revoke create on schema %I from public', n.nspname) from pg_catalog.pg_namespace n where ${ours}
     union all
     select format('grant %s %I.%I to ${quote(app)}',
                   case c.relkind when 'S' then 'usage, select, update on sequence'
                                  else 'select, insert, update, delete on table' end, n.nspname, c.relname)
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    where ${ours} and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and ${isOwn('pg_class', 'c.oid')}`
+    where ${ours} and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and ${isOwn('pg_class', 'c.oid')}
+    union all
+    select format('grant all on %s %I.%I to ${quote(objects)}', case c.relkind when 'S' then 'sequence' else 'table' end,
+                  n.nspname, c.relname)
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where ${ours} and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and ${isOwn('pg_class', 'c.oid')}
+      and pg_get_userbyid(c.relowner) <> ${quoteLiteral(objects)}`
 }
 
 /** Runs the statements that a query gives. */
