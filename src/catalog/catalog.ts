@@ -212,7 +212,9 @@ export class Catalog {
     const note = { actor: authorship.actor, verb: makingVerbs[tenant.origin], to: 'onboarding' } as const
     const { numInsertedOrUpdatedRows } = await noted(query, note).executeTakeFirstOrThrow()
     const row = await this.find(tenant.id)
-    if (row?.state === 'onboarding') this.#begun = { ...authorship, rowId: row.rowId, verb: makingVerbs[row.origin] }
+    // A row that is there for another purpose is refused, and nothing is begun.
+    const isMeant = row?.state === 'onboarding' && row.origin === tenant.origin && row.source === tenant.source
+    if (isMeant) this.#begun = { ...authorship, rowId: row.rowId, verb: makingVerbs[row.origin] }
     if (row !== undefined) return { row, isNew: numInsertedOrUpdatedRows === 1n }
     await this.#refuseTaken(tenant)
     throw new TenantryError('no-open-server', `None of ${tenant.servers.join(', ')} is open for new tenants.`, {
