@@ -106,9 +106,16 @@ function copyOf<Handle>(
     isSeparate: separation !== undefined,
     create: async (server, admin, building) => {
       const isMade = await copy(context, source, { server, admin, building }, options)
-      // A database of that name may be another tenant's by now.
-      if (isMade) await refuseUnlessSame(context, source)
-      return isMade
+      if (!isMade) return false
+      try {
+        // A database of that name may be another tenant's by now.
+        await refuseUnlessSame(context, source)
+      } catch (error) {
+        // What was refused leaves no copy of somebody's data.
+        await admin.query(server.dropStatement(building))
+        throw error
+      }
+      return true
     },
     fill: async (server, admin, database) => {
       const run = async (login?: Login) => {
