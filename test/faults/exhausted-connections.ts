@@ -30,7 +30,7 @@ async function asLimitedRole(context: FaultContext, verb: VerbCase): Promise<Tal
   const role = `f${randomBytes(6).toString('hex')}`
   const superuser = new Client({ connectionString: context.url })
   await superuser.connect()
-  await superuser.query(`create role ${role} login createdb password '${role}' connection limit ${limit}`)
+  await superuser.query(`create role ${role} login createdb createrole password '${role}' connection limit ${limit}`)
   const url = new URL(context.url)
   url.username = role
   url.password = role
