@@ -96,6 +96,8 @@ export async function onServer<T>(
   const admin = await (options.connect ?? context.connect)(server, options)
   try {
     await admin.lock(lock, 'session', context.lockTimeoutMs)
+    // Who lost the lock in the catalog before it had this one may have been overtaken. From here on nobody overtakes it.
+    await session.query('select 1')
     return await work(admin)
   } finally {
     await admin.close()

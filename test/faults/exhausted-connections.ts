@@ -29,6 +29,7 @@ export const exhaustedConnections: Scenario = {
 async function asLimitedRole(context: FaultContext, verb: VerbCase): Promise<Tally> {
   const role = `f${randomBytes(6).toString('hex')}`
   const superuser = new Client({ connectionString: context.url })
+  superuser.on('error', () => undefined)
   await superuser.connect()
   await superuser.query(`create role ${role} login createdb createrole password '${role}' connection limit ${limit}`)
   const url = new URL(context.url)
@@ -38,7 +39,8 @@ async function asLimitedRole(context: FaultContext, verb: VerbCase): Promise<Tal
   try {
     return await exhaustAgain(context, verb, world)
   } finally {
-    await world.drop()
+    // As the superuser: DROP DATABASE with FORCE by another ends in an error where autovacuum is in the database.
+    await world.drop(context.url)
     await superuser.query(`drop role ${role}`)
     await superuser.end()
   }

@@ -86,8 +86,8 @@ export class World implements Look {
   }
 
   /** A connection of somebody who knows nothing of Tenantry. */
-  client(database: string): Client {
-    const url = new URL(this.url)
+  client(database: string, as = this.url): Client {
+    const url = new URL(as)
     url.pathname = `/${encodeURIComponent(database)}`
     const client = new Client({ connectionString: url.href })
     client.on('error', () => undefined)
@@ -156,21 +156,33 @@ export class World implements Look {
   }
 
   /** Waits until backends whose client is gone are gone as well. */
-  async left(backends: readonly number[]): Promise<void> {
+  left(backends: readonly number[]): Promise<void> {
+    return this.#noneOf(backends, 'true')
+  }
+
+  /** Waits until backends have done what they were told. */
+  idle(backends: readonly number[]): Promise<void> {
+    // A statement of which only the beginning came is active as well, and reads.
+    return this.#noneOf(backends, `state = 'active' and wait_event is distinct from 'ClientRead'`)
+  }
+
+  async #noneOf(backends: readonly number[], condition: string): Promise<void> {
     const deadline = Date.now() + endingMs
     for (;;) {
-      const [row] = await this.sql<{ count: number }>(
-        'select count(*)::int as count from pg_stat_activity where pid = any($1)',
+      const [first] = await this.sql<{ pid: number; query: string }>(
+        `select pid, query from pg_stat_activity where pid = any($1) and ${condition}`,
         [backends],
       )
-      if (row?.count === 0) return
-      if (Date.now() > deadline) throw new Error(`${row?.count} sessions did not end.`)
+      if (first === undefined) return
+      if (Date.now() > deadline) throw new Error(`The session ${first.pid} goes on: ${first.query}`)
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
   }
 
-  /** Drops all databases, the catalog, and the roles; forgets the connection. */
-  async drop(): Promise<void> {
+  /** Drops all databases, the catalog, and the roles, as the role of that URL; forgets the connection. */
+  async drop(as = this.url): Promise<void> {
+    await this.disconnect()
+    await this.#observing(as)
     const names = [...(await this.databases()).map(({ name }) => name), this.catalog]
     for (const name of names) await this.dropDatabase(name)
     for (const { name } of await this.roles()) await this.sql(`drop role "${name}"`)
@@ -192,9 +204,9 @@ export class World implements Look {
     await observer?.end().catch(() => undefined)
   }
 
-  async #observing(): Promise<Client> {
+  async #observing(as = this.url): Promise<Client> {
     if (this.#observer !== undefined) return this.#observer
-    const client = this.client('postgres')
+    const client = this.client('postgres', as)
     await client.connect()
     this.#observer = client
     return client
