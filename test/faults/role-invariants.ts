@@ -4,7 +4,6 @@ import type { Evidence } from './invariants.ts'
 interface Entry {
   readonly role: string
   readonly canLogIn: boolean
-  readonly hasPassword: boolean
   /** The names of the databases that it may connect to. */
   readonly databases: readonly string[]
 }
@@ -19,11 +18,11 @@ export async function rolesFit(evidence: Evidence): Promise<string[]> {
   const passwords = await world.inCatalog<{ row: string }>('select row_id::text as row from tenantry.credential')
   const kept = new Set(passwords.map(({ row }) => prefix + row.replaceAll('-', '')))
   const roles = await world.sql<Entry>(
-    `select r.rolname as role, r.rolcanlogin as "canLogIn", a.rolpassword is not null as "hasPassword",
+    `select r.rolname as role, r.rolcanlogin as "canLogIn",
             array(select d.datname::text from pg_database d where has_database_privilege(r.oid, d.oid, 'connect')
                     and starts_with(d.datname, $1) and not has_database_privilege('public', d.oid, 'connect'))
               as databases
-     from pg_roles r join pg_authid a on a.oid = r.oid where starts_with(r.rolname, $2)`,
+     from pg_roles r where starts_with(r.rolname, $2)`,
     [`${world.installation}_`, prefix],
   )
   const isReported = (id: string) => findings.some(({ tenant }) => tenant === id)
@@ -38,7 +37,6 @@ export async function rolesFit(evidence: Evidence): Promise<string[]> {
     if (row !== undefined && elsewhere.length > 0) wrong.push(`${role.role} may connect to ${elsewhere.join(', ')}`)
     // Of a catalog that was set back, and of what is reported, a person decides.
     if (row === undefined && findings.length === 0) wrong.push(`the role ${role.role} is nobody's`)
-    if (!role.hasPassword) wrong.push(`the role ${role.role} has no password`)
     if (row !== undefined && !kept.has(role.role)) wrong.push(`the password of ${role.role} is not kept`)
     if (tenant === undefined || isReported(tenant.id)) continue
     if (role.canLogIn !== (tenant.state === 'active')) {
