@@ -98,6 +98,7 @@ async function statementsOf(site: Site): Promise<readonly string[]> {
   if (outcome === undefined) throw new Error(`Uncut, ${describeCall(arranged.call)} failed with ${code}: ${message}`)
   const statements = [...site.proxy.statements]
   await site.nursery.end(child)
+  await tidied(site.world, site.tenantry)
   return statements
 }
 
