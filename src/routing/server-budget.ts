@@ -1,5 +1,5 @@
 import { TenantryError } from '../kernel/errors.ts'
-import type { Identifier } from '../kernel/names.ts'
+import type { Identifier, TenantId } from '../kernel/names.ts'
 import type { Login, Server, ServerConnection, SessionDefaults } from '../server/port.ts'
 
 interface Idle {
@@ -10,6 +10,7 @@ interface Idle {
 
 /** Whose connection is wanted. */
 export interface Target {
+  readonly tenant: TenantId
   readonly database: Identifier
   /** The tenant's row: another tenant that has the same database one day has connections of its own. */
   readonly rowId: string
@@ -23,11 +24,22 @@ interface Waiter {
   readonly refuse: (error: TenantryError) => void
 }
 
+/** What a connection is lent for. */
+interface Lent {
+  readonly target: Target
+  /** When it was lent, by the monotonic clock. */
+  readonly since: number
+}
+
 const idleMs = 30_000
 
 /**
  * The connections that this process may hold on one server, shared by all tenants there. Idle ones are kept, the one
- * longest unused goes first; where all are busy, callers wait in turn.
+ * longest unused goes first.
+ *
+ * Where all are busy, callers wait. The next connection goes to the tenant that has the fewest, of several to the one that
+ * waits longest: so however much one tenant asks for, another waits for no more than what is under way. A tenant that
+ * nobody waits beside may have all of them.
  */
 export class ServerBudget {
   readonly #server: Server
@@ -35,7 +47,9 @@ export class ServerBudget {
   readonly #defaults: SessionDefaults
   /** Least recently used first. */
   readonly #idle: Idle[] = []
-  readonly #busy = new Set<ServerConnection>()
+  readonly #busy = new Map<ServerConnection, Lent>()
+  /** How many connections are lent to, or being opened for, each tenant, by its row. */
+  readonly #shares = new Map<string, number>()
   readonly #waiters: Waiter[] = []
   /** Connections that count: idle, busy, being opened and being closed. */
   #open = 0
@@ -58,10 +72,12 @@ export class ServerBudget {
     if (this.#closed) throw closedError()
     const connection = await this.#next(target)
     if (this.#closed) {
+      this.#share(target, -1)
       await connection.close()
       throw closedError()
     }
-    this.#busy.add(connection)
+    // One that has ended by now is noticed when it is given back.
+    this.#busy.set(connection, { target, since: performance.now() })
     return connection
   }
 
@@ -82,7 +98,7 @@ export class ServerBudget {
   async release(target: Target, connection: ServerConnection, destroy: boolean): Promise<void> {
     const reusable = !destroy && (await isClean(connection))
     // One that ended meanwhile was counted then.
-    if (!this.#busy.delete(connection)) return
+    if (!this.#takeBack(connection)) return
     if (!reusable || this.#closed) await connection.close()
     else this.#passOn(target, connection)
     this.#announceDrained()
@@ -96,15 +112,16 @@ export class ServerBudget {
     for (const { expiry } of idle) clearTimeout(expiry)
     const closing = idle.map(({ connection }) => connection.close())
     if (this.#busy.size > 0) await this.#drain(deadlineMs)
-    await Promise.all([...closing, ...[...this.#busy].map((connection) => connection.close())])
+    await Promise.all([...closing, ...[...this.#busy.keys()].map((connection) => connection.close())])
   }
 
   #next(target: Target): Promise<ServerConnection> {
     const index = this.#idle.findLastIndex((idle) => isSame(idle.target, target))
+    const isFull = this.#open >= this.#server.maxConnections
+    if (index < 0 && isFull && this.#idle.length === 0) return this.#wait(target)
+    this.#share(target, 1)
     if (index >= 0) return Promise.resolve(this.#takeIdle(index))
-    if (this.#open < this.#server.maxConnections) return this.#connect(target)
-    if (this.#idle.length > 0) return this.#replace(this.#takeIdle(0), target)
-    return this.#wait(target)
+    return isFull ? this.#replace(this.#takeIdle(0), target) : this.#connect(target)
   }
 
   #connect(target: Target): Promise<ServerConnection> {
@@ -119,19 +136,20 @@ export class ServerBudget {
     return this.#openCounted(target)
   }
 
-  async #openCounted({ database, login }: Target): Promise<ServerConnection> {
+  async #openCounted(target: Target): Promise<ServerConnection> {
     try {
-      const connection = await this.#server.open(database, this.#defaults, login())
+      const connection = await this.#server.open(target.database, this.#defaults, target.login())
       connection.onEnd(() => this.#forget(connection))
       return connection
     } catch (error) {
+      this.#share(target, -1)
       this.#uncount()
       throw error
     }
   }
 
   #passOn(target: Target, connection: ServerConnection): void {
-    const waiter = this.#waiters.shift()
+    const waiter = this.#nextWaiter()
     if (waiter === undefined) this.#keep(target, connection)
     else if (isSame(waiter.target, target)) waiter.grant(Promise.resolve(connection))
     else waiter.grant(this.#replace(connection, waiter.target))
@@ -141,7 +159,7 @@ export class ServerBudget {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
-        reject(busyError(this.#server, this.#waitMs))
+        reject(busyError(this.#server, this.#waitMs, target.tenant, [...this.#busy.values()]))
       }, this.#waitMs)
       const settle = <T>(done: (value: T) => void) => {
         return (value: T) => {
@@ -171,16 +189,43 @@ export class ServerBudget {
 
   /** A connection ended, whoever ended it; whatever held it, it counts no more. */
   #forget(connection: ServerConnection): void {
-    this.#busy.delete(connection)
+    this.#takeBack(connection)
     const index = this.#idle.findIndex((idle) => idle.connection === connection)
     if (index >= 0) this.#takeIdle(index)
     this.#uncount()
     this.#announceDrained()
   }
 
+  /** @returns false when it was taken back before */
+  #takeBack(connection: ServerConnection): boolean {
+    const lent = this.#busy.get(connection)
+    if (lent === undefined) return false
+    this.#busy.delete(connection)
+    this.#share(lent.target, -1)
+    return true
+  }
+
+  #share({ rowId }: Target, change: 1 | -1): void {
+    const share = (this.#shares.get(rowId) ?? 0) + change
+    if (share === 0) this.#shares.delete(rowId)
+    else this.#shares.set(rowId, share)
+  }
+
+  /** Whose turn it is; from then on the connection counts as theirs. */
+  #nextWaiter(): Waiter | undefined {
+    const shareOf = ({ target }: Waiter) => this.#shares.get(target.rowId) ?? 0
+    let next = 0
+    for (const [place, waiter] of this.#waiters.entries()) {
+      if (shareOf(waiter) < shareOf(this.#waiters[next] as Waiter)) next = place
+    }
+    const [waiter] = this.#waiters.splice(next, 1)
+    if (waiter !== undefined) this.#share(waiter.target, 1)
+    return waiter
+  }
+
   #uncount(): void {
     this.#open--
-    const waiter = this.#open < this.#server.maxConnections ? this.#waiters.shift() : undefined
+    const waiter = this.#open < this.#server.maxConnections ? this.#nextWaiter() : undefined
     waiter?.grant(this.#connect(waiter.target))
   }
 
@@ -220,9 +265,25 @@ export function closedError(): TenantryError {
   return new TenantryError('closed', 'Tenantry is closed.', { hint: 'Open it again with openTenantry().' })
 }
 
-function busyError({ name, maxConnections }: Server, waitMs: number): TenantryError {
-  const message = `All ${maxConnections} connections to the server ${name} were busy for ${waitMs} ms.`
+const holdersShown = 3
+
+function busyError({ name, maxConnections }: Server, waitMs: number, tenant: TenantId, lent: readonly Lent[]) {
+  const message = `All ${maxConnections} connections to the server ${name} were busy for ${waitMs} ms: ${holders(lent)}.`
   const hint =
     'Hold connections for less long (a transaction holds one from its begin to its commit), or raise maxConnections.'
-  return new TenantryError('pool-timeout', message, { hint })
+  return new TenantryError('pool-timeout', message, { tenant, hint })
+}
+
+/** Who holds most, and how long already. */
+function holders(lent: readonly Lent[]): string {
+  const now = performance.now()
+  const byTenant = [...Map.groupBy(lent, ({ target }) => target.tenant)].toSorted(
+    ([, one], [, other]) => other.length - one.length,
+  )
+  const shown = byTenant.slice(0, holdersShown).map(([tenant, own]) => {
+    const longest = Math.max(...own.map(({ since }) => now - since))
+    return `${tenant} has ${own.length}, for up to ${Math.round(longest)} ms`
+  })
+  const others = byTenant.length - shown.length
+  return [...shown, ...(others > 0 ? [`${others} ${others === 1 ? 'other' : 'others'} the rest`] : [])].join('; ')
 }

@@ -67,7 +67,7 @@ export class TenantPool implements ConnectionPool {
   }
 
   #target(row: TenantRow, which: 'current' | 'pending' = 'current'): Target {
-    return { database: row.database, rowId: row.rowId, login: () => this.#loginOf(row, which) }
+    return { tenant: row.id, database: row.database, rowId: row.rowId, login: () => this.#loginOf(row, which) }
   }
 
   /** What is under way on a tenant may be cancelled also while it is taken out of service. */

@@ -6,7 +6,7 @@ import { errorOf } from '../support/server.ts'
 // The accounting by itself, on connections that fail when they are told to. Routing on a real server is tested with
 // the tenants.
 
-const [a, b] = [parseIdentifier('a', 'database'), parseIdentifier('b', 'database')]
+const [a, b, c] = [parseIdentifier('a', 'database'), parseIdentifier('b', 'database'), parseIdentifier('c', 'database')]
 
 /** A server whose connections exist in memory, and how many are open at once. */
 class FakeServer {
@@ -52,7 +52,12 @@ class FakeConnection {
 }
 
 const budgetOf = (server: FakeServer, waitMs = 50) => new ServerBudget(server as never, waitMs)
-const to = (database: Identifier): Target => ({ database, rowId: database, login: () => undefined })
+const to = (database: Identifier): Target => ({
+  tenant: database as never,
+  database,
+  rowId: database,
+  login: () => undefined,
+})
 const fake = (connection: unknown) => connection as FakeConnection
 
 describe('a budget', () => {
@@ -100,11 +105,39 @@ describe('a budget', () => {
     const server = new FakeServer()
     const budget = budgetOf(server)
     const held = [await budget.acquire(to(a)), await budget.acquire(to(a))]
-    expect(await errorOf(budget.acquire(to(b)))).toMatchObject({ code: 'pool-timeout' })
+    const error = await errorOf(budget.acquire(to(b)))
+    expect(error).toMatchObject({ code: 'pool-timeout', tenant: 'b', retryable: true })
+    expect(error).toMatchObject({ message: expect.stringMatching(/busy for 50 ms: a has 2, for up to \d+ ms\.$/) })
     const waiting = budget.acquire(to(b))
     await budget.release(to(a), held[0] as never, false)
     expect(fake(await waiting).database).toBe('b')
     expect(server.peak).toBe(2)
+  })
+
+  it('gives the next connection to the tenant that has the fewest, and among equals to who waits longest', async () => {
+    const server = new FakeServer()
+    const budget = budgetOf(server, 10_000)
+    const held = [await budget.acquire(to(a)), await budget.acquire(to(a))]
+    const order: string[] = []
+    const ask = async (database: Identifier) => {
+      const connection = await budget.acquire(to(database))
+      order.push(database)
+      return connection
+    }
+    const greedy = Array.from({ length: 20 }, () => ask(a))
+    const polite = [ask(b), ask(c)]
+    await budget.release(to(a), held[0] as never, false)
+    await budget.release(to(b), (await polite[0]) as never, false)
+    const last = (await polite[1]) as never
+    expect(order).toEqual(['b', 'c'])
+    // Now nobody has more than another.
+    await budget.release(to(a), held[1] as never, false)
+    await budget.release(to(c), last, false)
+    for (const asking of greedy) await budget.release(to(a), await asking, false)
+    expect(order).toHaveLength(22)
+    expect(server.peak).toBe(2)
+    await budget.close(1_000)
+    expect(server.now).toBe(0)
   })
 
   it('gives the place back when a connection cannot be opened', async () => {
