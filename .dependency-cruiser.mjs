@@ -21,9 +21,9 @@ const rooms = {
   'config.ts$': ['kernel/', 'models/', 'server/', 'provisioning/', 'embedded/'],
   'credentials-key.ts$': ['kernel/', 'server/[^/]+$'],
   // The types of what the root gives.
-  'api.ts$': ['kernel/', 'catalog/', 'provisioning/'],
+  'api.ts$': ['kernel/', 'catalog/', 'provisioning/', 'routing/'],
   'doctor.ts$': ['kernel/', 'server/', 'config.ts$'],
-  'opening.ts$': ['kernel/', 'server/', 'catalog/', 'provisioning/', 'config.ts$'],
+  'opening.ts$': ['kernel/', 'server/', 'catalog/', 'provisioning/', 'config.ts$', 'credentials-key.ts$'],
   'tenantry.ts$': [
     'kernel/',
     'models/',
@@ -33,7 +33,6 @@ const rooms = {
     'routing/',
     'rollout/',
     'config.ts$',
-    'credentials-key.ts$',
     'api.ts$',
     'opening.ts$',
   ],

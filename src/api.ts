@@ -21,6 +21,7 @@ import type { Reconciliation, ReconcileOptions } from './provisioning/reconcile.
 import type { RemovedTemplates } from './provisioning/retire.ts'
 import type { Resumed, Suspended } from './provisioning/suspend.ts'
 import type { StartUp } from './provisioning/survey.ts'
+import type { CapturedTenant } from './routing/tenant-context.ts'
 import type { OnboardOptions } from './provisioning/tenant-options.ts'
 import type { Updated, UpdateOptions } from './provisioning/update.ts'
 
@@ -28,6 +29,12 @@ import type { Updated, UpdateOptions } from './provisioning/update.ts'
 export interface HistoryOptions extends Cancellable {
   /** How many entries at most. Default 100, at most 1,000. */
   readonly limit?: number
+}
+
+/** Options of `with` and `run`. */
+export interface WorkOptions extends Cancellable {
+  /** Whether the context of another tenant may be entered inside one. Default `refuse`. */
+  readonly nested?: 'refuse' | 'allow'
 }
 
 /** Options of `environment`. */
@@ -166,11 +173,18 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    *
    * @throws `tenant-unknown`, `tenant-not-active`, `tenant-conflict`, and what `work` throws
    */
-  with<T>(id: string, work: (handle: Handle) => T | Promise<T>, options?: Cancellable): Promise<T>
+  with<T>(id: string | CapturedTenant, work: (handle: Handle) => T | Promise<T>, options?: WorkOptions): Promise<T>
   /** Runs `work` in the tenant's context. @throws `tenant-unknown`, `tenant-not-active`, `tenant-conflict` */
-  run<T>(id: string, work: () => T | Promise<T>, options?: Cancellable): Promise<T>
+  run<T>(id: string | CapturedTenant, work: () => T | Promise<T>, options?: WorkOptions): Promise<T>
   /** The tenant in whose context this is called. @throws `no-tenant` outside of one */
   currentTenant(): TenantId
+  /**
+   * The tenant in whose context this is called, as plain data to be carried into a job queue and back: given to `with` or
+   * `run` in place of an id, it means that tenant, and never another one that has the id since.
+   *
+   * @throws `no-tenant` outside of one
+   */
+  captureTenant(): CapturedTenant
   /** Lets work under way finish, at most `deadlineMs` milliseconds (default 10,000), and closes every connection. */
   close(deadlineMs?: number): Promise<void>
 }

@@ -4,10 +4,11 @@ import { physicalNames } from './kernel/names.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { checkCatalog, migrateCatalog } from './catalog/migrate.ts'
 import { lookAtCatalog, type OpeningLook, type OpeningQuestion } from './catalog/opening-look.ts'
-import type { CheckedConfig } from './config.ts'
+import type { CheckedConfig, TenantryConfig } from './config.ts'
+import { findKeys } from './credentials-key.ts'
 import { ensureDatabaseOn } from './provisioning/ensure-database.ts'
 import type { Separation } from './provisioning/context.ts'
-import { ensureGroups } from './provisioning/separation.ts'
+import { ensureGroups, groupRoles } from './provisioning/separation.ts'
 import { type StartUp, survey } from './provisioning/survey.ts'
 import { versionFingerprint } from './provisioning/version.ts'
 import type { Server, Session } from './server/port.ts'
@@ -21,6 +22,17 @@ export interface Opening {
   readonly hasLeftBehind: boolean
   /** The end of the connection that all of this came by. */
   readonly disconnected: Promise<void>
+}
+
+/** How tenants are to be kept apart, and with which keys. @throws `credentials-key-missing`, `invalid-option` */
+export function separationOf<Handle>(
+  { credentialsKey, announce }: TenantryConfig<Handle>,
+  { roles, installation }: CheckedConfig<Handle>,
+  servers: readonly Server[],
+): Separation | undefined {
+  if (roles === 'shared') return undefined
+  const keys = findKeys(credentialsKey, servers, announce)
+  return { groups: groupRoles(installation), keys, preparedServers: new Set() }
 }
 
 /** Makes sure that the catalog is there and up to date, and looks at the fleet: on one connection to the catalog. */

@@ -9,9 +9,8 @@ import { checkListOptions, type ListOptions } from './catalog/list-options.ts'
 import { type Status, summarise, summariseStock } from './catalog/status.ts'
 import { Stock } from './catalog/stock.ts'
 import { publicTenant, type Tenant, type TenantRow } from './catalog/tenant.ts'
-import type { EnvironmentOptions, HistoryOptions, Tenantry } from './api.ts'
+import type { EnvironmentOptions, HistoryOptions, Tenantry, WorkOptions } from './api.ts'
 import { checkConfig, type CheckedConfig, findServers, isServerGiven, type TenantryConfig } from './config.ts'
-import { findKeys } from './credentials-key.ts'
 import { Activity } from './provisioning/activity.ts'
 import { adopt, type Adopted, type AdoptOptions } from './provisioning/adopt.ts'
 import { type CheckedTenant, checkTenant } from './provisioning/check-tenant.ts'
@@ -26,29 +25,22 @@ import {
   type RotateOptions,
   type TenantCredentials,
 } from './provisioning/credentials.ts'
-import type {
-  DrainOptions,
-  MakingContext,
-  Separation,
-  TenantHook,
-  TenantryEvent,
-  VerbOptions,
-} from './provisioning/context.ts'
+import type { DrainOptions, MakingContext, TenantHook, TenantryEvent, VerbOptions } from './provisioning/context.ts'
 import { Keeper } from './provisioning/keeper.ts'
 import { offboard, type Offboarded, type OffboardOptions, restore, type Restored } from './provisioning/offboard.ts'
 import { onboard, type Onboarded } from './provisioning/onboard.ts'
 import { purge, type Purged, type PurgedExpired, purgeExpired, type PurgeExpiredOptions } from './provisioning/purge.ts'
 import { reconcile, reconcileLeftBehind, type Reconciliation, type ReconcileOptions } from './provisioning/reconcile.ts'
 import { type RemovedTemplates, removeTemplates } from './provisioning/retire.ts'
-import { groupRoles, loginOf } from './provisioning/separation.ts'
+import { loginOf } from './provisioning/separation.ts'
 import { resume, type Resumed, suspend, type Suspended } from './provisioning/suspend.ts'
 import type { StartUp } from './provisioning/survey.ts'
 import type { OnboardOptions } from './provisioning/tenant-options.ts'
 import { update, type Updated, type UpdateOptions } from './provisioning/update.ts'
-import { type Opening, prepare } from './opening.ts'
+import { type Opening, prepare, separationOf } from './opening.ts'
 import { Router } from './routing/router.ts'
 import { closedError } from './routing/server-budget.ts'
-import { TenantContext } from './routing/tenant-context.ts'
+import { type CapturedTenant, TenantContext, toCaptured } from './routing/tenant-context.ts'
 import type { ConnectionPool, Server, SessionPool } from './server/port.ts'
 
 /**
@@ -74,16 +66,6 @@ export async function openTenantry<Handle>(config: TenantryConfig<Handle>): Prom
     await stop()
     throw error
   }
-}
-
-function separationOf<Handle>(
-  { credentialsKey, announce }: TenantryConfig<Handle>,
-  { roles, installation }: CheckedConfig<Handle>,
-  servers: readonly Server[],
-): Separation | undefined {
-  if (roles === 'shared') return undefined
-  const keys = findKeys(credentialsKey, servers, announce)
-  return { groups: groupRoles(installation), keys, preparedServers: new Set() }
 }
 
 const catalogConnections = 3
@@ -287,13 +269,16 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     return () => this.#listeners.delete(listener)
   }
 
-  async with<T>(id: string, work: (handle: Handle) => T | Promise<T>, { signal }: Cancellable = {}): Promise<T> {
+  async with<T>(
+    id: string | CapturedTenant,
+    work: (handle: Handle) => T | Promise<T>,
+    { signal, nested }: WorkOptions = {},
+  ): Promise<T> {
     this.#refuseClosed()
-    const tenant = parseTenantId(id)
-    const models = await untilAborted(this.#router.route(tenant), signal)
+    const { entered, models } = await untilAborted(this.#router.route(toCaptured(id, parseTenantId)), signal)
     const handle = models.handle(signal)
     try {
-      return await this.#context.run(tenant, () => work(handle))
+      return await this.#enter(entered, nested, () => work(handle))
     } catch (error) {
       throw isAbortion(error, signal) ? abortedError(signal as AbortSignal) : error
     } finally {
@@ -301,15 +286,26 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     }
   }
 
-  async run<T>(id: string, work: () => T | Promise<T>, { signal }: Cancellable = {}): Promise<T> {
+  async run<T>(
+    id: string | CapturedTenant,
+    work: () => T | Promise<T>,
+    { signal, nested }: WorkOptions = {},
+  ): Promise<T> {
     this.#refuseClosed()
-    const tenant = parseTenantId(id)
-    await untilAborted(this.#router.admit(tenant), signal)
-    return this.#context.run(tenant, work)
+    const entered = await untilAborted(this.#router.admit(toCaptured(id, parseTenantId)), signal)
+    return this.#enter(entered, nested, work)
   }
 
   currentTenant(): TenantId {
-    return this.#context.current()
+    return this.#context.current().tenant
+  }
+
+  captureTenant(): CapturedTenant {
+    return { ...this.#context.current() }
+  }
+
+  #enter<T>(entered: CapturedTenant, nested: WorkOptions['nested'], work: () => T): T {
+    return nested === 'allow' ? this.#context.runApart(entered, work) : this.#context.run(entered, work)
   }
 
   close(deadlineMs = 10_000): Promise<void> {
@@ -364,7 +360,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   /** A step of the service's own runs for the tenant that is being made, whatever the context of the call. */
   #inContext<Hook extends TenantHook<Handle> | undefined>(hook: Hook): Hook {
     const inside: TenantHook<Handle> = (handle, tenant) =>
-      this.#context.runApart(tenant.id, () => hook?.(handle, tenant))
+      this.#context.runApart({ tenant: tenant.id }, () => hook?.(handle, tenant))
     return (hook && inside) as Hook
   }
 

@@ -8,6 +8,7 @@ import { requireServer } from '../server/require-server.ts'
 import { type Admission, Admissions } from './admissions.ts'
 import { type Eviction, EvictionChannel } from './eviction-channel.ts'
 import { ServerBudget } from './server-budget.ts'
+import type { CapturedTenant } from './tenant-context.ts'
 import { type LoginOf, TenantPool } from './tenant-pool.ts'
 
 /** How routing is done. */
@@ -55,9 +56,10 @@ export class Router<Handle> {
     this.#admissions = new Admissions(catalog, () => this.#channel.start(), keptTenants)
   }
 
-  /** Makes sure that a tenant may be worked on. @throws `tenant-unknown`, `tenant-not-active` */
-  async admit(id: TenantId): Promise<void> {
-    await this.#admissions.admit(id)
+  /** Makes sure that a tenant may be worked on, and says which it is. @throws `tenant-unknown`, `tenant-not-active` */
+  async admit(captured: CapturedTenant): Promise<CapturedTenant> {
+    const { row } = await this.#admit(captured)
+    return { tenant: row.id, row: row.rowId }
   }
 
   /**
@@ -65,15 +67,16 @@ export class Router<Handle> {
    *
    * @throws `tenant-unknown`, `tenant-not-active`, `no-open-server`
    */
-  async route(id: TenantId): Promise<OpenModels<Handle>> {
-    const { row } = await this.#admissions.admit(id)
+  async route(captured: CapturedTenant): Promise<{ entered: CapturedTenant; models: OpenModels<Handle> }> {
+    const { row } = await this.#admit(captured)
+    const { id } = row
     const known = this.#opened.get(id)
     const opened = known?.rowId === row.rowId ? known : { rowId: row.rowId, models: this.#open(row) }
     this.#opened.delete(id)
     this.#opened.set(id, opened)
     if (this.#opened.size > this.#options.keptHandles) this.#forgetOldest()
     try {
-      return await opened.models
+      return { entered: { tenant: id, row: row.rowId }, models: await opened.models }
     } catch (error) {
       // What could not be opened is tried anew by the next caller.
       if (this.#opened.get(id) === opened) this.#opened.delete(id)
@@ -91,6 +94,13 @@ export class Router<Handle> {
     this.#opened.clear()
     await Promise.all([...this.#budgets.values()].map((budget) => budget.close(deadlineMs)))
     await this.#channel.close()
+  }
+
+  /** One that was captured may be gone, and another have its id. */
+  async #admit({ tenant, row: rowId }: CapturedTenant): Promise<Admission> {
+    const admission = await this.#admissions.admit(tenant)
+    if (rowId === undefined || admission.row.rowId === rowId) return admission
+    throw unknownTenant(tenant)
   }
 
   async #open(row: TenantRow): Promise<OpenModels<Handle>> {

@@ -2,35 +2,61 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
 
+/** Which tenant code works for, as plain data that can be carried elsewhere, such as into a job queue. */
+export interface CapturedTenant {
+  readonly tenant: TenantId
+  /** What tells it from another tenant that has the id one day; undefined inside of the steps that make a tenant. */
+  readonly row?: string | undefined
+}
+
 /** Which tenant the running code works for. There is no tenant that could be left over: outside of a context is none. */
 export class TenantContext {
-  readonly #storage = new AsyncLocalStorage<TenantId>()
+  readonly #storage = new AsyncLocalStorage<CapturedTenant>()
 
   /**
    * Runs `work` for a tenant. Entering the same tenant again is fine.
    *
    * @throws `tenant-conflict` inside another tenant's context
    */
-  run<T>(tenant: TenantId, work: () => T): T {
-    const current = this.#storage.getStore()
-    if (current === undefined || current === tenant) return this.#storage.run(tenant, work)
+  run<T>(entered: CapturedTenant, work: () => T): T {
+    const { tenant } = entered
+    const current = this.#storage.getStore()?.tenant
+    if (current === undefined || current === tenant) return this.#storage.run(entered, work)
     throw new TenantryError('tenant-conflict', `Work for ${tenant} was begun inside the context of ${current}.`, {
       tenant,
-      hint: `Leave the context of ${current} first: what belongs to one tenant must not run as part of another's work.`,
+      hint: `Leave the context of ${current} first: what belongs to one tenant must not run as part of another's work. If it is meant, say nested: 'allow'.`,
     })
   }
 
   /** Runs `work` for a tenant whatever the context is that it was asked for in. */
-  runApart<T>(tenant: TenantId, work: () => T): T {
-    return this.#storage.run(tenant, work)
+  runApart<T>(entered: CapturedTenant, work: () => T): T {
+    return this.#storage.run(entered, work)
   }
 
   /** @throws `no-tenant` outside of a context */
-  current(): TenantId {
+  current(): CapturedTenant {
     const current = this.#storage.getStore()
     if (current !== undefined) return current
     throw new TenantryError('no-tenant', 'No tenant is set where this code runs.', {
-      hint: 'Run it inside tenantry.run(id, ...) or tenantry.with(id, ...). Timers and queues begun elsewhere have no tenant.',
+      hint: 'Run it inside tenantry.run(id, ...) or tenantry.with(id, ...). Timers and queues begun elsewhere have no tenant: captureTenant() carries it there.',
     })
   }
+}
+
+/**
+ * What was given for a tenant: its id, or what was captured.
+ *
+ * @throws `invalid-tenant-id`, `invalid-option`
+ */
+export function toCaptured(given: string | CapturedTenant, parse: (id: string) => TenantId): CapturedTenant {
+  if (typeof given === 'string') return { tenant: parse(given) }
+  const { tenant, row } = given ?? {}
+  if (row === undefined || typeof row === 'string') return { tenant: parse(tenant), row }
+  throw new TenantryError(
+    'invalid-option',
+    'What is given for a tenant is neither an id nor what captureTenant() gave.',
+    {
+      hint: 'Carry what captureTenant() gives unchanged; as JSON it may be written and read again.',
+    },
+  )
 }

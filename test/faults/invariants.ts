@@ -1,18 +1,9 @@
 import type { Reconciled } from 'tenantry'
+import type { Evidence } from './evidence.ts'
 import { markOf, marksIn } from './ledger.ts'
-import type { PhysicalDatabase, StockRecord, TenantRecord } from './records.ts'
+import type { PhysicalDatabase, TenantRecord } from './records.ts'
 import { rolesFit } from './role-invariants.ts'
 import type { World } from './world.ts'
-
-/** What is there, and what `reconcile` said of it. */
-export interface Evidence {
-  readonly world: World
-  readonly tenants: readonly TenantRecord[]
-  readonly stock: readonly StockRecord[]
-  readonly databases: readonly PhysicalDatabase[]
-  /** What the last `reconcile` left to a person. */
-  readonly findings: readonly Reconciled[]
-}
 
 type Invariant = (evidence: Evidence) => string[] | Promise<string[]>
 

@@ -1,4 +1,4 @@
-import type { Evidence } from './invariants.ts'
+import type { Evidence } from './evidence.ts'
 
 /** Which role may connect to which of an installation's databases, and what either is of. */
 interface Entry {

@@ -226,6 +226,34 @@ describe('the context', () => {
     expect(error).toMatchObject({ code: 'tenant-conflict', tenant: 'b' })
   })
 
+  it('of another inside is entered where that is meant, and left again', async () => {
+    const inside = () => tenantry.with('b', () => tenantry.currentTenant(), { nested: 'allow' })
+    expect(await tenantry.run('a', async () => [await inside(), tenantry.currentTenant()])).toEqual(['b', 'a'])
+  })
+
+  it('is carried as plain data, and means the tenant that it was, not another of the same id', async () => {
+    const captured = await tenantry.run('a', () => tenantry.captureTenant())
+    const carried = JSON.parse(JSON.stringify(captured)) as typeof captured
+    expect(await tenantry.run(carried, () => tenantry.currentTenant())).toBe('a')
+    expect(await tenantry.with(carried, (em) => em.count(User))).toBe(0)
+    expect(() => tenantry.captureTenant()).toThrow(expect.objectContaining({ code: 'no-tenant' }))
+    await tenantry.onboard('again')
+    const before = await tenantry.run('again', () => tenantry.captureTenant())
+    await tenantry.offboard('again')
+    await tenantry.purge('again')
+    await tenantry.onboard('again')
+    expect(await tenantry.run('again', () => 1)).toBe(1)
+    for (const call of [() => tenantry.run(before, () => 1), () => tenantry.with(before, () => 1)]) {
+      expect(await errorOf(call())).toMatchObject({ code: 'tenant-unknown', tenant: 'again' })
+    }
+  })
+
+  it.each([null, {}, { tenant: 'A' }, { tenant: 'a', row: 7 }])('that is %j is refused', async (captured) => {
+    expect(await errorOf(tenantry.run(captured as never, () => 1))).toMatchObject({
+      code: expect.stringMatching(/^invalid-(?:tenant-id|option)$/),
+    })
+  })
+
   it('of an unknown tenant is not entered', async () => {
     expect(await errorOf(tenantry.run('nobody', () => 1))).toMatchObject({ code: 'tenant-unknown' })
   })
