@@ -8,6 +8,9 @@ import { type FaultContext, type Scenario, tallyOf } from '../test/faults/scenar
 import { scenarios } from '../test/faults/scenarios.ts'
 import { startServer } from '../test/faults/servers.ts'
 
+/** How long the scenario that is under way when the time is up may take to end, in milliseconds. */
+const graceMs = 300_000
+
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '10' },
@@ -24,6 +27,16 @@ if (chosen.length === 0) fail(`No fault is called ${only}. There are: ${scenario
 console.log(`seed ${seed}`)
 const server = await startServer()
 const total = { faults: 0, violations: 0 }
+let underWay = ''
+// What hangs is a violation as well.
+setTimeout(
+  () => {
+    console.log(`  VIOLATION: ${underWay} did not end.`)
+    console.log(`${total.faults} faults, ${total.violations + 1} violations`)
+    process.exit(1)
+  },
+  end - Date.now() + graceMs,
+).unref()
 try {
   for (let round = 1; round === 1 || Date.now() < end; round++) {
     for (const scenario of chosen) if (Date.now() < end) await hurt(scenario, round)
@@ -36,6 +49,7 @@ process.exit(total.violations === 0 ? 0 : 1)
 
 async function hurt(scenario: Scenario, round: number): Promise<void> {
   const { name } = scenario
+  underWay = name
   const since = performance.now()
   const context: FaultContext = {
     url: server.url,

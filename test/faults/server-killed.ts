@@ -47,7 +47,7 @@ export const serverKilled: Scenario = {
 
 async function killAgainAndAgain(server: MortalServer, { random, extent, isOver }: FaultContext): Promise<Tally> {
   const world = new World(server.url)
-  const survivor = await world.open({ spares: 2 })
+  const survivor = await world.open()
   const tallies: Tally[] = []
   try {
     const all = Array.from({ length: walkers }, (_, place) => new Walker(world, `w${place}`, random))
@@ -65,9 +65,12 @@ async function killOnce(site: Site): Promise<Tally> {
   const { server, world, survivor, random } = site
   const death = random.pick(deaths)
   const steps = random.between(4, 20)
+  const keeper = await world.open({ spares: 2 })
   const { answers, backend } = await underLoad(site, death, steps)
   await world.disconnect()
   await server.revive()
+  // What it goes on to fill would look unfinished.
+  await keeper.close()
   const wrong = answers.filter(({ code }) => !expectedOfTheDead.includes(code ?? '')).map(strange)
   wrong.push(...(await returned(survivor)))
   await world.within(async (next) => {
