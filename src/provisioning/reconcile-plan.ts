@@ -95,8 +95,7 @@ function tenantFindings(inventory: Inventory, row: TenantRow): Finding[] {
       return [{ ...finding, kind: 'unfinished', action: 'finish', what: 'Its purge was interrupted.' }]
     case 'offboarded':
       if (found === undefined) return [{ ...finding, kind: 'ghost', action: 'none', what: 'Its database is gone.' }]
-      if (found.name !== database) return invalidOf(finding, found)
-      return [{ ...finding, kind: 'unfinished', action: 'finish', what: 'Its database still has its name.' }]
+      return offboardedFindings(inventory, row, found)
     case 'active':
     case 'suspended':
       if (found?.name === database) return invalidOf(finding, found)
@@ -105,6 +104,22 @@ function tenantFindings(inventory: Inventory, row: TenantRow): Finding[] {
       return databases.some(({ name }) => name === database)
         ? [{ ...finding, kind: 'foreign', action: 'none', what: 'The database of its name does not have its stamp.' }]
         : [{ ...finding, kind: 'ghost', action: 'none', what: 'Its database is gone.' }]
+  }
+}
+
+/** Its database is set aside; or was not yet; or is under the name of a purge that was never decided. */
+function offboardedFindings({ installation }: Inventory, row: TenantRow, found: DatabaseInfo): Finding[] {
+  const { rowId, server, database, id } = row
+  const finding = { server, database, tenant: id }
+  switch (found.name) {
+    case physicalNames.setAside(installation, rowId):
+      return invalidOf(finding, found)
+    case database:
+      return [{ ...finding, kind: 'unfinished', action: 'finish', what: 'Its database still has its name.' }]
+    case physicalNames.doomed(installation, rowId):
+      return [{ ...finding, kind: 'unfinished', action: 'finish', what: 'Its purge was begun, and not decided.' }]
+    default:
+      return [{ ...finding, kind: 'ghost', action: 'none', what: `Its database is ${found.name}.` }]
   }
 }
 
