@@ -69,7 +69,7 @@ async function failures(site: Site, { random, extent, isOver }: FaultContext): P
 
 async function statementCount({ world, proxy, verb, direct }: Site): Promise<number> {
   const { call, opening } = await verb.arrange(world, direct, 'uncut')
-  return world.within(
+  const count = await world.within(
     async (client) => {
       void proxy.count()
       await world.do(client, call)
@@ -77,6 +77,8 @@ async function statementCount({ world, proxy, verb, direct }: Site): Promise<num
     },
     { ...opening, url: proxy.url },
   )
+  await tidied(world, direct)
+  return count
 }
 
 async function failAt(site: Site, point: Point, manner: Manner, id: string): Promise<Tally> {
