@@ -35,7 +35,7 @@ export async function drain(
   await context.evict({ tenant: row.id, server: row.server, database: row.database }, drainMs, { signal })
   const isEmpty = async () => (await server.sessions(admin, database, which)).length === 0 || undefined
   const isLeft = await poll(isEmpty, Math.max(0, deadline - Date.now()), signal)
-  const locking = lockOut(context, server, row)
+  const locking = lockOut(context, server, row, database)
   await admin.script(locking)
   // Nobody who had the password can have come in since it was looked at.
   if (!isLeft || locking.length > 0) await endSessions(server, admin, { database, which, signal })

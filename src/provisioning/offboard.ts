@@ -58,7 +58,6 @@ export async function offboard(
     const row = await takeArrow(context, locked, before, change)
     await onServerOf(context, locked, row, options, (server, admin) =>
       setAside(context, server, admin, row, {
-        database: row.database,
         which: 'all',
         drainMs,
         signal: options.signal,
@@ -68,25 +67,25 @@ export async function offboard(
   })
 }
 
-/** Renames a tenant's database once everybody has left it. */
+/** Renames a tenant's database once everybody has left it, also one that an interrupted purge had renamed. */
 async function setAside(
   context: ProvisioningContext,
   server: Server,
   admin: Session,
   row: TenantRow,
-  leaving: Drain,
+  leaving: Omit<Drain, 'database'>,
 ): Promise<void> {
   const found = await findDatabase(context, server, admin, row)
   if (found === undefined) throw missingError(row)
-  const { inService, setAside: name } = namesOf(context, row)
-  if (found.name !== inService) return
+  const { setAside: name } = namesOf(context, row)
+  if (found.name === name) return
   for (let attempt = 1; ; attempt++) {
-    await drain(context, server, admin, row, leaving)
+    await drain(context, server, admin, row, { ...leaving, database: found.name })
     try {
-      return await admin.transaction(() => admin.script([server.renameStatement(inService, name)]), { durable: true })
+      return await admin.transaction(() => admin.script([server.renameStatement(found.name, name)]), { durable: true })
     } catch (error) {
       if (!isInUse(error)) throw error
-      if (attempt === attempts) throw remainError(inService)
+      if (attempt === attempts) throw remainError(found.name)
     }
   }
 }

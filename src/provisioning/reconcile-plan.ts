@@ -99,8 +99,7 @@ function tenantFindings(inventory: Inventory, row: TenantRow): Finding[] {
       return [{ ...finding, kind: 'unfinished', action: 'finish', what: 'Its purge was interrupted.' }]
     case 'offboarded':
       if (found === undefined) return [{ ...finding, kind: 'ghost', action: 'none', what: 'Its database is gone.' }]
-      if (found.name !== database) return invalidOf(finding, found)
-      return [{ ...finding, kind: 'unfinished', action: 'finish', what: 'Its database still has its name.' }]
+      return offboardedFindings(inventory, row, found)
     case 'active':
     case 'suspended':
       if (found?.name === database) return invalidOf(finding, found)
@@ -124,6 +123,22 @@ function roleFindings({ installation, logins }: Inventory, row: TenantRow): Find
   if (login.canLogIn === (state === 'active')) return []
   const what = login.canLogIn ? `Its role can log in while it is ${state}.` : 'Its role cannot log in.'
   return [{ ...finding, action: 'finish', what }]
+}
+
+/** Its database is set aside; or was not yet; or is under the name of a purge that was never decided. */
+function offboardedFindings({ installation }: Inventory, row: TenantRow, found: DatabaseInfo): Finding[] {
+  const { rowId, server, database, id } = row
+  const finding = { server, database, tenant: id }
+  switch (found.name) {
+    case physicalNames.setAside(installation, rowId):
+      return invalidOf(finding, found)
+    case database:
+      return [{ ...finding, kind: 'unfinished', action: 'finish', what: 'Its database still has its name.' }]
+    case physicalNames.doomed(installation, rowId):
+      return [{ ...finding, kind: 'unfinished', action: 'finish', what: 'Its purge was begun, and not decided.' }]
+    default:
+      return [{ ...finding, kind: 'ghost', action: 'none', what: `Its database is ${found.name}.` }]
+  }
 }
 
 function invalidOf(finding: Pick<Finding, 'server' | 'tenant'>, { name, invalid }: DatabaseInfo): Finding[] {

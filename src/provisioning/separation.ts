@@ -119,10 +119,18 @@ export async function dropLogin(
   }
 }
 
-/** The statements after which a tenant's own role, if it has one, can neither log in nor connect to its database. */
-export function lockOut({ installation }: ProvisioningContext, server: Server, row: TenantRow): string[] {
+/**
+ * The statements after which a tenant's own role, if it has one, can neither log in nor connect to its database, under the
+ * name that this has at the moment.
+ */
+export function lockOut(
+  { installation }: ProvisioningContext,
+  server: Server,
+  row: TenantRow,
+  database: Identifier,
+): string[] {
   if (row.credential === undefined) return []
-  return server.roles.lockOut(physicalNames.login(installation, row.rowId), row.database)
+  return server.roles.lockOut(physicalNames.login(installation, row.rowId), database)
 }
 
 /** The statements that let a tenant's own role in again, if it has one. */
