@@ -3,6 +3,7 @@
  * every choice; its last line gives the figures.
  */
 import { parseArgs } from 'node:util'
+import { Client } from 'pg'
 import { Random } from '../test/faults/random.ts'
 import { type FaultContext, type Scenario, tallyOf } from '../test/faults/scenario.ts'
 import { scenarios } from '../test/faults/scenarios.ts'
@@ -39,7 +40,11 @@ setTimeout(
 ).unref()
 try {
   for (let round = 1; round === 1 || Date.now() < end; round++) {
-    for (const scenario of chosen) if (Date.now() < end) await hurt(scenario, round)
+    for (const scenario of chosen) {
+      if (Date.now() >= end) break
+      // After a violation, what follows means something only while the server is there.
+      if ((await hurt(scenario, round)) > 0 && !(await answers(server.url))) throw new Error('The server is gone.')
+    }
   }
 } finally {
   await server.stop()
@@ -47,7 +52,8 @@ try {
 console.log(`${total.faults} faults, ${total.violations} violations`)
 process.exit(total.violations === 0 ? 0 : 1)
 
-async function hurt(scenario: Scenario, round: number): Promise<void> {
+/** @returns how many violations there were */
+async function hurt(scenario: Scenario, round: number): Promise<number> {
   const { name } = scenario
   underWay = name
   const since = performance.now()
@@ -69,6 +75,16 @@ async function hurt(scenario: Scenario, round: number): Promise<void> {
       `  VIOLATION in round ${round}: ${violation}\n  again: npm run test:faults -- --seed ${seed} --only '${name}'`,
     )
   }
+  return violations.length
+}
+
+async function answers(url: string): Promise<boolean> {
+  const client = new Client({ connectionString: url })
+  client.on('error', () => undefined)
+  return client.connect().then(
+    () => client.end().then(() => true),
+    () => false,
+  )
 }
 
 function fail(message: string): never {

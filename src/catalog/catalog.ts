@@ -181,8 +181,8 @@ export class Catalog {
   }
 
   /**
-   * Writes down that what was begun by {@link intend} or {@link take} over this session failed after it was begun; nothing
-   * where nothing was.
+   * Writes down that what this object has begun, by {@link intend} or {@link take}, failed afterwards; nothing where it has
+   * begun nothing.
    */
   async noteFailure(code: ErrorCode): Promise<void> {
     const begun = this.#begun

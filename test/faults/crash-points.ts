@@ -1,11 +1,12 @@
-import { inShort, inTime, reconciled, repeated, settled, tidied, warmed } from './attempts.ts'
-import type { Answer, Opened } from './calls.ts'
-import { acts, FaultProxy, type Point } from './fault-proxy.ts'
+import { inShort, inTime, reconciled, repeated, settled, tidied } from './attempts.ts'
+import type { Answer } from './calls.ts'
+import { acts, type Point } from './fault-proxy.ts'
 import { violationsIn } from './invariants.ts'
 import { type Child, Nursery } from './nursery.ts'
 import { type FaultContext, type Scenario, storyOf, sum, type Tally } from './scenario.ts'
+import { atSite, type Site } from './site.ts'
 import { type Arranged, type VerbCase, verbCases } from './verb-cases.ts'
-import { describeCall, World } from './world.ts'
+import { describeCall } from './world.ts'
 
 // A process is killed at every statement of every verb. The next reconciles, and everything is as it should be.
 
@@ -14,13 +15,8 @@ const sample = { bounded: 2, full: 16 }
 /** How many processors the full run occupies. */
 const lanes = 2
 
-/** What the attempts at one verb have in common. */
-interface Site {
-  readonly verb: VerbCase
-  readonly world: World
-  readonly proxy: FaultProxy
+interface ProcessSite extends Site {
   readonly nursery: Nursery
-  readonly tenantry: Opened
 }
 
 /** The crash points of each verb, as a scenario of its own. */
@@ -52,13 +48,13 @@ async function withNursery(work: (nursery: Nursery) => Promise<Tally>): Promise<
 }
 
 async function crashEverywhere(context: FaultContext, verb: VerbCase, nursery: Nursery): Promise<Tally> {
-  const points = await atSite(context, verb, nursery, async (site) => {
-    const statements = await statementsOf(site)
+  const points = await atSite(context.url, verb, async (site) => {
+    const statements = await statementsOf({ ...site, nursery })
     return statements.flatMap((_, place) => acts.map((act) => ({ ordinal: place + 1, act })))
   })
   const queue = share(points, context)
   const running = Array.from({ length: context.extent === 'full' ? lanes : 1 }, () =>
-    atSite(context, verb, nursery, (site) => crashAlong(site, context, queue)),
+    atSite(context.url, verb, (site) => crashAlong({ ...site, nursery }, context, queue)),
   )
   return sum(await Promise.all(running))
 }
@@ -70,39 +66,20 @@ function share(points: readonly Point[], { order, round, extent }: FaultContext)
   return order.shuffled(points).slice(begin, begin + size)
 }
 
-async function atSite<T>(
-  { url }: FaultContext,
-  verb: VerbCase,
-  nursery: Nursery,
-  work: (site: Site) => Promise<T>,
-): Promise<T> {
-  const proxy = await FaultProxy.start(url)
-  const world = new World(url, verb.servers, verb.opening)
-  const tenantry = await world.open()
-  try {
-    await warmed(verb, world, tenantry)
-    return await work({ verb, world, proxy, nursery, tenantry })
-  } finally {
-    await tenantry.close()
-    await proxy.close()
-    await world.drop()
-  }
-}
-
 /** The statements of the verb where nothing interrupts it. */
-async function statementsOf(site: Site): Promise<readonly string[]> {
-  const arranged = await site.verb.arrange(site.world, site.tenantry, 'uncut')
+async function statementsOf(site: ProcessSite): Promise<readonly string[]> {
+  const arranged = await site.verb.arrange(site.world, site.other, 'uncut')
   const child = await opened(site, arranged)
   void site.proxy.count()
   const { outcome, code, message } = await child.call(arranged.call)
   if (outcome === undefined) throw new Error(`Uncut, ${describeCall(arranged.call)} failed with ${code}: ${message}`)
   const statements = [...site.proxy.statements]
   await site.nursery.end(child)
-  await tidied(site.world, site.tenantry)
+  await tidied(site.world, site.other)
   return statements
 }
 
-async function opened({ nursery, world, proxy }: Site, { opening }: Arranged): Promise<Child> {
+async function opened({ nursery, world, proxy }: ProcessSite, { opening }: Arranged): Promise<Child> {
   const child = nursery.take()
   const failure = await child.open(world.opening({ ...opening, url: proxy.url }))
   if (failure !== undefined) throw new Error(`The process did not open: ${failure.code} ${failure.message}`)
@@ -110,7 +87,7 @@ async function opened({ nursery, world, proxy }: Site, { opening }: Arranged): P
 }
 
 /** Takes points from the queue, until it is empty or the time is up. */
-async function crashAlong(site: Site, context: FaultContext, queue: Point[]): Promise<Tally> {
+async function crashAlong(site: ProcessSite, context: FaultContext, queue: Point[]): Promise<Tally> {
   const tallies: Tally[] = []
   for (let point = queue.shift(); point !== undefined && !context.isOver(); point = queue.shift()) {
     tallies.push(await crashAt(site, point, `p${point.ordinal}-${point.act}`))
@@ -118,9 +95,9 @@ async function crashAlong(site: Site, context: FaultContext, queue: Point[]): Pr
   return sum(tallies)
 }
 
-async function crashAt(site: Site, point: Point, id: string): Promise<Tally> {
+async function crashAt(site: ProcessSite, point: Point, id: string): Promise<Tally> {
   const { verb, world } = site
-  const arranged = await verb.arrange(world, site.tenantry, id)
+  const arranged = await verb.arrange(world, site.other, id)
   for (const [tenant, standings] of Object.entries(arranged.between)) world.ledger.unsure(tenant, standings)
   const crash = await crashed(site, arranged, point)
   if (crash === undefined) return { faults: 0, violations: [] }
@@ -128,13 +105,13 @@ async function crashAt(site: Site, point: Point, id: string): Promise<Tally> {
   if (crash.answer.outcome !== undefined)
     for (const tenant of Object.keys(arranged.after)) await world.acknowledged(tenant)
   const found = await recovered(site, arranged).catch((error: unknown) => [storyOf(error)])
-  await tidied(world, site.tenantry)
+  await tidied(world, site.other)
   return { faults: 1, violations: found.map((violation) => `${name}: ${violation}`) }
 }
 
 /** Kills the process at the point, and waits until the server has noticed; undefined where it never came there. */
 async function crashed(
-  site: Site,
+  site: ProcessSite,
   arranged: Arranged,
   point: Point,
 ): Promise<{ statement: string; answer: Answer } | undefined> {
@@ -156,7 +133,7 @@ async function crashed(
 }
 
 /** Goes on as the next process would, and the one after it. @returns what does not hold */
-async function recovered({ world }: Site, arranged: Arranged): Promise<string[]> {
+async function recovered({ world }: ProcessSite, arranged: Arranged): Promise<string[]> {
   // Who keeps spares is at work by itself, beside `reconcile`.
   const idle = { ...arranged.opening, spares: 0 }
   const wrong = await world.within((next) => settled(world, next), idle)

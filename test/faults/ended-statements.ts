@@ -1,10 +1,11 @@
-import { inShort, inTime, repeated, settled, tidied, warmed } from './attempts.ts'
-import { type Answer, answerTo, type Opened } from './calls.ts'
-import { FaultProxy } from './fault-proxy.ts'
+import { inShort, inTime, repeated, settled, tidied } from './attempts.ts'
+import { type Answer, answerTo } from './calls.ts'
+import type { FaultProxy } from './fault-proxy.ts'
 import type { Random } from './random.ts'
 import { type FaultContext, type Scenario, sum, type Tally } from './scenario.ts'
+import { atSite, type Site } from './site.ts'
 import { type Arranged, drawn, type VerbCase, verbCases } from './verb-cases.ts'
-import { World } from './world.ts'
+import type { World } from './world.ts'
 
 // A statement is ended by the server: by its time limit or by an operator while it runs, CREATE DATABASE among them, or
 // because somebody idle in a transaction holds what it waits for.
@@ -25,13 +26,6 @@ const honest: Readonly<Record<Manner, readonly string[]>> = {
   'advisory lock': ['lock-timeout'],
 }
 
-interface Site {
-  readonly world: World
-  readonly proxy: FaultProxy
-  readonly verb: VerbCase
-  readonly direct: Opened
-}
-
 export const endedStatements: Scenario = {
   name: 'ended statements',
   run: async (context) => {
@@ -44,28 +38,20 @@ export const endedStatements: Scenario = {
   },
 }
 
-async function endSome({ url, random, extent, isOver }: FaultContext, verb: VerbCase): Promise<Tally> {
-  const proxy = await FaultProxy.start(url)
-  const world = new World(url, verb.servers, verb.opening)
-  const direct = await world.open()
-  const tallies: Tally[] = []
-  try {
-    await warmed(verb, world, direct)
+function endSome({ url, random, extent, isOver }: FaultContext, verb: VerbCase): Promise<Tally> {
+  return atSite(url, verb, async (site) => {
+    const tallies: Tally[] = []
     for (let attempt = 1; attempt <= attempts[extent] && !isOver(); attempt++) {
       const manner = random.pick(manners)
-      tallies.push(await endOne({ world, proxy, verb, direct }, manner, `e${attempt}`, random))
+      tallies.push(await endOne(site, manner, `e${attempt}`, random))
     }
-  } finally {
-    await direct.close()
-    await proxy.close()
-    await world.drop()
-  }
-  return sum(tallies)
+    return sum(tallies)
+  })
 }
 
 async function endOne(site: Site, manner: Manner, id: string, random: Random): Promise<Tally> {
-  const { world, verb, direct } = site
-  const arranged = await verb.arrange(world, direct, id)
+  const { world, verb, other } = site
+  const arranged = await verb.arrange(world, other, id)
   for (const [tenant, standings] of Object.entries(arranged.between)) world.ledger.unsure(tenant, standings)
   const { answer, detail } = await answerUnder(site, manner, arranged, random)
   const wrong = [...strange(answer, manner)]
@@ -73,7 +59,7 @@ async function endOne(site: Site, manner: Manner, id: string, random: Random): P
     async (next) => wrong.push(...(await repeated(world, next, arranged)), ...(await settled(world, next))),
     arranged.opening,
   )
-  await tidied(world, direct)
+  await tidied(world, other)
   const name = `${verb.name}, ${manner}${detail}`
   return { faults: 1, violations: wrong.map((violation) => `${name}: ${violation}`) }
 }

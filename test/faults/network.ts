@@ -1,9 +1,9 @@
-import { inShort, inTime, repeated, settled, tidied, warmed } from './attempts.ts'
+import { inShort, inTime, repeated, settled, tidied } from './attempts.ts'
 import { type Answer, answerTo, type Opened } from './calls.ts'
-import { acts, FaultProxy, type Point } from './fault-proxy.ts'
+import { acts, type Point } from './fault-proxy.ts'
 import { type FaultContext, type Scenario, sum, type Tally } from './scenario.ts'
-import { type Arranged, drawn, type VerbCase, verbCases } from './verb-cases.ts'
-import { World } from './world.ts'
+import { atSite, type Site } from './site.ts'
+import { type Arranged, drawn, verbCases } from './verb-cases.ts'
 
 // The network between client and server fails at any statement: the same process repeats the call, and finds out.
 
@@ -19,14 +19,6 @@ const statementTimeoutMs = 1_000
 /** What a call may say whose connection failed: each leaves open whether it took effect, or says that it did not. */
 const honest = ['connection-lost', 'server-unreachable', 'hook-failed', 'timeout']
 
-interface Site {
-  readonly world: World
-  readonly proxy: FaultProxy
-  readonly verb: VerbCase
-  /** Past the proxy. */
-  readonly direct: Opened
-}
-
 export const failingNetwork: Scenario = { name: 'network', run: (context) => throughEveryVerb(context, failures) }
 
 export const slowNetwork: Scenario = { name: 'slow network', run: (context) => throughEveryVerb(context, slowness) }
@@ -40,17 +32,7 @@ async function throughEveryVerb(
   const cases = verbCases.filter(({ name }) => !name.startsWith('fill'))
   for (const verb of drawn(cases, context)) {
     if (context.isOver()) break
-    const proxy = await FaultProxy.start(context.url)
-    const world = new World(context.url, verb.servers, verb.opening)
-    const direct = await world.open()
-    try {
-      await warmed(verb, world, direct)
-      tallies.push(await work({ world, proxy, verb, direct }, context))
-    } finally {
-      await direct.close()
-      await proxy.close()
-      await world.drop()
-    }
+    tallies.push(await atSite(context.url, verb, (site) => work(site, context)))
   }
   return sum(tallies)
 }
@@ -67,8 +49,8 @@ async function failures(site: Site, { random, extent, isOver }: FaultContext): P
   return sum(tallies)
 }
 
-async function statementCount({ world, proxy, verb, direct }: Site): Promise<number> {
-  const { call, opening } = await verb.arrange(world, direct, 'uncut')
+async function statementCount({ world, proxy, verb, other }: Site): Promise<number> {
+  const { call, opening } = await verb.arrange(world, other, 'uncut')
   const count = await world.within(
     async (client) => {
       void proxy.count()
@@ -77,13 +59,13 @@ async function statementCount({ world, proxy, verb, direct }: Site): Promise<num
     },
     { ...opening, url: proxy.url },
   )
-  await tidied(world, direct)
+  await tidied(world, other)
   return count
 }
 
 async function failAt(site: Site, point: Point, manner: Manner, id: string): Promise<Tally> {
-  const { world, proxy, verb, direct } = site
-  const arranged = await verb.arrange(world, direct, id)
+  const { world, proxy, verb, other } = site
+  const arranged = await verb.arrange(world, other, id)
   for (const [tenant, standings] of Object.entries(arranged.between)) world.ledger.unsure(tenant, standings)
   const client = await world.open({ ...arranged.opening, url: proxy.url, statementTimeoutMs })
   try {
@@ -97,7 +79,7 @@ async function failAt(site: Site, point: Point, manner: Manner, id: string): Pro
   } finally {
     proxy.thaw()
     await client.close()
-    await tidied(world, direct)
+    await tidied(world, other)
   }
 }
 
@@ -128,14 +110,11 @@ function dishonesty({ outcome, code, message, retryable }: Answer): string[] {
 }
 
 /** Nothing fails, but every byte comes late, or in small pieces. */
-async function slowness(
-  { world, proxy, verb, direct }: Site,
-  { random, extent, isOver }: FaultContext,
-): Promise<Tally> {
+async function slowness({ world, proxy, verb, other }: Site, { random, extent, isOver }: FaultContext): Promise<Tally> {
   const tallies: Tally[] = []
   const most = extent === 'full' ? 4 : 1
   for (let attempt = 1; attempt <= most && !isOver(); attempt++) {
-    const arranged = await verb.arrange(world, direct, `s${attempt}`)
+    const arranged = await verb.arrange(world, other, `s${attempt}`)
     const pace = random.pick([{ latencyMs: random.between(1, 20) }, { latencyMs: 0, pieces: random.between(10, 200) }])
     proxy.pace = pace
     const wrong = await world.within((client) => repeated(world, client, arranged), {
@@ -143,8 +122,8 @@ async function slowness(
       url: proxy.url,
     })
     proxy.pace = undefined
-    wrong.push(...(await settled(world, direct)))
-    await tidied(world, direct)
+    wrong.push(...(await settled(world, other)))
+    await tidied(world, other)
     const name = `${verb.name} at ${JSON.stringify(pace)}`
     tallies.push({ faults: 1, violations: wrong.map((violation) => `${name}: ${violation}`) })
   }

@@ -1,10 +1,11 @@
-import { inShort, inTime, repeated, settled, tidied, warmed } from './attempts.ts'
+import { inShort, inTime, repeated, settled, tidied } from './attempts.ts'
 import { answerTo } from './calls.ts'
-import { FaultProxy } from './fault-proxy.ts'
+import type { FaultProxy } from './fault-proxy.ts'
 import type { PhysicalDatabase } from './records.ts'
 import { type FaultContext, type Scenario, sum, type Tally } from './scenario.ts'
+import { atSite, type Site } from './site.ts'
 import { drawn, type VerbCase, verbCases } from './verb-cases.ts'
-import { quoted, World } from './world.ts'
+import { quoted, type World } from './world.ts'
 
 // Between any two statements of a verb, somebody makes a database of the very name that the tenant's has or had. It is
 // never renamed, dropped or written on.
@@ -13,12 +14,6 @@ const attempts = { bounded: 3, full: 8 }
 const racedVerbs = /^(?:purge|offboard|restore|onboard|clone)/
 /** What a verb may say in whose way somebody came. */
 const honest = ['foreign-database']
-
-interface Site {
-  readonly world: World
-  readonly proxy: FaultProxy
-  readonly verb: VerbCase
-}
 
 export const racingNames: Scenario = {
   name: 'racing names',
@@ -32,27 +27,20 @@ export const racingNames: Scenario = {
   },
 }
 
-async function raceSome({ url, random, extent, isOver }: FaultContext, verb: VerbCase): Promise<Tally> {
-  const proxy = await FaultProxy.start(url)
-  const world = new World(url, verb.servers, verb.opening)
-  const direct = await world.open()
-  const tallies: Tally[] = []
-  try {
-    await warmed(verb, world, direct)
+function raceSome({ url, random, extent, isOver }: FaultContext, verb: VerbCase): Promise<Tally> {
+  return atSite(url, verb, async (site) => {
+    const { world, other } = site
+    const tallies: Tally[] = []
     for (let attempt = 1; attempt <= attempts[extent] && !isOver(); attempt++) {
       const point = { ordinal: random.between(1, 24), act: random.pick(['before', 'after'] as const) }
       const id = `r${attempt}`
-      const arranged = await verb.arrange(world, direct, id)
-      const wrong = await raceAt({ world, proxy, verb }, point, arranged, id)
-      if (wrong !== undefined) tallies.push({ faults: 1, violations: [...wrong, ...(await settled(world, direct))] })
-      await tidied(world, direct)
+      const arranged = await verb.arrange(world, other, id)
+      const wrong = await raceAt(site, point, arranged, id)
+      if (wrong !== undefined) tallies.push({ faults: 1, violations: [...wrong, ...(await settled(world, other))] })
+      await tidied(world, other)
     }
-  } finally {
-    await direct.close()
-    await proxy.close()
-    await world.drop()
-  }
-  return sum(tallies)
+    return sum(tallies)
+  })
 }
 
 type Arranged = Awaited<ReturnType<VerbCase['arrange']>>

@@ -1,11 +1,12 @@
-import { inShort, inTime, settled, tidied, warmed } from './attempts.ts'
+import { inShort, inTime, settled, tidied } from './attempts.ts'
 import { answerTo, type Call, type Opened } from './calls.ts'
-import { acts, FaultProxy, type Point } from './fault-proxy.ts'
+import { acts, type FaultProxy, type Point } from './fault-proxy.ts'
 import { type Child, Nursery } from './nursery.ts'
 import type { Random } from './random.ts'
 import { type FaultContext, type Scenario, sum, type Tally } from './scenario.ts'
+import { atSite, type Site } from './site.ts'
 import { type Arranged, drawn, type VerbCase, verbCases } from './verb-cases.ts'
-import { describeCall, World } from './world.ts'
+import { describeCall, type World } from './world.ts'
 
 // A process is stopped in the middle of a verb, and an operator ends the sessions by which it holds its locks. Others
 // work on the same tenant. When the process goes on, it is refused, and changes no tenant; what it still may do is to make
@@ -18,13 +19,8 @@ const mostSteps = 3
 /** How long others wait for a lock, in milliseconds: elsewhere, a stopped process may hold one for good. */
 const othersWaitMs = 5_000
 
-interface Site {
-  readonly world: World
-  readonly proxy: FaultProxy
-  readonly verb: VerbCase
+interface ProcessSite extends Site {
   readonly nursery: Nursery
-  /** Somebody else. */
-  readonly other: Opened
 }
 
 const nothing: Tally = { faults: 0, violations: [] }
@@ -49,30 +45,22 @@ function isOfOneTenant({ name }: VerbCase): boolean {
   return !/^(?:fill|remove|reconcile|update|claim)/.test(name)
 }
 
-async function stopAtSome(context: FaultContext, verb: VerbCase, nursery: Nursery): Promise<Tally> {
+function stopAtSome(context: FaultContext, verb: VerbCase, nursery: Nursery): Promise<Tally> {
   const { url, random, extent, isOver } = context
-  const proxy = await FaultProxy.start(url)
-  const world = new World(url, verb.servers, verb.opening)
-  const other = await world.open({ lockTimeoutMs: othersWaitMs })
-  const tallies: Tally[] = []
-  try {
-    await warmed(verb, world, other)
-    const site: Site = { world, proxy, verb, nursery, other }
+  const stopSome = async (site: Site) => {
+    const tallies: Tally[] = []
     let most = 8
     for (let attempt = 1; attempt <= attempts[extent] && !isOver(); attempt++) {
       const point = { ordinal: random.between(2, most), act: random.pick(acts) }
-      tallies.push(await stopAt(site, point, `s${attempt}`, random))
-      most = Math.max(most, proxy.statements.length + 2)
+      tallies.push(await stopAt({ ...site, nursery }, point, `s${attempt}`, random))
+      most = Math.max(most, site.proxy.statements.length + 2)
     }
-  } finally {
-    await other.close()
-    await proxy.close()
-    await world.drop()
+    return sum(tallies)
   }
-  return sum(tallies)
+  return atSite(url, verb, stopSome, { lockTimeoutMs: othersWaitMs })
 }
 
-async function stopAt(site: Site, point: Point, id: string, random: Random): Promise<Tally> {
+async function stopAt(site: ProcessSite, point: Point, id: string, random: Random): Promise<Tally> {
   const { world, proxy, verb, nursery, other } = site
   const arranged = await verb.arrange(world, other, id)
   const child = nursery.take()

@@ -58,8 +58,8 @@ export async function endSessions(session: Session, processIds: readonly number[
 const terminateSql = 'select pg_terminate_backend(pid) from unnest($1::int[]) as pid'
 
 /**
- * Ends sessions of roles that this session's role made. It is no member of theirs, since each membership makes every
- * look at its privileges slower, but may become one: for one transaction that is taken back.
+ * Ends sessions of roles that the connected role made. It is no member of theirs, since each membership makes every look
+ * at its privileges slower, but may become one: for one transaction that is taken back.
  *
  * @returns false when one of them is no role of its making
  */

@@ -1,0 +1,43 @@
+import { warmed } from './attempts.ts'
+import type { Opened, Opening } from './calls.ts'
+import { FaultProxy } from './fault-proxy.ts'
+import type { VerbCase } from './verb-cases.ts'
+import { World } from './world.ts'
+
+/** Where a verb is hurt. */
+export interface Site {
+  readonly verb: VerbCase
+  readonly world: World
+  /** Between whoever is hurt and the server. */
+  readonly proxy: FaultProxy
+  /** Somebody else, whom the proxy does not concern. */
+  readonly other: Opened
+}
+
+/**
+ * Runs `work` in an installation of its own in which the verb was done once; nothing of it stays.
+ *
+ * @param opening how that somebody else is opened
+ */
+export async function atSite<T>(
+  url: string,
+  verb: VerbCase,
+  work: (site: Site) => Promise<T>,
+  opening: Partial<Opening> = {},
+): Promise<T> {
+  const proxy = await FaultProxy.start(url)
+  try {
+    const world = new World(url, verb.servers, verb.opening)
+    const other = await world.open(opening)
+    try {
+      await warmed(verb, world, other)
+      return await work({ verb, world, proxy, other })
+    } finally {
+      await other.close()
+      proxy.cut()
+      await world.drop()
+    }
+  } finally {
+    await proxy.close()
+  }
+}
