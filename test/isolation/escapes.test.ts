@@ -1,9 +1,8 @@
-import { ensureTables } from 'tenantry'
 import { describe, expect, it } from 'vitest'
 import { User } from '../../examples/service/models.ts'
-import { quote, serverUrl, sql, sqlAt } from '../support/server.ts'
+import { quote, sql, sqlAt } from '../support/server.ts'
 import { inCatalog } from '../support/tenants.ts'
-import { asTenant, attempt, createProvisioner, type Isolated, models, openAs } from './support.ts'
+import { asTenant, attempt, createProvisioner, type Isolated, makeTheirs, openAs } from './support.ts'
 
 // What somebody leaves in a database for the provisioner to run: none of it may run as more than owns the tables.
 
@@ -81,13 +80,11 @@ describe('a trigger that waits for the provisioner', () => {
         await em.execute('insert into extra values (current_user)')
       },
     })
-    const database = `${tenantry.installation}_theirs`
-    await sql(`create database ${quote(database)} owner ${quote(shop.user)}`)
-    await ensureTables(serverUrl({ ...shop, database }), models)
+    const { database, url } = await makeTheirs(tenantry, shop)
     await sql(`grant ${quote(shop.user)} to ${quote(provisioner.user)}`)
     // On a table of its own: one of the models' that has a trigger would differ from them, and be refused.
     await sqlAt(
-      serverUrl({ ...shop, database }),
+      url,
       `create table extra (by text);
        create function escape() returns trigger language plpgsql as $f$
        begin
@@ -109,10 +106,7 @@ describe('a function of a name that PostgreSQL has itself', () => {
     const provisioner = await createProvisioner()
     const shop = await createProvisioner()
     const tenantry = await openAs(provisioner)
-    const database = `${tenantry.installation}_theirs`
-    await sql(`create database ${quote(database)} owner ${quote(shop.user)}`)
-    const theirs = serverUrl({ ...shop, database })
-    await ensureTables(theirs, models)
+    const { database, url: theirs } = await makeTheirs(tenantry, shop)
     await sqlAt(theirs, 'create table called (by text)')
     for (const types of ['text, name', 'text, name, name', 'text, text, name, name', 'text, name, name, text']) {
       await sqlAt(

@@ -1,5 +1,4 @@
 import type { Client } from 'pg'
-import { ensureTables } from 'tenantry'
 import { postgres } from 'tenantry/postgres'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { User } from '../../examples/service/models.ts'
@@ -7,7 +6,7 @@ import { filled } from '../stock/support.ts'
 import { quote, serverUrl, sql, uniqueName } from '../support/server.ts'
 import { foreignSession } from '../support/sessions.ts'
 import { snapshot } from '../support/tenants.ts'
-import { asTenant, attempt, createProvisioner, type Isolated, models, openAs } from './support.ts'
+import { asTenant, attempt, createProvisioner, type Isolated, makeTheirs, openAs } from './support.ts'
 
 // Every tenant's role tries, against every other tenant, every statement that might reach its database, its rows, its
 // password or its settings. Each is tried against the tenant itself as well, where some of them work: a statement that
@@ -31,17 +30,14 @@ const victims = new Map<string, Victim>()
 beforeAll(async () => {
   provisioner = await createProvisioner()
   tenantry = await openAs(provisioner, { spares: 1 })
-  const { installation } = tenantry
   await filled(tenantry, 1)
   const claimed = await tenantry.onboard('claimed')
   if (claimed.path !== 'spare') throw new Error('It was to be made by a claim.')
   await tenantry.removeTemplates()
   for (const id of ['copied', 'suspended', 'offboarded']) await tenantry.onboard(id)
   await tenantry.clone('copied', 'cloned')
-  const theirs = serverUrl({ ...provisioner, database: `${installation}_theirs` })
-  await sql(`create database ${quote(`${installation}_theirs`)} owner ${quote(provisioner.user)}`)
-  await ensureTables(theirs, models)
-  await tenantry.adopt('adopted', { database: `${installation}_theirs` })
+  const { database: theirs } = await makeTheirs(tenantry, provisioner)
+  await tenantry.adopt('adopted', { database: theirs })
   for (const id of ids) {
     const { user, database } = await tenantry.credentials(id)
     victims.set(id, { id, user, database })

@@ -1,10 +1,9 @@
-import { ensureTables } from 'tenantry'
 import { describe, expect, it } from 'vitest'
 import { User } from '../../examples/service/models.ts'
 import { errorOf, quote, serverUrl, sql, sqlAt } from '../support/server.ts'
 import { inCatalog, namesOf } from '../support/tenants.ts'
 import { filled } from '../stock/support.ts'
-import { asTenant, attempt, createProvisioner, type Isolated, models, openAs } from './support.ts'
+import { asTenant, attempt, createProvisioner, type Isolated, makeTheirs, openAs } from './support.ts'
 
 const addUser = (tenantry: Isolated, id: string) =>
   tenantry.with(id, async (em) => {
@@ -89,9 +88,7 @@ describe('a tenant that is', () => {
     const provisioner = await createProvisioner()
     const tenantry = await openAs(provisioner)
     await tenantry.onboard('made')
-    const database = `${tenantry.installation}_theirs`
-    await sql(`create database ${quote(database)} owner ${quote(provisioner.user)}`)
-    await ensureTables(serverUrl({ ...provisioner, database }), models)
+    const { database } = await makeTheirs(tenantry, provisioner)
     await tenantry.adopt('it', { database })
     expect(await addUser(tenantry, 'it')).toBe(1)
     const roles = await rolesOf(tenantry, 'it')
@@ -108,10 +105,7 @@ describe('a database that is adopted from another role', () => {
     const provisioner = await createProvisioner()
     const shop = await createProvisioner()
     const tenantry = await openAs(provisioner)
-    const database = `${tenantry.installation}_theirs`
-    await sql(`create database ${quote(database)} owner ${quote(shop.user)}`)
-    const theirs = serverUrl({ ...shop, database })
-    await ensureTables(theirs, models)
+    const { database, url: theirs } = await makeTheirs(tenantry, shop)
     const things = [
       `create type mood as enum ('glad')`,
       `create view names as select name from user_account`,

@@ -1,9 +1,9 @@
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { Client } from 'pg'
-import type { TenantryConfig } from 'tenantry'
+import { ensureTables, type TenantryConfig } from 'tenantry'
 import { mikroOrm } from 'tenantry/mikro-orm'
 import { Address, User } from '../../examples/service/models.ts'
-import { createRole, dropAfterwards, serverUrl } from '../support/server.ts'
+import { createRole, dropAfterwards, quote, serverUrl, sql } from '../support/server.ts'
 import { openTestTenantry, type TestTenantry } from '../support/tenants.ts'
 
 export const models = mikroOrm({ entities: [User, Address] })
@@ -58,4 +58,13 @@ export async function asTenant<T>(
   } finally {
     await client.end().catch(() => undefined)
   }
+}
+
+/** A database with the tables of the models that belongs to another role, of which the provisioner is no member yet. */
+export async function makeTheirs(tenantry: Isolated, owner: { user: string; password: string }) {
+  const database = `${tenantry.installation}_theirs`
+  await sql(`create database ${quote(database)} owner ${quote(owner.user)}`)
+  const url = serverUrl({ ...owner, database })
+  await ensureTables(url, models)
+  return { database, url }
 }
