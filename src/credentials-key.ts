@@ -36,6 +36,8 @@ function developmentKeys(announce: (notice: string) => void): Keyring {
     }
     return Keyring.parse(readFileSync(path, 'utf8').trim())
   } catch (cause) {
+    // What is in the file is no key: that says so itself.
+    if (cause instanceof TenantryError) throw cause
     throw new TenantryError('credentials-key-missing', `No key can be kept in ${join(folder, fileName)}.`, {
       cause,
       hint: `Let this process write there, or give it a key as credentialsKey or ${variable}.`,

@@ -165,12 +165,22 @@ export async function withHelper<T>(
 ): Promise<T> {
   const login = { user: physicalNames.helper(installation, rowId), password: makePassword() }
   await admin.script(await server.roles.hire(login, groups, database))
+  let value: T
   try {
-    return await work(login)
-  } finally {
-    await admin.script(server.roles.lockOut(login.user, database))
-    const left = await server.sessions(admin, database, { of: login.user })
-    if (left.length > 0) await server.endSessions(admin, left)
-    await admin.script([server.roles.drop(login.user, database)])
+    value = await work(login)
+  } catch (error) {
+    // What went wrong first is what is told; a helper that stays is dropped by the next who works on that row.
+    await dismiss({ server, admin, database }, login.user).catch(() => undefined)
+    throw error
   }
+  await dismiss({ server, admin, database }, login.user)
+  return value
+}
+
+/** Ends the sessions of a helper, and drops it. */
+async function dismiss({ server, admin, database }: Omit<Workplace, 'rowId'>, user: Identifier): Promise<void> {
+  await admin.script(server.roles.lockOut(user, database))
+  const left = await server.sessions(admin, database, { of: user })
+  if (left.length > 0) await server.endSessions(admin, left)
+  await admin.script([server.roles.drop(user, database)])
 }
