@@ -22,6 +22,7 @@ import type { RemovedTemplates } from './provisioning/retire.ts'
 import type { Resumed, Suspended } from './provisioning/suspend.ts'
 import type { StartUp } from './provisioning/survey.ts'
 import type { CapturedTenant } from './routing/tenant-context.ts'
+import type { WorkOptions } from './routing/tenant-work.ts'
 import type { OnboardOptions } from './provisioning/tenant-options.ts'
 import type { Updated, UpdateOptions } from './provisioning/update.ts'
 
@@ -29,12 +30,6 @@ import type { Updated, UpdateOptions } from './provisioning/update.ts'
 export interface HistoryOptions extends Cancellable {
   /** How many entries at most. Default 100, at most 1,000. */
   readonly limit?: number
-}
-
-/** Options of `with` and `run`. */
-export interface WorkOptions extends Cancellable {
-  /** Whether the context of another tenant may be entered inside one. Default `refuse`. */
-  readonly nested?: 'refuse' | 'allow'
 }
 
 /** Options of `environment`. */

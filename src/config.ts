@@ -2,7 +2,7 @@ import type { Cancellable } from './kernel/abort.ts'
 import { TenantryError } from './kernel/errors.ts'
 import { Keyring } from './kernel/keyring.ts'
 import { type Identifier, type Installation, parseIdentifier, parseInstallation } from './kernel/names.ts'
-import { days, durationMs, positiveInteger, refuseUnknownOptions } from './kernel/options.ts'
+import { days, durationMs, part, positiveInteger, refuseUnknownOptions, trueOrFalse } from './kernel/options.ts'
 import { show } from './kernel/printable.ts'
 import type { Models } from './models/port.ts'
 import { requireModels } from './models/require-models.ts'
@@ -74,6 +74,22 @@ export interface TenantryConfig<Handle> extends Cancellable {
   /** How long a tenant's work waits for a connection while all are busy, in milliseconds. Default 10,000. */
   readonly connectionWaitMs?: number
   /**
+   * Which part of a server's connections one tenant may have at once in this process, above 0 and at most 1; one in any
+   * case. Default 1: all, while no other tenant waits.
+   */
+  readonly tenantShare?: number
+  /**
+   * Whether a connection is reset in full (`DISCARD ALL`) when it is given back, so that settings, temporary tables and
+   * prepared statements do not last from one piece of work to the next of the same tenant. Default false: an open
+   * transaction is rolled back. It costs a round trip each time.
+   */
+  readonly resetConnections?: boolean
+  /**
+   * After how long a connection that was not given back is told of by the event `lease-held`, in milliseconds; 0 for
+   * never. Default 60,000.
+   */
+  readonly leaseWarningMs?: number
+  /**
    * How many tenants this process makes or changes at once; each takes up to four connections beside
    * `maxConnections`. Default 4.
    */
@@ -101,6 +117,9 @@ export interface CheckedConfig<Handle> {
   readonly installation: Installation
   readonly models: Models<Handle>
   readonly connectionWaitMs: number
+  readonly tenantShare: number
+  readonly resetConnections: boolean
+  readonly leaseWarningMs: number
   readonly lockTimeoutMs: number
   readonly onboardingConcurrency: number
 }
@@ -125,6 +144,9 @@ export const knownOptions = [
   'drainMs',
   'retentionDays',
   'connectionWaitMs',
+  'tenantShare',
+  'resetConnections',
+  'leaseWarningMs',
   'lockTimeoutMs',
   'onboardingConcurrency',
   'announce',
@@ -166,6 +188,9 @@ export function checkConfig<Handle>(config: TenantryConfig<Handle>): CheckedConf
       'connectionWaitMs',
       positiveInteger('connectionWaitMs', config.connectionWaitMs ?? 10_000),
     ),
+    tenantShare: part('tenantShare', config.tenantShare ?? 1),
+    resetConnections: trueOrFalse('resetConnections', config.resetConnections ?? false),
+    leaseWarningMs: durationMs('leaseWarningMs', config.leaseWarningMs ?? 60_000),
     lockTimeoutMs: positiveInteger('lockTimeoutMs', config.lockTimeoutMs ?? 60_000),
     onboardingConcurrency: positiveInteger('onboardingConcurrency', config.onboardingConcurrency ?? 4),
   }

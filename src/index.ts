@@ -1,7 +1,7 @@
 export { type ErrorCode, TenantryError } from './kernel/errors.ts'
 export type { Cancellable } from './kernel/abort.ts'
 export type { TenantId } from './kernel/names.ts'
-export type { EnvironmentOptions, HistoryOptions, Tenantry, WorkOptions } from './api.ts'
+export type { EnvironmentOptions, HistoryOptions, Tenantry } from './api.ts'
 export type { Secret } from './kernel/secret.ts'
 export type { AuditEntry, Verb } from './catalog/audit.ts'
 export type { ListOptions } from './catalog/list-options.ts'
@@ -18,6 +18,7 @@ export type {
   ClaimEvent,
   DrainOptions,
   KeepingFailedEvent,
+  LeaseEvent,
   ReconciledEvent,
   Seed,
   StockEvent,
@@ -68,5 +69,6 @@ export type {
   WarningCode,
 } from './server/diagnosis.ts'
 export type { CapturedTenant } from './routing/tenant-context.ts'
+export type { WorkOptions } from './routing/tenant-work.ts'
 export type { CreateDatabaseOptions, Server, SessionDefaults } from './server/port.ts'
 export { openTenantry } from './tenantry.ts'

@@ -1,4 +1,4 @@
-import { abortedError, type Cancellable, isAbortion, throwIfAborted, untilAborted } from './kernel/abort.ts'
+import { type Cancellable, throwIfAborted, untilAborted } from './kernel/abort.ts'
 import { ConcurrencyLimit } from './kernel/concurrency.ts'
 import { TenantryError } from './kernel/errors.ts'
 import { parseTenantId, physicalNames, type TenantId } from './kernel/names.ts'
@@ -9,7 +9,7 @@ import { checkListOptions, type ListOptions } from './catalog/list-options.ts'
 import { type Status, summarise, summariseStock } from './catalog/status.ts'
 import { Stock } from './catalog/stock.ts'
 import { publicTenant, type Tenant, type TenantRow } from './catalog/tenant.ts'
-import type { EnvironmentOptions, HistoryOptions, Tenantry, WorkOptions } from './api.ts'
+import type { EnvironmentOptions, HistoryOptions, Tenantry } from './api.ts'
 import { checkConfig, type CheckedConfig, findServers, isServerGiven, type TenantryConfig } from './config.ts'
 import { Activity } from './provisioning/activity.ts'
 import { adopt, type Adopted, type AdoptOptions } from './provisioning/adopt.ts'
@@ -38,9 +38,10 @@ import type { StartUp } from './provisioning/survey.ts'
 import type { OnboardOptions } from './provisioning/tenant-options.ts'
 import { update, type Updated, type UpdateOptions } from './provisioning/update.ts'
 import { type Opening, prepare, separationOf } from './opening.ts'
-import { Router } from './routing/router.ts'
-import { closedError } from './routing/server-budget.ts'
-import { type CapturedTenant, TenantContext, toCaptured } from './routing/tenant-context.ts'
+import { closedError } from './routing/closed-error.ts'
+import type { LongLease } from './routing/long-leases.ts'
+import type { CapturedTenant } from './routing/tenant-context.ts'
+import { TenantWork, type WorkOptions } from './routing/tenant-work.ts'
 import type { ConnectionPool, Server, SessionPool } from './server/port.ts'
 
 /**
@@ -79,8 +80,7 @@ type Parts<Handle> = CheckedConfig<Handle> & Opening & Pick<MakingContext<Handle
 class OpenTenantry<Handle> implements Tenantry<Handle> {
   readonly #parts: Parts<Handle>
   readonly #making: MakingContext<Handle>
-  readonly #router: Router<Handle>
-  readonly #context = new TenantContext()
+  readonly #work: TenantWork<Handle>
   readonly #listeners = new Set<(event: TenantryEvent) => void>()
   readonly #changing: ConcurrencyLimit
   readonly #underWay = new Set<Promise<unknown>>()
@@ -114,12 +114,18 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       models,
       loginOf: (row: TenantRow, which: 'current' | 'pending') => loginOf(parts, row, which),
       session,
+      installationId: parts.installationId,
+      catalogConnections,
+      tenantShare: parts.tenantShare,
+      resetConnections: parts.resetConnections,
+      leaseWarningMs: parts.leaseWarningMs,
+      onLongLease: (lease: LongLease) => this.#emit({ event: 'lease-held', ...lease }),
       waitMs: connectionWaitMs,
       keptTenants,
       keptHandles,
     }
     this.#parts = parts
-    this.#router = new Router(routing)
+    this.#work = new TenantWork(routing)
     this.#making = {
       ...parts,
       catalog,
@@ -129,7 +135,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       connect: (server, options) => (this.#sessions.get(server) as SessionPool).connect(options),
       initialise: this.#inContext(parts.initialise),
       anonymise: this.#inContext(parts.anonymise),
-      evict: (eviction, limitMs, options) => this.#router.evict(eviction, limitMs, options),
+      evict: (eviction, limitMs, options) => this.#work.evict(eviction, limitMs, options),
       emit: (event) => this.#emit(event),
     }
     this.#changing = new ConcurrencyLimit(parts.onboardingConcurrency)
@@ -272,40 +278,23 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   async with<T>(
     id: string | CapturedTenant,
     work: (handle: Handle) => T | Promise<T>,
-    { signal, nested }: WorkOptions = {},
+    options: WorkOptions = {},
   ): Promise<T> {
     this.#refuseClosed()
-    const { entered, models } = await untilAborted(this.#router.route(toCaptured(id, parseTenantId)), signal)
-    const handle = models.handle(signal)
-    try {
-      return await this.#enter(entered, nested, () => work(handle))
-    } catch (error) {
-      throw isAbortion(error, signal) ? abortedError(signal as AbortSignal) : error
-    } finally {
-      await models.finish(handle)
-    }
+    return this.#work.with(id, work, options)
   }
 
-  async run<T>(
-    id: string | CapturedTenant,
-    work: () => T | Promise<T>,
-    { signal, nested }: WorkOptions = {},
-  ): Promise<T> {
+  async run<T>(id: string | CapturedTenant, work: () => T | Promise<T>, options: WorkOptions = {}): Promise<T> {
     this.#refuseClosed()
-    const entered = await untilAborted(this.#router.admit(toCaptured(id, parseTenantId)), signal)
-    return this.#enter(entered, nested, work)
+    return this.#work.run(id, work, options)
   }
 
   currentTenant(): TenantId {
-    return this.#context.current().tenant
+    return this.#work.current().tenant
   }
 
   captureTenant(): CapturedTenant {
-    return { ...this.#context.current() }
-  }
-
-  #enter<T>(entered: CapturedTenant, nested: WorkOptions['nested'], work: () => T): T {
-    return nested === 'allow' ? this.#context.runApart(entered, work) : this.#context.run(entered, work)
+    return { ...this.#work.current() }
   }
 
   close(deadlineMs = 10_000): Promise<void> {
@@ -321,7 +310,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     await Promise.allSettled(this.#underWay)
     clearTimeout(deadline)
     await keeping
-    await this.#router.close(Math.max(0, end - Date.now()))
+    await this.#work.close(Math.max(0, end - Date.now()))
     try {
       await Promise.all([this.#catalogPool, ...this.#sessions.values()].map((pool) => pool.end()))
       await this.#parts.disconnected
@@ -359,8 +348,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
 
   /** A step of the service's own runs for the tenant that is being made, whatever the context of the call. */
   #inContext<Hook extends TenantHook<Handle> | undefined>(hook: Hook): Hook {
-    const inside: TenantHook<Handle> = (handle, tenant) =>
-      this.#context.runApart({ tenant: tenant.id }, () => hook?.(handle, tenant))
+    const inside: TenantHook<Handle> = (handle, tenant) => this.#work.runFor(tenant.id, () => hook?.(handle, tenant))
     return (hook && inside) as Hook
   }
 

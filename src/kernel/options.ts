@@ -68,3 +68,19 @@ export function days(option: string, value: number): number {
     hint: 'Leave it out for the default.',
   })
 }
+
+/** A part of a whole, above 0 and at most 1. @throws `invalid-option` */
+export function part(option: string, value: number): number {
+  if (typeof value === 'number' && value > 0 && value <= 1) return value
+  throw new TenantryError('invalid-option', `${option} must be a number above 0 and at most 1.`, {
+    hint: 'Write 0.5 for a half.',
+  })
+}
+
+/** @throws `invalid-option` */
+export function trueOrFalse(option: string, value: boolean): boolean {
+  if (typeof value === 'boolean') return value
+  throw new TenantryError('invalid-option', `${option} must be true or false.`, {
+    hint: 'Leave it out for the default.',
+  })
+}

@@ -69,8 +69,21 @@ export interface ReconciledEvent {
   readonly durationMs: number
 }
 
+/** A connection is lent to a tenant's work for longer than `leaseWarningMs`: perhaps it was forgotten. Told once of each. */
+export interface LeaseEvent {
+  readonly event: 'lease-held'
+  readonly tenant: TenantId
+  /** For how long already, in milliseconds. */
+  readonly heldMs: number
+  /**
+   * Where it was asked for: the lines of the stack that are the service's own, the innermost first. Where an ORM has cut
+   * them off, those of the call of `with` or `run`.
+   */
+  readonly where: readonly string[]
+}
+
 /** What an open Tenantry tells of, for logs and metrics. */
-export type TenantryEvent = TenantEvent | ClaimEvent | StockEvent | KeepingFailedEvent | ReconciledEvent
+export type TenantryEvent = TenantEvent | ClaimEvent | StockEvent | KeepingFailedEvent | ReconciledEvent | LeaseEvent
 
 /** A step of the service's own in the making of a tenant. */
 export type TenantHook<Handle> = (handle: Handle, tenant: Tenant) => unknown

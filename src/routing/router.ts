@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Cancellable } from '../kernel/abort.ts'
 import type { Identifier, TenantId } from '../kernel/names.ts'
 import type { Catalog } from '../catalog/catalog.ts'
@@ -6,7 +7,11 @@ import type { Models, OpenModels } from '../models/port.ts'
 import type { Server, SessionDefaults } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
 import { type Admission, Admissions } from './admissions.ts'
+import { BudgetShare } from './budget-share.ts'
 import { type Eviction, EvictionChannel } from './eviction-channel.ts'
+import { type LongLease, watchLeases } from './long-leases.ts'
+import { occupancyOf } from './occupancy.ts'
+import { ProcessChannel } from './process-channel.ts'
 import { ServerBudget } from './server-budget.ts'
 import type { CapturedTenant } from './tenant-context.ts'
 import { type LoginOf, TenantPool } from './tenant-pool.ts'
@@ -20,10 +25,23 @@ export interface RoutingOptions<Handle> {
   readonly servers: ReadonlyMap<string, Server>
   readonly models: Models<Handle>
   readonly loginOf: LoginOf
+  /** What tells this installation's sessions from others', on every server. */
+  readonly installationId: string
+  /** How many connections each process has to the catalog, beside tenants' work. */
+  readonly catalogConnections: number
   /** How long to wait for a connection while all are busy, in milliseconds. */
   readonly waitMs: number
   /** What holds in tenants' sessions. */
   readonly session: SessionDefaults
+  /** Which part of a server's connections one tenant may have. */
+  readonly tenantShare: number
+  /** Whether a connection is reset in full when it is given back. */
+  readonly resetConnections: boolean
+  /** After how long a lease is reported, in milliseconds; 0 for never. */
+  readonly leaseWarningMs: number
+  /** Where the running work began, if that is noted. */
+  readonly begun: () => Error | undefined
+  readonly onLongLease: (lease: LongLease) => void
   /** How many tenants are remembered; beyond, the one longest unused is looked up anew when it is needed. */
   readonly keptTenants: number
   /** How many tenants' models are kept opened; beyond, those longest unused are opened anew, in microseconds. */
@@ -38,22 +56,29 @@ interface Opened<Handle> {
 /** Leads from a tenant's id to the models on its database. */
 export class Router<Handle> {
   readonly #options: RoutingOptions<Handle>
+  readonly #channel: ProcessChannel
+  readonly #shares: readonly BudgetShare[]
   /** By the server's name. */
   readonly #budgets: ReadonlyMap<string, ServerBudget>
-  readonly #channel: EvictionChannel
+  readonly #evictions: EvictionChannel
   readonly #admissions: Admissions
+  readonly #stopWatching: () => void
   /** Least recently used first. */
   readonly #opened = new Map<TenantId, Opened<Handle>>()
 
   constructor(options: RoutingOptions<Handle>) {
-    const { servers, waitMs, session, catalog, keptTenants } = options
+    const { home, servers, catalog, keptTenants, leaseWarningMs, onLongLease } = options
     this.#options = options
-    this.#budgets = new Map([...servers].map(([name, server]) => [name, new ServerBudget(server, waitMs, session)]))
-    this.#channel = new EvictionChannel(options.home, options.catalogDatabase, {
-      onEvict: (eviction) => this.#letGo(eviction),
-      onLost: () => this.#admissions.revokeAll(),
-    })
+    this.#channel = new ProcessChannel(home, options.catalogDatabase)
+    this.#channel.subscribe({ onMessage: () => undefined, onLost: () => this.#admissions.revokeAll() })
+    this.#evictions = new EvictionChannel(this.#channel, (eviction) => this.#letGo(eviction))
     this.#admissions = new Admissions(catalog, () => this.#channel.start(), keptTenants)
+    const divided = [...servers].map(([name, server]) => ({ name, server, share: this.#shareOf(server) }))
+    this.#shares = divided.map(({ share }) => share)
+    this.#budgets = new Map(
+      divided.map(({ name, server, share }) => [name, new ServerBudget({ ...options, server }, share)]),
+    )
+    this.#stopWatching = watchLeases([...this.#budgets.values()], leaseWarningMs, onLongLease)
   }
 
   /** Makes sure that a tenant may be worked on, and says which it is. @throws `tenant-unknown`, `tenant-not-active` */
@@ -86,14 +111,30 @@ export class Router<Handle> {
 
   /** Makes every process of the installation, this one first, let go of a tenant; see {@link EvictionChannel.evict}. */
   evict(eviction: Eviction, limitMs: number, options: Cancellable): Promise<void> {
-    return this.#channel.evict(eviction, limitMs, options)
+    return this.#evictions.evict(eviction, limitMs, options)
   }
 
   /** Refuses new work, waits for what is under way, at most `deadlineMs` milliseconds, and closes all connections. */
   async close(deadlineMs: number): Promise<void> {
     this.#opened.clear()
+    this.#stopWatching()
     await Promise.all([...this.#budgets.values()].map((budget) => budget.close(deadlineMs)))
+    await Promise.all(this.#shares.map((share) => share.leave()))
     await this.#channel.close()
+  }
+
+  #shareOf(server: Server): BudgetShare {
+    const { home, installationId, catalogConnections, waitMs } = this.#options
+    const isHome = server === home
+    const family = createHash('sha256').update(installationId).digest('hex').slice(0, 4)
+    return new BudgetShare({
+      channel: this.#channel,
+      server,
+      family,
+      beside: isHome ? catalogConnections + 1 : 0,
+      occupancy: ({ session }) => (isHome ? server.occupancy(session, family) : occupancyOf(server, family)),
+      waitMs,
+    })
   }
 
   /** One that was captured may be gone, and another have its id. */
@@ -105,7 +146,11 @@ export class Router<Handle> {
 
   async #open(row: TenantRow): Promise<OpenModels<Handle>> {
     const budget = requireServer(this.#budgets, row.server, row.id)
-    const pool = new TenantPool(budget, (isAnew) => this.#readmit(row, isAnew), this.#options.loginOf)
+    const pool = new TenantPool(budget, {
+      gate: (isAnew) => this.#readmit(row, isAnew),
+      loginOf: this.#options.loginOf,
+      begun: this.#options.begun,
+    })
     return this.#options.models.open(pool, row.id)
   }
 

@@ -1,197 +1,252 @@
 import { TenantryError } from '../kernel/errors.ts'
 import type { Identifier, TenantId } from '../kernel/names.ts'
-import type { Login, Server, ServerConnection, SessionDefaults } from '../server/port.ts'
+import type { OpenOptions, Server, ServerConnection, SessionDefaults, SessionMark } from '../server/port.ts'
+import { closedError } from './closed-error.ts'
+import { IdleConnections } from './idle-connections.ts'
+import { isSame, type Target } from './target.ts'
+import { WaitingLine } from './waiting-line.ts'
 
-interface Idle {
-  readonly target: Target
-  readonly connection: ServerConnection
-  readonly expiry: NodeJS.Timeout
+/** How a budget is kept. */
+export interface BudgetOptions {
+  readonly server: Server
+  /** How long to wait for a connection while all are busy, in milliseconds. */
+  readonly waitMs: number
+  /** What holds in tenants' sessions. */
+  readonly session?: SessionDefaults
+  /** Which part of the connections one tenant may have at once, above 0 and at most 1, the default; one in any case. */
+  readonly tenantShare?: number
+  /** Whether a connection is reset in full when it is given back; by default only an open transaction is rolled back. */
+  readonly resetConnections?: boolean
 }
 
-/** Whose connection is wanted. */
-export interface Target {
-  readonly tenant: TenantId
-  readonly database: Identifier
-  /** The tenant's row: another tenant that has the same database one day has connections of its own. */
-  readonly rowId: string
-  /** What to log in as, asked when a connection is opened; undefined for the role that administers. */
-  readonly login: () => Login | undefined
-}
-
-interface Waiter {
-  readonly target: Target
-  readonly grant: (connection: Promise<ServerConnection>) => void
-  readonly refuse: (error: TenantryError) => void
+/** How many connections a budget may have open. */
+export interface Allowance {
+  /** What the sessions on the server are told from others' by. */
+  readonly mark?: SessionMark | undefined
+  /** Says from now on, by `setCapacity`, how many the budget may have open; it asks back how many it has. */
+  serve(budget: Pick<ServerBudget, 'open' | 'setCapacity'>): void
+  /** Makes sure that what was said last holds. Asked before a connection is opened. */
+  ensure(): Promise<void>
+  /** Whether it still holds, as far as this process has heard. */
+  holds(): boolean
+  /** A connection of the budget was closed. */
+  onClosed(): void
+  /** For an error: with how many others the connections are shared. */
+  readonly others: number
 }
 
 /** What a connection is lent for. */
-interface Lent {
+export interface Lent {
   readonly target: Target
   /** When it was lent, by the monotonic clock. */
   readonly since: number
+  /** Errors made where it was asked for, and where the work began that asked, for their stacks. */
+  readonly where: readonly Error[]
 }
 
-const idleMs = 30_000
+/** After how long an idle connection is asked, before it is lent, whether it still stands, in milliseconds. */
+const askedAfterMs = 5_000
+/** How long it may take to answer then, in milliseconds. */
+const answerMs = 2_000
 
 /**
  * The connections that this process may hold on one server, shared by all tenants there. Idle ones are kept, the one
- * longest unused goes first.
- *
- * Where all are busy, callers wait. The next connection goes to the tenant that has the fewest, of several to the one that
- * waits longest: so however much one tenant asks for, another waits for no more than what is under way. A tenant that
- * nobody waits beside may have all of them.
+ * longest unused goes first. Where all are busy, callers wait in a {@link WaitingLine}. A tenant that nobody waits beside
+ * may have all of them, or its configured share.
  */
 export class ServerBudget {
-  readonly #server: Server
-  readonly #waitMs: number
-  readonly #defaults: SessionDefaults
-  /** Least recently used first. */
-  readonly #idle: Idle[] = []
+  readonly #options: BudgetOptions
+  readonly #allowance: Allowance
+  readonly #idle = new IdleConnections()
   readonly #busy = new Map<ServerConnection, Lent>()
-  /** How many connections are lent to, or being opened for, each tenant, by its row. */
-  readonly #shares = new Map<string, number>()
-  readonly #waiters: Waiter[] = []
-  /** Connections that count: idle, busy, being opened and being closed. */
+  readonly #line = new WaitingLine()
+  #capacity = 0
+  /** Connections that the server may see: idle, busy, being opened and being closed. */
   #open = 0
+  /** Those of them that are being closed. */
+  readonly #closing = new Set<ServerConnection>()
   #closed = false
   #drained: (() => void) | undefined
 
-  /** @param waitMs how long to wait for a connection while all are busy, in milliseconds */
-  constructor(server: Server, waitMs: number, defaults: SessionDefaults = {}) {
-    this.#server = server
-    this.#waitMs = waitMs
-    this.#defaults = defaults
+  constructor(options: BudgetOptions, allowance: Allowance) {
+    this.#options = options
+    this.#allowance = allowance
+    allowance.serve(this)
+  }
+
+  /** How many connections there are, those that are being opened and closed among them. */
+  get open(): number {
+    return this.#open
+  }
+
+  /** What is lent at this moment. */
+  get lent(): Iterable<Lent> {
+    return this.#busy.values()
+  }
+
+  /** From now on so many may be open. Idle ones beyond are closed, busy ones when they are given back. */
+  setCapacity(capacity: number): void {
+    this.#capacity = capacity
+    while (this.#kept > capacity && this.#idle.count > 0) void this.#discard(this.#idle.takeOldest())
+    while (!this.#isFull() && this.#grantNew());
   }
 
   /**
    * A connection to a database; give it back with {@link release}.
    *
+   * @param where errors made where it is asked for, for their stacks; the innermost first
    * @throws `pool-timeout`, `closed`, `credentials-unreadable` and what may be wrong with a connection
    */
-  async acquire(target: Target): Promise<ServerConnection> {
+  async acquire(target: Target, where: readonly Error[] = []): Promise<ServerConnection> {
     if (this.#closed) throw closedError()
-    const connection = await this.#next(target)
+    const connection = await this.#next(target, performance.now() + this.#options.waitMs)
     if (this.#closed) {
-      this.#share(target, -1)
-      await connection.close()
+      this.#line.count(target, -1)
+      await this.#discard(connection)
       throw closedError()
     }
     // One that has ended by now is noticed when it is given back.
-    this.#busy.set(connection, { target, since: performance.now() })
+    this.#busy.set(connection, { target, since: performance.now(), where })
     return connection
   }
 
   /** Closes the idle connections to a database. */
   leave(database: Identifier): void {
-    for (const { connection } of this.#idle.filter(({ target }) => target.database === database)) {
-      const index = this.#idle.findIndex((idle) => idle.connection === connection)
-      void this.#takeIdle(index).close()
+    for (const connection of this.#idle.takeAll((target) => target.database === database)) {
+      void this.#discard(connection)
     }
   }
 
   /** Runs one statement beside the budget, for a moment: to cancel what runs on one of its connections. */
   control({ database, login }: Target, sql: string): Promise<void> {
-    return this.#server.control(database, sql, login())
+    return this.#options.server.control(database, sql, login())
   }
 
   /** Takes a connection back: an open transaction is rolled back; a broken connection is forgotten. */
   async release(target: Target, connection: ServerConnection, destroy: boolean): Promise<void> {
-    const reusable = !destroy && (await isClean(connection))
+    const reusable = !destroy && (await isClean(connection, this.#options.resetConnections))
     // One that ended meanwhile was counted then.
     if (!this.#takeBack(connection)) return
-    if (!reusable || this.#closed) await connection.close()
-    else this.#passOn(target, connection)
+    if (!reusable || this.#closed) await this.#discard(connection)
+    else await this.#passOn(target, connection)
     this.#announceDrained()
   }
 
   /** Refuses new work and waits for what is under way, at most `deadlineMs` milliseconds; then ends it. */
   async close(deadlineMs: number): Promise<void> {
     this.#closed = true
-    for (const waiter of this.#waiters.splice(0)) waiter.refuse(closedError())
-    const idle = this.#idle.splice(0)
-    for (const { expiry } of idle) clearTimeout(expiry)
-    const closing = idle.map(({ connection }) => connection.close())
+    this.#line.refuseAll(closedError())
+    const closing = this.#idle.takeAll().map((connection) => this.#discard(connection))
     if (this.#busy.size > 0) await this.#drain(deadlineMs)
-    await Promise.all([...closing, ...[...this.#busy.keys()].map((connection) => connection.close())])
+    await Promise.all([...closing, ...[...this.#busy.keys()].map((connection) => this.#discard(connection))])
   }
 
-  #next(target: Target): Promise<ServerConnection> {
-    const index = this.#idle.findLastIndex((idle) => isSame(idle.target, target))
-    const isFull = this.#open >= this.#server.maxConnections
-    if (index < 0 && isFull && this.#idle.length === 0) return this.#wait(target)
-    this.#share(target, 1)
-    if (index >= 0) return Promise.resolve(this.#takeIdle(index))
-    return isFull ? this.#replace(this.#takeIdle(0), target) : this.#connect(target)
-  }
-
-  #connect(target: Target): Promise<ServerConnection> {
-    this.#open++
-    return this.#openCounted(target)
-  }
-
-  /** Closes first and opens then, so that the server never sees more than the budget; the place is kept meanwhile. */
-  async #replace(connection: ServerConnection, target: Target): Promise<ServerConnection> {
-    this.#open++
-    await connection.close()
-    return this.#openCounted(target)
-  }
-
-  async #openCounted(target: Target): Promise<ServerConnection> {
-    try {
-      const connection = await this.#server.open(target.database, this.#defaults, target.login())
-      connection.onEnd(() => this.#forget(connection))
-      return connection
-    } catch (error) {
-      this.#share(target, -1)
-      this.#uncount()
-      throw error
+  /** A connection, which counts as the tenant's from now on. */
+  async #next(target: Target, deadline: number): Promise<ServerConnection> {
+    for (let isAllowed = false; ; isAllowed = true) {
+      const isWithinShare = this.#line.shareOf(target) < this.#most()
+      const own = isWithinShare ? this.#idle.take(target) : undefined
+      if (own !== undefined) return this.#lend(own, target, deadline)
+      if (isAllowed) {
+        const oldest = isWithinShare && this.#kept === this.#capacity ? this.#idle.takeOldest() : undefined
+        if (!isWithinShare || (this.#isFull() && oldest === undefined)) return this.#wait(target, deadline)
+        this.#line.count(target, 1)
+        return oldest === undefined ? this.#connect(target, deadline) : this.#replace(oldest, target, deadline)
+      }
+      // What is open may be used in any case; for anything else the capacity must be known to hold.
+      await this.#allowance.ensure()
+      if (this.#closed) throw closedError()
     }
   }
 
-  #passOn(target: Target, connection: ServerConnection): void {
-    const waiter = this.#nextWaiter()
-    if (waiter === undefined) this.#keep(target, connection)
-    else if (isSame(waiter.target, target)) waiter.grant(Promise.resolve(connection))
-    else waiter.grant(this.#replace(connection, waiter.target))
+  /** One that was idle for long may be gone without a word, as where a firewall dropped it. */
+  async #lend(
+    { connection, since }: { readonly connection: ServerConnection; readonly since: number },
+    target: Target,
+    deadline: number,
+  ): Promise<ServerConnection> {
+    this.#line.count(target, 1)
+    if (performance.now() - since < askedAfterMs || (await stands(connection))) return connection
+    this.#line.count(target, -1)
+    await this.#discard(connection)
+    return this.#next(target, deadline)
   }
 
-  #wait(target: Target): Promise<ServerConnection> {
+  #connect(target: Target, deadline: number): Promise<ServerConnection> {
+    this.#open++
+    return this.#openCounted(target, deadline)
+  }
+
+  /** Closes first and opens then, so that the server never sees more than the budget; the place is kept meanwhile. */
+  async #replace(connection: ServerConnection, target: Target, deadline: number): Promise<ServerConnection> {
+    this.#open++
+    await this.#discard(connection)
+    return this.#openCounted(target, deadline)
+  }
+
+  async #openCounted(target: Target, deadline: number): Promise<ServerConnection> {
+    try {
+      await this.#allowance.ensure()
+      if (this.#kept <= this.#capacity) {
+        const connection = await this.#openOne(target)
+        if (this.#allowance.holds()) return connection
+        await this.#discard(connection)
+      } else this.#uncount()
+    } catch (error) {
+      this.#line.count(target, -1)
+      this.#uncount()
+      throw error
+    }
+    // There are fewer than there were when the place was given.
+    this.#line.count(target, -1)
+    return this.#next(target, deadline)
+  }
+
+  async #openOne({ database, login }: Target): Promise<ServerConnection> {
+    const { server, session } = this.#options
+    const options: OpenOptions = { session, login: login(), mark: this.#allowance.mark }
+    const connection = await server.open(database, options)
+    connection.onEnd(() => this.#forget(connection))
+    return connection
+  }
+
+  async #passOn(target: Target, connection: ServerConnection): Promise<void> {
+    if (this.#kept > this.#capacity) return this.#discard(connection)
+    const waiter = this.#line.next(this.#most())
+    if (waiter === undefined) this.#idle.keep(target, connection)
+    else if (isSame(waiter.target, target)) waiter.grant(Promise.resolve(connection))
+    else waiter.grant(this.#replace(connection, waiter.target, waiter.deadline))
+  }
+
+  /** @returns false where nobody waits who may have one */
+  #grantNew(): boolean {
+    const waiter = this.#line.next(this.#most())
+    waiter?.grant(this.#connect(waiter.target, waiter.deadline))
+    return waiter !== undefined
+  }
+
+  #wait(target: Target, deadline: number): Promise<ServerConnection> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
-        reject(busyError(this.#server, this.#waitMs, target.tenant, [...this.#busy.values()]))
-      }, this.#waitMs)
+        this.#line.leave(waiter)
+        reject(this.#busyError(target.tenant))
+      }, deadline - performance.now())
       const settle = <T>(done: (value: T) => void) => {
         return (value: T) => {
           clearTimeout(timer)
           done(value)
         }
       }
-      const waiter: Waiter = { target, grant: settle(resolve), refuse: settle(reject) }
-      this.#waiters.push(waiter)
+      const waiter = { target, deadline, grant: settle(resolve), refuse: settle(reject) }
+      this.#line.join(waiter)
     })
-  }
-
-  #keep(target: Target, connection: ServerConnection): void {
-    const expiry = setTimeout(() => {
-      const index = this.#idle.findIndex((idle) => idle.connection === connection)
-      if (index >= 0) void this.#takeIdle(index).close()
-    }, idleMs)
-    expiry.unref()
-    this.#idle.push({ target, connection, expiry })
-  }
-
-  #takeIdle(index: number): ServerConnection {
-    const { connection, expiry } = this.#idle.splice(index, 1)[0] as Idle
-    clearTimeout(expiry)
-    return connection
   }
 
   /** A connection ended, whoever ended it; whatever held it, it counts no more. */
   #forget(connection: ServerConnection): void {
     this.#takeBack(connection)
-    const index = this.#idle.findIndex((idle) => idle.connection === connection)
-    if (index >= 0) this.#takeIdle(index)
+    this.#idle.remove(connection)
+    this.#closing.delete(connection)
     this.#uncount()
     this.#announceDrained()
   }
@@ -201,32 +256,33 @@ export class ServerBudget {
     const lent = this.#busy.get(connection)
     if (lent === undefined) return false
     this.#busy.delete(connection)
-    this.#share(lent.target, -1)
+    this.#line.count(lent.target, -1)
     return true
-  }
-
-  #share({ rowId }: Target, change: 1 | -1): void {
-    const share = (this.#shares.get(rowId) ?? 0) + change
-    if (share === 0) this.#shares.delete(rowId)
-    else this.#shares.set(rowId, share)
-  }
-
-  /** Whose turn it is; from then on the connection counts as theirs. */
-  #nextWaiter(): Waiter | undefined {
-    const shareOf = ({ target }: Waiter) => this.#shares.get(target.rowId) ?? 0
-    let next = 0
-    for (const [place, waiter] of this.#waiters.entries()) {
-      if (shareOf(waiter) < shareOf(this.#waiters[next] as Waiter)) next = place
-    }
-    const [waiter] = this.#waiters.splice(next, 1)
-    if (waiter !== undefined) this.#share(waiter.target, 1)
-    return waiter
   }
 
   #uncount(): void {
     this.#open--
-    const waiter = this.#open < this.#server.maxConnections ? this.#nextWaiter() : undefined
-    waiter?.grant(this.#connect(waiter.target))
+    if (!this.#isFull()) this.#grantNew()
+    this.#allowance.onClosed()
+  }
+
+  async #discard(connection: ServerConnection | undefined): Promise<void> {
+    if (connection === undefined) return
+    this.#closing.add(connection)
+    await connection.close()
+  }
+
+  get #kept(): number {
+    return this.#open - this.#closing.size
+  }
+
+  #isFull(): boolean {
+    return this.#open >= this.#capacity
+  }
+
+  /** How many connections one tenant may have. */
+  #most(): number {
+    return Math.max(1, Math.floor(this.#capacity * (this.#options.tenantShare ?? 1)))
   }
 
   #drain(deadlineMs: number): Promise<void> {
@@ -242,40 +298,49 @@ export class ServerBudget {
   #announceDrained(): void {
     if (this.#busy.size === 0) this.#drained?.()
   }
-}
 
-function isSame(one: Target, other: Target): boolean {
-  return one.rowId === other.rowId && one.database === other.database
+  #busyError(tenant: TenantId): TenantryError {
+    const { server, waitMs } = this.#options
+    const { others } = this.#allowance
+    const shared = others > 0 ? ` (of ${server.maxConnections}, shared with ${others} other processes)` : ''
+    const message = `All ${this.#capacity} connections to the server ${server.name}${shared} were busy for ${waitMs} ms: ${holders([...this.lent])}.`
+    const hint =
+      'Hold connections for less long (a transaction holds one from its begin to its commit), or raise maxConnections.'
+    return new TenantryError('pool-timeout', message, { tenant, hint })
+  }
 }
 
 /** Whether a connection may go on to the next caller: no transaction is open on it, or it could be rolled back. */
-async function isClean(connection: ServerConnection): Promise<boolean> {
+async function isClean(connection: ServerConnection, isReset = false): Promise<boolean> {
   if (connection.broken) return false
-  if (!connection.inTransaction()) return true
   try {
-    await connection.rollback()
+    if (connection.inTransaction()) await connection.rollback()
+    if (isReset) await connection.reset()
     return true
   } catch {
     return false
   }
 }
 
-/** The error of every call that comes after `close`. */
-export function closedError(): TenantryError {
-  return new TenantryError('closed', 'Tenantry is closed.', { hint: 'Open it again with openTenantry().' })
+/** Whether a connection still answers. */
+async function stands(connection: ServerConnection): Promise<boolean> {
+  // Closing one with a statement under way cuts it off.
+  const silent = setTimeout(() => void connection.close(), answerMs)
+  try {
+    await connection.query('select 1')
+    return true
+  } catch {
+    return false
+  } finally {
+    clearTimeout(silent)
+  }
 }
 
 const holdersShown = 3
 
-function busyError({ name, maxConnections }: Server, waitMs: number, tenant: TenantId, lent: readonly Lent[]) {
-  const message = `All ${maxConnections} connections to the server ${name} were busy for ${waitMs} ms: ${holders(lent)}.`
-  const hint =
-    'Hold connections for less long (a transaction holds one from its begin to its commit), or raise maxConnections.'
-  return new TenantryError('pool-timeout', message, { tenant, hint })
-}
-
 /** Who holds most, and how long already. */
 function holders(lent: readonly Lent[]): string {
+  if (lent.length === 0) return 'other processes have them'
   const now = performance.now()
   const byTenant = [...Map.groupBy(lent, ({ target }) => target.tenant)].toSorted(
     ([, one], [, other]) => other.length - one.length,

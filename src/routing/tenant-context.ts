@@ -9,19 +9,27 @@ export interface CapturedTenant {
   readonly row?: string | undefined
 }
 
+/** What is known where code runs for a tenant. */
+interface Entered {
+  readonly captured: CapturedTenant
+  /** An error made where the work began, for its stack. */
+  readonly begun: Error | undefined
+}
+
 /** Which tenant the running code works for. There is no tenant that could be left over: outside of a context is none. */
 export class TenantContext {
-  readonly #storage = new AsyncLocalStorage<CapturedTenant>()
+  readonly #storage = new AsyncLocalStorage<Entered>()
 
   /**
    * Runs `work` for a tenant. Entering the same tenant again is fine.
    *
+   * @param begun an error made where the work begins, for its stack
    * @throws `tenant-conflict` inside another tenant's context
    */
-  run<T>(entered: CapturedTenant, work: () => T): T {
-    const { tenant } = entered
-    const current = this.#storage.getStore()?.tenant
-    if (current === undefined || current === tenant) return this.#storage.run(entered, work)
+  run<T>(captured: CapturedTenant, work: () => T, begun?: Error): T {
+    const { tenant } = captured
+    const current = this.#storage.getStore()?.captured.tenant
+    if (current === undefined || current === tenant) return this.#storage.run({ captured, begun }, work)
     throw new TenantryError('tenant-conflict', `Work for ${tenant} was begun inside the context of ${current}.`, {
       tenant,
       hint: `Leave the context of ${current} first: what belongs to one tenant must not run as part of another's work. If it is meant, say nested: 'allow'.`,
@@ -29,14 +37,19 @@ export class TenantContext {
   }
 
   /** Runs `work` for a tenant whatever the context is that it was asked for in. */
-  runApart<T>(entered: CapturedTenant, work: () => T): T {
-    return this.#storage.run(entered, work)
+  runApart<T>(captured: CapturedTenant, work: () => T, begun?: Error): T {
+    return this.#storage.run({ captured, begun }, work)
+  }
+
+  /** Where the running work began, if that was noted. */
+  get begun(): Error | undefined {
+    return this.#storage.getStore()?.begun
   }
 
   /** @throws `no-tenant` outside of a context */
   current(): CapturedTenant {
     const current = this.#storage.getStore()
-    if (current !== undefined) return current
+    if (current !== undefined) return current.captured
     throw new TenantryError('no-tenant', 'No tenant is set where this code runs.', {
       hint: 'Run it inside tenantry.run(id, ...) or tenantry.with(id, ...). Timers and queues begun elsewhere have no tenant: captureTenant() carries it there.',
     })

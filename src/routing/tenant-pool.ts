@@ -2,7 +2,9 @@ import { TenantryError } from '../kernel/errors.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { ConnectionPool, Login, PooledConnection, ServerConnection } from '../server/port.ts'
 import type { Admission } from './admissions.ts'
-import type { ServerBudget, Target } from './server-budget.ts'
+import { here } from './long-leases.ts'
+import type { ServerBudget } from './server-budget.ts'
+import type { Target } from './target.ts'
 
 /**
  * Gives the leave to work on the pool's tenant, or throws why not.
@@ -14,6 +16,14 @@ export type Gate = (isAnew?: boolean) => Promise<Admission>
 /** What a tenant's connections log in as. @throws `credentials-unreadable` */
 export type LoginOf = (row: TenantRow, which: 'current' | 'pending') => Login | undefined
 
+/** What a tenant's pool works by. */
+export interface TenantPoolOptions {
+  readonly gate: Gate
+  readonly loginOf: LoginOf
+  /** Where the running work began; undefined where it is not to be noted where connections are asked for. */
+  readonly begun: () => Error | undefined
+}
+
 /**
  * A tenant's view on its server's budget, in the shape of a `pg` pool. It has no connections of its own, and what it
  * lends goes to this tenant's database only, while the tenant is in service. Ending it does nothing.
@@ -21,21 +31,22 @@ export type LoginOf = (row: TenantRow, which: 'current' | 'pending') => Login | 
 export class TenantPool implements ConnectionPool {
   readonly options: object = {}
   readonly #budget: ServerBudget
-  readonly #gate: Gate
-  readonly #loginOf: LoginOf
+  readonly #work: TenantPoolOptions
   /** As the tenant was when a connection was last lent. */
   #lastRow: TenantRow | undefined
 
-  constructor(budget: ServerBudget, gate: Gate, loginOf: LoginOf) {
+  constructor(budget: ServerBudget, work: TenantPoolOptions) {
     this.#budget = budget
-    this.#gate = gate
-    this.#loginOf = loginOf
+    this.#work = work
   }
 
   async connect(): Promise<PooledConnection> {
+    // Before anything is awaited: then the stack still leads to who asks.
+    const begun = this.#work.begun()
+    const where = begun === undefined ? [] : [here(), begun]
     for (let isAnew = false; ;) {
-      const admission = await this.#gate(isAnew)
-      const acquired = await this.#acquire(admission, isAnew)
+      const admission = await this.#work.gate(isAnew)
+      const acquired = await this.#acquire(admission, isAnew, where)
       if (acquired === 'outdated') isAnew = true
       if (typeof acquired === 'string') continue
       const giveBack = (destroy: boolean) =>
@@ -51,10 +62,14 @@ export class TenantPool implements ConnectionPool {
    * A connection; `revoked` when there was none because the tenant was taken out of service meanwhile, `outdated` when its
    * role was not let in with what was known of it: the password was changed, or the role locked out, a moment ago.
    */
-  async #acquire(admission: Admission, isAnew: boolean): Promise<ServerConnection | 'revoked' | 'outdated'> {
+  async #acquire(
+    admission: Admission,
+    isAnew: boolean,
+    where: readonly Error[],
+  ): Promise<ServerConnection | 'revoked' | 'outdated'> {
     const { row } = admission
     try {
-      return await this.#budget.acquire(this.#target(row))
+      return await this.#budget.acquire(this.#target(row), where)
     } catch (error) {
       if (isCode(error, 'closed')) throw error
       if (!admission.isValid()) return 'revoked'
@@ -62,12 +77,12 @@ export class TenantPool implements ConnectionPool {
       if (!isAnew) return 'outdated'
       // A password that is being set may be in force before the catalog knows.
       if (row.credential.pending === undefined) throw lockedOutError(row, error)
-      return this.#budget.acquire(this.#target(row, 'pending'))
+      return this.#budget.acquire(this.#target(row, 'pending'), where)
     }
   }
 
   #target(row: TenantRow, which: 'current' | 'pending' = 'current'): Target {
-    return { tenant: row.id, database: row.database, rowId: row.rowId, login: () => this.#loginOf(row, which) }
+    return { tenant: row.id, database: row.database, rowId: row.rowId, login: () => this.#work.loginOf(row, which) }
   }
 
   /** What is under way on a tenant may be cancelled also while it is taken out of service. */

@@ -109,6 +109,8 @@ export interface ServerConnection extends QueryClient {
   inTransaction(): boolean
   /** Rolls an open transaction back. */
   rollback(): Promise<void>
+  /** Makes the session as it was when it began: settings, temporary tables, locks, prepared statements and all. */
+  reset(): Promise<void>
   /** Calls back once, when the connection has ended for whatever reason. */
   onEnd(listener: () => void): void
   close(): Promise<void>
@@ -225,6 +227,30 @@ export interface SessionDefaults {
   readonly applicationName?: string | undefined
 }
 
+/** What tells whose a session is, to everybody who may see the server's sessions: part of its application's name. */
+export interface SessionMark {
+  /** The installation: four letters or digits. */
+  readonly family: string
+  /** One process of it: four letters or digits. */
+  readonly member: string
+}
+
+/** How a connection for routing is opened. */
+export interface OpenOptions {
+  readonly session?: SessionDefaults | undefined
+  /** Who logs in; the role that administers by default. */
+  readonly login?: Login | undefined
+  readonly mark?: SessionMark | undefined
+}
+
+/** How many sessions a server has room for, and has of one installation's. */
+export interface Occupancy {
+  /** How many sessions roles without special privileges may have at once. */
+  readonly room: number
+  /** By the process that opened them. */
+  readonly sessions: ReadonlyMap<string, number>
+}
+
 /** What a listening session tells. */
 export interface Listeners {
   readonly onMessage: (payload: string) => void
@@ -281,7 +307,7 @@ export interface Server {
   readonly description: string
   /** Whether it is on this machine. */
   readonly isLocal: boolean
-  /** How many connections routing may hold on it at once. */
+  /** How many connections routing may hold on it at once, in all processes of an installation together. */
   readonly maxConnections: number
   /** The database where others are created and dropped from. */
   readonly maintenanceDatabase: Identifier
@@ -302,8 +328,10 @@ export interface Server {
   ): ConnectionPool
   /** Runs one statement on a connection opened for it alone, as the login given. */
   control(database: Identifier, sql: string, login?: Login): Promise<void>
-  /** Opens a connection for routing, as the login given, or as the role that administers. */
-  open(database: Identifier, defaults?: SessionDefaults, login?: Login): Promise<ServerConnection>
+  /** Opens a connection for routing. */
+  open(database: Identifier, options?: OpenOptions): Promise<ServerConnection>
+  /** Counts the marked sessions of an installation, in all databases, in one query. */
+  occupancy(session: Pick<Session, 'query'>, family: string): Promise<Occupancy>
   /** Opens a session that hears what is sent to a channel of its database. Who calls it lets one query end at a time. */
   listen(database: Identifier, channel: string, listeners: Listeners): Promise<Session>
   /** Describes those of the databases that are there, in one query. */

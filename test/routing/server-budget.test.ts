@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest'
-import { ServerBudget, type Target } from '../../dist/routing/server-budget.js'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { type Allowance, ServerBudget } from '../../dist/routing/server-budget.js'
+import type { Target } from '../../dist/routing/target.js'
 import { type Identifier, parseIdentifier } from '../../dist/kernel/names.js'
 import { errorOf } from '../support/server.ts'
 
@@ -10,7 +11,6 @@ const [a, b, c] = [parseIdentifier('a', 'database'), parseIdentifier('b', 'datab
 
 /** A server whose connections exist in memory, and how many are open at once. */
 class FakeServer {
-  readonly maxConnections = 2
   readonly name = 'fake'
   open = async (database: string) => {
     if (this.refusing) throw new Error('refused')
@@ -39,6 +39,13 @@ class FakeConnection {
   rollback = async () => {
     this.transaction = false
   }
+  /** Whether it answers no more, although nobody said that it is gone. */
+  silent = false
+  asked = 0
+  query = async () => {
+    this.asked++
+    if (this.silent) await new Promise<void>((_, reject) => this.onEnd(() => reject(new Error('ended'))))
+  }
   onEnd = (listener: () => void) => {
     if (this.broken) listener()
     else this.#listeners.push(listener)
@@ -51,7 +58,15 @@ class FakeConnection {
   }
 }
 
-const budgetOf = (server: FakeServer, waitMs = 50) => new ServerBudget(server as never, waitMs)
+/** Always allows as many. */
+const fixed = (capacity: number): Allowance => ({
+  others: 0,
+  serve: (budget) => budget.setCapacity(capacity),
+  ensure: async () => undefined,
+  holds: () => true,
+  onClosed: () => undefined,
+})
+const budgetOf = (server: FakeServer, waitMs = 50) => new ServerBudget({ server: server as never, waitMs }, fixed(2))
 const to = (database: Identifier): Target => ({
   tenant: database as never,
   database,
@@ -99,6 +114,59 @@ describe('a budget', () => {
     again.end()
     await budget.release(to(a), again as never, false)
     expect(await budget.acquire(to(a))).not.toBe(again)
+  })
+
+  it('asks one that was idle for long whether it still stands, and replaces one that does not answer', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const server = new FakeServer()
+    const budget = budgetOf(server, 10_000)
+    const first = fake(await budget.acquire(to(a)))
+    await budget.release(to(a), first as never, false)
+    expect(await budget.acquire(to(a))).toBe(first)
+    await budget.release(to(a), first as never, false)
+    expect(first.asked).toBe(0)
+    await vi.advanceTimersByTimeAsync(6_000)
+    expect(await budget.acquire(to(a))).toBe(first)
+    expect(first.asked).toBe(1)
+    await budget.release(to(a), first as never, false)
+    first.silent = true
+    await vi.advanceTimersByTimeAsync(6_000)
+    const asking = budget.acquire(to(a))
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(await asking).not.toBe(first)
+    expect(first.broken).toBe(true)
+    expect(server.now).toBe(1)
+  })
+
+  it('closes what is beyond a smaller capacity, idle ones at once and busy ones when they are given back', async () => {
+    const server = new FakeServer()
+    let setCapacity: (capacity: number) => void = () => undefined
+    const budget = new ServerBudget(
+      { server: server as never, waitMs: 10_000 },
+      {
+        ...fixed(4),
+        serve: (served) => {
+          setCapacity = (capacity) => served.setCapacity(capacity)
+          setCapacity(4)
+        },
+      },
+    )
+    const held = await Promise.all([a, a, b, c].map((database) => budget.acquire(to(database))))
+    await budget.release(to(c), held[3] as never, false)
+    setCapacity(2)
+    expect(server.now).toBe(3)
+    const waiting = budget.acquire(to(c))
+    await budget.release(to(a), held[0] as never, false)
+    expect(server.now).toBe(2)
+    await budget.release(to(a), held[1] as never, false)
+    expect(fake(await waiting).database).toBe('c')
+    expect(server.now).toBe(2)
+    const more = [budget.acquire(to(a)), budget.acquire(to(a))]
+    setCapacity(4)
+    await Promise.all(more)
+    expect(server.now).toBe(4)
+    expect(server.peak).toBe(4)
   })
 
   it('serves who waits in turn, and refuses who waited too long', async () => {

@@ -42,7 +42,13 @@ export async function startCountingProxy(targetUrl: string): Promise<CountingPro
       onDatabase: (database) => {
         if (!database.includes('_t_')) return
         tenantPeak = Math.max(tenantPeak, ++tenantsNow)
-        client.once('close', () => tenantsNow--)
+        // As the server has it: who waits for the end of a connection before the next hears of it later.
+        let isOpen = true
+        const leave = () => {
+          if (isOpen) tenantsNow--
+          isOpen = false
+        }
+        upstream.once('end', leave).once('close', leave)
       },
     })
     client.on('data', count)

@@ -19,6 +19,11 @@ const databaseOf = async (em: EntityManager) => {
   return row.name
 }
 
+/** Another process of an installation whose budget is two connections. */
+function openWithOneConnection({ installation }: { readonly installation: string }) {
+  return openTestTenantry(models, { installation, postgres: { maxConnections: 2 }, connectionWaitMs: 2_000 })
+}
+
 describe('with', () => {
   let tenantry: Tenantry<EntityManager> & { readonly installation: string }
   beforeAll(async () => {
@@ -74,7 +79,8 @@ describe('with', () => {
     const proxy = await startCountingProxy(serverUrl())
     const routed = await openTestTenantry(models, {
       installation: tenantry.installation,
-      postgres: { url: proxy.url(serverUrl()), maxConnections: 2 },
+      // Half of them are the other process's.
+      postgres: { url: proxy.url(serverUrl()), maxConnections: 4 },
     })
     const ids = Array.from({ length: 60 }, (_, i) => 'abc'[i % 3] as string)
     const found = await Promise.all(ids.map((id) => routed.with(id, databaseOf)))
@@ -118,11 +124,7 @@ describe('with', () => {
   })
 
   it('rolls back a transaction that the work began and never ended, and takes its connection back', async () => {
-    const one = await openTestTenantry(models, {
-      installation: tenantry.installation,
-      postgres: { maxConnections: 1 },
-      connectionWaitMs: 2_000,
-    })
+    await using one = await openWithOneConnection(tenantry)
     await one.with('a', async (em) => {
       await em.begin()
       em.create(User, { name: 'forgotten', fullname: null })
@@ -162,7 +164,7 @@ describe('with', () => {
   })
 
   it('cancelled while a query runs cancels it on the server, and gives the connection back', async () => {
-    const one = await openTestTenantry(models, { installation: tenantry.installation, postgres: { maxConnections: 1 } })
+    await using one = await openWithOneConnection(tenantry)
     const controller = new AbortController()
     const reason = new Error('enough')
     const work = errorOf(
@@ -177,11 +179,8 @@ describe('with', () => {
   })
 
   it("lets Tenantry's own errors through the ORM as they are", async () => {
-    const one = await openTestTenantry(models, {
-      installation: tenantry.installation,
-      postgres: { maxConnections: 1 },
-      connectionWaitMs: 50,
-    })
+    await using one = await openWithOneConnection(tenantry)
+    await one.with('a', (em) => em.count(User))
     const error = await one.with('a', (em) =>
       em.transactional(() => errorOf(one.with('a', (other) => other.count(User)))),
     )

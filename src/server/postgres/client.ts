@@ -1,6 +1,8 @@
 import { Client, type ClientBase, type ClientConfig } from 'pg'
 import type { Identifier } from '../../kernel/names.ts'
+import type { SessionMark } from '../port.ts'
 import type { ConnectionFields } from './connection-fields.ts'
+import { marked } from './occupancy.ts'
 
 /** Limits on one connection, in milliseconds. */
 export interface ConnectionLimits {
@@ -20,6 +22,7 @@ export interface ConnectionLimits {
 export interface ConnectionDefaults {
   readonly isolationLevel?: string | undefined
   readonly applicationName?: string | undefined
+  readonly mark?: SessionMark | undefined
   /** The role to act as. */
   readonly role?: Identifier | undefined
 }
@@ -45,14 +48,14 @@ export function clientConfig(
   fields: ConnectionFields,
   database: Identifier,
   limits: ConnectionLimits,
-  { isolationLevel, applicationName, role }: ConnectionDefaults = {},
+  { isolationLevel, applicationName, mark, role }: ConnectionDefaults = {},
 ): ClientConfig {
   const config: ClientConfig = {
     host: fields.host,
     port: fields.port,
     user: fields.user,
     database,
-    application_name: applicationName ?? fields.applicationName ?? 'tenantry',
+    application_name: marked(applicationName ?? fields.applicationName ?? 'tenantry', mark),
     connectionTimeoutMillis: limits.connectMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: keepAliveMs,
@@ -82,7 +85,7 @@ function escapeOption(value: string): string {
 /** What of a client's own parts the driver's types leave out. */
 interface ClientParts {
   readonly processID?: number
-  readonly connection?: { readonly stream?: { destroy(): void } }
+  readonly connection?: { readonly stream?: { destroy(): void }; parsedStatements?: Record<string, string> }
 }
 
 /** The server's process id of a connection. */
@@ -93,6 +96,12 @@ export function processId(client: ClientBase): number | undefined {
 /** What parses a type's values on a connection. The driver's types say `any`. */
 export function typeParser(client: ClientBase, oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
   return client.getTypeParser(oid, format) as (value: string) => unknown
+}
+
+/** The server has forgotten the prepared statements: so must the driver, or it would not send them again. */
+export function forgetPrepared(client: Client): void {
+  const { connection } = client as Client & ClientParts
+  if (connection !== undefined) connection.parsedStatements = {}
 }
 
 /** Hangs up, whatever is under way. */

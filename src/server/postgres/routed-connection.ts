@@ -1,6 +1,6 @@
 import type { Client } from 'pg'
 import type { ServerConnection } from '../port.ts'
-import { cutClient, endClient, processId, typeParser } from './client.ts'
+import { cutClient, endClient, forgetPrepared, processId, typeParser } from './client.ts'
 import { endsSession, type ErrorContext, toTenantryError } from './errors.ts'
 
 /** Connects a client for routing. */
@@ -51,6 +51,11 @@ class RoutedConnection implements ServerConnection {
 
   async rollback(): Promise<void> {
     await this.#client.query('rollback')
+  }
+
+  async reset(): Promise<void> {
+    await this.#client.query('discard all')
+    forgetPrepared(this.#client)
   }
 
   onEnd(listener: () => void): void {

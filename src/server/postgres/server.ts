@@ -9,6 +9,8 @@ import type {
   DatabaseSearch,
   Listeners,
   Login,
+  Occupancy,
+  OpenOptions,
   Server,
   ServerConnection,
   Session,
@@ -36,6 +38,7 @@ import { quoteIdentifier, quoteLiteral } from './quoting.ts'
 import { openPool } from './pool.ts'
 import { roleAdministration } from './roles.ts'
 import { openRoutedConnection } from './routed-connection.ts'
+import { occupancyOf } from './occupancy.ts'
 import { openListener, openSession, runBeside, type SessionSource } from './session.ts'
 import { openSessionPool } from './session-pool.ts'
 import { endSessions, sessionsIn } from './sessions.ts'
@@ -47,7 +50,10 @@ export interface PostgresOptions {
   readonly url: string | URL
   /** The name by which the catalog knows the server: chosen once, not changed. Default `main`. */
   readonly name?: string
-  /** How many connections tenants' work may hold on this server at once, from this process. Default 10. */
+  /**
+   * How many connections tenants' work may hold on this server at once, in all processes of the installation together.
+   * Default 50, as far as the server has room.
+   */
   readonly maxConnections?: number
   /** Where CREATE DATABASE is issued from. Default: the database of the URL, or `postgres`. */
   readonly maintenanceDatabase?: string
@@ -70,7 +76,7 @@ export function postgres(options: PostgresOptions): Server {
   const fields = parseConnectionUrl(options.url)
   return new PostgresServer(fields, {
     name: parseIdentifier(options.name ?? 'main', 'server'),
-    maxConnections: positiveInteger('maxConnections', options.maxConnections ?? 10),
+    maxConnections: positiveInteger('maxConnections', options.maxConnections ?? 50),
     maintenanceDatabase: parseIdentifier(
       options.maintenanceDatabase ?? fields.database ?? 'postgres',
       'maintenance database',
@@ -140,16 +146,21 @@ class PostgresServer implements Server {
     return runBeside(this.#as({ login }), database, sql)
   }
 
-  open(database: Identifier, defaults: SessionDefaults = {}, login?: Login): Promise<ServerConnection> {
+  open(database: Identifier, { session = {}, login, mark }: OpenOptions = {}): Promise<ServerConnection> {
     // A tenant's statements take as long as the service wants them to.
     const limits = {
       connectMs: this.#limits.connectMs,
-      statementMs: defaults.statementTimeoutMs ?? noLimit,
-      lockMs: defaults.lockTimeoutMs ?? noLimit,
-      idleInTransactionMs: defaults.idleInTransactionTimeoutMs ?? noLimit,
+      statementMs: session.statementTimeoutMs ?? noLimit,
+      lockMs: session.lockTimeoutMs ?? noLimit,
+      idleInTransactionMs: session.idleInTransactionTimeoutMs ?? noLimit,
     }
     const fields = { ...this.#fields, ...login }
-    return openRoutedConnection(newClient(fields, database, limits, defaults), this.#context(database, fields.user))
+    const client = newClient(fields, database, limits, { ...session, mark })
+    return openRoutedConnection(client, this.#context(database, fields.user))
+  }
+
+  occupancy(session: Pick<Session, 'query'>, family: string): Promise<Occupancy> {
+    return occupancyOf(session, family)
   }
 
   listen(database: Identifier, channel: string, listeners: Listeners): Promise<Session> {

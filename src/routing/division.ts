@@ -1,0 +1,29 @@
+/** What is known of a server's budget and of the processes that divide it, at one moment. */
+export interface Division {
+  /** How many connections all may have together. */
+  readonly budget: number
+  /** This process. */
+  readonly self: string
+  /** What each of the other processes has set aside for itself. */
+  readonly others: ReadonlyMap<string, number>
+  /** What is kept free for processes that do not divide the budget any more. */
+  readonly absent: ReadonlyMap<string, number>
+}
+
+/** What a process should have: all have the same, and what is left over goes to the first by name. */
+export function fairPart({ budget, self, others, absent }: Division): number {
+  const processes = [self, ...others.keys()].toSorted()
+  const divisible = Math.max(0, budget - sumOf(absent))
+  const rest = processes.indexOf(self) < divisible % processes.length ? 1 : 0
+  return Math.floor(divisible / processes.length) + rest
+}
+
+/** How many connections are nobody else's. */
+export function freePart({ budget, others, absent }: Division): number {
+  return Math.max(0, budget - sumOf(others) - sumOf(absent))
+}
+
+/** All parts together. */
+export function sumOf(parts: ReadonlyMap<string, number>): number {
+  return [...parts.values()].reduce((sum, part) => sum + part, 0)
+}

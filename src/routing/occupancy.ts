@@ -1,0 +1,28 @@
+import { TenantryError } from '../kernel/errors.ts'
+import type { Occupancy, Server, Session } from '../server/port.ts'
+
+const refusals: readonly string[] = [
+  'authentication-failed',
+  'permission-denied',
+  'database-missing',
+  'database-closed',
+]
+
+/**
+ * Counts an installation's sessions on a server where none is at hand to ask. A process that only routes may not be let in
+ * where databases are made; nothing is known then but what the processes tell each other.
+ */
+export async function occupancyOf(server: Server, family: string): Promise<Occupancy> {
+  let session: Session
+  try {
+    session = await server.connect(server.maintenanceDatabase)
+  } catch (error) {
+    if (!(error instanceof TenantryError) || !refusals.includes(error.code)) throw error
+    return { room: Infinity, sessions: new Map() }
+  }
+  try {
+    return await server.occupancy(session, family)
+  } finally {
+    await session.close()
+  }
+}

@@ -1,0 +1,200 @@
+import { TenantryError } from '../kernel/errors.ts'
+import type { Identifier } from '../kernel/names.ts'
+import type { Server, Session } from '../server/port.ts'
+import { closedError } from './closed-error.ts'
+
+/** Who is told of what happens on the channel. */
+export interface ChannelListener {
+  /** Some process of the installation, this one too, said something; whoever may connect to the catalog could have. */
+  readonly onMessage: (message: object) => void
+  /** From now on messages may be missed. */
+  readonly onLost: () => void
+}
+
+/** The session that this process listens on. */
+export interface Listening {
+  /** For callers that know nothing of each other: one statement runs after another. */
+  readonly session: Pick<Session, 'query'>
+  /** The server's process id of the session. */
+  readonly processId: number
+}
+
+const channel = 'tenantry'
+
+/** How long what is remembered may be trusted after the listening session was last asked, in milliseconds. */
+export const trustMs = 5_000
+
+/**
+ * How processes of an installation hear of each other. Each listens in the catalog's database, on one session, and shows by
+ * a shared advisory lock that it does.
+ */
+export class ProcessChannel {
+  readonly #home: Server
+  readonly #catalog: Identifier
+  readonly #listeners: ChannelListener[] = []
+  #starting: Promise<Standing> | undefined
+  #standing: Standing | undefined
+  #renewing: Promise<void> | undefined
+  /** Until when the session counts as listening without being asked, by the monotonic clock. */
+  #trustedUntil = 0
+  #closed = false
+
+  constructor(home: Server, catalog: Identifier) {
+    this.#home = home
+    this.#catalog = catalog
+  }
+
+  /** Adds a listener, for good. */
+  subscribe(listener: ChannelListener): void {
+    this.#listeners.push(listener)
+  }
+
+  /**
+   * Makes sure that this process listens: what is read from the catalog from then on is known to hold until a message. It
+   * asks the server when it has not for some seconds; otherwise it costs nothing.
+   */
+  async start(): Promise<void> {
+    const starting = this.#start()
+    const { end } = await starting
+    if (performance.now() < this.#trustedUntil) return
+    this.#renewing ??= this.#renew(starting, end).finally(() => {
+      this.#renewing = undefined
+    })
+    await this.#renewing
+  }
+
+  /** The session, begun if there is none; it may have ended unnoticed. */
+  listening(): Promise<Listening> {
+    return this.#start()
+  }
+
+  /** Whether the session is still the one to go by, as far as this process has heard. */
+  isCurrent(listening: Listening): boolean {
+    return this.#standing === listening
+  }
+
+  /** Says something to all processes of the installation. */
+  async send(message: object): Promise<void> {
+    const { session } = await this.#start()
+    await session.query('select pg_notify($1, $2)', [channel, JSON.stringify(message)])
+  }
+
+  /**
+   * Takes the session for lost where this error says so.
+   *
+   * @returns whether it does
+   */
+  isLostBy(error: unknown, listening: Listening): boolean {
+    if (!(error instanceof TenantryError) || error.code !== 'connection-lost') return false
+    if (this.#standing === listening) this.#lose(this.#starting)
+    return true
+  }
+
+  /** The server's process ids of all sessions that listen. */
+  async present(): Promise<readonly number[]> {
+    const { session } = await this.#start()
+    const { rows } = await session.query<{ pid: number }>(
+      `select pid from pg_catalog.pg_locks
+       where locktype = 'advisory' and objsubid = 1 and granted and mode = 'ShareLock'
+         and database = (select oid from pg_catalog.pg_database where datname = current_database())
+         and (classid::bigint << 32 | objid::bigint) = ${presenceKey}`,
+    )
+    return rows.map(({ pid }) => pid)
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    const standing = await this.#starting?.catch(() => undefined)
+    await standing?.end()
+  }
+
+  #start(): Promise<Standing> {
+    if (this.#closed) return Promise.reject(closedError())
+    if (this.#starting !== undefined) return this.#starting
+    const starting = this.#listen(() => this.#lose(starting))
+    this.#starting = starting
+    void this.#await(starting)
+    return starting
+  }
+
+  async #await(starting: Promise<Standing>): Promise<void> {
+    try {
+      const standing = await starting
+      if (this.#starting === starting) this.#standing = standing
+    } catch {
+      this.#lose(starting)
+    }
+  }
+
+  /** Asks whether the session still stands; one that does not answer in time counts as lost. */
+  async #renew(starting: Promise<Standing>, end: () => Promise<void>): Promise<void> {
+    const askedAt = performance.now()
+    const gone = setTimeout(() => void end(), trustMs)
+    try {
+      const { session } = await starting
+      await session.query('select 1')
+      this.#trustedUntil = askedAt + trustMs
+    } catch {
+      this.#lose(starting)
+      await this.#start()
+    } finally {
+      clearTimeout(gone)
+    }
+  }
+
+  async #listen(onEnd: () => void): Promise<Standing> {
+    const askedAt = performance.now()
+    const onMessage = (payload: string) => this.#receive(payload)
+    const session = await this.#home.listen(this.#catalog, channel, { onMessage, onEnd })
+    try {
+      const { rows } = await session.query<{ pid: number }>(
+        `select pg_backend_pid() as pid, pg_advisory_lock_shared(${presenceKey})`,
+      )
+      this.#trustedUntil = askedAt + trustMs
+      return { session: inTurn(session), processId: rows[0]?.pid ?? 0, end: () => session.close() }
+    } catch (error) {
+      await session.close()
+      throw error
+    }
+  }
+
+  #lose(starting: Promise<Standing> | undefined): void {
+    // Another one may stand by now.
+    if (this.#closed || starting === undefined || this.#starting !== starting) return
+    this.#starting = undefined
+    this.#standing = undefined
+    for (const { onLost } of this.#listeners) onLost()
+  }
+
+  #receive(payload: string): void {
+    const message = parseJson(payload)
+    if (typeof message !== 'object' || message === null) return
+    for (const { onMessage } of this.#listeners) onMessage(message)
+  }
+}
+
+interface Standing extends Listening {
+  readonly end: () => Promise<void>
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** The key of the lock that every listening session shares. */
+const presenceKey = `hashtextextended('tenantry:presence', 0)`
+
+function inTurn(session: Session): Pick<Session, 'query'> {
+  let last: Promise<unknown> = Promise.resolve()
+  return {
+    query: (sql, params) => {
+      const next = last.then(() => session.query<never>(sql, params))
+      last = next.catch(() => undefined)
+      return next
+    },
+  }
+}

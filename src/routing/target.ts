@@ -1,0 +1,17 @@
+import type { Identifier, TenantId } from '../kernel/names.ts'
+import type { Login } from '../server/port.ts'
+
+/** Whose connection is wanted. */
+export interface Target {
+  readonly tenant: TenantId
+  readonly database: Identifier
+  /** The tenant's row: another tenant that has the same database one day has connections of its own. */
+  readonly rowId: string
+  /** What to log in as, asked when a connection is opened; undefined for the role that administers. */
+  readonly login: () => Login | undefined
+}
+
+/** Whether a connection for one is one for the other. */
+export function isSame(one: Target, other: Target): boolean {
+  return one.rowId === other.rowId && one.database === other.database
+}

@@ -1,0 +1,80 @@
+import { abortedError, type Cancellable, isAbortion, untilAborted } from '../kernel/abort.ts'
+import { parseTenantId, type TenantId } from '../kernel/names.ts'
+import type { Eviction } from './eviction-channel.ts'
+import { here } from './long-leases.ts'
+import { Router, type RoutingOptions } from './router.ts'
+import { type CapturedTenant, TenantContext, toCaptured } from './tenant-context.ts'
+
+/** Options of `with` and `run`. */
+export interface WorkOptions extends Cancellable {
+  /** Whether the context of another tenant may be entered inside one. Default `refuse`. */
+  readonly nested?: 'refuse' | 'allow'
+}
+
+/** Runs a service's work for its tenants: each piece in its tenant's context, with a handle of its own. */
+export class TenantWork<Handle> {
+  readonly #context = new TenantContext()
+  readonly #router: Router<Handle>
+  readonly #isTraced: boolean
+
+  constructor(options: Omit<RoutingOptions<Handle>, 'begun'>) {
+    this.#router = new Router({ ...options, begun: () => this.#context.begun })
+    this.#isTraced = options.leaseWarningMs > 0
+  }
+
+  async with<T>(
+    id: string | CapturedTenant,
+    work: (handle: Handle) => T | Promise<T>,
+    { signal, nested }: WorkOptions = {},
+  ): Promise<T> {
+    const begun = this.#here()
+    const { entered, models } = await untilAborted(this.#router.route(toCaptured(id, parseTenantId)), signal)
+    const handle = models.handle(signal)
+    try {
+      return await this.#enter(entered, nested, () => work(handle), begun)
+    } catch (error) {
+      throw isAbortion(error, signal) ? abortedError(signal as AbortSignal) : error
+    } finally {
+      await models.finish(handle)
+    }
+  }
+
+  async run<T>(
+    id: string | CapturedTenant,
+    work: () => T | Promise<T>,
+    { signal, nested }: WorkOptions = {},
+  ): Promise<T> {
+    const begun = this.#here()
+    const entered = await untilAborted(this.#router.admit(toCaptured(id, parseTenantId)), signal)
+    return this.#enter(entered, nested, work, begun)
+  }
+
+  /** Runs `work` in the context of a tenant that may not be in service, whatever the context of the call is. */
+  runFor<T>(tenant: TenantId, work: () => T): T {
+    return this.#context.runApart({ tenant }, work)
+  }
+
+  /** @throws `no-tenant` outside of a context */
+  current(): CapturedTenant {
+    return this.#context.current()
+  }
+
+  /** Makes every process of the installation let go of a tenant; see {@link Router.evict}. */
+  evict(eviction: Eviction, limitMs: number, options: Cancellable): Promise<void> {
+    return this.#router.evict(eviction, limitMs, options)
+  }
+
+  /** Refuses new work, waits for what is under way, at most `deadlineMs` milliseconds, and closes all connections. */
+  close(deadlineMs: number): Promise<void> {
+    return this.#router.close(deadlineMs)
+  }
+
+  #enter<T>(entered: CapturedTenant, nested: WorkOptions['nested'], work: () => T, begun: Error | undefined): T {
+    return nested === 'allow' ? this.#context.runApart(entered, work, begun) : this.#context.run(entered, work, begun)
+  }
+
+  /** Where work begins, for the report of a connection that it holds for too long. */
+  #here(): Error | undefined {
+    return this.#isTraced ? here() : undefined
+  }
+}

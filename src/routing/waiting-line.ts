@@ -1,0 +1,63 @@
+import type { TenantryError } from '../kernel/errors.ts'
+import type { ServerConnection } from '../server/port.ts'
+import type { Target } from './target.ts'
+
+/** Somebody who waits for a connection. */
+interface Waiter {
+  readonly target: Target
+  /** Until when it waits, by the monotonic clock. */
+  readonly deadline: number
+  readonly grant: (connection: Promise<ServerConnection>) => void
+  readonly refuse: (error: TenantryError) => void
+}
+
+/**
+ * Who waits for a connection, and who has how many: the next goes to the tenant that has the fewest, of several to the one
+ * that waits longest. So however much one tenant asks for, another waits for no more than what is under way.
+ */
+export class WaitingLine {
+  readonly #waiters: Waiter[] = []
+  /** How many connections each tenant has, or is about to have, by its row. */
+  readonly #shares = new Map<string, number>()
+
+  shareOf({ rowId }: Target): number {
+    return this.#shares.get(rowId) ?? 0
+  }
+
+  /** A tenant has a connection more or less, or is about to. */
+  count(target: Target, change: 1 | -1): void {
+    const share = this.shareOf(target) + change
+    if (share === 0) this.#shares.delete(target.rowId)
+    else this.#shares.set(target.rowId, share)
+  }
+
+  join(waiter: Waiter): void {
+    this.#waiters.push(waiter)
+  }
+
+  leave(waiter: Waiter): void {
+    const place = this.#waiters.indexOf(waiter)
+    if (place >= 0) this.#waiters.splice(place, 1)
+  }
+
+  /** Whose turn it is, among tenants that have less than `most`; from then on a connection counts as theirs. */
+  next(most: number): Waiter | undefined {
+    let chosen = -1
+    let fewest = most
+    for (const [place, { target }] of this.#waiters.entries()) {
+      const share = this.shareOf(target)
+      if (share >= fewest) continue
+      chosen = place
+      fewest = share
+      if (share === 0) break
+    }
+    if (chosen < 0) return undefined
+    const [waiter] = this.#waiters.splice(chosen, 1)
+    if (waiter !== undefined) this.count(waiter.target, 1)
+    return waiter
+  }
+
+  refuseAll(error: TenantryError): void {
+    for (const waiter of this.#waiters.splice(0)) waiter.refuse(error)
+  }
+}
