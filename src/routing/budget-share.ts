@@ -20,7 +20,7 @@ export interface ShareOptions {
   readonly waitMs: number
 }
 
-/** How often a process looks, unasked, whether others have come or gone, in milliseconds. */
+/** How often a process that could use more looks, unasked, whether others have gone, in milliseconds. */
 const lookEveryMs = 2_000
 
 /** What this process shows that it has set aside. */
@@ -129,6 +129,14 @@ export class BudgetShare implements Allowance {
     if (!this.#closed) void this.#settle().catch(() => undefined)
   }
 
+  /** What others say is heard. Those that were killed say nothing, which matters to who could use what they had. */
+  #lookAgain(): void {
+    const share = this.#held?.share ?? 0
+    const isScarce = this.#others > 0 && this.#open >= share
+    const isLost = !this.holds() && this.#open > 0
+    if (isScarce || isLost || share < this.#part || this.#absent.any) this.#settleLater()
+  }
+
   /** Brings what this process has nearer to what it should have; again if something changes meanwhile. */
   #settle(): Promise<void> {
     this.#isOutdated = true
@@ -146,7 +154,7 @@ export class BudgetShare implements Allowance {
       if (held === undefined) await this.#grow(listening, undefined)
       else await this.#adjust(held)
     }
-    this.#looking ??= setInterval(() => this.#settleLater(), lookEveryMs).unref()
+    this.#looking ??= setInterval(() => this.#lookAgain(), lookEveryMs).unref()
   }
 
   async #adjust(held: Held): Promise<void> {

@@ -13,6 +13,8 @@ const tenantry = await openTenantry({
   models: mikroOrm({ entities: [User, Address] }),
   installation,
   mode: 'router',
+  // Longer than the test has it stand still.
+  connectionWaitMs: 120_000,
 })
 let done = 0
 let failures: string[] = []

@@ -29,9 +29,10 @@ export async function startCountingProxy(targetUrl: string): Promise<CountingPro
   let statements = 0
   let tenantPeak = 0
   let tenantsNow = 0
-  const server = createServer((client) => {
+  // A client that says goodbye hears that the connection is closed when the server has closed it, not before.
+  const server = createServer({ allowHalfOpen: true }, (client) => {
     connections++
-    const upstream = connect(Number(target.port), target.hostname)
+    const upstream = connect({ port: Number(target.port), host: target.hostname, allowHalfOpen: true })
     for (const socket of [client, upstream]) {
       sockets.add(socket)
       socket.on('close', () => sockets.delete(socket))

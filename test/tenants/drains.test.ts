@@ -122,7 +122,8 @@ describe.each(['suspend', 'offboard'] as const)('%s', (verb) => {
 
   it('is heeded by a process whose listening connection was ended', async () => {
     const { one, other, count } = await openTwo()
-    const listening = () => sessionsIn(`${one.installation}_catalog`, `query ~ '^(listen|select pg_backend_pid)'`)
+    const holdsPresence = `pid in (select pid from pg_locks where locktype = 'advisory' and mode = 'ShareLock')`
+    const listening = () => sessionsIn(`${one.installation}_catalog`, holdsPresence)
     const before = await listening()
     expect(before).toHaveLength(2)
     await sql('select pg_terminate_backend(pid) from unnest($1::int[]) as pid', [before.map(({ pid }) => pid)])

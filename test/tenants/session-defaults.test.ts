@@ -25,6 +25,12 @@ async function settingsWith(session: SessionDefaults, url = serverUrl()) {
   return row as object
 }
 
+/** The name with what tells the process. */
+function marked(name: string): unknown {
+  const escaped = name.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')
+  return expect.stringMatching(new RegExp(`^${escaped} #[0-9a-v]{8}$`))
+}
+
 describe("a tenant's sessions", () => {
   it.each(['read committed', 'repeatable read', 'serializable'] as const)(
     'run at the isolation level %s',
@@ -40,7 +46,7 @@ describe("a tenant's sessions", () => {
       idleInTransactionTimeoutMs: 3_500,
       applicationName: `it's "me" \\`,
     }
-    const settings = { lock: '1500ms', statement: '2500ms', idle: '3500ms', name: session.applicationName }
+    const settings = { lock: '1500ms', statement: '2500ms', idle: '3500ms', name: marked(session.applicationName) }
     expect(await settingsWith(session)).toMatchObject(settings)
   })
 
@@ -49,15 +55,21 @@ describe("a tenant's sessions", () => {
     url.searchParams.set('options', '-c work_mem=5MB')
     url.searchParams.set('application_name', 'of the url')
     const settings = await settingsWith({ isolationLevel: 'repeatable read' }, url.href)
-    expect(settings).toMatchObject({ isolation: 'repeatable read', memory: '5MB', name: 'of the url' })
-    expect(await settingsWith({ applicationName: 'mine' }, url.href)).toMatchObject({ name: 'mine' })
+    expect(settings).toMatchObject({ isolation: 'repeatable read', memory: '5MB', name: marked('of the url') })
+    expect(await settingsWith({ applicationName: 'mine' }, url.href)).toMatchObject({ name: marked('mine') })
+  })
+
+  it('have a name that is cut where it is too long to be shown, never the mark at its end', async () => {
+    const long = await settingsWith({ applicationName: `${'x'.repeat(30)}${'é'.repeat(16)}` })
+    expect(long).toMatchObject({ name: marked(`${'x'.repeat(30)}${'?'.repeat(16)}`) })
+    expect(await settingsWith({ applicationName: 'x'.repeat(63) })).toMatchObject({ name: marked('x'.repeat(53)) })
   })
 
   it("have the server's own where nothing, or no limit, is asked for", async () => {
     const [own] = await sql<{ isolation: string; lock: string }>(
       `select current_setting('default_transaction_isolation') as isolation, current_setting('lock_timeout') as lock`,
     )
-    expect(await settingsWith({})).toMatchObject({ ...own, statement: '0', name: 'tenantry' })
+    expect(await settingsWith({})).toMatchObject({ ...own, statement: '0', name: marked('tenantry') })
     expect(await settingsWith({ lockTimeoutMs: 0, statementTimeoutMs: 0 })).toMatchObject({ ...own, statement: '0' })
   })
 

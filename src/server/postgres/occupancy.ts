@@ -1,16 +1,15 @@
 import type { Occupancy, Session, SessionMark } from '../port.ts'
 
-/** PostgreSQL cuts longer names of applications, in bytes. */
+/** PostgreSQL cuts longer names of applications where it shows them. */
 const longestName = 63
 
-/** An application's name with the mark at its end, which cuts it where both are too long. */
+/** An application's name with the mark at its end; cut where both are too long. */
 export function marked(applicationName: string, mark: SessionMark | undefined): string {
   if (mark === undefined) return applicationName
   const suffix = ` #${mark.family}${mark.member}`
-  const room = longestName - Buffer.byteLength(suffix)
-  // A character that would be cut in two is left out.
-  const name = new TextDecoder().decode(Buffer.from(applicationName).subarray(0, room), { stream: true })
-  return name + suffix
+  // What is not ASCII it shows as a question mark, or from version 16 on as its bytes' numbers, which take more room.
+  const name = applicationName.replaceAll(/[^\x20-\x7e]/gu, '?')
+  return name.slice(0, longestName - suffix.length) + suffix
 }
 
 interface Row {
