@@ -1,10 +1,11 @@
 import { burst } from './burst.ts'
 import { firstRow } from './first-row.ts'
 import { idle } from './idle.ts'
+import { manyTenants } from './many-tenants.ts'
 import { memory } from './memory.ts'
 import { newTenant } from './new-tenant.ts'
 import type { Scenario } from './scenario.ts'
 import { startUp } from './start-up.ts'
 import { withoutSpares } from './without-spares.ts'
 
-export const scenarios: readonly Scenario[] = [newTenant, firstRow, withoutSpares, burst, startUp, memory, idle]
+export const scenarios: readonly Scenario[] = [newTenant, firstRow, withoutSpares, burst, startUp, memory, idle, manyTenants]
