@@ -1,6 +1,7 @@
 import { TenantryError } from '../kernel/errors.ts'
 import type { Identifier, TenantId } from '../kernel/names.ts'
 import type { Login, Server, ServerConnection, SessionDefaults } from '../server/port.ts'
+import { OpeningLimit } from './opening-limit.ts'
 
 interface Idle {
   readonly target: Target
@@ -33,6 +34,9 @@ interface Lent {
 
 const idleMs = 30_000
 
+/** An opening that takes longer waits for something (a lock on the database, a lost packet), and holds nobody else up. */
+const slowOpeningMs = 250
+
 /**
  * The connections that this process may hold on one server, shared by all tenants there. Idle ones are kept, the one
  * longest unused goes first.
@@ -40,6 +44,9 @@ const idleMs = 30_000
  * Where all are busy, callers wait. The next connection goes to the tenant that has the fewest, of several to the one that
  * waits longest: so however much one tenant asks for, another waits for no more than what is under way. A tenant that
  * nobody waits beside may have all of them.
+ *
+ * Only some are opened at once, see {@link OpeningLimit}: a place in which a connection is being opened keeps none. Who
+ * waits for that takes a connection of its own tenant if one comes back before.
  */
 export class ServerBudget {
   readonly #server: Server
@@ -53,6 +60,9 @@ export class ServerBudget {
   readonly #waiters: Waiter[] = []
   /** Connections that count: idle, busy, being opened and being closed. */
   #open = 0
+  /** Of these, how many are being opened, or closed to be replaced, and not slow. */
+  #opening = 0
+  readonly #openingLimit = new OpeningLimit()
   #closed = false
   #drained: (() => void) | undefined
 
@@ -117,11 +127,26 @@ export class ServerBudget {
 
   #next(target: Target): Promise<ServerConnection> {
     const index = this.#idle.findLastIndex((idle) => isSame(idle.target, target))
-    const isFull = this.#open >= this.#server.maxConnections
-    if (index < 0 && isFull && this.#idle.length === 0) return this.#wait(target)
+    if (index < 0 && !this.#mayOpen()) return this.#wait(target)
     this.#share(target, 1)
-    if (index >= 0) return Promise.resolve(this.#takeIdle(index))
-    return isFull ? this.#replace(this.#takeIdle(0), target) : this.#connect(target)
+    return index < 0 ? this.#openFor(target) : Promise.resolve(this.#takeIdle(index))
+  }
+
+  #mayOpen(): boolean {
+    return !this.#isOpeningEnough() && (!this.#isFull() || this.#idle.length > 0)
+  }
+
+  #isOpeningEnough(): boolean {
+    return this.#opening >= this.#openingLimit.among(this.#server.maxConnections)
+  }
+
+  #isFull(): boolean {
+    return this.#open >= this.#server.maxConnections
+  }
+
+  /** Opens one while there is room, else in place of the one longest unused. */
+  #openFor(target: Target): Promise<ServerConnection> {
+    return this.#isFull() ? this.#replace(this.#takeIdle(0), target) : this.#connect(target)
   }
 
   #connect(target: Target): Promise<ServerConnection> {
@@ -130,29 +155,56 @@ export class ServerBudget {
   }
 
   /** Closes first and opens then, so that the server never sees more than the budget; the place is kept meanwhile. */
-  async #replace(connection: ServerConnection, target: Target): Promise<ServerConnection> {
+  #replace(connection: ServerConnection, target: Target): Promise<ServerConnection> {
     this.#open++
-    await connection.close()
-    return this.#openCounted(target)
+    return this.#openCounted(target, connection)
   }
 
-  async #openCounted(target: Target): Promise<ServerConnection> {
+  async #openCounted(target: Target, closedFirst?: ServerConnection): Promise<ServerConnection> {
+    const endOpening = this.#beginOpening()
     try {
+      if (closedFirst !== undefined) await closedFirst.close()
+      const since = performance.now()
       const connection = await this.#server.open(target.database, this.#defaults, target.login())
+      this.#openingLimit.learn(performance.now() - since, this.#server.maxConnections)
       connection.onEnd(() => this.#forget(connection))
+      endOpening()
       return connection
     } catch (error) {
+      endOpening()
       this.#share(target, -1)
       this.#uncount()
       throw error
     }
   }
 
+  /** @returns what ends it; those who waited for it are served then */
+  #beginOpening(): () => void {
+    this.#opening++
+    const end = () => {
+      if (slow === undefined) return
+      clearTimeout(slow)
+      slow = undefined
+      this.#opening--
+      this.#serveWaiters()
+    }
+    let slow: NodeJS.Timeout | undefined = setTimeout(end, slowOpeningMs)
+    return end
+  }
+
   #passOn(target: Target, connection: ServerConnection): void {
-    const waiter = this.#nextWaiter()
+    const waiter = this.#isOpeningEnough() ? this.#nextWaiter(target) : this.#nextWaiter()
     if (waiter === undefined) this.#keep(target, connection)
     else if (isSame(waiter.target, target)) waiter.grant(Promise.resolve(connection))
     else waiter.grant(this.#replace(connection, waiter.target))
+  }
+
+  /** None of them has an idle connection of its own tenant: it would have got that. */
+  #serveWaiters(): void {
+    while (this.#waiters.length > 0 && this.#mayOpen()) {
+      const waiter = this.#nextWaiter()
+      waiter?.grant(this.#openFor(waiter.target))
+    }
   }
 
   #wait(target: Target): Promise<ServerConnection> {
@@ -211,22 +263,23 @@ export class ServerBudget {
     else this.#shares.set(rowId, share)
   }
 
-  /** Whose turn it is; from then on the connection counts as theirs. */
-  #nextWaiter(): Waiter | undefined {
+  /** Whose turn it is, of all or of one tenant; from then on the connection counts as theirs. */
+  #nextWaiter(only?: Target): Waiter | undefined {
     const shareOf = ({ target }: Waiter) => this.#shares.get(target.rowId) ?? 0
-    let next = 0
-    for (const [place, waiter] of this.#waiters.entries()) {
-      if (shareOf(waiter) < shareOf(this.#waiters[next] as Waiter)) next = place
+    let next: Waiter | undefined
+    for (const waiter of this.#waiters) {
+      if (only !== undefined && !isSame(waiter.target, only)) continue
+      if (next === undefined || shareOf(waiter) < shareOf(next)) next = waiter
     }
-    const [waiter] = this.#waiters.splice(next, 1)
-    if (waiter !== undefined) this.#share(waiter.target, 1)
-    return waiter
+    if (next === undefined) return undefined
+    this.#waiters.splice(this.#waiters.indexOf(next), 1)
+    this.#share(next.target, 1)
+    return next
   }
 
   #uncount(): void {
     this.#open--
-    const waiter = this.#open < this.#server.maxConnections ? this.#nextWaiter() : undefined
-    waiter?.grant(this.#connect(waiter.target))
+    this.#serveWaiters()
   }
 
   #drain(deadlineMs: number): Promise<void> {
