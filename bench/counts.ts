@@ -31,6 +31,9 @@ export interface Counts {
   readonly routed: number
   readonly workers: number
   readonly budget: number
+  /** Scenario 11: how many tenants are visited, and how often; at least three times. */
+  readonly visited: number
+  readonly passes: number
 }
 
 export interface Options {
@@ -60,6 +63,8 @@ const full: Counts = {
   routed: 1_000,
   workers: 64,
   budget: 50,
+  visited: 10_000,
+  passes: 4,
 }
 
 const quick: Counts = {
@@ -75,6 +80,8 @@ const quick: Counts = {
   routedRounds: 2,
   requests: 500,
   routed: 200,
+  visited: 1_500,
+  passes: 3,
 }
 
 /** Reads the command line. @throws on a flag that is unknown or is no whole number */

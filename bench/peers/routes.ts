@@ -17,7 +17,7 @@ export const routedName = 'routed'
 
 /** What every request asks for: one row by its key, the least that a service does. */
 export const question = 'select id, name from user_account where id = $1'
-const parameters = [1]
+export const parameters = [1]
 
 export const tenantAt = (place: number) => `t${place}`
 

@@ -8,15 +8,7 @@ import { Popularity } from '../measure/popularity.ts'
 import { connectionLogging, peakConnections } from '../measure/server-connections.ts'
 import { median } from '../measure/statistics.ts'
 import { plainModels, type TenantPool } from '../peers/handles.ts'
-import {
-  connecting,
-  makeTenants,
-  openRouting,
-  PoolPerTenant,
-  routed,
-  type Route,
-  routedName,
-} from '../peers/routes.ts'
+import { connecting, makeTenants, openRouting, PoolPerTenant, routed, type Route, routedName } from '../peers/routes.ts'
 import type { Target } from '../result.ts'
 import { onServer } from '../server.ts'
 import type { Scenario } from './scenario.ts'
@@ -113,7 +105,8 @@ async function measureDistribution(
     const wanted = (route === hits ? allKept : popularity).draw(requests, `${s}/${round}`)
     if (route === own) missRates.push(ideal.missRate(wanted))
     return [requireNoErrors(await drive(wanted, workers, route.request))]
-  }).finally(() => hits.close())
+  })
+  await hits.close()
   const rate = (route: Route) => median((loads.get(route) ?? []).map(throughput))
   // The first round is the one that is not counted.
   const missRate = median(missRates.slice(1))
