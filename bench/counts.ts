@@ -24,6 +24,16 @@ export interface Counts {
   readonly known: number
   /** Scenario 7: how long is watched. */
   readonly idleSeconds: number
+  /** Scenarios 8 to 10: how many turns each contender has, and how many requests it makes in each. */
+  readonly routedRounds: number
+  readonly requests: number
+  /** Scenario 9: how many tenants there are, how many workers ask for them, and how many connections there may be. */
+  readonly routed: number
+  readonly workers: number
+  readonly budget: number
+  /** Scenario 11: how many tenants are visited, and how often; at least three times. */
+  readonly visited: number
+  readonly passes: number
 }
 
 export interface Options {
@@ -48,6 +58,13 @@ const full: Counts = {
   loopConcurrency: 4,
   known: 10_000,
   idleSeconds: 150,
+  routedRounds: 7,
+  requests: 1_000,
+  routed: 1_000,
+  workers: 64,
+  budget: 50,
+  visited: 10_000,
+  passes: 4,
 }
 
 const quick: Counts = {
@@ -60,6 +77,11 @@ const quick: Counts = {
   startRounds: 1,
   ownDatabases: 10,
   idleSeconds: 10,
+  routedRounds: 2,
+  requests: 500,
+  routed: 200,
+  visited: 1_500,
+  passes: 3,
 }
 
 /** Reads the command line. @throws on a flag that is unknown or is no whole number */

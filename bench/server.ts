@@ -7,12 +7,15 @@ import { startEmbeddedPostgres } from 'tenantry/embedded'
 const settings = { max_connections: 300 }
 
 /** Runs `work` on a new server in a temporary folder, of which nothing is left afterwards. */
-export async function onServer<T>(work: (url: string) => Promise<T>): Promise<T> {
+export async function onServer<T>(
+  work: (url: string, logFile: string) => Promise<T>,
+  moreSettings: Readonly<Record<string, string>> = {},
+): Promise<T> {
   const dataDir = await mkdtemp(join(tmpdir(), 'tenantry-bench-'))
   try {
-    const server = await startEmbeddedPostgres({ dataDir, settings })
+    const server = await startEmbeddedPostgres({ dataDir, settings: { ...settings, ...moreSettings } })
     try {
-      return await work(server.url)
+      return await work(server.url, server.logFile)
     } finally {
       await server.stop()
     }

@@ -10,15 +10,15 @@ export async function time(work: () => Promise<unknown>): Promise<number> {
  * begins with the next one, so that nobody always follows the same.
  *
  * @param warmUp how many rounds are run first and not counted
- * @param turn gives the samples of one turn, in milliseconds
+ * @param turn gives the samples of one turn
  * @returns the samples of each contender, in the order of the contenders
  */
-export async function inAlternation<T>(
+export async function inAlternation<T, Sample = number>(
   contenders: readonly T[],
   rounds: { readonly warmUp: number; readonly counted: number },
-  turn: (contender: T, round: number) => Promise<readonly number[]>,
-): Promise<ReadonlyMap<T, readonly number[]>> {
-  const samples = new Map<T, number[]>(contenders.map((contender) => [contender, []]))
+  turn: (contender: T, round: number) => Promise<readonly Sample[]>,
+): Promise<ReadonlyMap<T, readonly Sample[]>> {
+  const samples = new Map<T, Sample[]>(contenders.map((contender) => [contender, []]))
   for (let round = 0; round < rounds.warmUp + rounds.counted; round++) {
     for (const contender of rotated(contenders, round)) {
       const taken = await turn(contender, round)

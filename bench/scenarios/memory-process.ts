@@ -1,6 +1,7 @@
 // A process of its own, run with --expose-gc: leads work to every tenant once and prints what it held before and after.
 
 import { open } from '../peers/tenantry.ts'
+import { held } from './held.ts'
 
 /** Bytes, after garbage collection. */
 export interface MemoryFigures {
@@ -18,10 +19,3 @@ for (let place = 1; place <= Number(count); place++) await lead(place)
 const figures: MemoryFigures = { before, after: held() }
 console.log(JSON.stringify(figures))
 await tenantry.close()
-
-/** Collected more than once, since what a finaliser lets go of is only then free. */
-function held(): number {
-  for (let pass = 0; pass < 4; pass++) globalThis.gc?.()
-  const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
-}

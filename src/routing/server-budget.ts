@@ -1,8 +1,9 @@
-import { TenantryError } from '../kernel/errors.ts'
-import type { Identifier, TenantId } from '../kernel/names.ts'
+import type { Identifier } from '../kernel/names.ts'
 import type { OpenOptions, Server, ServerConnection, SessionDefaults, SessionMark } from '../server/port.ts'
+import { busyError } from './busy-error.ts'
 import { closedError } from './closed-error.ts'
 import { IdleConnections } from './idle-connections.ts'
+import { OpeningLimit } from './opening-limit.ts'
 import { isSame, type Target } from './target.ts'
 import { WaitingLine } from './waiting-line.ts'
 
@@ -48,11 +49,16 @@ export interface Lent {
 const askedAfterMs = 5_000
 /** How long it may take to answer then, in milliseconds. */
 const answerMs = 2_000
+/** An opening that takes longer waits for something (a lock on the database, a lost packet), and holds nobody else up. */
+const slowOpeningMs = 250
 
 /**
  * The connections that this process may hold on one server, shared by all tenants there. Idle ones are kept, the one
  * longest unused goes first. Where all are busy, callers wait in a {@link WaitingLine}. A tenant that nobody waits beside
  * may have all of them, or its configured share.
+ *
+ * Only some are opened at once, see {@link OpeningLimit}: a place in which a connection is being opened keeps none. Who
+ * waits for that takes a connection of its own tenant if one comes back before.
  */
 export class ServerBudget {
   readonly #options: BudgetOptions
@@ -65,6 +71,9 @@ export class ServerBudget {
   #open = 0
   /** Those of them that are being closed. */
   readonly #closing = new Set<ServerConnection>()
+  /** How many are being opened, or closed to be replaced, and not slow. */
+  #opening = 0
+  readonly #openingLimit = new OpeningLimit()
   #closed = false
   #drained: (() => void) | undefined
 
@@ -88,7 +97,7 @@ export class ServerBudget {
   setCapacity(capacity: number): void {
     this.#capacity = capacity
     while (this.#kept > capacity && this.#idle.count > 0) void this.#discard(this.#idle.takeOldest())
-    while (!this.#isFull() && this.#grantNew());
+    this.#serveWaiters()
   }
 
   /**
@@ -148,10 +157,9 @@ export class ServerBudget {
       const own = isWithinShare ? this.#idle.take(target) : undefined
       if (own !== undefined) return this.#lend(own, target, deadline)
       if (isAllowed) {
-        const oldest = isWithinShare && this.#kept === this.#capacity ? this.#idle.takeOldest() : undefined
-        if (!isWithinShare || (this.#isFull() && oldest === undefined)) return this.#wait(target, deadline)
+        if (!isWithinShare || !this.#mayOpen()) return this.#wait(target, deadline)
         this.#line.count(target, 1)
-        return oldest === undefined ? this.#connect(target, deadline) : this.#replace(oldest, target, deadline)
+        return this.#openFor(target, deadline)
       }
       // What is open may be used in any case; for anything else the capacity must be known to hold.
       await this.#allowance.ensure()
@@ -172,64 +180,100 @@ export class ServerBudget {
     return this.#next(target, deadline)
   }
 
-  #connect(target: Target, deadline: number): Promise<ServerConnection> {
-    this.#open++
-    return this.#openCounted(target, deadline)
+  #mayOpen(): boolean {
+    if (this.#isOpeningEnough()) return false
+    return !this.#isFull() || (this.#kept === this.#capacity && this.#idle.count > 0)
   }
 
-  /** Closes first and opens then, so that the server never sees more than the budget; the place is kept meanwhile. */
-  async #replace(connection: ServerConnection, target: Target, deadline: number): Promise<ServerConnection> {
-    this.#open++
-    await this.#discard(connection)
-    return this.#openCounted(target, deadline)
+  #isOpeningEnough(): boolean {
+    return this.#opening >= this.#openingLimit.among(this.#capacity)
   }
 
-  async #openCounted(target: Target, deadline: number): Promise<ServerConnection> {
+  /** Opens one while there is room, else in place of the one longest unused. */
+  #openFor(target: Target, deadline: number): Promise<ServerConnection> {
+    return this.#openCounted(target, deadline, this.#isFull() ? this.#idle.takeOldest() : undefined)
+  }
+
+  /**
+   * Closes first and opens then, so that the server never sees more than the budget; the place is kept meanwhile. The
+   * connection counts as the tenant's already.
+   */
+  async #openCounted(target: Target, deadline: number, replaced?: ServerConnection): Promise<ServerConnection> {
+    this.#open++
+    const endOpening = this.#beginOpening()
+    let connection: ServerConnection | undefined
     try {
+      await this.#discard(replaced)
       await this.#allowance.ensure()
-      if (this.#kept <= this.#capacity) {
-        const connection = await this.#openOne(target)
-        if (this.#allowance.holds()) return connection
-        await this.#discard(connection)
-      } else this.#uncount()
+      if (this.#kept <= this.#capacity) connection = await this.#openOne(target)
+      else this.#uncount()
     } catch (error) {
       this.#line.count(target, -1)
       this.#uncount()
       throw error
+    } finally {
+      endOpening()
     }
+    if (connection !== undefined && this.#allowance.holds()) return connection
     // There are fewer than there were when the place was given.
+    await this.#discard(connection)
     this.#line.count(target, -1)
     return this.#next(target, deadline)
+  }
+
+  /** @returns what ends it; those who waited for it are served then */
+  #beginOpening(): () => void {
+    this.#opening++
+    let slow: NodeJS.Timeout | undefined
+    const end = () => {
+      if (slow === undefined) return
+      clearTimeout(slow)
+      slow = undefined
+      this.#opening--
+      this.#serveWaiters()
+    }
+    slow = setTimeout(end, slowOpeningMs)
+    return end
   }
 
   async #openOne({ database, login }: Target): Promise<ServerConnection> {
     const { server, session } = this.#options
     const options: OpenOptions = { session, login: login(), mark: this.#allowance.mark }
+    const since = performance.now()
     const connection = await server.open(database, options)
+    this.#openingLimit.learn(performance.now() - since, this.#capacity)
     connection.onEnd(() => this.#forget(connection))
     return connection
   }
 
   async #passOn(target: Target, connection: ServerConnection): Promise<void> {
     if (this.#kept > this.#capacity) return this.#discard(connection)
-    const waiter = this.#line.next(this.#most())
+    const waiter = this.#line.next(this.#most(), this.#isOpeningEnough() ? target : undefined)
     if (waiter === undefined) this.#idle.keep(target, connection)
     else if (isSame(waiter.target, target)) waiter.grant(Promise.resolve(connection))
-    else waiter.grant(this.#replace(connection, waiter.target, waiter.deadline))
+    else waiter.grant(this.#openCounted(waiter.target, waiter.deadline, connection))
   }
 
-  /** @returns false where nobody waits who may have one */
-  #grantNew(): boolean {
-    const waiter = this.#line.next(this.#most())
-    waiter?.grant(this.#connect(waiter.target, waiter.deadline))
-    return waiter !== undefined
+  /** None of them that may have one more has an idle connection of its own tenant: it would have got that. */
+  #serveWaiters(): void {
+    while (this.#mayOpen()) {
+      const waiter = this.#line.next(this.#most())
+      if (waiter === undefined) return
+      waiter.grant(this.#openFor(waiter.target, waiter.deadline))
+    }
   }
 
   #wait(target: Target, deadline: number): Promise<ServerConnection> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#line.leave(waiter)
-        reject(this.#busyError(target.tenant))
+        reject(
+          busyError(target.tenant, this.#options, {
+            capacity: this.#capacity,
+            others: this.#allowance.others,
+            lent: [...this.lent],
+          }),
+        )
       }, deadline - performance.now())
       const settle = <T>(done: (value: T) => void) => {
         return (value: T) => {
@@ -262,7 +306,7 @@ export class ServerBudget {
 
   #uncount(): void {
     this.#open--
-    if (!this.#isFull()) this.#grantNew()
+    this.#serveWaiters()
     this.#allowance.onClosed()
   }
 
@@ -298,16 +342,6 @@ export class ServerBudget {
   #announceDrained(): void {
     if (this.#busy.size === 0) this.#drained?.()
   }
-
-  #busyError(tenant: TenantId): TenantryError {
-    const { server, waitMs } = this.#options
-    const { others } = this.#allowance
-    const shared = others > 0 ? ` (of ${server.maxConnections}, shared with ${others} other processes)` : ''
-    const message = `All ${this.#capacity} connections to the server ${server.name}${shared} were busy for ${waitMs} ms: ${holders([...this.lent])}.`
-    const hint =
-      'Hold connections for less long (a transaction holds one from its begin to its commit), or raise maxConnections.'
-    return new TenantryError('pool-timeout', message, { tenant, hint })
-  }
 }
 
 /** Whether a connection may go on to the next caller: no transaction is open on it, or it could be rolled back. */
@@ -334,21 +368,4 @@ async function stands(connection: ServerConnection): Promise<boolean> {
   } finally {
     clearTimeout(silent)
   }
-}
-
-const holdersShown = 3
-
-/** Who holds most, and how long already. */
-function holders(lent: readonly Lent[]): string {
-  if (lent.length === 0) return 'other processes have them'
-  const now = performance.now()
-  const byTenant = [...Map.groupBy(lent, ({ target }) => target.tenant)].toSorted(
-    ([, one], [, other]) => other.length - one.length,
-  )
-  const shown = byTenant.slice(0, holdersShown).map(([tenant, own]) => {
-    const longest = Math.max(...own.map(({ since }) => now - since))
-    return `${tenant} has ${own.length}, for up to ${Math.round(longest)} ms`
-  })
-  const others = byTenant.length - shown.length
-  return [...shown, ...(others > 0 ? [`${others} ${others === 1 ? 'other' : 'others'} the rest`] : [])].join('; ')
 }

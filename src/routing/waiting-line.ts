@@ -1,6 +1,6 @@
 import type { TenantryError } from '../kernel/errors.ts'
 import type { ServerConnection } from '../server/port.ts'
-import type { Target } from './target.ts'
+import { isSame, type Target } from './target.ts'
 
 /** Somebody who waits for a connection. */
 interface Waiter {
@@ -40,11 +40,14 @@ export class WaitingLine {
     if (place >= 0) this.#waiters.splice(place, 1)
   }
 
-  /** Whose turn it is, among tenants that have less than `most`; from then on a connection counts as theirs. */
-  next(most: number): Waiter | undefined {
+  /**
+   * Whose turn it is, among tenants that have less than `most`, or of one alone; from then on a connection counts as theirs.
+   */
+  next(most: number, only?: Target): Waiter | undefined {
     let chosen = -1
     let fewest = most
     for (const [place, { target }] of this.#waiters.entries()) {
+      if (only !== undefined && !isSame(target, only)) continue
       const share = this.shareOf(target)
       if (share >= fewest) continue
       chosen = place

@@ -1,8 +1,9 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { type Allowance, ServerBudget } from '../../dist/routing/server-budget.js'
+import { ServerBudget } from '../../dist/routing/server-budget.js'
 import type { Target } from '../../dist/routing/target.js'
 import { type Identifier, parseIdentifier } from '../../dist/kernel/names.js'
 import { errorOf } from '../support/server.ts'
+import { fixed } from './allowance.ts'
 
 // The accounting by itself, on connections that fail when they are told to. Routing on a real server is tested with
 // the tenants.
@@ -58,14 +59,6 @@ class FakeConnection {
   }
 }
 
-/** Always allows as many. */
-const fixed = (capacity: number): Allowance => ({
-  others: 0,
-  serve: (budget) => budget.setCapacity(capacity),
-  ensure: async () => undefined,
-  holds: () => true,
-  onClosed: () => undefined,
-})
 const budgetOf = (server: FakeServer, waitMs = 50) => new ServerBudget({ server: server as never, waitMs }, fixed(2))
 const to = (database: Identifier): Target => ({
   tenant: database as never,

@@ -1,0 +1,27 @@
+import type { EntityManager } from '@mikro-orm/postgresql'
+import { mikroOrm, type Models } from 'tenantry/mikro-orm'
+import { Address, User } from '../models/mikro-orm.ts'
+
+/** What a tenant's connections come from, in the shape of a `pg` pool. */
+export type TenantPool = Parameters<Models<EntityManager>['open']>[0]
+
+/**
+ * The models of the bench, whose handle is made of a tenant's pool and not MikroORM's: to measure routing by itself, and
+ * with another library on top. Tables are still made as MikroORM says.
+ */
+export function handing<Handle>(toHandle: (pool: TenantPool) => Handle): Models<Handle> {
+  const models = mikroOrm({ entities: [User, Address] })
+  return {
+    defaultSchema: models.defaultSchema,
+    fingerprint: () => models.fingerprint(),
+    createStatements: () => models.createStatements(),
+    compare: (session) => models.compare(session),
+    open: async (pool) => {
+      const handle = toHandle(pool)
+      return { handle: () => handle, finish: async () => undefined }
+    },
+  }
+}
+
+/** The pool itself. */
+export const plainModels = () => handing((pool) => pool)

@@ -1,0 +1,126 @@
+import { Client, Pool, type PoolConfig } from 'pg'
+import { openTenantry, type Tenantry } from 'tenantry'
+import type { Models } from 'tenantry/mikro-orm'
+import { postgres } from 'tenantry/postgres'
+import { inParallel } from '../measure/parallel.ts'
+import { type TenantPool, plainModels } from './handles.ts'
+import { installation } from './tenantry.ts'
+
+/** Leads one request to a tenant, by its place from 0. */
+export interface Route {
+  readonly name: string
+  readonly request: (tenant: number) => Promise<unknown>
+}
+
+/** What the server calls the connections of those that are counted. */
+export const routedName = 'routed'
+
+/** What every request asks for: one row by its key, the least that a service does. */
+export const question = 'select id, name from user_account where id = $1'
+export const parameters = [1]
+
+export const tenantAt = (place: number) => `t${place}`
+
+/** As a service opens it, with what every tenant's work takes set to the bench's own. */
+export function openRouting<Handle>(
+  url: string,
+  models: Models<Handle>,
+  maxConnections: number,
+): Promise<Tenantry<Handle>> {
+  return openTenantry({
+    models,
+    server: postgres({ url, maxConnections }),
+    installation,
+    session: { applicationName: routedName },
+    // A budget that is short of what is asked for is what is measured here; nobody is to be turned away.
+    connectionWaitMs: 60_000,
+  })
+}
+
+/** Makes tenants, each with the row that is asked for. @returns how to connect as each, with the driver alone */
+export async function makeTenants(url: string, count: number, concurrency: number): Promise<readonly PoolConfig[]> {
+  await using tenantry = await openTenantry({
+    models: plainModels(),
+    server: postgres({ url }),
+    installation,
+    onboardingConcurrency: concurrency,
+    seed: async (pool) => void (await pool.query("insert into user_account (name) values ('spongebob')")),
+  })
+  const { hostname: host, port } = new URL(url)
+  const places = Array.from({ length: count }, (_, place) => place)
+  const configs: PoolConfig[] = []
+  await inParallel(places, concurrency, async (place) => {
+    await tenantry.onboard(tenantAt(place))
+    const { user, password, database } = await tenantry.credentials(tenantAt(place))
+    // As Tenantry connects, so that nobody has less to do, on either side.
+    configs[place] = {
+      host,
+      port: Number(port),
+      user,
+      password: password.reveal(),
+      database,
+      application_name: 'bypass',
+      keepAlive: true,
+    }
+  })
+  return configs
+}
+
+/** Tenantry, down to the driver: no ORM on either side. */
+export function routed(tenantry: Tenantry<TenantPool>): Route {
+  return {
+    name: 'Tenantry',
+    request: (tenant) => tenantry.with(tenantAt(tenant), (pool) => pool.query(question, parameters)),
+  }
+}
+
+/** What keeps no connection: it is opened for each request, and ended. */
+export function connecting(configs: readonly PoolConfig[]): Route {
+  return {
+    name: 'connecting per request',
+    request: async (tenant) => {
+      const client = new Client(configs[tenant])
+      await client.connect()
+      try {
+        await client.query(question, parameters)
+      } finally {
+        await client.end()
+      }
+    },
+  }
+}
+
+/** A pool for each tenant, as its documentation has it, opened when it is first needed. */
+export class PoolPerTenant implements Route {
+  readonly name = 'a pool per tenant'
+  readonly #configs: readonly PoolConfig[]
+  readonly #settings: PoolConfig
+  readonly #pools = new Map<number, Pool>()
+
+  constructor(configs: readonly PoolConfig[], settings: PoolConfig = {}) {
+    this.#configs = configs
+    this.#settings = settings
+  }
+
+  get pools(): number {
+    return this.#pools.size
+  }
+
+  get connections(): number {
+    return [...this.#pools.values()].reduce((sum, { totalCount }) => sum + totalCount, 0)
+  }
+
+  request = async (tenant: number): Promise<void> => {
+    let pool = this.#pools.get(tenant)
+    if (pool === undefined) {
+      pool = new Pool({ ...this.#configs[tenant], ...this.#settings })
+      pool.on('error', () => undefined)
+      this.#pools.set(tenant, pool)
+    }
+    await pool.query(question, parameters)
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#pools.values()].map((pool) => pool.end()))
+  }
+}

@@ -1,0 +1,93 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { OpeningLimit } from '../../dist/routing/opening-limit.js'
+import { ServerBudget } from '../../dist/routing/server-budget.js'
+import type { Target } from '../../dist/routing/target.js'
+import { fixed } from './allowance.ts'
+
+describe('how many connections are opened at once', () => {
+  it('grows while each takes as long as one alone, up to all, and shrinks when each takes longer', () => {
+    const limit = new OpeningLimit()
+    expect(limit.among(50)).toBe(7)
+    for (let opened = 0; opened < 2_000; opened++) limit.learn(10, 50)
+    expect(limit.among(50)).toBe(50)
+    for (let opened = 0; opened < 1_500; opened++) limit.learn(100, 50)
+    expect(limit.among(50)).toBe(7)
+  })
+
+  it('is never more than there may be', () => {
+    expect([1, 3, 10, 100].map((places) => new OpeningLimit().among(places))).toEqual([1, 3, 4, 13])
+  })
+
+  it('forgets how long one alone took, since a server may become another', () => {
+    const limit = new OpeningLimit()
+    limit.learn(1, 50)
+    for (let opened = 0; opened < 5_000; opened++) limit.learn(25, 50)
+    expect(limit.among(50)).toBe(50)
+  })
+})
+
+/** A server whose connections open when they are told to. */
+class SlowServer {
+  readonly maxConnections = 6
+  readonly name = 'slow'
+  readonly opening: { readonly database: string; readonly succeed: () => void }[] = []
+  open = (database: string) =>
+    new Promise((resolve) => {
+      this.opening.push({ database, succeed: () => resolve(connectionTo(database)) })
+    })
+  succeed(): void {
+    this.opening.shift()?.succeed()
+  }
+}
+
+function connectionTo(database: string) {
+  const listeners: (() => void)[] = []
+  return {
+    database,
+    broken: false,
+    inTransaction: () => false,
+    onEnd: (listener: () => void) => listeners.push(listener),
+    close: async () => {
+      for (const listener of listeners.splice(0)) listener()
+    },
+  }
+}
+
+const to = (tenant: string): Target => ({ tenant, database: tenant, rowId: tenant, login: () => undefined }) as never
+
+describe('a budget, while as many are being opened as may be', () => {
+  afterEach(() => vi.useRealTimers())
+
+  it('lends who waits to open one a connection of the same tenant that comes back, and keeps those of others', async () => {
+    const server = new SlowServer()
+    const budget = new ServerBudget({ server: server as never, waitMs: 10_000 }, fixed(6))
+    const opened = (databases: string[]) =>
+      vi.waitFor(() => expect(server.opening.map(({ database }) => database)).toEqual(databases))
+    const first = budget.acquire(to('a'))
+    await opened(['a'])
+    server.succeed()
+    const lent = await first
+    const pending = ['b', 'c', 'd', 'e', 'f', 'a'].map((tenant) => budget.acquire(to(tenant)))
+    await opened(['b', 'c', 'd', 'e'])
+    await budget.release(to('a'), lent, false)
+    expect(await pending[5]).toBe(lent)
+    await budget.release(to('a'), lent, false)
+    expect(await budget.acquire(to('a'))).toBe(lent)
+    server.succeed()
+    await pending[0]
+    await opened(['c', 'd', 'e', 'f'])
+  })
+
+  it('counts one that takes long no more, so that a database which is locked holds up nobody else', async () => {
+    vi.useFakeTimers()
+    const server = new SlowServer()
+    const budget = new ServerBudget({ server: server as never, waitMs: 10_000 }, fixed(6))
+    const pending = ['a', 'a', 'a', 'a', 'b'].map((tenant) => budget.acquire(to(tenant)))
+    await vi.advanceTimersByTimeAsync(0)
+    expect(server.opening).toHaveLength(4)
+    await vi.advanceTimersByTimeAsync(250)
+    expect(server.opening.at(-1)?.database).toBe('b')
+    server.opening.at(-1)?.succeed()
+    expect(await pending[4]).toMatchObject({ database: 'b' })
+  })
+})
