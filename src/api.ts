@@ -171,10 +171,10 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    * Runs `work` with the ORM's own handle on the tenant's database, in the tenant's context. The handle is a new unit
    * of work; it holds no connection but while a query or a transaction runs.
    *
-   * @throws `tenant-unknown`, `tenant-not-active`, `tenant-conflict`, and what `work` throws
+   * @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind`, `tenant-conflict`, and what `work` throws
    */
   with<T>(id: string | CapturedTenant, work: (handle: Handle) => T | Promise<T>, options?: WorkOptions): Promise<T>
-  /** Runs `work` in the tenant's context. @throws `tenant-unknown`, `tenant-not-active`, `tenant-conflict` */
+  /** Runs `work` in the tenant's context. @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind`, `tenant-conflict` */
   run<T>(id: string | CapturedTenant, work: () => T | Promise<T>, options?: WorkOptions): Promise<T>
   /** The tenant in whose context this is called. @throws `no-tenant` outside of one */
   currentTenant(): TenantId

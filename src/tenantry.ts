@@ -9,6 +9,7 @@ import { checkListOptions, type ListOptions } from './catalog/list-options.ts'
 import { type Status, summarise, summariseStock } from './catalog/status.ts'
 import { Stock } from './catalog/stock.ts'
 import { publicTenant, type Tenant, type TenantRow } from './catalog/tenant.ts'
+import { versionNumber } from './catalog/version-number.ts'
 import type { EnvironmentOptions, HistoryOptions, Tenantry, WorkOptions } from './api.ts'
 import { checkConfig, type CheckedConfig, findServers, isServerGiven, type TenantryConfig } from './config.ts'
 import { Activity } from './provisioning/activity.ts'
@@ -38,6 +39,7 @@ import type { StartUp } from './provisioning/survey.ts'
 import type { OnboardOptions } from './provisioning/tenant-options.ts'
 import { update, type Updated, type UpdateOptions } from './provisioning/update.ts'
 import { type Opening, prepare, separationOf } from './opening.ts'
+import { refuseBehind } from './routing/refuse-behind.ts'
 import { Router } from './routing/router.ts'
 import { closedError } from './routing/server-budget.ts'
 import { type CapturedTenant, TenantContext, toCaptured } from './routing/tenant-context.ts'
@@ -95,7 +97,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
 
   /** @param stop ends what was started for this Tenantry */
   constructor(parts: Parts<Handle>, stop: () => Promise<void>) {
-    const { home, servers, models, connectionWaitMs, session, installation, onboardingConcurrency } = parts
+    const { home, servers, models, connectionWaitMs, session, installation, onboardingConcurrency, whenBehind } = parts
     const catalogDatabase = physicalNames.catalog(installation)
     // A claim waits for another one of the same id; at a stricter level it would fail.
     this.#catalogPool = home.pool(catalogDatabase, catalogConnections, { isolationLevel: 'read committed' })
@@ -117,6 +119,10 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       waitMs: connectionWaitMs,
       keptTenants,
       keptHandles,
+      condition:
+        whenBehind === 'refuse'
+          ? refuseBehind(parts.fingerprint, (fingerprint) => versionNumber(this.#catalogPool, fingerprint))
+          : undefined,
     }
     this.#parts = parts
     this.#router = new Router(routing)

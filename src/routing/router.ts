@@ -8,6 +8,7 @@ import { requireServer } from '../server/require-server.ts'
 import { type Admission, Admissions } from './admissions.ts'
 import { type Eviction, EvictionChannel } from './eviction-channel.ts'
 import { ServerBudget } from './server-budget.ts'
+import type { Condition } from './refuse-behind.ts'
 import type { CapturedTenant } from './tenant-context.ts'
 import { type LoginOf, TenantPool } from './tenant-pool.ts'
 
@@ -28,6 +29,8 @@ export interface RoutingOptions<Handle> {
   readonly keptTenants: number
   /** How many tenants' models are kept opened; beyond, those longest unused are opened anew, in microseconds. */
   readonly keptHandles: number
+  /** What must hold of a tenant, besides that it is in service. */
+  readonly condition?: Condition | undefined
 }
 
 interface Opened<Handle> {
@@ -46,17 +49,17 @@ export class Router<Handle> {
   readonly #opened = new Map<TenantId, Opened<Handle>>()
 
   constructor(options: RoutingOptions<Handle>) {
-    const { servers, waitMs, session, catalog, keptTenants } = options
+    const { servers, waitMs, session, catalog, keptTenants, condition } = options
     this.#options = options
     this.#budgets = new Map([...servers].map(([name, server]) => [name, new ServerBudget(server, waitMs, session)]))
     this.#channel = new EvictionChannel(options.home, options.catalogDatabase, {
       onEvict: (eviction) => this.#letGo(eviction),
       onLost: () => this.#admissions.revokeAll(),
     })
-    this.#admissions = new Admissions(catalog, () => this.#channel.start(), keptTenants)
+    this.#admissions = new Admissions(catalog, () => this.#channel.start(), keptTenants, condition)
   }
 
-  /** Makes sure that a tenant may be worked on, and says which it is. @throws `tenant-unknown`, `tenant-not-active` */
+  /** Makes sure that a tenant may be worked on, and says which it is. @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind` */
   async admit(captured: CapturedTenant): Promise<CapturedTenant> {
     const { row } = await this.#admit(captured)
     return { tenant: row.id, row: row.rowId }
@@ -65,7 +68,7 @@ export class Router<Handle> {
   /**
    * The models of a tenant, opened once and kept.
    *
-   * @throws `tenant-unknown`, `tenant-not-active`, `no-open-server`
+   * @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind`, `no-open-server`
    */
   async route(captured: CapturedTenant): Promise<{ entered: CapturedTenant; models: OpenModels<Handle> }> {
     const { row } = await this.#admit(captured)
