@@ -67,6 +67,7 @@ export type {
   Warning,
   WarningCode,
 } from './server/diagnosis.ts'
+export type { FleetFilter, FleetProgress, FleetResult, ForEachOptions, TenantResult } from './routing/for-each.ts'
 export type { CapturedTenant } from './routing/tenant-context.ts'
 export type { CreateDatabaseOptions, Server, SessionDefaults } from './server/port.ts'
 export { openTenantry } from './tenantry.ts'

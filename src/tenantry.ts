@@ -1,11 +1,14 @@
 import { abortedError, type Cancellable, isAbortion, throwIfAborted, untilAborted } from './kernel/abort.ts'
 import { ConcurrencyLimit } from './kernel/concurrency.ts'
 import { TenantryError } from './kernel/errors.ts'
+import { Listeners } from './kernel/listeners.ts'
 import { parseTenantId, physicalNames, type TenantId } from './kernel/names.ts'
 import { positiveInteger, refuseUnknownOptions, requireOptions } from './kernel/options.ts'
 import type { AuditEntry } from './catalog/audit.ts'
 import { Catalog } from './catalog/catalog.ts'
+import { countByServer } from './catalog/fleet.ts'
 import { checkListOptions, type ListOptions } from './catalog/list-options.ts'
+import type { TenantFilter } from './catalog/listing.ts'
 import { type Status, summarise, summariseStock } from './catalog/status.ts'
 import { Stock } from './catalog/stock.ts'
 import { publicTenant, type Tenant, type TenantRow } from './catalog/tenant.ts'
@@ -39,6 +42,7 @@ import type { StartUp } from './provisioning/survey.ts'
 import type { OnboardOptions } from './provisioning/tenant-options.ts'
 import { update, type Updated, type UpdateOptions } from './provisioning/update.ts'
 import { type Opening, prepare, separationOf } from './opening.ts'
+import { type FleetResult, type ForEachOptions, forEachTenant } from './routing/for-each.ts'
 import { refuseBehind } from './routing/refuse-behind.ts'
 import { Router } from './routing/router.ts'
 import { closedError } from './routing/server-budget.ts'
@@ -83,7 +87,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   readonly #making: MakingContext<Handle>
   readonly #router: Router<Handle>
   readonly #context = new TenantContext()
-  readonly #listeners = new Set<(event: TenantryEvent) => void>()
+  readonly #listeners = new Listeners<TenantryEvent>()
   readonly #changing: ConcurrencyLimit
   readonly #underWay = new Set<Promise<unknown>>()
   /** Ends, at the deadline of `close`, what is still being made or changed. */
@@ -136,7 +140,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       initialise: this.#inContext(parts.initialise),
       anonymise: this.#inContext(parts.anonymise),
       evict: (eviction, limitMs, options) => this.#router.evict(eviction, limitMs, options),
-      emit: (event) => this.#emit(event),
+      emit: (event) => this.#listeners.tell(event),
     }
     this.#changing = new ConcurrencyLimit(parts.onboardingConcurrency)
     this.#stop = stop
@@ -271,8 +275,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   }
 
   on(listener: (event: TenantryEvent) => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+    return this.#listeners.add(listener)
   }
 
   async with<T>(
@@ -300,6 +303,18 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     this.#refuseClosed()
     const entered = await untilAborted(this.#router.admit(toCaptured(id, parseTenantId)), signal)
     return this.#enter(entered, nested, work)
+  }
+
+  async forEach<T>(
+    work: (handle: Handle, tenant: Tenant) => T | Promise<T>,
+    options: ForEachOptions<T> = {},
+  ): Promise<FleetResult<T>> {
+    this.#refuseClosed()
+    this.#context.refuseInside('A fleet query')
+    const count = (filter: TenantFilter) => countByServer(this.#catalogPool, filter)
+    const onTenant = (captured: CapturedTenant, tenant: Tenant) =>
+      this.with(captured, (handle) => work(handle, tenant), { signal: options.signal })
+    return forEachTenant(this.#router.fleet(count, onTenant), options)
   }
 
   currentTenant(): TenantId {
@@ -368,19 +383,6 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     const inside: TenantHook<Handle> = (handle, tenant) =>
       this.#context.runApart({ tenant: tenant.id }, () => hook?.(handle, tenant))
     return (hook && inside) as Hook
-  }
-
-  /** A listener that throws is heard of, but does not undo what it was told. */
-  #emit(event: TenantryEvent): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(event)
-      } catch (error) {
-        queueMicrotask(() => {
-          throw error
-        })
-      }
-    }
   }
 
   #refuseClosed(): void {

@@ -151,7 +151,7 @@ export const errorKinds = {
     retryable: true,
   },
   'tenant-conflict': {
-    raised: "Raised when another tenant's context is entered inside a tenant's context.",
+    raised: "Raised when another tenant's context, or a fleet query, is entered inside a tenant's context.",
     retryable: false,
   },
   'tenant-exists': {

@@ -1,12 +1,15 @@
 import type { Cancellable } from '../kernel/abort.ts'
+import { TenantryError } from '../kernel/errors.ts'
 import type { Identifier, TenantId } from '../kernel/names.ts'
 import type { Catalog } from '../catalog/catalog.ts'
-import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
+import { type Tenant, type TenantRow, unknownTenant } from '../catalog/tenant.ts'
 import type { Models, OpenModels } from '../models/port.ts'
 import type { Server, SessionDefaults } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
 import { type Admission, Admissions } from './admissions.ts'
 import { type Eviction, EvictionChannel } from './eviction-channel.ts'
+import { FleetShare } from './fleet-share.ts'
+import type { Fleet } from './for-each.ts'
 import { ServerBudget } from './server-budget.ts'
 import type { Condition } from './refuse-behind.ts'
 import type { CapturedTenant } from './tenant-context.ts'
@@ -43,6 +46,8 @@ export class Router<Handle> {
   readonly #options: RoutingOptions<Handle>
   /** By the server's name. */
   readonly #budgets: ReadonlyMap<string, ServerBudget>
+  /** By the server's name. */
+  readonly #shares: ReadonlyMap<string, FleetShare>
   readonly #channel: EvictionChannel
   readonly #admissions: Admissions
   /** Least recently used first. */
@@ -52,6 +57,9 @@ export class Router<Handle> {
     const { servers, waitMs, session, catalog, keptTenants, condition } = options
     this.#options = options
     this.#budgets = new Map([...servers].map(([name, server]) => [name, new ServerBudget(server, waitMs, session)]))
+    this.#shares = new Map(
+      [...servers].map(([name, server]) => [name, new FleetShare(() => server.maxConnections, waitMs)]),
+    )
     this.#channel = new EvictionChannel(options.home, options.catalogDatabase, {
       onEvict: (eviction) => this.#letGo(eviction),
       onLost: () => this.#admissions.revokeAll(),
@@ -87,6 +95,35 @@ export class Router<Handle> {
     }
   }
 
+  /** What a fleet query works with. @param onTenant works on one of its tenants */
+  fleet<T>(count: Fleet<T>['count'], onTenant: (captured: CapturedTenant, tenant: Tenant) => Promise<T>): Fleet<T> {
+    return {
+      count,
+      list: (filter, limit, after) => this.#options.catalog.list(filter, limit, after),
+      // On a server that this process does not know every tenant fails at once, and there is nothing to share.
+      inTurn: (server, part, signal) => this.#shares.get(server)?.run(part, signal) ?? part(),
+      work: async (row, tenant) => {
+        try {
+          return await onTenant({ tenant: row.id, row: row.rowId }, tenant)
+        } finally {
+          // Kept, it would take the place of one that a request comes back to.
+          this.#budgets.get(row.server)?.leave(row.database)
+        }
+      },
+      isInService: (row) => this.#isInService({ tenant: row.id, row: row.rowId }),
+    }
+  }
+
+  async #isInService(captured: CapturedTenant): Promise<boolean> {
+    try {
+      await this.#admit(captured)
+    } catch (error) {
+      const gone: readonly string[] = ['tenant-unknown', 'tenant-not-active']
+      return !(error instanceof TenantryError && gone.includes(error.code))
+    }
+    return true
+  }
+
   /** Makes every process of the installation, this one first, let go of a tenant; see {@link EvictionChannel.evict}. */
   evict(eviction: Eviction, limitMs: number, options: Cancellable): Promise<void> {
     return this.#channel.evict(eviction, limitMs, options)
@@ -108,7 +145,12 @@ export class Router<Handle> {
 
   async #open(row: TenantRow): Promise<OpenModels<Handle>> {
     const budget = requireServer(this.#budgets, row.server, row.id)
-    const pool = new TenantPool(budget, (isAnew) => this.#readmit(row, isAnew), this.#options.loginOf)
+    const pool = new TenantPool(
+      budget,
+      (isAnew) => this.#readmit(row, isAnew),
+      this.#options.loginOf,
+      this.#shares.get(row.server),
+    )
     return this.#options.models.open(pool, row.id)
   }
 

@@ -2,6 +2,7 @@ import { TenantryError } from '../kernel/errors.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { ConnectionPool, Login, PooledConnection, ServerConnection } from '../server/port.ts'
 import type { Admission } from './admissions.ts'
+import type { FleetShare } from './fleet-share.ts'
 import type { ServerBudget, Target } from './server-budget.ts'
 
 /**
@@ -23,16 +24,29 @@ export class TenantPool implements ConnectionPool {
   readonly #budget: ServerBudget
   readonly #gate: Gate
   readonly #loginOf: LoginOf
+  readonly #share: FleetShare | undefined
   /** As the tenant was when a connection was last lent. */
   #lastRow: TenantRow | undefined
 
-  constructor(budget: ServerBudget, gate: Gate, loginOf: LoginOf) {
+  /** @param share what counts the connections that are lent inside of a fleet query */
+  constructor(budget: ServerBudget, gate: Gate, loginOf: LoginOf, share?: FleetShare) {
     this.#budget = budget
     this.#gate = gate
     this.#loginOf = loginOf
+    this.#share = share
   }
 
   async connect(): Promise<PooledConnection> {
+    const leave = await this.#share?.enter()
+    try {
+      return await this.#lend(leave)
+    } catch (error) {
+      leave?.()
+      throw error
+    }
+  }
+
+  async #lend(leave: (() => void) | undefined): Promise<PooledConnection> {
     for (let isAnew = false; ;) {
       const admission = await this.#gate(isAnew)
       const acquired = await this.#acquire(admission, isAnew)
@@ -42,7 +56,11 @@ export class TenantPool implements ConnectionPool {
         // What was lent before an eviction is not kept after it: somebody waits for the database to be left.
         this.#budget.release(this.#target(admission.row), acquired, destroy || !admission.isValid())
       this.#lastRow = admission.row
-      if (admission.isValid()) return new Lease(acquired, giveBack)
+      if (admission.isValid()) {
+        if (leave === undefined) return new Lease(acquired, giveBack)
+        this.#share?.watch(acquired, leave)
+        return new Lease(acquired, (destroy) => giveBack(destroy).finally(leave))
+      }
       await giveBack(true)
     }
   }
