@@ -21,6 +21,7 @@ import type { Reconciliation, ReconcileOptions } from './provisioning/reconcile.
 import type { RemovedTemplates } from './provisioning/retire.ts'
 import type { Resumed, Suspended } from './provisioning/suspend.ts'
 import type { StartUp } from './provisioning/survey.ts'
+import type { FleetResult, ForEachOptions } from './routing/for-each.ts'
 import type { CapturedTenant } from './routing/tenant-context.ts'
 import type { WorkOptions } from './routing/tenant-work.ts'
 import type { OnboardOptions } from './provisioning/tenant-options.ts'
@@ -166,11 +167,25 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    * Runs `work` with the ORM's own handle on the tenant's database, in the tenant's context. The handle is a new unit
    * of work; it holds no connection but while a query or a transaction runs.
    *
-   * @throws `tenant-unknown`, `tenant-not-active`, `tenant-conflict`, and what `work` throws
+   * @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind`, `tenant-conflict`, and what `work` throws
    */
   with<T>(id: string | CapturedTenant, work: (handle: Handle) => T | Promise<T>, options?: WorkOptions): Promise<T>
-  /** Runs `work` in the tenant's context. @throws `tenant-unknown`, `tenant-not-active`, `tenant-conflict` */
+  /** Runs `work` in the tenant's context. @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind`, `tenant-conflict` */
   run<T>(id: string | CapturedTenant, work: () => T | Promise<T>, options?: WorkOptions): Promise<T>
+  /**
+   * Runs `work` for every active tenant, or those that the filter means, a few at once, as `with` does: with the ORM's own
+   * handle, in the tenant's context. `tenant` is as it was listed. All fleet queries of a process together take at most
+   * half of each server's `maxConnections`, or two.
+   *
+   * What it got before its end is in what it gives, whatever that end was: an error of one tenant, or the signal, is no
+   * error of this call.
+   *
+   * @throws `invalid-option`, `tenant-conflict` inside a tenant's context, and what `onProgress` throws
+   */
+  forEach<T>(
+    work: (handle: Handle, tenant: Tenant) => T | Promise<T>,
+    options?: ForEachOptions<T>,
+  ): Promise<FleetResult<T>>
   /** The tenant in whose context this is called. @throws `no-tenant` outside of one */
   currentTenant(): TenantId
   /**

@@ -59,6 +59,11 @@ export interface TenantryConfig<Handle> extends Cancellable {
    */
   readonly mode?: 'full' | 'router'
   /**
+   * Whether tenants whose version is older than this process's are worked on, or refused with `tenant-behind`. Default
+   * `serve`.
+   */
+  readonly whenBehind?: 'serve' | 'refuse'
+  /**
    * A step of the service's own for every new tenant, before it is active: `handle` is the ORM's, on the tenant's
    * database. It runs again after a failure or a crash, so it must be idempotent in what it does elsewhere.
    */
@@ -103,6 +108,7 @@ export interface TenantryConfig<Handle> extends Cancellable {
 /** A configuration that was checked, with its defaults. */
 export interface CheckedConfig<Handle> {
   readonly mode: 'full' | 'router'
+  readonly whenBehind: 'serve' | 'refuse'
   readonly initialise: TenantHook<Handle> | undefined
   readonly anonymise: TenantHook<Handle> | undefined
   readonly spares: number
@@ -131,6 +137,7 @@ export const knownOptions = [
   'servers',
   'installation',
   'mode',
+  'whenBehind',
   'spares',
   'seed',
   'extensions',
@@ -164,6 +171,7 @@ export function checkConfig<Handle>(config: TenantryConfig<Handle>): CheckedConf
   requireModels('openTenantry', config.models)
   checkServers(config)
   checkMode(config.mode)
+  checkWhenBehind(config.whenBehind)
   checkHook('initialise', config.initialise)
   checkHook('anonymise', config.anonymise)
   checkHook('seed', config.seed)
@@ -171,6 +179,7 @@ export function checkConfig<Handle>(config: TenantryConfig<Handle>): CheckedConf
   checkRoles(config)
   return {
     mode: config.mode ?? 'full',
+    whenBehind: config.whenBehind ?? 'serve',
     initialise: config.initialise,
     anonymise: config.anonymise,
     spares: numberOfSpares(config.spares ?? 0),
@@ -222,6 +231,13 @@ function checkMode(mode: unknown): void {
   if (mode === undefined || mode === 'full' || mode === 'router') return
   throw new TenantryError('invalid-option', `mode must be "full" or "router", not ${show(mode)}.`, {
     hint: 'Leave it out for a process that onboards tenants.',
+  })
+}
+
+function checkWhenBehind(whenBehind: unknown): void {
+  if (whenBehind === undefined || whenBehind === 'serve' || whenBehind === 'refuse') return
+  throw new TenantryError('invalid-option', `whenBehind must be "serve" or "refuse", not ${show(whenBehind)}.`, {
+    hint: 'Leave it out to serve tenants whatever their version is.',
   })
 }
 

@@ -68,6 +68,7 @@ export type {
   Warning,
   WarningCode,
 } from './server/diagnosis.ts'
+export type { FleetFilter, FleetProgress, FleetResult, ForEachOptions, TenantResult } from './routing/for-each.ts'
 export type { CapturedTenant } from './routing/tenant-context.ts'
 export type { WorkOptions } from './routing/tenant-work.ts'
 export type { CreateDatabaseOptions, Server, SessionDefaults } from './server/port.ts'

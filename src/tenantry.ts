@@ -1,14 +1,18 @@
 import { type Cancellable, throwIfAborted, untilAborted } from './kernel/abort.ts'
 import { ConcurrencyLimit } from './kernel/concurrency.ts'
 import { TenantryError } from './kernel/errors.ts'
+import { Listeners } from './kernel/listeners.ts'
 import { parseTenantId, physicalNames, type TenantId } from './kernel/names.ts'
 import { positiveInteger, refuseUnknownOptions, requireOptions } from './kernel/options.ts'
 import type { AuditEntry } from './catalog/audit.ts'
 import { Catalog } from './catalog/catalog.ts'
+import { countByServer } from './catalog/fleet.ts'
 import { checkListOptions, type ListOptions } from './catalog/list-options.ts'
+import type { TenantFilter } from './catalog/listing.ts'
 import { type Status, summarise, summariseStock } from './catalog/status.ts'
 import { Stock } from './catalog/stock.ts'
 import { publicTenant, type Tenant, type TenantRow } from './catalog/tenant.ts'
+import { versionNumber } from './catalog/version-number.ts'
 import type { EnvironmentOptions, HistoryOptions, Tenantry } from './api.ts'
 import { checkConfig, type CheckedConfig, findServers, isServerGiven, type TenantryConfig } from './config.ts'
 import { Activity } from './provisioning/activity.ts'
@@ -39,7 +43,9 @@ import type { OnboardOptions } from './provisioning/tenant-options.ts'
 import { update, type Updated, type UpdateOptions } from './provisioning/update.ts'
 import { type Opening, prepare, separationOf } from './opening.ts'
 import { closedError } from './routing/closed-error.ts'
+import type { FleetResult, ForEachOptions } from './routing/for-each.ts'
 import type { LongLease } from './routing/long-leases.ts'
+import { refuseBehind } from './routing/refuse-behind.ts'
 import type { CapturedTenant } from './routing/tenant-context.ts'
 import { TenantWork, type WorkOptions } from './routing/tenant-work.ts'
 import type { ConnectionPool, Server, SessionPool } from './server/port.ts'
@@ -81,7 +87,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   readonly #parts: Parts<Handle>
   readonly #making: MakingContext<Handle>
   readonly #work: TenantWork<Handle>
-  readonly #listeners = new Set<(event: TenantryEvent) => void>()
+  readonly #listeners = new Listeners<TenantryEvent>()
   readonly #changing: ConcurrencyLimit
   readonly #underWay = new Set<Promise<unknown>>()
   /** Ends, at the deadline of `close`, what is still being made or changed. */
@@ -95,7 +101,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
 
   /** @param stop ends what was started for this Tenantry */
   constructor(parts: Parts<Handle>, stop: () => Promise<void>) {
-    const { home, servers, models, connectionWaitMs, session, installation, onboardingConcurrency } = parts
+    const { home, servers, models, connectionWaitMs, session, installation, onboardingConcurrency, whenBehind } = parts
     const catalogDatabase = physicalNames.catalog(installation)
     // A claim waits for another one of the same id; at a stricter level it would fail.
     this.#catalogPool = home.pool(catalogDatabase, catalogConnections, { isolationLevel: 'read committed' })
@@ -119,10 +125,15 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       tenantShare: parts.tenantShare,
       resetConnections: parts.resetConnections,
       leaseWarningMs: parts.leaseWarningMs,
-      onLongLease: (lease: LongLease) => this.#emit({ event: 'lease-held', ...lease }),
+      onLongLease: (lease: LongLease) => this.#listeners.tell({ event: 'lease-held', ...lease }),
       waitMs: connectionWaitMs,
       keptTenants,
       keptHandles,
+      countFleet: (filter: TenantFilter) => countByServer(this.#catalogPool, filter),
+      condition:
+        whenBehind === 'refuse'
+          ? refuseBehind(parts.fingerprint, (fingerprint) => versionNumber(this.#catalogPool, fingerprint))
+          : undefined,
     }
     this.#parts = parts
     this.#work = new TenantWork(routing)
@@ -136,7 +147,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       initialise: this.#inContext(parts.initialise),
       anonymise: this.#inContext(parts.anonymise),
       evict: (eviction, limitMs, options) => this.#work.evict(eviction, limitMs, options),
-      emit: (event) => this.#emit(event),
+      emit: (event) => this.#listeners.tell(event),
     }
     this.#changing = new ConcurrencyLimit(parts.onboardingConcurrency)
     this.#stop = stop
@@ -271,8 +282,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   }
 
   on(listener: (event: TenantryEvent) => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+    return this.#listeners.add(listener)
   }
 
   async with<T>(
@@ -280,13 +290,18 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     work: (handle: Handle) => T | Promise<T>,
     options: WorkOptions = {},
   ): Promise<T> {
-    this.#refuseClosed()
     return this.#work.with(id, work, options)
   }
 
   async run<T>(id: string | CapturedTenant, work: () => T | Promise<T>, options: WorkOptions = {}): Promise<T> {
-    this.#refuseClosed()
     return this.#work.run(id, work, options)
+  }
+
+  async forEach<T>(
+    work: (handle: Handle, tenant: Tenant) => T | Promise<T>,
+    options: ForEachOptions<T> = {},
+  ): Promise<FleetResult<T>> {
+    return this.#work.forEach(work, options)
   }
 
   currentTenant(): TenantId {
@@ -303,6 +318,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   }
 
   async #close(deadlineMs: number): Promise<void> {
+    this.#work.refuseNew()
     const end = Date.now() + deadlineMs
     const deadline = setTimeout(() => this.#ending.abort(new Error('Tenantry was closed.')), deadlineMs)
     const keeping = this.#keeper.stop(deadlineMs)
@@ -350,19 +366,6 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   #inContext<Hook extends TenantHook<Handle> | undefined>(hook: Hook): Hook {
     const inside: TenantHook<Handle> = (handle, tenant) => this.#work.runFor(tenant.id, () => hook?.(handle, tenant))
     return (hook && inside) as Hook
-  }
-
-  /** A listener that throws is heard of, but does not undo what it was told. */
-  #emit(event: TenantryEvent): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(event)
-      } catch (error) {
-        queueMicrotask(() => {
-          throw error
-        })
-      }
-    }
   }
 
   #refuseClosed(): void {

@@ -146,8 +146,12 @@ export const errorKinds = {
     retryable: true,
   },
   'template-missing': { raised: 'Raised when the template named in the options does not exist.', retryable: false },
+  'tenant-behind': {
+    raised: "Raised when a tenant's version is older than the process's, which was opened with `whenBehind: 'refuse'`.",
+    retryable: true,
+  },
   'tenant-conflict': {
-    raised: "Raised when another tenant's context is entered inside a tenant's context.",
+    raised: "Raised when another tenant's context, or a fleet query, is entered inside a tenant's context.",
     retryable: false,
   },
   'tenant-exists': {

@@ -2,6 +2,7 @@ import { TenantryError } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
+import type { Condition } from './refuse-behind.ts'
 
 /** The leave to work on a tenant, as long as it is valid. */
 export interface Admission {
@@ -20,20 +21,23 @@ export class Admissions {
   readonly #catalog: Catalog
   readonly #listen: () => Promise<void>
   readonly #kept: number
+  readonly #condition: Condition | undefined
   /** Least recently used first. */
   readonly #entries = new Map<TenantId, Entry>()
 
   /**
    * @param listen makes sure that this process hears of changes, which it tells by {@link revoke}
    * @param kept how many tenants are remembered; beyond, the one longest unused is looked up again
+   * @param condition what must hold of a tenant besides; one of which it does not is looked up anew by the next caller
    */
-  constructor(catalog: Catalog, listen: () => Promise<void>, kept: number) {
+  constructor(catalog: Catalog, listen: () => Promise<void>, kept: number, condition?: Condition) {
     this.#catalog = catalog
     this.#listen = listen
     this.#kept = kept
+    this.#condition = condition
   }
 
-  /** @throws `tenant-unknown`, `tenant-not-active` */
+  /** @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind` */
   async admit(id: TenantId): Promise<Admission> {
     for (;;) {
       await this.#listen()
@@ -82,7 +86,9 @@ export class Admissions {
   }
 
   async #read(id: TenantId): Promise<TenantRow> {
-    return activeTenant(id, await this.#catalog.find(id))
+    const row = activeTenant(id, await this.#catalog.find(id))
+    await this.#condition?.(row)
+    return row
   }
 }
 

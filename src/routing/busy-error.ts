@@ -1,6 +1,7 @@
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
-import type { BudgetOptions, Lent } from './server-budget.ts'
+import type { Server } from '../server/port.ts'
+import type { Lent } from './target.ts'
 
 /** What there was to be had of a budget when none of it became free. */
 interface Scarcity {
@@ -13,7 +14,7 @@ interface Scarcity {
 /** The error of who waited too long for a connection. */
 export function busyError(
   tenant: TenantId,
-  { server, waitMs }: Pick<BudgetOptions, 'server' | 'waitMs'>,
+  { server, waitMs }: { readonly server: Server; readonly waitMs: number },
   { capacity, others, lent }: Scarcity,
 ): TenantryError {
   const shared =

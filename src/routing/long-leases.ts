@@ -1,5 +1,6 @@
 import type { TenantId } from '../kernel/names.ts'
-import type { Lent, ServerBudget } from './server-budget.ts'
+import type { ServerBudget } from './server-budget.ts'
+import type { Lent } from './target.ts'
 
 /** A connection that was lent long ago and not given back. */
 export interface LongLease {

@@ -1,18 +1,22 @@
 import { createHash } from 'node:crypto'
 import type { Cancellable } from '../kernel/abort.ts'
+import { TenantryError } from '../kernel/errors.ts'
 import type { Identifier, TenantId } from '../kernel/names.ts'
 import type { Catalog } from '../catalog/catalog.ts'
-import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
+import { type Tenant, type TenantRow, unknownTenant } from '../catalog/tenant.ts'
 import type { Models, OpenModels } from '../models/port.ts'
 import type { Server, SessionDefaults } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
 import { type Admission, Admissions } from './admissions.ts'
 import { BudgetShare } from './budget-share.ts'
 import { type Eviction, EvictionChannel } from './eviction-channel.ts'
+import { FleetShare } from './fleet-share.ts'
+import type { Fleet } from './for-each.ts'
 import { type LongLease, watchLeases } from './long-leases.ts'
 import { occupancyOf } from './occupancy.ts'
 import { ProcessChannel } from './process-channel.ts'
 import { ServerBudget } from './server-budget.ts'
+import type { Condition } from './refuse-behind.ts'
 import type { CapturedTenant } from './tenant-context.ts'
 import { type LoginOf, TenantPool } from './tenant-pool.ts'
 
@@ -39,6 +43,7 @@ export interface RoutingOptions<Handle> {
   readonly resetConnections: boolean
   /** After how long a lease is reported, in milliseconds; 0 for never. */
   readonly leaseWarningMs: number
+  readonly countFleet: Fleet<unknown>['count']
   /** Where the running work began, if that is noted. */
   readonly begun: () => Error | undefined
   readonly onLongLease: (lease: LongLease) => void
@@ -46,6 +51,8 @@ export interface RoutingOptions<Handle> {
   readonly keptTenants: number
   /** How many tenants' models are kept opened; beyond, those longest unused are opened anew, in microseconds. */
   readonly keptHandles: number
+  /** What must hold of a tenant, besides that it is in service. */
+  readonly condition?: Condition | undefined
 }
 
 interface Opened<Handle> {
@@ -61,27 +68,32 @@ export class Router<Handle> {
   /** By the server's name. */
   readonly #budgets: ReadonlyMap<string, ServerBudget>
   readonly #evictions: EvictionChannel
+  /** What fleet queries may have of each, by the server's name. */
+  readonly #fleetShares: ReadonlyMap<string, FleetShare>
   readonly #admissions: Admissions
   readonly #stopWatching: () => void
   /** Least recently used first. */
   readonly #opened = new Map<TenantId, Opened<Handle>>()
 
   constructor(options: RoutingOptions<Handle>) {
-    const { home, servers, catalog, keptTenants, leaseWarningMs, onLongLease } = options
+    const { home, servers, catalog, keptTenants, condition, waitMs, leaseWarningMs, onLongLease } = options
     this.#options = options
     this.#channel = new ProcessChannel(home, options.catalogDatabase)
     this.#channel.subscribe({ onMessage: () => undefined, onLost: () => this.#admissions.revokeAll() })
     this.#evictions = new EvictionChannel(this.#channel, (eviction) => this.#letGo(eviction))
-    this.#admissions = new Admissions(catalog, () => this.#channel.start(), keptTenants)
+    this.#admissions = new Admissions(catalog, () => this.#channel.start(), keptTenants, condition)
     const divided = [...servers].map(([name, server]) => ({ name, server, share: this.#shareOf(server) }))
     this.#shares = divided.map(({ share }) => share)
     this.#budgets = new Map(
       divided.map(({ name, server, share }) => [name, new ServerBudget({ ...options, server }, share)]),
     )
+    this.#fleetShares = new Map(
+      [...this.#budgets].map(([name, budget]) => [name, new FleetShare(() => budget.capacity, waitMs)]),
+    )
     this.#stopWatching = watchLeases([...this.#budgets.values()], leaseWarningMs, onLongLease)
   }
 
-  /** Makes sure that a tenant may be worked on, and says which it is. @throws `tenant-unknown`, `tenant-not-active` */
+  /** Makes sure that a tenant may be worked on, and says which it is. @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind` */
   async admit(captured: CapturedTenant): Promise<CapturedTenant> {
     const { row } = await this.#admit(captured)
     return { tenant: row.id, row: row.rowId }
@@ -90,7 +102,7 @@ export class Router<Handle> {
   /**
    * The models of a tenant, opened once and kept.
    *
-   * @throws `tenant-unknown`, `tenant-not-active`, `no-open-server`
+   * @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind`, `no-open-server`
    */
   async route(captured: CapturedTenant): Promise<{ entered: CapturedTenant; models: OpenModels<Handle> }> {
     const { row } = await this.#admit(captured)
@@ -107,6 +119,35 @@ export class Router<Handle> {
       if (this.#opened.get(id) === opened) this.#opened.delete(id)
       throw error
     }
+  }
+
+  /** What a fleet query works with. @param onTenant works on one of its tenants */
+  fleet<T>(onTenant: (captured: CapturedTenant, tenant: Tenant) => Promise<T>): Fleet<T> {
+    return {
+      count: this.#options.countFleet,
+      list: (filter, limit, after) => this.#options.catalog.list(filter, limit, after),
+      // On a server that this process does not know every tenant fails at once, and there is nothing to share.
+      inTurn: (server, part, signal) => this.#fleetShares.get(server)?.run(part, signal) ?? part(),
+      work: async (row, tenant) => {
+        try {
+          return await onTenant({ tenant: row.id, row: row.rowId }, tenant)
+        } finally {
+          // Kept, it would take the place of one that a request comes back to.
+          this.#budgets.get(row.server)?.leave(row.database)
+        }
+      },
+      isInService: (row) => this.#isInService({ tenant: row.id, row: row.rowId }),
+    }
+  }
+
+  async #isInService(captured: CapturedTenant): Promise<boolean> {
+    try {
+      await this.#admit(captured)
+    } catch (error) {
+      const gone: readonly string[] = ['tenant-unknown', 'tenant-not-active']
+      return !(error instanceof TenantryError && gone.includes(error.code))
+    }
+    return true
   }
 
   /** Makes every process of the installation, this one first, let go of a tenant; see {@link EvictionChannel.evict}. */
@@ -150,6 +191,7 @@ export class Router<Handle> {
       gate: (isAnew) => this.#readmit(row, isAnew),
       loginOf: this.#options.loginOf,
       begun: this.#options.begun,
+      fleetShare: this.#fleetShares.get(row.server),
     })
     return this.#options.models.open(pool, row.id)
   }

@@ -4,7 +4,7 @@ import { busyError } from './busy-error.ts'
 import { closedError } from './closed-error.ts'
 import { IdleConnections } from './idle-connections.ts'
 import { OpeningLimit } from './opening-limit.ts'
-import { isSame, type Target } from './target.ts'
+import { isSame, type Lent, type Target } from './target.ts'
 import { WaitingLine } from './waiting-line.ts'
 
 /** How a budget is kept. */
@@ -34,15 +34,6 @@ export interface Allowance {
   onClosed(): void
   /** For an error: with how many others the connections are shared. */
   readonly others: number
-}
-
-/** What a connection is lent for. */
-export interface Lent {
-  readonly target: Target
-  /** When it was lent, by the monotonic clock. */
-  readonly since: number
-  /** Errors made where it was asked for, and where the work began that asked, for their stacks. */
-  readonly where: readonly Error[]
 }
 
 /** After how long an idle connection is asked, before it is lent, whether it still stands, in milliseconds. */
@@ -86,6 +77,11 @@ export class ServerBudget {
   /** How many connections there are, those that are being opened and closed among them. */
   get open(): number {
     return this.#open
+  }
+
+  /** How many there may be at this moment; as many as are configured until it is known. */
+  get capacity(): number {
+    return this.#capacity || this.#options.server.maxConnections
   }
 
   /** What is lent at this moment. */

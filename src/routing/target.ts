@@ -11,6 +11,15 @@ export interface Target {
   readonly login: () => Login | undefined
 }
 
+/** What a connection is lent for. */
+export interface Lent {
+  readonly target: Target
+  /** When it was lent, by the monotonic clock. */
+  readonly since: number
+  /** Errors made where it was asked for, and where the work began that asked, for their stacks. */
+  readonly where: readonly Error[]
+}
+
 /** Whether a connection for one is one for the other. */
 export function isSame(one: Target, other: Target): boolean {
   return one.rowId === other.rowId && one.database === other.database

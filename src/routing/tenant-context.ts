@@ -46,6 +46,16 @@ export class TenantContext {
     return this.#storage.getStore()?.begun
   }
 
+  /** For what goes beyond one tenant. @throws `tenant-conflict` inside a tenant's context */
+  refuseInside(what: string): void {
+    const current = this.#storage.getStore()?.captured.tenant
+    if (current === undefined) return
+    throw new TenantryError('tenant-conflict', `${what} was begun inside the context of ${current}.`, {
+      tenant: current,
+      hint: `Leave the context of ${current} first: what concerns other tenants must not run as part of its work.`,
+    })
+  }
+
   /** @throws `no-tenant` outside of a context */
   current(): CapturedTenant {
     const current = this.#storage.getStore()

@@ -2,6 +2,7 @@ import { TenantryError } from '../kernel/errors.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { ConnectionPool, Login, PooledConnection, ServerConnection } from '../server/port.ts'
 import type { Admission } from './admissions.ts'
+import type { FleetShare } from './fleet-share.ts'
 import { here } from './long-leases.ts'
 import type { ServerBudget } from './server-budget.ts'
 import type { Target } from './target.ts'
@@ -22,6 +23,8 @@ export interface TenantPoolOptions {
   readonly loginOf: LoginOf
   /** Where the running work began; undefined where it is not to be noted where connections are asked for. */
   readonly begun: () => Error | undefined
+  /** What counts the connections that are lent inside of a fleet query. */
+  readonly fleetShare?: FleetShare | undefined
 }
 
 /**
@@ -44,6 +47,16 @@ export class TenantPool implements ConnectionPool {
     // Before anything is awaited: then the stack still leads to who asks.
     const begun = this.#work.begun()
     const where = begun === undefined ? [] : [here(), begun]
+    const leave = await this.#work.fleetShare?.enter()
+    try {
+      return await this.#lend(where, leave)
+    } catch (error) {
+      leave?.()
+      throw error
+    }
+  }
+
+  async #lend(where: readonly Error[], leave: (() => void) | undefined): Promise<PooledConnection> {
     for (let isAnew = false; ;) {
       const admission = await this.#work.gate(isAnew)
       const acquired = await this.#acquire(admission, isAnew, where)
@@ -53,7 +66,11 @@ export class TenantPool implements ConnectionPool {
         // What was lent before an eviction is not kept after it: somebody waits for the database to be left.
         this.#budget.release(this.#target(admission.row), acquired, destroy || !admission.isValid())
       this.#lastRow = admission.row
-      if (admission.isValid()) return new Lease(acquired, giveBack)
+      if (admission.isValid()) {
+        if (leave === undefined) return new Lease(acquired, giveBack)
+        this.#work.fleetShare?.watch(acquired, leave)
+        return new Lease(acquired, (destroy) => giveBack(destroy).finally(leave))
+      }
       await giveBack(true)
     }
   }

@@ -1,6 +1,9 @@
 import { abortedError, type Cancellable, isAbortion, untilAborted } from '../kernel/abort.ts'
 import { parseTenantId, type TenantId } from '../kernel/names.ts'
+import type { Tenant } from '../catalog/tenant.ts'
+import { closedError } from './closed-error.ts'
 import type { Eviction } from './eviction-channel.ts'
+import { type FleetResult, type ForEachOptions, forEachTenant } from './for-each.ts'
 import { here } from './long-leases.ts'
 import { Router, type RoutingOptions } from './router.ts'
 import { type CapturedTenant, TenantContext, toCaptured } from './tenant-context.ts'
@@ -16,6 +19,7 @@ export class TenantWork<Handle> {
   readonly #context = new TenantContext()
   readonly #router: Router<Handle>
   readonly #isTraced: boolean
+  #isClosed = false
 
   constructor(options: Omit<RoutingOptions<Handle>, 'begun'>) {
     this.#router = new Router({ ...options, begun: () => this.#context.begun })
@@ -27,6 +31,7 @@ export class TenantWork<Handle> {
     work: (handle: Handle) => T | Promise<T>,
     { signal, nested }: WorkOptions = {},
   ): Promise<T> {
+    this.#refuseClosed()
     const begun = this.#here()
     const { entered, models } = await untilAborted(this.#router.route(toCaptured(id, parseTenantId)), signal)
     const handle = models.handle(signal)
@@ -44,9 +49,22 @@ export class TenantWork<Handle> {
     work: () => T | Promise<T>,
     { signal, nested }: WorkOptions = {},
   ): Promise<T> {
+    this.#refuseClosed()
     const begun = this.#here()
     const entered = await untilAborted(this.#router.admit(toCaptured(id, parseTenantId)), signal)
     return this.#enter(entered, nested, work, begun)
+  }
+
+  /** Works on every tenant that is meant, a few at once. */
+  async forEach<T>(
+    work: (handle: Handle, tenant: Tenant) => T | Promise<T>,
+    options: ForEachOptions<T>,
+  ): Promise<FleetResult<T>> {
+    this.#refuseClosed()
+    this.#context.refuseInside('A fleet query')
+    const onTenant = (captured: CapturedTenant, tenant: Tenant) =>
+      this.with(captured, (handle) => work(handle, tenant), { signal: options.signal })
+    return forEachTenant(this.#router.fleet(onTenant), options)
   }
 
   /** Runs `work` in the context of a tenant that may not be in service, whatever the context of the call is. */
@@ -64,9 +82,18 @@ export class TenantWork<Handle> {
     return this.#router.evict(eviction, limitMs, options)
   }
 
+  /** From now on all work that is begun is refused. */
+  refuseNew(): void {
+    this.#isClosed = true
+  }
+
   /** Refuses new work, waits for what is under way, at most `deadlineMs` milliseconds, and closes all connections. */
   close(deadlineMs: number): Promise<void> {
     return this.#router.close(deadlineMs)
+  }
+
+  #refuseClosed(): void {
+    if (this.#isClosed) throw closedError()
   }
 
   #enter<T>(entered: CapturedTenant, nested: WorkOptions['nested'], work: () => T, begun: Error | undefined): T {

@@ -24,6 +24,30 @@ describe('a concurrency limit', () => {
     expect(begun).toEqual([0, 1, 2, 3, 4])
   })
 
+  it('follows a number that changes, as somebody comes or goes', async () => {
+    let max = 1
+    const limit = new ConcurrencyLimit(() => max)
+    const leaveFirst = await limit.enter(undefined)
+    const entered: number[] = []
+    const waiting = [0, 1, 2].map(async (i) => {
+      const leave = await limit.enter(undefined)
+      entered.push(i)
+      return leave
+    })
+    max = 2
+    leaveFirst()
+    const [leaveSecond, leaveThird] = await Promise.all(waiting.slice(0, 2))
+    expect(entered).toEqual([0, 1])
+    max = 1
+    leaveSecond?.()
+    // A second call gives back nothing.
+    leaveSecond?.()
+    leaveThird?.()
+    await waiting[2]
+    const last = limit.run(async () => 'last', AbortSignal.timeout(0))
+    expect(await errorOf(last)).toMatchObject({ code: 'aborted' })
+  })
+
   it('gives a place back after a failure, and skips who gave up waiting', async () => {
     const limit = new ConcurrencyLimit(1)
     const gate = Promise.withResolvers<void>()

@@ -1,6 +1,15 @@
 import { defineEntity, p } from '@mikro-orm/core'
 import type { EntityManager } from '@mikro-orm/postgresql'
-import { type CheckedDatabase, type ErrorCode, openTenantry, type Tenantry, TenantryError } from 'tenantry'
+import {
+  type CheckedDatabase,
+  type ErrorCode,
+  type FleetResult,
+  openTenantry,
+  type Tenant,
+  type TenantResult,
+  type Tenantry,
+  TenantryError,
+} from 'tenantry'
 import { startEmbeddedPostgres } from 'tenantry/embedded'
 import { type Models, mikroOrm } from 'tenantry/mikro-orm'
 import { postgres } from 'tenantry/postgres'
@@ -22,6 +31,31 @@ test('with gives what the work gives', async () => {
   expectTypeOf(notes[0]?.text).toEqualTypeOf<string | undefined>()
   expectTypeOf(await tenantry.with('acme', () => 7)).toEqualTypeOf<number>()
   expectTypeOf(await tenantry.run('acme', async () => 'x')).toEqualTypeOf<string>()
+})
+
+test('a fleet query gives what its work gives, or why not, for each tenant', async () => {
+  const tenantry = await openTenantry({ models })
+  const found = await tenantry.forEach(async (em, tenant) => {
+    expectTypeOf(em).toEqualTypeOf<EntityManager>()
+    expectTypeOf(tenant).toEqualTypeOf<Tenant>()
+    return em.count(Note)
+  })
+  expectTypeOf(found).toEqualTypeOf<FleetResult<number>>()
+  for (const result of found.results) {
+    if (result.outcome === 'done') expectTypeOf(result.value).toEqualTypeOf<number>()
+    else expectTypeOf(result.error).toEqualTypeOf<unknown>()
+    // @ts-expect-error -- there is a value only where it was done
+    expectTypeOf(result.value)
+  }
+  if (found.ended === 'interrupted') expectTypeOf(found.error).toEqualTypeOf<unknown>()
+  await tenantry.forEach((_, { id }) => id.length, {
+    onProgress: ({ total }, last) => {
+      expectTypeOf(total).toEqualTypeOf<number>()
+      expectTypeOf(last).toEqualTypeOf<TenantResult<number>>()
+    },
+  })
+  // @ts-expect-error -- only active tenants are worked on
+  await tenantry.forEach(() => 1, { filter: { state: 'suspended' } })
 })
 
 test('a handle of another ORM keeps its type', async () => {

@@ -1,0 +1,197 @@
+import { type Cancellable, isAbortion, untilAborted } from '../kernel/abort.ts'
+import { TenantryError } from '../kernel/errors.ts'
+import type { TenantId } from '../kernel/names.ts'
+import { positiveInteger, refuseUnknownOptions } from '../kernel/options.ts'
+import { checkListOptions, type ListOptions } from '../catalog/list-options.ts'
+import type { TenantFilter } from '../catalog/listing.ts'
+import { publicTenant, type Tenant, type TenantRow } from '../catalog/tenant.ts'
+
+/** Which tenants a fleet query goes over, of those that are active. */
+export type FleetFilter = Pick<ListOptions, 'server' | 'version' | 'metadata' | 'search'>
+
+/** What a fleet query came to for one tenant. */
+export type TenantResult<T> =
+  | { readonly tenant: TenantId; readonly outcome: 'done'; readonly value: T }
+  /** `work` threw, or the tenant's database could not be reached. */
+  | { readonly tenant: TenantId; readonly outcome: 'failed'; readonly error: unknown }
+  /** It was taken out of service since it was listed; `error` is how that showed, before `work` began or inside of it. */
+  | { readonly tenant: TenantId; readonly outcome: 'skipped'; readonly error: unknown }
+  /** The signal came while `work` was under way. */
+  | { readonly tenant: TenantId; readonly outcome: 'aborted'; readonly error: unknown }
+
+/** How far a fleet query is: how many tenants there were when it began, and how many came to what. */
+export interface FleetProgress {
+  readonly total: number
+  readonly done: number
+  readonly failed: number
+  readonly skipped: number
+  readonly aborted: number
+}
+
+/** What a fleet query came to; what it got before its end is there whatever that end was. */
+export type FleetResult<T> = FleetProgress & {
+  /** One for each tenant that was begun, in the order in which they ended. */
+  readonly results: readonly TenantResult<T>[]
+} & (
+    | { readonly ended: 'complete' }
+    /** The signal came before it was over. */
+    | { readonly ended: 'aborted' }
+    /** The next tenants could not be listed, or Tenantry was closed. */
+    | { readonly ended: 'interrupted'; readonly error: unknown }
+  )
+
+/** Options of `forEach`. */
+export interface ForEachOptions<T> extends Cancellable {
+  /** How many tenants of each server are worked on at once, at most; the share of the budget limits it as well. Default 4. */
+  readonly concurrency?: number
+  /** Only those of which each that is given holds, as for `list`. */
+  readonly filter?: FleetFilter
+  /** Called after each tenant, with what it came to. */
+  readonly onProgress?: (progress: FleetProgress, last: TenantResult<T>) => void
+}
+
+/** What a fleet query needs of the rest. */
+export interface Fleet<T> {
+  /** How many tenants there are on each server that has some, by its name. */
+  readonly count: (filter: TenantFilter) => Promise<ReadonlyMap<string, number>>
+  readonly list: (filter: TenantFilter, limit: number, after: string | undefined) => Promise<TenantRow[]>
+  /** Runs `part` when its turn on that server comes. */
+  readonly inTurn: <R>(server: string, part: () => Promise<R>, signal: AbortSignal | undefined) => Promise<R>
+  readonly work: (row: TenantRow, tenant: Tenant) => Promise<T>
+  readonly isInService: (row: TenantRow) => Promise<boolean>
+}
+
+const knownOptions = ['concurrency', 'filter', 'onProgress', 'signal']
+const knownFilters = ['server', 'version', 'metadata', 'search']
+const pageSize = 200
+
+/** Works on every active tenant that the filter means. @throws `invalid-option`, and what the first look may throw */
+export async function forEachTenant<T>(fleet: Fleet<T>, options: ForEachOptions<T>): Promise<FleetResult<T>> {
+  return new FleetQuery(fleet, checkOptions(options)).run()
+}
+
+interface Checked<T> {
+  readonly concurrency: number
+  readonly filter: TenantFilter
+  readonly onProgress: ForEachOptions<T>['onProgress'] | undefined
+  readonly signal: AbortSignal | undefined
+}
+
+function checkOptions<T>(options: ForEachOptions<T>): Checked<T> {
+  refuseUnknownOptions('forEach', options, knownOptions)
+  const { concurrency = 4, filter = {}, onProgress, signal } = options
+  refuseUnknownOptions('The filter of forEach', filter, knownFilters)
+  if (onProgress !== undefined && typeof onProgress !== 'function') {
+    throw new TenantryError('invalid-option', 'onProgress must be a function.', {
+      hint: 'It gets how far it is, and the last result: (progress, last) => { ... }',
+    })
+  }
+  const checked = checkListOptions({ ...filter, state: 'active' })
+  return { concurrency: positiveInteger('concurrency', concurrency), filter: checked.filter, onProgress, signal }
+}
+
+/** One call of `forEach`. Each server has its own workers, so that a slow one keeps no other waiting. */
+class FleetQuery<T> {
+  readonly #fleet: Fleet<T>
+  readonly #options: Checked<T>
+  readonly #results: TenantResult<T>[] = []
+  readonly #counts = { total: 0, done: 0, failed: 0, skipped: 0, aborted: 0 }
+  /** What keeps further tenants from being begun. */
+  #interruption: { readonly error: unknown; readonly isCallers: boolean } | undefined
+
+  constructor(fleet: Fleet<T>, options: Checked<T>) {
+    this.#fleet = fleet
+    this.#options = options
+  }
+
+  async run(): Promise<FleetResult<T>> {
+    const { filter, concurrency, signal } = this.#options
+    const servers = await this.#unlessAborted(() => untilAborted(this.#fleet.count(filter), signal))
+    const workers: Promise<void>[] = []
+    for (const [server, tenants] of servers ?? []) {
+      this.#counts.total += tenants
+      const rows = this.#tenantsOn(server)
+      for (let i = 0; i < Math.min(concurrency, tenants); i++) workers.push(this.#work(server, rows))
+    }
+    await Promise.all(workers)
+    const interruption = this.#interruption
+    // What the caller's own function throws is the caller's.
+    if (interruption?.isCallers) throw interruption.error
+    const result = { ...this.#counts, results: this.#results }
+    if (interruption !== undefined) return { ...result, ended: 'interrupted', error: interruption.error }
+    return { ...result, ended: signal?.aborted ? 'aborted' : 'complete' }
+  }
+
+  /** Page by page, so that a fleet of any size takes the memory of one. */
+  async *#tenantsOn(server: string): AsyncGenerator<TenantRow, void> {
+    const filter = { ...this.#options.filter, server }
+    for (let after: string | undefined; ;) {
+      const page = await untilAborted(this.#fleet.list(filter, pageSize, after), this.#options.signal)
+      yield* page
+      if (page.length < pageSize) return
+      after = page.at(-1)?.id
+    }
+  }
+
+  /** Takes one tenant after the other, in its turn. It never fails. */
+  async #work(server: string, rows: AsyncGenerator<TenantRow, void>): Promise<void> {
+    const { signal } = this.#options
+    const next = () => this.#unlessAborted(() => this.#fleet.inTurn(server, () => this.#next(rows), signal))
+    try {
+      while (await next());
+    } catch (error) {
+      this.#interruption ??= { error, isCallers: false }
+    }
+  }
+
+  /** @returns false when there is no other tenant to work on */
+  async #next(rows: AsyncGenerator<TenantRow, void>): Promise<boolean> {
+    if (this.#interruption !== undefined) return false
+    const { value: row } = await rows.next()
+    if (row === undefined) return false
+    if (this.#options.signal?.aborted) return false
+    this.#note(await this.#visit(row))
+    return true
+  }
+
+  async #visit(row: TenantRow): Promise<TenantResult<T>> {
+    const tenant = row.id
+    try {
+      return { tenant, outcome: 'done', value: await this.#fleet.work(row, publicTenant(row)) }
+    } catch (error) {
+      if (isCode(error, 'closed')) throw error
+      return { tenant, outcome: await this.#outcomeOf(error, row), error }
+    }
+  }
+
+  async #outcomeOf(error: unknown, row: TenantRow): Promise<'failed' | 'skipped' | 'aborted'> {
+    const { signal } = this.#options
+    if (signal?.aborted && (isCode(error, 'aborted') || isAbortion(error, signal))) return 'aborted'
+    return (await this.#fleet.isInService(row)) ? 'failed' : 'skipped'
+  }
+
+  #note(result: TenantResult<T>): void {
+    this.#results.push(result)
+    this.#counts[result.outcome]++
+    try {
+      this.#options.onProgress?.({ ...this.#counts }, result)
+    } catch (error) {
+      this.#interruption ??= { error, isCallers: true }
+    }
+  }
+
+  /** What `step` gives; undefined when the signal comes first. */
+  async #unlessAborted<R>(step: () => Promise<R>): Promise<R | undefined> {
+    const { signal } = this.#options
+    try {
+      return await step()
+    } catch (error) {
+      if (!signal?.aborted || !isCode(error, 'aborted')) throw error
+      return undefined
+    }
+  }
+}
+
+function isCode(error: unknown, code: TenantryError['code']): boolean {
+  return error instanceof TenantryError && error.code === code
+}

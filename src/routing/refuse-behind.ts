@@ -1,0 +1,38 @@
+import { TenantryError } from '../kernel/errors.ts'
+import type { TenantRow } from '../catalog/tenant.ts'
+
+/** Throws why a tenant that is in service is not to be worked on all the same. */
+export type Condition = (row: TenantRow) => Promise<void>
+
+/**
+ * The condition that a tenant is not behind this process's version.
+ *
+ * @param fingerprint of that version
+ * @param numberOf its running number in the catalog; undefined for one that the catalog does not know, such as that of a
+ *   router that came before all others: whatever tenants have is older
+ */
+export function refuseBehind(
+  fingerprint: string,
+  numberOf: (fingerprint: string) => Promise<number | undefined>,
+): Condition {
+  let ours: number | undefined
+  return async (row) => {
+    if (row.fingerprint === fingerprint) return
+    // A number, once given, never changes.
+    ours ??= await numberOf(fingerprint)
+    if (row.version === undefined || ours === undefined || row.version < ours) throw behindError(row, fingerprint, ours)
+  }
+}
+
+function behindError({ id, version, fingerprint }: TenantRow, wanted: string, ours: number | undefined): TenantryError {
+  const message = `The tenant ${id} is at ${shown(version, fingerprint)}, and this process wants ${shown(ours, wanted)}.`
+  return new TenantryError('tenant-behind', message, {
+    tenant: id,
+    hint: "Bring its database to this process's version, or let a process of its version serve it. With whenBehind: 'serve' this one would.",
+  })
+}
+
+function shown(number: number | undefined, fingerprint = 'unknown'): string {
+  const hash = fingerprint.slice(0, 12)
+  return number === undefined ? `a version that the catalog does not know (${hash})` : `version ${number} (${hash})`
+}

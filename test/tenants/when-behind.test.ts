@@ -1,0 +1,108 @@
+import { defineEntity, p } from '@mikro-orm/core'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import type { TenantryConfig } from 'tenantry'
+import { mikroOrm } from 'tenantry/mikro-orm'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { errorOf } from '../support/server.ts'
+import { inCatalog, openTestTenantry, type TestTenantry } from '../support/tenants.ts'
+
+const Note = defineEntity({ name: 'Note', properties: { id: p.integer().primary(), text: p.text() } })
+const Tag = defineEntity({ name: 'Tag', properties: { id: p.integer().primary() } })
+
+const older = mikroOrm({ entities: [Note] })
+const newer = mikroOrm({ entities: [Note, Tag] })
+
+const notesOf = (em: EntityManager) => em.count(Note)
+
+/** As a schema change would do it, at its end: the record of another version. */
+const record = (tenantry: TestTenantry<EntityManager>, id: string, version: number) =>
+  inCatalog(
+    tenantry,
+    `update tenantry.tenant set fingerprint = (select fingerprint from tenantry.version where number = $2) where id = $1`,
+    [id, version],
+  )
+
+describe('whenBehind', () => {
+  /** Processes of two versions, the first and the second of the catalog, each with a tenant. */
+  let first: TestTenantry<EntityManager>
+  let second: TestTenantry<EntityManager>
+  beforeAll(async () => {
+    first = await openTestTenantry(older, { whenBehind: 'refuse' })
+    await first.onboard('old')
+    second = await openTestTenantry(newer, { installation: first.installation, whenBehind: 'refuse' })
+    await second.onboard('new')
+  })
+
+  it('left out, serves tenants of whatever version', async () => {
+    for (const options of [{}, { whenBehind: 'serve' }] as const) {
+      const serving = await openTestTenantry(newer, { installation: first.installation, ...options })
+      expect(await serving.with('old', notesOf)).toBe(0)
+    }
+  })
+
+  it('refuse: refuses with and run on an older one, and says which version it has and which is wanted', async () => {
+    for (const refused of [second.with('old', notesOf), second.run('old', () => 1)]) {
+      const error = await errorOf(refused)
+      expect(error).toMatchObject({ code: 'tenant-behind', retryable: true, tenant: 'old' })
+      expect(String(error)).toMatch(/at version 1 \([0-9a-f]{12}\), and this process wants version 2 \([0-9a-f]{12}\)/)
+    }
+    expect(await second.with('new', notesOf)).toBe(0)
+  })
+
+  it('refuse: serves one that is newer, as an old process has to while a new one takes over', async () => {
+    expect(await first.with('new', notesOf)).toBe(0)
+    expect(await first.with('old', notesOf)).toBe(0)
+  })
+
+  it('refuse: takes all as older than a version that the catalog does not know', async () => {
+    const unknown = mikroOrm({ entities: [Tag] })
+    const { installation } = first
+    const router = await openTestTenantry(unknown, { installation, mode: 'router', whenBehind: 'refuse' })
+    const error = await errorOf(router.with('new', notesOf))
+    expect(error).toMatchObject({ code: 'tenant-behind' })
+    expect(String(error)).toContain('wants a version that the catalog does not know')
+  })
+
+  it('refuse: serves a tenant as soon as it is brought up to date, without a word from anybody', async () => {
+    await first.onboard('late')
+    expect(await errorOf(second.with('late', notesOf))).toMatchObject({ code: 'tenant-behind' })
+    await record(second, 'late', 2)
+    expect(await second.with('late', notesOf)).toBe(0)
+  })
+
+  it('refuse: holds for a handle that outlives its work', async () => {
+    await second.onboard('kept')
+    const handle = await second.with('kept', async (em) => {
+      await notesOf(em)
+      return em.fork()
+    })
+    // The stamp is of no concern here: it is what the catalog says that counts.
+    await second.suspend('kept')
+    await record(second, 'kept', 1)
+    await second.resume('kept')
+    expect(await errorOf(notesOf(handle))).toMatchObject({ code: 'tenant-behind' })
+  })
+
+  it('refuse: does not concern what makes, changes or looks at tenants', async () => {
+    const { installation } = first
+    const seen: string[] = []
+    const hooks: Partial<TenantryConfig<EntityManager>> = {
+      initialise: async (em, { id }) => void seen.push(`${id} ${await notesOf(em)}`),
+      anonymise: async (em, { id }) => void seen.push(`${id} ${await notesOf(em)}`),
+    }
+    const making = await openTestTenantry(newer, { installation, whenBehind: 'refuse', ...hooks })
+    await making.onboard('hooked')
+    // A copy of an old tenant is as old.
+    await making.clone('old', 'copy')
+    expect(seen).toEqual(['hooked 0', 'copy 0', 'copy 0'])
+    expect(await errorOf(making.with('copy', notesOf))).toMatchObject({ code: 'tenant-behind' })
+    expect(await making.check('old')).toMatchObject({ outcome: 'differs' })
+    expect(await making.suspend('old')).toMatchObject({ outcome: 'suspended' })
+    expect(await making.resume('old')).toMatchObject({ outcome: 'resumed' })
+  })
+
+  it('is one of two words', async () => {
+    const opening = openTestTenantry(older, { whenBehind: 'ignore' as 'serve' })
+    expect(await errorOf(opening)).toMatchObject({ code: 'invalid-option' })
+  })
+})
