@@ -34,6 +34,7 @@ import { connectionEnvironment } from './environment.ts'
 import type { ErrorContext } from './errors.ts'
 import { quoteIdentifier, quoteLiteral } from './quoting.ts'
 import { openPool } from './pool.ts'
+import { parsePooler, type Pooler, type PoolerOptions } from './pooler.ts'
 import { roleAdministration } from './roles.ts'
 import { openRoutedConnection } from './routed-connection.ts'
 import { openListener, openSession, runBeside, type SessionSource } from './session.ts'
@@ -55,9 +56,21 @@ export interface PostgresOptions {
   readonly connectTimeoutMs?: number
   /** Time limit for one administrative statement, in milliseconds. Default 60,000; 0 for none. */
   readonly statementTimeoutMs?: number
+  /**
+   * The pooler, such as PgBouncer, that tenants' work goes through. All else goes to the server itself. Default: none.
+   */
+  readonly pooler?: PoolerOptions
 }
 
-const knownOptions = ['url', 'name', 'maxConnections', 'maintenanceDatabase', 'connectTimeoutMs', 'statementTimeoutMs']
+const knownOptions = [
+  'url',
+  'name',
+  'maxConnections',
+  'maintenanceDatabase',
+  'connectTimeoutMs',
+  'statementTimeoutMs',
+  'pooler',
+]
 const noLimit = 0
 
 /**
@@ -81,6 +94,7 @@ export function postgres(options: PostgresOptions): Server {
       graceMs,
       lockMs: 30_000,
     },
+    pooler: options.pooler === undefined ? undefined : parsePooler(options.pooler),
   })
 }
 
@@ -92,6 +106,7 @@ interface Settings {
   readonly maxConnections: number
   readonly maintenanceDatabase: Identifier
   readonly limits: ConnectionLimits
+  readonly pooler: Pooler | undefined
 }
 
 class PostgresServer implements Server {
@@ -103,6 +118,7 @@ class PostgresServer implements Server {
   readonly roles = roleAdministration
   readonly #fields: ConnectionFields
   readonly #limits: ConnectionLimits
+  readonly #pooler: Pooler | undefined
   readonly #sessions: SessionSource = {
     newClient: (name) => newClient(this.#fields, name, this.#limits),
     context: (name) => this.#context(name),
@@ -116,6 +132,11 @@ class PostgresServer implements Server {
     this.maintenanceDatabase = settings.maintenanceDatabase
     this.#fields = fields
     this.#limits = settings.limits
+    this.#pooler = settings.pooler
+  }
+
+  get pooling(): 'session' | 'transaction' | undefined {
+    return this.#pooler?.mode
   }
 
   connect(database: Identifier, { signal, ...who }: SessionOptions = {}): Promise<Session> {
@@ -133,11 +154,12 @@ class PostgresServer implements Server {
     { login, ...options }: Pick<SessionDefaults, 'isolationLevel'> & Pick<SessionOptions, 'login' | 'role'> = {},
   ): ConnectionPool {
     const config = clientConfig({ ...this.#fields, ...login }, database, this.#limits, options)
-    return openPool(config, max, this.#context(database, login?.user), (sql) => this.control(database, sql, login))
+    return openPool(config, max, this.#context(database, login?.user), (sql) => this.#beside(database, sql, login))
   }
 
-  control(database: Identifier, sql: string, login?: Login): Promise<void> {
-    return runBeside(this.#as({ login }), database, sql)
+  async control(database: Identifier, sql: string, login?: Login): Promise<void> {
+    if (await this.#pooler?.cancel(sql)) return
+    await this.#beside(database, sql, login)
   }
 
   open(database: Identifier, defaults: SessionDefaults = {}, login?: Login): Promise<ServerConnection> {
@@ -149,6 +171,7 @@ class PostgresServer implements Server {
       idleInTransactionMs: defaults.idleInTransactionTimeoutMs ?? noLimit,
     }
     const fields = { ...this.#fields, ...login }
+    if (this.#pooler !== undefined) return this.#pooler.open(fields, database, limits, defaults)
     return openRoutedConnection(newClient(fields, database, limits, defaults), this.#context(database, fields.user))
   }
 
@@ -156,8 +179,13 @@ class PostgresServer implements Server {
     return openListener(this.#sessions, database, channel, listeners)
   }
 
-  sessions(session: Session, database: Identifier, which: WhichSessions): Promise<readonly number[]> {
-    return sessionsIn(session, database, which)
+  sessions(
+    session: Session,
+    database: Identifier,
+    which: WhichSessions,
+    how: 'busy' | 'any' = 'any',
+  ): Promise<readonly number[]> {
+    return sessionsIn(session, database, which, how)
   }
 
   endSessions(session: Session, processIds: readonly number[]): Promise<void> {
@@ -232,6 +260,10 @@ class PostgresServer implements Server {
 
   commentStatement(database: Identifier, comment: string): string {
     return `comment on database ${quoteIdentifier(database)} is ${quoteLiteral(comment)}`
+  }
+
+  #beside(database: Identifier, sql: string, login: Login | undefined): Promise<void> {
+    return runBeside(this.#as({ login }), database, sql)
   }
 
   /** Sessions as another login, or as a role that the login acts as. */
