@@ -188,7 +188,7 @@ export function checkConfig<Handle>(config: TenantryConfig<Handle>): CheckedConf
     revision: checkRevision(config.revision ?? firstRevision),
     naming: config.naming ?? 'readable',
     roles: config.roles ?? 'separate',
-    session: checkSession(config.session ?? {}),
+    session: checkSession(config.session ?? {}, [...(config.servers ?? []), ...(config.server ? [config.server] : [])]),
     drainMs: durationMs('drainMs', config.drainMs ?? 10_000),
     retentionDays: days('retentionDays', config.retentionDays ?? 30),
     installation: parseInstallation(config.installation ?? 'tenantry'),
@@ -306,7 +306,7 @@ function isList(value: unknown): boolean {
 const isolationLevels: readonly unknown[] = ['read committed', 'repeatable read', 'serializable', undefined]
 const sessionTimeouts = ['lockTimeoutMs', 'statementTimeoutMs', 'idleInTransactionTimeoutMs'] as const
 
-function checkSession(session: SessionDefaults): SessionDefaults {
+function checkSession(session: SessionDefaults, servers: readonly Server[]): SessionDefaults {
   refuseUnknownOptions('session', session, [...sessionTimeouts, 'isolationLevel', 'applicationName'])
   if (!isolationLevels.includes(session.isolationLevel)) {
     throw new TenantryError('invalid-option', 'session.isolationLevel is none of PostgreSQL.', {
@@ -314,6 +314,16 @@ function checkSession(session: SessionDefaults): SessionDefaults {
     })
   }
   for (const name of sessionTimeouts) durationMs(`session.${name}`, session[name] ?? 0)
+  const isSet = session.isolationLevel !== undefined || sessionTimeouts.some((name) => (session[name] ?? 0) > 0)
+  if (isSet && servers.some(({ pooling }) => pooling === 'transaction')) {
+    throw new TenantryError(
+      'invalid-option',
+      'A pooler that lends by the transaction keeps nothing that session sets.',
+      {
+        hint: 'Set it in PostgreSQL (ALTER ROLE ... SET, ALTER DATABASE ... SET), or use session mode. applicationName holds.',
+      },
+    )
+  }
   if (session.applicationName !== undefined) parseIdentifier(session.applicationName, 'session.applicationName')
   return session
 }

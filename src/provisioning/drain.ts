@@ -33,12 +33,14 @@ export async function drain(
 ): Promise<void> {
   const deadline = Date.now() + drainMs
   await context.evict({ tenant: row.id, server: row.server, database: row.database }, drainMs, { signal })
-  const isEmpty = async () => (await server.sessions(admin, database, which)).length === 0 || undefined
+  // What a pooler keeps idle waits for nobody's work.
+  const how = server.pooling === undefined ? 'any' : 'busy'
+  const isEmpty = async () => (await server.sessions(admin, database, which, how)).length === 0 || undefined
   const isLeft = await poll(isEmpty, Math.max(0, deadline - Date.now()), signal)
   const locking = lockOut(context, server, row, database)
   await admin.script(locking)
   // Nobody who had the password can have come in since it was looked at.
-  if (!isLeft || locking.length > 0) await endSessions(server, admin, { database, which, signal })
+  if (!isLeft || locking.length > 0 || how === 'busy') await endSessions(server, admin, { database, which, signal })
 }
 
 /** Ends the sessions in a database. @throws `sessions-remain`, `permission-denied` */

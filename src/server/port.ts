@@ -299,7 +299,7 @@ export interface DatabaseSearch {
   readonly comment: string
 }
 
-/** One database server. Sessions always go to the server itself, never through a pooler. */
+/** One database server. Sessions always go to the server itself; only the connections of `open` may go through a pooler. */
 export interface Server {
   /** The name that the catalog knows it by. */
   readonly name: string
@@ -309,6 +309,11 @@ export interface Server {
   readonly isLocal: boolean
   /** How many connections routing may hold on it at once, in all processes of an installation together. */
   readonly maxConnections: number
+  /**
+   * When the pooler that `open` goes through lends its connections to others: at the end of a session, or of each
+   * transaction, where nothing that was set holds on. Undefined without one.
+   */
+  readonly pooling: 'session' | 'transaction' | undefined
   /** The database where others are created and dropped from. */
   readonly maintenanceDatabase: Identifier
   readonly roles: RoleAdministration
@@ -326,7 +331,10 @@ export interface Server {
     max: number,
     options?: Pick<SessionDefaults, 'isolationLevel'> & Pick<SessionOptions, 'login' | 'role'>,
   ): ConnectionPool
-  /** Runs one statement on a connection opened for it alone, as the login given. */
+  /**
+   * Runs one statement beside a connection of {@link open}, to cancel what runs on it: on a connection opened for it alone,
+   * as the login given. Behind a pooler `select pg_cancel_backend(<processID>)` is understood and done otherwise.
+   */
   control(database: Identifier, sql: string, login?: Login): Promise<void>
   /** Opens a connection for routing. */
   open(database: Identifier, options?: OpenOptions): Promise<ServerConnection>
@@ -351,8 +359,15 @@ export interface Server {
   /**
    * The server's process ids of the sessions in a database, besides this one: all, or those that may be a service's work
    * (no backup by pg_dump, and no superuser's unless the session is one itself).
+   *
+   * @param how `busy` leaves out those that are idle, as far as the session's role may see that
    */
-  sessions(session: Session, database: Identifier, which: WhichSessions): Promise<readonly number[]>
+  sessions(
+    session: Session,
+    database: Identifier,
+    which: WhichSessions,
+    how?: 'busy' | 'any',
+  ): Promise<readonly number[]>
   /** Ends sessions by their process ids, without waiting until they are gone. @throws `permission-denied` */
   endSessions(session: Session, processIds: readonly number[]): Promise<void>
   /** What libpq's programs and most drivers read from their environment to connect. It holds the password. */

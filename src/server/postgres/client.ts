@@ -77,6 +77,20 @@ export function clientConfig(
   return config
 }
 
+/** What a session begins with, for one that cannot say so while it connects: names and values of parameters. */
+export function sessionSettings(
+  { statementMs, lockMs, idleInTransactionMs = 0 }: ConnectionLimits,
+  { isolationLevel }: Pick<ConnectionDefaults, 'isolationLevel'>,
+): readonly (readonly [string, string])[] {
+  const limits = [
+    ['statement_timeout', statementMs],
+    ['lock_timeout', lockMs],
+    ['idle_in_transaction_session_timeout', idleInTransactionMs],
+  ] as const
+  const settings = limits.filter(([, ms]) => ms > 0).map(([name, ms]) => [name, String(ms)] as const)
+  return isolationLevel === undefined ? settings : [...settings, ['default_transaction_isolation', isolationLevel]]
+}
+
 /** Spaces and backslashes are escaped in PostgreSQL's command-line options (libpq, "options"). */
 function escapeOption(value: string): string {
   return value.replaceAll(/[\\\s]/g, '\\$&')

@@ -8,6 +8,8 @@ export interface ErrorContext {
   readonly server: string
   readonly user: Identifier
   readonly database: Identifier
+  /** Whether a pooler is between. */
+  readonly isPooled?: boolean
 }
 
 interface Meaning {
@@ -18,8 +20,8 @@ interface Meaning {
 
 const unreachable: Meaning = {
   code: 'server-unreachable',
-  message: ({ server }, text) => `PostgreSQL at ${server} cannot be reached: ${text}`,
-  hint: ({ server }) => `Is the server running, and does it listen on ${server}?`,
+  message: (context, text) => `${otherSide(context)} cannot be reached: ${text}`,
+  hint: ({ server, isPooled }) => `Is the ${isPooled ? 'pooler' : 'server'} running, and does it listen on ${server}?`,
 }
 
 const lost: Meaning = {
@@ -30,16 +32,38 @@ const lost: Meaning = {
 
 const refused: Meaning = {
   code: 'authentication-failed',
-  message: ({ server, user }, text) => `PostgreSQL at ${server} does not let ${user} in: ${text}`,
-  hint: ({ user }) =>
-    `Check the user name (${user}) and the password in the connection URL, and the server's pg_hba.conf.`,
+  message: (context, text) => `${otherSide(context)} does not let ${context.user} in: ${text}`,
+  hint: ({ user, isPooled }) =>
+    isPooled
+      ? `The pooler must know the role ${user}, as by PgBouncer's auth_query.`
+      : `Check the user name (${user}) and the password in the connection URL, and the server's pg_hba.conf.`,
 }
 
 const full: Meaning = {
   code: 'too-many-connections',
-  message: ({ server }, text) => `PostgreSQL at ${server} has no connection left: ${text}`,
-  hint: () =>
-    'Lower maxConnections, or raise the limit: max_connections of the server, CONNECTION LIMIT of database or role.',
+  message: (context, text) => `${otherSide(context)} has no connection left: ${text}`,
+  hint: ({ isPooled }) =>
+    isPooled
+      ? "Lower maxConnections, or raise the pooler's limits: of its clients, of its connections to a database, of the server."
+      : 'Lower maxConnections, or raise the limit: max_connections of the server, CONNECTION LIMIT of database or role.',
+}
+
+/** What a pooler says of itself, all with one code: PgBouncer's protocol_violation. */
+const poolerMeanings: readonly (readonly [RegExp, Meaning])[] = [
+  [/no such user|authentication|password|SASL/i, refused],
+  [/no more connections|max_client_conn|query_wait_timeout/i, full],
+  [
+    /(?:)/,
+    {
+      code: 'server-unreachable',
+      message: (context, text) => `${otherSide(context)} refuses a connection to ${context.database}: ${text}`,
+      hint: () => "The pooler's log says why. It must lead to the same server as the connection URL.",
+    },
+  ],
+]
+
+function otherSide({ server, isPooled }: ErrorContext): string {
+  return `${isPooled ? 'The pooler' : 'PostgreSQL'} at ${server}`
 }
 
 /** By the errno or TLS code that Node reports. */
@@ -101,9 +125,9 @@ const connectStates: Readonly<Record<string, Meaning>> = {
   },
 }
 
-/** Whether an error is the server's last word on a session: ended by somebody, by a crash, or by a time limit. */
+/** Whether an error is the last word on a session: ended by somebody, by a crash, by a time limit, or by a pooler. */
 export function endsSession(error: unknown): boolean {
-  return /^(?:57P01|57P02|57P05|25P03|25P04)$/.test(firstOf(error).code ?? '')
+  return /^(?:57P01|57P02|57P05|25P03|25P04|08P01)$/.test(firstOf(error).code ?? '')
 }
 
 /** What a repetition may well get past: a serialization failure, a deadlock. */
@@ -123,7 +147,7 @@ const passwordMessage = /^SASL:|password must be a string/
 export function toTenantryError(error: unknown, context: ErrorContext, phase: 'connect' | 'query'): TenantryError {
   if (error instanceof TenantryError) return error
   const { code, message: text } = firstOf(error)
-  const meaning = meaningOf(code, text, phase)
+  const meaning = (context.isPooled && code === '08P01' && poolerMeaning(text)) || meaningOf(code, text, phase)
   const details: ErrorDetails = {
     cause: error,
     hint: meaning.hint?.(context),
@@ -132,6 +156,10 @@ export function toTenantryError(error: unknown, context: ErrorContext, phase: 'c
     retryable: code === 'EAI_AGAIN' || transientPattern.test(code ?? '') ? true : undefined,
   }
   return new TenantryError(meaning.code, meaning.message(context, text), details)
+}
+
+function poolerMeaning(text: string): Meaning | undefined {
+  return poolerMeanings.find(([pattern]) => pattern.test(text))?.[1]
 }
 
 function meaningOf(code: string | undefined, text: string, phase: 'connect' | 'query'): Meaning {

@@ -1,1 +1,2 @@
+export type { PoolerOptions } from './pooler.ts'
 export { postgres, type PostgresOptions } from './server.ts'

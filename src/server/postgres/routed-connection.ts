@@ -3,11 +3,24 @@ import type { ServerConnection } from '../port.ts'
 import { cutClient, endClient, forgetPrepared, processId, typeParser } from './client.ts'
 import { endsSession, type ErrorContext, toTenantryError } from './errors.ts'
 
+/** What is done otherwise for a connection that does not lead to the server itself. */
+export interface Indirect {
+  /** What stands for the server's process id. */
+  readonly processId?: number
+  /** Makes the session ready. */
+  readonly begin?: () => Promise<void>
+}
+
 /** Connects a client for routing. */
-export async function openRoutedConnection(client: Client, context: ErrorContext): Promise<ServerConnection> {
-  const connection = new RoutedConnection(client)
+export async function openRoutedConnection(
+  client: Client,
+  context: ErrorContext,
+  indirect: Indirect = {},
+): Promise<ServerConnection> {
+  const connection = new RoutedConnection(client, indirect.processId)
   try {
     await client.connect()
+    await indirect.begin?.()
     // The server may take it back with the very bytes that say it is ready.
     if (connection.broken) throw new Error('Connection terminated unexpectedly')
   } catch (error) {
@@ -19,19 +32,21 @@ export async function openRoutedConnection(client: Client, context: ErrorContext
 
 class RoutedConnection implements ServerConnection {
   readonly #client: Client
+  readonly #shownId: number | undefined
   readonly #listeners = new Set<() => void>()
   #ended = false
   broken = false
 
-  constructor(client: Client) {
+  constructor(client: Client, shownId: number | undefined) {
     this.#client = client
+    this.#shownId = shownId
     // The statement under way fails by itself; what is left to do is to count the connection as gone.
     client.on('error', () => this.#end())
     client.once('end', () => this.#end())
   }
 
   get processID(): number | undefined {
-    return processId(this.#client)
+    return this.#shownId ?? processId(this.#client)
   }
 
   query(query: unknown, values?: unknown): unknown {

@@ -36,6 +36,7 @@ import { connectionEnvironment } from './environment.ts'
 import type { ErrorContext } from './errors.ts'
 import { quoteIdentifier, quoteLiteral } from './quoting.ts'
 import { openPool } from './pool.ts'
+import { parsePooler, type Pooler, type PoolerOptions } from './pooler.ts'
 import { roleAdministration } from './roles.ts'
 import { openRoutedConnection } from './routed-connection.ts'
 import { occupancyOf } from './occupancy.ts'
@@ -61,9 +62,21 @@ export interface PostgresOptions {
   readonly connectTimeoutMs?: number
   /** Time limit for one administrative statement, in milliseconds. Default 60,000; 0 for none. */
   readonly statementTimeoutMs?: number
+  /**
+   * The pooler, such as PgBouncer, that tenants' work goes through. All else goes to the server itself. Default: none.
+   */
+  readonly pooler?: PoolerOptions
 }
 
-const knownOptions = ['url', 'name', 'maxConnections', 'maintenanceDatabase', 'connectTimeoutMs', 'statementTimeoutMs']
+const knownOptions = [
+  'url',
+  'name',
+  'maxConnections',
+  'maintenanceDatabase',
+  'connectTimeoutMs',
+  'statementTimeoutMs',
+  'pooler',
+]
 const noLimit = 0
 
 /**
@@ -87,6 +100,7 @@ export function postgres(options: PostgresOptions): Server {
       graceMs,
       lockMs: 30_000,
     },
+    pooler: options.pooler === undefined ? undefined : parsePooler(options.pooler),
   })
 }
 
@@ -98,6 +112,7 @@ interface Settings {
   readonly maxConnections: number
   readonly maintenanceDatabase: Identifier
   readonly limits: ConnectionLimits
+  readonly pooler: Pooler | undefined
 }
 
 class PostgresServer implements Server {
@@ -109,6 +124,7 @@ class PostgresServer implements Server {
   readonly roles = roleAdministration
   readonly #fields: ConnectionFields
   readonly #limits: ConnectionLimits
+  readonly #pooler: Pooler | undefined
   readonly #sessions: SessionSource = {
     newClient: (name) => newClient(this.#fields, name, this.#limits),
     context: (name) => this.#context(name),
@@ -122,6 +138,11 @@ class PostgresServer implements Server {
     this.maintenanceDatabase = settings.maintenanceDatabase
     this.#fields = fields
     this.#limits = settings.limits
+    this.#pooler = settings.pooler
+  }
+
+  get pooling(): 'session' | 'transaction' | undefined {
+    return this.#pooler?.mode
   }
 
   connect(database: Identifier, { signal, ...who }: SessionOptions = {}): Promise<Session> {
@@ -139,11 +160,12 @@ class PostgresServer implements Server {
     { login, ...options }: Pick<SessionDefaults, 'isolationLevel'> & Pick<SessionOptions, 'login' | 'role'> = {},
   ): ConnectionPool {
     const config = clientConfig({ ...this.#fields, ...login }, database, this.#limits, options)
-    return openPool(config, max, this.#context(database, login?.user), (sql) => this.control(database, sql, login))
+    return openPool(config, max, this.#context(database, login?.user), (sql) => this.#beside(database, sql, login))
   }
 
-  control(database: Identifier, sql: string, login?: Login): Promise<void> {
-    return runBeside(this.#as({ login }), database, sql)
+  async control(database: Identifier, sql: string, login?: Login): Promise<void> {
+    if (await this.#pooler?.cancel(sql)) return
+    await this.#beside(database, sql, login)
   }
 
   open(database: Identifier, { session = {}, login, mark }: OpenOptions = {}): Promise<ServerConnection> {
@@ -155,11 +177,14 @@ class PostgresServer implements Server {
       idleInTransactionMs: session.idleInTransactionTimeoutMs ?? noLimit,
     }
     const fields = { ...this.#fields, ...login }
+    if (this.#pooler !== undefined) return this.#pooler.open(fields, database, limits, session)
     const client = newClient(fields, database, limits, { ...session, mark })
     return openRoutedConnection(client, this.#context(database, fields.user))
   }
 
-  occupancy(session: Pick<Session, 'query'>, family: string): Promise<Occupancy> {
+  async occupancy(session: Pick<Session, 'query'>, family: string): Promise<Occupancy> {
+    // What is on the server is the pooler's, whose room nobody tells.
+    if (this.#pooler !== undefined) return { room: Infinity, sessions: new Map() }
     return occupancyOf(session, family)
   }
 
@@ -167,8 +192,13 @@ class PostgresServer implements Server {
     return openListener(this.#sessions, database, channel, listeners)
   }
 
-  sessions(session: Session, database: Identifier, which: WhichSessions): Promise<readonly number[]> {
-    return sessionsIn(session, database, which)
+  sessions(
+    session: Session,
+    database: Identifier,
+    which: WhichSessions,
+    how: 'busy' | 'any' = 'any',
+  ): Promise<readonly number[]> {
+    return sessionsIn(session, database, which, how)
   }
 
   endSessions(session: Session, processIds: readonly number[]): Promise<void> {
@@ -243,6 +273,10 @@ class PostgresServer implements Server {
 
   commentStatement(database: Identifier, comment: string): string {
     return `comment on database ${quoteIdentifier(database)} is ${quoteLiteral(comment)}`
+  }
+
+  #beside(database: Identifier, sql: string, login: Login | undefined): Promise<void> {
+    return runBeside(this.#as({ login }), database, sql)
   }
 
   /** Sessions as another login, or as a role that the login acts as. */

@@ -6,15 +6,16 @@ import { quoteIdentifier } from './quoting.ts'
 /**
  * The process ids of the sessions in a database. What another role's process is for is hidden from a role without
  * pg_read_all_stats; it counts then. All includes what is no client's, such as replication, since
- * that keeps a database from being renamed as well; autovacuum goes by itself.
+ * that keeps a database from being renamed as well; autovacuum goes by itself. That another role's is idle is hidden, too.
  */
 export async function sessionsIn(
   session: Session,
   database: Identifier,
   which: WhichSessions,
+  how: 'busy' | 'any',
 ): Promise<readonly number[]> {
   const { kind, role } = parameters(which)
-  const { rows } = await session.query<{ pid: number }>(sessionsSql, [database, kind, role])
+  const { rows } = await session.query<{ pid: number }>(sessionsSql, [database, kind, role, how === 'busy'])
   return rows.map(({ pid }) => pid)
 }
 
@@ -26,7 +27,7 @@ function parameters(which: WhichSessions): { kind: 'all' | 'work' | 'of'; role: 
 const sessionsSql = `
   select a.pid
   from pg_catalog.pg_stat_activity a left join pg_catalog.pg_roles r on r.oid = a.usesysid
-  where a.pid <> pg_backend_pid()
+  where a.pid <> pg_backend_pid() and not ($4 and a.state is not distinct from 'idle')
     and case $2 when 'of' then a.datname = $1 and a.usename = $3
                 when 'all' then a.datname = $1 and a.backend_type is distinct from 'autovacuum worker'
                 else coalesce(a.backend_type, 'client backend') = 'client backend'

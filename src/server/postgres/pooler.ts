@@ -1,0 +1,156 @@
+import { connect } from 'node:net'
+import type { Client, QueryConfig } from 'pg'
+import { TenantryError } from '../../kernel/errors.ts'
+import type { Identifier } from '../../kernel/names.ts'
+import { refuseUnknownOptions } from '../../kernel/options.ts'
+import { show } from '../../kernel/printable.ts'
+import type { ServerConnection } from '../port.ts'
+import { type ConnectionDefaults, type ConnectionLimits, cutClient, newClient, sessionSettings } from './client.ts'
+import { type ConnectionFields, parseConnectionUrl } from './connection-fields.ts'
+import { openRoutedConnection } from './routed-connection.ts'
+
+/** Through which pooler tenants' work reaches a server. */
+export interface PoolerOptions {
+  /** `postgresql://host:port`, and `sslmode` where it is reached over TLS. Port 6432 unless it says another. */
+  readonly url: string | URL
+  /**
+   * When it lends a connection to somebody else, as its `pool_mode` says: at the end of a session, or of each transaction,
+   * where nothing that is set in a session can be relied on. Default `session`.
+   */
+  readonly mode?: 'session' | 'transaction'
+}
+
+type Address = Pick<ConnectionFields, 'host' | 'port' | 'ssl'>
+
+/** The pooler of a server's options. @throws `invalid-url`, `invalid-option` */
+export function parsePooler(options: PoolerOptions): Pooler {
+  refuseUnknownOptions('The pooler of postgres()', options, ['url', 'mode'])
+  const mode: unknown = options.mode ?? 'session'
+  if (mode !== 'session' && mode !== 'transaction') {
+    throw new TenantryError(
+      'invalid-option',
+      `mode of a pooler must be "session" or "transaction", not ${show(mode)}.`,
+      {
+        hint: "It is what the pooler's configuration says of pool_mode.",
+      },
+    )
+  }
+  const { host, port, ssl } = parseConnectionUrl(withDefaults(options.url))
+  return new Pooler({ host, port, ssl }, mode)
+}
+
+/** The port, where it says none; who logs in where is each tenant's own, so it must not say that. */
+function withDefaults(given: string | URL): string | URL {
+  if (!URL.canParse(String(given))) return given
+  const url = new URL(given)
+  const isMore = [...url.searchParams.keys()].some((name) => ['user', 'password', 'options'].includes(name))
+  if (url.username !== '' || url.password !== '' || url.pathname.length > 1 || isMore) {
+    throw new TenantryError('invalid-url', 'The URL of a pooler says more than where it is.', {
+      hint: 'Write postgresql://host:port. Each tenant logs in as itself, to its own database.',
+    })
+  }
+  if (url.port === '' && !url.searchParams.has('port')) url.port = '6432'
+  return url
+}
+
+/** The part of a client that its types leave out: by what the other side knows it, to cancel what it does. */
+interface CancelKey {
+  readonly processID?: number
+  readonly secretKey?: number
+}
+
+/** The way of tenants' work through a connection pooler, such as PgBouncer. */
+export class Pooler {
+  readonly mode: 'session' | 'transaction'
+  readonly #address: Address
+  /** By the number that stands for the server's process, which nobody knows behind a pooler. */
+  readonly #clients = new Map<number, Client>()
+  #lastNumber = 0
+
+  constructor(address: Address, mode: 'session' | 'transaction') {
+    this.#address = address
+    this.mode = mode
+  }
+
+  get description(): string {
+    return `${this.#address.host}:${this.#address.port}`
+  }
+
+  /** @param fields who logs in; where the server is does not matter */
+  async open(
+    fields: ConnectionFields,
+    database: Identifier,
+    limits: ConnectionLimits,
+    defaults: ConnectionDefaults,
+  ): Promise<ServerConnection> {
+    // A pooler refuses what it cannot set for each of its clients; only a name for the connection it can.
+    const { applicationName } = defaults
+    const through = { ...fields, ...this.#address, options: undefined }
+    const client = newClient(
+      through,
+      database,
+      { connectMs: limits.connectMs, statementMs: 0, lockMs: 0 },
+      { applicationName },
+    )
+    const number = ++this.#lastNumber
+    const settings = this.mode === 'session' ? sessionSettings(limits, defaults) : []
+    const connection = await openRoutedConnection(
+      client,
+      { server: this.description, user: fields.user, database, isPooled: true },
+      { processId: number, begin: () => begin(client, settings, limits.connectMs) },
+    )
+    this.#clients.set(number, client)
+    connection.onEnd(() => this.#clients.delete(number))
+    return connection
+  }
+
+  /**
+   * Does what a statement asks for that cancels by the server's process, as ORMs do; they were told a number in its place.
+   *
+   * @returns false for any other statement
+   */
+  async cancel(sql: string): Promise<boolean> {
+    const [, kind, number] = /^select pg_(cancel|terminate)_backend\((\d+)\)$/.exec(sql) ?? []
+    if (number === undefined) return false
+    const client = this.#clients.get(Number(number))
+    if (client !== undefined && kind === 'terminate') cutClient(client)
+    else if (client !== undefined) await this.#cancel(client)
+    return true
+  }
+
+  /** PostgreSQL's protocol, "Canceling Requests in Progress": the other side hangs up when it has read it. */
+  async #cancel({ processID = 0, secretKey = 0 }: Client & CancelKey): Promise<void> {
+    const { host, port } = this.#address
+    const request = Buffer.alloc(16)
+    for (const [place, value] of [16, cancelRequestCode, processID, secretKey].entries()) {
+      request.writeInt32BE(value, place * 4)
+    }
+    const socket = host.startsWith('/') ? connect(`${host}/.s.PGSQL.${port}`) : connect(port, host)
+    await new Promise<void>((resolve) => {
+      socket.setTimeout(cancelMs, () => socket.destroy())
+      // What cannot be cancelled goes on to its own end.
+      socket.once('error', () => undefined)
+      socket.once('close', () => resolve())
+      // It stays open until the other side hangs up: PgBouncer 1.18 dies when who cancels goes first.
+      socket.write(request)
+      socket.resume()
+    })
+  }
+}
+
+const cancelRequestCode = 80_877_102
+/** More than the ten seconds for which PgBouncer keeps such a request waiting (`cancel_wait_timeout`). */
+const cancelMs = 15_000
+
+/** Sets in one round trip what holds in a session. The pooler may keep it waiting for a connection, but not for ever. */
+async function begin(client: Client, settings: readonly (readonly [string, string])[], limitMs: number): Promise<void> {
+  if (settings.length === 0) return
+  const calls = settings.map((_, i) => `set_config($${i * 2 + 1}, $${i * 2 + 2}, false)`)
+  // The driver's types leave the time limit of one query out.
+  const query: QueryConfig & { readonly query_timeout: number } = {
+    text: `select ${calls.join(', ')}`,
+    values: settings.flat(),
+    query_timeout: limitMs,
+  }
+  await client.query(query)
+}
