@@ -61,11 +61,16 @@ export class EvictionChannel {
   async start(): Promise<void> {
     const starting = this.#start()
     const { session } = await starting
-    if (performance.now() < this.#trustedUntil) return
+    if (this.isStarted()) return
     this.#renewing ??= this.#renew(starting, session).finally(() => {
       this.#renewing = undefined
     })
     await this.#renewing
+  }
+
+  /** Whether {@link start} has nothing to do: what was read from the catalog holds until an eviction. */
+  isStarted(): boolean {
+    return performance.now() < this.#trustedUntil
   }
 
   /**
@@ -110,6 +115,7 @@ export class EvictionChannel {
 
   async close(): Promise<void> {
     this.#closed = true
+    this.#trustedUntil = 0
     const listening = await this.#starting?.catch(() => undefined)
     await listening?.session.close()
   }
@@ -129,7 +135,7 @@ export class EvictionChannel {
     const gone = setTimeout(() => void session.close(), trustMs)
     try {
       await session.query('select 1')
-      this.#trustedUntil = askedAt + trustMs
+      if (this.#starting === listening) this.#trustedUntil = askedAt + trustMs
     } catch {
       this.#lose(listening)
       await this.#start()
@@ -158,6 +164,7 @@ export class EvictionChannel {
     // Another one may stand by now.
     if (this.#closed || listening === undefined || this.#starting !== listening) return
     this.#starting = undefined
+    this.#trustedUntil = 0
     this.#listeners.onLost()
   }
 

@@ -53,7 +53,7 @@ export class Router<Handle> {
       onEvict: (eviction) => this.#letGo(eviction),
       onLost: () => this.#admissions.revokeAll(),
     })
-    this.#admissions = new Admissions(catalog, () => this.#channel.start(), keptTenants)
+    this.#admissions = new Admissions(catalog, this.#channel, keptTenants)
   }
 
   /** Makes sure that a tenant may be worked on, and says which it is. @throws `tenant-unknown`, `tenant-not-active` */
@@ -98,7 +98,7 @@ export class Router<Handle> {
 
   /** One that was captured may be gone, and another have its id. */
   async #admit({ tenant, row: rowId }: CapturedTenant): Promise<Admission> {
-    const admission = await this.#admissions.admit(tenant)
+    const admission = this.#admissions.known(tenant) ?? (await this.#admissions.admit(tenant))
     if (rowId === undefined || admission.row.rowId === rowId) return admission
     throw unknownTenant(tenant)
   }
@@ -112,7 +112,7 @@ export class Router<Handle> {
   /** A handle may outlive its tenant: another one that got the id since is none of its business. */
   async #readmit({ id, rowId }: TenantRow, isAnew = false): Promise<Admission> {
     if (isAnew) this.#admissions.revoke(id)
-    const admission = await this.#admissions.admit(id)
+    const admission = this.#admissions.known(id) ?? (await this.#admissions.admit(id))
     if (admission.row.rowId === rowId) return admission
     throw unknownTenant(id)
   }
