@@ -16,8 +16,8 @@ import type { Scenario } from './scenario.ts'
 /** Connections that each contender may have, and workers: some always wait. */
 const connections = 10
 const workers = 16
-/** A request takes well below a millisecond here, so that a turn can have more of them than elsewhere. */
-const requestsFactor = 4
+/** Turns are short here, and many: what differs by parts of a hundred shows only where both have the same machine. */
+const turnsFactor = 8
 
 interface Figures {
   readonly throughput: number
@@ -71,11 +71,11 @@ async function measure(url: string, { routedRounds, requests, concurrency }: Cou
   const pool = new Pool({ ...config, max: connections })
   const orm = instance(config)
   const contenders = [routed(plain), onPool(pool), throughOrm(withOrm), onInstance(orm)]
-  const turn = Array.from({ length: requests * requestsFactor }, () => 0)
+  const turn = Array.from({ length: requests }, () => 0)
   try {
     const loads = await inAlternation<Route, Load>(
       contenders,
-      { warmUp: 1, counted: routedRounds },
+      { warmUp: turnsFactor, counted: routedRounds * turnsFactor },
       async ({ request }) => [requireNoErrors(await drive(turn, workers, request))],
     )
     return new Map(

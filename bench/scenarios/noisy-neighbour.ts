@@ -15,10 +15,10 @@ const noisy = 200
 /** Fewer than there are tenants, and as many. */
 const budgets = [20, 50] as const
 /** What each request holds its connection for: long enough that connections are what is short, and not processors. */
-const work = 'select pg_sleep(0.02)'
+const work = 'select pg_sleep(0.05)'
 /** How long a polite tenant does nothing between two requests, in milliseconds. */
-const pauseMs = { least: 50, most: 150 }
-const politeRequests = 20
+const pauseMs = { least: 100, most: 300 }
+const politeRequests = 12
 
 /** The 99th percentile of the polite ones, in milliseconds. */
 interface Figures {
@@ -53,7 +53,7 @@ export const noisyNeighbour: Scenario = {
       })),
       notes: [
         `${polite} tenants with one request at a time and pauses, beside one with ${noisy} at a time and none.`,
-        '99th percentiles. A request takes 20 ms on its connection.',
+        '99th percentiles. A request takes 50 ms on its connection.',
       ],
     }
   },

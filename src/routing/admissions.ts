@@ -11,36 +11,53 @@ export interface Admission {
   readonly isValid: () => boolean
 }
 
+/** What tells this process of changes. */
+export interface Listening {
+  /** Makes sure that this process hears of changes, which it tells by {@link Admissions.revoke}. */
+  start(): Promise<void>
+  /** Whether it does, without asking anybody. */
+  isStarted(): boolean
+}
+
 interface Entry {
   valid: boolean
   readonly row: Promise<TenantRow>
+  /** Once it was read. */
+  admission?: Admission
 }
 
 /** Which tenants may be worked on: what the catalog said of each, for as long as this process would hear of a change. */
 export class Admissions {
   readonly #catalog: Catalog
-  readonly #listen: () => Promise<void>
+  readonly #listening: Listening
   readonly #kept: number
   readonly #condition: Condition | undefined
   /** Least recently used first. */
   readonly #entries = new Map<TenantId, Entry>()
 
   /**
-   * @param listen makes sure that this process hears of changes, which it tells by {@link revoke}
    * @param kept how many tenants are remembered; beyond, the one longest unused is looked up again
    * @param condition what must hold of a tenant besides; one of which it does not is looked up anew by the next caller
    */
-  constructor(catalog: Catalog, listen: () => Promise<void>, kept: number, condition?: Condition) {
+  constructor(catalog: Catalog, listening: Listening, kept: number, condition?: Condition) {
     this.#catalog = catalog
-    this.#listen = listen
+    this.#listening = listening
     this.#kept = kept
     this.#condition = condition
+  }
+
+  /** What {@link admit} gives, at once, where nobody has to be asked: so for most of what a service does. */
+  known(id: TenantId): Admission | undefined {
+    const admission = this.#entries.get(id)?.admission
+    if (admission === undefined || !this.#listening.isStarted()) return undefined
+    this.#entry(id)
+    return admission
   }
 
   /** @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind` */
   async admit(id: TenantId): Promise<Admission> {
     for (;;) {
-      await this.#listen()
+      await this.#listening.start()
       const known = this.#entries.get(id)
       const entry = this.#entry(id)
       let row: TenantRow
@@ -52,7 +69,7 @@ export class Admissions {
         throw error
       }
       // Revoked while it was being read: what was read may be older than what was heard.
-      if (entry.valid) return { row, isValid: () => entry.valid }
+      if (entry.valid) return (entry.admission ??= { row, isValid: () => entry.valid })
     }
   }
 

@@ -56,11 +56,16 @@ export class ProcessChannel {
   async start(): Promise<void> {
     const starting = this.#start()
     const { end } = await starting
-    if (performance.now() < this.#trustedUntil) return
+    if (this.isStarted()) return
     this.#renewing ??= this.#renew(starting, end).finally(() => {
       this.#renewing = undefined
     })
     await this.#renewing
+  }
+
+  /** Whether {@link start} has nothing to do: what was read from the catalog holds until a message. */
+  isStarted(): boolean {
+    return performance.now() < this.#trustedUntil
   }
 
   /** The session, begun if there is none; it may have ended unnoticed. */
@@ -104,6 +109,7 @@ export class ProcessChannel {
 
   async close(): Promise<void> {
     this.#closed = true
+    this.#trustedUntil = 0
     const standing = await this.#starting?.catch(() => undefined)
     await standing?.end()
   }
@@ -133,7 +139,7 @@ export class ProcessChannel {
     try {
       const { session } = await starting
       await session.query('select 1')
-      this.#trustedUntil = askedAt + trustMs
+      if (this.#starting === starting) this.#trustedUntil = askedAt + trustMs
     } catch {
       this.#lose(starting)
       await this.#start()
@@ -163,6 +169,7 @@ export class ProcessChannel {
     if (this.#closed || starting === undefined || this.#starting !== starting) return
     this.#starting = undefined
     this.#standing = undefined
+    this.#trustedUntil = 0
     for (const { onLost } of this.#listeners) onLost()
   }
 

@@ -81,7 +81,7 @@ export class Router<Handle> {
     this.#channel = new ProcessChannel(home, options.catalogDatabase)
     this.#channel.subscribe({ onMessage: () => undefined, onLost: () => this.#admissions.revokeAll() })
     this.#evictions = new EvictionChannel(this.#channel, (eviction) => this.#letGo(eviction))
-    this.#admissions = new Admissions(catalog, () => this.#channel.start(), keptTenants, condition)
+    this.#admissions = new Admissions(catalog, this.#channel, keptTenants, condition)
     const divided = [...servers].map(([name, server]) => ({ name, server, share: this.#shareOf(server) }))
     this.#shares = divided.map(({ share }) => share)
     this.#budgets = new Map(
@@ -180,7 +180,7 @@ export class Router<Handle> {
 
   /** One that was captured may be gone, and another have its id. */
   async #admit({ tenant, row: rowId }: CapturedTenant): Promise<Admission> {
-    const admission = await this.#admissions.admit(tenant)
+    const admission = this.#admissions.known(tenant) ?? (await this.#admissions.admit(tenant))
     if (rowId === undefined || admission.row.rowId === rowId) return admission
     throw unknownTenant(tenant)
   }
@@ -199,7 +199,7 @@ export class Router<Handle> {
   /** A handle may outlive its tenant: another one that got the id since is none of its business. */
   async #readmit({ id, rowId }: TenantRow, isAnew = false): Promise<Admission> {
     if (isAnew) this.#admissions.revoke(id)
-    const admission = await this.#admissions.admit(id)
+    const admission = this.#admissions.known(id) ?? (await this.#admissions.admit(id))
     if (admission.row.rowId === rowId) return admission
     throw unknownTenant(id)
   }

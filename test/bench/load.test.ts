@@ -71,22 +71,12 @@ test("the most connections at once are those that the server's log has, of one a
     line(pid, `connection authorized: user=a database=b application_name=${application}`)
   const end = (pid: number) => line(pid, 'disconnection: session time: 0:00:00.001 user=a database=b')
   const log = [
-    begin(1),
-    begin(2),
-    name(1, 'routed'),
-    name(2, 'other'),
-    end(1),
-    begin(1),
-    begin(3),
-    name(3, 'routed'),
-    begin(4),
-    end(4),
-    begin(5),
-    end(3),
-    name(1, 'routed'),
-    name(5, 'routed'),
-    end(5),
-  ]
+    [begin(1), begin(2), name(1, 'routed'), name(2, 'other')],
+    // A process id comes again; one that was refused is none of anybody's.
+    [end(1), begin(1), begin(3), name(3, 'routed'), begin(4), end(4)],
+    // Received counts, though it is known only later whose it is.
+    [begin(5), end(3), name(1, 'routed'), name(5, 'routed'), end(5)],
+  ].flat()
   await writeFile(file, log.join('\n'))
   expect(await peakConnections(file, 'routed')).toBe(3)
   expect(await peakConnections(file, 'other')).toBe(1)

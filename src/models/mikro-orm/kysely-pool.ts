@@ -73,10 +73,20 @@ interface TypeParsers {
   getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown
 }
 
+/** By what parses arrays: every lease is a client of its own, and to make them anew for each would be much of its time. */
+const parsersBy = new WeakMap<ParseArray, ReturnType<typeof createPostgreSqlTypeParsers>>()
+
+type ParseArray = (value: string) => string[]
+
+function parsersWith(parseArray: ParseArray): ReturnType<typeof createPostgreSqlTypeParsers> {
+  let parsers = parsersBy.get(parseArray)
+  if (parsers === undefined) parsersBy.set(parseArray, (parsers = createPostgreSqlTypeParsers(parseArray)))
+  return parsers
+}
+
 /** MikroORM wants dates and intervals as text; all else as the connection parses it. */
 function mikroOrmTypes(client: QueryClient): TypeParsers {
-  const parseArray = client.getTypeParser(textArrayOid) as (value: string) => string[]
-  const parsers = createPostgreSqlTypeParsers(parseArray)
+  const parsers = parsersWith(client.getTypeParser(textArrayOid) as ParseArray)
   return {
     getTypeParser: (oid, format) =>
       (format === 'binary' ? undefined : parsers[oid]) ?? client.getTypeParser(oid, format),
