@@ -47,6 +47,8 @@ describe('whenBehind', () => {
       expect(String(error)).toMatch(/at version 1 \([0-9a-f]{12}\), and this process wants version 2 \([0-9a-f]{12}\)/)
     }
     expect(await second.with('new', notesOf)).toBe(0)
+    const found = await second.forEach(notesOf, { filter: { version: 1 } })
+    expect(found).toMatchObject({ failed: 1, results: [{ tenant: 'old', error: { code: 'tenant-behind' } }] })
   })
 
   it('refuse: serves one that is newer, as an old process has to while a new one takes over', async () => {
