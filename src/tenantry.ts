@@ -1,12 +1,15 @@
 import { abortedError, type Cancellable, isAbortion, throwIfAborted, untilAborted } from './kernel/abort.ts'
 import { ConcurrencyLimit } from './kernel/concurrency.ts'
 import { TenantryError } from './kernel/errors.ts'
+import { Listeners } from './kernel/listeners.ts'
 import { parseTenantId, physicalNames, type TenantId } from './kernel/names.ts'
 import { positiveInteger, refuseUnknownOptions, requireOptions } from './kernel/options.ts'
+import { WorkUnderWay } from './kernel/work-under-way.ts'
 import type { AuditEntry } from './catalog/audit.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { checkListOptions, type ListOptions } from './catalog/list-options.ts'
-import { type Status, summarise, summariseStock } from './catalog/status.ts'
+import { Domains } from './catalog/domains.ts'
+import type { Status } from './catalog/status.ts'
 import { Stock } from './catalog/stock.ts'
 import { publicTenant, type Tenant, type TenantRow } from './catalog/tenant.ts'
 import type { EnvironmentOptions, HistoryOptions, Tenantry, WorkOptions } from './api.ts'
@@ -26,6 +29,19 @@ import {
   type TenantCredentials,
 } from './provisioning/credentials.ts'
 import type { DrainOptions, MakingContext, TenantHook, TenantryEvent, VerbOptions } from './provisioning/context.ts'
+import {
+  addDomain,
+  type AddedDomain,
+  domainNamed,
+  domainsOf,
+  type DomainsOptions,
+  removeDomain,
+  type RemovedDomain,
+  type TenantDomain,
+  type VerifiedDomain,
+  verifyDomain,
+  type VerifyDomainOptions,
+} from './provisioning/domains.ts'
 import { Keeper } from './provisioning/keeper.ts'
 import { offboard, type Offboarded, type OffboardOptions, restore, type Restored } from './provisioning/offboard.ts'
 import { onboard, type Onboarded } from './provisioning/onboard.ts'
@@ -33,11 +49,12 @@ import { purge, type Purged, type PurgedExpired, purgeExpired, type PurgeExpired
 import { reconcile, reconcileLeftBehind, type Reconciliation, type ReconcileOptions } from './provisioning/reconcile.ts'
 import { type RemovedTemplates, removeTemplates } from './provisioning/retire.ts'
 import { loginOf } from './provisioning/separation.ts'
+import { statusOf } from './provisioning/status.ts'
 import { resume, type Resumed, suspend, type Suspended } from './provisioning/suspend.ts'
 import type { StartUp } from './provisioning/survey.ts'
 import type { OnboardOptions } from './provisioning/tenant-options.ts'
 import { update, type Updated, type UpdateOptions } from './provisioning/update.ts'
-import { type Opening, prepare, separationOf } from './opening.ts'
+import { type Opening, prepare, routerError, separationOf, sessionPools } from './opening.ts'
 import { Router } from './routing/router.ts'
 import { closedError } from './routing/server-budget.ts'
 import { type CapturedTenant, TenantContext, toCaptured } from './routing/tenant-context.ts'
@@ -69,8 +86,9 @@ export async function openTenantry<Handle>(config: TenantryConfig<Handle>): Prom
 }
 
 const catalogConnections = 3
-const keptTenants = 10_000
-const keptHandles = 1_000
+const kept = { keptTenants: 10_000, keptHandles: 1_000, keptDomains: { known: 10_000, unknown: 1_000 } }
+/** How many domains are looked up in the DNS at once. */
+const domainLookups = 4
 /** What Node's timers can hold. */
 const longestMs = 2 ** 31 - 1
 
@@ -81,11 +99,11 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   readonly #making: MakingContext<Handle>
   readonly #router: Router<Handle>
   readonly #context = new TenantContext()
-  readonly #listeners = new Set<(event: TenantryEvent) => void>()
+  readonly #listeners = new Listeners<TenantryEvent>()
   readonly #changing: ConcurrencyLimit
-  readonly #underWay = new Set<Promise<unknown>>()
-  /** Ends, at the deadline of `close`, what is still being made or changed. */
-  readonly #ending = new AbortController()
+  /** Apart from it, since the DNS may be slow. */
+  readonly #verifying = new ConcurrencyLimit(domainLookups)
+  readonly #underWay = new WorkUnderWay()
   readonly #keeper: Keeper<Handle>
   readonly #catalogPool: ConnectionPool
   /** Sessions for administration, by server: as many as there may be verbs at work. */
@@ -99,15 +117,12 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     const catalogDatabase = physicalNames.catalog(installation)
     // A claim waits for another one of the same id; at a stricter level it would fail.
     this.#catalogPool = home.pool(catalogDatabase, catalogConnections, { isolationLevel: 'read committed' })
-    this.#sessions = new Map(
-      [...servers.values()].map((server) => {
-        const database = server === home ? catalogDatabase : server.maintenanceDatabase
-        return [server, server.sessionPool(database, onboardingConcurrency)]
-      }),
-    )
+    this.#sessions = sessionPools([...servers.values()], home, catalogDatabase, onboardingConcurrency)
     const catalog = new Catalog(this.#catalogPool)
+    const domains = new Domains(this.#catalogPool)
     const routing = {
       catalog,
+      domains,
       home,
       catalogDatabase,
       servers,
@@ -115,14 +130,14 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       loginOf: (row: TenantRow, which: 'current' | 'pending') => loginOf(parts, row, which),
       session,
       waitMs: connectionWaitMs,
-      keptTenants,
-      keptHandles,
+      ...kept,
     }
     this.#parts = parts
     this.#router = new Router(routing)
     this.#making = {
       ...parts,
       catalog,
+      domains,
       stock: new Stock(this.#catalogPool),
       knownTemplates: new Map(),
       onboarding: new Activity(),
@@ -130,7 +145,8 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       initialise: this.#inContext(parts.initialise),
       anonymise: this.#inContext(parts.anonymise),
       evict: (eviction, limitMs, options) => this.#router.evict(eviction, limitMs, options),
-      emit: (event) => this.#emit(event),
+      forgetDomains: (domain) => this.#router.forgetDomains(domain),
+      emit: (event) => this.#listeners.tell(event),
     }
     this.#changing = new ConcurrencyLimit(parts.onboardingConcurrency)
     this.#stop = stop
@@ -231,19 +247,9 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     return untilAborted(this.#making.catalog.history(parseTenantId(id), limit), options.signal)
   }
 
-  async status({ signal }: Cancellable = {}): Promise<Status> {
+  async status(options: Cancellable = {}): Promise<Status> {
     this.#refuseClosed()
-    const { catalog, stock, installation, home, fingerprint } = this.#making
-    const counts = await untilAborted(catalog.count(), signal)
-    const migration = await untilAborted(catalog.migration(), signal)
-    const shelves = await untilAborted(stock.counts(), signal)
-    return {
-      installation,
-      catalog: { server: home.name, database: physicalNames.catalog(installation), migration },
-      roles: this.#parts.roles,
-      ...summarise(counts, fingerprint),
-      ...summariseStock(shelves, fingerprint, this.#keeper.wanted),
-    }
+    return statusOf(this.#making, this.#parts.roles, this.#keeper.wanted, options)
   }
 
   async environment(id: string, options: EnvironmentOptions = {}): Promise<Readonly<Record<string, string>>> {
@@ -264,9 +270,35 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     return this.#change(options, (checked) => reencryptCredentials(this.#making, checked))
   }
 
+  addDomain(id: string, domain: string, options: VerbOptions = {}): Promise<AddedDomain> {
+    return this.#change(options, (checked) => addDomain(this.#making, id, domain, checked))
+  }
+
+  verifyDomain(id: string, domain: string, options: VerifyDomainOptions = {}): Promise<VerifiedDomain> {
+    return this.#change(options, (checked) => verifyDomain(this.#making, id, domain, checked), this.#verifying)
+  }
+
+  removeDomain(id: string, domain: string, options: VerbOptions = {}): Promise<RemovedDomain> {
+    return this.#change(options, (checked) => removeDomain(this.#making, id, domain, checked))
+  }
+
+  async domains(id: string, options: DomainsOptions = {}): Promise<readonly TenantDomain[]> {
+    this.#refuseClosed()
+    return domainsOf(this.#making, id, options)
+  }
+
+  async getDomain(domain: string, options: Cancellable = {}): Promise<TenantDomain | undefined> {
+    this.#refuseClosed()
+    return domainNamed(this.#making, domain, options)
+  }
+
+  async tenantOfDomain(domain: string, { signal }: Cancellable = {}): Promise<TenantId | undefined> {
+    this.#refuseClosed()
+    return untilAborted(this.#router.tenantOfDomain(domain), signal)
+  }
+
   on(listener: (event: TenantryEvent) => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+    return this.#listeners.add(listener)
   }
 
   async with<T>(
@@ -315,11 +347,9 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
 
   async #close(deadlineMs: number): Promise<void> {
     const end = Date.now() + deadlineMs
-    const deadline = setTimeout(() => this.#ending.abort(new Error('Tenantry was closed.')), deadlineMs)
     const keeping = this.#keeper.stop(deadlineMs)
     // What is being changed may still have to tell the others, so the router goes last.
-    await Promise.allSettled(this.#underWay)
-    clearTimeout(deadline)
+    await this.#underWay.end(deadlineMs, new Error('Tenantry was closed.'))
     await keeping
     await this.#router.close(Math.max(0, end - Date.now()))
     try {
@@ -343,18 +373,15 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   }
 
   /** Runs a verb: in its turn, ended by the caller's signal or by `close`. */
-  async #change<Options extends Cancellable, T>(options: Options, verb: (checked: Options) => Promise<T>): Promise<T> {
+  async #change<Options extends Cancellable, T>(
+    options: Options,
+    verb: (checked: Options) => Promise<T>,
+    turns = this.#changing,
+  ): Promise<T> {
     this.#refuseClosed()
     requireOptions(options)
     if (this.#parts.mode === 'router') throw routerError()
-    const signal = AbortSignal.any([this.#ending.signal, ...(options.signal === undefined ? [] : [options.signal])])
-    const changing = this.#changing.run(() => verb({ ...options, signal }), signal)
-    this.#underWay.add(changing)
-    try {
-      return await changing
-    } finally {
-      this.#underWay.delete(changing)
-    }
+    return this.#underWay.run((signal) => turns.run(() => verb({ ...options, signal }), signal), options.signal)
   }
 
   /** A step of the service's own runs for the tenant that is being made, whatever the context of the call. */
@@ -364,26 +391,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     return (hook && inside) as Hook
   }
 
-  /** A listener that throws is heard of, but does not undo what it was told. */
-  #emit(event: TenantryEvent): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(event)
-      } catch (error) {
-        queueMicrotask(() => {
-          throw error
-        })
-      }
-    }
-  }
-
   #refuseClosed(): void {
     if (this.#closing !== undefined) throw closedError()
   }
-}
-
-function routerError(): TenantryError {
-  return new TenantryError('router-only', "This process was opened with mode: 'router' and changes nothing.", {
-    hint: "Do it from the command line, or in a process opened without mode: 'router'.",
-  })
 }

@@ -16,6 +16,8 @@ export interface Eviction {
 /** What the channel tells its process. */
 export interface EvictionListeners {
   readonly onEvict: (eviction: Eviction) => void
+  /** A domain was added, verified or removed. */
+  readonly onDomain: (domain: string) => void
   /** From now on evictions may be missed. */
   readonly onLost: () => void
 }
@@ -164,6 +166,7 @@ export class EvictionChannel {
   async #receive(payload: string): Promise<void> {
     const message = readMessage(payload)
     if (message === undefined) return
+    if ('domain' in message) return this.#listeners.onDomain(message.domain)
     if ('answer' in message) {
       this.#answers.get(message.answer)?.add(message.processId)
       return
@@ -185,13 +188,19 @@ interface Listening {
   readonly processId: number
 }
 
-type Message = ({ readonly evict: string } & Eviction) | { readonly answer: string; readonly processId: number }
+type Message =
+  | ({ readonly evict: string } & Eviction)
+  | { readonly answer: string; readonly processId: number }
+  // Sent by the catalog itself, with what it tells of.
+  | { readonly domain: string }
 
 /** Whoever may connect to the catalog can send something there. What is not ours is passed over. */
 function readMessage(payload: string): Message | undefined {
   const value = parseJson(payload)
   const isOurs =
-    typeof value === 'object' && value !== null && ('answer' in value || ('evict' in value && 'tenant' in value))
+    typeof value === 'object' &&
+    value !== null &&
+    ('answer' in value || ('evict' in value && 'tenant' in value) || 'domain' in value)
   return isOurs ? (value as Message) : undefined
 }
 

@@ -1,11 +1,14 @@
 import type { Cancellable } from '../kernel/abort.ts'
+import { type DomainName, readDomain } from '../kernel/domain-names.ts'
 import type { Identifier, TenantId } from '../kernel/names.ts'
 import type { Catalog } from '../catalog/catalog.ts'
+import type { Domains } from '../catalog/domains.ts'
 import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
 import type { Models, OpenModels } from '../models/port.ts'
 import type { Server, SessionDefaults } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
 import { type Admission, Admissions } from './admissions.ts'
+import { type DirectorySize, DomainDirectory } from './domain-directory.ts'
 import { type Eviction, EvictionChannel } from './eviction-channel.ts'
 import { ServerBudget } from './server-budget.ts'
 import type { CapturedTenant } from './tenant-context.ts'
@@ -14,6 +17,7 @@ import { type LoginOf, TenantPool } from './tenant-pool.ts'
 /** How routing is done. */
 export interface RoutingOptions<Handle> {
   readonly catalog: Catalog
+  readonly domains: Domains
   /** The server that the catalog is on, and its database. */
   readonly home: Server
   readonly catalogDatabase: Identifier
@@ -26,6 +30,8 @@ export interface RoutingOptions<Handle> {
   readonly session: SessionDefaults
   /** How many tenants are remembered; beyond, the one longest unused is looked up anew when it is needed. */
   readonly keptTenants: number
+  /** How many domains are remembered. */
+  readonly keptDomains: DirectorySize
   /** How many tenants' models are kept opened; beyond, those longest unused are opened anew, in microseconds. */
   readonly keptHandles: number
 }
@@ -42,6 +48,7 @@ export class Router<Handle> {
   readonly #budgets: ReadonlyMap<string, ServerBudget>
   readonly #channel: EvictionChannel
   readonly #admissions: Admissions
+  readonly #domains: DomainDirectory
   /** Least recently used first. */
   readonly #opened = new Map<TenantId, Opened<Handle>>()
 
@@ -51,9 +58,15 @@ export class Router<Handle> {
     this.#budgets = new Map([...servers].map(([name, server]) => [name, new ServerBudget(server, waitMs, session)]))
     this.#channel = new EvictionChannel(options.home, options.catalogDatabase, {
       onEvict: (eviction) => this.#letGo(eviction),
-      onLost: () => this.#admissions.revokeAll(),
+      onDomain: (domain) => this.#domains.forget(domain),
+      onLost: () => {
+        this.#admissions.revokeAll()
+        this.#domains.forgetAll()
+      },
     })
-    this.#admissions = new Admissions(catalog, () => this.#channel.start(), keptTenants)
+    const listen = () => this.#channel.start()
+    this.#admissions = new Admissions(catalog, listen, keptTenants)
+    this.#domains = new DomainDirectory((asked) => options.domains.routes(asked), listen, options.keptDomains)
   }
 
   /** Makes sure that a tenant may be worked on, and says which it is. @throws `tenant-unknown`, `tenant-not-active` */
@@ -82,6 +95,18 @@ export class Router<Handle> {
       if (this.#opened.get(id) === opened) this.#opened.delete(id)
       throw error
     }
+  }
+
+  /** Whose a domain is; undefined where it is nobody's, not verified, or no domain at all. */
+  async tenantOfDomain(domain: string): Promise<TenantId | undefined> {
+    const name = readDomain(domain)
+    return name && this.#domains.tenantOf(name)
+  }
+
+  /** Forgets whose a domain is, or all of them. */
+  forgetDomains(domain?: DomainName): void {
+    if (domain === undefined) this.#domains.forgetAll()
+    else this.#domains.forget(domain)
   }
 
   /** Makes every process of the installation, this one first, let go of a tenant; see {@link EvictionChannel.evict}. */

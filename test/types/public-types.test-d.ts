@@ -1,6 +1,15 @@
 import { defineEntity, p } from '@mikro-orm/core'
 import type { EntityManager } from '@mikro-orm/postgresql'
-import { type CheckedDatabase, type ErrorCode, openTenantry, type Tenantry, TenantryError } from 'tenantry'
+import {
+  type AddedDomain,
+  type CheckedDatabase,
+  type ErrorCode,
+  openTenantry,
+  type TenantDomain,
+  type TenantId,
+  type Tenantry,
+  TenantryError,
+} from 'tenantry'
 import { startEmbeddedPostgres } from 'tenantry/embedded'
 import { type Models, mikroOrm } from 'tenantry/mikro-orm'
 import { postgres } from 'tenantry/postgres'
@@ -49,4 +58,18 @@ test('outcomes and codes can be branched on', () => {
 test('an embedded server gives its URL and how to stop it', () => {
   expectTypeOf(startEmbeddedPostgres).returns.resolves.toHaveProperty('url').toEqualTypeOf<string>()
   expectTypeOf(startEmbeddedPostgres).returns.resolves.toHaveProperty('stop').toEqualTypeOf<() => Promise<void>>()
+})
+
+test("a domain's tenant is one that with takes, or none", async () => {
+  const tenantry = await openTenantry({ models })
+  const tenant = await tenantry.tenantOfDomain('shop.example.com')
+  expectTypeOf(tenant).toEqualTypeOf<TenantId | undefined>()
+  if (tenant !== undefined) await tenantry.with(tenant, (em) => em.count(Note))
+  const { outcome, domain } = await tenantry.verifyDomain('acme', 'shop.example.com', { proof: 'given' })
+  expectTypeOf(outcome).toEqualTypeOf<'verified' | 'already-verified' | 'not-proven'>()
+  expectTypeOf(domain).toEqualTypeOf<TenantDomain>()
+  expectTypeOf(domain.verifiedAt).toEqualTypeOf<Date | undefined>()
+  expectTypeOf(await tenantry.addDomain('acme', 'x.example')).toEqualTypeOf<AddedDomain>()
+  // @ts-expect-error -- not a proof
+  expectTypeOf(await tenantry.verifyDomain('acme', 'shop.example.com', { proof: 'said' }))
 })
