@@ -14,6 +14,14 @@ import type {
   TenantCredentials,
 } from './provisioning/credentials.ts'
 import type { DrainOptions, TenantryEvent, VerbOptions } from './provisioning/context.ts'
+import type {
+  AddedDomain,
+  DomainsOptions,
+  RemovedDomain,
+  TenantDomain,
+  VerifiedDomain,
+  VerifyDomainOptions,
+} from './provisioning/domains.ts'
 import type { Offboarded, OffboardOptions, Restored } from './provisioning/offboard.ts'
 import type { Onboarded } from './provisioning/onboard.ts'
 import type { Purged, PurgedExpired, PurgeExpiredOptions } from './provisioning/purge.ts'
@@ -161,6 +169,36 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    * @throws `roles-shared`
    */
   reencryptCredentials(options?: VerbOptions): Promise<ReencryptedCredentials>
+  /**
+   * Adds a domain of its own to a tenant: it is reserved for it, and led to it once it is verified.
+   *
+   * @throws `invalid-tenant-id`, `invalid-domain`, `tenant-unknown`, `tenant-state`, `domain-taken`
+   */
+  addDomain(id: string, domain: string, options?: VerbOptions): Promise<AddedDomain>
+  /**
+   * Makes requests to a domain the tenant's, once its record is in the DNS, or the service says that it is proven. A
+   * record that is not there is an outcome.
+   *
+   * @throws `invalid-tenant-id`, `invalid-domain`, `invalid-option`, `tenant-unknown`, `tenant-state`, `domain-unknown`,
+   *   `domain-lookup-failed`
+   */
+  verifyDomain(id: string, domain: string, options?: VerifyDomainOptions): Promise<VerifiedDomain>
+  /** Takes a domain from a tenant; it is free then. @throws `invalid-tenant-id`, `invalid-domain`, `tenant-unknown` */
+  removeDomain(id: string, domain: string, options?: VerbOptions): Promise<RemovedDomain>
+  /**
+   * A tenant's domains in their order, a page at a time.
+   *
+   * @throws `invalid-tenant-id`, `invalid-domain`, `invalid-option`, `tenant-unknown`
+   */
+  domains(id: string, options?: DomainsOptions): Promise<readonly TenantDomain[]>
+  /** A domain, whoever has it, verified or not; undefined where nobody has. @throws `invalid-domain` */
+  getDomain(domain: string, options?: Cancellable): Promise<TenantDomain | undefined>
+  /**
+   * Whose a domain is that a request was sent to, such as its host name without the port; undefined where it is nobody's,
+   * not verified, or no domain. It is for every request: what the catalog said is remembered until it changes. It does
+   * not say whether the tenant is in service: `with` does.
+   */
+  tenantOfDomain(domain: string, options?: Cancellable): Promise<TenantId | undefined>
   /** Calls back after every change that this process makes to a tenant, a template or a spare. @returns what ends it */
   on(listener: (event: TenantryEvent) => void): () => void
   /**

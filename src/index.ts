@@ -1,5 +1,6 @@
 export { type ErrorCode, TenantryError } from './kernel/errors.ts'
 export type { Cancellable } from './kernel/abort.ts'
+export type { DomainName } from './kernel/domain-names.ts'
 export type { TenantId } from './kernel/names.ts'
 export type { EnvironmentOptions, HistoryOptions, Tenantry } from './api.ts'
 export type { Secret } from './kernel/secret.ts'
@@ -33,6 +34,15 @@ export type {
   RotateOptions,
   TenantCredentials,
 } from './provisioning/credentials.ts'
+export type { DomainRecord } from './provisioning/domain-proof.ts'
+export type {
+  AddedDomain,
+  DomainsOptions,
+  RemovedDomain,
+  TenantDomain,
+  VerifiedDomain,
+  VerifyDomainOptions,
+} from './provisioning/domains.ts'
 export type { DifferingOption, EnsuredDatabase } from './provisioning/ensure-database.ts'
 export type { EnsuredTables } from './provisioning/ensure-tables.ts'
 export type { Offboarded, OffboardOptions, Restored } from './provisioning/offboard.ts'

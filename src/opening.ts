@@ -1,6 +1,6 @@
 import type { Cancellable } from './kernel/abort.ts'
 import { TenantryError } from './kernel/errors.ts'
-import { physicalNames } from './kernel/names.ts'
+import { type Identifier, physicalNames } from './kernel/names.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { checkCatalog, migrateCatalog } from './catalog/migrate.ts'
 import { lookAtCatalog, type OpeningLook, type OpeningQuestion } from './catalog/opening-look.ts'
@@ -11,7 +11,7 @@ import type { Separation } from './provisioning/context.ts'
 import { ensureGroups, groupRoles } from './provisioning/separation.ts'
 import { type StartUp, survey } from './provisioning/survey.ts'
 import { versionFingerprint } from './provisioning/version.ts'
-import type { Server, Session } from './server/port.ts'
+import type { Server, Session, SessionPool } from './server/port.ts'
 
 /** What a Tenantry begins with. */
 export interface Opening {
@@ -108,4 +108,22 @@ async function makeCatalog(
   const database = physicalNames.catalog(installation)
   await ensureDatabaseOn(home, database, options)
   return home.connect(database, options)
+}
+
+/** The error of a change in a process that only looks. */
+export function routerError(): TenantryError {
+  return new TenantryError('router-only', "This process was opened with mode: 'router' and changes nothing.", {
+    hint: "Do it from the command line, or in a process opened without mode: 'router'.",
+  })
+}
+
+/** For each server, sessions for administration, at most so many: in the catalog where the server has it. */
+export function sessionPools(
+  servers: readonly Server[],
+  home: Server,
+  catalog: Identifier,
+  most: number,
+): ReadonlyMap<Server, SessionPool> {
+  const databaseOn = (server: Server) => (server === home ? catalog : server.maintenanceDatabase)
+  return new Map(servers.map((server) => [server, server.sessionPool(databaseOn(server), most)]))
 }

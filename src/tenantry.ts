@@ -4,12 +4,14 @@ import { TenantryError } from './kernel/errors.ts'
 import { Listeners } from './kernel/listeners.ts'
 import { parseTenantId, physicalNames, type TenantId } from './kernel/names.ts'
 import { positiveInteger, refuseUnknownOptions, requireOptions } from './kernel/options.ts'
+import { WorkUnderWay } from './kernel/work-under-way.ts'
 import type { AuditEntry } from './catalog/audit.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { countByServer } from './catalog/fleet.ts'
 import { checkListOptions, type ListOptions } from './catalog/list-options.ts'
 import type { TenantFilter } from './catalog/listing.ts'
-import { type Status, summarise, summariseStock } from './catalog/status.ts'
+import { Domains } from './catalog/domains.ts'
+import type { Status } from './catalog/status.ts'
 import { Stock } from './catalog/stock.ts'
 import { publicTenant, type Tenant, type TenantRow } from './catalog/tenant.ts'
 import { versionNumber } from './catalog/version-number.ts'
@@ -30,6 +32,19 @@ import {
   type TenantCredentials,
 } from './provisioning/credentials.ts'
 import type { DrainOptions, MakingContext, TenantHook, TenantryEvent, VerbOptions } from './provisioning/context.ts'
+import {
+  addDomain,
+  type AddedDomain,
+  domainNamed,
+  domainsOf,
+  type DomainsOptions,
+  removeDomain,
+  type RemovedDomain,
+  type TenantDomain,
+  type VerifiedDomain,
+  verifyDomain,
+  type VerifyDomainOptions,
+} from './provisioning/domains.ts'
 import { Keeper } from './provisioning/keeper.ts'
 import { offboard, type Offboarded, type OffboardOptions, restore, type Restored } from './provisioning/offboard.ts'
 import { onboard, type Onboarded } from './provisioning/onboard.ts'
@@ -37,11 +52,12 @@ import { purge, type Purged, type PurgedExpired, purgeExpired, type PurgeExpired
 import { reconcile, reconcileLeftBehind, type Reconciliation, type ReconcileOptions } from './provisioning/reconcile.ts'
 import { type RemovedTemplates, removeTemplates } from './provisioning/retire.ts'
 import { loginOf } from './provisioning/separation.ts'
+import { statusOf } from './provisioning/status.ts'
 import { resume, type Resumed, suspend, type Suspended } from './provisioning/suspend.ts'
 import type { StartUp } from './provisioning/survey.ts'
 import type { OnboardOptions } from './provisioning/tenant-options.ts'
 import { update, type Updated, type UpdateOptions } from './provisioning/update.ts'
-import { type Opening, prepare, separationOf } from './opening.ts'
+import { type Opening, prepare, routerError, separationOf, sessionPools } from './opening.ts'
 import { closedError } from './routing/closed-error.ts'
 import type { FleetResult, ForEachOptions } from './routing/for-each.ts'
 import type { LongLease } from './routing/long-leases.ts'
@@ -76,8 +92,9 @@ export async function openTenantry<Handle>(config: TenantryConfig<Handle>): Prom
 }
 
 const catalogConnections = 3
-const keptTenants = 10_000
-const keptHandles = 1_000
+const kept = { keptTenants: 10_000, keptHandles: 1_000, keptDomains: { known: 10_000, unknown: 1_000 } }
+/** How many domains are looked up in the DNS at once. */
+const domainLookups = 4
 /** What Node's timers can hold. */
 const longestMs = 2 ** 31 - 1
 
@@ -89,9 +106,9 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   readonly #work: TenantWork<Handle>
   readonly #listeners = new Listeners<TenantryEvent>()
   readonly #changing: ConcurrencyLimit
-  readonly #underWay = new Set<Promise<unknown>>()
-  /** Ends, at the deadline of `close`, what is still being made or changed. */
-  readonly #ending = new AbortController()
+  /** Apart from it, since the DNS may be slow. */
+  readonly #verifying = new ConcurrencyLimit(domainLookups)
+  readonly #underWay = new WorkUnderWay()
   readonly #keeper: Keeper<Handle>
   readonly #catalogPool: ConnectionPool
   /** Sessions for administration, by server: as many as there may be verbs at work. */
@@ -101,34 +118,23 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
 
   /** @param stop ends what was started for this Tenantry */
   constructor(parts: Parts<Handle>, stop: () => Promise<void>) {
-    const { home, servers, models, connectionWaitMs, session, installation, onboardingConcurrency, whenBehind } = parts
+    const { home, servers, connectionWaitMs, installation, onboardingConcurrency, whenBehind } = parts
     const catalogDatabase = physicalNames.catalog(installation)
     // A claim waits for another one of the same id; at a stricter level it would fail.
     this.#catalogPool = home.pool(catalogDatabase, catalogConnections, { isolationLevel: 'read committed' })
-    this.#sessions = new Map(
-      [...servers.values()].map((server) => {
-        const database = server === home ? catalogDatabase : server.maintenanceDatabase
-        return [server, server.sessionPool(database, onboardingConcurrency)]
-      }),
-    )
+    this.#sessions = sessionPools([...servers.values()], home, catalogDatabase, onboardingConcurrency)
     const catalog = new Catalog(this.#catalogPool)
+    const domains = new Domains(this.#catalogPool)
     const routing = {
+      ...parts,
       catalog,
-      home,
+      domains,
       catalogDatabase,
-      servers,
-      models,
       loginOf: (row: TenantRow, which: 'current' | 'pending') => loginOf(parts, row, which),
-      session,
-      installationId: parts.installationId,
       catalogConnections,
-      tenantShare: parts.tenantShare,
-      resetConnections: parts.resetConnections,
-      leaseWarningMs: parts.leaseWarningMs,
       onLongLease: (lease: LongLease) => this.#listeners.tell({ event: 'lease-held', ...lease }),
       waitMs: connectionWaitMs,
-      keptTenants,
-      keptHandles,
+      ...kept,
       countFleet: (filter: TenantFilter) => countByServer(this.#catalogPool, filter),
       condition:
         whenBehind === 'refuse'
@@ -140,6 +146,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     this.#making = {
       ...parts,
       catalog,
+      domains,
       stock: new Stock(this.#catalogPool),
       knownTemplates: new Map(),
       onboarding: new Activity(),
@@ -147,6 +154,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       initialise: this.#inContext(parts.initialise),
       anonymise: this.#inContext(parts.anonymise),
       evict: (eviction, limitMs, options) => this.#work.evict(eviction, limitMs, options),
+      forgetDomains: (domain) => this.#work.forgetDomains(domain),
       emit: (event) => this.#listeners.tell(event),
     }
     this.#changing = new ConcurrencyLimit(parts.onboardingConcurrency)
@@ -248,19 +256,9 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     return untilAborted(this.#making.catalog.history(parseTenantId(id), limit), options.signal)
   }
 
-  async status({ signal }: Cancellable = {}): Promise<Status> {
+  async status(options: Cancellable = {}): Promise<Status> {
     this.#refuseClosed()
-    const { catalog, stock, installation, home, fingerprint } = this.#making
-    const counts = await untilAborted(catalog.count(), signal)
-    const migration = await untilAborted(catalog.migration(), signal)
-    const shelves = await untilAborted(stock.counts(), signal)
-    return {
-      installation,
-      catalog: { server: home.name, database: physicalNames.catalog(installation), migration },
-      roles: this.#parts.roles,
-      ...summarise(counts, fingerprint),
-      ...summariseStock(shelves, fingerprint, this.#keeper.wanted),
-    }
+    return statusOf(this.#making, this.#parts.roles, this.#keeper.wanted, options)
   }
 
   async environment(id: string, options: EnvironmentOptions = {}): Promise<Readonly<Record<string, string>>> {
@@ -279,6 +277,33 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
 
   reencryptCredentials(options: VerbOptions = {}): Promise<ReencryptedCredentials> {
     return this.#change(options, (checked) => reencryptCredentials(this.#making, checked))
+  }
+
+  addDomain(id: string, domain: string, options: VerbOptions = {}): Promise<AddedDomain> {
+    return this.#change(options, (checked) => addDomain(this.#making, id, domain, checked))
+  }
+
+  verifyDomain(id: string, domain: string, options: VerifyDomainOptions = {}): Promise<VerifiedDomain> {
+    return this.#change(options, (checked) => verifyDomain(this.#making, id, domain, checked), this.#verifying)
+  }
+
+  removeDomain(id: string, domain: string, options: VerbOptions = {}): Promise<RemovedDomain> {
+    return this.#change(options, (checked) => removeDomain(this.#making, id, domain, checked))
+  }
+
+  async domains(id: string, options: DomainsOptions = {}): Promise<readonly TenantDomain[]> {
+    this.#refuseClosed()
+    return domainsOf(this.#making, id, options)
+  }
+
+  async getDomain(domain: string, options: Cancellable = {}): Promise<TenantDomain | undefined> {
+    this.#refuseClosed()
+    return domainNamed(this.#making, domain, options)
+  }
+
+  async tenantOfDomain(domain: string, { signal }: Cancellable = {}): Promise<TenantId | undefined> {
+    this.#refuseClosed()
+    return untilAborted(this.#work.tenantOfDomain(domain), signal)
   }
 
   on(listener: (event: TenantryEvent) => void): () => void {
@@ -320,11 +345,9 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   async #close(deadlineMs: number): Promise<void> {
     this.#work.refuseNew()
     const end = Date.now() + deadlineMs
-    const deadline = setTimeout(() => this.#ending.abort(new Error('Tenantry was closed.')), deadlineMs)
     const keeping = this.#keeper.stop(deadlineMs)
     // What is being changed may still have to tell the others, so the router goes last.
-    await Promise.allSettled(this.#underWay)
-    clearTimeout(deadline)
+    await this.#underWay.end(deadlineMs, new Error('Tenantry was closed.'))
     await keeping
     await this.#work.close(Math.max(0, end - Date.now()))
     try {
@@ -348,18 +371,15 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   }
 
   /** Runs a verb: in its turn, ended by the caller's signal or by `close`. */
-  async #change<Options extends Cancellable, T>(options: Options, verb: (checked: Options) => Promise<T>): Promise<T> {
+  async #change<Options extends Cancellable, T>(
+    options: Options,
+    verb: (checked: Options) => Promise<T>,
+    turns = this.#changing,
+  ): Promise<T> {
     this.#refuseClosed()
     requireOptions(options)
     if (this.#parts.mode === 'router') throw routerError()
-    const signal = AbortSignal.any([this.#ending.signal, ...(options.signal === undefined ? [] : [options.signal])])
-    const changing = this.#changing.run(() => verb({ ...options, signal }), signal)
-    this.#underWay.add(changing)
-    try {
-      return await changing
-    } finally {
-      this.#underWay.delete(changing)
-    }
+    return this.#underWay.run((signal) => turns.run(() => verb({ ...options, signal }), signal), options.signal)
   }
 
   /** A step of the service's own runs for the tenant that is being made, whatever the context of the call. */
@@ -371,10 +391,4 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   #refuseClosed(): void {
     if (this.#closing !== undefined) throw closedError()
   }
-}
-
-function routerError(): TenantryError {
-  return new TenantryError('router-only', "This process was opened with mode: 'router' and changes nothing.", {
-    hint: "Do it from the command line, or in a process opened without mode: 'router'.",
-  })
 }

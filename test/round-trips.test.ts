@@ -92,7 +92,7 @@ describe('openTenantry and onboard', () => {
   it('opening for the first time: the catalog and its tables', async () => {
     const cost = await costOf(async () => (await open()).close())
     const [create, version] = [1, 1]
-    const steps = 4 * (1 + 1) // each of the catalog's migrations: its statements in one trip, and its row
+    const steps = 5 * (1 + 1) // each of the catalog's migrations: its statements in one trip, and its row
     const make = 1 + 1 + 1 + steps + 1 + 1 // begin, lock, look again, the steps, the installation's row, commit
     const secluded = 1 // the catalog's database
     const roles = 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 // a look; begin, lock, look again, make them, whose member, commit; a look
@@ -244,6 +244,31 @@ describe("the verbs of a tenant's life", () => {
     const [begin, row, write, audit, commit] = [1, 1, 1, 1, 1]
     expect(await costOfVerb(change)).toEqual({ connections: 0, statements: begin + row + write + audit + commit })
     expect(await costOfVerb(change)).toEqual({ connections: 0, statements: begin + row + commit })
+  })
+
+  it('a domain: a transaction with the row of the tenant, the change, the audit entry, and what it is then', async () => {
+    const given = { proof: 'given' } as const
+    const [begin, row, write, audit, read, commit] = [1, 1, 1, 1, 1, 1]
+    const add = () => tenantry.addDomain('a', 'a.example')
+    const added = begin + row + write + audit + read + commit
+    expect(await costOfVerb(add)).toEqual({ connections: 0, statements: added })
+    expect(await costOfVerb(add)).toEqual({ connections: 0, statements: added - audit })
+    const verify = () => tenantry.verifyDomain('a', 'a.example', given)
+    expect(await costOfVerb(verify)).toEqual({ connections: 0, statements: read + added })
+    expect(await costOfVerb(verify)).toEqual({ connections: 0, statements: read })
+    const remove = () => tenantry.removeDomain('a', 'a.example')
+    expect(await costOfVerb(remove)).toEqual({ connections: 0, statements: added - read })
+  })
+
+  it('whose a domain is: one statement the first time, none from then on, also where it is nobody’s', async () => {
+    await tenantry.addDomain('a', 'b.example')
+    await tenantry.verifyDomain('a', 'b.example', { proof: 'given' })
+    await expect.poll(() => tenantry.tenantOfDomain('b.example')).toBe('a')
+    for (const domain of ['c.example', 'd.example']) {
+      const ask = () => tenantry.tenantOfDomain(domain)
+      expect(await costOfVerb(ask)).toEqual({ connections: 0, statements: 1 })
+      expect(await costOfVerb(ask)).toEqual({ connections: 0, statements: 0 })
+    }
   })
 
   it('suspend: a session with the lock, the arrow, then every process lets go and the database is empty', async () => {

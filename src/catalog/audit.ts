@@ -14,6 +14,9 @@ export type Verb =
   | 'purge'
   | 'withdraw'
   | 'rotate-credentials'
+  | 'add-domain'
+  | 'verify-domain'
+  | 'remove-domain'
 
 /** Who asked for a change. */
 export interface Authorship {
@@ -41,6 +44,8 @@ export interface AuditEntry {
   readonly outcome: 'done' | 'failed'
   /** The code of the error of what failed. */
   readonly error: ErrorCode | undefined
+  /** The domain that was added, verified or removed. */
+  readonly domain: string | undefined
 }
 
 /** What a tenant's making is called in the audit trail, by where its database comes from. */
@@ -57,11 +62,12 @@ interface SelectedEntry {
   readonly role: string
   readonly outcome: 'done' | 'failed'
   readonly error: string | null
+  readonly domain: string | null
 }
 
 /** The columns of a row as the fields of an entry. */
 export function toAuditEntry(entry: SelectedEntry): AuditEntry {
-  const { verb, from_state, to_state, actor, at, tenant, role, outcome, error } = entry
+  const { verb, from_state, to_state, actor, at, tenant, role, outcome, error, domain } = entry
   return {
     at,
     tenant,
@@ -73,5 +79,6 @@ export function toAuditEntry(entry: SelectedEntry): AuditEntry {
     role,
     outcome,
     error: (error ?? undefined) as ErrorCode | undefined,
+    domain: domain ?? undefined,
   }
 }

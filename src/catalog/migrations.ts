@@ -134,6 +134,31 @@ export const migrations: readonly Migration[] = [
       claimFunctionOfSecluded,
     ],
   },
+  {
+    number: 5,
+    // What knows only step 4 serves tenants by their ids, and removes their domains with their rows without knowing it.
+    compatibleFrom: 4,
+    statements: [
+      `create table tenantry.domain (
+         domain text collate "C" primary key check (domain ~ '^[a-z0-9.-]{3,243}$'),
+         row_id uuid not null references tenantry.tenant on delete cascade,
+         token text not null,
+         added_at timestamptz not null default now(),
+         verified_at timestamptz
+       )`,
+      `create index domain_tenant on tenantry.domain (row_id, domain)`,
+      // By a trigger, so that nobody can change one without telling: a purge by an older process, or a hand.
+      `create function tenantry.tell_domain() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $tell$
+       begin
+         perform pg_notify('tenantry', json_build_object('domain', coalesce(new.domain, old.domain))::text);
+         return null;
+       end
+       $tell$`,
+      `create trigger domain_told after insert or update or delete on tenantry.domain
+         for each row execute function tenantry.tell_domain()`,
+      `alter table tenantry.audit add column domain text`,
+    ],
+  },
 ]
 
 /** The number of the last step. */

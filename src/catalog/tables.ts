@@ -51,6 +51,13 @@ export interface CatalogTables {
     created_at: Generated<Date>
   }
   credential: { row_id: string; sealed: string; pending: string | null; changed_at: Generated<Date> }
+  domain: {
+    domain: string
+    row_id: string
+    token: string
+    added_at: Generated<Date>
+    verified_at: Date | null
+  }
   audit: {
     number: Generated<string>
     at: Generated<Date>
@@ -63,5 +70,6 @@ export interface CatalogTables {
     role: Generated<string>
     outcome: Generated<'done' | 'failed'>
     error: Generated<string | null>
+    domain: Generated<string | null>
   }
 }

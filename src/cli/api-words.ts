@@ -4,6 +4,11 @@ const apiWords: readonly (readonly [api: string, commandLine: string])[] = [
   ['environment cannot be done', 'exec cannot be done'],
   ['rotateCredentials cannot be done', 'rotate-credentials cannot be done'],
   ['rotateCredentials() sets it right', '"tenantry rotate-credentials" sets it right'],
+  ['getDomain() shows', '"tenantry domains --find <domain>" shows'],
+  ['removeDomain() frees it', '"tenantry remove-domain" frees it'],
+  ["{ proof: 'given' }", '--proven'],
+  ['verifyDomain cannot be done', 'verify-domain cannot be done'],
+  ['addDomain cannot be done', 'add-domain cannot be done'],
   ['(drainMs)', '(--drain)'],
   ['list() shows', '"tenantry list" shows'],
   [

@@ -24,6 +24,7 @@ const misuses: ReadonlySet<string> = new Set([
   'config-exists',
   'config-missing',
   'config-unreadable',
+  'invalid-domain',
   'invalid-name',
   'invalid-option',
   'invalid-tenant-id',
@@ -31,6 +32,8 @@ const misuses: ReadonlySet<string> = new Set([
   'not-confirmed',
 ])
 const refusals: ReadonlySet<string> = new Set([
+  'domain-taken',
+  'domain-unknown',
   'foreign-database',
   'no-open-server',
   'tenant-exists',

@@ -6,6 +6,7 @@ import { check } from './commands/check.ts'
 import { clone } from './commands/clone.ts'
 import { dev } from './commands/dev.ts'
 import { doctor } from './commands/doctor.ts'
+import { addDomain, domains, removeDomain, verifyDomain } from './commands/domains.ts'
 import { ensure } from './commands/ensure.ts'
 import { exec } from './commands/exec.ts'
 import { init } from './commands/init.ts'
@@ -27,6 +28,7 @@ const groups: Readonly<Record<string, readonly CommandFactory[]>> = {
   'Begin:': [init, dev, doctor, ensure, check],
   'Tenants:': [onboard, list, show, update, clone, adopt],
   'In and out of service:': [suspend, resume, offboard, restore, purge],
+  'Domains:': [addDomain, verifyDomain, removeDomain, domains],
   'Operate:': [status, exec, rotateCredentials, reconcile, removeTemplates],
 }
 

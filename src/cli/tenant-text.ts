@@ -37,13 +37,14 @@ export function tenantTable(tenants: readonly Tenant[]): string[] {
 }
 
 /** Everything of one tenant. */
-export function tenantPairs(tenant: Tenant): string[] {
+export function tenantPairs(tenant: Tenant, domains: string | undefined): string[] {
   return pairs({
     id: tenant.id,
     'display name': tenant.displayName && shown(tenant.displayName),
     state: `${stateText(tenant.state)} since ${time(tenant.stateSince)}`,
     server: shown(tenant.server),
     database: shown(tenant.database),
+    domains,
     version: tenant.version === undefined ? undefined : `${tenant.version} (${tenant.fingerprint?.slice(0, 12)})`,
     metadata: shown(JSON.stringify(tenant.metadata)),
     created: time(tenant.createdAt),
@@ -55,9 +56,9 @@ export function tenantPairs(tenant: Tenant): string[] {
 export function historyTable(entries: readonly AuditEntry[]): string[] {
   return table([
     ['AT', 'VERB', 'FROM', 'TO', 'BY'],
-    ...entries.map(({ at, verb, from, to, actor, role, error }) => [
+    ...entries.map(({ at, verb, from, to, actor, role, error, domain }) => [
       time(at),
-      error === undefined ? verb : `${verb} (${error})`,
+      [verb, ...(domain === undefined ? [] : [domain]), ...(error === undefined ? [] : [`(${error})`])].join(' '),
       from ?? '-',
       to ?? '-',
       shown(actor === undefined ? role : `${actor} as ${role}`),
@@ -65,6 +66,7 @@ export function historyTable(entries: readonly AuditEntry[]): string[] {
   ])
 }
 
-function time(date: Date): string {
+/** A time to the second, in UTC. */
+export function time(date: Date): string {
   return date.toISOString().slice(0, 19).replace('T', ' ')
 }

@@ -62,6 +62,15 @@ export const errorKinds = {
     retryable: false,
   },
   'database-missing': { raised: 'Raised when a database that must exist does not.', retryable: false },
+  'domain-lookup-failed': {
+    raised: 'Raised when the DNS could not be asked for the record that proves a domain.',
+    retryable: true,
+  },
+  'domain-taken': { raised: 'Raised when a domain is to be added that another tenant has.', retryable: false },
+  'domain-unknown': {
+    raised: 'Raised when a domain is to be verified that the tenant does not have.',
+    retryable: false,
+  },
   'embedded-failed': {
     raised: 'Raised when the embedded PostgreSQL could not be prepared, started or stopped.',
     retryable: false,
@@ -82,6 +91,7 @@ export const errorKinds = {
     raised: "Raised when the service's own `seed`, `initialise` or `anonymise` failed.",
     retryable: true,
   },
+  'invalid-domain': { raised: "Raised when something cannot be a tenant's domain.", retryable: false },
   'invalid-name': {
     raised: 'Raised when a name cannot be a PostgreSQL identifier: empty, over 63 bytes, or with control characters.',
     retryable: false,

@@ -1,9 +1,11 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import type { TenantryError } from '../kernel/errors.ts'
+import type { DomainName } from '../kernel/domain-names.ts'
 import type { Keyring } from '../kernel/keyring.ts'
 import type { Identifier, Installation, TenantId } from '../kernel/names.ts'
 import type { Verb } from '../catalog/audit.ts'
 import type { Catalog } from '../catalog/catalog.ts'
+import type { Domains } from '../catalog/domains.ts'
 import type { TenantState } from '../catalog/states.ts'
 import type { Stock, TemplateRow } from '../catalog/stock.ts'
 import type { Tenant, TenantRow } from '../catalog/tenant.ts'
@@ -22,6 +24,8 @@ export interface TenantEvent {
   readonly from: TenantState | undefined
   /** The state after; undefined where the tenant is gone. */
   readonly to: TenantState | undefined
+  /** The domain that was added, verified or removed. */
+  readonly domain?: string
   /** Milliseconds since the call began. */
   readonly durationMs: number
 }
@@ -112,6 +116,7 @@ export interface ProvisioningContext {
   readonly installationId: string
   readonly catalog: Catalog
   readonly stock: Stock
+  readonly domains: Domains
   /** The templates that this process has seen, by the server's name. */
   readonly knownTemplates: Map<string, TemplateRow>
   /** What is being onboarded by this process. */
@@ -136,6 +141,8 @@ export interface ProvisioningContext {
   /** How long an offboarded tenant is kept. */
   readonly retentionDays: number
   readonly evict: Evict
+  /** Makes this process forget whose a domain is, or all of them. The others hear of a change from the catalog. */
+  readonly forgetDomains: (domain?: DomainName) => void
   readonly emit: (event: TenantryEvent) => void
 }
 
@@ -167,9 +174,14 @@ export interface DrainOptions extends VerbOptions {
 export function announce(
   context: ProvisioningContext,
   verb: Verb,
-  { id, server }: TenantRow,
-  change: { readonly from: TenantState | undefined; readonly to: TenantState | undefined; readonly since: number },
+  { id, server }: Pick<TenantRow, 'id' | 'server'>,
+  change: {
+    readonly from: TenantState | undefined
+    readonly to: TenantState | undefined
+    readonly since: number
+    readonly domain?: DomainName
+  },
 ): void {
-  const { from, to, since } = change
-  context.emit({ event: 'tenant-changed', verb, tenant: id, server, from, to, durationMs: performance.now() - since })
+  const { since, ...told } = change
+  context.emit({ event: 'tenant-changed', verb, tenant: id, server, ...told, durationMs: performance.now() - since })
 }

@@ -174,5 +174,6 @@ async function forget(
   actor: string | undefined,
 ): Promise<void> {
   const isGone = await locked.catalog.remove(row.rowId, 'purging', 'purge', { actor })
+  context.forgetDomains()
   if (isGone) announce(context, 'purge', row, { from: 'purging', to: undefined, since: locked.since })
 }

@@ -1,14 +1,17 @@
 import { createHash } from 'node:crypto'
 import type { Cancellable } from '../kernel/abort.ts'
+import { type DomainName, readDomain } from '../kernel/domain-names.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import type { Identifier, TenantId } from '../kernel/names.ts'
 import type { Catalog } from '../catalog/catalog.ts'
+import type { Domains } from '../catalog/domains.ts'
 import { type Tenant, type TenantRow, unknownTenant } from '../catalog/tenant.ts'
 import type { Models, OpenModels } from '../models/port.ts'
 import type { Server, SessionDefaults } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
 import { type Admission, Admissions } from './admissions.ts'
 import { BudgetShare } from './budget-share.ts'
+import { type DirectorySize, DomainDirectory } from './domain-directory.ts'
 import { type Eviction, EvictionChannel } from './eviction-channel.ts'
 import { FleetShare } from './fleet-share.ts'
 import type { Fleet } from './for-each.ts'
@@ -23,6 +26,7 @@ import { type LoginOf, TenantPool } from './tenant-pool.ts'
 /** How routing is done. */
 export interface RoutingOptions<Handle> {
   readonly catalog: Catalog
+  readonly domains: Domains
   /** The server that the catalog is on, and its database. */
   readonly home: Server
   readonly catalogDatabase: Identifier
@@ -49,6 +53,8 @@ export interface RoutingOptions<Handle> {
   readonly onLongLease: (lease: LongLease) => void
   /** How many tenants are remembered; beyond, the one longest unused is looked up anew when it is needed. */
   readonly keptTenants: number
+  /** How many domains are remembered. */
+  readonly keptDomains: DirectorySize
   /** How many tenants' models are kept opened; beyond, those longest unused are opened anew, in microseconds. */
   readonly keptHandles: number
   /** What must hold of a tenant, besides that it is in service. */
@@ -71,6 +77,7 @@ export class Router<Handle> {
   /** What fleet queries may have of each, by the server's name. */
   readonly #fleetShares: ReadonlyMap<string, FleetShare>
   readonly #admissions: Admissions
+  readonly #domains: DomainDirectory
   readonly #stopWatching: () => void
   /** Least recently used first. */
   readonly #opened = new Map<TenantId, Opened<Handle>>()
@@ -79,9 +86,14 @@ export class Router<Handle> {
     const { home, servers, catalog, keptTenants, condition, waitMs, leaseWarningMs, onLongLease } = options
     this.#options = options
     this.#channel = new ProcessChannel(home, options.catalogDatabase)
-    this.#channel.subscribe({ onMessage: () => undefined, onLost: () => this.#admissions.revokeAll() })
+    this.#channel.subscribe({ onMessage: (message) => this.#hear(message), onLost: () => this.#forgetAll() })
     this.#evictions = new EvictionChannel(this.#channel, (eviction) => this.#letGo(eviction))
     this.#admissions = new Admissions(catalog, this.#channel, keptTenants, condition)
+    this.#domains = new DomainDirectory(
+      (asked) => options.domains.routes(asked),
+      () => this.#channel.start(),
+      options.keptDomains,
+    )
     const divided = [...servers].map(([name, server]) => ({ name, server, share: this.#shareOf(server) }))
     this.#shares = divided.map(({ share }) => share)
     this.#budgets = new Map(
@@ -150,6 +162,18 @@ export class Router<Handle> {
     return true
   }
 
+  /** Whose a domain is; undefined where it is nobody's, not verified, or no domain at all. */
+  async tenantOfDomain(domain: string): Promise<TenantId | undefined> {
+    const name = readDomain(domain)
+    return name && this.#domains.tenantOf(name)
+  }
+
+  /** Forgets whose a domain is, or all of them. */
+  forgetDomains(domain?: DomainName): void {
+    if (domain === undefined) this.#domains.forgetAll()
+    else this.#domains.forget(domain)
+  }
+
   /** Makes every process of the installation, this one first, let go of a tenant; see {@link EvictionChannel.evict}. */
   evict(eviction: Eviction, limitMs: number, options: Cancellable): Promise<void> {
     return this.#evictions.evict(eviction, limitMs, options)
@@ -202,6 +226,16 @@ export class Router<Handle> {
     const admission = this.#admissions.known(id) ?? (await this.#admissions.admit(id))
     if (admission.row.rowId === rowId) return admission
     throw unknownTenant(id)
+  }
+
+  /** The catalog itself tells of domains that were added, verified or removed. */
+  #hear(message: object): void {
+    if ('domain' in message && typeof message.domain === 'string') this.#domains.forget(message.domain)
+  }
+
+  #forgetAll(): void {
+    this.#admissions.revokeAll()
+    this.#domains.forgetAll()
   }
 
   #letGo({ tenant, server, database }: Eviction): void {

@@ -1,4 +1,5 @@
 import { abortedError, type Cancellable, isAbortion, untilAborted } from '../kernel/abort.ts'
+import type { DomainName } from '../kernel/domain-names.ts'
 import { parseTenantId, type TenantId } from '../kernel/names.ts'
 import type { Tenant } from '../catalog/tenant.ts'
 import { closedError } from './closed-error.ts'
@@ -70,6 +71,16 @@ export class TenantWork<Handle> {
   /** Runs `work` in the context of a tenant that may not be in service, whatever the context of the call is. */
   runFor<T>(tenant: TenantId, work: () => T): T {
     return this.#context.runApart({ tenant }, work)
+  }
+
+  /** Whose a domain is; see {@link Router.tenantOfDomain}. */
+  tenantOfDomain(domain: string): Promise<TenantId | undefined> {
+    return this.#router.tenantOfDomain(domain)
+  }
+
+  /** Forgets whose a domain is, or all of them. */
+  forgetDomains(domain?: DomainName): void {
+    this.#router.forgetDomains(domain)
   }
 
   /** @throws `no-tenant` outside of a context */

@@ -38,10 +38,13 @@ test('the help of tenantry has every command and fits into 100 columns', () => {
 const values: Readonly<Record<string, string>> = { number: '1', time: '1s', json: '{}' }
 /** What each command cannot do without. */
 const needed: Readonly<Record<string, readonly string[]>> = {
+  'add-domain': ['acme', 'shop.acme.example'],
   adopt: ['acme', '--database', 'acme'],
   clone: ['acme', 'globex'],
   completion: ['bash'],
   exec: ['acme', 'psql'],
+  'remove-domain': ['acme', 'shop.acme.example'],
+  'verify-domain': ['acme', 'shop.acme.example'],
 }
 
 /** Has the words of a command understood, without running it. */

@@ -40,6 +40,11 @@ describe('a router', () => {
     expect(await router.status()).toMatchObject({ tenants: { active: 1 } })
     expect(await router.environment('a')).toMatchObject({ PGDATABASE: `${full.installation}_t_a` })
     expect(await router.check('a')).toMatchObject({ outcome: 'matches' })
+    await full.addDomain('a', 'a.example')
+    await full.verifyDomain('a', 'a.example', { proof: 'given' })
+    expect(await router.tenantOfDomain('a.example')).toBe('a')
+    expect(await router.domains('a')).toMatchObject([{ domain: 'a.example', verified: true }])
+    expect(await router.getDomain('a.example')).toMatchObject({ tenant: 'a' })
   })
 
   it('refuses whatever would change something, and changes nothing', async () => {
@@ -55,6 +60,9 @@ describe('a router', () => {
       () => router.purgeExpired(),
       () => router.clone('a', 'b'),
       () => router.adopt('b', { database: 'any' }),
+      () => router.addDomain('a', 'b.example'),
+      () => router.verifyDomain('a', 'a.example', { proof: 'given' }),
+      () => router.removeDomain('a', 'a.example'),
     ]
     for (const verb of verbs) {
       const error = (await errorOf(verb())) as TenantryError

@@ -1,11 +1,14 @@
 import { defineEntity, p } from '@mikro-orm/core'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import {
+  type AddedDomain,
   type CheckedDatabase,
   type ErrorCode,
   type FleetResult,
   openTenantry,
   type Tenant,
+  type TenantDomain,
+  type TenantId,
   type TenantResult,
   type Tenantry,
   TenantryError,
@@ -83,4 +86,18 @@ test('outcomes and codes can be branched on', () => {
 test('an embedded server gives its URL and how to stop it', () => {
   expectTypeOf(startEmbeddedPostgres).returns.resolves.toHaveProperty('url').toEqualTypeOf<string>()
   expectTypeOf(startEmbeddedPostgres).returns.resolves.toHaveProperty('stop').toEqualTypeOf<() => Promise<void>>()
+})
+
+test("a domain's tenant is one that with takes, or none", async () => {
+  const tenantry = await openTenantry({ models })
+  const tenant = await tenantry.tenantOfDomain('shop.example.com')
+  expectTypeOf(tenant).toEqualTypeOf<TenantId | undefined>()
+  if (tenant !== undefined) await tenantry.with(tenant, (em) => em.count(Note))
+  const { outcome, domain } = await tenantry.verifyDomain('acme', 'shop.example.com', { proof: 'given' })
+  expectTypeOf(outcome).toEqualTypeOf<'verified' | 'already-verified' | 'not-proven'>()
+  expectTypeOf(domain).toEqualTypeOf<TenantDomain>()
+  expectTypeOf(domain.verifiedAt).toEqualTypeOf<Date | undefined>()
+  expectTypeOf(await tenantry.addDomain('acme', 'x.example')).toEqualTypeOf<AddedDomain>()
+  // @ts-expect-error -- not a proof
+  expectTypeOf(await tenantry.verifyDomain('acme', 'shop.example.com', { proof: 'said' }))
 })

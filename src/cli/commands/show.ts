@@ -1,5 +1,6 @@
 import { TenantryError } from '../../kernel/errors.ts'
 import { defineCommand } from '../define-command.ts'
+import { domainWords } from '../domain-text.ts'
 import { historyTable, tenantPairs } from '../tenant-text.ts'
 import type { CommonOptions } from '../tools.ts'
 import { wholeNumber } from '../words.ts'
@@ -23,6 +24,7 @@ export const show = defineCommand<Options>(
     tools.withTenantry(async (tenantry) => {
       const { signal } = tools
       const tenant = await tenantry.get(String(id), { signal })
+      const domains = tenant && (await tenantry.domains(tenant.id, { signal }))
       const history = options.history > 0 ? await tenantry.history(String(id), { limit: options.history, signal }) : []
       if (tenant === undefined && history.length === 0) {
         throw new TenantryError('tenant-unknown', `There is no tenant ${String(id)}.`, {
@@ -31,9 +33,11 @@ export const show = defineCommand<Options>(
         })
       }
       return {
-        result: { tenant, history },
+        result: { tenant, domains, history },
         lines: [
-          ...(tenant === undefined ? ['There is no tenant of this id any more.'] : tenantPairs(tenant)),
+          ...(tenant === undefined
+            ? ['There is no tenant of this id any more.']
+            : tenantPairs(tenant, domainWords(domains))),
           ...(history.length > 0 ? ['', ...historyTable(history)] : []),
         ],
       }

@@ -1,0 +1,216 @@
+import { randomBytes } from 'node:crypto'
+import { type Cancellable, untilAborted } from '../kernel/abort.ts'
+import { type DomainName, parseDomain } from '../kernel/domain-names.ts'
+import { TenantryError } from '../kernel/errors.ts'
+import { parseTenantId, type TenantId } from '../kernel/names.ts'
+import { positiveInteger, refuseUnknownOptions } from '../kernel/options.ts'
+import type { DomainChange, DomainOwner, DomainRow } from '../catalog/domains.ts'
+import type { Verb } from '../catalog/audit.ts'
+import { stateError } from '../catalog/states.ts'
+import { unknownTenant } from '../catalog/tenant.ts'
+import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
+import { type DomainRecord, isProven, recordOf } from './domain-proof.ts'
+import { checkVerbOptions } from './tenant-options.ts'
+
+/** A domain of a tenant. */
+export interface TenantDomain {
+  /** In ASCII and lower case. */
+  readonly domain: DomainName
+  readonly tenant: TenantId
+  /** Whether requests to it are the tenant's. */
+  readonly verified: boolean
+  readonly addedAt: Date
+  readonly verifiedAt: Date | undefined
+  /** What whoever has the domain sets in its DNS, to prove that it is the tenant's. */
+  readonly record: DomainRecord
+}
+
+/** Options of `verifyDomain`. */
+export interface VerifyDomainOptions extends VerbOptions {
+  /**
+   * How it is known that the domain is the tenant's: `dns` looks for its record; with `given` the service has made sure
+   * of it by itself, and nothing is looked for. Default `dns`.
+   */
+  readonly proof?: 'dns' | 'given'
+}
+
+/** Options of `domains`. */
+export interface DomainsOptions extends Cancellable {
+  /** How many at most. Default 100, at most 1,000. */
+  readonly limit?: number
+  /** Only those after this one: the last of the page before. */
+  readonly after?: string
+}
+
+/** What came of adding a domain. */
+export interface AddedDomain {
+  readonly outcome: 'added' | 'already-there'
+  readonly domain: TenantDomain
+}
+
+/** What came of verifying a domain. */
+export interface VerifiedDomain {
+  /** `not-proven`: the record is not there, or not yet; nothing was changed. */
+  readonly outcome: 'verified' | 'already-verified' | 'not-proven'
+  readonly domain: TenantDomain
+}
+
+/** What came of removing a domain. */
+export interface RemovedDomain {
+  readonly outcome: 'removed' | 'already-removed'
+}
+
+/**
+ * Adds a domain to a tenant. It is reserved for it from then on; requests to it are the tenant's once it is verified.
+ *
+ * @throws `invalid-tenant-id`, `invalid-domain`, `invalid-option`, `tenant-unknown`, `tenant-state`, `domain-taken`
+ */
+export async function addDomain(
+  context: ProvisioningContext,
+  id: string,
+  domain: string,
+  options: VerbOptions,
+): Promise<AddedDomain> {
+  const [tenant, name] = [parseTenantId(id), parseDomain(domain)]
+  checkVerbOptions('addDomain', options)
+  const { actor, signal } = options
+  const token = randomBytes(16).toString('hex')
+  const adding = change(context, tenant, name, 'add-domain', () =>
+    context.domains.add(tenant, name, token, { actor, check: refusePurging('addDomain') }),
+  )
+  const { outcome, row } = await untilAborted(adding, signal)
+  if (outcome === 'taken' || row === undefined) throw takenError(name, tenant)
+  return { outcome, domain: publicDomain(row) }
+}
+
+/**
+ * Makes requests to a domain the tenant's, if the domain is proven to be.
+ *
+ * @throws `invalid-tenant-id`, `invalid-domain`, `invalid-option`, `tenant-unknown`, `tenant-state`, `domain-unknown`,
+ *   `domain-lookup-failed`
+ */
+export async function verifyDomain(
+  context: ProvisioningContext,
+  id: string,
+  domain: string,
+  options: VerifyDomainOptions,
+): Promise<VerifiedDomain> {
+  const [tenant, name] = [parseTenantId(id), parseDomain(domain)]
+  checkVerbOptions('verifyDomain', options, ['proof'])
+  const { actor, signal } = options
+  const isGiven = checkProof(options.proof) === 'given'
+  const found = await untilAborted(context.domains.find(name), signal)
+  if (found?.tenant !== tenant) throw await notTheirs(context, tenant, name)
+  if (found.verifiedAt !== undefined) return { outcome: 'already-verified', domain: publicDomain(found) }
+  const isSure = isGiven || (await isProven(recordOf(name, found.token), { signal }))
+  if (!isSure) return { outcome: 'not-proven', domain: publicDomain(found) }
+  const verifying = change(context, tenant, name, 'verify-domain', () =>
+    context.domains.verify(tenant, name, found.token, { actor, check: refusePurging('verifyDomain') }),
+  )
+  const { outcome, row } = await untilAborted(verifying, signal)
+  if (row === undefined) throw unknownDomain(name, tenant)
+  return { outcome, domain: publicDomain(row) }
+}
+
+/**
+ * Takes a domain from a tenant: it is free for others then. One that the tenant does not have is an outcome.
+ *
+ * @throws `invalid-tenant-id`, `invalid-domain`, `invalid-option`, `tenant-unknown`
+ */
+export async function removeDomain(
+  context: ProvisioningContext,
+  id: string,
+  domain: string,
+  options: VerbOptions,
+): Promise<RemovedDomain> {
+  const [tenant, name] = [parseTenantId(id), parseDomain(domain)]
+  checkVerbOptions('removeDomain', options)
+  const { actor, signal } = options
+  const removing = change(context, tenant, name, 'remove-domain', () => context.domains.remove(tenant, name, { actor }))
+  const { outcome } = await untilAborted(removing, signal)
+  return { outcome }
+}
+
+/** A tenant's domains, in their order. @throws `invalid-tenant-id`, `invalid-option`, `invalid-domain`, `tenant-unknown` */
+export async function domainsOf(
+  { catalog, domains }: ProvisioningContext,
+  id: string,
+  options: DomainsOptions,
+): Promise<readonly TenantDomain[]> {
+  const tenant = parseTenantId(id)
+  refuseUnknownOptions('domains', options, ['limit', 'after', 'signal'])
+  const { limit = 100, after, signal } = options
+  const most = Math.min(positiveInteger('limit', limit), 1_000)
+  const listing = domains.list(tenant, most, after === undefined ? undefined : parseDomain(after))
+  const rows = await untilAborted(listing, signal)
+  if (rows.length === 0 && (await untilAborted(catalog.find(tenant), signal)) === undefined) throw unknownTenant(tenant)
+  return rows.map(publicDomain)
+}
+
+/** A domain, whoever has it, verified or not. @throws `invalid-domain` */
+export async function domainNamed(
+  { domains }: ProvisioningContext,
+  domain: string,
+  { signal }: Cancellable,
+): Promise<TenantDomain | undefined> {
+  const row = await untilAborted(domains.find(parseDomain(domain)), signal)
+  return row && publicDomain(row)
+}
+
+/** Makes a change, forgets here what it makes outdated, and tells of it. */
+async function change<Outcome extends string>(
+  context: ProvisioningContext,
+  id: TenantId,
+  domain: DomainName,
+  verb: Verb,
+  make: () => Promise<DomainChange<Outcome> | undefined>,
+): Promise<DomainChange<Outcome>> {
+  const since = performance.now()
+  const made = await make()
+  if (made === undefined) throw unknownTenant(id)
+  const { outcome, owner } = made
+  if (!isChange.has(outcome)) return made
+  context.forgetDomains(domain)
+  announce(context, verb, owner, { from: owner.state, to: owner.state, since, domain })
+  return made
+}
+
+const isChange: ReadonlySet<string> = new Set(['added', 'verified', 'removed'])
+
+function refusePurging(verb: string) {
+  return ({ id, state }: DomainOwner) => {
+    if (state === 'purging') throw stateError(verb, id, state)
+  }
+}
+
+function checkProof(proof: unknown): 'dns' | 'given' {
+  if (proof === undefined || proof === 'dns') return 'dns'
+  if (proof === 'given') return proof
+  throw new TenantryError('invalid-option', 'proof must be "dns" or "given".', {
+    hint: 'Leave it out to look for the record in the DNS.',
+  })
+}
+
+function publicDomain({ domain, tenant, token, addedAt, verifiedAt }: DomainRow): TenantDomain {
+  const verified = verifiedAt !== undefined
+  return { domain, tenant, verified, addedAt, verifiedAt, record: recordOf(domain, token) }
+}
+
+/** Whose it is stays unsaid: the error may be shown to somebody who is not to know. */
+function takenError(domain: DomainName, tenant: TenantId): TenantryError {
+  return new TenantryError('domain-taken', `The domain ${domain} is another tenant's.`, {
+    tenant,
+    hint: 'getDomain() shows whose, and whether it is verified. One that is not is only reserved: removeDomain() frees it.',
+  })
+}
+
+async function notTheirs({ catalog }: ProvisioningContext, id: TenantId, domain: DomainName): Promise<TenantryError> {
+  return (await catalog.find(id)) === undefined ? unknownTenant(id) : unknownDomain(domain, id)
+}
+
+function unknownDomain(domain: DomainName, tenant: TenantId): TenantryError {
+  return new TenantryError('domain-unknown', `The tenant ${tenant} has no domain ${domain}.`, {
+    tenant,
+    hint: 'Add it first.',
+  })
+}

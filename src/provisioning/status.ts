@@ -1,0 +1,27 @@
+import { type Cancellable, untilAborted } from '../kernel/abort.ts'
+import { physicalNames } from '../kernel/names.ts'
+import { type Status, summarise, summariseStock } from '../catalog/status.ts'
+import type { ProvisioningContext } from './context.ts'
+
+/**
+ * What an installation has, in numbers.
+ *
+ * @param wanted how many spares this process keeps
+ */
+export async function statusOf(
+  { catalog, stock, installation, home, fingerprint }: ProvisioningContext,
+  roles: 'separate' | 'shared',
+  wanted: number,
+  { signal }: Cancellable,
+): Promise<Status> {
+  const counts = await untilAborted(catalog.count(), signal)
+  const migration = await untilAborted(catalog.migration(), signal)
+  const shelves = await untilAborted(stock.counts(), signal)
+  return {
+    installation,
+    catalog: { server: home.name, database: physicalNames.catalog(installation), migration },
+    roles,
+    ...summarise(counts, fingerprint),
+    ...summariseStock(shelves, fingerprint, wanted),
+  }
+}

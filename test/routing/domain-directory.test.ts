@@ -1,0 +1,168 @@
+import { describe, expect, it } from 'vitest'
+import { type DomainName, parseDomain } from '../../dist/kernel/domain-names.js'
+import { parseTenantId, type TenantId } from '../../dist/kernel/names.js'
+import { DomainDirectory } from '../../dist/routing/domain-directory.js'
+import { errorOf } from '../support/server.ts'
+
+// What is remembered, and what is asked for. That processes hear of changes is tested with the tenants.
+
+const acme = parseTenantId('acme')
+const name = (label: string | number) => parseDomain(`${label}.example`)
+
+/** A catalog that answers when it is told to, and knows the domains that begin with `known`. */
+class Catalog {
+  readonly asked: (readonly DomainName[])[] = []
+  /** What ends each look that has not ended. */
+  readonly answers: ((error?: Error) => void)[] = []
+  isHolding = false
+
+  readonly lookUp = async (domains: readonly DomainName[]): Promise<ReadonlyMap<DomainName, TenantId>> => {
+    this.asked.push(domains)
+    const found = new Map(
+      domains.filter((domain) => domain.startsWith('known')).map((domain) => [domain, acme] as const),
+    )
+    if (!this.isHolding) return found
+    const { promise, resolve, reject } = Promise.withResolvers<ReadonlyMap<DomainName, TenantId>>()
+    this.answers.push((error) => (error === undefined ? resolve(found) : reject(error)))
+    return promise
+  }
+}
+
+function open({ known = 100, unknown = 100 } = {}) {
+  const catalog = new Catalog()
+  const listening = { failure: undefined as Error | undefined }
+  const listen = async () => {
+    if (listening.failure !== undefined) throw listening.failure
+  }
+  return { catalog, listening, directory: new DomainDirectory(catalog.lookUp, listen, { known, unknown }) }
+}
+
+/** Lets everything run on that waits for nothing from outside. */
+const settle = () => new Promise((resolve) => setImmediate(resolve))
+
+describe('the directory of domains', () => {
+  it('asks once for a domain, somebody’s or nobody’s, and remembers', async () => {
+    const { catalog, directory } = open()
+    for (let i = 0; i < 3; i++) {
+      expect(await directory.tenantOf(name('known'))).toBe('acme')
+      expect(await directory.tenantOf(name('other'))).toBeUndefined()
+    }
+    expect(catalog.asked).toEqual([[name('known')], [name('other')]])
+  })
+
+  it('forgets what it is told to, and no other', async () => {
+    const { catalog, directory } = open()
+    for (const label of ['known-1', 'known-2', 'other']) await directory.tenantOf(name(label))
+    directory.forget(name('known-1'))
+    directory.forget(name('other'))
+    for (const label of ['known-1', 'known-2', 'other']) await directory.tenantOf(name(label))
+    expect(catalog.asked.slice(3)).toEqual([[name('known-1')], [name('other')]])
+    directory.forgetAll()
+    for (const label of ['known-1', 'known-2', 'other']) await directory.tenantOf(name(label))
+    expect(catalog.asked).toHaveLength(8)
+  })
+
+  it('asks once for many at the same time, and while it asks collects what comes in', async () => {
+    const { catalog, directory } = open()
+    catalog.isHolding = true
+    const first = Array.from({ length: 50 }, () => directory.tenantOf(name('known')))
+    await settle()
+    const next = Array.from({ length: 2_500 }, (_, i) => directory.tenantOf(name(i % 1_250)))
+    await settle()
+    expect(catalog.asked).toEqual([[name('known')]])
+    for (let i = 0; i < 3; i++) {
+      catalog.answers[i]?.()
+      await settle()
+    }
+    expect(new Set(await Promise.all(first))).toEqual(new Set(['acme']))
+    await Promise.all(next)
+    expect(catalog.asked.map(({ length }) => length)).toEqual([1, 1_000, 250])
+  })
+
+  it.each(['forget', 'forgetAll'] as const)(
+    'does not trust what was being read when it was told to %s',
+    async (how) => {
+      const { catalog, directory } = open()
+      catalog.isHolding = true
+      const asking = directory.tenantOf(name('other'))
+      await settle()
+      if (how === 'forget') directory.forget(name('other'))
+      else directory.forgetAll()
+      catalog.answers[0]?.()
+      await settle()
+      expect(catalog.asked).toHaveLength(2)
+      catalog.answers[1]?.()
+      expect(await asking).toBeUndefined()
+      expect(await directory.tenantOf(name('other'))).toBeUndefined()
+      expect(catalog.asked).toHaveLength(2)
+    },
+  )
+
+  it('gives who comes after a change what is read after it', async () => {
+    const { catalog, directory } = open()
+    catalog.isHolding = true
+    const before = directory.tenantOf(name('other'))
+    await settle()
+    directory.forget(name('other'))
+    const after = directory.tenantOf(name('other'))
+    await settle()
+    catalog.answers[0]?.()
+    await settle()
+    expect(catalog.asked).toHaveLength(2)
+    catalog.answers[1]?.()
+    await Promise.all([before, after])
+  })
+
+  it('after a loss of the connection waits for no statement that may have gone with it', async () => {
+    const { catalog, directory } = open()
+    catalog.isHolding = true
+    const stuck = [directory.tenantOf(name('known-1')), directory.tenantOf(name('known-2'))]
+    await settle()
+    catalog.isHolding = false
+    directory.forgetAll()
+    expect(await Promise.all(stuck)).toEqual(['acme', 'acme'])
+    expect(await directory.tenantOf(name('known-3'))).toBe('acme')
+    // What comes of it at last is of no interest.
+    catalog.answers[0]?.(new Error('gone'))
+    await settle()
+    const asked = catalog.asked.length
+    expect(await directory.tenantOf(name('known-1'))).toBe('acme')
+    expect(catalog.asked).toHaveLength(asked)
+  })
+
+  it('remembers so many and no more, and for names of nobody none that is somebody’s is forgotten', async () => {
+    const { catalog, directory } = open({ known: 3, unknown: 5 })
+    for (const label of ['known-1', 'known-2', 'known-3']) await directory.tenantOf(name(label))
+    for (let i = 0; i < 50; i++) await directory.tenantOf(name(i))
+    const asked = catalog.asked.length
+    for (const label of ['known-1', 'known-2', 'known-3', 45, 46, 47, 48, 49]) await directory.tenantOf(name(label))
+    expect(catalog.asked).toHaveLength(asked)
+    await directory.tenantOf(name(44))
+    expect(catalog.asked).toHaveLength(asked + 1)
+    // The one longest unused makes room.
+    await directory.tenantOf(name('known-1'))
+    await directory.tenantOf(name('known-4'))
+    await directory.tenantOf(name('known-1'))
+    expect(catalog.asked).toHaveLength(asked + 2)
+    await directory.tenantOf(name('known-2'))
+    expect(catalog.asked).toHaveLength(asked + 3)
+  })
+
+  it('tells all who wait what went wrong, and asks again for the next', async () => {
+    const { catalog, directory } = open()
+    catalog.isHolding = true
+    const failing = [1, 2].map(() => errorOf(directory.tenantOf(name('known'))))
+    await settle()
+    catalog.answers[0]?.(new Error('gone'))
+    for (const error of await Promise.all(failing)) expect(error).toMatchObject({ message: 'gone' })
+    catalog.isHolding = false
+    expect(await directory.tenantOf(name('known'))).toBe('acme')
+  })
+
+  it('says nothing while it would not hear of changes, though it remembers', async () => {
+    const { listening, directory } = open()
+    await directory.tenantOf(name('known'))
+    listening.failure = new Error('not listening')
+    expect(await errorOf(directory.tenantOf(name('known')))).toMatchObject({ message: 'not listening' })
+  })
+})

@@ -1,0 +1,384 @@
+import type { EntityManager } from '@mikro-orm/postgresql'
+import type { TenantEvent, TenantryError } from 'tenantry'
+import { mikroOrm } from 'tenantry/mikro-orm'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { Address, User } from '../../examples/service/models.ts'
+import { type DnsServer, startDnsServer } from '../support/dns-server.ts'
+import { errorOf, sql } from '../support/server.ts'
+import { inCatalog, onChange, openTestTenantry, type TestTenantry } from '../support/tenants.ts'
+
+const models = mikroOrm({ entities: [User, Address] })
+const given = { proof: 'given' } as const
+
+let tenantry: TestTenantry<EntityManager>
+let dns: DnsServer
+let count = 0
+/** A domain that no other test uses. */
+const fresh = () => `shop-${count++}.example`
+
+beforeAll(async () => {
+  dns = await startDnsServer()
+  tenantry = await openTestTenantry(models)
+  for (const id of ['a', 'b']) await tenantry.onboard(id)
+})
+
+const records = () =>
+  inCatalog(
+    tenantry,
+    `select (select json_agg(domain order by domain) from tenantry.domain) as domains,
+            (select count(*) from tenantry.audit) as audit`,
+  )
+
+describe('a domain', () => {
+  it('is added, verified and removed; each may be repeated, and is written down and told once', async () => {
+    const domain = fresh()
+    const events: TenantEvent[] = []
+    const end = onChange(tenantry, (event) => events.push(event))
+    const by = { actor: 'anna' }
+    const { outcome, domain: added } = await tenantry.addDomain('a', domain, by)
+    expect(outcome).toBe('added')
+    expect(added).toMatchObject({ domain, tenant: 'a', verified: false, verifiedAt: undefined })
+    expect(added.record).toEqual({
+      type: 'TXT',
+      name: `_tenantry.${domain}`,
+      value: expect.stringMatching(/^tenantry-domain=[0-9a-f]{32}$/) as string,
+    })
+    expect(await tenantry.addDomain('a', domain, by)).toEqual({ outcome: 'already-there', domain: added })
+    const verified = await tenantry.verifyDomain('a', domain, { ...given, ...by })
+    expect(verified).toMatchObject({
+      outcome: 'verified',
+      domain: { ...added, verified: true, verifiedAt: expect.any(Date) as Date },
+    })
+    expect(await tenantry.verifyDomain('a', domain, by)).toEqual({ ...verified, outcome: 'already-verified' })
+    expect(await tenantry.addDomain('a', domain, by)).toEqual({ outcome: 'already-there', domain: verified.domain })
+    expect(await tenantry.getDomain(domain)).toEqual(verified.domain)
+    expect(await tenantry.domains('a')).toEqual([verified.domain])
+    expect(await tenantry.removeDomain('a', domain, by)).toEqual({ outcome: 'removed' })
+    expect(await tenantry.removeDomain('a', domain, by)).toEqual({ outcome: 'already-removed' })
+    expect(await tenantry.getDomain(domain)).toBeUndefined()
+    end()
+    const verbs = ['add-domain', 'verify-domain', 'remove-domain']
+    const common = { tenant: 'a', from: 'active', to: 'active', domain }
+    const history = (await tenantry.history('a')).filter((entry) => entry.domain === domain).toReversed()
+    expect(history).toMatchObject(verbs.map((verb) => ({ ...common, verb, actor: 'anna', outcome: 'done' })))
+    expect(events).toMatchObject(verbs.map((verb) => ({ ...common, verb, server: 'main' })))
+  })
+
+  it('leads to its tenant once it is verified, until it is removed, however it is written', async () => {
+    const domain = fresh()
+    const spellings = [domain, domain.toUpperCase(), `${domain}.`]
+    const routed = () => Promise.all(spellings.map((spelling) => tenantry.tenantOfDomain(spelling)))
+    expect(await routed()).toEqual([undefined, undefined, undefined])
+    await tenantry.addDomain('a', `${domain.toUpperCase()}.`)
+    expect(await routed()).toEqual([undefined, undefined, undefined])
+    await tenantry.verifyDomain('a', domain, given)
+    expect(await routed()).toEqual(['a', 'a', 'a'])
+    await tenantry.removeDomain('a', domain)
+    expect(await routed()).toEqual([undefined, undefined, undefined])
+  })
+
+  it('in another script is its ASCII', async () => {
+    const { domain } = await tenantry.addDomain('a', 'Bücher.example')
+    expect(domain.domain).toBe('xn--bcher-kva.example')
+    await tenantry.verifyDomain('a', 'BÜCHER.example', given)
+    expect(await tenantry.tenantOfDomain(domain.domain)).toBe('a')
+    expect(await tenantry.addDomain('a', domain.domain)).toMatchObject({ outcome: 'already-there' })
+    await tenantry.removeDomain('a', 'bücher.example')
+  })
+
+  it.each(['localhost', '*.example.com', 'example.com:80', '127.0.0.1', '\u202eshop.example', 'a\0.example', '', 7])(
+    'that is none (%j) is refused by every verb, and nobody’s where it is asked for',
+    async (text) => {
+      const before = await records()
+      const domain = text as string
+      const calls = [
+        () => tenantry.addDomain('a', domain),
+        () => tenantry.verifyDomain('a', domain, given),
+        () => tenantry.removeDomain('a', domain),
+        () => tenantry.getDomain(domain),
+        () => tenantry.domains('a', { after: domain }),
+      ]
+      for (const call of calls) {
+        const error = (await errorOf(call())) as TenantryError
+        expect(error).toMatchObject({ name: 'TenantryError', code: 'invalid-domain', retryable: false })
+        expect(error.message).not.toMatch(/\p{Cc}|\p{Bidi_Control}/u)
+      }
+      expect(await tenantry.tenantOfDomain(domain)).toBeUndefined()
+      expect(await records()).toEqual(before)
+    },
+  )
+
+  it('for an unknown tenant, with an option that is none or of one that is purging is refused', async () => {
+    const domain = fresh()
+    for (const call of [
+      () => tenantry.addDomain('nobody', domain),
+      () => tenantry.verifyDomain('nobody', domain),
+      () => tenantry.removeDomain('nobody', domain),
+      () => tenantry.domains('nobody'),
+    ]) {
+      expect(await errorOf(call())).toMatchObject({ code: 'tenant-unknown', tenant: 'nobody' })
+    }
+    for (const call of [
+      () => tenantry.addDomain('a', domain, { verified: true } as object),
+      () => tenantry.addDomain('a', domain, { actor: 'x'.repeat(201) }),
+      () => tenantry.verifyDomain('a', domain, { proof: 'none' as never }),
+      () => tenantry.removeDomain('a', domain, { actor: '\0' }),
+      () => tenantry.domains('a', { limit: 0 }),
+    ]) {
+      expect(await errorOf(call())).toMatchObject({ code: 'invalid-option' })
+    }
+    expect(await errorOf(tenantry.addDomain('A B', domain))).toMatchObject({ code: 'invalid-tenant-id' })
+    await tenantry.onboard('purging')
+    await tenantry.addDomain('purging', domain)
+    await inCatalog(tenantry, `update tenantry.tenant set state = 'purging' where id = 'purging'`)
+    expect(await errorOf(tenantry.addDomain('purging', fresh()))).toMatchObject({ code: 'tenant-state' })
+    expect(await errorOf(tenantry.verifyDomain('purging', domain, given))).toMatchObject({ code: 'tenant-state' })
+  })
+
+  it('is listed in order, a page at a time', async () => {
+    await tenantry.onboard('many')
+    const all = Array.from({ length: 7 }, (_, i) => `page-${i}.example`)
+    for (const domain of all.toReversed()) await tenantry.addDomain('many', domain)
+    const page = async (options: object) => (await tenantry.domains('many', options)).map(({ domain }) => domain)
+    expect(await page({})).toEqual(all)
+    expect(await page({ limit: 3 })).toEqual(all.slice(0, 3))
+    expect(await page({ limit: 3, after: 'PAGE-2.example.' })).toEqual(all.slice(3, 6))
+    expect(await page({ after: 'page-6.example' })).toEqual([])
+  })
+
+  it('with a signal that is aborted is not waited for', async () => {
+    const aborted = { signal: AbortSignal.abort() }
+    const domain = fresh()
+    expect(await errorOf(tenantry.addDomain('a', domain, aborted))).toMatchObject({ code: 'aborted' })
+    expect(await errorOf(tenantry.tenantOfDomain(domain, aborted))).toMatchObject({ code: 'aborted' })
+    expect(await tenantry.getDomain(domain)).toBeUndefined()
+  })
+})
+
+describe('a domain of another tenant', () => {
+  it('is refused without saying whose it is; neither verb reaches it', async () => {
+    const domain = fresh()
+    const { domain: added } = await tenantry.addDomain('a', domain)
+    const before = await records()
+    const taken = (await errorOf(tenantry.addDomain('b', domain))) as TenantryError
+    expect(taken).toMatchObject({ code: 'domain-taken', tenant: 'b', retryable: false })
+    const told = [taken.message, taken.hint].join(' ')
+    expect(told).not.toMatch(/tenant a\b/)
+    expect(await errorOf(tenantry.verifyDomain('b', domain, given))).toMatchObject({ code: 'domain-unknown' })
+    expect(await tenantry.removeDomain('b', domain)).toEqual({ outcome: 'already-removed' })
+    expect(await tenantry.getDomain(domain)).toEqual(added)
+    expect(await records()).toEqual(before)
+    await tenantry.removeDomain('a', domain)
+    expect(await tenantry.addDomain('b', domain)).toMatchObject({ outcome: 'added', domain: { tenant: 'b' } })
+  })
+
+  it('goes to exactly one of twenty tenants that ask for it at once in two processes', async () => {
+    const other = await openTestTenantry(models, { installation: tenantry.installation })
+    const ids = Array.from({ length: 20 }, (_, i) => `racer-${i}`)
+    await Promise.all(ids.map((id) => tenantry.onboard(id)))
+    for (let round = 0; round < 5; round++) {
+      const domain = fresh()
+      const results = await Promise.allSettled(
+        ids.map((id, i) => (i % 2 ? tenantry : other).addDomain(id, domain, { actor: id })),
+      )
+      const won = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+      expect(won).toMatchObject([{ outcome: 'added' }])
+      for (const result of results)
+        if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'domain-taken' })
+      const entries = await inCatalog(tenantry, 'select tenant, actor from tenantry.audit where domain = $1', [domain])
+      const tenant = won[0]?.domain.tenant
+      expect(entries).toEqual([{ tenant, actor: tenant }])
+    }
+  })
+
+  it('of one tenant by many calls at once is added once', async () => {
+    const domain = fresh()
+    const outcomes = await Promise.all(Array.from({ length: 20 }, () => tenantry.addDomain('a', domain)))
+    expect(outcomes.filter(({ outcome }) => outcome === 'added')).toHaveLength(1)
+    const verified = await Promise.all(Array.from({ length: 20 }, () => tenantry.verifyDomain('a', domain, given)))
+    expect(verified.filter(({ outcome }) => outcome === 'verified')).toHaveLength(1)
+  })
+})
+
+describe('the proof in the DNS', () => {
+  it('is looked for under a name of its own, and found in one record among others, in parts or whole', async () => {
+    const domain = fresh()
+    const { record } = (await tenantry.addDomain('a', domain)).domain
+    const notProven = { outcome: 'not-proven', domain: { verified: false } }
+    expect(await tenantry.verifyDomain('a', domain)).toMatchObject(notProven)
+    dns.records.set(record.name, [])
+    expect(await tenantry.verifyDomain('a', domain)).toMatchObject(notProven)
+    dns.records.set(record.name, [['v=spf1 -all'], [`${record.value}0`], [record.value, '0'], [record.value.slice(1)]])
+    expect(await tenantry.verifyDomain('a', domain)).toMatchObject(notProven)
+    expect(await tenantry.tenantOfDomain(domain)).toBeUndefined()
+    dns.records.set(record.name, [['v=spf1 -all'], [record.value.slice(0, 20), record.value.slice(20)]])
+    expect(await tenantry.verifyDomain('a', domain)).toMatchObject({ outcome: 'verified' })
+    expect(await tenantry.tenantOfDomain(domain)).toBe('a')
+    expect(dns.asked.filter((name) => name === domain)).toEqual([])
+  })
+
+  it('of one tenant is none for another, nor for the same after the domain was removed', async () => {
+    const domain = fresh()
+    const { record } = (await tenantry.addDomain('a', domain)).domain
+    dns.records.set(record.name, [[record.value]])
+    await tenantry.removeDomain('a', domain)
+    await tenantry.addDomain('b', domain)
+    expect(await tenantry.verifyDomain('b', domain)).toMatchObject({ outcome: 'not-proven' })
+    await tenantry.removeDomain('b', domain)
+    await tenantry.addDomain('a', domain)
+    expect(await tenantry.verifyDomain('a', domain)).toMatchObject({ outcome: 'not-proven' })
+  })
+
+  it.each(['a', 'b'])(
+    'is worth nothing if the domain was removed and added by %s while it was looked for',
+    async (id) => {
+      const domain = fresh()
+      const { record } = (await tenantry.addDomain('a', domain)).domain
+      dns.records.set(record.name, [[record.value]])
+      dns.beforeAnswer = async () => {
+        dns.beforeAnswer = undefined
+        await tenantry.removeDomain('a', domain)
+        await tenantry.addDomain(id, domain)
+      }
+      expect(await errorOf(tenantry.verifyDomain('a', domain))).toMatchObject({ code: 'domain-unknown', tenant: 'a' })
+      expect(await tenantry.getDomain(domain)).toMatchObject({ tenant: id, verified: false })
+      expect(await tenantry.tenantOfDomain(domain)).toBeUndefined()
+    },
+  )
+
+  it('is not waited for once the signal says so', async () => {
+    const domain = fresh()
+    await tenantry.addDomain('a', domain)
+    const caller = new AbortController()
+    dns.beforeAnswer = async () => caller.abort()
+    const error = await errorOf(tenantry.verifyDomain('a', domain, { signal: caller.signal }))
+    dns.beforeAnswer = undefined
+    expect(error).toMatchObject({ code: 'aborted' })
+  })
+
+  it('that cannot be looked for is an error that says so, and changes nothing', async () => {
+    const domain = fresh()
+    await tenantry.addDomain('a', domain)
+    dns.isFailing = true
+    const error = (await errorOf(tenantry.verifyDomain('a', domain))) as TenantryError
+    dns.isFailing = false
+    expect(error).toMatchObject({ code: 'domain-lookup-failed', retryable: true })
+    expect(error.hint).toMatch(/SERVFAIL/)
+    expect(await tenantry.getDomain(domain)).toMatchObject({ verified: false })
+  })
+
+  it('is not looked for once it was found', async () => {
+    const domain = fresh()
+    await tenantry.addDomain('a', domain)
+    await tenantry.verifyDomain('a', domain, given)
+    expect(await tenantry.verifyDomain('a', domain)).toMatchObject({ outcome: 'already-verified' })
+    expect(dns.asked).not.toContain(`_tenantry.${domain}`)
+  })
+})
+
+describe('the domains of a tenant', () => {
+  it('stay while it is out of service, are not copied, and are free once it is purged', async () => {
+    const [domain, reserved] = [fresh(), fresh()]
+    await tenantry.onboard('life')
+    await tenantry.addDomain('life', domain)
+    await tenantry.addDomain('life', reserved)
+    await tenantry.verifyDomain('life', domain, given)
+    const names = async (id: string) => (await tenantry.domains(id)).map((listed) => listed.domain as string)
+    await tenantry.clone('life', 'copy')
+    expect(await names('copy')).toEqual([])
+    for (const verb of ['suspend', 'resume', 'offboard', 'restore', 'offboard'] as const) {
+      await tenantry[verb]('life')
+      expect(await names('life')).toEqual([domain, reserved])
+      expect(await tenantry.tenantOfDomain(domain)).toBe('life')
+      expect(await errorOf(tenantry.addDomain('b', reserved))).toMatchObject({ code: 'domain-taken' })
+    }
+    expect(await errorOf(tenantry.with('life', () => 1))).toMatchObject({ code: 'tenant-not-active' })
+    await tenantry.purge('life')
+    expect(await tenantry.tenantOfDomain(domain)).toBeUndefined()
+    for (const name of [domain, reserved]) expect(await tenantry.getDomain(name)).toBeUndefined()
+    expect(await tenantry.addDomain('b', domain)).toMatchObject({ outcome: 'added' })
+    // Another one of the same id has nothing of it.
+    await tenantry.onboard('life')
+    expect(await names('life')).toEqual([])
+    expect((await tenantry.history('life')).filter((entry) => entry.domain === domain)).toHaveLength(2)
+  })
+
+  it('go with one that was never finished', async () => {
+    const domain = fresh()
+    const broken = await openTestTenantry(models, {
+      installation: tenantry.installation,
+      initialise: () => Promise.reject(new Error('not today')),
+    })
+    expect(await errorOf(broken.onboard('unfinished'))).toMatchObject({ code: 'hook-failed' })
+    await tenantry.addDomain('unfinished', domain)
+    await tenantry.verifyDomain('unfinished', domain, given)
+    expect(await tenantry.tenantOfDomain(domain)).toBe('unfinished')
+    await tenantry.purge('unfinished')
+    expect(await tenantry.tenantOfDomain(domain)).toBeUndefined()
+  })
+})
+
+describe('another process', () => {
+  /** Waits until it has heard that a domain is that tenant's, or nobody's. */
+  const expectSeen = async (other: TestTenantry<unknown>, domain: string, tenant: string | undefined) => {
+    await expect.poll(() => other.tenantOfDomain(domain), { timeout: 10_000, interval: 5 }).toBe(tenant)
+  }
+
+  it.each(['full', 'router'] as const)('(%s) hears of every change', async (mode) => {
+    const other = await openTestTenantry(models, { installation: tenantry.installation, mode })
+    const domain = fresh()
+    await tenantry.onboard(`heard-${mode}`)
+    await expectSeen(other, domain, undefined)
+    await tenantry.addDomain(`heard-${mode}`, domain)
+    await tenantry.verifyDomain(`heard-${mode}`, domain, given)
+    await expectSeen(other, domain, `heard-${mode}`)
+    await tenantry.removeDomain(`heard-${mode}`, domain)
+    await expectSeen(other, domain, undefined)
+    await tenantry.addDomain(`heard-${mode}`, domain)
+    await tenantry.verifyDomain(`heard-${mode}`, domain, given)
+    await expectSeen(other, domain, `heard-${mode}`)
+    await tenantry.offboard(`heard-${mode}`)
+    await tenantry.purge(`heard-${mode}`)
+    await expectSeen(other, domain, undefined)
+  })
+
+  it('hears of what somebody does by hand', async () => {
+    const domain = fresh()
+    await tenantry.addDomain('a', domain)
+    await tenantry.verifyDomain('a', domain, given)
+    expect(await tenantry.tenantOfDomain(domain)).toBe('a')
+    await inCatalog(tenantry, 'delete from tenantry.domain where domain = $1', [domain])
+    await expectSeen(tenantry, domain, undefined)
+  })
+
+  it('hears of a tenant whose row somebody removes who knows nothing of domains, such as a Tenantry of before', async () => {
+    const domain = fresh()
+    await tenantry.onboard('row')
+    await tenantry.addDomain('row', domain)
+    await tenantry.verifyDomain('row', domain, given)
+    expect(await tenantry.tenantOfDomain(domain)).toBe('row')
+    await inCatalog(tenantry, `delete from tenantry.tenant where id = 'row'`)
+    await expectSeen(tenantry, domain, undefined)
+    expect(await tenantry.getDomain(domain)).toBeUndefined()
+  })
+
+  it('that lost its listening connection trusts in nothing it remembered', async () => {
+    const other = await openTestTenantry(models, { installation: tenantry.installation })
+    const domain = fresh()
+    await tenantry.addDomain('a', domain)
+    await tenantry.verifyDomain('a', domain, given)
+    expect(await other.tenantOfDomain(domain)).toBe('a')
+    await inCatalog(tenantry, 'alter table tenantry.domain disable trigger domain_told')
+    await tenantry.removeDomain('a', domain)
+    await inCatalog(tenantry, 'alter table tenantry.domain enable trigger domain_told')
+    // Nobody has told it.
+    expect(await other.tenantOfDomain(domain)).toBe('a')
+    await sql(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = $1 and query ilike any(array['listen %', '%pg_advisory_lock_shared%', 'select 1'])
+         and pid <> pg_backend_pid()`,
+      [`${tenantry.installation}_catalog`],
+    )
+    await expectSeen(other, domain, undefined)
+  })
+})
