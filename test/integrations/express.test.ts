@@ -1,0 +1,4 @@
+import { serveByExpress } from './apps.ts'
+import { conformance } from './conformance.ts'
+
+conformance(serveByExpress)

@@ -1,0 +1,4 @@
+import { serveByFastify } from './apps.ts'
+import { conformance } from './conformance.ts'
+
+conformance(serveByFastify)

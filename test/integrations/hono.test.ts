@@ -1,0 +1,4 @@
+import { serveByHono } from './apps.ts'
+import { conformance } from './conformance.ts'
+
+conformance(serveByHono)
