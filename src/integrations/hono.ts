@@ -68,7 +68,14 @@ async function inside<Handle>(
 
 function requestOf({ req }: Context): RequestLike {
   const url = new URL(req.url)
-  return { host: req.header('host') ?? url.host, url: url.pathname + url.search, headers: req.header() }
+  return {
+    host: req.header('host') ?? url.host,
+    url: url.pathname + url.search,
+    // Collected only for who reads one.
+    get headers() {
+      return req.header()
+    },
+  }
 }
 
 function toResponse({ status, headers, body }: ErrorResponse): Response {

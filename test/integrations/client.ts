@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http'
+import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 
 /** What is asked. */
@@ -50,6 +51,13 @@ export class HttpClient {
     })
     asked.end(body === undefined ? undefined : JSON.stringify(body))
     return asked
+  }
+
+  /** Sends this text, and gives all that comes back until the connection is closed. */
+  async askRaw(asked: string): Promise<string> {
+    const socket = connect(this.#port, '127.0.0.1')
+    socket.write(asked)
+    return text(socket)
   }
 
   close(): void {

@@ -54,6 +54,9 @@ export function conformance(serve: Serve): void {
   describe('errors', () => {
     errors(serve)
   })
+  describe('hooks', () => {
+    failingHooks(serve)
+  })
   describe('the end of a request', () => {
     ends(serve)
   })
@@ -180,6 +183,25 @@ function errors(serve: Serve): void {
   })
 }
 
+function failingHooks(serve: Serve): void {
+  it("an error of the hook itself is the framework's, wherever it was asked", async () => {
+    const client = await appOf(serve, {
+      onError: () => {
+        throw new Error('The hook failed.')
+      },
+    })
+    for (const [tenant, path] of [
+      ['nobody', '/id'],
+      ['acme', '/mistake'],
+    ] as const) {
+      const answer = await client.ask(of(tenant, { path }))
+      expect(answer).toMatchObject({ status: 500 })
+      expect(answer.text).toContain(ownAnswer)
+    }
+    expect(await client.ask(of('acme', { path: '/id' }))).toMatchObject({ status: 200 })
+  })
+}
+
 function ends(serve: Serve): void {
   it.each(['/fail', '/forget'])('rolls back what %s left open, and finishes once', async (path) => {
     const one = await withOneConnection()
@@ -205,17 +227,20 @@ function ends(serve: Serve): void {
     expect(await settled()).toEqual({ begun: begun + 3, finished: begun + 3 })
   })
 
-  it('lets a handler that goes on without its client write nothing', async () => {
-    const one = await withOneConnection()
-    const client = await appOf(serve, { tenantry: one })
-    const request = client.begin(of('acme', { method: 'POST', path: '/gone', body: {} }))
-    request.on('error', () => undefined)
-    await happenings.told('begun')
-    request.destroy()
-    expect(await happenings.told('after')).toBeInstanceOf(Error)
-    const names = ['before the client went away', 'after the client went away']
-    expect(await one.with('acme', (em) => em.count(User, { name: names }))).toBe(0)
-  })
+  it.each(['/gone', '/gone-inside'])(
+    'lets a handler that goes on without its client write nothing: %s',
+    async (path) => {
+      const one = await withOneConnection()
+      const client = await appOf(serve, { tenantry: one })
+      const request = client.begin(of('acme', { method: 'POST', path, body: {} }))
+      request.on('error', () => undefined)
+      await happenings.told('begun')
+      request.destroy()
+      expect(await happenings.told('after')).toBeInstanceOf(Error)
+      const names = ['before the client went away', 'after the client went away']
+      expect(await one.with('acme', (em) => em.count(User, { name: names }))).toBe(0)
+    },
+  )
 }
 
 function sources(serve: Serve): void {
@@ -250,6 +275,13 @@ function sources(serve: Serve): void {
     const client = await appOf(serve, { tenantry: known, tenantFrom: [bySubdomain, customDomain()] })
     expect((await client.ask({ host: 'Shop.Example:8080', path: '/id' })).body).toMatchObject({ id: 'trade' })
     expect(await client.ask({ host: 'other.example', path: '/id' })).toMatchObject({ status: 404, body: unknown })
+  })
+
+  it('is no host, where there are two', async () => {
+    const client = await appOf(serve)
+    const raw = 'GET /id HTTP/1.1\r\nHost: acme.app.test\r\nHost: beta.app.test\r\nConnection: close\r\n\r\n'
+    expect(await client.askRaw(raw)).toMatch(/^HTTP\/1.1 4\d\d /)
+    expect(await client.askRaw(raw.replace('Host: beta.app.test\r\n', ''))).toMatch(/^HTTP\/1.1 200 /)
   })
 
   it('believes no host that somebody else said to be forwarded', async () => {

@@ -122,6 +122,22 @@ function transactions(happenings: Happenings): Route[] {
 function goneClients(happenings: Happenings): Route[] {
   return [
     {
+      method: 'post',
+      path: '/gone-inside',
+      run: async (tenant) => {
+        const em = await tenant.handle()
+        const writing = em.transactional(async (tx) => {
+          tx.create(User, { name: 'before the client went away', fullname: null })
+          await tx.flush()
+          happenings.tell('begun')
+          await once(tenant.signal, 'abort')
+          tx.create(User, { name: 'after the client went away', fullname: null })
+        })
+        happenings.tell('after', await writing.catch((error: unknown) => error))
+        return {}
+      },
+    },
+    {
       method: 'get',
       path: '/slow',
       run: async (tenant) => {
