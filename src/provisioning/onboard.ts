@@ -173,6 +173,7 @@ function alreadyThere<Handle>({ options, watch }: Call<Handle>, row: TenantRow):
   }
   throw new TenantryError('tenant-not-active', `The tenant ${id} exists and is ${state}.`, {
     tenant: id,
+    tenantState: state,
     hint: 'Its id stays reserved until it is purged. Restore it, or purge it and onboard it anew.',
   })
 }

@@ -114,6 +114,7 @@ function activeTenant(id: TenantId, row: TenantRow | undefined): TenantRow {
   if (row.state === 'active') return row
   throw new TenantryError('tenant-not-active', `The tenant ${id} is ${row.state}.`, {
     tenant: id,
+    tenantState: row.state,
     hint: wayBack[row.state],
     retryable: row.state === 'onboarding',
   })

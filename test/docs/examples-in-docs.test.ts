@@ -119,7 +119,8 @@ function makeProject(): string {
     symlinkSync(target, path, 'junction')
   }
   link('tenantry', root)
-  for (const name of ['@mikro-orm/core', '@mikro-orm/postgresql', '@mikro-orm/sql', '@types/node']) {
+  const orm = ['@mikro-orm/core', '@mikro-orm/postgresql', '@mikro-orm/sql']
+  for (const name of [...orm, 'express', 'fastify', 'hono', '@types/express', '@types/node']) {
     link(name, join(root, 'node_modules', name))
   }
   // The pages on concepts import the README's models.

@@ -1,0 +1,86 @@
+// The entry `tenantry/fastify`.
+
+import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
+import type { ErrorResponse } from './error-response.ts'
+import { enterUntilSent, nodeRequest } from './node-requests.ts'
+import type { RequestTenant } from './request-tenant.ts'
+import type { RegisteredHandle } from './requests.ts'
+import { type RequestsOptions, type RequestsTenantry, TenantRequests } from './tenant-requests.ts'
+
+export { claim, customDomain, header, path, subdomain } from './sources.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The tenant that the request is for; undefined where it is exempt. */
+    tenant: RequestTenant<RegisteredHandle>
+  }
+}
+
+/** Options of the plugin. */
+export interface FastifyTenantsOptions extends RequestsOptions<FastifyRequest> {
+  readonly tenantry: RequestsTenantry<unknown>
+  /** When the tenant is looked for. Default `preValidation`; `preHandler` where who asks is known only then. */
+  readonly hook?: 'preValidation' | 'preHandler' | undefined
+}
+
+/**
+ * Leads the requests of the scope that it is registered in to their tenants. Each runs in its tenant's context, and has it
+ * as `request.tenant`.
+ *
+ * @throws `invalid-option`
+ */
+export const fastifyTenants: FastifyPluginCallback<FastifyTenantsOptions> = (fastify, options, done) => {
+  const { tenantry, hook = 'preValidation', ...others } = options
+  const requests = new TenantRequests<unknown, FastifyRequest>(tenantry, others)
+
+  const enter = async (request: FastifyRequest, reply: FastifyReply, next: (error?: Error) => void) => {
+    try {
+      const like = nodeRequest(request.raw, request.host, request.originalUrl)
+      const tenant = await enterUntilSent(requests, request, like, reply.raw)
+      if (tenant === undefined) return next
+      request.tenant = tenant
+      return () => tenant.run(next)
+    } catch (error) {
+      const answer = requests.answer(error, request)
+      return answer === undefined ? () => next(error as Error) : () => void send(reply, answer)
+    }
+  }
+  const goIn = async (request: FastifyRequest, reply: FastifyReply, next: (error?: Error) => void) => {
+    let goOn: () => void
+    try {
+      goOn = await enter(request, reply, next)
+    } catch (error) {
+      // What the service's own onError throws.
+      goOn = () => next(error as Error)
+    }
+    goOn()
+  }
+
+  fastify.decorateRequest('tenant')
+  // Calls back, since what an async hook enters is left when it ends.
+  fastify.addHook(hook as 'preValidation', (request, reply, next) => {
+    void goIn(request, reply, next)
+  })
+  // By route, so that the error handler of the scope stays the service's own; what is thrown here goes there.
+  fastify.addHook('onRoute', (route) => {
+    const own = route.errorHandler
+    route.errorHandler = function onError(error, request, reply): unknown {
+      const answer = requests.answer(error, request)
+      if (answer !== undefined) return send(reply, answer)
+      if (own === undefined) throw error
+      return own.call(this, error, request, reply)
+    }
+  })
+  done()
+}
+
+// What makes Fastify apply the hooks to the scope that registers the plugin, and not to one of its own.
+Object.assign(fastifyTenants, {
+  [Symbol.for('skip-override')]: true,
+  [Symbol.for('fastify.display-name')]: 'tenantry',
+  [Symbol.for('plugin-meta')]: { name: 'tenantry', fastify: '5.x' },
+})
+
+function send(reply: FastifyReply, { status, headers = {}, body }: ErrorResponse): FastifyReply {
+  return reply.code(status).headers(headers).send(body)
+}

@@ -1,0 +1,180 @@
+// The entry `tenantry/nestjs`. Its decorators are called as functions: the code is to run under type stripping.
+
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import {
+  type CallHandler,
+  type DynamicModule,
+  type ExecutionContext,
+  HttpException,
+  type InjectionToken,
+  Module,
+  type NestInterceptor,
+  type Provider,
+} from '@nestjs/common'
+import { APP_INTERCEPTOR, HttpAdapterHost } from '@nestjs/core'
+import { catchError, Observable } from 'rxjs'
+import { TenantryError } from '../kernel/errors.ts'
+import type { TenantId } from '../kernel/names.ts'
+import { enterUntilSent, nodeRequest } from './node-requests.ts'
+import type { RequestTenant } from './request-tenant.ts'
+import { type RequestsOptions, type RequestsTenantry, TenantRequests } from './tenant-requests.ts'
+
+export { claim, customDomain, header, path, subdomain } from './sources.ts'
+
+/** What NestJS gives for a request: Express's or Fastify's own. */
+export interface NestRequest {
+  readonly host?: string
+  readonly originalUrl: string
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+}
+
+/** Options of the module. `Request` is that of the platform. */
+export interface TenantryModuleOptions<Request = NestRequest> extends RequestsOptions<Request> {
+  readonly tenantry: RequestsTenantry<unknown>
+}
+
+/** How options are made that need other providers. */
+export interface TenantryModuleAsyncOptions<Request = NestRequest> extends Pick<DynamicModule, 'imports'> {
+  readonly inject?: readonly InjectionToken[]
+  readonly useFactory: (
+    // oxlint-disable-next-line typescript/no-explicit-any -- what is injected is only known where it is written
+    ...injected: any[]
+  ) => TenantryModuleOptions<Request> | Promise<TenantryModuleOptions<Request>>
+}
+
+/** The token of the Tenantry that the module was given: `@Inject(TENANTRY) tenantry: Tenantry<EntityManager>`. */
+export const TENANTRY = Symbol('TENANTRY')
+
+const options = Symbol('options of TenantryModule')
+
+/**
+ * The tenant of the request under way, to be injected. There is one for all requests, which looks where it is called: so
+ * what injects it is made once as well.
+ */
+export class CurrentTenant<Handle = unknown> implements RequestTenant<Handle> {
+  readonly #storage: AsyncLocalStorage<RequestTenant<Handle>>
+
+  constructor(storage: AsyncLocalStorage<RequestTenant<Handle>>) {
+    this.#storage = storage
+  }
+
+  get id(): TenantId {
+    return this.#current().id
+  }
+
+  get signal(): AbortSignal {
+    return this.#current().signal
+  }
+
+  handle(): Promise<Handle> {
+    return this.#current().handle()
+  }
+
+  run<T>(work: () => T): T {
+    return this.#current().run(work)
+  }
+
+  #current(): RequestTenant<Handle> {
+    const tenant = this.#storage.getStore()
+    if (tenant !== undefined) return tenant
+    throw new TenantryError('no-tenant', 'No request of a tenant is under way where this code runs.', {
+      hint: 'Use it in handlers, pipes and what they call. Guards and middleware come before; exempt routes have none.',
+    })
+  }
+}
+
+/** Leads requests to their tenants, in the whole application. */
+// oxlint-disable-next-line typescript/no-extraneous-class -- what NestJS calls a module
+export class TenantryModule {
+  /** With options that are known. */
+  static forRoot<Request = NestRequest>(given: TenantryModuleOptions<Request>): DynamicModule {
+    return moduleWith({ provide: options, useValue: given })
+  }
+
+  /** With options that are made by a function, of other providers. */
+  static forRootAsync<Request = NestRequest>({
+    imports = [],
+    inject = [],
+    useFactory,
+  }: TenantryModuleAsyncOptions<Request>): DynamicModule {
+    return { ...moduleWith({ provide: options, useFactory, inject: [...inject] }), imports }
+  }
+}
+Module({})(TenantryModule)
+
+function moduleWith(given: Provider): DynamicModule {
+  const storage = new AsyncLocalStorage<RequestTenant<unknown>>()
+  const interceptor = (checked: TenantryModuleOptions, adapter: HttpAdapterHost) =>
+    new TenantInterceptor(checked, adapter, storage)
+  return {
+    module: TenantryModule,
+    global: true,
+    providers: [
+      given,
+      { provide: TENANTRY, useFactory: ({ tenantry }: TenantryModuleOptions) => tenantry, inject: [options] },
+      { provide: CurrentTenant, useValue: new CurrentTenant(storage) },
+      { provide: APP_INTERCEPTOR, useFactory: interceptor, inject: [options, HttpAdapterHost] },
+    ],
+    exports: [TENANTRY, CurrentTenant],
+  }
+}
+
+/** Comes after the guards, so that they may say who asks; handlers and pipes run inside. */
+class TenantInterceptor implements NestInterceptor {
+  readonly #requests: TenantRequests<unknown, NestRequest>
+  readonly #adapter: HttpAdapterHost
+  readonly #storage: AsyncLocalStorage<RequestTenant<unknown>>
+
+  constructor(
+    { tenantry, ...others }: TenantryModuleOptions,
+    adapter: HttpAdapterHost,
+    storage: AsyncLocalStorage<RequestTenant<unknown>>,
+  ) {
+    this.#requests = new TenantRequests(tenantry, others)
+    this.#adapter = adapter
+    this.#storage = storage
+  }
+
+  async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
+    if (context.getType() !== 'http') return next.handle()
+    const http = context.switchToHttp()
+    const request = http.getRequest<NestRequest>()
+    const response = http.getResponse<object>()
+    const translate = (error: unknown) => this.#translate(error, request, response)
+    const tenant = await this.#enter(request, response).catch((error: unknown) => {
+      throw translate(error)
+    })
+    const handled =
+      tenant === undefined
+        ? next.handle()
+        : new Observable((subscriber) =>
+            tenant.run(() => this.#storage.run(tenant, () => next.handle().subscribe(subscriber))),
+          )
+    return handled.pipe(
+      catchError((error: unknown) => {
+        throw translate(error)
+      }),
+    )
+  }
+
+  #enter(request: NestRequest, response: object): Promise<RequestTenant<unknown> | undefined> {
+    const like = nodeRequest(raw(request) as IncomingMessage, request.host, request.originalUrl)
+    return enterUntilSent(this.#requests, request, like, raw(response) as ServerResponse)
+  }
+
+  /** What an exception filter is to have in place of an error. */
+  #translate(error: unknown, request: NestRequest, response: object): unknown {
+    const answer = this.#requests.answer(error, request)
+    if (answer === undefined) return error
+    for (const [name, value] of Object.entries(answer.headers ?? {})) {
+      this.#adapter.httpAdapter.setHeader(response, name, value)
+    }
+    return new HttpException(answer.body as Record<string, unknown>, answer.status, { cause: error })
+  }
+}
+
+/** Node's own, below that of Express or Fastify. */
+function raw(it: object): unknown {
+  return 'raw' in it ? it.raw : it
+}

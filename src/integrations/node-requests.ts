@@ -1,0 +1,40 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { RequestLike } from './request-like.ts'
+import type { EnteredTenant } from './request-tenant.ts'
+import type { TenantRequests } from './tenant-requests.ts'
+
+/**
+ * A request of Node's.
+ *
+ * @param host as the framework tells it, which knows the proxies that are trusted
+ * @param url as it came, before anything was rewritten
+ */
+export function nodeRequest(raw: IncomingMessage, host: string | undefined, url: string): RequestLike {
+  // With two hosts, what stands before this may have gone by the other one (RFC 9112, 3.2: to be refused).
+  return { host: countHosts(raw) > 1 ? undefined : host, url, headers: raw.headers }
+}
+
+/** Enters the tenant of a request that is over when Node.js has sent its response, or has lost its client. */
+export async function enterUntilSent<Handle, Request>(
+  requests: TenantRequests<Handle, Request>,
+  request: Request,
+  like: RequestLike,
+  response: ServerResponse,
+): Promise<EnteredTenant<Handle> | undefined> {
+  const client = new AbortController()
+  const onClose = () => {
+    if (!response.writableFinished) client.abort(new Error('The client went away.'))
+  }
+  response.once('close', onClose)
+  if (response.closed) onClose()
+  const tenant = await requests.enter(request, like, client.signal)
+  const end = () => void tenant?.end()
+  response.once('finish', end)
+  response.once('close', end)
+  if (response.closed) end()
+  return tenant
+}
+
+function countHosts({ rawHeaders }: IncomingMessage): number {
+  return rawHeaders.filter((text, index) => index % 2 === 0 && text.toLowerCase() === 'host').length
+}

@@ -1,0 +1,64 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { TenantId } from '../kernel/names.ts'
+import type { Tenantry } from '../api.ts'
+
+/** What the integrations need of a Tenantry. */
+export type Entrance<Handle> = Pick<Tenantry<Handle>, 'run' | 'with' | 'captureTenant'>
+
+/** The tenant of a request. */
+export interface RequestTenant<Handle> {
+  readonly id: TenantId
+  /** Aborted when the client goes away before it has its response. */
+  readonly signal: AbortSignal
+  /**
+   * The ORM's own handle on the tenant's database: one unit of work for the whole request, made when it is first asked
+   * for. Its queries end when the client goes away. A transaction that is open when the request ends is rolled back.
+   *
+   * @throws `tenant-unknown`, `tenant-not-active`, `aborted`
+   */
+  handle(): Promise<Handle>
+  /** Runs `work` in the tenant's context: for a callback that has lost it. */
+  run<T>(work: () => T): T
+}
+
+/** The tenant of a request, for who knows when the request ends. */
+export interface EnteredTenant<Handle> extends RequestTenant<Handle> {
+  /** Ends the unit of work, if one was begun. May be called again. */
+  end(): Promise<void>
+}
+
+/** Enters the tenant's context. @throws `tenant-unknown`, `tenant-not-active`, `tenant-conflict`, `aborted` */
+export async function enterTenant<Handle>(
+  tenantry: Entrance<Handle>,
+  id: TenantId,
+  signal: AbortSignal,
+): Promise<EnteredTenant<Handle>> {
+  const [run, captured] = await tenantry.run(
+    id,
+    () => [AsyncLocalStorage.snapshot(), tenantry.captureTenant()] as const,
+    { signal },
+  )
+  const over = Promise.withResolvers<void>()
+  let handle: Promise<Handle> | undefined
+  let unitOfWork: Promise<void> | undefined
+  const begin = () => {
+    const given = Promise.withResolvers<Handle>()
+    const hold = (own: Handle) => {
+      given.resolve(own)
+      return over.promise
+    }
+    // What goes wrong before the handle is there is told by it; afterwards nothing does.
+    unitOfWork = run(() => tenantry.with(captured, hold, { signal })).catch(given.reject)
+    return given.promise
+  }
+  return {
+    id,
+    signal,
+    run: (work) => run(work),
+    handle: () => (handle ??= begin()),
+    end: async () => {
+      over.resolve()
+      await unitOfWork
+    },
+  }
+}

@@ -1,0 +1,33 @@
+import type { EntityManager } from '@mikro-orm/postgresql'
+import type { Models } from 'tenantry'
+
+/** How many units of work were begun, and how many times one was finished. */
+export interface Counts {
+  begun: number
+  finished: number
+}
+
+/** The same models, with a count of their units of work. */
+export function counting(models: Models<EntityManager>): { models: Models<EntityManager>; counts: Counts } {
+  const counts = { begun: 0, finished: 0 }
+  const counted: Models<EntityManager> = {
+    defaultSchema: models.defaultSchema,
+    fingerprint: () => models.fingerprint(),
+    createStatements: () => models.createStatements(),
+    compare: (session) => models.compare(session),
+    open: async (pool, tenant) => {
+      const opened = await models.open(pool, tenant)
+      return {
+        handle: (signal) => {
+          counts.begun++
+          return opened.handle(signal)
+        },
+        finish: async (em) => {
+          await opened.finish(em)
+          counts.finished++
+        },
+      }
+    },
+  }
+  return { models: counted, counts }
+}

@@ -1,0 +1,38 @@
+import type { EntityManager } from '@mikro-orm/postgresql'
+import type { Tenantry } from 'tenantry'
+import type { OnError, RequestTenant, TenantSource } from 'tenantry/requests'
+
+declare module 'tenantry/requests' {
+  interface Registered {
+    handle: EntityManager
+  }
+}
+
+/** A route, whatever the framework. */
+export interface Route {
+  readonly method: 'get' | 'post'
+  readonly path: string
+  /** @param tenant that of the request; not there where it is exempt, and of no use there with NestJS */
+  readonly run: (tenant: RequestTenant<EntityManager>, body: unknown) => Promise<unknown>
+}
+
+/** What an app is made of. */
+export interface AppParts {
+  readonly tenantry: Tenantry<EntityManager>
+  readonly tenantFrom: readonly TenantSource[]
+  readonly exempt?: readonly string[]
+  readonly onError?: OnError<unknown>
+  readonly routes: readonly Route[]
+}
+
+/** An app that listens. */
+export interface ServedApp {
+  readonly port: number
+  close(): Promise<void>
+}
+
+/** What a framework's own error handling answers to an error that is not ours. */
+export const ownAnswer = 'the own error handling'
+
+/** One framework: serves an app on a port that is free. */
+export type Serve = (parts: AppParts) => Promise<ServedApp>

@@ -1,0 +1,4 @@
+import { serveByNestOnExpress } from './apps.ts'
+import { conformance } from './conformance.ts'
+
+conformance(serveByNestOnExpress)

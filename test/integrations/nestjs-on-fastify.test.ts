@@ -1,0 +1,4 @@
+import { serveByNestOnFastify } from './apps.ts'
+import { conformance } from './conformance.ts'
+
+conformance(serveByNestOnFastify)

@@ -1,0 +1,4 @@
+import { serveByNode } from './apps.ts'
+import { conformance } from './conformance.ts'
+
+conformance(serveByNode)
