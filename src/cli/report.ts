@@ -31,8 +31,9 @@ export function printError(command: string, error: TenantryError, asJson: boolea
 }
 
 /** An error's fields that are for programs. */
-export function asValue({ code, message, hint, retryable, tenant, sqlState }: TenantryError): object {
-  return { code, message: inOurWords(message), hint: hint && inOurWords(hint), retryable, tenant, sqlState }
+export function asValue({ code, message, hint, retryable, tenant, tenantState, sqlState }: TenantryError): object {
+  const words = { message: inOurWords(message), hint: hint && inOurWords(hint) }
+  return { code, ...words, retryable, tenant, tenantState, sqlState }
 }
 
 function errorLines({ code, message, hint }: TenantryError): string[] {

@@ -165,10 +165,11 @@ class TenantInterceptor implements NestInterceptor {
 
   /** What an exception filter is to have in place of an error. */
   #translate(error: unknown, request: NestRequest, response: object): unknown {
-    const answer = this.#requests.answer(error, request)
+    const { httpAdapter } = this.#adapter
+    const answer = httpAdapter.isHeadersSent(response) ? undefined : this.#requests.answer(error, request)
     if (answer === undefined) return error
     for (const [name, value] of Object.entries(answer.headers ?? {})) {
-      this.#adapter.httpAdapter.setHeader(response, name, value)
+      httpAdapter.setHeader(response, name, value)
     }
     return new HttpException(answer.body as Record<string, unknown>, answer.status, { cause: error })
   }

@@ -128,20 +128,22 @@ Catch()(OwnFilter)
 export async function serveByNode({ tenantry, routes, ...options }: AppParts): Promise<ServedApp> {
   const requests = new TenantRequests(tenantry, options)
   const handle = async (request: IncomingMessage, response: ServerResponse) => {
-    const like = nodeRequest(request, request.headers.host, request.url ?? '/')
-    const tenant = await enterUntilSent(requests, request, like, response)
-    const route = routes.find(({ method, path }) => path === request.url && method === request.method?.toLowerCase())
-    const said = await text(request)
-    const body: unknown = said === '' ? undefined : JSON.parse(said)
-    const run = () => route?.run(tenant as RequestTenant<EntityManager>, body)
-    response.end(JSON.stringify(await (tenant === undefined ? run() : tenant.run(run))))
+    try {
+      const like = nodeRequest(request, request.headers.host, request.url ?? '/')
+      const tenant = await enterUntilSent(requests, request, like, response)
+      const route = routes.find(({ method, path }) => path === request.url && method === request.method?.toLowerCase())
+      const said = await text(request)
+      const body: unknown = said === '' ? undefined : JSON.parse(said)
+      const run = () => route?.run(tenant as RequestTenant<EntityManager>, body)
+      response.end(JSON.stringify(await (tenant === undefined ? run() : tenant.run(run))))
+    } catch (error) {
+      const answer = requests.answer(error, request)
+      if (answer === undefined) throw error
+      response.writeHead(answer.status, answer.headers).end(JSON.stringify(answer.body))
+    }
   }
   const server = createServer((request, response) => {
-    handle(request, response).catch((error: unknown) => {
-      const answer = requests.answer(error, request)
-      response.writeHead(answer?.status ?? 500, answer?.headers)
-      response.end(answer === undefined ? ownAnswer : JSON.stringify(answer.body))
-    })
+    handle(request, response).catch(() => response.writeHead(500).end(ownAnswer))
   })
   return listening(server)
 }

@@ -6,7 +6,7 @@ import { type Models, openTenantry } from 'tenantry'
 import { expressTenants } from 'tenantry/express'
 import { fastifyTenants, type FastifyTenantsOptions } from 'tenantry/fastify'
 import { honoTenants, type TenantEnv } from 'tenantry/hono'
-import { CurrentTenant, TenantryModule } from 'tenantry/nestjs'
+import { type CurrentTenant, TenantryModule } from 'tenantry/nestjs'
 import { claim, errorResponse, type OnError, type RequestTenant, subdomain, TenantRequests } from 'tenantry/requests'
 import { expectTypeOf, test } from 'vitest'
 
@@ -69,5 +69,8 @@ test('an injected tenant has the type that it is given', () => {
 
 test('answers can be changed or left', () => {
   expectTypeOf<OnError<Request>>().returns.extract<string>().toEqualTypeOf<'framework'>()
-  expectTypeOf(errorResponse(new Error())).extract<object>().toHaveProperty('status').toEqualTypeOf<number>()
+  expectTypeOf(errorResponse(new Error('mine')))
+    .extract<object>()
+    .toHaveProperty('status')
+    .toEqualTypeOf<number>()
 })
