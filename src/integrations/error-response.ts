@@ -19,12 +19,12 @@ const seconds = { saturated: 1, soon: 5 } as const
 const unknown = answer(404, 'tenant-unknown', 'There is no such tenant.')
 const unavailable = answer(503, 'unavailable', 'Try again later.', seconds.soon)
 
-/** By code. What is not here is a mistake of the service's, and so the framework's. It may hold codes of the future. */
-const byCode: Readonly<Partial<Record<ErrorCode | 'tenant-behind', ErrorResponse>>> = {
+/** By code. What is not here is a mistake of the service's, and so the framework's. */
+const byCode: Readonly<Partial<Record<ErrorCode, ErrorResponse>>> = {
   'tenant-unknown': unknown,
   'tenant-unresolved': unknown,
   'tenant-mismatch': answer(403, 'tenant-mismatch', 'The request is not allowed for this tenant.'),
-  'tenant-behind': answer(503, 'tenant-behind', 'The tenant is being brought up to date.', seconds.soon),
+  'tenant-behind': answer(503, 'tenant-behind', 'The tenant is not up to date yet.', seconds.soon),
   'pool-timeout': answer(503, 'busy', 'Too much is going on. Try again later.', seconds.saturated),
   'too-many-connections': answer(503, 'busy', 'Too much is going on. Try again later.', seconds.saturated),
   'lock-timeout': unavailable,

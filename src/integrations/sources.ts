@@ -1,22 +1,18 @@
-import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
-import type { TenantId } from '../kernel/names.ts'
 import { refuseUnknownOptions } from '../kernel/options.ts'
 import { show } from '../kernel/printable.ts'
+import type { Tenantry } from '../api.ts'
 import { hostName, pathOf, type RequestLike } from './request-like.ts'
 
-/** What knows whose a domain is. A Tenantry does. */
-export interface DomainLookup {
-  /** The tenant of a verified domain; undefined where there is none. */
-  tenantOfDomain(domain: string, options?: Cancellable): Promise<TenantId | undefined>
-}
+/** What knows whose a domain is: a Tenantry does. */
+export type DomainLookup = Pick<Tenantry<unknown>, 'tenantOfDomain'>
 
 /** What a source is asked about. */
 export interface Asked<Request> {
   readonly like: RequestLike
   /** The framework's own. */
   readonly request: Request
-  readonly domains: Partial<DomainLookup>
+  readonly domains: DomainLookup
   readonly signal: AbortSignal
 }
 
@@ -72,7 +68,6 @@ export function subdomain(options: SubdomainOptions): TenantSource {
 /** A domain of the tenant's own, which the catalog knows and which was verified. */
 export function customDomain(): TenantSource {
   const find = async ({ like, domains, signal }: Asked<unknown>): Promise<Said> => {
-    if (domains.tenantOfDomain === undefined) throw withoutDomains()
     const name = hostName(like.host)
     return name === undefined ? undefined : domains.tenantOfDomain(name, { signal })
   }
@@ -168,11 +163,5 @@ function startOf(call: string, options: PathOptions): string {
   if (prefix === '' || /^(?:\/[^/?#%]+)+$/.test(prefix)) return `${prefix}/`
   throw new TenantryError('invalid-option', `prefix must be the beginning of a path, not ${show(prefix)}.`, {
     hint: "Write it with a slash before and none behind: path({ prefix: '/t' }).",
-  })
-}
-
-function withoutDomains(): TenantryError {
-  return new TenantryError('invalid-option', 'customDomain needs a Tenantry that knows domains.', {
-    hint: 'Give the integration what openTenantry() gave.',
   })
 }

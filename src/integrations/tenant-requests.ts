@@ -20,7 +20,7 @@ export interface RequestsOptions<Request> {
 const requestsOptions = ['tenantFrom', 'exempt', 'onError']
 
 /** What requests are led to tenants by. */
-export type RequestsTenantry<Handle> = Entrance<Handle> & Partial<DomainLookup>
+export type RequestsTenantry<Handle> = Entrance<Handle> & DomainLookup
 
 /** Leads requests to their tenants, whatever the framework. */
 export class TenantRequests<Handle, Request> {

@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { mikroOrm } from 'tenantry/mikro-orm'
-import { claim, customDomain, header, subdomain, type DomainLookup, type TenantSource } from 'tenantry/requests'
+import { claim, customDomain, header, subdomain, type TenantSource } from 'tenantry/requests'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
 import { afterwards, sql } from '../support/server.ts'
@@ -272,13 +272,14 @@ function sources(serve: Serve): void {
   })
 
   it('may be a domain of its own, that is known and verified', async () => {
-    const domains: DomainLookup = {
-      tenantOfDomain: async (domain) => (domain === 'shop.example' ? ('trade' as never) : undefined),
-    }
-    const known = Object.assign(Object.create(faceOf(tenantry)) as typeof tenantry, domains)
-    const client = await appOf(serve, { tenantry: known, tenantFrom: [bySubdomain, customDomain()] })
+    const client = await appOf(serve, { tenantFrom: [bySubdomain, customDomain()] })
+    await tenantry.addDomain('trade', 'shop.example')
+    expect(await client.ask({ host: 'shop.example', path: '/id' })).toMatchObject({ status: 404, body: unknown })
+    await tenantry.verifyDomain('trade', 'shop.example', { proof: 'given' })
     expect((await client.ask({ host: 'Shop.Example:8080', path: '/id' })).body).toMatchObject({ id: 'trade' })
     expect(await client.ask({ host: 'other.example', path: '/id' })).toMatchObject({ status: 404, body: unknown })
+    await tenantry.removeDomain('trade', 'shop.example')
+    expect(await client.ask({ host: 'shop.example', path: '/id' })).toMatchObject({ status: 404, body: unknown })
   })
 
   it('is no host, where there are two', async () => {
@@ -315,14 +316,4 @@ async function sleeping(installation: string): Promise<number> {
 function tokenOf(request: object): unknown {
   if ('headers' in request) return (request.headers as Record<string, unknown>)['authorization']
   return (request as { req: { header(name: string): unknown } }).req.header('authorization')
-}
-
-/** What the integrations use of a Tenantry, with its privates kept. */
-function faceOf(open: TestTenantry<EntityManager>): Partial<TestTenantry<EntityManager>> {
-  return {
-    run: (...args) => open.run(...args),
-    with: (...args) => open.with(...args),
-    captureTenant: () => open.captureTenant(),
-    currentTenant: () => open.currentTenant(),
-  }
 }

@@ -255,6 +255,7 @@ describe('what is answered', () => {
     [notActive('onboarding'), 503, '5'],
     [notActive('offboarded'), 404, undefined],
     [notActive('purging'), 404, undefined],
+    [new TenantryError('tenant-behind', ''), 503, '5'],
     [new TenantryError('pool-timeout', ''), 503, '1'],
     [new TenantryError('too-many-connections', ''), 503, '1'],
     [new TenantryError('server-unreachable', ''), 503, '5'],
