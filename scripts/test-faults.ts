@@ -1,6 +1,6 @@
 /**
- * Hurts Tenantry for as long as asked: `npm run test:faults -- [--minutes 10] [--seed 123] [--only name]`. The seed replays
- * every choice; its last line gives the figures.
+ * Hurts Tenantry for as long as asked: `npm run test:faults -- [--minutes 10] [--seed 123] [--only name] [--round 1]`. The
+ * seed replays every choice; a run that was ended goes on with its next round. The last line gives the figures.
  */
 import { parseArgs } from 'node:util'
 import { Client } from 'pg'
@@ -17,11 +17,14 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '10' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
     only: { type: 'string' },
+    round: { type: 'string', default: '1' },
   },
 })
 const { seed, only } = values
 const end = Date.now() + Number(values.minutes) * 60_000
 if (Number.isNaN(end)) fail(`--minutes ${values.minutes} is no number.`)
+const first = Number(values.round)
+if (!(first >= 1)) fail(`--round ${values.round} is no round.`)
 const chosen = scenarios.filter(({ name }) => only === undefined || name.includes(only))
 if (chosen.length === 0) fail(`No fault is called ${only}. There are: ${scenarios.map(({ name }) => name).join(', ')}.`)
 
@@ -39,7 +42,7 @@ setTimeout(
   end - Date.now() + graceMs,
 ).unref()
 try {
-  for (let round = 1; round === 1 || Date.now() < end; round++) {
+  for (let round = first; round === first || Date.now() < end; round++) {
     for (const scenario of chosen) {
       if (Date.now() >= end) break
       // After a violation, what follows means something only while the server is there.
@@ -72,7 +75,7 @@ async function hurt(scenario: Scenario, round: number): Promise<number> {
   console.log(skipped === undefined ? `${name}: ${faults} faults in ${seconds} s` : `${name}: SKIPPED, ${skipped}`)
   for (const violation of violations) {
     console.log(
-      `  VIOLATION in round ${round}: ${violation}\n  again: npm run test:faults -- --seed ${seed} --only '${name}'`,
+      `  VIOLATION in round ${round}: ${violation}\n  again: npm run test:faults -- --seed ${seed} --only '${name}' --round ${round}`,
     )
   }
   return violations.length
