@@ -81,7 +81,7 @@ export interface LeaseEvent {
   readonly heldMs: number
   /**
    * Where it was asked for: the lines of the stack that are the service's own, the innermost first. Where an ORM has cut
-   * them off, those of the call of `with` or `run`.
+   * them off, those of the call of `with` or `run`. None where it was not noted (`traceLeases`).
    */
   readonly where: readonly string[]
 }

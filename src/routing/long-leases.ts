@@ -9,37 +9,63 @@ export interface LongLease {
   readonly heldMs: number
   /**
    * Where it was asked for: the lines of the stack that are the service's own, the innermost first. Where an ORM has cut
-   * them off, those of the call of `with` or `run`.
+   * them off, those of the call of `with` or `run`. None where it was not noted, see {@link WatchOptions.isTraced}.
    */
   readonly where: readonly string[]
+}
+
+/** How leases are watched. */
+export interface WatchOptions {
+  /** After how long a lease is reported, in milliseconds; 0 for never. */
+  readonly afterMs: number
+  /**
+   * Whether it is noted for every lease where it is asked for, which takes some microseconds; otherwise it is from when one
+   * has lasted for half as long.
+   */
+  readonly isTraced: boolean
+  readonly report: (lease: LongLease) => void
 }
 
 /** How many times in its limit a lease is looked at, so that it is reported soon after. */
 const looks = 4
 
-/**
- * Reports every lease once that lasts longer than `afterMs` milliseconds; with 0 none.
- *
- * @returns what ends it
- */
-export function watchLeases(
-  budgets: readonly Pick<ServerBudget, 'lent'>[],
-  afterMs: number,
-  report: (lease: LongLease) => void,
-): () => void {
-  if (afterMs === 0) return () => undefined
-  const reported = new WeakSet<Lent>()
-  const look = () => {
+/** Reports every lease once that lasts for long. */
+export class LeaseWatch {
+  readonly #budgets: readonly Pick<ServerBudget, 'lent'>[]
+  readonly #options: WatchOptions
+  readonly #reported = new WeakSet<Lent>()
+  readonly #timer: NodeJS.Timeout | undefined
+  #traces: boolean
+
+  constructor(budgets: readonly Pick<ServerBudget, 'lent'>[], options: WatchOptions) {
+    const { afterMs, isTraced } = options
+    this.#budgets = budgets
+    this.#options = options
+    this.#traces = afterMs > 0 && isTraced
+    if (afterMs > 0) this.#timer = setInterval(() => this.#look(), Math.max(1, afterMs / looks)).unref()
+  }
+
+  /** Whether it is to be noted at this moment where leases are asked for. */
+  get traces(): boolean {
+    return this.#traces
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+  }
+
+  #look(): void {
+    const { afterMs, report } = this.#options
     const now = performance.now()
-    for (const lent of budgets.flatMap((budget) => [...budget.lent])) {
-      if (now - lent.since < afterMs || reported.has(lent)) continue
-      reported.add(lent)
-      report({ tenant: lent.target.tenant, heldMs: Math.round(now - lent.since), where: firstLines(lent.where) })
+    for (const lent of this.#budgets.flatMap((budget) => [...budget.lent])) {
+      const heldMs = now - lent.since
+      // One that is forgotten seldom is the only one, and of the next the place is known.
+      if (heldMs >= afterMs / 2) this.#traces = true
+      if (heldMs < afterMs || this.#reported.has(lent)) continue
+      this.#reported.add(lent)
+      report({ tenant: lent.target.tenant, heldMs: Math.round(heldMs), where: firstLines(lent.where) })
     }
   }
-  const timer = setInterval(look, Math.max(1, afterMs / looks))
-  timer.unref()
-  return () => clearInterval(timer)
 }
 
 /** How deep a stack is kept: an ORM has a dozen functions between the service and its driver. */

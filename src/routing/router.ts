@@ -15,7 +15,7 @@ import { type DirectorySize, DomainDirectory } from './domain-directory.ts'
 import { type Eviction, EvictionChannel } from './eviction-channel.ts'
 import { FleetShare } from './fleet-share.ts'
 import type { Fleet } from './for-each.ts'
-import { type LongLease, watchLeases } from './long-leases.ts'
+import { LeaseWatch, type LongLease } from './long-leases.ts'
 import { occupancyOf } from './occupancy.ts'
 import { ProcessChannel } from './process-channel.ts'
 import { ServerBudget } from './server-budget.ts'
@@ -47,6 +47,8 @@ export interface RoutingOptions<Handle> {
   readonly resetConnections: boolean
   /** After how long a lease is reported, in milliseconds; 0 for never. */
   readonly leaseWarningMs: number
+  /** Whether it is noted for every lease where it is asked for. */
+  readonly traceLeases: boolean
   readonly countFleet: Fleet<unknown>['count']
   /** Where the running work began, if that is noted. */
   readonly begun: () => Error | undefined
@@ -78,12 +80,12 @@ export class Router<Handle> {
   readonly #fleetShares: ReadonlyMap<string, FleetShare>
   readonly #admissions: Admissions
   readonly #domains: DomainDirectory
-  readonly #stopWatching: () => void
+  readonly #watch: LeaseWatch
   /** Least recently used first. */
   readonly #opened = new Map<TenantId, Opened<Handle>>()
 
   constructor(options: RoutingOptions<Handle>) {
-    const { home, servers, catalog, keptTenants, condition, waitMs, leaseWarningMs, onLongLease } = options
+    const { home, servers, catalog, keptTenants, condition, waitMs } = options
     this.#options = options
     this.#channel = new ProcessChannel(home, options.catalogDatabase)
     this.#channel.subscribe({ onMessage: (message) => this.#hear(message), onLost: () => this.#forgetAll() })
@@ -102,7 +104,16 @@ export class Router<Handle> {
     this.#fleetShares = new Map(
       [...this.#budgets].map(([name, budget]) => [name, new FleetShare(() => budget.capacity, waitMs)]),
     )
-    this.#stopWatching = watchLeases([...this.#budgets.values()], leaseWarningMs, onLongLease)
+    this.#watch = new LeaseWatch([...this.#budgets.values()], {
+      afterMs: options.leaseWarningMs,
+      isTraced: options.traceLeases,
+      report: options.onLongLease,
+    })
+  }
+
+  /** Whether it is to be noted where work begins. */
+  get traces(): boolean {
+    return this.#watch.traces
   }
 
   /** Makes sure that a tenant may be worked on, and says which it is. @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind` */
@@ -182,7 +193,7 @@ export class Router<Handle> {
   /** Refuses new work, waits for what is under way, at most `deadlineMs` milliseconds, and closes all connections. */
   async close(deadlineMs: number): Promise<void> {
     this.#opened.clear()
-    this.#stopWatching()
+    this.#watch.close()
     await Promise.all([...this.#budgets.values()].map((budget) => budget.close(deadlineMs)))
     await Promise.all(this.#shares.map((share) => share.leave()))
     await this.#channel.close()

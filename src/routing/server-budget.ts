@@ -148,7 +148,7 @@ export class ServerBudget {
 
   /** A connection, which counts as the tenant's from now on. */
   async #next(target: Target, deadline: number): Promise<ServerConnection> {
-    for (let isAllowed = false; ; isAllowed = true) {
+    for (let isAllowed = this.#capacity > 0; ; isAllowed = true) {
       const isWithinShare = this.#line.shareOf(target) < this.#most()
       const own = isWithinShare ? this.#idle.take(target) : undefined
       if (own !== undefined) return this.#lend(own, target, deadline)
@@ -157,7 +157,7 @@ export class ServerBudget {
         this.#line.count(target, 1)
         return this.#openFor(target, deadline)
       }
-      // What is open may be used in any case; for anything else the capacity must be known to hold.
+      // Nothing may be open yet, or nobody has asked.
       await this.#allowance.ensure()
       if (this.#closed) throw closedError()
     }

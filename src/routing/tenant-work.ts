@@ -19,12 +19,10 @@ export interface WorkOptions extends Cancellable {
 export class TenantWork<Handle> {
   readonly #context = new TenantContext()
   readonly #router: Router<Handle>
-  readonly #isTraced: boolean
   #isClosed = false
 
   constructor(options: Omit<RoutingOptions<Handle>, 'begun'>) {
     this.#router = new Router({ ...options, begun: () => this.#context.begun })
-    this.#isTraced = options.leaseWarningMs > 0
   }
 
   async with<T>(
@@ -113,6 +111,6 @@ export class TenantWork<Handle> {
 
   /** Where work begins, for the report of a connection that it holds for too long. */
   #here(): Error | undefined {
-    return this.#isTraced ? here() : undefined
+    return this.#router.traces ? here() : undefined
   }
 }

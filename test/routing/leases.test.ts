@@ -37,6 +37,30 @@ describe('a lease', () => {
     expect(events.filter(({ event: kind }) => kind === 'lease-held')).toHaveLength(1)
   })
 
+  it('is told of without its place in production, and those after it with theirs', async () => {
+    const tenantry = await openTestTenantry(models, { leaseWarningMs: 200, traceLeases: false })
+    await tenantry.onboard('a')
+    const told = [Promise.withResolvers<LeaseEvent>(), Promise.withResolvers<LeaseEvent>()]
+    let events = 0
+    tenantry.on((event) => {
+      if (event.event === 'lease-held') told[events++]?.resolve(event)
+    })
+    const end = Promise.withResolvers<void>()
+    const forget = () =>
+      tenantry.with('a', (em) =>
+        em.transactional(async (tx) => {
+          await tx.execute('select 1')
+          await end.promise
+        }),
+      )
+    const first = forget()
+    expect(await told[0]?.promise).toMatchObject({ tenant: 'a', where: [] })
+    const second = forget()
+    expect((await told[1]?.promise)?.where.join('\n')).toMatch(/forget .*leases\.test\.ts/)
+    end.resolve()
+    await Promise.all([first, second])
+  })
+
   it('of a tenant that has its share waits, and another tenant is served', async () => {
     const config = { postgres: { maxConnections: 4 }, tenantShare: 0.5, connectionWaitMs: 200 }
     const tenantry = await openTestTenantry(models, config)
