@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
-import type { Server, SessionMark } from '../server/port.ts'
+import type { SessionMark } from '../server/occupancy.ts'
+import type { Server } from '../server/port.ts'
 import { AbsentProcesses } from './absent-processes.ts'
 import { type Division, fairPart, freePart, sumOf } from './division.ts'
 import { DivisionLocks, largestBudget, newProcessName } from './division-locks.ts'

@@ -35,14 +35,18 @@ export class FleetShare {
     return this.#turns.run(() => this.#inside.run(true, work), signal)
   }
 
+  /** Whether the running code is part of a fleet query: outside of one there is nothing to wait for. */
+  get isInside(): boolean {
+    return this.#inside.getStore() === true
+  }
+
   /**
-   * Waits for a place among the connections of the share; outside of a fleet query there is nothing to wait for.
+   * Waits for a place among the connections of the share.
    *
-   * @returns what gives the place back; undefined outside
+   * @returns what gives the place back
    * @throws `pool-timeout`
    */
-  async enter(): Promise<(() => void) | undefined> {
-    if (this.#inside.getStore() !== true) return undefined
+  async enter(): Promise<() => void> {
     const limit = AbortSignal.timeout(this.#waitMs)
     try {
       return await this.#leases.enter(limit)

@@ -1,5 +1,6 @@
 import { TenantryError } from '../kernel/errors.ts'
-import type { Occupancy, Server, Session } from '../server/port.ts'
+import type { Occupancy } from '../server/occupancy.ts'
+import type { Server, Session } from '../server/port.ts'
 
 const refusals: readonly string[] = [
   'authentication-failed',

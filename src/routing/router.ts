@@ -232,11 +232,10 @@ export class Router<Handle> {
   }
 
   /** A handle may outlive its tenant: another one that got the id since is none of its business. */
-  async #readmit({ id, rowId }: TenantRow, isAnew = false): Promise<Admission> {
+  #readmit({ id, rowId }: TenantRow, isAnew = false): Admission | Promise<Admission> {
     if (isAnew) this.#admissions.revoke(id)
-    const admission = this.#admissions.known(id) ?? (await this.#admissions.admit(id))
-    if (admission.row.rowId === rowId) return admission
-    throw unknownTenant(id)
+    const known = this.#admissions.known(id)
+    return known?.row.rowId === rowId ? known : this.#admit({ tenant: id, row: rowId })
   }
 
   /** The catalog itself tells of domains that were added, verified or removed. */

@@ -1,5 +1,6 @@
 import type { Identifier } from '../kernel/names.ts'
-import type { OpenOptions, Server, ServerConnection, SessionDefaults, SessionMark } from '../server/port.ts'
+import type { SessionMark } from '../server/occupancy.ts'
+import type { OpenOptions, Server, ServerConnection, SessionDefaults } from '../server/port.ts'
 import { busyError } from './busy-error.ts'
 import { closedError } from './closed-error.ts'
 import { IdleConnections } from './idle-connections.ts'
@@ -129,7 +130,7 @@ export class ServerBudget {
 
   /** Takes a connection back: an open transaction is rolled back; a broken connection is forgotten. */
   async release(target: Target, connection: ServerConnection, destroy: boolean): Promise<void> {
-    const reusable = !destroy && (await isClean(connection, this.#options.resetConnections))
+    const reusable = !destroy && (this.#isClean(connection) || (await cleaned(connection, this.#options)))
     // One that ended meanwhile was counted then.
     if (!this.#takeBack(connection)) return
     if (!reusable || this.#closed) await this.#discard(connection)
@@ -246,7 +247,7 @@ export class ServerBudget {
     if (this.#kept > this.#capacity) return this.#discard(connection)
     const waiter = this.#line.next(this.#most(), this.#isOpeningEnough() ? target : undefined)
     if (waiter === undefined) this.#idle.keep(target, connection)
-    else if (isSame(waiter.target, target)) waiter.grant(Promise.resolve(connection))
+    else if (isSame(waiter.target, target)) waiter.grant(connection)
     else waiter.grant(this.#openCounted(waiter.target, waiter.deadline, connection))
   }
 
@@ -316,6 +317,10 @@ export class ServerBudget {
     return this.#open - this.#closing.size
   }
 
+  #isClean(connection: ServerConnection): boolean {
+    return !connection.broken && !connection.inTransaction() && this.#options.resetConnections !== true
+  }
+
   #isFull(): boolean {
     return this.#open >= this.#capacity
   }
@@ -340,12 +345,12 @@ export class ServerBudget {
   }
 }
 
-/** Whether a connection may go on to the next caller: no transaction is open on it, or it could be rolled back. */
-async function isClean(connection: ServerConnection, isReset = false): Promise<boolean> {
+/** Whether a connection may go on to the next caller, after a transaction that is open on it was rolled back. */
+async function cleaned(connection: ServerConnection, { resetConnections }: BudgetOptions): Promise<boolean> {
   if (connection.broken) return false
   try {
     if (connection.inTransaction()) await connection.rollback()
-    if (isReset) await connection.reset()
+    if (resetConnections) await connection.reset()
     return true
   } catch {
     return false

@@ -8,11 +8,11 @@ import type { ServerBudget } from './server-budget.ts'
 import type { Target } from './target.ts'
 
 /**
- * Gives the leave to work on the pool's tenant, or throws why not.
+ * Gives the leave to work on the pool's tenant, at once where nobody has to be asked, or throws why not.
  *
  * @param isAnew whether the catalog is to be asked, since what was known of the tenant turned out to be outdated
  */
-export type Gate = (isAnew?: boolean) => Promise<Admission>
+export type Gate = (isAnew?: boolean) => Admission | Promise<Admission>
 
 /** What a tenant's connections log in as. @throws `credentials-unreadable` */
 export type LoginOf = (row: TenantRow, which: 'current' | 'pending') => Login | undefined
@@ -47,55 +47,66 @@ export class TenantPool implements ConnectionPool {
     // Before anything is awaited: then the stack still leads to who asks.
     const begun = this.#work.begun()
     const where = begun === undefined ? [] : [here(), begun]
-    const leave = await this.#work.fleetShare?.enter()
+    const share = this.#work.fleetShare
+    if (!share?.isInside) return (await this.#lend(where)).lease
+    const leave = await share.enter()
     try {
-      return await this.#lend(where, leave)
+      const { lease, connection } = await this.#lend(where, leave)
+      share.watch(connection, leave)
+      return lease
     } catch (error) {
-      leave?.()
+      leave()
       throw error
     }
   }
 
-  async #lend(where: readonly Error[], leave: (() => void) | undefined): Promise<PooledConnection> {
+  /** @param afterwards is called when the lease has been given back */
+  async #lend(
+    where: readonly Error[],
+    afterwards?: () => void,
+  ): Promise<{ readonly lease: Lease; readonly connection: ServerConnection }> {
     for (let isAnew = false; ;) {
-      const admission = await this.#work.gate(isAnew)
-      const acquired = await this.#acquire(admission, isAnew, where)
-      if (acquired === 'outdated') isAnew = true
-      if (typeof acquired === 'string') continue
-      const giveBack = (destroy: boolean) =>
-        // What was lent before an eviction is not kept after it: somebody waits for the database to be left.
-        this.#budget.release(this.#target(admission.row), acquired, destroy || !admission.isValid())
-      this.#lastRow = admission.row
-      if (admission.isValid()) {
-        if (leave === undefined) return new Lease(acquired, giveBack)
-        this.#work.fleetShare?.watch(acquired, leave)
-        return new Lease(acquired, (destroy) => giveBack(destroy).finally(leave))
+      const asked = this.#work.gate(isAnew)
+      const admission = asked instanceof Promise ? await asked : asked
+      const target = this.#target(admission.row)
+      let connection: ServerConnection
+      try {
+        connection = await this.#budget.acquire(target, where)
+      } catch (error) {
+        const other = await this.#otherwise(error, admission, isAnew, where)
+        if (other === 'outdated') isAnew = true
+        if (typeof other === 'string') continue
+        connection = other
       }
-      await giveBack(true)
+      const giveBack = async (destroy: boolean) => {
+        // What was lent before an eviction is not kept after it: somebody waits for the database to be left.
+        await this.#budget.release(target, connection, destroy || !admission.isValid())
+        afterwards?.()
+      }
+      this.#lastRow = admission.row
+      if (admission.isValid()) return { lease: new Lease(connection, giveBack), connection }
+      await this.#budget.release(target, connection, true)
     }
   }
 
   /**
-   * A connection; `revoked` when there was none because the tenant was taken out of service meanwhile, `outdated` when its
-   * role was not let in with what was known of it: the password was changed, or the role locked out, a moment ago.
+   * What to do where there was no connection: another one; `revoked` when the tenant was taken out of service meanwhile,
+   * `outdated` when its role was not let in with what was known of it: the password was changed, or the role locked out, a
+   * moment ago.
    */
-  async #acquire(
-    admission: Admission,
+  async #otherwise(
+    error: unknown,
+    { row, isValid }: Admission,
     isAnew: boolean,
     where: readonly Error[],
   ): Promise<ServerConnection | 'revoked' | 'outdated'> {
-    const { row } = admission
-    try {
-      return await this.#budget.acquire(this.#target(row), where)
-    } catch (error) {
-      if (isCode(error, 'closed')) throw error
-      if (!admission.isValid()) return 'revoked'
-      if (!isCode(error, 'authentication-failed') || row.credential === undefined) throw error
-      if (!isAnew) return 'outdated'
-      // A password that is being set may be in force before the catalog knows.
-      if (row.credential.pending === undefined) throw lockedOutError(row, error)
-      return this.#budget.acquire(this.#target(row, 'pending'), where)
-    }
+    if (isCode(error, 'closed')) throw error
+    if (!isValid()) return 'revoked'
+    if (!isCode(error, 'authentication-failed') || row.credential === undefined) throw error
+    if (!isAnew) return 'outdated'
+    // A password that is being set may be in force before the catalog knows.
+    if (row.credential.pending === undefined) throw lockedOutError(row, error)
+    return this.#budget.acquire(this.#target(row, 'pending'), where)
   }
 
   #target(row: TenantRow, which: 'current' | 'pending' = 'current'): Target {
@@ -141,6 +152,10 @@ class Lease implements PooledConnection {
   constructor(connection: ServerConnection, giveBack: (destroy: boolean) => Promise<void>) {
     this.#connection = connection
     this.#giveBack = giveBack
+  }
+
+  get origin(): object {
+    return this.#connection
   }
 
   get processID(): number | undefined {

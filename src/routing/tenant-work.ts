@@ -32,7 +32,8 @@ export class TenantWork<Handle> {
   ): Promise<T> {
     this.#refuseClosed()
     const begun = this.#here()
-    const { entered, models } = await untilAborted(this.#router.route(toCaptured(id, parseTenantId)), signal)
+    const routed = this.#router.route(toCaptured(id, parseTenantId))
+    const { entered, models } = await (signal === undefined ? routed : untilAborted(routed, signal))
     const handle = models.handle(signal)
     try {
       return await this.#enter(entered, nested, () => work(handle), begun)

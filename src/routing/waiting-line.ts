@@ -7,7 +7,7 @@ interface Waiter {
   readonly target: Target
   /** Until when it waits, by the monotonic clock. */
   readonly deadline: number
-  readonly grant: (connection: Promise<ServerConnection>) => void
+  readonly grant: (connection: ServerConnection | Promise<ServerConnection>) => void
   readonly refuse: (error: TenantryError) => void
 }
 

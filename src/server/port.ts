@@ -2,6 +2,7 @@ import type { Cancellable } from '../kernel/abort.ts'
 import type { Identifier } from '../kernel/names.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { DiagnosisRequest, ServerDiagnosis } from './diagnosis.ts'
+import type { Occupancy, SessionMark } from './occupancy.ts'
 
 /** What a statement gave back. */
 export interface QueryResult<Row> {
@@ -87,6 +88,8 @@ export interface QueryClient {
 
 /** The part of a `pg` PoolClient that ORMs use. */
 export interface PooledConnection extends QueryClient {
+  /** What stays the same each time that one connection is lent, where this object does not. */
+  readonly origin?: object
   /** Gives the connection back; `true` or an error closes it instead of keeping it. */
   release(destroy?: boolean | Error): void
 }
@@ -227,28 +230,12 @@ export interface SessionDefaults {
   readonly applicationName?: string | undefined
 }
 
-/** What tells whose a session is, to everybody who may see the server's sessions: part of its application's name. */
-export interface SessionMark {
-  /** The installation: four letters or digits. */
-  readonly family: string
-  /** One process of it: four letters or digits. */
-  readonly member: string
-}
-
 /** How a connection for routing is opened. */
 export interface OpenOptions {
   readonly session?: SessionDefaults | undefined
   /** Who logs in; the role that administers by default. */
   readonly login?: Login | undefined
   readonly mark?: SessionMark | undefined
-}
-
-/** How many sessions a server has room for, and has of one installation's. */
-export interface Occupancy {
-  /** How many sessions roles without special privileges may have at once. */
-  readonly room: number
-  /** By the process that opened them. */
-  readonly sessions: ReadonlyMap<string, number>
 }
 
 /** What a listening session tells. */

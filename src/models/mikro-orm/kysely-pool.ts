@@ -32,40 +32,47 @@ function controlClient(pool: ConnectionPool): PostgresClientConstructor {
   } as unknown as PostgresClientConstructor
 }
 
-/** The clients of one connection, so that Kysely recognises it when it comes back. */
-const clients = new WeakMap<PooledConnection, PostgresPoolClient>()
+/** One for each connection: Kysely, which keeps some things by the client, recognises it when it is lent again. */
+const clients = new WeakMap<object, MikroOrmClient>()
 
-function asKyselyClient(connection: PooledConnection): PostgresPoolClient {
-  let client = clients.get(connection)
-  if (client === undefined) clients.set(connection, (client = new MikroOrmClient(connection)))
+function asKyselyClient(lease: PooledConnection): PostgresPoolClient {
+  const origin = lease.origin ?? lease
+  let client = clients.get(origin)
+  if (client === undefined) clients.set(origin, (client = new MikroOrmClient(lease)))
+  client.lend(lease)
   return client
 }
 
 /** A client whose results are parsed as MikroORM expects them; the service's own use of `pg` keeps its parsers. */
 class MikroOrmClient implements PostgresPoolClient {
-  readonly #connection: PooledConnection
+  #lease: PooledConnection
   readonly #types: TypeParsers
 
-  constructor(connection: PooledConnection) {
-    this.#connection = connection
-    this.#types = mikroOrmTypes(connection)
+  constructor(lease: PooledConnection) {
+    this.#lease = lease
+    this.#types = mikroOrmTypes(lease)
+  }
+
+  /** From now on until it is released, this is who has it. */
+  lend(lease: PooledConnection): void {
+    this.#lease = lease
   }
 
   get processID(): number {
-    return this.#connection.processID ?? 0
+    return this.#lease.processID ?? 0
   }
 
   query<R>(sql: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>>
   query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>
   query(query: string | PostgresCursor<unknown>, parameters: readonly unknown[] = []): unknown {
     if (typeof query === 'string') {
-      return this.#connection.query({ text: query, values: [...parameters], types: this.#types })
+      return this.#lease.query({ text: query, values: [...parameters], types: this.#types })
     }
-    return this.#connection.query(query instanceof PendingCursor ? query.start(this.#types) : query)
+    return this.#lease.query(query instanceof PendingCursor ? query.start(this.#types) : query)
   }
 
   release(): void {
-    this.#connection.release()
+    this.#lease.release()
   }
 }
 

@@ -1,6 +1,6 @@
 import { Client, type ClientBase, type ClientConfig } from 'pg'
 import type { Identifier } from '../../kernel/names.ts'
-import type { SessionMark } from '../port.ts'
+import type { SessionMark } from '../occupancy.ts'
 import type { ConnectionFields } from './connection-fields.ts'
 import { marked } from './occupancy.ts'
 

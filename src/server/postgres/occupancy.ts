@@ -1,4 +1,5 @@
-import type { Occupancy, Session, SessionMark } from '../port.ts'
+import type { Occupancy, SessionMark } from '../occupancy.ts'
+import type { Session } from '../port.ts'
 
 /** PostgreSQL cuts longer names of applications where it shows them. */
 const longestName = 63

@@ -1,6 +1,7 @@
 import { type Identifier, parseIdentifier } from '../../kernel/names.ts'
 import { positiveInteger, refuseUnknownOptions } from '../../kernel/options.ts'
 import type { DiagnosisRequest, ServerDiagnosis } from '../diagnosis.ts'
+import type { Occupancy } from '../occupancy.ts'
 import type {
   ConnectionPool,
   CreateDatabaseOptions,
@@ -9,7 +10,6 @@ import type {
   DatabaseSearch,
   Listeners,
   Login,
-  Occupancy,
   OpenOptions,
   Server,
   ServerConnection,
