@@ -309,6 +309,8 @@ export class ServerBudget {
   async #discard(connection: ServerConnection | undefined): Promise<void> {
     if (connection === undefined) return
     this.#closing.add(connection)
+    // One that has ended already is not counted any more, and says so at once.
+    connection.onEnd(() => this.#closing.delete(connection))
     await connection.close()
   }
 

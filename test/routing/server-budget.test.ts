@@ -97,6 +97,18 @@ describe('a budget', () => {
     expect(server.now).toBe(0)
   })
 
+  it('still replaces idle connections after some ended as they were opened', async () => {
+    const server = new FakeServer()
+    const budget = budgetOf(server)
+    server.stillborn = true
+    await budget.release(to(a), await budget.acquire(to(a)), false)
+    server.stillborn = false
+    const both = [await budget.acquire(to(a)), await budget.acquire(to(a))]
+    for (const connection of both) await budget.release(to(a), connection, false)
+    expect(fake(await budget.acquire(to(b))).database).toBe('b')
+    expect(server.peak).toBe(2)
+  })
+
   it('closes a connection that broke while it was lent, and rolls back one that was left in a transaction', async () => {
     const budget = budgetOf(new FakeServer())
     const connection = fake(await budget.acquire(to(a)))
