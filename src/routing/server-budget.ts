@@ -212,8 +212,10 @@ export class ServerBudget {
     }
     if (connection !== undefined && this.#allowance.holds()) return connection
     // There are fewer than there were when the place was given.
-    await this.#discard(connection)
     this.#line.count(target, -1)
+    await this.#discard(connection)
+    // Who waits for its tenant's share was passed over if the place was given up before.
+    this.#serveWaiters()
     return this.#next(target, deadline)
   }
 
