@@ -213,8 +213,10 @@ export class ServerBudget {
     }
     if (connection !== undefined && this.#allowance.holds()) return connection
     // There are fewer than there were when the place was given.
-    await this.#discard(connection)
     this.#line.count(target, -1)
+    await this.#discard(connection)
+    // Who waits for its tenant's share was passed over if the place was given up before.
+    this.#serveWaiters()
     return this.#next(target, deadline)
   }
 
@@ -310,6 +312,8 @@ export class ServerBudget {
   async #discard(connection: ServerConnection | undefined): Promise<void> {
     if (connection === undefined) return
     this.#closing.add(connection)
+    // One that has ended already is not counted any more, and says so at once.
+    connection.onEnd(() => this.#closing.delete(connection))
     await connection.close()
   }
 

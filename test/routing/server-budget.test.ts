@@ -97,6 +97,45 @@ describe('a budget', () => {
     expect(server.now).toBe(0)
   })
 
+  it('still replaces idle connections after some ended as they were opened', async () => {
+    const server = new FakeServer()
+    const budget = budgetOf(server)
+    server.stillborn = true
+    await budget.release(to(a), await budget.acquire(to(a)), false)
+    server.stillborn = false
+    const both = [await budget.acquire(to(a)), await budget.acquire(to(a))]
+    for (const connection of both) await budget.release(to(a), connection, false)
+    expect(fake(await budget.acquire(to(b))).database).toBe('b')
+    expect(server.peak).toBe(2)
+  })
+
+  it('serves who waits for the share of its tenant when a connection that was opened may not be kept', async () => {
+    const server = new FakeServer()
+    const share = { ...fixed(2), isHeld: true, isRefused: false }
+    const allowance = {
+      ...share,
+      holds: () => share.isHeld,
+      ensure: async () => {
+        if (share.isRefused) throw new Error('no catalog')
+      },
+    }
+    const budget = new ServerBudget({ server: server as never, waitMs: 500, tenantShare: 0.5 }, allowance)
+    const open = server.open
+    const opening = Promise.withResolvers<void>()
+    server.open = async (database) => {
+      await opening.promise
+      return open(database)
+    }
+    const first = budget.acquire(to(a))
+    const second = budget.acquire(to(a))
+    await vi.waitFor(() => expect(budget.open).toBe(1))
+    share.isHeld = false
+    share.isRefused = true
+    opening.resolve()
+    expect(await errorOf(first)).toMatchObject({ message: 'no catalog' })
+    expect(await errorOf(second)).toMatchObject({ message: 'no catalog' })
+  })
+
   it('closes a connection that broke while it was lent, and rolls back one that was left in a transaction', async () => {
     const budget = budgetOf(new FakeServer())
     const connection = fake(await budget.acquire(to(a)))
