@@ -155,7 +155,7 @@ export class BudgetShare implements Allowance {
       if (held === undefined) await this.#grow(listening, undefined)
       else await this.#adjust(held)
     }
-    this.#looking ??= setInterval(() => this.#lookAgain(), lookEveryMs).unref()
+    if (!this.#closed) this.#looking ??= setInterval(() => this.#lookAgain(), lookEveryMs).unref()
   }
 
   async #adjust(held: Held): Promise<void> {
