@@ -132,7 +132,8 @@ async function endPresence({ name }: Process): Promise<void> {
 /** Counts the sessions over and over. @returns what ends it */
 function watchServer(): () => Promise<void> {
   const over = new AbortController()
-  const count = `select count(*)::int from pg_stat_activity where starts_with(datname, $1)`
+  const count = `select count(*)::int from pg_stat_activity
+    where backend_type = 'client backend' and starts_with(datname, $1)`
   const watching = (async () => {
     while (!over.signal.aborted) {
       const [row] = await sql<{ count: number }>(count, [`${installation}_t_`])
