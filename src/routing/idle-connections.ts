@@ -17,6 +17,12 @@ const keptMs = 30_000
 export class IdleConnections {
   /** Least recently used first. */
   readonly #idle: Idle[] = []
+  readonly #onExpired: (connection: ServerConnection) => void
+
+  /** @param onExpired is to close one that was kept for long enough */
+  constructor(onExpired: (connection: ServerConnection) => void) {
+    this.#onExpired = onExpired
+  }
 
   get count(): number {
     return this.#idle.length
@@ -24,7 +30,7 @@ export class IdleConnections {
 
   keep(target: Target, connection: ServerConnection): void {
     const expiry = setTimeout(() => {
-      if (this.remove(connection)) void connection.close()
+      if (this.remove(connection)) this.#onExpired(connection)
     }, keptMs)
     expiry.unref()
     this.#idle.push({ target, connection, since: performance.now(), expiry })

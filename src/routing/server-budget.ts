@@ -55,7 +55,7 @@ const slowOpeningMs = 250
 export class ServerBudget {
   readonly #options: BudgetOptions
   readonly #allowance: Allowance
-  readonly #idle = new IdleConnections()
+  readonly #idle = new IdleConnections((connection) => void this.#discard(connection))
   readonly #busy = new Map<ServerConnection, Lent>()
   readonly #line = new WaitingLine()
   #capacity = 0
