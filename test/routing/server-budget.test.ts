@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { ServerBudget } from '../../dist/routing/server-budget.js'
+import { type Allowance, ServerBudget } from '../../dist/routing/server-budget.js'
 import type { Target } from '../../dist/routing/target.js'
 import { type Identifier, parseIdentifier } from '../../dist/kernel/names.js'
 import { errorOf } from '../support/server.ts'
@@ -253,8 +253,7 @@ describe('a budget', () => {
   it('holds under random work: never over the budget, and everything closed at the end', async () => {
     const server = new FakeServer()
     const budget = budgetOf(server, 10_000)
-    let seed = 42
-    const random = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647
+    const random = randomOf(42)
     const work = async () => {
       for (let i = 0; i < 200; i++) {
         const database = random() < 0.5 ? a : b
@@ -263,7 +262,7 @@ describe('a budget', () => {
         const connection = await budget.acquire(to(database)).catch(() => undefined)
         if (connection === undefined) continue
         expect(fake(connection).database).toBe(database)
-        await new Promise((resolve) => setImmediate(resolve))
+        await turn()
         if (random() < 0.1) fake(connection).end()
         if (random() < 0.1) fake(connection).transaction = true
         await budget.release(to(database), connection, random() < 0.1)
@@ -280,4 +279,64 @@ describe('a budget', () => {
     expect(server.peak).toBe(2)
     expect(server.now).toBe(0)
   })
+
+  it.each(Array.from({ length: 25 }, (_, i) => i + 1))(
+    'forgets nobody and no place while the capacity changes and shares are lost (seed %i)',
+    async (seed) => {
+      const random = randomOf(seed)
+      const server = new FakeServer()
+      let serve: Parameters<Allowance['serve']>[0] | undefined
+      const allowance: Allowance = {
+        ...fixed(2),
+        serve: (budget) => {
+          serve = budget
+          budget.setCapacity(2)
+        },
+        ensure: async () => {
+          await turn()
+          if (random() < 0.05) throw new Error('no share')
+        },
+        holds: () => random() > 0.05,
+      }
+      // Whoever waits for that long was forgotten: nothing here takes longer than a turn of the event loop.
+      const waitMs = 2_000
+      const options = { server: server as never, waitMs, tenantShare: seed % 2 === 0 ? 0.5 : 1 }
+      const budget = new ServerBudget(options, allowance)
+      const work = async () => {
+        for (let i = 0; i < 60; i++) {
+          const database = random() < 0.5 ? a : random() < 0.5 ? b : c
+          server.refusing = random() < 0.05
+          server.stillborn = random() < 0.05
+          const given = await budget.acquire(to(database)).catch((error: unknown) => error)
+          expect(given).not.toMatchObject({ code: 'pool-timeout' })
+          if (given instanceof Error) continue
+          const connection = fake(given)
+          expect(connection.database).toBe(database)
+          await turn()
+          if (random() < 0.1) connection.end()
+          await budget.release(to(database), connection as never, random() < 0.1)
+        }
+      }
+      const workers = Array.from({ length: 8 }, work)
+      for (let change = 0; change < 4; change++) {
+        serve?.setCapacity(Math.floor(random() * 6))
+        for (let i = 0; i < 5; i++) await turn()
+        serve?.setCapacity(1 + Math.floor(random() * 4))
+        // Long enough that who is forgotten is not served by the next change.
+        for (let i = 0; i < 50; i++) await turn()
+      }
+      await Promise.all(workers)
+      expect(budget.open).toBe(server.now)
+      expect([...budget.lent]).toEqual([])
+      await budget.close(1_000)
+      expect([budget.open, server.now]).toEqual([0, 0])
+    },
+  )
 })
+
+function randomOf(seed: number): () => number {
+  let state = seed * 7_919
+  return () => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647
+}
+
+const turn = () => new Promise((resolve) => setImmediate(resolve))
