@@ -263,26 +263,13 @@ export class ServerBudget {
   }
 
   #wait(target: Target, deadline: number): Promise<ServerConnection> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#line.leave(waiter)
-        reject(
-          busyError(target.tenant, this.#options, {
-            capacity: this.#capacity,
-            others: this.#allowance.others,
-            lent: [...this.lent],
-          }),
-        )
-      }, deadline - performance.now())
-      const settle = <T>(done: (value: T) => void) => {
-        return (value: T) => {
-          clearTimeout(timer)
-          done(value)
-        }
-      }
-      const waiter = { target, deadline, grant: settle(resolve), refuse: settle(reject) }
-      this.#line.join(waiter)
-    })
+    const { promise, resolve, reject } = Promise.withResolvers<ServerConnection>()
+    const expire = () => {
+      const scarcity = { capacity: this.#capacity, others: this.#allowance.others, lent: [...this.lent] }
+      reject(busyError(target.tenant, this.#options, scarcity))
+    }
+    this.#line.join({ target, deadline, grant: resolve, refuse: reject, expire })
+    return promise
   }
 
   /** A connection ended, whoever ended it; whatever held it, it counts no more. */

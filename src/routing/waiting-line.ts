@@ -9,6 +9,8 @@ interface Waiter {
   readonly deadline: number
   readonly grant: (connection: ServerConnection | Promise<ServerConnection>) => void
   readonly refuse: (error: TenantryError) => void
+  /** The deadline has come. */
+  readonly expire: () => void
 }
 
 /**
@@ -17,6 +19,9 @@ interface Waiter {
  */
 export class WaitingLine {
   readonly #waiters: Waiter[] = []
+  /** One for all: to set one for each who waits takes longer than most of them wait. */
+  #timer: NodeJS.Timeout | undefined
+  #firesAt = Infinity
   /** How many connections each tenant has, or is about to have, by its row. */
   readonly #shares = new Map<string, number>()
 
@@ -33,11 +38,7 @@ export class WaitingLine {
 
   join(waiter: Waiter): void {
     this.#waiters.push(waiter)
-  }
-
-  leave(waiter: Waiter): void {
-    const place = this.#waiters.indexOf(waiter)
-    if (place >= 0) this.#waiters.splice(place, 1)
+    this.#arm(waiter.deadline)
   }
 
   /**
@@ -61,6 +62,26 @@ export class WaitingLine {
   }
 
   refuseAll(error: TenantryError): void {
+    clearTimeout(this.#timer)
     for (const waiter of this.#waiters.splice(0)) waiter.refuse(error)
+  }
+
+  /** It may fire when whoever it was set for has left. */
+  #arm(deadline: number): void {
+    if (deadline >= this.#firesAt) return
+    clearTimeout(this.#timer)
+    this.#firesAt = deadline
+    this.#timer = setTimeout(() => this.#expire(), Math.max(1, deadline - performance.now())).unref()
+  }
+
+  #expire(): void {
+    this.#firesAt = Infinity
+    const now = performance.now()
+    for (const waiter of this.#waiters.filter(({ deadline }) => deadline <= now)) {
+      this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
+      waiter.expire()
+    }
+    const first = Math.min(...this.#waiters.map(({ deadline }) => deadline))
+    if (first < Infinity) this.#arm(first)
   }
 }
