@@ -6,7 +6,8 @@ import { quoteIdentifier } from './quoting.ts'
 /**
  * The process ids of the sessions in a database. What another role's process is for is hidden from a role without
  * pg_read_all_stats; it counts then. All includes what is no client's, such as replication, since
- * that keeps a database from being renamed as well; autovacuum goes by itself. That another role's is idle is hidden, too.
+ * that keeps a database from being renamed as well; autovacuum goes by itself, and only a superuser may end it. It is known
+ * by having no role, since its kind is hidden. That another role's session is idle is hidden, too.
  */
 export async function sessionsIn(
   session: Session,
@@ -29,7 +30,7 @@ const sessionsSql = `
   from pg_catalog.pg_stat_activity a left join pg_catalog.pg_roles r on r.oid = a.usesysid
   where a.pid <> pg_backend_pid() and not ($4 and a.state is not distinct from 'idle')
     and case $2 when 'of' then a.datname = $1 and a.usename = $3
-                when 'all' then a.datname = $1 and a.backend_type is distinct from 'autovacuum worker'
+                when 'all' then a.datname = $1 and a.usesysid is not null
                 else coalesce(a.backend_type, 'client backend') = 'client backend'
                      and (a.usename = $3
                           or a.datname = $1 and a.application_name is distinct from 'pg_dump'
