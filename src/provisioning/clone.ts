@@ -112,7 +112,7 @@ function copyOf<Handle>(
         await refuseUnlessSame(context, source)
       } catch (error) {
         // What was refused leaves no copy of somebody's data.
-        await admin.query(server.dropStatement(building))
+        await server.drop(admin, building)
         throw error
       }
       return true

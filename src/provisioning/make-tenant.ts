@@ -85,7 +85,7 @@ async function findNamed(site: Site, options: VerbOptions): Promise<Made | undef
   const { doomed } = namesOf(context, row)
   const databases = await server.describe(admin, [row.database, doomed])
   // What a purge began that was interrupted before the row knew: nobody else would ever drop it.
-  if (databases.some(({ name }) => name === doomed)) await admin.query(server.dropStatement(doomed))
+  if (databases.some(({ name }) => name === doomed)) await server.drop(admin, doomed)
   const found = databases.find(({ name }) => name === row.database)
   if (found === undefined) return undefined
   const stamp = readStamp(found.comment)
@@ -96,7 +96,7 @@ async function findNamed(site: Site, options: VerbOptions): Promise<Made | undef
 
 /** Takes back the row and what was made: somebody else has the name. The row is what knows a building database. */
 async function withdraw({ context, locked, row, server, admin }: Site, { actor }: VerbOptions): Promise<TenantryError> {
-  await admin.query(server.dropStatement(namesOf(context, row).building))
+  await server.drop(admin, namesOf(context, row).building)
   await dropLogin(context, server, admin, row.rowId)
   const isGone = await locked.catalog.remove(row.rowId, 'onboarding', 'withdraw', { actor })
   if (isGone) announce(context, 'withdraw', row, { from: 'onboarding', to: undefined, since: locked.since })
@@ -110,7 +110,7 @@ async function withdraw({ context, locked, row, server, admin }: Site, { actor }
 async function build({ context, row, server, admin }: Site, recipe: Recipe): Promise<void> {
   const { building } = namesOf(context, row)
   if (!(await recipe.create(server, admin, building))) {
-    await admin.query(server.dropStatement(building))
+    await server.drop(admin, building)
     await dropLogin(context, server, admin, row.rowId)
     await recipe.create(server, admin, building)
   }

@@ -142,7 +142,7 @@ async function destroy(
   } catch (error) {
     throw isInUse(error) && found !== undefined ? remainError(found.name) : error
   }
-  if (found !== undefined) await admin.query(server.dropStatement(doomed))
+  if (found !== undefined) await server.drop(admin, doomed)
   await dropLogin(context, server, admin, row.rowId)
   await forget(context, locked, row, actor)
 }

@@ -130,7 +130,7 @@ export async function dropSpares(
   for (const { rowId, database, fingerprint } of spares) {
     const since = performance.now()
     const info = found.find(({ name }) => name === database)
-    if (readStamp(info?.comment)?.kind !== 'tenant') await admin.query(server.dropStatement(database))
+    if (readStamp(info?.comment)?.kind !== 'tenant') await server.drop(admin, database)
     await dropLogin(context, server, admin, rowId)
     await locked.stock.removeSpare(rowId)
     context.emit({ event: 'spare-dropped', server: server.name, fingerprint, durationMs: performance.now() - since })

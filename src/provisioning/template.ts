@@ -254,7 +254,7 @@ async function dropTemplate(
   const names = [physicalNames.building(installation, rowId), physicalNames.template(installation, rowId)]
   for (const { name, isTemplate } of await server.describe(admin, names)) {
     if (isTemplate) await admin.query(server.alterStatement(name, { isTemplate: false }))
-    await admin.query(server.dropStatement(name))
+    await server.drop(admin, name)
   }
   await locked.stock.removeTemplate(rowId)
   context.emit({ event: 'template-dropped', server: server.name, fingerprint, durationMs: performance.now() - since })

@@ -5,7 +5,8 @@ import type { Listening } from './process-channel.ts'
 
 /** A process's number and how many connections it has set aside share the 32 bits of half a lock's key. */
 const shareBits = 12
-const largestShare = 2 ** shareBits - 1
+/** The largest budget that can be shown. */
+export const largestBudget = 2 ** shareBits - 1
 const processes = 2 ** (32 - shareBits)
 /** How a process is written: its number in as many letters and digits as its bits need. */
 const radix = 32
@@ -78,8 +79,8 @@ export class DivisionLocks {
     try {
       return await work()
     } finally {
-      // A session that is gone holds no lock.
-      await session.query('select pg_advisory_unlock(hashtextextended($1, 0))', [name]).catch(() => undefined)
+      // Fails only with its session, which holds no lock then.
+      await session.query('select pg_advisory_unlock(hashtextextended($1, 0))', [name])
     }
   }
 
@@ -90,9 +91,6 @@ export class DivisionLocks {
     })
   }
 }
-
-/** The largest budget that can be shown. */
-export const largestBudget = largestShare
 
 function keyOf(server: string): string {
   return `tenantry:budget:${server}`

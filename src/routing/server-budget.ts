@@ -150,6 +150,8 @@ export class ServerBudget {
   /** A connection, which counts as the tenant's from now on. */
   async #next(target: Target, deadline: number): Promise<ServerConnection> {
     for (let isAllowed = this.#capacity > 0; ; isAllowed = true) {
+      // It may have been closed while something was waited for: nobody would ever serve who waits now.
+      if (this.#closed) throw closedError()
       const isWithinShare = this.#line.shareOf(target) < this.#most()
       const own = isWithinShare ? this.#idle.take(target) : undefined
       if (own !== undefined) return this.#lend(own, target, deadline)
@@ -160,7 +162,6 @@ export class ServerBudget {
       }
       // Nothing may be open yet, or nobody has asked.
       await this.#allowance.ensure()
-      if (this.#closed) throw closedError()
     }
   }
 

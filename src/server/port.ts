@@ -380,8 +380,8 @@ export interface Server {
   alterStatement(database: Identifier, change: DatabaseChange): string
   /** The statement that creates an extension, if it is not there, in the session's own database. */
   extensionStatement(name: Identifier): string
-  /** The statement that drops a database and ends the sessions in it; it cannot be part of a transaction. */
-  dropStatement(database: Identifier): string
+  /** Drops a database, if it is there, and ends the sessions in it; not in a transaction. @throws `permission-denied` */
+  drop(session: Session, database: Identifier): Promise<void>
   /** The statement that sets the comment on a database; it may be part of a transaction. */
   commentStatement(database: Identifier, comment: string): string
 }

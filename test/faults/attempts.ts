@@ -39,7 +39,19 @@ export async function settled(world: World, tenantry: Opened, isMeddledWith = fa
   const unsettled = again.filter((finding) => !isMeddledWith && !isToBeAdopted(finding))
   wrong.push(...unsettled.map(({ kind, what }) => `it is not settled, but ${kind}: ${what}`))
   if ((await world.snapshot()) !== before) wrong.push('reconciling twice changed something')
+  if (!isMeddledWith) wrong.push(...(await notServed(world, tenantry)))
   return [...wrong, ...(await violationsIn(world, again))]
+}
+
+/** Every active tenant can be worked on: the catalog's password is its role's, or one of the two that are tried. */
+async function notServed(world: World, tenantry: Opened): Promise<string[]> {
+  const wrong: string[] = []
+  for (const { id, state } of await world.tenants()) {
+    if (state !== 'active') continue
+    const { code, message } = await answerTo(tenantry, { verb: 'work', id })
+    if (code !== undefined) wrong.push(`${id} is active, and work on it failed with ${code}: ${message}`)
+  }
+  return wrong
 }
 
 /** What was to be adopted, and was taken back, is somebody else's again. */

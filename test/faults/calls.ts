@@ -24,7 +24,11 @@ export type Call =
   | { readonly verb: 'onboard'; readonly id: string; readonly server?: string }
   | { readonly verb: 'clone'; readonly source: string; readonly id: string }
   | { readonly verb: 'adopt'; readonly id: string; readonly database: string; readonly server?: string }
-  | { readonly verb: 'suspend' | 'resume' | 'offboard' | 'restore' | 'purge' | 'update'; readonly id: string }
+  | {
+      readonly verb: 'suspend' | 'resume' | 'offboard' | 'restore' | 'purge' | 'update' | 'rotate-credentials' | 'work'
+      readonly id: string
+    }
+  | { readonly verb: 'add-domain' | 'verify-domain' | 'remove-domain'; readonly id: string; readonly domain: string }
   | { readonly verb: 'reconcile' | 'fill' | 'remove-templates' | 'open' }
 
 /** What came of a call: its outcome, or the code of its error. */
@@ -85,6 +89,17 @@ async function carryOut(tenantry: Opened, call: Call): Promise<string> {
         .outcome
     case 'update':
       return (await tenantry.update(call.id, { metadata: { plan: 'pro' } })).outcome
+    case 'work':
+      await tenantry.with(call.id, (em) => em.execute('select 1'))
+      return 'worked'
+    case 'rotate-credentials':
+      return (await tenantry.rotateCredentials(call.id)).outcome
+    case 'add-domain':
+      return (await tenantry.addDomain(call.id, call.domain)).outcome
+    case 'verify-domain':
+      return (await tenantry.verifyDomain(call.id, call.domain, { proof: 'given' })).outcome
+    case 'remove-domain':
+      return (await tenantry.removeDomain(call.id, call.domain)).outcome
     case 'suspend':
     case 'resume':
     case 'offboard':

@@ -205,6 +205,40 @@ const stocking: readonly VerbCase[] = [
   },
 ]
 
+const keptActive = (id: string) => ({ opening: {}, between: { [id]: ['active'] }, after: { [id]: 'active' } }) as const
+
+function rotating(place: 'main' | 'second'): VerbCase {
+  return {
+    name: place === 'main' ? 'rotate credentials' : 'rotate credentials elsewhere',
+    ...(place === 'second' && { servers: twoServers }),
+    arrange: async (world, tenantry, id) => {
+      await world.do(tenantry, { verb: 'onboard', id, ...(place === 'second' && { server: place }) })
+      return { ...keptActive(id), call: { verb: 'rotate-credentials', id }, outcomes: ['rotated'] }
+    },
+  }
+}
+
+type DomainVerb = 'add-domain' | 'verify-domain' | 'remove-domain'
+
+/** What may come of each when it is repeated, and what has to be done before. */
+const domainChanges: Readonly<Record<DomainVerb, Pick<Arranged, 'outcomes'> & { before: readonly DomainVerb[] }>> = {
+  'add-domain': { before: [], outcomes: ['added', 'already-there'] },
+  'verify-domain': { before: ['add-domain'], outcomes: ['verified', 'already-verified'] },
+  'remove-domain': { before: ['add-domain', 'verify-domain'], outcomes: ['removed', 'already-removed'] },
+}
+
+function changingDomain(verb: DomainVerb): VerbCase {
+  return {
+    name: verb.replace('-', ' '),
+    arrange: async (world, tenantry, id) => {
+      const domain = `${id}.example.com`
+      await world.do(tenantry, { verb: 'onboard', id })
+      for (const step of domainChanges[verb].before) await world.do(tenantry, { verb: step, id, domain })
+      return { ...keptActive(id), call: { verb, id, domain }, outcomes: domainChanges[verb].outcomes }
+    },
+  }
+}
+
 function stockCall(verb: 'fill' | 'remove-templates' | 'reconcile', outcome: string, opening: Partial<Opening>) {
   return { call: { verb }, opening, between: {}, after: {}, outcomes: [outcome] } as const
 }
@@ -260,12 +294,16 @@ async function leaveSpare(world: World): Promise<void> {
 }
 
 const verbs = Object.keys(before) as Change[]
+const domainVerbs = Object.keys(domainChanges) as DomainVerb[]
 
 /** Every verb, on every way that it can go. */
 export const verbCases: readonly VerbCase[] = [
   ...makings,
   ...verbs.map((verb) => changing(verb, 'main')),
   ...verbs.filter((verb) => verb !== 'resume').map((verb) => changing(verb, 'second')),
+  rotating('main'),
+  rotating('second'),
+  ...domainVerbs.map(changingDomain),
   ...stocking,
   reconciling,
 ]

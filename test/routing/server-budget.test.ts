@@ -201,6 +201,26 @@ describe('a budget', () => {
     expect(server.peak).toBe(4)
   })
 
+  it('lets nobody wait who loses a place while it is closed', async () => {
+    const opening = Promise.withResolvers<void>()
+    const begun = Promise.withResolvers<void>()
+    const server = new FakeServer()
+    const open = server.open
+    server.open = async (database) => {
+      begun.resolve()
+      await opening.promise
+      return open(database)
+    }
+    const allowance = { ...fixed(1), holds: () => false }
+    const budget = new ServerBudget({ server: server as never, waitMs: 10_000 }, allowance)
+    const asking = errorOf(budget.acquire(to(a)))
+    await begun.promise
+    await budget.close(1_000)
+    opening.resolve()
+    expect(await asking).toMatchObject({ code: 'closed' })
+    expect([budget.open, server.now]).toEqual([0, 0])
+  })
+
   it('serves who waits in turn, and refuses who waited too long', async () => {
     const server = new FakeServer()
     const budget = budgetOf(server)

@@ -205,7 +205,7 @@ describe('sessions of others', () => {
     const sign = `/tmp/${disposableName()}`
     const program = `trap "" TERM; until [ -e ${sign} ]; do sleep 0.1; done; rm ${sign}`
     // Left alone, it would keep the server from dropping any database.
-    const letEnd = () => sql(`copy (select 1) to program 'touch ${sign}'`)
+    const letEnd = () => sql(`copy (select 1) to program 'cat > ${sign}'`)
     onTestFailed(() => void letEnd())
     const copying = stubborn.client.query(`copy lines from program '${program}'`).catch(() => undefined)
     await expectSessions(database, `state = 'active' and query like 'copy lines%'`)

@@ -32,6 +32,7 @@ import {
 } from './databases.ts'
 import { examine } from './diagnosis/examine.ts'
 import type { ProbeLogin } from './diagnosis/probe-context.ts'
+import { dropDatabase } from './drop-database.ts'
 import { connectionEnvironment } from './environment.ts'
 import type { ErrorContext } from './errors.ts'
 import { quoteIdentifier, quoteLiteral } from './quoting.ts'
@@ -267,8 +268,8 @@ class PostgresServer implements Server {
     return `create extension if not exists ${quoteIdentifier(name)} cascade`
   }
 
-  dropStatement(database: Identifier): string {
-    return `drop database if exists ${quoteIdentifier(database)} with (force)`
+  drop(session: Session, database: Identifier): Promise<void> {
+    return dropDatabase(session, database)
   }
 
   commentStatement(database: Identifier, comment: string): string {

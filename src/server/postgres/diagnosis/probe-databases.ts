@@ -2,6 +2,7 @@ import { TenantryError } from '../../../kernel/errors.ts'
 import type { Identifier } from '../../../kernel/names.ts'
 import type { Session } from '../../port.ts'
 import { quoteIdentifier as quote, quoteLiteral } from '../quoting.ts'
+import { dropDatabase } from '../drop-database.ts'
 import { refusalOf, takenBack } from './attempts.ts'
 import type { ProbedFacts } from './facts.ts'
 import { holds, type ProbeContext, within } from './probe-context.ts'
@@ -138,6 +139,6 @@ async function createAsRole(inside: Session, { roles }: Scratch): Promise<void> 
 export async function dropScratchDatabase({ attempts, session, scratch }: ProbeContext): Promise<void> {
   const { first, renamed } = scratch.databases
   await attempts.try('dropDatabase', async () => {
-    for (const name of [renamed, first]) await session.query(`drop database ${quote(name)} with (force)`)
+    for (const name of [renamed, first]) await dropDatabase(session, name)
   })
 }

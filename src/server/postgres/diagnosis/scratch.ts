@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { TenantryError } from '../../../kernel/errors.ts'
 import { type Identifier, type Installation, physicalNames } from '../../../kernel/names.ts'
 import type { Session } from '../../port.ts'
+import { dropDatabase } from '../drop-database.ts'
 import { quoteIdentifier as quote } from '../quoting.ts'
 
 /** What one probe makes. Each name holds a random number, and is never used again. */
@@ -106,8 +107,8 @@ export async function removeScratch(session: Session, { databases, roles }: Scra
 /** Databases before the roles that own them, and last the role that carries the stamp: it shows whose the others are. */
 async function drop(session: Session, databases: readonly Identifier[], roles: readonly Identifier[]): Promise<void> {
   const isStamped = (role: Identifier) => role.endsWith('_owner')
+  for (const name of databases) await dropDatabase(session, name).catch(refusedAsUndefined)
   const statements = [
-    ...databases.map((name) => `drop database if exists ${quote(name)} with (force)`),
     ...roles.filter((name) => !isStamped(name)).map((name) => `drop role if exists ${quote(name)}`),
     ...roles.filter(isStamped).map((name) => `drop role if exists ${quote(name)}`),
   ]
