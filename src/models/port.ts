@@ -30,7 +30,7 @@ export interface OpenModels<Handle> {
   /** A new unit of work on the tenant's database. It holds no connection until it is used; the signal ends its queries. */
   handle(signal?: AbortSignal): Handle
   /** Ends a unit of work: a transaction that it left open is rolled back, so that its connection is free again. */
-  finish(handle: Handle): Promise<void>
+  finish(handle: Handle): void | Promise<void>
 }
 
 /** A service's declared tables, in the ORM it uses. One adapter per ORM implements this. */

@@ -1,5 +1,6 @@
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
+import { RecentlyUsed } from '../kernel/recently-used.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
 import type { Condition } from './refuse-behind.ts'
@@ -30,10 +31,8 @@ interface Entry {
 export class Admissions {
   readonly #catalog: Catalog
   readonly #listening: Listening
-  readonly #kept: number
   readonly #condition: Condition | undefined
-  /** Least recently used first. */
-  readonly #entries = new Map<TenantId, Entry>()
+  readonly #entries: RecentlyUsed<TenantId, Entry>
 
   /**
    * @param kept how many tenants are remembered; beyond, the one longest unused is looked up again
@@ -42,16 +41,13 @@ export class Admissions {
   constructor(catalog: Catalog, listening: Listening, kept: number, condition?: Condition) {
     this.#catalog = catalog
     this.#listening = listening
-    this.#kept = kept
     this.#condition = condition
+    this.#entries = new RecentlyUsed(kept, outdate)
   }
 
   /** What {@link admit} gives, at once, where nobody has to be asked: so for most of what a service does. */
   known(id: TenantId): Admission | undefined {
-    const admission = this.#entries.get(id)?.admission
-    if (admission === undefined || !this.#listening.isStarted()) return undefined
-    this.#entry(id)
-    return admission
+    return this.#listening.isStarted() ? this.#entries.get(id)?.admission : undefined
   }
 
   /** @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind` */
@@ -59,7 +55,7 @@ export class Admissions {
     for (;;) {
       await this.#listening.start()
       const known = this.#entries.get(id)
-      const entry = this.#entry(id)
+      const entry = known ?? this.#look(id)
       let row: TenantRow
       try {
         row = await entry.row
@@ -75,30 +71,24 @@ export class Admissions {
 
   /** Forgets what is known of a tenant. */
   revoke(id: TenantId): void {
-    const entry = this.#entries.get(id)
+    const entry = this.#entries.peek(id)
     if (entry === undefined) return
-    entry.valid = false
+    outdate(entry)
     this.#entries.delete(id)
   }
 
   revokeAll(): void {
-    for (const id of this.#entries.keys()) this.revoke(id)
-  }
-
-  #entry(id: TenantId): Entry {
-    const entry = this.#entries.get(id) ?? this.#look(id)
-    this.#entries.delete(id)
-    this.#entries.set(id, entry)
-    if (this.#entries.size > this.#kept) this.revoke(first(this.#entries.keys()))
-    return entry
+    for (const entry of this.#entries.values()) outdate(entry)
+    this.#entries.clear()
   }
 
   #look(id: TenantId): Entry {
     const entry: Entry = { valid: true, row: this.#read(id) }
     // What could not be read, or is not active, is looked up anew by the next caller.
     entry.row.catch(() => {
-      if (this.#entries.get(id) === entry) this.#entries.delete(id)
+      if (this.#entries.peek(id) === entry) this.#entries.delete(id)
     })
+    this.#entries.set(id, entry)
     return entry
   }
 
@@ -127,7 +117,6 @@ const wayBack = {
   purging: 'It is being destroyed.',
 }
 
-function first<T>(items: Iterable<T>): T {
-  for (const item of items) return item
-  throw new RangeError('There is no first item.')
+function outdate(entry: Entry): void {
+  entry.valid = false
 }

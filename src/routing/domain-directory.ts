@@ -1,5 +1,6 @@
 import type { DomainName } from '../kernel/domain-names.ts'
 import type { TenantId } from '../kernel/names.ts'
+import { RecentlyUsed } from '../kernel/recently-used.ts'
 
 /** What the catalog says of some domains: those that are verified, with their tenants. */
 export type LookUpDomains = (domains: readonly DomainName[]) => Promise<ReadonlyMap<DomainName, TenantId>>
@@ -30,10 +31,8 @@ const mostAtOnce = 1_000
 export class DomainDirectory {
   readonly #lookUp: LookUpDomains
   readonly #listen: () => Promise<void>
-  readonly #size: DirectorySize
-  /** Both least recently used first. */
-  readonly #known = new Map<DomainName, TenantId>()
-  readonly #unknown = new Set<DomainName>()
+  readonly #known: RecentlyUsed<DomainName, TenantId>
+  readonly #unknown: RecentlyUsed<DomainName, true>
   /** Those that were asked and have no answer yet. */
   readonly #questions = new Map<DomainName, Question>()
   readonly #waiting: Question[] = []
@@ -44,7 +43,8 @@ export class DomainDirectory {
   constructor(lookUp: LookUpDomains, listen: () => Promise<void>, size: DirectorySize) {
     this.#lookUp = lookUp
     this.#listen = listen
-    this.#size = size
+    this.#known = new RecentlyUsed(size.known)
+    this.#unknown = new RecentlyUsed(size.unknown)
   }
 
   /** The tenant whose domain it is; undefined where it is nobody's, or not verified. */
@@ -52,11 +52,8 @@ export class DomainDirectory {
     for (;;) {
       await this.#listen()
       const known = this.#known.get(domain)
-      if (known !== undefined) return keep(this.#known, domain, known, this.#size.known)
-      if (this.#unknown.delete(domain)) {
-        this.#unknown.add(domain)
-        return undefined
-      }
+      if (known !== undefined) return known
+      if (this.#unknown.get(domain)) return undefined
       const question = this.#questions.get(domain) ?? this.#ask(domain)
       const tenant = await question.answered.promise
       // Changed while it was being read: what was read may be older than what was heard.
@@ -115,8 +112,8 @@ export class DomainDirectory {
     const { domain, isOutdated, answered } = question
     if (!isOutdated) {
       this.#questions.delete(domain)
-      if (tenant !== undefined) keep(this.#known, domain, tenant, this.#size.known)
-      else this.#keepUnknown(domain)
+      if (tenant === undefined) this.#unknown.set(domain, true)
+      else this.#known.set(domain, tenant)
     }
     answered.resolve(tenant)
   }
@@ -125,24 +122,5 @@ export class DomainDirectory {
   #fail(question: Question, error: unknown): void {
     if (!question.isOutdated) this.#questions.delete(question.domain)
     question.answered.reject(error)
-  }
-
-  #keepUnknown(domain: DomainName): void {
-    this.#unknown.add(domain)
-    if (this.#unknown.size > this.#size.unknown) forgetOldest(this.#unknown)
-  }
-}
-
-function keep<Key, Value>(map: Map<Key, Value>, key: Key, value: Value, most: number): Value {
-  map.delete(key)
-  map.set(key, value)
-  if (map.size > most) forgetOldest(map)
-  return value
-}
-
-function forgetOldest<Key>(items: { keys(): Iterable<Key>; delete(key: Key): boolean }): void {
-  for (const oldest of items.keys()) {
-    items.delete(oldest)
-    return
   }
 }

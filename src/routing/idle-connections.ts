@@ -2,12 +2,11 @@ import type { ServerConnection } from '../server/port.ts'
 import { isSame, type Target } from './target.ts'
 
 /** A connection that nobody uses. */
-interface Idle {
+export interface Idle {
   readonly target: Target
   readonly connection: ServerConnection
   /** Since when, by the monotonic clock. */
   readonly since: number
-  readonly expiry: NodeJS.Timeout
 }
 
 /** How long one is kept, in milliseconds. */
@@ -17,6 +16,8 @@ const keptMs = 30_000
 export class IdleConnections {
   /** Least recently used first. */
   readonly #idle: Idle[] = []
+  /** One for all, set for the first of them: to set one for each takes longer than most are idle. */
+  #timer: NodeJS.Timeout | undefined
   readonly #onExpired: (connection: ServerConnection) => void
 
   /** @param onExpired is to close one that was kept for long enough */
@@ -29,15 +30,12 @@ export class IdleConnections {
   }
 
   keep(target: Target, connection: ServerConnection): void {
-    const expiry = setTimeout(() => {
-      if (this.remove(connection)) this.#onExpired(connection)
-    }, keptMs)
-    expiry.unref()
-    this.#idle.push({ target, connection, since: performance.now(), expiry })
+    this.#idle.push({ target, connection, since: performance.now() })
+    this.#arm()
   }
 
-  /** The tenant's own that was used last, and since when it is idle. */
-  take(target: Target): Pick<Idle, 'connection' | 'since'> | undefined {
+  /** The tenant's own that was used last. */
+  take(target: Target): Idle | undefined {
     return this.#takeAt(this.#idle.findLastIndex((idle) => isSame(idle.target, target)))
   }
 
@@ -58,9 +56,22 @@ export class IdleConnections {
   }
 
   #takeAt(index: number): Idle | undefined {
-    if (index < 0) return undefined
-    const [idle] = this.#idle.splice(index, 1)
-    clearTimeout(idle?.expiry)
-    return idle
+    return index < 0 ? undefined : this.#idle.splice(index, 1)[0]
+  }
+
+  #arm(): void {
+    const [oldest] = this.#idle
+    if (oldest === undefined || this.#timer !== undefined) return
+    const dueMs = oldest.since + keptMs - performance.now()
+    this.#timer = setTimeout(() => this.#expire(), Math.max(1, Math.ceil(dueMs))).unref()
+  }
+
+  /** It may fire when whichever it was set for has been taken. */
+  #expire(): void {
+    this.#timer = undefined
+    const now = performance.now()
+    const expired = this.#idle.filter(({ since }) => now - since >= keptMs)
+    for (const { connection } of expired) if (this.remove(connection)) this.#onExpired(connection)
+    this.#arm()
   }
 }

@@ -3,6 +3,7 @@ import type { Cancellable } from '../kernel/abort.ts'
 import { type DomainName, readDomain } from '../kernel/domain-names.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import type { Identifier, TenantId } from '../kernel/names.ts'
+import { RecentlyUsed } from '../kernel/recently-used.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Domains } from '../catalog/domains.ts'
 import { type Tenant, type TenantRow, unknownTenant } from '../catalog/tenant.ts'
@@ -65,7 +66,15 @@ export interface RoutingOptions<Handle> {
 
 interface Opened<Handle> {
   readonly rowId: string
-  readonly models: Promise<OpenModels<Handle>>
+  readonly route: Promise<Route<Handle>>
+  /** Once it was opened. */
+  opened?: Route<Handle>
+}
+
+/** The context to enter, and the models to work with there. */
+export interface Route<Handle> {
+  readonly entered: CapturedTenant
+  readonly models: OpenModels<Handle>
 }
 
 /** Leads from a tenant's id to the models on its database. */
@@ -81,12 +90,12 @@ export class Router<Handle> {
   readonly #admissions: Admissions
   readonly #domains: DomainDirectory
   readonly #watch: LeaseWatch
-  /** Least recently used first. */
-  readonly #opened = new Map<TenantId, Opened<Handle>>()
+  readonly #opened: RecentlyUsed<TenantId, Opened<Handle>>
 
   constructor(options: RoutingOptions<Handle>) {
     const { home, servers, catalog, keptTenants, condition, waitMs } = options
     this.#options = options
+    this.#opened = new RecentlyUsed(options.keptHandles)
     this.#channel = new ProcessChannel(home, options.catalogDatabase)
     this.#channel.subscribe({ onMessage: (message) => this.#hear(message), onLost: () => this.#forgetAll() })
     this.#evictions = new EvictionChannel(this.#channel, (eviction) => this.#letGo(eviction))
@@ -122,24 +131,28 @@ export class Router<Handle> {
     return { tenant: row.id, row: row.rowId }
   }
 
+  /** What {@link route} gives, at once, where nobody has to be asked: so for most of what a service does. */
+  known({ tenant, row }: CapturedTenant): Route<Handle> | undefined {
+    const rowId = this.#admissions.known(tenant)?.row.rowId
+    if (rowId === undefined || (row !== undefined && row !== rowId)) return undefined
+    const kept = this.#opened.get(tenant)
+    return kept?.rowId === rowId ? kept.opened : undefined
+  }
+
   /**
    * The models of a tenant, opened once and kept.
    *
    * @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind`, `no-open-server`
    */
-  async route(captured: CapturedTenant): Promise<{ entered: CapturedTenant; models: OpenModels<Handle> }> {
+  async route(captured: CapturedTenant): Promise<Route<Handle>> {
     const { row } = await this.#admit(captured)
-    const { id } = row
-    const known = this.#opened.get(id)
-    const opened = known?.rowId === row.rowId ? known : { rowId: row.rowId, models: this.#open(row) }
-    this.#opened.delete(id)
-    this.#opened.set(id, opened)
-    if (this.#opened.size > this.#options.keptHandles) this.#forgetOldest()
+    const known = this.#opened.get(row.id)
+    const kept = known?.rowId === row.rowId ? known : this.#keepOpened(row)
     try {
-      return { entered: { tenant: id, row: row.rowId }, models: await opened.models }
+      return (kept.opened = await kept.route)
     } catch (error) {
       // What could not be opened is tried anew by the next caller.
-      if (this.#opened.get(id) === opened) this.#opened.delete(id)
+      if (this.#opened.peek(row.id) === kept) this.#opened.delete(row.id)
       throw error
     }
   }
@@ -220,7 +233,13 @@ export class Router<Handle> {
     throw unknownTenant(tenant)
   }
 
-  async #open(row: TenantRow): Promise<OpenModels<Handle>> {
+  #keepOpened(row: TenantRow): Opened<Handle> {
+    const kept: Opened<Handle> = { rowId: row.rowId, route: this.#open(row) }
+    this.#opened.set(row.id, kept)
+    return kept
+  }
+
+  async #open(row: TenantRow): Promise<Route<Handle>> {
     const budget = requireServer(this.#budgets, row.server, row.id)
     const pool = new TenantPool(budget, {
       gate: (isAnew) => this.#readmit(row, isAnew),
@@ -228,7 +247,7 @@ export class Router<Handle> {
       begun: this.#options.begun,
       fleetShare: this.#fleetShares.get(row.server),
     })
-    return this.#options.models.open(pool, row.id)
+    return { entered: { tenant: row.id, row: row.rowId }, models: await this.#options.models.open(pool, row.id) }
   }
 
   /** A handle may outlive its tenant: another one that got the id since is none of its business. */
@@ -251,12 +270,5 @@ export class Router<Handle> {
   #letGo({ tenant, server, database }: Eviction): void {
     this.#admissions.revoke(tenant)
     this.#budgets.get(server)?.leave(database)
-  }
-
-  #forgetOldest(): void {
-    for (const oldest of this.#opened.keys()) {
-      this.#opened.delete(oldest)
-      return
-    }
   }
 }

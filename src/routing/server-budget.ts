@@ -3,9 +3,9 @@ import type { SessionMark } from '../server/occupancy.ts'
 import type { OpenOptions, Server, ServerConnection, SessionDefaults } from '../server/port.ts'
 import { busyError } from './busy-error.ts'
 import { closedError } from './closed-error.ts'
-import { IdleConnections } from './idle-connections.ts'
+import { type Idle, IdleConnections } from './idle-connections.ts'
 import { OpeningLimit } from './opening-limit.ts'
-import { isSame, type Lent, type Target } from './target.ts'
+import { type Asking, isSame, type Lent, type Target } from './target.ts'
 import { WaitingLine } from './waiting-line.ts'
 
 /** How a budget is kept. */
@@ -103,17 +103,9 @@ export class ServerBudget {
    * @param where errors made where it is asked for, for their stacks; the innermost first
    * @throws `pool-timeout`, `closed`, `credentials-unreadable` and what may be wrong with a connection
    */
-  async acquire(target: Target, where: readonly Error[] = []): Promise<ServerConnection> {
-    if (this.#closed) throw closedError()
-    const connection = await this.#next(target, performance.now() + this.#options.waitMs)
-    if (this.#closed) {
-      this.#line.count(target, -1)
-      await this.#discard(connection)
-      throw closedError()
-    }
-    // One that has ended by now is noticed when it is given back.
-    this.#busy.set(connection, { target, since: performance.now(), where })
-    return connection
+  acquire(target: Target, where: readonly Error[] = []): Promise<ServerConnection> {
+    const asking: Asking = { target, where, deadline: performance.now() + this.#options.waitMs }
+    return this.#capacity > 0 ? this.#next(asking) : this.#allowedNext(asking)
   }
 
   /** Closes the idle connections to a database. */
@@ -129,13 +121,9 @@ export class ServerBudget {
   }
 
   /** Takes a connection back: an open transaction is rolled back; a broken connection is forgotten. */
-  async release(target: Target, connection: ServerConnection, destroy: boolean): Promise<void> {
-    const reusable = !destroy && (this.#isClean(connection) || (await cleaned(connection, this.#options)))
-    // One that ended meanwhile was counted then.
-    if (!this.#takeBack(connection)) return
-    if (!reusable || this.#closed) await this.#discard(connection)
-    else await this.#passOn(target, connection)
-    this.#announceDrained()
+  release(target: Target, connection: ServerConnection, destroy: boolean): Promise<void> | undefined {
+    if (destroy || this.#isClean(connection)) return this.#giveBack(target, connection, !destroy)
+    return cleaned(connection, this.#options).then((isClean) => this.#giveBack(target, connection, isClean))
   }
 
   /** Refuses new work and waits for what is under way, at most `deadlineMs` milliseconds; then ends it. */
@@ -147,35 +135,46 @@ export class ServerBudget {
     await Promise.all([...closing, ...[...this.#busy.keys()].map((connection) => this.#discard(connection))])
   }
 
-  /** A connection, which counts as the tenant's from now on. */
-  async #next(target: Target, deadline: number): Promise<ServerConnection> {
-    for (let isAllowed = this.#capacity > 0; ; isAllowed = true) {
-      // It may have been closed while something was waited for: nobody would ever serve who waits now.
-      if (this.#closed) throw closedError()
-      const isWithinShare = this.#line.shareOf(target) < this.#most()
-      const own = isWithinShare ? this.#idle.take(target) : undefined
-      if (own !== undefined) return this.#lend(own, target, deadline)
-      if (isAllowed) {
-        if (!isWithinShare || !this.#mayOpen()) return this.#wait(target, deadline)
-        this.#line.count(target, 1)
-        return this.#openFor(target, deadline)
-      }
-      // Nothing may be open yet, or nobody has asked.
-      await this.#allowance.ensure()
-    }
+  /** One that is idle, at once; else a promise of one. It counts as the tenant's from now on. */
+  #next(asking: Asking): Promise<ServerConnection> {
+    // It may have been closed while something was waited for: nobody would ever serve who waits now.
+    if (this.#closed) return Promise.reject(closedError())
+    const { target } = asking
+    const isWithinShare = this.#line.shareOf(target) < this.#most()
+    const own = isWithinShare ? this.#idle.take(target) : undefined
+    if (own === undefined && !(isWithinShare && this.#mayOpen())) return this.#wait(asking)
+    this.#line.count(target, 1)
+    return own === undefined ? this.#openFor(asking) : this.#lendIdle(own, asking)
+  }
+
+  /** Nothing may be open yet, or nobody has asked. */
+  async #allowedNext(asking: Asking): Promise<ServerConnection> {
+    if (this.#closed) throw closedError()
+    await this.#allowance.ensure()
+    return this.#next(asking)
   }
 
   /** One that was idle for long may be gone without a word, as where a firewall dropped it. */
-  async #lend(
-    { connection, since }: { readonly connection: ServerConnection; readonly since: number },
-    target: Target,
-    deadline: number,
-  ): Promise<ServerConnection> {
-    this.#line.count(target, 1)
-    if (performance.now() - since < askedAfterMs || (await stands(connection))) return connection
-    this.#line.count(target, -1)
+  async #lendIdle({ connection, since }: Idle, asking: Asking): Promise<ServerConnection> {
+    if (performance.now() - since < askedAfterMs) return this.#lend(connection, asking)
+    if (await stands(connection)) return this.#lendUnlessClosed(connection, asking)
+    this.#line.count(asking.target, -1)
     await this.#discard(connection)
-    return this.#next(target, deadline)
+    return this.#next(asking)
+  }
+
+  /** It may have been closed while the connection was waited for. */
+  async #lendUnlessClosed(connection: ServerConnection, asking: Asking): Promise<ServerConnection> {
+    if (!this.#closed) return this.#lend(connection, asking)
+    this.#line.count(asking.target, -1)
+    await this.#discard(connection)
+    throw closedError()
+  }
+
+  /** From now on it is busy. One that has ended by now is noticed when it is given back. */
+  #lend(connection: ServerConnection, { target, where }: Asking): ServerConnection {
+    this.#busy.set(connection, { target, since: performance.now(), where })
+    return connection
   }
 
   #mayOpen(): boolean {
@@ -188,15 +187,16 @@ export class ServerBudget {
   }
 
   /** Opens one while there is room, else in place of the one longest unused. */
-  #openFor(target: Target, deadline: number): Promise<ServerConnection> {
-    return this.#openCounted(target, deadline, this.#isFull() ? this.#idle.takeOldest() : undefined)
+  #openFor(asking: Asking): Promise<ServerConnection> {
+    return this.#openCounted(asking, this.#isFull() ? this.#idle.takeOldest() : undefined)
   }
 
   /**
    * Closes first and opens then, so that the server never sees more than the budget; the place is kept meanwhile. The
    * connection counts as the tenant's already.
    */
-  async #openCounted(target: Target, deadline: number, replaced?: ServerConnection): Promise<ServerConnection> {
+  async #openCounted(asking: Asking, replaced?: ServerConnection): Promise<ServerConnection> {
+    const { target } = asking
     this.#open++
     const endOpening = this.#beginOpening()
     let connection: ServerConnection | undefined
@@ -212,13 +212,13 @@ export class ServerBudget {
     } finally {
       endOpening()
     }
-    if (connection !== undefined && this.#allowance.holds()) return connection
+    if (connection !== undefined && this.#allowance.holds()) return this.#lendUnlessClosed(connection, asking)
     // There are fewer than there were when the place was given.
     this.#line.count(target, -1)
     await this.#discard(connection)
     // Who waits for its tenant's share was passed over if the place was given up before.
     this.#serveWaiters()
-    return this.#next(target, deadline)
+    return this.#next(asking)
   }
 
   /** @returns what ends it; those who waited for it are served then */
@@ -246,12 +246,21 @@ export class ServerBudget {
     return connection
   }
 
-  async #passOn(target: Target, connection: ServerConnection): Promise<void> {
-    if (this.#kept > this.#capacity) return this.#discard(connection)
+  #giveBack(target: Target, connection: ServerConnection, isReusable: boolean): Promise<void> | undefined {
+    // One that ended meanwhile was counted then.
+    if (!this.#takeBack(connection)) return undefined
+    const isKept = isReusable && !this.#closed && this.#kept <= this.#capacity
+    if (isKept) this.#passOn(target, connection)
+    const discarded = isKept ? undefined : this.#discard(connection)
+    this.#announceDrained()
+    return discarded
+  }
+
+  #passOn(target: Target, connection: ServerConnection): void {
     const waiter = this.#line.next(this.#most(), this.#isOpeningEnough() ? target : undefined)
     if (waiter === undefined) this.#idle.keep(target, connection)
-    else if (isSame(waiter.target, target)) waiter.grant(connection)
-    else waiter.grant(this.#openCounted(waiter.target, waiter.deadline, connection))
+    else if (isSame(waiter.target, target)) waiter.grant(this.#lend(connection, waiter))
+    else waiter.grant(this.#openCounted(waiter, connection))
   }
 
   /** None of them that may have one more has an idle connection of its own tenant: it would have got that. */
@@ -259,17 +268,17 @@ export class ServerBudget {
     while (this.#mayOpen()) {
       const waiter = this.#line.next(this.#most())
       if (waiter === undefined) return
-      waiter.grant(this.#openFor(waiter.target, waiter.deadline))
+      waiter.grant(this.#openFor(waiter))
     }
   }
 
-  #wait(target: Target, deadline: number): Promise<ServerConnection> {
+  #wait(asking: Asking): Promise<ServerConnection> {
     const { promise, resolve, reject } = Promise.withResolvers<ServerConnection>()
     const expire = () => {
       const scarcity = { capacity: this.#capacity, others: this.#allowance.others, lent: [...this.lent] }
-      reject(busyError(target.tenant, this.#options, scarcity))
+      reject(busyError(asking.target.tenant, this.#options, scarcity))
     }
-    this.#line.join({ target, deadline, grant: resolve, refuse: reject, expire })
+    this.#line.join({ ...asking, grant: resolve, refuse: reject, expire })
     return promise
   }
 

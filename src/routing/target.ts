@@ -11,13 +11,19 @@ export interface Target {
   readonly login: () => Login | undefined
 }
 
-/** What a connection is lent for. */
-export interface Lent {
+/** Somebody's call for a connection. */
+export interface Asking {
   readonly target: Target
+  /** Errors made where it is asked for, and where the work began that asks, for their stacks. */
+  readonly where: readonly Error[]
+  /** Until when it may take, by the monotonic clock. */
+  readonly deadline: number
+}
+
+/** What a connection is lent for. */
+export interface Lent extends Pick<Asking, 'target' | 'where'> {
   /** When it was lent, by the monotonic clock. */
   readonly since: number
-  /** Errors made where it was asked for, and where the work began that asked, for their stacks. */
-  readonly where: readonly Error[]
 }
 
 /** Whether a connection for one is one for the other. */

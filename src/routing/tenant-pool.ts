@@ -35,8 +35,8 @@ export class TenantPool implements ConnectionPool {
   readonly options: object = {}
   readonly #budget: ServerBudget
   readonly #work: TenantPoolOptions
-  /** As the tenant was when a connection was last lent. */
-  #lastRow: TenantRow | undefined
+  /** As the tenant was when a connection was last asked for. */
+  #last: { readonly row: TenantRow; readonly target: Target } | undefined
 
   constructor(budget: ServerBudget, work: TenantPoolOptions) {
     this.#budget = budget
@@ -48,11 +48,11 @@ export class TenantPool implements ConnectionPool {
     const begun = this.#work.begun()
     const where = begun === undefined ? [] : [here(), begun]
     const share = this.#work.fleetShare
-    if (!share?.isInside) return (await this.#lend(where)).lease
+    if (!share?.isInside) return this.#lend(where)
     const leave = await share.enter()
     try {
-      const { lease, connection } = await this.#lend(where, leave)
-      share.watch(connection, leave)
+      const lease = await this.#lend(where, leave)
+      share.watch(lease.origin, leave)
       return lease
     } catch (error) {
       leave()
@@ -61,31 +61,23 @@ export class TenantPool implements ConnectionPool {
   }
 
   /** @param afterwards is called when the lease has been given back */
-  async #lend(
-    where: readonly Error[],
-    afterwards?: () => void,
-  ): Promise<{ readonly lease: Lease; readonly connection: ServerConnection }> {
+  async #lend(where: readonly Error[], afterwards?: () => void): Promise<Lease> {
+    const budget = this.#budget
     for (let isAnew = false; ;) {
       const asked = this.#work.gate(isAnew)
       const admission = asked instanceof Promise ? await asked : asked
       const target = this.#target(admission.row)
       let connection: ServerConnection
       try {
-        connection = await this.#budget.acquire(target, where)
+        connection = await budget.acquire(target, where)
       } catch (error) {
         const other = await this.#otherwise(error, admission, isAnew, where)
         if (other === 'outdated') isAnew = true
         if (typeof other === 'string') continue
         connection = other
       }
-      const giveBack = async (destroy: boolean) => {
-        // What was lent before an eviction is not kept after it: somebody waits for the database to be left.
-        await this.#budget.release(target, connection, destroy || !admission.isValid())
-        afterwards?.()
-      }
-      this.#lastRow = admission.row
-      if (admission.isValid()) return { lease: new Lease(connection, giveBack), connection }
-      await this.#budget.release(target, connection, true)
+      if (admission.isValid()) return new Lease({ budget, target, connection, admission, afterwards })
+      await budget.release(target, connection, true)
     }
   }
 
@@ -106,16 +98,21 @@ export class TenantPool implements ConnectionPool {
     if (!isAnew) return 'outdated'
     // A password that is being set may be in force before the catalog knows.
     if (row.credential.pending === undefined) throw lockedOutError(row, error)
-    return this.#budget.acquire(this.#target(row, 'pending'), where)
+    return this.#budget.acquire(this.#targetWith(row, 'pending'), where)
   }
 
-  #target(row: TenantRow, which: 'current' | 'pending' = 'current'): Target {
+  #target(row: TenantRow): Target {
+    if (this.#last?.row !== row) this.#last = { row, target: this.#targetWith(row, 'current') }
+    return this.#last.target
+  }
+
+  #targetWith(row: TenantRow, which: 'current' | 'pending'): Target {
     return { tenant: row.id, database: row.database, rowId: row.rowId, login: () => this.#work.loginOf(row, which) }
   }
 
   /** What is under way on a tenant may be cancelled also while it is taken out of service. */
   async control(sql: string): Promise<void> {
-    if (this.#lastRow !== undefined) await this.#budget.control(this.#target(this.#lastRow), sql)
+    if (this.#last !== undefined) await this.#budget.control(this.#last.target, sql)
   }
 
   async query(query: unknown, values?: unknown): Promise<unknown> {
@@ -143,38 +140,50 @@ function lockedOutError({ id }: TenantRow, { message, cause, sqlState }: Tenantr
   })
 }
 
+/** What is lent, and what is to be done when it is given back. */
+interface Loan {
+  readonly budget: ServerBudget
+  readonly target: Target
+  readonly connection: ServerConnection
+  readonly admission: Admission
+  readonly afterwards: (() => void) | undefined
+}
+
 /** A connection borrowed for one piece of work. Whoever keeps it after giving it back can do nothing with it. */
 class Lease implements PooledConnection {
-  readonly #connection: ServerConnection
-  readonly #giveBack: (destroy: boolean) => Promise<void>
+  readonly #loan: Loan
   #released = false
 
-  constructor(connection: ServerConnection, giveBack: (destroy: boolean) => Promise<void>) {
-    this.#connection = connection
-    this.#giveBack = giveBack
+  constructor(loan: Loan) {
+    this.#loan = loan
   }
 
-  get origin(): object {
-    return this.#connection
+  get origin(): ServerConnection {
+    return this.#loan.connection
   }
 
   get processID(): number | undefined {
-    return this.#connection.processID
+    return this.origin.processID
   }
 
   query(query: unknown, values?: unknown): unknown {
     if (this.#released) throw new TenantryError('closed', 'This connection was given back already.')
-    return this.#connection.query(query, values)
+    return this.origin.query(query, values)
   }
 
   getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
-    return this.#connection.getTypeParser(oid, format)
+    return this.origin.getTypeParser(oid, format)
   }
 
+  /** Never fails: what goes wrong with a connection then ends it. */
   release(destroy: boolean | Error = false): void {
     if (this.#released) return
     this.#released = true
-    // Giving back never fails: what goes wrong with a connection then ends it.
-    void this.#giveBack(destroy !== false)
+    const { budget, target, connection, admission, afterwards } = this.#loan
+    // What was lent before an eviction is not kept after it: somebody waits for the database to be left.
+    const givenBack = budget.release(target, connection, destroy !== false || !admission.isValid())
+    if (afterwards === undefined) return
+    if (givenBack === undefined) afterwards()
+    else void givenBack.then(afterwards)
   }
 }

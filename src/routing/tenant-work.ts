@@ -1,4 +1,4 @@
-import { abortedError, type Cancellable, isAbortion, untilAborted } from '../kernel/abort.ts'
+import { abortedError, type Cancellable, isAbortion, throwIfAborted, untilAborted } from '../kernel/abort.ts'
 import type { DomainName } from '../kernel/domain-names.ts'
 import { parseTenantId, type TenantId } from '../kernel/names.ts'
 import type { Tenant } from '../catalog/tenant.ts'
@@ -32,8 +32,11 @@ export class TenantWork<Handle> {
   ): Promise<T> {
     this.#refuseClosed()
     const begun = this.#here()
-    const routed = this.#router.route(toCaptured(id, parseTenantId))
-    const { entered, models } = await (signal === undefined ? routed : untilAborted(routed, signal))
+    const captured = toCaptured(id, parseTenantId)
+    throwIfAborted(signal)
+    // What is known is waited for as well, so that work never begins before the call has returned.
+    const route = this.#router.known(captured) ?? untilAborted(this.#router.route(captured), signal)
+    const { entered, models } = await route
     const handle = models.handle(signal)
     try {
       return await this.#enter(entered, nested, () => work(handle), begun)

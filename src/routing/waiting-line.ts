@@ -1,12 +1,9 @@
 import type { TenantryError } from '../kernel/errors.ts'
 import type { ServerConnection } from '../server/port.ts'
-import { isSame, type Target } from './target.ts'
+import { type Asking, isSame, type Target } from './target.ts'
 
 /** Somebody who waits for a connection. */
-interface Waiter {
-  readonly target: Target
-  /** Until when it waits, by the monotonic clock. */
-  readonly deadline: number
+interface Waiter extends Asking {
   readonly grant: (connection: ServerConnection | Promise<ServerConnection>) => void
   readonly refuse: (error: TenantryError) => void
   /** The deadline has come. */

@@ -51,10 +51,8 @@ class MikroOrmModels implements Models<EntityManager> {
     const root = sharedWithTenant(await this.#orm(), pool, tenant)
     return {
       handle: (signal) => root.fork(signal && { signal, inflightQueryAbortStrategy: 'cancel query' }),
-      finish: async (em) => {
-        // Where it cannot be rolled back, its connection is gone, and the transaction with it.
-        if (em.isInTransaction()) await em.rollback().catch(() => undefined)
-      },
+      // Where it cannot be rolled back, its connection is gone, and the transaction with it.
+      finish: (em) => (em.isInTransaction() ? em.rollback().catch(() => undefined) : undefined),
     }
   }
 
