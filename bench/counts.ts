@@ -24,7 +24,7 @@ export interface Counts {
   readonly known: number
   /** Scenario 7: how long is watched. */
   readonly idleSeconds: number
-  /** Scenarios 8 to 10: how many turns each contender has, and how many requests it makes in each. */
+  /** Scenarios 8 to 10: how many turns each contender has, and how many requests it makes in each; some take a multiple. */
   readonly routedRounds: number
   readonly requests: number
   /** Scenario 9: how many tenants there are, how many workers ask for them, and how many connections there may be. */

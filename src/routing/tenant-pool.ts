@@ -175,6 +175,10 @@ class Lease implements PooledConnection {
     return this.origin.getTypeParser(oid, format)
   }
 
+  setTypeParser(oid: number, parse: (text: string) => unknown): void {
+    this.origin.setTypeParser(oid, parse)
+  }
+
   /** Never fails: what goes wrong with a connection then ends it. */
   release(destroy: boolean | Error = false): void {
     if (this.#released) return

@@ -90,6 +90,8 @@ export interface QueryClient {
 export interface PooledConnection extends QueryClient {
   /** What stays the same each time that one connection is lent, where this object does not. */
   readonly origin?: object
+  /** Says what parses a type's text from now on, where a query does not say so itself; for {@link origin}'s whole life. */
+  setTypeParser?(oid: number, parse: (text: string) => unknown): void
   /** Gives the connection back; `true` or an error closes it instead of keeping it. */
   release(destroy?: boolean | Error): void
 }
@@ -106,6 +108,8 @@ export interface ConnectionPool {
 
 /** A connection as a server opens it for routing: it can be told to close, and it says when it is gone. */
 export interface ServerConnection extends QueryClient {
+  /** Says what parses a type's text from now on, where a query does not say so itself. */
+  setTypeParser(oid: number, parse: (text: string) => unknown): void
   /** Whether it can do no more work, because it ended or is about to. */
   readonly broken: boolean
   /** Whether a transaction is open (or failed and not rolled back) on it. */

@@ -46,11 +46,14 @@ function asKyselyClient(lease: PooledConnection): PostgresPoolClient {
 /** A client whose results are parsed as MikroORM expects them; the service's own use of `pg` keeps its parsers. */
 class MikroOrmClient implements PostgresPoolClient {
   #lease: PooledConnection
-  readonly #types: TypeParsers
+  /** Undefined where the connection knows them itself, so that no query has to bring them. */
+  readonly #types: TypeParsers | undefined
 
   constructor(lease: PooledConnection) {
     this.#lease = lease
-    this.#types = mikroOrmTypes(lease)
+    const parsers = parsersFor(lease)
+    if (lease.setTypeParser === undefined) this.#types = typesBeside(lease, parsers)
+    else for (const [oid, parse] of Object.entries(parsers)) lease.setTypeParser(Number(oid), parse)
   }
 
   /** From now on until it is released, this is who has it. */
@@ -66,7 +69,8 @@ class MikroOrmClient implements PostgresPoolClient {
   query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>
   query(query: string | PostgresCursor<unknown>, parameters: readonly unknown[] = []): unknown {
     if (typeof query === 'string') {
-      return this.#lease.query({ text: query, values: [...parameters], types: this.#types })
+      if (this.#types === undefined) return this.#lease.query(query, parameters)
+      return this.#lease.query({ text: query, values: parameters, types: this.#types })
     }
     return this.#lease.query(query instanceof PendingCursor ? query.start(this.#types) : query)
   }
@@ -80,20 +84,22 @@ interface TypeParsers {
   getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown
 }
 
-/** By what parses arrays: every lease is a client of its own, and to make them anew for each would be much of its time. */
-const parsersBy = new WeakMap<ParseArray, ReturnType<typeof createPostgreSqlTypeParsers>>()
+/** By what parses arrays: to make them anew for each connection would take much of the time that opening one does. */
+const parsersBy = new WeakMap<ParseArray, Parsers>()
 
+type Parsers = ReturnType<typeof createPostgreSqlTypeParsers>
 type ParseArray = (value: string) => string[]
 
-function parsersWith(parseArray: ParseArray): ReturnType<typeof createPostgreSqlTypeParsers> {
+/** MikroORM wants dates and intervals as text. */
+function parsersFor(client: QueryClient): Parsers {
+  const parseArray = client.getTypeParser(textArrayOid) as ParseArray
   let parsers = parsersBy.get(parseArray)
   if (parsers === undefined) parsersBy.set(parseArray, (parsers = createPostgreSqlTypeParsers(parseArray)))
   return parsers
 }
 
-/** MikroORM wants dates and intervals as text; all else as the connection parses it. */
-function mikroOrmTypes(client: QueryClient): TypeParsers {
-  const parsers = parsersWith(client.getTypeParser(textArrayOid) as ParseArray)
+/** All else is parsed as the connection does. */
+function typesBeside(client: QueryClient, parsers: Parsers): TypeParsers {
   return {
     getTypeParser: (oid, format) =>
       (format === 'binary' ? undefined : parsers[oid]) ?? client.getTypeParser(oid, format),
@@ -110,8 +116,8 @@ class PendingCursor {
     this.#parameters = parameters
   }
 
-  start(types: TypeParsers): Cursor {
-    return new Cursor(this.#sql, this.#parameters, { types })
+  start(types: TypeParsers | undefined): Cursor {
+    return new Cursor(this.#sql, this.#parameters, types && { types })
   }
 }
 

@@ -60,6 +60,10 @@ class RoutedConnection implements ServerConnection {
     return typeParser(this.#client, oid, format)
   }
 
+  setTypeParser(oid: number, parse: (text: string) => unknown): void {
+    this.#client.setTypeParser(oid, parse)
+  }
+
   inTransaction(): boolean {
     return this.#client.getTransactionStatus() !== 'I'
   }
