@@ -6,8 +6,9 @@ export async function time(work: () => Promise<unknown>): Promise<number> {
 }
 
 /**
- * Gives every contender its turn, round after round, so that whatever else the machine does meets all alike. Each round
- * begins with the next one, so that nobody always follows the same.
+ * Gives every contender its turn, round after round, so that whatever else the machine does meets all alike. Each pair
+ * of rounds begins with the next one, and every other round goes backwards: nobody always follows the same, whose garbage
+ * it would collect.
  *
  * @param warmUp how many rounds are run first and not counted
  * @param turn gives the samples of one turn
@@ -20,7 +21,7 @@ export async function inAlternation<T, Sample = number>(
 ): Promise<ReadonlyMap<T, readonly Sample[]>> {
   const samples = new Map<T, Sample[]>(contenders.map((contender) => [contender, []]))
   for (let round = 0; round < rounds.warmUp + rounds.counted; round++) {
-    for (const contender of rotated(contenders, round)) {
+    for (const contender of orderOf(contenders, round)) {
       const taken = await turn(contender, round)
       if (round >= rounds.warmUp) samples.get(contender)?.push(...taken)
     }
@@ -28,7 +29,8 @@ export async function inAlternation<T, Sample = number>(
   return samples
 }
 
-function rotated<T>(items: readonly T[], by: number): readonly T[] {
-  const start = by % items.length
-  return [...items.slice(start), ...items.slice(0, start)]
+function orderOf<T>(items: readonly T[], round: number): readonly T[] {
+  const start = Math.floor(round / 2) % items.length
+  const rotated = [...items.slice(start), ...items.slice(0, start)]
+  return round % 2 === 0 ? rotated : rotated.toReversed()
 }

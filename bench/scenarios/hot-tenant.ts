@@ -16,8 +16,10 @@ import type { Scenario } from './scenario.ts'
 /** Connections that each contender may have, and workers: some always wait. */
 const connections = 10
 const workers = 16
-/** Turns are short here, and many: what differs by parts of a hundred shows only where both have the same machine. */
+/** Many turns: what differs by parts of a hundred shows only where both have the same machine. */
 const turnsFactor = 8
+/** Requests are short here, and a turn is to last for some pauses of the garbage collector. */
+const requestsFactor = 4
 
 interface Figures {
   readonly throughput: number
@@ -71,7 +73,7 @@ async function measure(url: string, { routedRounds, requests, concurrency }: Cou
   const pool = new Pool({ ...config, max: connections })
   const orm = instance(config)
   const contenders = [routed(plain), onPool(pool), throughOrm(withOrm), onInstance(orm)]
-  const turn = Array.from({ length: requests }, () => 0)
+  const turn = Array.from({ length: requests * requestsFactor }, () => 0)
   try {
     const loads = await inAlternation<Route, Load>(
       contenders,

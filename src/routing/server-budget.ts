@@ -43,6 +43,8 @@ const askedAfterMs = 5_000
 const answerMs = 2_000
 /** An opening that takes longer waits for something (a lock on the database, a lost packet), and holds nobody else up. */
 const slowOpeningMs = 250
+/** Which part of the openings at once may be for tenants that have a connection already, where others lose theirs for it. */
+const moreAtOnce = 1 / 4
 
 /**
  * The connections that this process may hold on one server, shared by all tenants there. Idle ones are kept, the one
@@ -65,6 +67,8 @@ export class ServerBudget {
   readonly #closing = new Set<ServerConnection>()
   /** How many are being opened, or closed to be replaced, and not slow. */
   #opening = 0
+  /** Those of them that are for tenants which have a connection already. */
+  #openingMore = 0
   readonly #openingLimit = new OpeningLimit()
   #closed = false
   #drained: (() => void) | undefined
@@ -142,7 +146,7 @@ export class ServerBudget {
     const { target } = asking
     const isWithinShare = this.#line.shareOf(target) < this.#most()
     const own = isWithinShare ? this.#idle.take(target) : undefined
-    if (own === undefined && !(isWithinShare && this.#mayOpen())) return this.#wait(asking)
+    if (own === undefined && !(isWithinShare && this.#mayOpen() && this.#mayDisplace(target))) return this.#wait(asking)
     this.#line.count(target, 1)
     return own === undefined ? this.#openFor(asking) : this.#lendIdle(own, asking)
   }
@@ -182,6 +186,15 @@ export class ServerBudget {
     return !this.#isFull() || (this.#kept === this.#capacity && this.#idle.count > 0)
   }
 
+  /**
+   * Whether who asks may have another tenant's connection closed, where that is needed. Those who have one already have
+   * it done a few at a time: a tenant that asks for much would close whatever others come back to, and all would open.
+   */
+  #mayDisplace(target: Target): boolean {
+    if (!this.#isFull() || this.#line.shareOf(target) === 0) return true
+    return this.#openingMore < Math.max(1, Math.floor(this.#openingLimit.among(this.#capacity) * moreAtOnce))
+  }
+
   #isOpeningEnough(): boolean {
     return this.#opening >= this.#openingLimit.among(this.#capacity)
   }
@@ -198,7 +211,7 @@ export class ServerBudget {
   async #openCounted(asking: Asking, replaced?: ServerConnection): Promise<ServerConnection> {
     const { target } = asking
     this.#open++
-    const endOpening = this.#beginOpening()
+    const endOpening = this.#beginOpening(this.#line.shareOf(target) > 1)
     let connection: ServerConnection | undefined
     try {
       await this.#discard(replaced)
@@ -222,14 +235,16 @@ export class ServerBudget {
   }
 
   /** @returns what ends it; those who waited for it are served then */
-  #beginOpening(): () => void {
+  #beginOpening(isMore: boolean): () => void {
     this.#opening++
+    if (isMore) this.#openingMore++
     let slow: NodeJS.Timeout | undefined
     const end = () => {
       if (slow === undefined) return
       clearTimeout(slow)
       slow = undefined
       this.#opening--
+      if (isMore) this.#openingMore--
       this.#serveWaiters()
     }
     slow = setTimeout(end, slowOpeningMs)
@@ -257,7 +272,9 @@ export class ServerBudget {
   }
 
   #passOn(target: Target, connection: ServerConnection): void {
-    const waiter = this.#line.next(this.#most(), this.#isOpeningEnough() ? target : undefined)
+    const isOpeningEnough = this.#isOpeningEnough()
+    const isMeant = (it: Target) => isSame(it, target) || (!isOpeningEnough && this.#mayDisplace(it))
+    const waiter = this.#line.next(this.#most(), isMeant)
     if (waiter === undefined) this.#idle.keep(target, connection)
     else if (isSame(waiter.target, target)) waiter.grant(this.#lend(connection, waiter))
     else waiter.grant(this.#openCounted(waiter, connection))
@@ -266,7 +283,7 @@ export class ServerBudget {
   /** None of them that may have one more has an idle connection of its own tenant: it would have got that. */
   #serveWaiters(): void {
     while (this.#mayOpen()) {
-      const waiter = this.#line.next(this.#most())
+      const waiter = this.#line.next(this.#most(), (it) => this.#mayDisplace(it))
       if (waiter === undefined) return
       waiter.grant(this.#openFor(waiter))
     }

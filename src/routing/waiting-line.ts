@@ -1,6 +1,6 @@
 import type { TenantryError } from '../kernel/errors.ts'
 import type { ServerConnection } from '../server/port.ts'
-import { type Asking, isSame, type Target } from './target.ts'
+import type { Asking, Target } from './target.ts'
 
 /** Somebody who waits for a connection. */
 interface Waiter extends Asking {
@@ -39,15 +39,16 @@ export class WaitingLine {
   }
 
   /**
-   * Whose turn it is, among tenants that have less than `most`, or of one alone; from then on a connection counts as theirs.
+   * Whose turn it is, among tenants that have less than `most`; from then on a connection counts as theirs.
+   *
+   * @param isMeant whether a tenant is one that the connection may go to
    */
-  next(most: number, only?: Target): Waiter | undefined {
+  next(most: number, isMeant: (target: Target) => boolean): Waiter | undefined {
     let chosen = -1
     let fewest = most
     for (const [place, { target }] of this.#waiters.entries()) {
-      if (only !== undefined && !isSame(target, only)) continue
       const share = this.shareOf(target)
-      if (share >= fewest) continue
+      if (share >= fewest || !isMeant(target)) continue
       chosen = place
       fewest = share
       if (share === 0) break

@@ -28,14 +28,14 @@ test('the median of an even number lies between two samples, a percentile is one
   expect(summarise([3, 1, 2])).toEqual({ samples: 3, median: 2, p95: 3, mean: 2 })
 })
 
-test('turns alternate, each round begins with the next, and the first is not counted', async () => {
+test('turns alternate, each round is another order, and the first is not counted', async () => {
   const turns: string[] = []
-  const samples = await inAlternation(['a', 'b', 'c'], { warmUp: 1, counted: 2 }, async (name, round) => {
+  const samples = await inAlternation(['a', 'b', 'c'], { warmUp: 1, counted: 3 }, async (name, round) => {
     turns.push(name)
     return [round]
   })
-  expect(turns.join('')).toBe('abcbcacab')
-  expect([...samples]).toEqual(['a', 'b', 'c'].map((name) => [name, [1, 2]]))
+  expect(turns.join('')).toBe('abccbabcaacb')
+  expect([...samples]).toEqual(['a', 'b', 'c'].map((name) => [name, [1, 2, 3]]))
 })
 
 test('a table shows a target that was missed as missed', () => {

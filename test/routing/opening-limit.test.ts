@@ -78,6 +78,29 @@ describe('a budget, while as many are being opened as may be', () => {
     await opened(['c', 'd', 'e', 'f'])
   })
 
+  it('closes those of others one at a time for a tenant that has one already, and at once for one that has none', async () => {
+    const server = new SlowServer()
+    const budget = new ServerBudget({ server: server as never, waitMs: 10_000 }, fixed(4))
+    const opened = (databases: string[]) =>
+      vi.waitFor(() => expect(server.opening.map(({ database }) => database)).toEqual(databases))
+    for (const tenant of ['a', 'b', 'c', 'd']) {
+      const asked = budget.acquire(to(tenant))
+      await opened([tenant])
+      server.succeed()
+      if (tenant !== 'a') await budget.release(to(tenant), await asked, false)
+    }
+    const more = [budget.acquire(to('a')), budget.acquire(to('a'))]
+    const other = budget.acquire(to('e'))
+    await opened(['a', 'e'])
+    server.succeed()
+    await more[0]
+    await opened(['e', 'a'])
+    server.succeed()
+    expect(await other).toMatchObject({ database: 'e' })
+    server.succeed()
+    await more[1]
+  })
+
   it('counts one that takes long no more, so that a database which is locked holds up nobody else', async () => {
     vi.useFakeTimers()
     const server = new SlowServer()
