@@ -21,7 +21,8 @@ export const racingNames: Scenario = {
     const tallies: Tally[] = []
     const cases = verbCases.filter(({ name, opening }) => racedVerbs.test(name) && opening?.naming !== 'opaque')
     for (const verb of drawn(cases, context)) {
-      if (!context.isOver()) tallies.push(await raceSome(context, verb))
+      // However slow the machine is, somebody comes in the way once.
+      if (!context.isOver() || sum(tallies).faults === 0) tallies.push(await raceSome(context, verb))
     }
     return sum(tallies)
   },
@@ -31,7 +32,8 @@ function raceSome({ url, random, extent, isOver }: FaultContext, verb: VerbCase)
   return atSite(url, verb, async (site) => {
     const { world, other } = site
     const tallies: Tally[] = []
-    for (let attempt = 1; attempt <= attempts[extent] && !isOver(); attempt++) {
+    for (let attempt = 1; attempt <= attempts[extent]; attempt++) {
+      if (isOver() && sum(tallies).faults > 0) break
       const point = { ordinal: random.between(1, 24), act: random.pick(['before', 'after'] as const) }
       const id = `r${attempt}`
       const arranged = await verb.arrange(world, other, id)
