@@ -139,7 +139,7 @@ export class ServerBudget {
     await Promise.all([...closing, ...[...this.#busy.keys()].map((connection) => this.#discard(connection))])
   }
 
-  /** One that is idle, at once; else a promise of one. It counts as the tenant's from now on. */
+  /** One of the tenant's own that is idle, a new one, or the one that it waits for. It is lent as soon as it is there. */
   #next(asking: Asking): Promise<ServerConnection> {
     // It may have been closed while something was waited for: nobody would ever serve who waits now.
     if (this.#closed) return Promise.reject(closedError())
