@@ -2,11 +2,11 @@ import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { mikroOrm } from 'tenantry/mikro-orm'
-import { describe, expect, it, onTestFailed, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
-import { createRole, disposableName, dropAfterwards, errorOf, quote, serverUrl, sql } from '../support/server.ts'
+import { createRole, dropAfterwards, errorOf, quote, serverUrl, sql } from '../support/server.ts'
 import { expectSessions, foreignSession, sessionsIn } from '../support/sessions.ts'
-import { databasesOf, inCatalog, namesOf, openTestTenantry, type TestTenantry } from '../support/tenants.ts'
+import { inCatalog, openTestTenantry, type TestTenantry } from '../support/tenants.ts'
 
 const models = mikroOrm({ entities: [User, Address] })
 
@@ -195,30 +195,6 @@ describe('sessions of others', () => {
     await expectSessions(database, `backend_type = 'walsender'`)
     expect(await one.offboard('a', { drainMs: 100 })).toMatchObject({ outcome: 'offboarded' })
     await replica.ended
-  })
-
-  it('that do not end are told of, and offboarding goes on once they have', async () => {
-    const { one, database } = await openTwo()
-    const stubborn = await foreignSession(database)
-    // A server process that waits for a program sees nothing else, not even that it is to end.
-    await stubborn.client.query('create temporary table lines (line text)')
-    const sign = `/tmp/${disposableName()}`
-    const program = `trap "" TERM; until [ -e ${sign} ]; do sleep 0.1; done; rm ${sign}`
-    // Left alone, it would keep the server from dropping any database.
-    const letEnd = () => sql(`copy (select 1) to program 'cat > ${sign}'`)
-    onTestFailed(() => void letEnd())
-    const copying = stubborn.client.query(`copy lines from program '${program}'`).catch(() => undefined)
-    await expectSessions(database, `state = 'active' and query like 'copy lines%'`)
-    const error = await errorOf(one.offboard('a', { drainMs: 0 }))
-    expect(error).toMatchObject({ code: 'sessions-remain', tenant: 'a', retryable: true })
-    expect((await one.get('a'))?.state).toBe('offboarded')
-    const { setAside } = await namesOf(one, 'a')
-    expect(await databasesOf(one)).toEqual([database])
-    await letEnd()
-    await copying
-    await stubborn.ended
-    expect(await one.offboard('a')).toMatchObject({ outcome: 'already-offboarded' })
-    expect(await databasesOf(one)).toEqual([setAside])
   })
 
   it('that a plain role may not end are told of as a missing privilege', async () => {
