@@ -48,24 +48,33 @@ export async function makeTenants(url: string, count: number, concurrency: numbe
     onboardingConcurrency: concurrency,
     seed: async (pool) => void (await pool.query("insert into user_account (name) values ('spongebob')")),
   })
-  const { hostname: host, port } = new URL(url)
   const places = Array.from({ length: count }, (_, place) => place)
   const configs: PoolConfig[] = []
   await inParallel(places, concurrency, async (place) => {
     await tenantry.onboard(tenantAt(place))
-    const { user, password, database } = await tenantry.credentials(tenantAt(place))
-    // As Tenantry connects, so that nobody has less to do, on either side.
-    configs[place] = {
-      host,
-      port: Number(port),
-      user,
-      password: password.reveal(),
-      database,
-      application_name: 'bypass',
-      keepAlive: true,
-    }
+    configs[place] = await loginOf(tenantry, url, place)
   })
   return configs
+}
+
+/** How to connect as a tenant, with the driver alone. */
+export async function loginOf(
+  tenantry: Pick<Tenantry<unknown>, 'credentials'>,
+  url: string,
+  place: number,
+): Promise<PoolConfig> {
+  const { hostname: host, port } = new URL(url)
+  const { user, password, database } = await tenantry.credentials(tenantAt(place))
+  // As Tenantry connects, so that nobody has less to do, on either side.
+  return {
+    host,
+    port: Number(port),
+    user,
+    password: password.reveal(),
+    database,
+    application_name: 'bypass',
+    keepAlive: true,
+  }
 }
 
 /** Tenantry, down to the driver: no ORM on either side. */

@@ -1,9 +1,10 @@
+import type { TenantryError } from '../kernel/errors.ts'
 import type { Identifier } from '../kernel/names.ts'
 import type { SessionMark } from '../server/occupancy.ts'
 import type { OpenOptions, Server, ServerConnection, SessionDefaults } from '../server/port.ts'
 import { busyError } from './busy-error.ts'
 import { closedError } from './closed-error.ts'
-import { type Idle, IdleConnections } from './idle-connections.ts'
+import { IdleConnections } from './idle-connections.ts'
 import { OpeningLimit } from './opening-limit.ts'
 import { type Asking, isSame, type Lent, type Target } from './target.ts'
 import { WaitingLine } from './waiting-line.ts'
@@ -59,7 +60,7 @@ export class ServerBudget {
   readonly #allowance: Allowance
   readonly #idle = new IdleConnections((connection) => void this.#discard(connection))
   readonly #busy = new Map<ServerConnection, Lent>()
-  readonly #line = new WaitingLine()
+  readonly #line = new WaitingLine(({ target }) => this.#busyError(target))
   #capacity = 0
   /** Connections that the server may see: idle, busy, being opened and being closed. */
   #open = 0
@@ -108,8 +109,14 @@ export class ServerBudget {
    * @throws `pool-timeout`, `closed`, `credentials-unreadable` and what may be wrong with a connection
    */
   acquire(target: Target, where: readonly Error[] = []): Promise<ServerConnection> {
-    const asking: Asking = { target, where, deadline: performance.now() + this.#options.waitMs }
-    return this.#capacity > 0 ? this.#next(asking) : this.#allowedNext(asking)
+    return new Promise((grant, refuse) => this.ask({ target, where, grant, refuse }))
+  }
+
+  /** As {@link acquire}. */
+  ask({ target, where, grant, refuse }: Omit<Asking, 'deadline'>): void {
+    const asking: Asking = { target, where, deadline: performance.now() + this.#options.waitMs, grant, refuse }
+    if (this.#capacity > 0) this.#next(asking)
+    else this.#allowed().then(() => this.#next(asking), refuse)
   }
 
   /** Closes the idle connections to a database. */
@@ -140,45 +147,45 @@ export class ServerBudget {
   }
 
   /** One of the tenant's own that is idle, a new one, or the one that it waits for. It is lent as soon as it is there. */
-  #next(asking: Asking): Promise<ServerConnection> {
+  #next(asking: Asking): void {
     // It may have been closed while something was waited for: nobody would ever serve who waits now.
-    if (this.#closed) return Promise.reject(closedError())
+    if (this.#closed) return asking.refuse(closedError())
     const { target } = asking
     const isWithinShare = this.#line.shareOf(target) < this.#most()
     const own = isWithinShare ? this.#idle.take(target) : undefined
-    if (own === undefined && !(isWithinShare && this.#mayOpen() && this.#mayDisplace(target))) return this.#wait(asking)
+    if (own === undefined && !(isWithinShare && this.#mayOpen() && this.#mayDisplace(target)))
+      return this.#line.join(asking)
     this.#line.count(target, 1)
-    return own === undefined ? this.#openFor(asking) : this.#lendIdle(own, asking)
+    if (own === undefined) this.#openFor(asking)
+    else if (performance.now() - own.since < askedAfterMs) this.#lend(own.connection, asking)
+    else void this.#lendLongIdle(own.connection, asking)
   }
 
   /** Nothing may be open yet, or nobody has asked. */
-  async #allowedNext(asking: Asking): Promise<ServerConnection> {
-    if (this.#closed) throw closedError()
-    await this.#allowance.ensure()
-    return this.#next(asking)
+  async #allowed(): Promise<void> {
+    if (!this.#closed) await this.#allowance.ensure()
   }
 
   /** One that was idle for long may be gone without a word, as where a firewall dropped it. */
-  async #lendIdle({ connection, since }: Idle, asking: Asking): Promise<ServerConnection> {
-    if (performance.now() - since < askedAfterMs) return this.#lend(connection, asking)
+  async #lendLongIdle(connection: ServerConnection, asking: Asking): Promise<void> {
     if (await stands(connection)) return this.#lendUnlessClosed(connection, asking)
     this.#line.count(asking.target, -1)
     await this.#discard(connection)
-    return this.#next(asking)
+    this.#next(asking)
   }
 
   /** It may have been closed while the connection was waited for. */
-  async #lendUnlessClosed(connection: ServerConnection, asking: Asking): Promise<ServerConnection> {
+  async #lendUnlessClosed(connection: ServerConnection, asking: Asking): Promise<void> {
     if (!this.#closed) return this.#lend(connection, asking)
     this.#line.count(asking.target, -1)
     await this.#discard(connection)
-    throw closedError()
+    asking.refuse(closedError())
   }
 
   /** From now on it is busy. One that has ended by now is noticed when it is given back. */
-  #lend(connection: ServerConnection, { target, where }: Asking): ServerConnection {
+  #lend(connection: ServerConnection, { target, where, grant }: Asking): void {
     this.#busy.set(connection, { target, since: performance.now(), where })
-    return connection
+    grant(connection)
   }
 
   #mayOpen(): boolean {
@@ -200,15 +207,15 @@ export class ServerBudget {
   }
 
   /** Opens one while there is room, else in place of the one longest unused. */
-  #openFor(asking: Asking): Promise<ServerConnection> {
-    return this.#openCounted(asking, this.#isFull() ? this.#idle.takeOldest() : undefined)
+  #openFor(asking: Asking): void {
+    void this.#openCounted(asking, this.#isFull() ? this.#idle.takeOldest() : undefined)
   }
 
   /**
    * Closes first and opens then, so that the server never sees more than the budget; the place is kept meanwhile. The
    * connection counts as the tenant's already.
    */
-  async #openCounted(asking: Asking, replaced?: ServerConnection): Promise<ServerConnection> {
+  async #openCounted(asking: Asking, replaced?: ServerConnection): Promise<void> {
     const { target } = asking
     this.#open++
     const endOpening = this.#beginOpening(this.#line.shareOf(target) > 1)
@@ -221,7 +228,7 @@ export class ServerBudget {
     } catch (error) {
       this.#line.count(target, -1)
       this.#uncount()
-      throw error
+      return asking.refuse(error)
     } finally {
       endOpening()
     }
@@ -231,7 +238,7 @@ export class ServerBudget {
     await this.#discard(connection)
     // Who waits for its tenant's share was passed over if the place was given up before.
     this.#serveWaiters()
-    return this.#next(asking)
+    this.#next(asking)
   }
 
   /** @returns what ends it; those who waited for it are served then */
@@ -276,8 +283,8 @@ export class ServerBudget {
     const isMeant = (it: Target) => isSame(it, target) || (!isOpeningEnough && this.#mayDisplace(it))
     const waiter = this.#line.next(this.#most(), isMeant)
     if (waiter === undefined) this.#idle.keep(target, connection)
-    else if (isSame(waiter.target, target)) waiter.grant(this.#lend(connection, waiter))
-    else waiter.grant(this.#openCounted(waiter, connection))
+    else if (isSame(waiter.target, target)) this.#lend(connection, waiter)
+    else void this.#openCounted(waiter, connection)
   }
 
   /** None of them that may have one more has an idle connection of its own tenant: it would have got that. */
@@ -285,18 +292,13 @@ export class ServerBudget {
     while (this.#mayOpen()) {
       const waiter = this.#line.next(this.#most(), (it) => this.#mayDisplace(it))
       if (waiter === undefined) return
-      waiter.grant(this.#openFor(waiter))
+      this.#openFor(waiter)
     }
   }
 
-  #wait(asking: Asking): Promise<ServerConnection> {
-    const { promise, resolve, reject } = Promise.withResolvers<ServerConnection>()
-    const expire = () => {
-      const scarcity = { capacity: this.#capacity, others: this.#allowance.others, lent: [...this.lent] }
-      reject(busyError(asking.target.tenant, this.#options, scarcity))
-    }
-    this.#line.join({ ...asking, grant: resolve, refuse: reject, expire })
-    return promise
+  #busyError({ tenant }: Target): TenantryError {
+    const scarcity = { capacity: this.#capacity, others: this.#allowance.others, lent: [...this.lent] }
+    return busyError(tenant, this.#options, scarcity)
   }
 
   /** A connection ended, whoever ended it; whatever held it, it counts no more. */

@@ -1,5 +1,5 @@
 import type { Identifier, TenantId } from '../kernel/names.ts'
-import type { Login } from '../server/port.ts'
+import type { Login, ServerConnection } from '../server/port.ts'
 
 /** Whose connection is wanted. */
 export interface Target {
@@ -18,6 +18,9 @@ export interface Asking {
   readonly where: readonly Error[]
   /** Until when it may take, by the monotonic clock. */
   readonly deadline: number
+  /** Called with the connection as soon as it is lent; by a promise, its last user's next one would be a step later. */
+  readonly grant: (connection: ServerConnection) => void
+  readonly refuse: (error: unknown) => void
 }
 
 /** What a connection is lent for. */

@@ -1,6 +1,6 @@
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
-import type { ConnectionPool, Login, PooledConnection, ServerConnection } from '../server/port.ts'
+import type { Answered, ConnectionPool, Login, PooledConnection, ServerConnection } from '../server/port.ts'
 import type { Admission } from './admissions.ts'
 import type { FleetShare } from './fleet-share.ts'
 import { here } from './long-leases.ts'
@@ -43,62 +43,89 @@ export class TenantPool implements ConnectionPool {
     this.#work = work
   }
 
-  async connect(): Promise<PooledConnection> {
-    // Before anything is awaited: then the stack still leads to who asks.
-    const begun = this.#work.begun()
-    const where = begun === undefined ? [] : [here(), begun]
-    const share = this.#work.fleetShare
-    if (!share?.isInside) return this.#lend(where)
-    const leave = await share.enter()
-    try {
-      const lease = await this.#lend(where, leave)
-      share.watch(lease.origin, leave)
-      return lease
-    } catch (error) {
-      leave()
-      throw error
-    }
+  connect(): Promise<PooledConnection> {
+    const where = this.#where()
+    return new Promise((lend, refuse) => this.#borrow({ where, lend, refuse }))
   }
 
-  /** @param afterwards is called when the lease has been given back */
-  async #lend(where: readonly Error[], afterwards?: () => void): Promise<Lease> {
-    const budget = this.#budget
-    for (let isAnew = false; ;) {
-      const asked = this.#work.gate(isAnew)
-      const admission = asked instanceof Promise ? await asked : asked
-      const target = this.#target(admission.row)
-      let connection: ServerConnection
-      try {
-        connection = await budget.acquire(target, where)
-      } catch (error) {
-        const other = await this.#otherwise(error, admission, isAnew, where)
-        if (other === 'outdated') isAnew = true
-        if (typeof other === 'string') continue
-        connection = other
-      }
-      if (admission.isValid()) return new Lease({ budget, target, connection, admission, afterwards })
-      await budget.release(target, connection, true)
+  /** The connection goes on to the next caller as soon as the answer has come, before whoever asked hears of it. */
+  query(query: unknown, values?: unknown): Promise<unknown> {
+    const where = this.#where()
+    return new Promise((resolve, reject) => {
+      const lend = (lease: Lease) =>
+        lease.ask(query, values, (error, result) => (error ? reject(error) : resolve(result)))
+      this.#borrow({ where, lend, refuse: reject })
+    }).catch(throwFromHere)
+  }
+
+  /** Where a connection is asked for. Before anything is awaited the stack still leads there. */
+  #where(): readonly Error[] {
+    const begun = this.#work.begun()
+    return begun === undefined ? nowhere : [here(), begun]
+  }
+
+  #borrow(borrowing: Borrowing): void {
+    const share = this.#work.fleetShare
+    if (share?.isInside) void this.#borrowWithin(share, borrowing)
+    else this.#seek(borrowing)
+  }
+
+  async #borrowWithin(share: FleetShare, { where, lend, refuse }: Borrowing): Promise<void> {
+    let leave: () => void
+    try {
+      leave = await share.enter()
+    } catch (error) {
+      return refuse(error)
     }
+    this.#seek({
+      where,
+      afterwards: leave,
+      lend: (lease) => {
+        share.watch(lease.origin, leave)
+        lend(lease)
+      },
+      refuse: (error) => {
+        leave()
+        refuse(error)
+      },
+    })
+  }
+
+  #seek(borrowing: Borrowing): void {
+    const asked = this.#work.gate(borrowing.isAnew)
+    if (asked instanceof Promise) asked.then((admission) => this.#seekAs(admission, borrowing), borrowing.refuse)
+    else this.#seekAs(asked, borrowing)
+  }
+
+  #seekAs(admission: Admission, borrowing: Borrowing, which: 'current' | 'pending' = 'current'): void {
+    const target = which === 'current' ? this.#target(admission.row) : this.#targetWith(admission.row, which)
+    const grant = (connection: ServerConnection) => this.#lend({ target, connection, admission }, borrowing)
+    const refuse = (error: unknown) => this.#otherwise(error, admission, borrowing, which)
+    this.#budget.ask({ target, where: borrowing.where, grant, refuse })
+  }
+
+  #lend(granted: Pick<Loan, 'target' | 'connection' | 'admission'>, borrowing: Borrowing): void {
+    const { target, connection, admission } = granted
+    if (admission.isValid())
+      return borrowing.lend(new Lease({ ...granted, budget: this.#budget, afterwards: borrowing.afterwards }))
+    // The tenant was taken out of service while the connection was waited for: it is not kept.
+    void Promise.resolve(this.#budget.release(target, connection, true)).then(() => this.#seek(borrowing))
   }
 
   /**
-   * What to do where there was no connection: another one; `revoked` when the tenant was taken out of service meanwhile,
-   * `outdated` when its role was not let in with what was known of it: the password was changed, or the role locked out, a
-   * moment ago.
+   * What to do where there was no connection: to ask anew when the tenant was taken out of service meanwhile, or its role
+   * not let in with what was known of it, since the password was changed, or the role locked out, a moment ago.
    */
-  async #otherwise(
-    error: unknown,
-    { row, isValid }: Admission,
-    isAnew: boolean,
-    where: readonly Error[],
-  ): Promise<ServerConnection | 'revoked' | 'outdated'> {
-    if (isCode(error, 'closed')) throw error
-    if (!isValid()) return 'revoked'
-    if (!isCode(error, 'authentication-failed') || row.credential === undefined) throw error
-    if (!isAnew) return 'outdated'
+  #otherwise(error: unknown, admission: Admission, borrowing: Borrowing, which: 'current' | 'pending'): void {
+    const { credential } = admission.row
+    const isLocked = isCode(error, 'authentication-failed') && credential !== undefined && which === 'current'
+    if (isCode(error, 'closed')) borrowing.refuse(error)
+    else if (!admission.isValid()) this.#seek(borrowing)
+    else if (!isLocked) borrowing.refuse(error)
+    else if (!borrowing.isAnew) this.#seek({ ...borrowing, isAnew: true })
+    else if (credential.pending === undefined) borrowing.refuse(lockedOutError(admission.row, error))
     // A password that is being set may be in force before the catalog knows.
-    if (row.credential.pending === undefined) throw lockedOutError(row, error)
-    return this.#budget.acquire(this.#targetWith(row, 'pending'), where)
+    else this.#seekAs(admission, borrowing, 'pending')
   }
 
   #target(row: TenantRow): Target {
@@ -115,16 +142,16 @@ export class TenantPool implements ConnectionPool {
     if (this.#last !== undefined) await this.#budget.control(this.#last.target, sql)
   }
 
-  async query(query: unknown, values?: unknown): Promise<unknown> {
-    const connection = await this.connect()
-    try {
-      return await connection.query(query, values)
-    } finally {
-      connection.release()
-    }
-  }
-
   async end(): Promise<void> {}
+}
+
+/** Where connections are asked for, where that is not noted. */
+const nowhere: readonly Error[] = []
+
+/** With the stack of whoever waits for it, where the driver's own leads to its socket. */
+function throwFromHere(error: unknown): never {
+  if (error instanceof Error) Error.captureStackTrace(error)
+  throw error
 }
 
 function isCode(error: unknown, code: TenantryError['code']): error is TenantryError {
@@ -138,6 +165,18 @@ function lockedOutError({ id }: TenantRow, { message, cause, sqlState }: Tenantr
     tenant: id,
     hint: `Somebody changed or dropped the role of the tenant ${id}. rotateCredentials() sets it right.`,
   })
+}
+
+/** Somebody's call for a connection. */
+interface Borrowing {
+  /** Errors made where it is asked for, and where the work began that asks, for their stacks. */
+  readonly where: readonly Error[]
+  /** Called when the lease has been given back. */
+  readonly afterwards?: (() => void) | undefined
+  /** Whether the catalog is to be asked anew. */
+  readonly isAnew?: boolean
+  readonly lend: (lease: Lease) => void
+  readonly refuse: (error: unknown) => void
 }
 
 /** What is lent, and what is to be done when it is given back. */
@@ -169,6 +208,20 @@ class Lease implements PooledConnection {
   query(query: unknown, values?: unknown): unknown {
     if (this.#released) throw new TenantryError('closed', 'This connection was given back already.')
     return this.origin.query(query, values)
+  }
+
+  /** Runs one statement and gives the connection back with the answer, or the error. */
+  ask(query: unknown, values: unknown, answered: Answered): void {
+    try {
+      this.origin.query(query, values, (error, result) => {
+        this.release()
+        answered(error, result)
+      })
+    } catch (error) {
+      // What is no statement at all.
+      this.release()
+      answered(error as Error)
+    }
   }
 
   getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {

@@ -34,16 +34,18 @@ export class TenantWork<Handle> {
     const begun = this.#here()
     const captured = toCaptured(id, parseTenantId)
     throwIfAborted(signal)
-    // What is known is waited for as well, so that work never begins before the call has returned.
+    // What is known is waited for as well: work never begins before the call has returned, nor in its caller's context.
     const route = this.#router.known(captured) ?? untilAborted(this.#router.route(captured), signal)
     const { entered, models } = await route
     const handle = models.handle(signal)
     try {
-      return await this.#enter(entered, nested, () => work(handle), begun)
+      this.#context.enter(entered, nested, begun)
+      return await work(handle)
     } catch (error) {
       throw isAbortion(error, signal) ? abortedError(signal as AbortSignal) : error
     } finally {
-      await models.finish(handle)
+      const finishing = models.finish(handle)
+      if (finishing !== undefined) await finishing
     }
   }
 
@@ -55,7 +57,8 @@ export class TenantWork<Handle> {
     this.#refuseClosed()
     const begun = this.#here()
     const entered = await untilAborted(this.#router.admit(toCaptured(id, parseTenantId)), signal)
-    return this.#enter(entered, nested, work, begun)
+    this.#context.enter(entered, nested, begun)
+    return work()
   }
 
   /** Works on every tenant that is meant, a few at once. */
@@ -107,10 +110,6 @@ export class TenantWork<Handle> {
 
   #refuseClosed(): void {
     if (this.#isClosed) throw closedError()
-  }
-
-  #enter<T>(entered: CapturedTenant, nested: WorkOptions['nested'], work: () => T, begun: Error | undefined): T {
-    return nested === 'allow' ? this.#context.runApart(entered, work, begun) : this.#context.run(entered, work, begun)
   }
 
   /** Where work begins, for the report of a connection that it holds for too long. */

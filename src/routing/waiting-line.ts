@@ -1,26 +1,23 @@
 import type { TenantryError } from '../kernel/errors.ts'
-import type { ServerConnection } from '../server/port.ts'
 import type { Asking, Target } from './target.ts'
-
-/** Somebody who waits for a connection. */
-interface Waiter extends Asking {
-  readonly grant: (connection: ServerConnection | Promise<ServerConnection>) => void
-  readonly refuse: (error: TenantryError) => void
-  /** The deadline has come. */
-  readonly expire: () => void
-}
 
 /**
  * Who waits for a connection, and who has how many: the next goes to the tenant that has the fewest, of several to the one
  * that waits longest. So however much one tenant asks for, another waits for no more than what is under way.
  */
 export class WaitingLine {
-  readonly #waiters: Waiter[] = []
+  readonly #waiters: Asking[] = []
   /** One for all: to set one for each who waits takes longer than most of them wait. */
   #timer: NodeJS.Timeout | undefined
   #firesAt = Infinity
   /** How many connections each tenant has, or is about to have, by its row. */
   readonly #shares = new Map<string, number>()
+  readonly #lateness: (asking: Asking) => TenantryError
+
+  /** @param lateness what to tell somebody whose deadline has come */
+  constructor(lateness: (asking: Asking) => TenantryError) {
+    this.#lateness = lateness
+  }
 
   shareOf({ rowId }: Target): number {
     return this.#shares.get(rowId) ?? 0
@@ -33,7 +30,7 @@ export class WaitingLine {
     else this.#shares.set(target.rowId, share)
   }
 
-  join(waiter: Waiter): void {
+  join(waiter: Asking): void {
     this.#waiters.push(waiter)
     this.#arm(waiter.deadline)
   }
@@ -43,10 +40,12 @@ export class WaitingLine {
    *
    * @param isMeant whether a tenant is one that the connection may go to
    */
-  next(most: number, isMeant: (target: Target) => boolean): Waiter | undefined {
+  next(most: number, isMeant: (target: Target) => boolean): Asking | undefined {
     let chosen = -1
     let fewest = most
-    for (const [place, { target }] of this.#waiters.entries()) {
+    // Not by an iterator, which makes an object for each that is looked at.
+    for (let place = 0; place < this.#waiters.length; place++) {
+      const { target } = this.#waiters[place] as Asking
       const share = this.shareOf(target)
       if (share >= fewest || !isMeant(target)) continue
       chosen = place
@@ -54,7 +53,7 @@ export class WaitingLine {
       if (share === 0) break
     }
     if (chosen < 0) return undefined
-    const [waiter] = this.#waiters.splice(chosen, 1)
+    const waiter = chosen === 0 ? this.#waiters.shift() : this.#waiters.splice(chosen, 1)[0]
     if (waiter !== undefined) this.count(waiter.target, 1)
     return waiter
   }
@@ -77,7 +76,7 @@ export class WaitingLine {
     const now = performance.now()
     for (const waiter of this.#waiters.filter(({ deadline }) => deadline <= now)) {
       this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
-      waiter.expire()
+      waiter.refuse(this.#lateness(waiter))
     }
     const first = Math.min(...this.#waiters.map(({ deadline }) => deadline))
     if (first < Infinity) this.#arm(first)

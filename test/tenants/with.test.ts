@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { type Tenantry, TenantryError } from 'tenantry'
 import { mikroOrm } from 'tenantry/mikro-orm'
@@ -218,6 +219,39 @@ describe('the context', () => {
   it('does not exist outside', async () => {
     await tenantry.run('a', () => 1)
     expect(() => tenantry.currentTenant()).toThrow(expect.objectContaining({ code: 'no-tenant' }))
+  })
+
+  it.each(['with', 'run'] as const)("of %s is nobody else's, whatever happens in between", async (verb) => {
+    const elsewhere = new AsyncLocalStorage<string>()
+    const seen: (string | undefined)[] = []
+    const look = () => {
+      try {
+        seen.push(tenantry.currentTenant())
+      } catch {
+        seen.push(undefined)
+      }
+    }
+    const end = Promise.withResolvers<void>()
+    const before = end.promise.then(look)
+    const work = elsewhere.run('kept', () =>
+      tenantry[verb]('a', async () => {
+        expect([tenantry.currentTenant(), elsewhere.getStore()]).toEqual(['a', 'kept'])
+        queueMicrotask(end.resolve)
+        await new Promise((resolve) => setImmediate(resolve))
+        expect([tenantry.currentTenant(), elsewhere.getStore()]).toEqual(['a', 'kept'])
+      }),
+    )
+    look()
+    const after = work.then(look, look)
+    const others = Array.from({ length: 20 }, async () => {
+      await Promise.resolve()
+      look()
+    })
+    await Promise.all([before, work, after, ...others])
+    look()
+    const failed = tenantry[verb]('a', () => Promise.reject(new Error('failed')))
+    await failed.catch(look)
+    expect(seen).toEqual(Array.from({ length: 25 }, () => undefined))
   })
 
   it("of one tenant refuses another's inside", async () => {

@@ -99,7 +99,11 @@ function escapeOption(value: string): string {
 /** What of a client's own parts the driver's types leave out. */
 interface ClientParts {
   readonly processID?: number
-  readonly connection?: { readonly stream?: { destroy(): void }; parsedStatements?: Record<string, string> }
+  readonly connection?: {
+    readonly stream?: { destroy(): void }
+    parsedStatements?: Record<string, string>
+    on(event: 'errorMessage', listener: (error: unknown) => void): void
+  }
 }
 
 /** The server's process id of a connection. */
@@ -116,6 +120,12 @@ export function typeParser(client: ClientBase, oid: number, format?: 'text' | 'b
 export function forgetPrepared(client: Client): void {
   const { connection } = client as Client & ClientParts
   if (connection !== undefined) connection.parsedStatements = {}
+}
+
+/** Calls back with every error that the server reports, whatever asked for it. */
+export function onServerError(client: Client, listener: (error: unknown) => void): void {
+  const { connection } = client as Client & ClientParts
+  connection?.on('errorMessage', listener)
 }
 
 /** Hangs up, whatever is under way. */

@@ -1,6 +1,6 @@
 import type { Client } from 'pg'
-import type { ServerConnection } from '../port.ts'
-import { cutClient, endClient, forgetPrepared, processId, typeParser } from './client.ts'
+import type { Answered, ServerConnection } from '../port.ts'
+import { cutClient, endClient, forgetPrepared, onServerError, processId, typeParser } from './client.ts'
 import { endsSession, type ErrorContext, toTenantryError } from './errors.ts'
 
 /** What is done otherwise for a connection that does not lead to the server itself. */
@@ -43,17 +43,17 @@ class RoutedConnection implements ServerConnection {
     // The statement under way fails by itself; what is left to do is to count the connection as gone.
     client.on('error', () => this.#end())
     client.once('end', () => this.#end())
+    // The server says that it ends the session a moment before the connection closes.
+    onServerError(client, (error) => (this.broken ||= endsSession(error)))
   }
 
   get processID(): number | undefined {
     return this.#shownId ?? processId(this.#client)
   }
 
-  query(query: unknown, values?: unknown): unknown {
-    const running: unknown = this.#client.query(query as string, values as unknown[])
-    if (isCursor(running)) return this.#closable(running)
-    if (running instanceof Promise) running.catch((error: unknown) => this.#notice(error))
-    return running
+  query(query: unknown, values?: unknown, answered?: Answered): unknown {
+    const running: unknown = this.#client.query(query as string, values as unknown[], answered as never)
+    return isCursor(running) ? this.#closable(running) : running
   }
 
   getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
@@ -84,11 +84,6 @@ class RoutedConnection implements ServerConnection {
 
   async close(): Promise<void> {
     await endClient(this.#client)
-  }
-
-  /** The server says that it ends the session a moment before the connection closes. */
-  #notice(error: unknown): void {
-    if (endsSession(error)) this.broken = true
   }
 
   /** The driver's cursor waits, when it is closed, for an answer that a connection which is gone never gives. */

@@ -1,0 +1,61 @@
+import { beforeAll, expect, it } from 'vitest'
+import { plainModels, type TenantPool } from '../../bench/peers/handles.ts'
+import { errorOf, sql } from '../support/server.ts'
+import { openTestTenantry, type TestTenantry } from '../support/tenants.ts'
+
+// Single statements on a tenant's pool itself, as libraries make them that need no connection for longer.
+
+let tenantry: TestTenantry<TenantPool>
+
+beforeAll(async () => {
+  // Who does not give its connection back keeps the next from having one.
+  tenantry = await openTestTenantry(plainModels(), { postgres: { maxConnections: 1 }, connectionWaitMs: 2_000 })
+  await tenantry.onboard('a')
+})
+
+function ask(statement: unknown, values?: unknown): Promise<unknown> {
+  return tenantry.with('a', (pool) => pool.query(statement, values))
+}
+
+async function asksNonsense(): Promise<void> {
+  await ask('nonsense')
+}
+
+async function expectConnection(): Promise<void> {
+  expect(await ask('select $1::int as number', [7])).toMatchObject({ rows: [{ number: 7 }] })
+}
+
+it('gives its connection back with the answer', async () => {
+  const asked = Array.from({ length: 5 }, (_, number) => ask('select $1::int as number', [number]))
+  const answers = (await Promise.all(asked)) as { rows: unknown[] }[]
+  expect(answers.map(({ rows }) => rows)).toEqual([0, 1, 2, 3, 4].map((number) => [{ number }]))
+})
+
+it('gives its connection back with an error, which leads to whoever asked', async () => {
+  const error = (await errorOf(asksNonsense())) as Error
+  expect(error).toMatchObject({ code: '42601' })
+  expect(error.stack).toContain('asksNonsense')
+  await expectConnection()
+})
+
+it('gives its connection back when what is asked is no statement', async () => {
+  expect(await errorOf(ask(null))).toBeInstanceOf(TypeError)
+  expect(await errorOf(ask({ text: 7 }))).toBeInstanceOf(Error)
+  expect(await errorOf(ask('select 1', 'no array'))).toBeInstanceOf(Error)
+  await expectConnection()
+})
+
+it('makes do with another connection when its own ends under a statement', async () => {
+  const ended = errorOf(ask('select pg_terminate_backend(pg_backend_pid())'))
+  expect(await ended).toMatchObject({ code: '57P01' })
+  await expectConnection()
+})
+
+it('leaves no transaction open', async () => {
+  await ask('begin')
+  await ask('select 1')
+  const open = await sql(`select 1 from pg_stat_activity where datname = $1 and state = 'idle in transaction'`, [
+    (await tenantry.get('a'))?.database,
+  ])
+  expect(open).toEqual([])
+})
