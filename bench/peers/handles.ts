@@ -1,4 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql'
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
+import { type Generated, Kysely, PostgresDialect } from 'kysely'
 import { mikroOrm, type Models } from 'tenantry/mikro-orm'
 import { Address, User } from '../models/mikro-orm.ts'
 
@@ -9,7 +11,7 @@ export type TenantPool = Parameters<Models<EntityManager>['open']>[0]
  * The models of the bench, whose handle is made of a tenant's pool and not MikroORM's: to measure routing by itself, and
  * with another library on top. Tables are still made as MikroORM says.
  */
-export function handing<Handle>(toHandle: (pool: TenantPool) => Handle): Models<Handle> {
+function handing<Handle>(toHandle: (pool: TenantPool) => Handle): Models<Handle> {
   const models = mikroOrm({ entities: [User, Address] })
   return {
     defaultSchema: models.defaultSchema,
@@ -22,6 +24,17 @@ export function handing<Handle>(toHandle: (pool: TenantPool) => Handle): Models<
     },
   }
 }
+
+interface Tables {
+  readonly user_account: { readonly id: Generated<number>; readonly name: string; readonly fullname: string | null }
+}
+
+/** Kysely on a tenant's pool, which is as Kysely wants it, but for its types. */
+export const kyselyModels = () =>
+  handing((pool) => new Kysely<Tables>({ dialect: new PostgresDialect({ pool: pool as never }) }))
+
+/** Drizzle on a tenant's pool, which is as Drizzle wants it, but for its types. */
+export const drizzleModels = () => handing<NodePgDatabase>((pool) => drizzle(pool as never))
 
 /** The pool itself. */
 export const plainModels = () => handing((pool) => pool)

@@ -2,18 +2,15 @@
 // each pass.
 
 import type { EntityManager } from '@mikro-orm/postgresql'
-import { type Generated, Kysely, PostgresDialect } from 'kysely'
+import { eq } from 'drizzle-orm'
 import { mikroOrm, type Models } from 'tenantry/mikro-orm'
 import { drive, requireNoErrors } from '../measure/load.ts'
+import { userAccount } from '../models/drizzle.ts'
 import { Address, User } from '../models/mikro-orm.ts'
-import { handing, type TenantPool } from '../peers/handles.ts'
+import { drizzleModels, kyselyModels } from '../peers/handles.ts'
 import { openRouting } from '../peers/routes.ts'
 import { held } from './held.ts'
 import type { Library, Visits } from './visits.ts'
-
-interface Tables {
-  readonly user_account: { readonly id: Generated<number>; readonly name: string }
-}
 
 const { library, url, tenants, passes, budget } = JSON.parse(process.argv[2] ?? '') as Visits
 
@@ -32,12 +29,8 @@ async function visit<Handle>(models: Models<Handle>, ask: (handle: Handle) => Pr
 const visitors: Readonly<Record<Library, () => Promise<number[]>>> = {
   MikroORM: () => visit(mikroOrm({ entities: [User, Address] }), (em: EntityManager) => em.findOne(User, { id: 1 })),
   Kysely: () =>
-    visit(handing(overKysely), (db) => db.selectFrom('user_account').select('name').where('id', '=', 1).execute()),
-}
-
-/** A tenant's pool is one as Kysely wants it, but for its types. */
-function overKysely(pool: TenantPool): Kysely<Tables> {
-  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool: pool as never }) })
+    visit(kyselyModels(), (db) => db.selectFrom('user_account').select('name').where('id', '=', 1).execute()),
+  Drizzle: () => visit(drizzleModels(), (db) => db.select().from(userAccount).where(eq(userAccount.id, 1)).execute()),
 }
 
 console.log(JSON.stringify(await visitors[library]()))
