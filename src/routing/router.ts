@@ -242,7 +242,7 @@ export class Router<Handle> {
   async #open(row: TenantRow): Promise<Route<Handle>> {
     const budget = requireServer(this.#budgets, row.server, row.id)
     const pool = new TenantPool(budget, {
-      gate: (isAnew) => this.#readmit(row, isAnew),
+      gate: (outdated) => this.#readmit(row, outdated),
       loginOf: this.#options.loginOf,
       begun: this.#options.begun,
       fleetShare: this.#fleetShares.get(row.server),
@@ -251,8 +251,9 @@ export class Router<Handle> {
   }
 
   /** A handle may outlive its tenant: another one that got the id since is none of its business. */
-  #readmit({ id, rowId }: TenantRow, isAnew = false): Admission | Promise<Admission> {
-    if (isAnew) this.#admissions.revoke(id)
+  #readmit({ id, rowId }: TenantRow, outdated?: Admission): Admission | Promise<Admission> {
+    // Somebody else may have asked anew already: to do so again would make what they got outdated, and so on for ever.
+    if (outdated !== undefined && this.#admissions.known(id) === outdated) this.#admissions.revoke(id)
     const known = this.#admissions.known(id)
     return known?.row.rowId === rowId ? known : this.#admit({ tenant: id, row: rowId })
   }

@@ -21,19 +21,15 @@ export class TenantContext {
   readonly #storage = new AsyncLocalStorage<Entered>()
 
   /**
-   * Enters a tenant's context for the rest of the running async function, which must have awaited something: what it does
-   * since is nobody else's, so that nothing has to be left. That takes half of what `run` of AsyncLocalStorage does, which
-   * makes one context to enter and another to leave. Entering the same tenant again is fine.
+   * Runs `work` for a tenant. Entering the same tenant again is fine.
    *
-   * @param nested whether the context of another tenant may be entered inside one
    * @param begun an error made where the work begins, for its stack
    * @throws `tenant-conflict` inside another tenant's context
    */
-  enter(captured: CapturedTenant, nested: 'refuse' | 'allow' = 'refuse', begun?: Error): void {
+  run<T>(captured: CapturedTenant, work: () => T, begun?: Error): T {
     const { tenant } = captured
     const current = this.#storage.getStore()?.captured.tenant
-    if (nested === 'allow' || current === undefined || current === tenant)
-      return this.#storage.enterWith({ captured, begun })
+    if (current === undefined || current === tenant) return this.#storage.run({ captured, begun }, work)
     throw new TenantryError('tenant-conflict', `Work for ${tenant} was begun inside the context of ${current}.`, {
       tenant,
       hint: `Leave the context of ${current} first: what belongs to one tenant must not run as part of another's work. If it is meant, say nested: 'allow'.`,
@@ -41,8 +37,8 @@ export class TenantContext {
   }
 
   /** Runs `work` for a tenant whatever the context is that it was asked for in. */
-  runApart<T>(captured: CapturedTenant, work: () => T): T {
-    return this.#storage.run({ captured, begun: undefined }, work)
+  runApart<T>(captured: CapturedTenant, work: () => T, begun?: Error): T {
+    return this.#storage.run({ captured, begun }, work)
   }
 
   /** Where the running work began, if that was noted. */

@@ -1,6 +1,6 @@
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
-import type { Answered, ConnectionPool, Login, PooledConnection, ServerConnection } from '../server/port.ts'
+import type { ConnectionPool, Login, PooledConnection, ServerConnection } from '../server/port.ts'
 import type { Admission } from './admissions.ts'
 import type { FleetShare } from './fleet-share.ts'
 import { here } from './long-leases.ts'
@@ -8,11 +8,11 @@ import type { ServerBudget } from './server-budget.ts'
 import type { Target } from './target.ts'
 
 /**
- * Gives the leave to work on the pool's tenant, at once where nobody has to be asked, or throws why not.
+ * Gives the leave to work on the pool's tenant, at once where nobody has to be asked; rejects with why not.
  *
- * @param isAnew whether the catalog is to be asked, since what was known of the tenant turned out to be outdated
+ * @param outdated what turned out not to be so any more: the catalog is to be asked, unless it was since
  */
-export type Gate = (isAnew?: boolean) => Admission | Promise<Admission>
+export type Gate = (outdated?: Admission) => Admission | Promise<Admission>
 
 /** What a tenant's connections log in as. @throws `credentials-unreadable` */
 export type LoginOf = (row: TenantRow, which: 'current' | 'pending') => Login | undefined
@@ -48,14 +48,13 @@ export class TenantPool implements ConnectionPool {
     return new Promise((lend, refuse) => this.#borrow({ where, lend, refuse }))
   }
 
-  /** The connection goes on to the next caller as soon as the answer has come, before whoever asked hears of it. */
-  query(query: unknown, values?: unknown): Promise<unknown> {
-    const where = this.#where()
-    return new Promise((resolve, reject) => {
-      const lend = (lease: Lease) =>
-        lease.ask(query, values, (error, result) => (error ? reject(error) : resolve(result)))
-      this.#borrow({ where, lend, refuse: reject })
-    }).catch(throwFromHere)
+  async query(query: unknown, values?: unknown): Promise<unknown> {
+    const lease = await this.connect()
+    try {
+      return await lease.query(query, values)
+    } finally {
+      lease.release()
+    }
   }
 
   /** Where a connection is asked for. Before anything is awaited the stack still leads there. */
@@ -92,7 +91,7 @@ export class TenantPool implements ConnectionPool {
   }
 
   #seek(borrowing: Borrowing): void {
-    const asked = this.#work.gate(borrowing.isAnew)
+    const asked = this.#work.gate(borrowing.outdated)
     if (asked instanceof Promise) asked.then((admission) => this.#seekAs(admission, borrowing), borrowing.refuse)
     else this.#seekAs(asked, borrowing)
   }
@@ -122,7 +121,7 @@ export class TenantPool implements ConnectionPool {
     if (isCode(error, 'closed')) borrowing.refuse(error)
     else if (!admission.isValid()) this.#seek(borrowing)
     else if (!isLocked) borrowing.refuse(error)
-    else if (!borrowing.isAnew) this.#seek({ ...borrowing, isAnew: true })
+    else if (borrowing.outdated === undefined) this.#seek({ ...borrowing, outdated: admission })
     else if (credential.pending === undefined) borrowing.refuse(lockedOutError(admission.row, error))
     // A password that is being set may be in force before the catalog knows.
     else this.#seekAs(admission, borrowing, 'pending')
@@ -148,12 +147,6 @@ export class TenantPool implements ConnectionPool {
 /** Where connections are asked for, where that is not noted. */
 const nowhere: readonly Error[] = []
 
-/** With the stack of whoever waits for it, where the driver's own leads to its socket. */
-function throwFromHere(error: unknown): never {
-  if (error instanceof Error) Error.captureStackTrace(error)
-  throw error
-}
-
 function isCode(error: unknown, code: TenantryError['code']): error is TenantryError {
   return error instanceof TenantryError && error.code === code
 }
@@ -173,8 +166,8 @@ interface Borrowing {
   readonly where: readonly Error[]
   /** Called when the lease has been given back. */
   readonly afterwards?: (() => void) | undefined
-  /** Whether the catalog is to be asked anew. */
-  readonly isAnew?: boolean
+  /** With what the tenant's role was not let in; the second time is the last. */
+  readonly outdated?: Admission
   readonly lend: (lease: Lease) => void
   readonly refuse: (error: unknown) => void
 }
@@ -208,20 +201,6 @@ class Lease implements PooledConnection {
   query(query: unknown, values?: unknown): unknown {
     if (this.#released) throw new TenantryError('closed', 'This connection was given back already.')
     return this.origin.query(query, values)
-  }
-
-  /** Runs one statement and gives the connection back with the answer, or the error. */
-  ask(query: unknown, values: unknown, answered: Answered): void {
-    try {
-      this.origin.query(query, values, (error, result) => {
-        this.release()
-        answered(error, result)
-      })
-    } catch (error) {
-      // What is no statement at all.
-      this.release()
-      answered(error as Error)
-    }
   }
 
   getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {

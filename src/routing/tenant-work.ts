@@ -34,13 +34,12 @@ export class TenantWork<Handle> {
     const begun = this.#here()
     const captured = toCaptured(id, parseTenantId)
     throwIfAborted(signal)
-    // What is known is waited for as well: work never begins before the call has returned, nor in its caller's context.
+    // What is known is waited for as well, so that work never begins before the call has returned.
     const route = this.#router.known(captured) ?? untilAborted(this.#router.route(captured), signal)
     const { entered, models } = await route
     const handle = models.handle(signal)
     try {
-      this.#context.enter(entered, nested, begun)
-      return await work(handle)
+      return await this.#enter(entered, nested, () => work(handle), begun)
     } catch (error) {
       throw isAbortion(error, signal) ? abortedError(signal as AbortSignal) : error
     } finally {
@@ -57,8 +56,7 @@ export class TenantWork<Handle> {
     this.#refuseClosed()
     const begun = this.#here()
     const entered = await untilAborted(this.#router.admit(toCaptured(id, parseTenantId)), signal)
-    this.#context.enter(entered, nested, begun)
-    return work()
+    return this.#enter(entered, nested, work, begun)
   }
 
   /** Works on every tenant that is meant, a few at once. */
@@ -110,6 +108,10 @@ export class TenantWork<Handle> {
 
   #refuseClosed(): void {
     if (this.#isClosed) throw closedError()
+  }
+
+  #enter<T>(entered: CapturedTenant, nested: WorkOptions['nested'], work: () => T, begun: Error | undefined): T {
+    return nested === 'allow' ? this.#context.runApart(entered, work, begun) : this.#context.run(entered, work, begun)
   }
 
   /** Where work begins, for the report of a connection that it holds for too long. */

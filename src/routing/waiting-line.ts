@@ -74,10 +74,9 @@ export class WaitingLine {
   #expire(): void {
     this.#firesAt = Infinity
     const now = performance.now()
-    for (const waiter of this.#waiters.filter(({ deadline }) => deadline <= now)) {
-      this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
-      waiter.refuse(this.#lateness(waiter))
-    }
+    const late = this.#waiters.filter(({ deadline }) => deadline <= now)
+    for (const waiter of late) this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
+    for (const waiter of late) waiter.refuse(this.#lateness(waiter))
     const first = Math.min(...this.#waiters.map(({ deadline }) => deadline))
     if (first < Infinity) this.#arm(first)
   }

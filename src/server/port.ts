@@ -77,9 +77,6 @@ export interface SessionPool {
   end(): Promise<void>
 }
 
-/** Called with the answer to a statement, or with the error. */
-export type Answered = (error: Error | null | undefined, result?: unknown) => void
-
 /** The part of a `pg` Client that ORMs use. */
 export interface QueryClient {
   readonly processID: number | undefined
@@ -111,8 +108,6 @@ export interface ConnectionPool {
 
 /** A connection as a server opens it for routing: it can be told to close, and it says when it is gone. */
 export interface ServerConnection extends QueryClient {
-  /** @param answered is called in place of a promise, as by a pg client */
-  query(query: unknown, values?: unknown, answered?: Answered): unknown
   /** Says what parses a type's text from now on, where a query does not say so itself. */
   setTypeParser(oid: number, parse: (text: string) => unknown): void
   /** Whether it can do no more work, because it ended or is about to. */

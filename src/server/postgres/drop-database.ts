@@ -18,7 +18,7 @@ export async function dropDatabase(session: Session, database: Identifier): Prom
     await session.query(`${statement} with (force)`)
   } catch (error) {
     if (!(error instanceof TenantryError)) throw error
-    if (error.code === 'timeout') throw await timeoutError(session, database, error)
+    if (error.code === 'timeout') throw await timeoutError(session, error)
     if (error.code !== 'permission-denied') throw error
     // Somebody's session that may not be ended, or a database that is not ours to drop.
     if ((await sessionsIn(session, database, 'all', 'any')).length > 0) throw error
@@ -28,18 +28,28 @@ export async function dropDatabase(session: Session, database: Identifier): Prom
 
 /**
  * PostgreSQL drops a database once every process of the server, in whichever database, has let go of its files. One that
- * waits for its client in the midst of a statement does not hear of it.
+ * waits for its client in a COPY does not hear of it.
  */
-async function timeoutError(session: Session, database: Identifier, { cause, sqlState }: TenantryError) {
-  const { rows } = await session.query<{ pid: number; datname: string }>(
-    `select pid, datname from pg_catalog.pg_stat_activity
-     where state = 'active' and wait_event = 'ClientRead' and pid <> pg_backend_pid() order by state_change limit 5`,
-  )
-  const who = rows.map(({ pid, datname }) => `${pid} (in ${datname})`).join(', ')
+async function timeoutError(session: Session, { message, cause, sqlState }: TenantryError): Promise<TenantryError> {
+  const copying = await copyingSessions(session)
   const hint =
-    rows.length > 0
-      ? `PostgreSQL drops no database while a session on the server waits for its client's data, as COPY ... FROM STDIN does: ${who}. End it with pg_terminate_backend, and repeat the call.`
-      : 'PostgreSQL drops no database until every session on the server heeds it; COPY ... FROM PROGRAM does not. pg_stat_activity shows what is active. Repeat the call once that has ended.'
-  const message = `The database ${database} was not dropped in the time that a statement may take.`
+    copying.length > 0
+      ? `PostgreSQL drops no database while a session on the server waits for data in COPY ... FROM STDIN, as this may be: ${copying.join(', ')}. Let it go on, or end it with pg_terminate_backend, and repeat the call.`
+      : 'PostgreSQL drops no database while a session anywhere on the server waits in COPY ... FROM STDIN or FROM PROGRAM. pg_stat_activity shows to a superuser what is active. Repeat the call once that has ended.'
   return new TenantryError('timeout', message, { cause, sqlState, hint })
+}
+
+/** As far as the role may see what others do. */
+async function copyingSessions(session: Session): Promise<readonly string[]> {
+  try {
+    const { rows } = await session.query<{ pid: number; datname: string }>(
+      `select pid, datname from pg_catalog.pg_stat_activity
+       where state = 'active' and wait_event = 'ClientRead' and query ~* '\\mcopy\\M' and pid <> pg_backend_pid()
+       order by state_change limit 5`,
+    )
+    return rows.map(({ pid, datname }) => `${pid} (in ${datname})`)
+  } catch {
+    // What is to be told of is the first error.
+    return []
+  }
 }

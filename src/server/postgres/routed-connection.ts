@@ -1,5 +1,5 @@
 import type { Client } from 'pg'
-import type { Answered, ServerConnection } from '../port.ts'
+import type { ServerConnection } from '../port.ts'
 import { cutClient, endClient, forgetPrepared, onServerError, processId, typeParser } from './client.ts'
 import { endsSession, type ErrorContext, toTenantryError } from './errors.ts'
 
@@ -51,8 +51,8 @@ class RoutedConnection implements ServerConnection {
     return this.#shownId ?? processId(this.#client)
   }
 
-  query(query: unknown, values?: unknown, answered?: Answered): unknown {
-    const running: unknown = this.#client.query(query as string, values as unknown[], answered as never)
+  query(query: unknown, values?: unknown): unknown {
+    const running: unknown = this.#client.query(query as string, values as unknown[])
     return isCursor(running) ? this.#closable(running) : running
   }
 
