@@ -1,6 +1,7 @@
 import { beforeAll, expect, it } from 'vitest'
 import { plainModels, type TenantPool } from '../../bench/peers/handles.ts'
-import { errorOf, sql } from '../support/server.ts'
+import { FaultProxy } from '../faults/fault-proxy.ts'
+import { errorOf, serverUrl, sql } from '../support/server.ts'
 import { openTestTenantry, type TestTenantry } from '../support/tenants.ts'
 
 // Single statements on a tenant's pool itself, as libraries make them that need no connection for longer.
@@ -49,6 +50,23 @@ it('makes do with another connection when its own ends under a statement', async
   const ended = errorOf(ask('select pg_terminate_backend(pg_backend_pid())'))
   expect(await ended).toMatchObject({ code: '57P01' })
   await expectConnection()
+})
+
+it('leaves no failed transaction to the next, though the state comes after the error', async () => {
+  const proxy = await FaultProxy.start(serverUrl({ database: 'postgres' }))
+  const { installation } = tenantry
+  const slow = await openTestTenantry(plainModels(), { installation, postgres: { url: proxy.url, maxConnections: 2 } })
+  const through = (statement: string) => slow.with('a', (pool) => pool.query(statement))
+  expect(await through('select 7 as number')).toMatchObject({ rows: [{ number: 7 }] })
+  proxy.pace = { latencyMs: 20 }
+  for (let time = 0; time < 3; time++) {
+    const [failed, next] = await Promise.all([errorOf(through('begin; select 1/0')), through('select 8 as number')])
+    expect(failed).toMatchObject({ code: '22012' })
+    expect(next).toMatchObject({ rows: [{ number: 8 }] })
+  }
+  proxy.pace = undefined
+  await slow.close()
+  await proxy.close()
 })
 
 it('leaves no transaction open', async () => {

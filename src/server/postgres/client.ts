@@ -102,7 +102,7 @@ interface ClientParts {
   readonly connection?: {
     readonly stream?: { destroy(): void }
     parsedStatements?: Record<string, string>
-    on(event: 'errorMessage', listener: (error: unknown) => void): void
+    on(event: 'errorMessage' | 'readyForQuery', listener: (message: unknown) => void): void
   }
 }
 
@@ -122,10 +122,11 @@ export function forgetPrepared(client: Client): void {
   if (connection !== undefined) connection.parsedStatements = {}
 }
 
-/** Calls back with every error that the server reports, whatever asked for it. */
-export function onServerError(client: Client, listener: (error: unknown) => void): void {
+/** Calls back with every error that the server reports, whatever asked for it, and whenever it is ready again. */
+export function onServerState(client: Client, onError: (error: unknown) => void, onReady: () => void): void {
   const { connection } = client as Client & ClientParts
-  connection?.on('errorMessage', listener)
+  connection?.on('errorMessage', onError)
+  connection?.on('readyForQuery', onReady)
 }
 
 /** Hangs up, whatever is under way. */

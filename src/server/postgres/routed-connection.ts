@@ -1,6 +1,6 @@
 import type { Client } from 'pg'
 import type { ServerConnection } from '../port.ts'
-import { cutClient, endClient, forgetPrepared, onServerError, processId, typeParser } from './client.ts'
+import { cutClient, endClient, forgetPrepared, onServerState, processId, typeParser } from './client.ts'
 import { endsSession, type ErrorContext, toTenantryError } from './errors.ts'
 
 /** What is done otherwise for a connection that does not lead to the server itself. */
@@ -35,6 +35,8 @@ class RoutedConnection implements ServerConnection {
   readonly #shownId: number | undefined
   readonly #listeners = new Set<() => void>()
   #ended = false
+  /** The server has reported an error, and not yet in which state that left the transaction; the driver says the old one. */
+  #isUnsettled = false
   broken = false
 
   constructor(client: Client, shownId: number | undefined) {
@@ -43,8 +45,15 @@ class RoutedConnection implements ServerConnection {
     // The statement under way fails by itself; what is left to do is to count the connection as gone.
     client.on('error', () => this.#end())
     client.once('end', () => this.#end())
-    // The server says that it ends the session a moment before the connection closes.
-    onServerError(client, (error) => (this.broken ||= endsSession(error)))
+    onServerState(
+      client,
+      (error) => {
+        this.#isUnsettled = true
+        // The server says that it ends the session a moment before the connection closes.
+        this.broken ||= endsSession(error)
+      },
+      () => (this.#isUnsettled = false),
+    )
   }
 
   get processID(): number | undefined {
@@ -65,7 +74,7 @@ class RoutedConnection implements ServerConnection {
   }
 
   inTransaction(): boolean {
-    return this.#client.getTransactionStatus() !== 'I'
+    return this.#isUnsettled || this.#client.getTransactionStatus() !== 'I'
   }
 
   async rollback(): Promise<void> {
