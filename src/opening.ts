@@ -56,9 +56,7 @@ export async function prepare<Handle>(
     const owner = physicalNames.owner(installation)
     const question = { home: home.name, servers: servers.map(({ name }) => name), fingerprint, owner }
     const look = await lookUpToDate(session, question, checked)
-    // PostgreSQL lets every role into a new database; what somebody is to have needs a grant of its own.
-    if (mode === 'full' && look.isPublic)
-      await session.script(home.roles.seclude(physicalNames.catalog(installation), undefined))
+    if (mode === 'full' && look.isPublic) await secludeCatalog(home, session, checked)
     if (mode === 'full' && separation !== undefined && !look.hasGroups) await ensureGroups(separation, home, session)
     const catalog = new Catalog(session.asPool())
     const isKnown = look.isVersionKnown && look.knownServers.length === servers.length
@@ -70,6 +68,19 @@ export async function prepare<Handle>(
     await session.close()
     throw error
   }
+}
+
+/** PostgreSQL lets every role into a new database; what somebody is to have needs a grant of its own. */
+async function secludeCatalog(
+  home: Server,
+  session: Session,
+  { installation, lockTimeoutMs }: Pick<CheckedConfig<unknown>, 'installation' | 'lockTimeoutMs'>,
+): Promise<void> {
+  await session.transaction(async () => {
+    // Of two that change one database's privileges at once, PostgreSQL fails one: "tuple concurrently updated".
+    await session.lock('catalog', 'transaction', lockTimeoutMs)
+    await session.script(home.roles.seclude(physicalNames.catalog(installation), undefined))
+  })
 }
 
 async function fingerprintOf<Handle>(checked: CheckedConfig<Handle>): Promise<string> {

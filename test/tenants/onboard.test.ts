@@ -270,10 +270,13 @@ describe('installations', () => {
   })
 
   it('are opened by many at once on an empty server', async () => {
-    const installation = disposableName('i')
     const server = postgres({ url: serverUrl() })
-    const opened = await Promise.all(Array.from({ length: 10 }, () => openTenantry({ models, server, installation })))
-    expect(await opened[0]?.list()).toEqual([])
-    await Promise.all(opened.map((tenantry) => tenantry.close()))
+    // Which of their first steps meet is different each time.
+    for (let time = 0; time < 10; time++) {
+      const installation = disposableName('i')
+      const opened = await Promise.all(Array.from({ length: 16 }, () => openTenantry({ models, server, installation })))
+      expect(await opened[0]?.list()).toEqual([])
+      await Promise.all(opened.map((tenantry) => tenantry.close()))
+    }
   })
 })
