@@ -2,7 +2,7 @@ import type { Cancellable } from './kernel/abort.ts'
 import { TenantryError } from './kernel/errors.ts'
 import { type Identifier, physicalNames } from './kernel/names.ts'
 import { Catalog } from './catalog/catalog.ts'
-import { checkCatalog, migrateCatalog } from './catalog/migrate.ts'
+import { catalogLock, checkCatalog, migrateCatalog } from './catalog/migrate.ts'
 import { lookAtCatalog, type OpeningLook, type OpeningQuestion } from './catalog/opening-look.ts'
 import type { CheckedConfig, TenantryConfig } from './config.ts'
 import { findKeys } from './credentials-key.ts'
@@ -78,7 +78,7 @@ async function secludeCatalog(
 ): Promise<void> {
   await session.transaction(async () => {
     // Of two that change one database's privileges at once, PostgreSQL fails one: "tuple concurrently updated".
-    await session.lock('catalog', 'transaction', lockTimeoutMs)
+    await session.lock(catalogLock, 'transaction', lockTimeoutMs)
     await session.script(home.roles.seclude(physicalNames.catalog(installation), undefined))
   })
 }

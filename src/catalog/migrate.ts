@@ -5,6 +5,9 @@ import { type Migration, migrations, newestMigration as newest } from './migrati
 
 const undefinedTable = '42P01'
 
+/** The name of the lock under which the catalog itself is changed: its schema, and who may connect to it. */
+export const catalogLock = 'catalog'
+
 /**
  * Brings a catalog's own schema up to date, under a lock. One query where there is nothing to do.
  *
@@ -18,7 +21,7 @@ export async function migrateCatalog(
 ): Promise<void> {
   if ((await versionOf(session)) >= newest) return
   await session.transaction(async () => {
-    await session.lock('catalog', 'transaction', lockTimeoutMs)
+    await session.lock(catalogLock, 'transaction', lockTimeoutMs)
     if (!(await isMade(session))) return make(session, installation)
     await apply(session, migrationsAfter(await versionOf(session)))
   })

@@ -18,7 +18,7 @@ export interface Asking {
   readonly where: readonly Error[]
   /** Until when it may take, by the monotonic clock. */
   readonly deadline: number
-  /** Called with the connection as soon as it is lent; by a promise, its last user's next one would be a step later. */
+  /** Called once with the connection when it is lent, which may be within another's release; or else {@link refuse}. */
   readonly grant: (connection: ServerConnection) => void
   readonly refuse: (error: unknown) => void
 }

@@ -117,14 +117,17 @@ export class TenantPool implements ConnectionPool {
    */
   #otherwise(error: unknown, admission: Admission, borrowing: Borrowing, which: 'current' | 'pending'): void {
     const { credential } = admission.row
-    const isLocked = isCode(error, 'authentication-failed') && credential !== undefined && which === 'current'
-    if (isCode(error, 'closed')) borrowing.refuse(error)
-    else if (!admission.isValid()) this.#seek(borrowing)
-    else if (!isLocked) borrowing.refuse(error)
-    else if (borrowing.outdated === undefined) this.#seek({ ...borrowing, outdated: admission })
-    else if (credential.pending === undefined) borrowing.refuse(lockedOutError(admission.row, error))
+    const isLocked = isCode(error, 'authentication-failed') && credential !== undefined
+    // Who has waited for long enough does not wait anew.
+    if (isCode(error, 'closed') || isCode(error, 'pool-timeout')) borrowing.refuse(error)
+    // Once only, whatever was heard meanwhile: everybody who is not let in makes what others were admitted by outdated.
+    else if (isLocked && borrowing.outdated === undefined) this.#seek({ ...borrowing, outdated: admission })
+    else if (isLocked && which === 'pending') borrowing.refuse(error)
     // A password that is being set may be in force before the catalog knows.
-    else this.#seekAs(admission, borrowing, 'pending')
+    else if (isLocked && credential.pending !== undefined) this.#seekAs(admission, borrowing, 'pending')
+    else if (isLocked) borrowing.refuse(lockedOutError(admission.row, error))
+    else if (admission.isValid()) borrowing.refuse(error)
+    else this.#seek(borrowing)
   }
 
   #target(row: TenantRow): Target {

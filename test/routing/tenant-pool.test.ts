@@ -69,6 +69,29 @@ it('leaves no failed transaction to the next, though the state comes after the e
   await proxy.close()
 })
 
+it('says to everybody that the role is locked out, however many ask at once, and is let in again', async () => {
+  const { installation } = tenantry
+  const options = { installation, postgres: { maxConnections: 8 }, connectionWaitMs: 2_000 }
+  await using crowded = await openTestTenantry(plainModels(), options)
+  const { user } = await crowded.credentials('a')
+  const askOnce = () => crowded.with('a', (pool) => pool.query('select 7 as number'))
+  expect(await askOnce()).toMatchObject({ rows: [{ number: 7 }] })
+  await sql(`alter role "${user}" nologin`)
+  await sql('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [user])
+  // Twice the wait that each has at the most, for the second time that it asks, and as much again for a busy machine.
+  const deadline = AbortSignal.timeout(4 * options.connectionWaitMs)
+  const asked = Array.from({ length: 40 }, () => errorOf(askOnce()))
+  const errors = await Promise.race([
+    Promise.all(asked),
+    new Promise<never>((_, reject) => deadline.addEventListener('abort', () => reject(deadline.reason as Error))),
+  ])
+  const refused = expect.objectContaining({ code: expect.stringMatching(/^(?:authentication-failed|pool-timeout)$/) })
+  expect(errors).toEqual(errors.map(() => refused))
+  expect(errors).toContainEqual(expect.objectContaining({ code: 'authentication-failed' }))
+  await sql(`alter role "${user}" login`)
+  expect(await askOnce()).toMatchObject({ rows: [{ number: 7 }] })
+})
+
 it('leaves no transaction open', async () => {
   await ask('begin')
   await ask('select 1')

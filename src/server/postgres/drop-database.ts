@@ -13,13 +13,19 @@ import { sessionsIn } from './sessions.ts'
  * @throws `timeout`, with what it waited for where that is to be seen
  */
 export async function dropDatabase(session: Session, database: Identifier): Promise<void> {
+  try {
+    await drop(session, database)
+  } catch (error) {
+    throw error instanceof TenantryError && error.code === 'timeout' ? await timeoutError(session, error) : error
+  }
+}
+
+async function drop(session: Session, database: Identifier): Promise<void> {
   const statement = `drop database if exists ${quoteIdentifier(database)}`
   try {
     await session.query(`${statement} with (force)`)
   } catch (error) {
-    if (!(error instanceof TenantryError)) throw error
-    if (error.code === 'timeout') throw await timeoutError(session, error)
-    if (error.code !== 'permission-denied') throw error
+    if (!(error instanceof TenantryError) || error.code !== 'permission-denied') throw error
     // Somebody's session that may not be ended, or a database that is not ours to drop.
     if ((await sessionsIn(session, database, 'all', 'any')).length > 0) throw error
     await session.query(statement)
