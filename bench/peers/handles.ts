@@ -20,7 +20,7 @@ function handing<Handle>(toHandle: (pool: TenantPool) => Handle): Models<Handle>
     compare: (session) => models.compare(session),
     open: async (pool) => {
       const handle = toHandle(pool)
-      return { handle: () => handle, finish: async () => undefined }
+      return { handle: () => handle, finish: () => undefined }
     },
   }
 }

@@ -60,7 +60,7 @@ export class ServerBudget {
   readonly #allowance: Allowance
   readonly #idle = new IdleConnections((connection) => void this.#discard(connection))
   readonly #busy = new Map<ServerConnection, Lent>()
-  readonly #line = new WaitingLine(({ target }) => this.#busyError(target))
+  readonly #line: WaitingLine
   #capacity = 0
   /** Connections that the server may see: idle, busy, being opened and being closed. */
   #open = 0
@@ -77,6 +77,7 @@ export class ServerBudget {
   constructor(options: BudgetOptions, allowance: Allowance) {
     this.#options = options
     this.#allowance = allowance
+    this.#line = new WaitingLine(options.waitMs, ({ target }) => this.#busyError(target))
     allowance.serve(this)
   }
 
@@ -103,20 +104,16 @@ export class ServerBudget {
   }
 
   /**
-   * A connection to a database; give it back with {@link release}.
-   *
-   * @param where errors made where it is asked for, for their stacks; the innermost first
-   * @throws `pool-timeout`, `closed`, `credentials-unreadable` and what may be wrong with a connection
+   * Lends a connection to a database, at once or when one is free; give it back with {@link release}. Refuses with
+   * `pool-timeout`, `closed`, `credentials-unreadable` and what may be wrong with a connection.
    */
-  acquire(target: Target, where: readonly Error[] = []): Promise<ServerConnection> {
-    return new Promise((grant, refuse) => this.ask({ target, where, grant, refuse }))
-  }
-
-  /** As {@link acquire}. */
-  ask({ target, where, grant, refuse }: Omit<Asking, 'deadline'>): void {
-    const asking: Asking = { target, where, deadline: performance.now() + this.#options.waitMs, grant, refuse }
+  ask(asking: Asking): void {
     if (this.#capacity > 0) this.#next(asking)
-    else this.#allowed().then(() => this.#next(asking), refuse)
+    else
+      this.#allowed().then(
+        () => this.#next(asking),
+        (error: unknown) => asking.refuse(error),
+      )
   }
 
   /** Closes the idle connections to a database. */
@@ -183,9 +180,10 @@ export class ServerBudget {
   }
 
   /** From now on it is busy. One that has ended by now is noticed when it is given back. */
-  #lend(connection: ServerConnection, { target, where, grant }: Asking): void {
+  #lend(connection: ServerConnection, asking: Asking): void {
+    const { target, where } = asking
     this.#busy.set(connection, { target, since: performance.now(), where })
-    grant(connection)
+    asking.grant(connection)
   }
 
   #mayOpen(): boolean {

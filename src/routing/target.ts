@@ -16,11 +16,11 @@ export interface Asking {
   readonly target: Target
   /** Errors made where it is asked for, and where the work began that asks, for their stacks. */
   readonly where: readonly Error[]
-  /** Until when it may take, by the monotonic clock. */
-  readonly deadline: number
+  /** Since when, by the monotonic clock. */
+  readonly since: number
   /** Called once with the connection when it is lent, which may be within another's release; or else {@link refuse}. */
-  readonly grant: (connection: ServerConnection) => void
-  readonly refuse: (error: unknown) => void
+  grant(connection: ServerConnection): void
+  refuse(error: unknown): void
 }
 
 /** What a connection is lent for. */

@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
 
@@ -29,7 +29,7 @@ export class TenantContext {
   run<T>(captured: CapturedTenant, work: () => T, begun?: Error): T {
     const { tenant } = captured
     const current = this.#storage.getStore()?.captured.tenant
-    if (current === undefined || current === tenant) return this.#storage.run({ captured, begun }, work)
+    if (current === undefined || current === tenant) return this.#enter({ captured, begun }, work)
     throw new TenantryError('tenant-conflict', `Work for ${tenant} was begun inside the context of ${current}.`, {
       tenant,
       hint: `Leave the context of ${current} first: what belongs to one tenant must not run as part of another's work. If it is meant, say nested: 'allow'.`,
@@ -38,7 +38,7 @@ export class TenantContext {
 
   /** Runs `work` for a tenant whatever the context is that it was asked for in. */
   runApart<T>(captured: CapturedTenant, work: () => T, begun?: Error): T {
-    return this.#storage.run({ captured, begun }, work)
+    return this.#enter({ captured, begun }, work)
   }
 
   /** Where the running work began, if that was noted. */
@@ -62,6 +62,14 @@ export class TenantContext {
     if (current !== undefined) return current.captured
     throw new TenantryError('no-tenant', 'No tenant is set where this code runs.', {
       hint: 'Run it inside tenantry.run(id, ...) or tenantry.with(id, ...). Timers and queues begun elsewhere have no tenant: captureTenant() carries it there.',
+    })
+  }
+
+  /** As `run` of the storage, which makes two maps, one of them for the context that it comes back to. */
+  #enter<T>(entered: Entered, work: () => T): T {
+    return new AsyncResource('TenantWork').runInAsyncScope(() => {
+      this.#storage.enterWith(entered)
+      return work()
     })
   }
 }

@@ -12,10 +12,15 @@ export class WaitingLine {
   #firesAt = Infinity
   /** How many connections each tenant has, or is about to have, by its row. */
   readonly #shares = new Map<string, number>()
+  readonly #waitMs: number
   readonly #lateness: (asking: Asking) => TenantryError
 
-  /** @param lateness what to tell somebody whose deadline has come */
-  constructor(lateness: (asking: Asking) => TenantryError) {
+  /**
+   * @param waitMs how long somebody may wait, in milliseconds
+   * @param lateness what to tell who has waited for so long
+   */
+  constructor(waitMs: number, lateness: (asking: Asking) => TenantryError) {
+    this.#waitMs = waitMs
     this.#lateness = lateness
   }
 
@@ -32,7 +37,7 @@ export class WaitingLine {
 
   join(waiter: Asking): void {
     this.#waiters.push(waiter)
-    this.#arm(waiter.deadline)
+    this.#arm(this.#deadlineOf(waiter))
   }
 
   /**
@@ -63,6 +68,11 @@ export class WaitingLine {
     for (const waiter of this.#waiters.splice(0)) waiter.refuse(error)
   }
 
+  /** By the monotonic clock. */
+  #deadlineOf({ since }: Asking): number {
+    return since + this.#waitMs
+  }
+
   /** It may fire when whoever it was set for has left. */
   #arm(deadline: number): void {
     if (deadline >= this.#firesAt) return
@@ -74,10 +84,10 @@ export class WaitingLine {
   #expire(): void {
     this.#firesAt = Infinity
     const now = performance.now()
-    const late = this.#waiters.filter(({ deadline }) => deadline <= now)
+    const late = this.#waiters.filter((waiter) => this.#deadlineOf(waiter) <= now)
     for (const waiter of late) this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
     for (const waiter of late) waiter.refuse(this.#lateness(waiter))
-    const first = Math.min(...this.#waiters.map(({ deadline }) => deadline))
+    const first = Math.min(...this.#waiters.map((waiter) => this.#deadlineOf(waiter)))
     if (first < Infinity) this.#arm(first)
   }
 }

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { OpeningLimit } from '../../dist/routing/opening-limit.js'
 import { ServerBudget } from '../../dist/routing/server-budget.js'
 import type { Target } from '../../dist/routing/target.js'
-import { fixed } from './allowance.ts'
+import { acquire, fixed } from './budget.ts'
 
 describe('how many connections are opened at once', () => {
   it('grows while each takes as long as one alone, up to all, and shrinks when each takes longer', () => {
@@ -63,16 +63,16 @@ describe('a budget, while as many are being opened as may be', () => {
     const budget = new ServerBudget({ server: server as never, waitMs: 10_000 }, fixed(6))
     const opened = (databases: string[]) =>
       vi.waitFor(() => expect(server.opening.map(({ database }) => database)).toEqual(databases))
-    const first = budget.acquire(to('a'))
+    const first = acquire(budget, to('a'))
     await opened(['a'])
     server.succeed()
     const lent = await first
-    const pending = ['b', 'c', 'd', 'e', 'f', 'a'].map((tenant) => budget.acquire(to(tenant)))
+    const pending = ['b', 'c', 'd', 'e', 'f', 'a'].map((tenant) => acquire(budget, to(tenant)))
     await opened(['b', 'c', 'd', 'e'])
     await budget.release(to('a'), lent, false)
     expect(await pending[5]).toBe(lent)
     await budget.release(to('a'), lent, false)
-    expect(await budget.acquire(to('a'))).toBe(lent)
+    expect(await acquire(budget, to('a'))).toBe(lent)
     server.succeed()
     await pending[0]
     await opened(['c', 'd', 'e', 'f'])
@@ -84,13 +84,13 @@ describe('a budget, while as many are being opened as may be', () => {
     const opened = (databases: string[]) =>
       vi.waitFor(() => expect(server.opening.map(({ database }) => database)).toEqual(databases))
     for (const tenant of ['a', 'b', 'c', 'd']) {
-      const asked = budget.acquire(to(tenant))
+      const asked = acquire(budget, to(tenant))
       await opened([tenant])
       server.succeed()
       if (tenant !== 'a') await budget.release(to(tenant), await asked, false)
     }
-    const more = [budget.acquire(to('a')), budget.acquire(to('a'))]
-    const other = budget.acquire(to('e'))
+    const more = [acquire(budget, to('a')), acquire(budget, to('a'))]
+    const other = acquire(budget, to('e'))
     await opened(['a', 'e'])
     server.succeed()
     await more[0]
@@ -105,7 +105,7 @@ describe('a budget, while as many are being opened as may be', () => {
     vi.useFakeTimers()
     const server = new SlowServer()
     const budget = new ServerBudget({ server: server as never, waitMs: 10_000 }, fixed(6))
-    const pending = ['a', 'a', 'a', 'a', 'b'].map((tenant) => budget.acquire(to(tenant)))
+    const pending = ['a', 'a', 'a', 'a', 'b'].map((tenant) => acquire(budget, to(tenant)))
     await vi.advanceTimersByTimeAsync(0)
     expect(server.opening).toHaveLength(4)
     await vi.advanceTimersByTimeAsync(250)

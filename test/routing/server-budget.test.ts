@@ -3,7 +3,7 @@ import { type Allowance, ServerBudget } from '../../dist/routing/server-budget.j
 import type { Target } from '../../dist/routing/target.js'
 import { type Identifier, parseIdentifier } from '../../dist/kernel/names.js'
 import { errorOf } from '../support/server.ts'
-import { fixed } from './allowance.ts'
+import { acquire, fixed } from './budget.ts'
 
 // The accounting by itself, on connections that fail when they are told to. Routing on a real server is tested with
 // the tenants.
@@ -72,12 +72,12 @@ describe('a budget', () => {
   it('gives the same idle connection to the same database again, and closes the oldest for another', async () => {
     const server = new FakeServer()
     const budget = budgetOf(server)
-    const first = await budget.acquire(to(a))
+    const first = await acquire(budget, to(a))
     await budget.release(to(a), first, false)
-    expect(await budget.acquire(to(a))).toBe(first)
+    expect(await acquire(budget, to(a))).toBe(first)
     await budget.release(to(a), first, false)
-    const second = await budget.acquire(to(b))
-    const third = await budget.acquire(to(b))
+    const second = await acquire(budget, to(b))
+    const third = await acquire(budget, to(b))
     expect(fake(first).broken).toBe(true)
     expect([second, third].map((connection) => fake(connection).database)).toEqual(['b', 'b'])
     expect(server.peak).toBe(2)
@@ -87,10 +87,10 @@ describe('a budget', () => {
     const server = new FakeServer()
     const budget = budgetOf(server)
     server.stillborn = true
-    const dead = await budget.acquire(to(a))
+    const dead = await acquire(budget, to(a))
     await budget.release(to(a), dead, false)
     server.stillborn = false
-    const alive = await budget.acquire(to(a))
+    const alive = await acquire(budget, to(a))
     expect(alive).not.toBe(dead)
     await budget.release(to(a), alive, false)
     await budget.close(1_000)
@@ -101,11 +101,11 @@ describe('a budget', () => {
     const server = new FakeServer()
     const budget = budgetOf(server)
     server.stillborn = true
-    await budget.release(to(a), await budget.acquire(to(a)), false)
+    await budget.release(to(a), await acquire(budget, to(a)), false)
     server.stillborn = false
-    const both = [await budget.acquire(to(a)), await budget.acquire(to(a))]
+    const both = [await acquire(budget, to(a)), await acquire(budget, to(a))]
     for (const connection of both) await budget.release(to(a), connection, false)
-    expect(fake(await budget.acquire(to(b))).database).toBe('b')
+    expect(fake(await acquire(budget, to(b))).database).toBe('b')
     expect(server.peak).toBe(2)
   })
 
@@ -126,8 +126,8 @@ describe('a budget', () => {
       await opening.promise
       return open(database)
     }
-    const first = budget.acquire(to(a))
-    const second = budget.acquire(to(a))
+    const first = acquire(budget, to(a))
+    const second = acquire(budget, to(a))
     await vi.waitFor(() => expect(budget.open).toBe(1))
     share.isHeld = false
     share.isRefused = true
@@ -138,14 +138,14 @@ describe('a budget', () => {
 
   it('closes a connection that broke while it was lent, and rolls back one that was left in a transaction', async () => {
     const budget = budgetOf(new FakeServer())
-    const connection = fake(await budget.acquire(to(a)))
+    const connection = fake(await acquire(budget, to(a)))
     connection.transaction = true
     await budget.release(to(a), connection as never, false)
     expect(connection).toMatchObject({ transaction: false, broken: false })
-    const again = fake(await budget.acquire(to(a)))
+    const again = fake(await acquire(budget, to(a)))
     again.end()
     await budget.release(to(a), again as never, false)
-    expect(await budget.acquire(to(a))).not.toBe(again)
+    expect(await acquire(budget, to(a))).not.toBe(again)
   })
 
   it('asks one that was idle for long whether it still stands, and replaces one that does not answer', async () => {
@@ -153,18 +153,18 @@ describe('a budget', () => {
     onTestFinished(() => void vi.useRealTimers())
     const server = new FakeServer()
     const budget = budgetOf(server, 10_000)
-    const first = fake(await budget.acquire(to(a)))
+    const first = fake(await acquire(budget, to(a)))
     await budget.release(to(a), first as never, false)
-    expect(await budget.acquire(to(a))).toBe(first)
+    expect(await acquire(budget, to(a))).toBe(first)
     await budget.release(to(a), first as never, false)
     expect(first.asked).toBe(0)
     await vi.advanceTimersByTimeAsync(6_000)
-    expect(await budget.acquire(to(a))).toBe(first)
+    expect(await acquire(budget, to(a))).toBe(first)
     expect(first.asked).toBe(1)
     await budget.release(to(a), first as never, false)
     first.silent = true
     await vi.advanceTimersByTimeAsync(6_000)
-    const asking = budget.acquire(to(a))
+    const asking = acquire(budget, to(a))
     await vi.advanceTimersByTimeAsync(2_000)
     expect(await asking).not.toBe(first)
     expect(first.broken).toBe(true)
@@ -184,17 +184,17 @@ describe('a budget', () => {
         },
       },
     )
-    const held = await Promise.all([a, a, b, c].map((database) => budget.acquire(to(database))))
+    const held = await Promise.all([a, a, b, c].map((database) => acquire(budget, to(database))))
     await budget.release(to(c), held[3] as never, false)
     setCapacity(2)
     expect(server.now).toBe(3)
-    const waiting = budget.acquire(to(c))
+    const waiting = acquire(budget, to(c))
     await budget.release(to(a), held[0] as never, false)
     expect(server.now).toBe(2)
     await budget.release(to(a), held[1] as never, false)
     expect(fake(await waiting).database).toBe('c')
     expect(server.now).toBe(2)
-    const more = [budget.acquire(to(a)), budget.acquire(to(a))]
+    const more = [acquire(budget, to(a)), acquire(budget, to(a))]
     setCapacity(4)
     await Promise.all(more)
     expect(server.now).toBe(4)
@@ -213,7 +213,7 @@ describe('a budget', () => {
     }
     const allowance = { ...fixed(1), holds: () => false }
     const budget = new ServerBudget({ server: server as never, waitMs: 10_000 }, allowance)
-    const asking = errorOf(budget.acquire(to(a)))
+    const asking = errorOf(acquire(budget, to(a)))
     await begun.promise
     await budget.close(1_000)
     opening.resolve()
@@ -224,11 +224,11 @@ describe('a budget', () => {
   it('serves who waits in turn, and refuses who waited too long', async () => {
     const server = new FakeServer()
     const budget = budgetOf(server)
-    const held = [await budget.acquire(to(a)), await budget.acquire(to(a))]
-    const error = await errorOf(budget.acquire(to(b)))
+    const held = [await acquire(budget, to(a)), await acquire(budget, to(a))]
+    const error = await errorOf(acquire(budget, to(b)))
     expect(error).toMatchObject({ code: 'pool-timeout', tenant: 'b', retryable: true })
     expect(error).toMatchObject({ message: expect.stringMatching(/busy for 50 ms: a has 2, for up to \d+ ms\.$/) })
-    const waiting = budget.acquire(to(b))
+    const waiting = acquire(budget, to(b))
     await budget.release(to(a), held[0] as never, false)
     expect(fake(await waiting).database).toBe('b')
     expect(server.peak).toBe(2)
@@ -237,10 +237,10 @@ describe('a budget', () => {
   it('gives the next connection to the tenant that has the fewest, and among equals to who waits longest', async () => {
     const server = new FakeServer()
     const budget = budgetOf(server, 10_000)
-    const held = [await budget.acquire(to(a)), await budget.acquire(to(a))]
+    const held = [await acquire(budget, to(a)), await acquire(budget, to(a))]
     const order: string[] = []
     const ask = async (database: Identifier) => {
-      const connection = await budget.acquire(to(database))
+      const connection = await acquire(budget, to(database))
       order.push(database)
       return connection
     }
@@ -264,10 +264,10 @@ describe('a budget', () => {
     const server = new FakeServer()
     const budget = budgetOf(server)
     server.refusing = true
-    for (let i = 0; i < 5; i++) expect(await errorOf(budget.acquire(to(a)))).toMatchObject({ message: 'refused' })
+    for (let i = 0; i < 5; i++) expect(await errorOf(acquire(budget, to(a)))).toMatchObject({ message: 'refused' })
     server.refusing = false
-    expect(fake(await budget.acquire(to(a))).database).toBe('a')
-    expect(fake(await budget.acquire(to(b))).database).toBe('b')
+    expect(fake(await acquire(budget, to(a))).database).toBe('a')
+    expect(fake(await acquire(budget, to(b))).database).toBe('b')
   })
 
   it('holds under random work: never over the budget, and everything closed at the end', async () => {
@@ -279,7 +279,7 @@ describe('a budget', () => {
         const database = random() < 0.5 ? a : b
         server.refusing = random() < 0.05
         server.stillborn = random() < 0.05
-        const connection = await budget.acquire(to(database)).catch(() => undefined)
+        const connection = await acquire(budget, to(database)).catch(() => undefined)
         if (connection === undefined) continue
         expect(fake(connection).database).toBe(database)
         await turn()
@@ -291,7 +291,7 @@ describe('a budget', () => {
     await Promise.all(Array.from({ length: 8 }, work))
     server.refusing = false
     server.stillborn = false
-    const last = await Promise.all([budget.acquire(to(a)), budget.acquire(to(b))])
+    const last = await Promise.all([acquire(budget, to(a)), acquire(budget, to(b))])
     expect(last.map((connection) => fake(connection).database)).toEqual(['a', 'b'])
     await budget.release(to(a), last[0], false)
     await budget.release(to(b), last[1], false)
@@ -327,7 +327,7 @@ describe('a budget', () => {
           const database = random() < 0.5 ? a : random() < 0.5 ? b : c
           server.refusing = random() < 0.05
           server.stillborn = random() < 0.05
-          const given = await budget.acquire(to(database)).catch((error: unknown) => error)
+          const given = await acquire(budget, to(database)).catch((error: unknown) => error)
           expect(given).not.toMatchObject({ code: 'pool-timeout' })
           if (given instanceof Error) continue
           const connection = fake(given)

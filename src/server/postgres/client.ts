@@ -102,7 +102,8 @@ interface ClientParts {
   readonly connection?: {
     readonly stream?: { destroy(): void }
     parsedStatements?: Record<string, string>
-    on(event: 'errorMessage' | 'readyForQuery', listener: (message: unknown) => void): void
+    on(event: 'errorMessage', listener: (error: unknown) => void): void
+    prependOnceListener(event: 'readyForQuery', listener: () => void): void
   }
 }
 
@@ -122,11 +123,16 @@ export function forgetPrepared(client: Client): void {
   if (connection !== undefined) connection.parsedStatements = {}
 }
 
-/** Calls back with every error that the server reports, whatever asked for it, and whenever it is ready again. */
-export function onServerState(client: Client, onError: (error: unknown) => void, onReady: () => void): void {
+/** Calls back with every error that the server reports, whatever asked for it. */
+export function onServerError(client: Client, listener: (error: unknown) => void): void {
   const { connection } = client as Client & ClientParts
-  connection?.on('errorMessage', onError)
-  connection?.on('readyForQuery', onReady)
+  connection?.on('errorMessage', listener)
+}
+
+/** Calls back once, when the server is ready for the next query, before the driver looks for one. */
+export function onceReady(client: Client, listener: () => void): void {
+  const { connection } = client as Client & ClientParts
+  connection?.prependOnceListener('readyForQuery', listener)
 }
 
 /** Hangs up, whatever is under way. */

@@ -1,6 +1,6 @@
 import type { Client } from 'pg'
 import type { ServerConnection } from '../port.ts'
-import { cutClient, endClient, forgetPrepared, onServerState, processId, typeParser } from './client.ts'
+import { cutClient, endClient, forgetPrepared, onceReady, onServerError, processId, typeParser } from './client.ts'
 import { endsSession, type ErrorContext, toTenantryError } from './errors.ts'
 
 /** What is done otherwise for a connection that does not lead to the server itself. */
@@ -45,15 +45,7 @@ class RoutedConnection implements ServerConnection {
     // The statement under way fails by itself; what is left to do is to count the connection as gone.
     client.on('error', () => this.#end())
     client.once('end', () => this.#end())
-    onServerState(
-      client,
-      (error) => {
-        this.#isUnsettled = true
-        // The server says that it ends the session a moment before the connection closes.
-        this.broken ||= endsSession(error)
-      },
-      () => (this.#isUnsettled = false),
-    )
+    onServerError(client, (error) => this.#hear(error))
   }
 
   get processID(): number | undefined {
@@ -106,6 +98,14 @@ class RoutedConnection implements ServerConnection {
           .finally(() => this.#listeners.delete(resolve))
       })
     return cursor
+  }
+
+  /** Of every error: to hear also whenever the server is ready would be a call for every statement. */
+  #hear(error: unknown): void {
+    // The server says that it ends the session a moment before the connection closes.
+    this.broken ||= endsSession(error)
+    if (!this.#isUnsettled) onceReady(this.#client, () => (this.#isUnsettled = false))
+    this.#isUnsettled = true
   }
 
   #end(): void {

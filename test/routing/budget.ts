@@ -1,0 +1,17 @@
+import type { Allowance, ServerBudget } from '../../dist/routing/server-budget.js'
+import type { Target } from '../../dist/routing/target.js'
+import type { ServerConnection } from '../../dist/server/port.js'
+
+/** Always allows as many. */
+export const fixed = (capacity: number): Allowance => ({
+  others: 0,
+  serve: (budget) => budget.setCapacity(capacity),
+  ensure: async () => undefined,
+  holds: () => true,
+  onClosed: () => undefined,
+})
+
+/** Asks a budget for a connection. @returns what it lends; rejects with what it refuses with */
+export function acquire(budget: ServerBudget, target: Target): Promise<ServerConnection> {
+  return new Promise((grant, refuse) => budget.ask({ target, where: [], since: performance.now(), grant, refuse }))
+}
