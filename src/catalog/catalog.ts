@@ -4,7 +4,7 @@ import type { Identifier, TenantId } from '../kernel/names.ts'
 import type { ConnectionPool } from '../server/port.ts'
 import { type AuditEntry, type Authorship, makingVerbs, toAuditEntry, type Verb } from './audit.ts'
 import { type Begun, noted, noteFailed } from './audit-trail.ts'
-import { filtered, type TenantFilter } from './listing.ts'
+import { alsoSelected, filtered, type TenantFilter, tenantsOf } from './listing.ts'
 import { leftBehindMinutes } from './opening-look.ts'
 import { openCatalogDatabase } from './open-catalog-database.ts'
 import { type TenantState, type Transition, transitions } from './states.ts'
@@ -94,8 +94,15 @@ export class Catalog {
   }
 
   async find(id: TenantId): Promise<TenantRow | undefined> {
-    const row = await this.#tenants().where('tenant.id', '=', id).executeTakeFirst()
-    return row && toTenant(row)
+    return (await this.findAll([id])).get(id)
+  }
+
+  /** Those of the tenants that there are. */
+  async findAll(ids: readonly TenantId[]): Promise<ReadonlyMap<TenantId, TenantRow>> {
+    const rows = await this.#tenants()
+      .where('tenant.id', '=', sql<string>`any(${ids})`)
+      .execute()
+    return new Map(rows.map(toTenant).map((row) => [row.id, row]))
   }
 
   /** Tenants in the order of their ids, at most `limit`, those after `after`. */
@@ -375,21 +382,3 @@ export class Catalog {
     return tenantsOf(this.#db)
   }
 }
-
-function tenantsOf(db: Kysely<CatalogTables>) {
-  return db
-    .selectFrom('tenant')
-    .innerJoin('server', 'server.id', 'tenant.server_id')
-    .leftJoin('version', 'version.fingerprint', 'tenant.fingerprint')
-    .leftJoin('credential', 'credential.row_id', 'tenant.row_id')
-    .selectAll('tenant')
-    .select(alsoSelected)
-}
-
-/** What is told of a tenant beside the columns of its own row. */
-const alsoSelected = [
-  'server.name as server',
-  'version.number as version',
-  'credential.sealed',
-  'credential.pending',
-] as const

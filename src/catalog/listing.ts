@@ -1,4 +1,4 @@
-import { type ExpressionBuilder, type SelectQueryBuilder, sql } from 'kysely'
+import { type ExpressionBuilder, type Kysely, type SelectQueryBuilder, sql } from 'kysely'
 import type { TenantState } from './states.ts'
 import type { CatalogTables } from './tables.ts'
 
@@ -15,6 +15,25 @@ export interface TenantFilter {
   readonly search?: string | undefined
   /** Only those that `purgeExpired` would take. */
   readonly expired?: boolean | undefined
+}
+
+/** What is told of a tenant beside the columns of its own row. */
+export const alsoSelected = [
+  'server.name as server',
+  'version.number as version',
+  'credential.sealed',
+  'credential.pending',
+] as const
+
+/** All tenants, each with its server, its version and its role's password. */
+export function tenantsOf(db: Kysely<CatalogTables>) {
+  return db
+    .selectFrom('tenant')
+    .innerJoin('server', 'server.id', 'tenant.server_id')
+    .leftJoin('version', 'version.fingerprint', 'tenant.fingerprint')
+    .leftJoin('credential', 'credential.row_id', 'tenant.row_id')
+    .selectAll('tenant')
+    .select(alsoSelected)
 }
 
 type Tables = CatalogTables & { version: CatalogTables['version'] | { number: number | null } }

@@ -3,6 +3,7 @@ import type { TenantId } from '../kernel/names.ts'
 import { RecentlyUsed } from '../kernel/recently-used.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
+import { Inquiry } from './inquiry.ts'
 import type { Condition } from './refuse-behind.ts'
 
 /** The leave to work on a tenant, as long as it is valid. */
@@ -29,17 +30,19 @@ interface Entry {
 
 /** Which tenants may be worked on: what the catalog said of each, for as long as this process would hear of a change. */
 export class Admissions {
-  readonly #catalog: Catalog
+  readonly #inquiry: Inquiry<TenantId, TenantRow>
   readonly #listening: Listening
   readonly #condition: Condition | undefined
   readonly #entries: RecentlyUsed<TenantId, Entry>
+  /** Those that are being read. Only what is found takes the place of others. */
+  readonly #looks = new Map<TenantId, Entry>()
 
   /**
    * @param kept how many tenants are remembered; beyond, the one longest unused is looked up again
    * @param condition what must hold of a tenant besides; one of which it does not is looked up anew by the next caller
    */
-  constructor(catalog: Catalog, listening: Listening, kept: number, condition?: Condition) {
-    this.#catalog = catalog
+  constructor(catalog: Pick<Catalog, 'findAll'>, listening: Listening, kept: number, condition?: Condition) {
+    this.#inquiry = new Inquiry((ids) => catalog.findAll(ids))
     this.#listening = listening
     this.#condition = condition
     this.#entries = new RecentlyUsed(kept, outdate)
@@ -52,16 +55,16 @@ export class Admissions {
 
   /** @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind` */
   async admit(id: TenantId): Promise<Admission> {
-    for (;;) {
+    for (let isFirst = true; ; isFirst = false) {
       await this.#listening.start()
-      const known = this.#entries.get(id)
+      const known = this.#entries.get(id) ?? this.#looks.get(id)
       const entry = known ?? this.#look(id)
       let row: TenantRow
       try {
         row = await entry.row
       } catch (error) {
-        // Who joined another's look may have come after the change that makes it outdated.
-        if (entry === known) continue
+        // Who joined another's look may have come after the change that makes it outdated. The next began later than that.
+        if ((isFirst && entry === known) || !entry.valid) continue
         throw error
       }
       // Revoked while it was being read: what was read may be older than what was heard.
@@ -71,29 +74,42 @@ export class Admissions {
 
   /** Forgets what is known of a tenant. */
   revoke(id: TenantId): void {
-    const entry = this.#entries.peek(id)
+    const entry = this.#entries.peek(id) ?? this.#looks.get(id)
     if (entry === undefined) return
     outdate(entry)
     this.#entries.delete(id)
+    this.#looks.delete(id)
   }
 
   revokeAll(): void {
-    for (const entry of this.#entries.values()) outdate(entry)
+    for (const entry of [...this.#entries.values(), ...this.#looks.values()]) outdate(entry)
     this.#entries.clear()
+    this.#looks.clear()
+    this.#inquiry.abandon()
   }
 
   #look(id: TenantId): Entry {
     const entry: Entry = { valid: true, row: this.#read(id) }
+    this.#looks.set(id, entry)
     // What could not be read, or is not active, is looked up anew by the next caller.
-    entry.row.catch(() => {
-      if (this.#entries.peek(id) === entry) this.#entries.delete(id)
-    })
-    this.#entries.set(id, entry)
+    entry.row.then(
+      () => this.#keep(id, entry),
+      () => this.#leave(id, entry),
+    )
     return entry
   }
 
+  #keep(id: TenantId, entry: Entry): void {
+    this.#leave(id, entry)
+    if (entry.valid) this.#entries.set(id, entry)
+  }
+
+  #leave(id: TenantId, entry: Entry): void {
+    if (this.#looks.get(id) === entry) this.#looks.delete(id)
+  }
+
   async #read(id: TenantId): Promise<TenantRow> {
-    const row = activeTenant(id, await this.#catalog.find(id))
+    const row = activeTenant(id, await this.#inquiry.ask(id))
     await this.#condition?.(row)
     return row
   }

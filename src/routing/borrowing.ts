@@ -13,26 +13,30 @@ import type { Asking, Target } from './target.ts'
  */
 export type Gate = (outdated?: Admission) => Admission | Promise<Admission>
 
-/** Which of a tenant's credentials: the one in force, or the one that is being set. */
-export type Which = 'current' | 'pending'
+/** The credential that is in force, or the one that is being set. */
+export type WhichCredential = 'current' | 'pending'
 
 /** What a tenant's connections are borrowed from. */
 export interface Lender {
   readonly budget: ServerBudget
   readonly gate: Gate
-  target(row: TenantRow, which: Which): Target
+  target(row: TenantRow, which: WhichCredential): Target
 }
 
-/** Somebody's call for a connection, until the lease is there or refused; one object for all, as there are so many. */
+/**
+ * Somebody's call for a connection, until the lease is there or refused, and then for whom it is. One object for all of
+ * that, as there are so many. What it is asked with stays as it is once a connection is granted.
+ */
 export class Borrowing implements Asking, Borrower {
   readonly where: readonly Error[]
   readonly afterwards: (() => void) | undefined
-  readonly since = performance.now()
+  /** When it first asked for a connection: whoever has to ask anew has waited since then. */
+  since!: number
   admission!: Admission
   target!: Target
   readonly #lender: Lender
   readonly #lease: PromiseWithResolvers<Lease>
-  #which: Which = 'current'
+  #which: WhichCredential = 'current'
   #isAskedAnew = false
 
   /**
@@ -63,10 +67,11 @@ export class Borrowing implements Asking, Borrower {
     else this.#seekAs(asked, 'current')
   }
 
-  #seekAs(admission: Admission, which: Which): void {
+  #seekAs(admission: Admission, which: WhichCredential): void {
     this.admission = admission
     this.target = this.#lender.target(admission.row, which)
     this.#which = which
+    this.since ??= performance.now()
     this.budget.ask(this)
   }
 

@@ -1,11 +1,9 @@
 import type { DomainName } from '../kernel/domain-names.ts'
 import type { TenantId } from '../kernel/names.ts'
 import { RecentlyUsed } from '../kernel/recently-used.ts'
+import { Inquiry, type LookUp } from './inquiry.ts'
 
-/** What the catalog says of some domains: those that are verified, with their tenants. */
-export type LookUpDomains = (domains: readonly DomainName[]) => Promise<ReadonlyMap<DomainName, TenantId>>
-
-/** How much of it is remembered. Beyond, what is longest unused is looked up again. */
+/** How much is remembered of what the catalog says. Beyond, what is longest unused is looked up again. */
 export interface DirectorySize {
   /** How many domains that are tenants'. */
   readonly known: number
@@ -14,34 +12,25 @@ export interface DirectorySize {
 }
 
 interface Question {
-  readonly domain: DomainName
   isOutdated: boolean
-  readonly answered: PromiseWithResolvers<TenantId | undefined>
+  readonly answer: Promise<TenantId | undefined>
 }
 
-/** The most that one statement asks for. */
-const mostAtOnce = 1_000
-
-/**
- * Whose a domain is: what the catalog said of it, for as long as this process would hear of a change.
- *
- * The names come from whoever sends a request, so at most one statement is under way at a time. It asks for all names
- * that have come in since the last one began, each once.
- */
+/** Whose a domain is: what the catalog said of it, for as long as this process would hear of a change. */
 export class DomainDirectory {
-  readonly #lookUp: LookUpDomains
+  readonly #inquiry: Inquiry<DomainName, TenantId>
   readonly #listen: () => Promise<void>
   readonly #known: RecentlyUsed<DomainName, TenantId>
   readonly #unknown: RecentlyUsed<DomainName, true>
   /** Those that were asked and have no answer yet. */
   readonly #questions = new Map<DomainName, Question>()
-  readonly #waiting: Question[] = []
-  /** Whose turn it is to ask; undefined while nobody does. */
-  #turn: symbol | undefined
 
-  /** @param listen makes sure that this process hears of changes, which it tells by {@link forget} */
-  constructor(lookUp: LookUpDomains, listen: () => Promise<void>, size: DirectorySize) {
-    this.#lookUp = lookUp
+  /**
+   * @param lookUp gives the tenants of those domains that are verified
+   * @param listen makes sure that this process hears of changes, which it tells by {@link forget}
+   */
+  constructor(lookUp: LookUp<DomainName, TenantId>, listen: () => Promise<void>, size: DirectorySize) {
+    this.#inquiry = new Inquiry(lookUp)
     this.#listen = listen
     this.#known = new RecentlyUsed(size.known)
     this.#unknown = new RecentlyUsed(size.unknown)
@@ -55,7 +44,7 @@ export class DomainDirectory {
       if (known !== undefined) return known
       if (this.#unknown.get(domain)) return undefined
       const question = this.#questions.get(domain) ?? this.#ask(domain)
-      const tenant = await question.answered.promise
+      const tenant = await question.answer
       // Changed while it was being read: what was read may be older than what was heard.
       if (!question.isOutdated) return tenant
     }
@@ -66,61 +55,45 @@ export class DomainDirectory {
     const name = domain as DomainName
     this.#known.delete(name)
     this.#unknown.delete(name)
-    const question = this.#questions.get(name)
-    if (question !== undefined) this.#askAnew(question)
+    this.#outdate(name)
   }
 
-  /** Whoever waits asks anew, without waiting for a statement that may have gone with the connection. */
+  /** Whoever waits asks anew. */
   forgetAll(): void {
     this.#known.clear()
     this.#unknown.clear()
-    this.#waiting.length = 0
-    this.#turn = undefined
-    for (const question of this.#questions.values()) this.#askAnew(question)
+    for (const name of this.#questions.keys()) this.#outdate(name)
+    this.#inquiry.abandon()
   }
 
-  #askAnew(question: Question): void {
+  #outdate(domain: DomainName): void {
+    const question = this.#questions.get(domain)
+    if (question === undefined) return
     question.isOutdated = true
-    this.#questions.delete(question.domain)
-    question.answered.resolve(undefined)
+    this.#questions.delete(domain)
   }
 
   #ask(domain: DomainName): Question {
-    const question = { domain, isOutdated: false, answered: Promise.withResolvers<TenantId | undefined>() }
+    const question: Question = { isOutdated: false, answer: this.#inquiry.ask(domain) }
     this.#questions.set(domain, question)
-    this.#waiting.push(question)
-    if (this.#turn === undefined) void this.#askInTurn()
+    question.answer.then(
+      (tenant) => this.#keep(domain, question, tenant),
+      // What could not be read is asked again by the next who wants to know.
+      () => this.#close(domain, question),
+    )
     return question
   }
 
-  async #askInTurn(): Promise<void> {
-    const turn = Symbol('turn')
-    this.#turn = turn
-    while (this.#turn === turn && this.#waiting.length > 0) {
-      const asked = this.#waiting.splice(0, mostAtOnce)
-      try {
-        const found = await this.#lookUp(asked.map(({ domain }) => domain))
-        for (const question of asked) this.#answer(question, found.get(question.domain))
-      } catch (error) {
-        for (const question of asked) this.#fail(question, error)
-      }
-    }
-    if (this.#turn === turn) this.#turn = undefined
+  #keep(domain: DomainName, question: Question, tenant: TenantId | undefined): void {
+    if (!this.#close(domain, question)) return
+    if (tenant === undefined) this.#unknown.set(domain, true)
+    else this.#known.set(domain, tenant)
   }
 
-  #answer(question: Question, tenant: TenantId | undefined): void {
-    const { domain, isOutdated, answered } = question
-    if (!isOutdated) {
-      this.#questions.delete(domain)
-      if (tenant === undefined) this.#unknown.set(domain, true)
-      else this.#known.set(domain, tenant)
-    }
-    answered.resolve(tenant)
-  }
-
-  /** What could not be read is asked again by the next who wants to know. */
-  #fail(question: Question, error: unknown): void {
-    if (!question.isOutdated) this.#questions.delete(question.domain)
-    question.answered.reject(error)
+  /** @returns whether what was answered still holds */
+  #close(domain: DomainName, { isOutdated }: Question): boolean {
+    // One that is outdated has left its place to the next.
+    if (!isOutdated) this.#questions.delete(domain)
+    return !isOutdated
   }
 }

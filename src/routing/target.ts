@@ -16,7 +16,7 @@ export interface Asking {
   readonly target: Target
   /** Errors made where it is asked for, and where the work began that asks, for their stacks. */
   readonly where: readonly Error[]
-  /** Since when, by the monotonic clock. */
+  /** When it was first asked for, by the monotonic clock. */
   readonly since: number
   /** Called once with the connection when it is lent, which may be within another's release; or else {@link refuse}. */
   grant(connection: ServerConnection): void

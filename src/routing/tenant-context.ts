@@ -65,7 +65,7 @@ export class TenantContext {
     })
   }
 
-  /** As `run` of the storage, which makes two maps, one of them for the context that it comes back to. */
+  /** As `run` of the storage, which makes two maps. The resource ends the context: what called would be left in it. */
   #enter<T>(entered: Entered, work: () => T): T {
     return new AsyncResource('TenantWork').runInAsyncScope(() => {
       this.#storage.enterWith(entered)

@@ -1,6 +1,6 @@
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { ConnectionPool, Login, PooledConnection } from '../server/port.ts'
-import { Borrowing, type Gate, type Lender, type Which } from './borrowing.ts'
+import { Borrowing, type Gate, type Lender, type WhichCredential } from './borrowing.ts'
 import type { FleetShare } from './fleet-share.ts'
 import type { Lease } from './lease.ts'
 import { here } from './long-leases.ts'
@@ -8,7 +8,7 @@ import type { ServerBudget } from './server-budget.ts'
 import type { Target } from './target.ts'
 
 /** What a tenant's connections log in as. @throws `credentials-unreadable` */
-export type LoginOf = (row: TenantRow, which: Which) => Login | undefined
+export type LoginOf = (row: TenantRow, which: WhichCredential) => Login | undefined
 
 /** What a tenant's pool works by. */
 export interface TenantPoolOptions {
@@ -82,13 +82,13 @@ export class TenantPool implements ConnectionPool {
     }
   }
 
-  #target(row: TenantRow, which: Which): Target {
+  #target(row: TenantRow, which: WhichCredential): Target {
     if (which === 'pending') return this.#targetWith(row, which)
     if (this.#last?.row !== row) this.#last = { row, target: this.#targetWith(row, which) }
     return this.#last.target
   }
 
-  #targetWith(row: TenantRow, which: Which): Target {
+  #targetWith(row: TenantRow, which: WhichCredential): Target {
     return { tenant: row.id, database: row.database, rowId: row.rowId, login: () => this.#work.loginOf(row, which) }
   }
 }

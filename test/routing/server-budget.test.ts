@@ -1,72 +1,16 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type Allowance, ServerBudget } from '../../dist/routing/server-budget.js'
-import type { Target } from '../../dist/routing/target.js'
 import { type Identifier, parseIdentifier } from '../../dist/kernel/names.js'
 import { errorOf } from '../support/server.ts'
 import { acquire, fixed } from './budget.ts'
+import { fake, FakeServer, to } from './fake-server.ts'
 
 // The accounting by itself, on connections that fail when they are told to. Routing on a real server is tested with
 // the tenants.
 
 const [a, b, c] = [parseIdentifier('a', 'database'), parseIdentifier('b', 'database'), parseIdentifier('c', 'database')]
 
-/** A server whose connections exist in memory, and how many are open at once. */
-class FakeServer {
-  readonly name = 'fake'
-  open = async (database: string) => {
-    if (this.refusing) throw new Error('refused')
-    this.now++
-    this.peak = Math.max(this.peak, this.now)
-    const connection = new FakeConnection(database, () => this.now--)
-    if (this.stillborn) connection.end()
-    return connection
-  }
-  refusing = false
-  stillborn = false
-  now = 0
-  peak = 0
-}
-
-class FakeConnection {
-  broken = false
-  transaction = false
-  readonly #listeners: (() => void)[] = []
-  readonly database: string
-  constructor(database: string, onEnd: () => void) {
-    this.database = database
-    this.#listeners.push(onEnd)
-  }
-  inTransaction = () => this.transaction
-  rollback = async () => {
-    this.transaction = false
-  }
-  /** Whether it answers no more, although nobody said that it is gone. */
-  silent = false
-  asked = 0
-  query = async () => {
-    this.asked++
-    if (this.silent) await new Promise<void>((_, reject) => this.onEnd(() => reject(new Error('ended'))))
-  }
-  onEnd = (listener: () => void) => {
-    if (this.broken) listener()
-    else this.#listeners.push(listener)
-  }
-  close = async () => this.end()
-  end() {
-    if (this.broken) return
-    this.broken = true
-    for (const listener of this.#listeners.splice(0)) listener()
-  }
-}
-
 const budgetOf = (server: FakeServer, waitMs = 50) => new ServerBudget({ server: server as never, waitMs }, fixed(2))
-const to = (database: Identifier): Target => ({
-  tenant: database as never,
-  database,
-  rowId: database,
-  login: () => undefined,
-})
-const fake = (connection: unknown) => connection as FakeConnection
 
 describe('a budget', () => {
   it('gives the same idle connection to the same database again, and closes the oldest for another', async () => {

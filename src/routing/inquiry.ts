@@ -1,0 +1,60 @@
+/** Answers for those of the keys that there is one for. */
+export type LookUp<Key, Answer> = (keys: readonly Key[]) => Promise<ReadonlyMap<Key, Answer>>
+
+interface Question<Key, Answer> {
+  readonly key: Key
+  readonly answered: PromiseWithResolvers<Answer | undefined>
+}
+
+/** The most that one statement asks for. */
+const mostAtOnce = 1_000
+
+/**
+ * Asks by one statement at a time for all that has come in since the last one began. So whoever sends requests cannot
+ * take more of the catalog than that, however many names he thinks of.
+ */
+export class Inquiry<Key, Answer> {
+  readonly #lookUp: LookUp<Key, Answer>
+  /** Those that have no answer yet. */
+  readonly #open = new Set<Question<Key, Answer>>()
+  #waiting: Question<Key, Answer>[] = []
+  /** Whose turn it is to ask; undefined while nobody does. */
+  #turn: symbol | undefined
+
+  constructor(lookUp: LookUp<Key, Answer>) {
+    this.#lookUp = lookUp
+  }
+
+  /** @returns undefined where there is no answer, and after {@link abandon}; rejects with what the statement fails with */
+  ask(key: Key): Promise<Answer | undefined> {
+    const question = { key, answered: Promise.withResolvers<Answer | undefined>() }
+    this.#open.add(question)
+    this.#waiting.push(question)
+    if (this.#turn === undefined) void this.#askInTurn()
+    return question.answered.promise
+  }
+
+  /** Nobody waits any longer, the next no more than others: the statement may have gone with the connection. */
+  abandon(): void {
+    this.#turn = undefined
+    this.#waiting = []
+    for (const { answered } of this.#open) answered.resolve(undefined)
+    this.#open.clear()
+  }
+
+  async #askInTurn(): Promise<void> {
+    const turn = Symbol('turn')
+    this.#turn = turn
+    while (this.#turn === turn && this.#waiting.length > 0) {
+      const asked = this.#waiting.splice(0, mostAtOnce)
+      try {
+        const found = await this.#lookUp(asked.map(({ key }) => key))
+        for (const { key, answered } of asked) answered.resolve(found.get(key))
+      } catch (error) {
+        for (const { answered } of asked) answered.reject(error)
+      }
+      for (const question of asked) this.#open.delete(question)
+    }
+    if (this.#turn === turn) this.#turn = undefined
+  }
+}

@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest'
+import { parseTenantId, type TenantId } from '../../dist/kernel/names.js'
+import type { TenantRow } from '../../dist/catalog/tenant.js'
+import { Admissions } from '../../dist/routing/admissions.js'
+import { errorOf } from '../support/server.ts'
+
+// What is remembered, and what is asked for. What the catalog says, and how processes hear of changes, is tested with
+// the tenants.
+
+const id = (label: string | number) => parseTenantId(`t-${label}`)
+const unknown = Array.from({ length: 50 }, (_, place) => id(`unknown-${place}`))
+
+/** A catalog that answers when it is told to, and knows all tenants but those that are unknown. */
+class Catalog {
+  readonly asked: (readonly TenantId[])[] = []
+  /** What ends each look that has not ended. */
+  readonly answers: (() => void)[] = []
+  isHolding = false
+
+  readonly findAll = async (ids: readonly TenantId[]): Promise<ReadonlyMap<TenantId, TenantRow>> => {
+    this.asked.push(ids)
+    const found = new Map(
+      ids
+        .filter((asked) => !unknown.includes(asked))
+        .map((asked) => [asked, { id: asked, state: 'active' } as TenantRow] as const),
+    )
+    if (this.isHolding) await new Promise<void>((resolve) => this.answers.push(resolve))
+    return found
+  }
+}
+
+function open(kept = 100) {
+  const catalog = new Catalog()
+  const listening = { start: async () => undefined, isStarted: () => true }
+  return { catalog, admissions: new Admissions(catalog, listening, kept) }
+}
+
+/** Lets everything run on that waits for nothing from outside. */
+const settle = () => new Promise((resolve) => setImmediate(resolve))
+
+describe('admissions', () => {
+  it('ask once for a tenant, and remember', async () => {
+    const { catalog, admissions } = open()
+    expect(admissions.known(id(1))).toBeUndefined()
+    const first = await admissions.admit(id(1))
+    expect(await admissions.admit(id(1))).toBe(first)
+    expect(admissions.known(id(1))).toBe(first)
+    expect(catalog.asked).toEqual([[id(1)]])
+  })
+
+  it('have one statement under way, however many tenants are asked for, and ask for all the others by the next', async () => {
+    const { catalog, admissions } = open()
+    catalog.isHolding = true
+    const all = [id(1), id(2), ...unknown].map((asked) => admissions.admit(asked).catch((error: unknown) => error))
+    await settle()
+    expect(catalog.asked).toEqual([[id(1)]])
+    catalog.isHolding = false
+    catalog.answers[0]?.()
+    expect((await Promise.all(all)).slice(2)).toEqual(
+      unknown.map((tenant) => expect.objectContaining({ code: 'tenant-unknown', tenant }) as unknown),
+    )
+    expect(catalog.asked.slice(1)).toEqual([[id(2), ...unknown]])
+  })
+
+  it('ask twice for an unknown tenant that many ask for at once: the second look began after all of them', async () => {
+    const { catalog, admissions } = open()
+    const [asked = id(0)] = unknown
+    const errors = await Promise.all(Array.from({ length: 50 }, () => errorOf(admissions.admit(asked))))
+    expect(errors).toEqual(errors.map(() => expect.objectContaining({ code: 'tenant-unknown' }) as unknown))
+    expect(catalog.asked).toEqual([[asked], [asked]])
+  })
+
+  it('forget no tenant for the sake of ids that are nobody’s', async () => {
+    const { catalog, admissions } = open(2)
+    const kept = await Promise.all([admissions.admit(id(1)), admissions.admit(id(2))])
+    await Promise.all(unknown.map((asked) => errorOf(admissions.admit(asked))))
+    expect([admissions.known(id(1)), admissions.known(id(2))]).toEqual(kept)
+    expect(kept.map(({ isValid }) => isValid())).toEqual([true, true])
+    catalog.asked.length = 0
+    const third = await admissions.admit(id(3))
+    expect(kept.map(({ isValid }) => isValid())).toEqual([false, true])
+    expect(third.isValid()).toBe(true)
+  })
+
+  it('read anew what was revoked while it was being read', async () => {
+    const { catalog, admissions } = open()
+    catalog.isHolding = true
+    const admitted = admissions.admit(id(1))
+    await settle()
+    admissions.revoke(id(1))
+    catalog.isHolding = false
+    catalog.answers[0]?.()
+    const admission = await admitted
+    expect(catalog.asked).toEqual([[id(1)], [id(1)]])
+    expect(admission.isValid()).toBe(true)
+    admissions.revoke(id(1))
+    expect(admission.isValid()).toBe(false)
+    expect(admissions.known(id(1))).toBeUndefined()
+  })
+
+  it('do not wait for a statement of a connection that was lost', async () => {
+    const { catalog, admissions } = open()
+    catalog.isHolding = true
+    const admitted = [admissions.admit(id(1)), admissions.admit(id(2))]
+    await settle()
+    catalog.isHolding = false
+    admissions.revokeAll()
+    expect((await Promise.all(admitted)).map(({ row }) => row.id)).toEqual([id(1), id(2)])
+    // The first asks alone again, since nobody else has come by then.
+    expect(catalog.asked).toEqual([[id(1)], [id(1)], [id(2)]])
+    catalog.answers[0]?.()
+    await settle()
+    expect(admissions.known(id(1))?.isValid()).toBe(true)
+  })
+})

@@ -1,0 +1,56 @@
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { parseIdentifier } from '../../dist/kernel/names.js'
+import type { Admission } from '../../dist/routing/admissions.js'
+import { ServerBudget } from '../../dist/routing/server-budget.js'
+import { TenantPool } from '../../dist/routing/tenant-pool.js'
+import { acquire, fixed } from './budget.ts'
+import { FakeServer, to } from './fake-server.ts'
+
+const waitMs = 1_000
+const a = parseIdentifier('a', 'database')
+
+/** A tenant's pool on a budget of one connection, which is busy. */
+async function open(gate: () => Admission | Promise<Admission>) {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const budget = new ServerBudget({ server: new FakeServer() as never, waitMs }, fixed(1))
+  const busy = await acquire(budget, to(a))
+  const pool = new TenantPool(budget, { gate, loginOf: () => undefined, begun: () => undefined })
+  return { budget, pool, free: () => budget.release(to(a), busy, false) }
+}
+
+/** The leave to work on the tenant, for as long as it is told. */
+function admission(): Admission & { valid: boolean } {
+  const given = { valid: true, row: { id: a, database: a, rowId: a } as never, isValid: () => given.valid }
+  return given
+}
+
+describe('how long a connection is waited for', () => {
+  it('does not count what the catalog took', async () => {
+    const asked = Promise.withResolvers<Admission>()
+    const { pool, free } = await open(() => asked.promise)
+    const connecting = pool.connect()
+    await vi.advanceTimersByTimeAsync(2 * waitMs)
+    asked.resolve(admission())
+    await vi.advanceTimersByTimeAsync(waitMs / 2)
+    await free()
+    await expect(connecting).resolves.toBeDefined()
+  })
+
+  it('counts from when it was first waited for, where the tenant was taken out of service meanwhile', async () => {
+    const [first, second] = [admission(), admission()]
+    const gate = vi.fn<() => Admission>().mockReturnValueOnce(first).mockReturnValue(second)
+    const { budget, pool, free } = await open(gate)
+    const refused = vi.fn<(error: unknown) => void>()
+    pool.connect().catch(refused)
+    await vi.advanceTimersByTimeAsync(waitMs / 2)
+    const next = acquire(budget, to(a))
+    first.valid = false
+    await free()
+    await next
+    expect(gate).toHaveBeenCalledTimes(2)
+    expect(refused).not.toHaveBeenCalled()
+    await vi.advanceTimersByTimeAsync(waitMs / 2)
+    expect(refused).toHaveBeenCalledWith(expect.objectContaining({ code: 'pool-timeout' }))
+  })
+})

@@ -1,0 +1,62 @@
+import type { Identifier } from '../../dist/kernel/names.js'
+import type { Target } from '../../dist/routing/target.js'
+
+/** A server whose connections exist in memory, and how many are open at once. */
+export class FakeServer {
+  readonly name = 'fake'
+  open = async (database: string) => {
+    if (this.refusing) throw new Error('refused')
+    this.now++
+    this.peak = Math.max(this.peak, this.now)
+    const connection = new FakeConnection(database, () => this.now--)
+    if (this.stillborn) connection.end()
+    return connection
+  }
+  refusing = false
+  stillborn = false
+  now = 0
+  peak = 0
+}
+
+export class FakeConnection {
+  broken = false
+  transaction = false
+  readonly #listeners: (() => void)[] = []
+  readonly database: string
+  constructor(database: string, onEnd: () => void) {
+    this.database = database
+    this.#listeners.push(onEnd)
+  }
+  inTransaction = () => this.transaction
+  rollback = async () => {
+    this.transaction = false
+  }
+  /** Whether it answers no more, although nobody said that it is gone. */
+  silent = false
+  asked = 0
+  query = async () => {
+    this.asked++
+    if (this.silent) await new Promise<void>((_, reject) => this.onEnd(() => reject(new Error('ended'))))
+  }
+  onEnd = (listener: () => void) => {
+    if (this.broken) listener()
+    else this.#listeners.push(listener)
+  }
+  close = async () => this.end()
+  end() {
+    if (this.broken) return
+    this.broken = true
+    for (const listener of this.#listeners.splice(0)) listener()
+  }
+}
+
+/** A tenant that has the name of its database. */
+export const to = (database: Identifier): Target => ({
+  tenant: database as never,
+  database,
+  rowId: database,
+  login: () => undefined,
+})
+
+/** What a budget on a {@link FakeServer} lends. */
+export const fake = (connection: unknown) => connection as FakeConnection
