@@ -44,9 +44,13 @@ export class DomainDirectory {
       if (known !== undefined) return known
       if (this.#unknown.get(domain)) return undefined
       const question = this.#questions.get(domain) ?? this.#ask(domain)
-      const tenant = await question.answer
-      // Changed while it was being read: what was read may be older than what was heard.
-      if (!question.isOutdated) return tenant
+      try {
+        const tenant = await question.answer
+        // Changed while it was being read: what was read may be older than what was heard.
+        if (!question.isOutdated) return tenant
+      } catch (error) {
+        if (!question.isOutdated) throw error
+      }
     }
   }
 

@@ -1,3 +1,5 @@
+import { TenantryError } from '../kernel/errors.ts'
+
 /** Answers for those of the keys that there is one for. */
 export type LookUp<Key, Answer> = (keys: readonly Key[]) => Promise<ReadonlyMap<Key, Answer>>
 
@@ -6,12 +8,15 @@ interface Question<Key, Answer> {
   readonly answered: PromiseWithResolvers<Answer | undefined>
 }
 
-/** The most that one statement asks for. */
-const mostAtOnce = 1_000
+/** The most that one statement asks for. A tenant's row may be large, by its metadata. */
+const mostAtOnce = 100
+/** A statement that takes longer waits for something (a lock, a lost packet), and holds nobody else up, in milliseconds. */
+const slowMs = 1_000
 
 /**
  * Asks by one statement at a time for all that has come in since the last one began. So whoever sends requests cannot
- * take more of the catalog than that, however many names he thinks of.
+ * take more of the catalog than that, however many names he thinks of. Beside statements that are slow, or were
+ * abandoned, the next begins.
  */
 export class Inquiry<Key, Answer> {
   readonly #lookUp: LookUp<Key, Answer>
@@ -47,14 +52,33 @@ export class Inquiry<Key, Answer> {
     this.#turn = turn
     while (this.#turn === turn && this.#waiting.length > 0) {
       const asked = this.#waiting.splice(0, mostAtOnce)
+      const slow = setTimeout(() => this.#endTurn(turn), slowMs).unref()
       try {
-        const found = await this.#lookUp(asked.map(({ key }) => key))
+        const found = await this.#lookUpTwice(asked.map(({ key }) => key))
         for (const { key, answered } of asked) answered.resolve(found.get(key))
       } catch (error) {
         for (const { answered } of asked) answered.reject(error)
+      } finally {
+        clearTimeout(slow)
       }
       for (const question of asked) this.#open.delete(question)
     }
-    if (this.#turn === turn) this.#turn = undefined
+    this.#endTurn(turn)
+  }
+
+  #endTurn(turn: symbol): void {
+    if (this.#turn !== turn) return
+    this.#turn = undefined
+    if (this.#waiting.length > 0) void this.#askInTurn()
+  }
+
+  /** One connection that is lost is not to fail for all who are asked for by it. */
+  async #lookUpTwice(keys: readonly Key[]): Promise<ReadonlyMap<Key, Answer>> {
+    try {
+      return await this.#lookUp(keys)
+    } catch (error) {
+      if (!(error instanceof TenantryError && error.code === 'connection-lost')) throw error
+      return this.#lookUp(keys)
+    }
   }
 }

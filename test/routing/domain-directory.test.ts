@@ -67,7 +67,7 @@ describe('the directory of domains', () => {
     catalog.isHolding = true
     const first = Array.from({ length: 50 }, () => directory.tenantOf(name('known')))
     await settle()
-    const next = Array.from({ length: 2_500 }, (_, i) => directory.tenantOf(name(i % 1_250)))
+    const next = Array.from({ length: 2_500 }, (_, i) => directory.tenantOf(name(i % 125)))
     await settle()
     expect(catalog.asked).toEqual([[name('known')]])
     for (let i = 0; i < 3; i++) {
@@ -76,7 +76,7 @@ describe('the directory of domains', () => {
     }
     expect(new Set(await Promise.all(first))).toEqual(new Set(['acme']))
     await Promise.all(next)
-    expect(catalog.asked.map(({ length }) => length)).toEqual([1, 1_000, 250])
+    expect(catalog.asked.map(({ length }) => length)).toEqual([1, 100, 25])
   })
 
   it.each(['forget', 'forgetAll'] as const)(
@@ -97,6 +97,17 @@ describe('the directory of domains', () => {
       expect(catalog.asked).toHaveLength(2)
     },
   )
+
+  it('asks anew also where that fails', async () => {
+    const { catalog, directory } = open()
+    catalog.isHolding = true
+    const asking = directory.tenantOf(name('known'))
+    await settle()
+    directory.forget(name('known'))
+    catalog.isHolding = false
+    catalog.answers[0]?.(new Error('gone'))
+    expect(await asking).toBe('acme')
+  })
 
   it('gives who comes after a change what is read after it', async () => {
     const { catalog, directory } = open()
