@@ -26,6 +26,7 @@ import type { Offboarded, OffboardOptions, Restored } from './provisioning/offbo
 import type { Onboarded } from './provisioning/onboard.ts'
 import type { Purged, PurgedExpired, PurgeExpiredOptions } from './provisioning/purge.ts'
 import type { Reconciliation, ReconcileOptions } from './provisioning/reconcile.ts'
+import type { Restamped, RestampOptions } from './provisioning/restamp.ts'
 import type { RemovedTemplates } from './provisioning/retire.ts'
 import type { Resumed, Suspended } from './provisioning/suspend.ts'
 import type { StartUp } from './provisioning/survey.ts'
@@ -117,6 +118,14 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    *   `tenant-state`, `hook-failed`, `lock-timeout`, `permission-denied`
    */
   adopt(id: string, options: AdoptOptions): Promise<Adopted>
+  /**
+   * Stamps a tenant's database again that lost its stamp, as one does that was restored by `pg_restore`: after a check that
+   * it has the tenant's name, no other stamp, and the tables of the models.
+   *
+   * @throws `invalid-option`, `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`,
+   *   `verification-failed`, `permission-denied`, `lock-timeout`
+   */
+  restamp(id: string, options?: RestampOptions): Promise<Restamped>
   /**
    * Drops all templates and spares, of every version: before an upgrade by pg_upgrade, which refuses databases that are
    * closed to connections. This process keeps none from then on; stop others that do, or they make them anew.

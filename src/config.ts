@@ -84,6 +84,12 @@ export interface TenantryConfig<Handle> extends Cancellable {
    */
   readonly tenantShare?: number
   /**
+   * How many connections a tenant's role may have at once on a server, whoever opens them: PostgreSQL's CONNECTION LIMIT,
+   * given to roles that are made and to those whose credentials are rotated. Default: the part of `maxConnections` that
+   * `tenantShare` allows, and 20 more.
+   */
+  readonly tenantConnectionLimit?: number
+  /**
    * Whether a connection is reset in full (`DISCARD ALL`) when it is given back, so that settings, temporary tables and
    * prepared statements do not last from one piece of work to the next of the same tenant. Default false: an open
    * transaction is rolled back. It costs a round trip each time.
@@ -129,6 +135,7 @@ export interface CheckedConfig<Handle> {
   readonly models: Models<Handle>
   readonly connectionWaitMs: number
   readonly tenantShare: number
+  readonly tenantConnectionLimit: number | undefined
   readonly resetConnections: boolean
   readonly leaseWarningMs: number
   readonly traceLeases: boolean
@@ -158,6 +165,7 @@ export const knownOptions = [
   'retentionDays',
   'connectionWaitMs',
   'tenantShare',
+  'tenantConnectionLimit',
   'resetConnections',
   'leaseWarningMs',
   'traceLeases',
@@ -205,6 +213,10 @@ export function checkConfig<Handle>(config: TenantryConfig<Handle>): CheckedConf
       positiveInteger('connectionWaitMs', config.connectionWaitMs ?? 10_000),
     ),
     tenantShare: part('tenantShare', config.tenantShare ?? 1),
+    tenantConnectionLimit:
+      config.tenantConnectionLimit === undefined
+        ? undefined
+        : positiveInteger('tenantConnectionLimit', config.tenantConnectionLimit),
     resetConnections: trueOrFalse('resetConnections', config.resetConnections ?? false),
     leaseWarningMs: durationMs('leaseWarningMs', config.leaseWarningMs ?? 60_000),
     traceLeases: trueOrFalse('traceLeases', config.traceLeases ?? process.env['NODE_ENV'] !== 'production'),

@@ -19,8 +19,10 @@ export type {
   ClaimEvent,
   DrainOptions,
   KeepingFailedEvent,
+  BlockerEndedEvent,
   LeaseEvent,
   ReconciledEvent,
+  RoleKeptEvent,
   Seed,
   StockEvent,
   TenantEvent,
@@ -59,6 +61,7 @@ export {
 } from './provisioning/start-up.ts'
 export type { Reconciled, Reconciliation, ReconcileOptions } from './provisioning/reconcile.ts'
 export type { Finding } from './provisioning/reconcile-plan.ts'
+export type { Restamped, RestampOptions } from './provisioning/restamp.ts'
 export type { RemovedTemplates } from './provisioning/retire.ts'
 export type { Resumed, Suspended } from './provisioning/suspend.ts'
 export type { StartUp } from './provisioning/survey.ts'

@@ -1,6 +1,6 @@
 import type { Cancellable } from './kernel/abort.ts'
 import { TenantryError } from './kernel/errors.ts'
-import { type Identifier, physicalNames } from './kernel/names.ts'
+import { physicalNames } from './kernel/names.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { catalogLock, checkCatalog, migrateCatalog } from './catalog/migrate.ts'
 import { lookAtCatalog, type OpeningLook, type OpeningQuestion } from './catalog/opening-look.ts'
@@ -11,12 +11,13 @@ import type { Separation } from './provisioning/context.ts'
 import { ensureGroups, groupRoles } from './provisioning/separation.ts'
 import { type StartUp, survey } from './provisioning/survey.ts'
 import { versionFingerprint } from './provisioning/version.ts'
-import type { Server, Session, SessionPool } from './server/port.ts'
+import type { Server, Session } from './server/port.ts'
 
 /** What a Tenantry begins with. */
 export interface Opening {
   readonly fingerprint: string
   readonly installationId: string
+  readonly lockSecret: string
   readonly startUp: StartUp
   /** Whether there is something to take care of that was interrupted long ago. */
   readonly hasLeftBehind: boolean
@@ -27,13 +28,21 @@ export interface Opening {
 /** How tenants are to be kept apart, and with which keys. @throws `credentials-key-missing`, `invalid-option` */
 export function separationOf<Handle>(
   { credentialsKey, announce }: TenantryConfig<Handle>,
-  { roles, installation }: CheckedConfig<Handle>,
+  { roles, installation, tenantConnectionLimit, tenantShare }: CheckedConfig<Handle>,
   servers: readonly Server[],
 ): Separation | undefined {
   if (roles === 'shared') return undefined
   const keys = findKeys(credentialsKey, servers, announce)
-  return { groups: groupRoles(installation), keys, preparedServers: new Set() }
+  const connectionLimit = ({ maxConnections }: Server) =>
+    tenantConnectionLimit ?? Math.ceil(maxConnections * tenantShare) + spareConnections
+  return { groups: groupRoles(installation), keys, connectionLimit, preparedServers: new Set() }
 }
+
+/**
+ * How many connections a tenant's role may have beside those that routing opens for it: for people and programs that log in
+ * as the tenant, and for connections that are closing.
+ */
+const spareConnections = 20
 
 /** Makes sure that the catalog is there and up to date, and looks at the fleet: on one connection to the catalog. */
 export async function prepare<Handle>(
@@ -61,9 +70,9 @@ export async function prepare<Handle>(
     const catalog = new Catalog(session.asPool())
     const isKnown = look.isVersionKnown && look.knownServers.length === servers.length
     if (mode === 'full' && !isKnown) await catalog.register(question.servers, fingerprint)
-    const { installationId, fleet, hasLeftBehind } = look
+    const { installationId, lockSecret, fleet, hasLeftBehind } = look
     const startUp = await survey(fleet, { catalog, home, servers, installationId, fingerprint, signal })
-    return { fingerprint, installationId, startUp, hasLeftBehind, disconnected: session.close() }
+    return { fingerprint, installationId, lockSecret, startUp, hasLeftBehind, disconnected: session.close() }
   } catch (error) {
     await session.close()
     throw error
@@ -128,13 +137,3 @@ export function routerError(): TenantryError {
   })
 }
 
-/** For each server, sessions for administration, at most so many: in the catalog where the server has it. */
-export function sessionPools(
-  servers: readonly Server[],
-  home: Server,
-  catalog: Identifier,
-  most: number,
-): ReadonlyMap<Server, SessionPool> {
-  const databaseOn = (server: Server) => (server === home ? catalog : server.maintenanceDatabase)
-  return new Map(servers.map((server) => [server, server.sessionPool(databaseOn(server), most)]))
-}

@@ -18,6 +18,7 @@ import { versionNumber } from './catalog/version-number.ts'
 import type { EnvironmentOptions, HistoryOptions, Tenantry } from './api.ts'
 import { checkConfig, type CheckedConfig, findServers, isServerGiven, type TenantryConfig } from './config.ts'
 import { Activity } from './provisioning/activity.ts'
+import { administrationPool } from './provisioning/administration.ts'
 import { adopt, type Adopted, type AdoptOptions } from './provisioning/adopt.ts'
 import { type CheckedTenant, checkTenant } from './provisioning/check-tenant.ts'
 import { clone, type Cloned, type CloneOptions } from './provisioning/clone.ts'
@@ -50,6 +51,7 @@ import { offboard, type Offboarded, type OffboardOptions, restore, type Restored
 import { onboard, type Onboarded } from './provisioning/onboard.ts'
 import { purge, type Purged, type PurgedExpired, purgeExpired, type PurgeExpiredOptions } from './provisioning/purge.ts'
 import { reconcile, reconcileLeftBehind, type Reconciliation, type ReconcileOptions } from './provisioning/reconcile.ts'
+import { restamp, type Restamped, type RestampOptions } from './provisioning/restamp.ts'
 import { type RemovedTemplates, removeTemplates } from './provisioning/retire.ts'
 import { loginOf } from './provisioning/separation.ts'
 import { statusOf } from './provisioning/status.ts'
@@ -57,7 +59,7 @@ import { resume, type Resumed, suspend, type Suspended } from './provisioning/su
 import type { StartUp } from './provisioning/survey.ts'
 import type { OnboardOptions } from './provisioning/tenant-options.ts'
 import { update, type Updated, type UpdateOptions } from './provisioning/update.ts'
-import { type Opening, prepare, routerError, separationOf, sessionPools } from './opening.ts'
+import { type Opening, prepare, routerError, separationOf } from './opening.ts'
 import { closedError } from './routing/closed-error.ts'
 import type { FleetResult, ForEachOptions } from './routing/for-each.ts'
 import type { LongLease } from './routing/long-leases.ts'
@@ -78,13 +80,20 @@ export async function openTenantry<Handle>(config: TenantryConfig<Handle>): Prom
   throwIfAborted(config.signal)
   // Nothing is started for models that cannot be used.
   if (!isServerGiven(config)) await checked.models.fingerprint()
-  const { servers, stop } = await findServers(config)
-  const [home] = servers
+  const { servers: found, stop } = await findServers(config)
+  const listeners = new Listeners<TenantryEvent>()
+  const [home, ...others] = found.map((server) =>
+    server.overTenants({
+      rolePrefix: physicalNames.loginPrefix(checked.installation),
+      onEnded: (ended) => listeners.tell({ event: 'blocker-ended', server: server.name, ...ended }),
+    }),
+  ) as [Server, ...Server[]]
+  const servers = [home, ...others] as const
   try {
     const separation = separationOf(config, checked, servers)
     const opening = await prepare(servers, checked, separation, config.signal)
     const byName = new Map(servers.map((server) => [server.name, server]))
-    return new OpenTenantry({ ...checked, ...opening, separation, home, servers: byName }, stop)
+    return new OpenTenantry({ ...checked, ...opening, separation, home, servers: byName }, listeners, stop)
   } catch (error) {
     await stop()
     throw error
@@ -104,25 +113,32 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   readonly #parts: Parts<Handle>
   readonly #making: MakingContext<Handle>
   readonly #work: TenantWork<Handle>
-  readonly #listeners = new Listeners<TenantryEvent>()
+  readonly #listeners: Listeners<TenantryEvent>
   readonly #changing: ConcurrencyLimit
   /** Apart from it, since the DNS may be slow. */
   readonly #verifying = new ConcurrencyLimit(domainLookups)
   readonly #underWay = new WorkUnderWay()
   readonly #keeper: Keeper<Handle>
   readonly #catalogPool: ConnectionPool
+  /** Apart from it: a claim may wait for a lock, and no look-up for another tenant is to wait for it. */
+  readonly #claimPool: ConnectionPool
   /** Sessions for administration, by server: as many as there may be verbs at work. */
   readonly #sessions: ReadonlyMap<Server, SessionPool>
   readonly #stop: () => Promise<void>
   #closing: Promise<void> | undefined
 
   /** @param stop ends what was started for this Tenantry */
-  constructor(parts: Parts<Handle>, stop: () => Promise<void>) {
+  constructor(parts: Parts<Handle>, listeners: Listeners<TenantryEvent>, stop: () => Promise<void>) {
+    this.#listeners = listeners
     const { home, servers, connectionWaitMs, installation, onboardingConcurrency, whenBehind } = parts
     const catalogDatabase = physicalNames.catalog(installation)
     // A claim waits for another one of the same id; at a stricter level it would fail.
-    this.#catalogPool = home.pool(catalogDatabase, catalogConnections, { isolationLevel: 'read committed' })
-    this.#sessions = sessionPools([...servers.values()], home, catalogDatabase, onboardingConcurrency)
+    const isolation = { isolationLevel: 'read committed' } as const
+    this.#catalogPool = home.pool(catalogDatabase, catalogConnections, isolation)
+    this.#claimPool = home.pool(catalogDatabase, onboardingConcurrency, isolation)
+    this.#sessions = new Map(
+      [...servers.values()].map((server) => [server, administrationPool(parts, server, onboardingConcurrency)]),
+    )
     const catalog = new Catalog(this.#catalogPool)
     const domains = new Domains(this.#catalogPool)
     const routing = {
@@ -147,7 +163,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       ...parts,
       catalog,
       domains,
-      stock: new Stock(this.#catalogPool),
+      stock: new Stock(this.#claimPool),
       knownTemplates: new Map(),
       onboarding: new Activity(),
       connect: (server, options) => (this.#sessions.get(server) as SessionPool).connect(options),
@@ -225,6 +241,10 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
 
   adopt(id: string, options: AdoptOptions): Promise<Adopted> {
     return this.#change(options, (checked) => adopt(this.#making, id, checked))
+  }
+
+  restamp(id: string, options: RestampOptions = {}): Promise<Restamped> {
+    return this.#change(options, (checked) => restamp(this.#making, id, checked))
   }
 
   reconcile(options: ReconcileOptions = {}): Promise<Reconciliation> {
@@ -351,7 +371,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     await keeping
     await this.#work.close(Math.max(0, end - Date.now()))
     try {
-      await Promise.all([this.#catalogPool, ...this.#sessions.values()].map((pool) => pool.end()))
+      await Promise.all([this.#catalogPool, this.#claimPool, ...this.#sessions.values()].map((pool) => pool.end()))
       await this.#parts.disconnected
     } finally {
       await this.#stop()

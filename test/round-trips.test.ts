@@ -92,7 +92,7 @@ describe('openTenantry and onboard', () => {
   it('opening for the first time: the catalog and its tables', async () => {
     const cost = await costOf(async () => (await open()).close())
     const [create, version] = [1, 1]
-    const steps = 5 * (1 + 1) // each of the catalog's migrations: its statements in one trip, and its row
+    const steps = 6 * (1 + 1) // each of the catalog's migrations: its statements in one trip, and its row
     const make = 1 + 1 + 1 + steps + 1 + 1 // begin, lock, look again, the steps, the installation's row, commit
     const secluded = 1 + 1 + 1 + 1 // begin, lock, the catalog's database, commit
     const roles = 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 // a look; begin, lock, look again, make them, whose member, commit; a look
@@ -125,7 +125,8 @@ describe('openTenantry and onboard', () => {
     const cost = await costOf(() => tenantry.onboard('acme'))
     const build = 1 + 1 + 1 + 1 + roles + create + fill + transaction(1 + 1) // lock, look, leftovers, row; sealed
     const statements = begin + look + build + create + transaction(named + madeActive) + unlock
-    expect(cost).toEqual({ connections: 1 + 4, statements })
+    // The claim has a connection of its own.
+    expect(cost).toEqual({ connections: 1 + 1 + 4, statements })
     await tenantry.close()
   })
 
@@ -144,7 +145,7 @@ describe('openTenantry and onboard', () => {
     await filled.promise
     await keeping.close()
     const tenantry = await open()
-    await tenantry.get('none')
+    await tenantry.onboard('acme')
     expect(await costOf(() => tenantry.onboard('claimed'))).toEqual({ connections: 0, statements: 1 })
     await tenantry.close()
   })
@@ -157,15 +158,18 @@ describe('openTenantry and onboard', () => {
     const [lockThere, spare] = [1 + stillLocked, transaction(1)]
     const both = (there: number, here: number) => transaction(there) + transaction(here)
     const build = 1 + lockThere + 1 + 1 + 1 + roles + create + fill + both(1, 1)
-    const statements = begin + lockThere + spare + look + build + create + both(named, madeActive) + unlock + unlock
+    // Its administrative database: not found, made on a connection to the maintenance database, connected to.
+    const administration = create
+    const making = spare + look + build + create + both(named, madeActive)
+    const statements = begin + administration + lockThere + making + unlock + unlock
     const cost = await costOf(() => tenantry.onboard('far', { server: 'second' }))
-    expect(cost).toEqual({ connections: 2 + 5, statements })
+    expect(cost).toEqual({ connections: 1 + 2 + 2 + 5, statements })
     await tenantry.close()
   })
 
   it('onboarding a tenant that exists: one statement', async () => {
     const tenantry = await open()
-    await tenantry.get('none')
+    await tenantry.onboard('acme')
     expect(await costOf(() => tenantry.onboard('acme'))).toEqual({ connections: 0, statements: 1 })
     await tenantry.close()
   })
@@ -202,8 +206,8 @@ describe("the verbs of a tenant's life", () => {
     const locked = () =>
       sql(
         `select 1 from pg_locks join pg_database on pg_database.oid = database
-         where locktype = 'advisory' and mode = 'ExclusiveLock' and datname in ($1, 'postgres')`,
-        [`${installation}_catalog`],
+         where locktype = 'advisory' and mode = 'ExclusiveLock' and datname in ($1, $2)`,
+        [`${installation}_catalog`, `${installation}_admin`],
       )
     await expect.poll(locked, { timeout: 20_000, interval: 10 }).toEqual([])
     return costOf(work)
@@ -211,12 +215,12 @@ describe("the verbs of a tenant's life", () => {
 
   /** The lock, on a connection that was used before, and its end. */
   const locked = 1 + 1
-  const [find, evict, present, empty, describe_, rename] = [1, 1, 1, 1, 1, 1]
+  const [find, evict, present, empty, describe_, rename, prepared] = [1, 1, 1, 1, 1, 1, 1]
   /** A transaction that takes an arrow and writes its audit entry by the same statement. */
   const arrow = 1 + 1 + 1
   /** To tell every process, and to see that there is no other. */
   const letGo = evict + present
-  /** The role can log in no more, and nobody is left who could before. */
+  /** The role cannot log in any more, and nobody is left who could before. */
   const lockedOut = 1 + empty
 
   it('looking: one statement each, and none that connects', async () => {
@@ -273,20 +277,20 @@ describe("the verbs of a tenant's life", () => {
 
   it('suspend: a session with the lock, the arrow, then every process lets go and the database is empty', async () => {
     const suspend = () => tenantry.suspend('a')
-    const left = letGo + empty + lockedOut
+    const left = describe_ + lockedOut + letGo + empty
     expect(await costOfVerb(suspend)).toEqual({ connections: 0, statements: locked + find + arrow + left })
     expect(await costOfVerb(suspend)).toEqual({ connections: 0, statements: locked + find + left })
   })
 
   it('resume: a session with the lock, and the arrow, with which the role can log in again', async () => {
     const resume = () => tenantry.resume('a')
-    expect(await costOfVerb(resume)).toEqual({ connections: 0, statements: locked + find + 1 + arrow })
+    expect(await costOfVerb(resume)).toEqual({ connections: 0, statements: locked + find + describe_ + 1 + arrow })
     expect(await costOfVerb(resume)).toEqual({ connections: 0, statements: locked + find })
   })
 
   it('offboard: the same as suspend, and the database is looked for and renamed in a transaction', async () => {
     const offboard = () => tenantry.offboard('a')
-    const leave = describe_ + letGo + empty + lockedOut
+    const leave = describe_ + lockedOut + letGo + empty + prepared
     const setAside = 1 + rename + 1
     expect(await costOfVerb(offboard)).toEqual({ connections: 0, statements: locked + find + arrow + leave + setAside })
     expect(await costOfVerb(offboard)).toEqual({ connections: 0, statements: locked + find + describe_ })
@@ -305,8 +309,8 @@ describe("the verbs of a tenant's life", () => {
     const clone = () => tenantry.clone('a', 'b')
     const [source, known, intend, read, create, sourceAgain] = [1, 1, 1, 1, 1, 1]
     const look = source + locked + known
-    const [secluded, password] = [1, 1]
-    const make = intend + read + describe_ + letGo + create + secluded + sourceAgain
+    const [secluded, password, owned] = [1, 1, 1]
+    const make = intend + read + describe_ + letGo + create + secluded + sourceAgain + owned
     const name = arrow + rename + password
     expect(await costOfVerb(clone)).toEqual({ connections: 0, statements: look + make + name })
     expect(await costOfVerb(clone)).toEqual({ connections: 0, statements: look + intend + read })
@@ -317,10 +321,10 @@ describe("the verbs of a tenant's life", () => {
     const purge = () => tenantry.purge('b')
     // Whether it is there is asked twice: once for a tenant of which nothing but its history is left.
     const look = locked + find + find + describe_
-    const [drop, remove] = [1 + 1, 1]
+    const [drop, helpers, remove] = [1 + 1, 1, 1]
     expect(await costOfVerb(purge)).toEqual({
       connections: 0,
-      statements: look + empty + arrow + rename + drop + remove,
+      statements: look + empty + prepared + arrow + rename + drop + helpers + remove,
     })
     const history = 1
     expect(await costOfVerb(purge)).toEqual({ connections: 0, statements: locked + find + history })
@@ -349,7 +353,7 @@ describe("the verbs of a tenant's life", () => {
     const stillLocked = 1
     const [there, begin, commit] = [locked + stillLocked, 1, 1]
     const renamed = begin + rename + commit
-    const statements = locked + find + arrow + there + describe_ + letGo + empty + lockedOut + renamed
+    const statements = locked + find + arrow + there + describe_ + lockedOut + letGo + empty + prepared + renamed
     expect(await costOfVerb(() => two.offboard('far'))).toEqual({ connections: 0, statements })
     const back = there + describe_ + renamed
     expect(await costOfVerb(() => two.restore('far'))).toEqual({
@@ -357,8 +361,8 @@ describe("the verbs of a tenant's life", () => {
       statements: locked + find + back + arrow,
     })
     await two.offboard('far')
-    const [drop, remove] = [1 + 1, 1]
-    const destroyed = there + describe_ + empty + renamed + arrow + drop + remove
+    const [drop, helpers, remove] = [1 + 1, 1, 1]
+    const destroyed = there + describe_ + empty + prepared + renamed + arrow + drop + helpers + remove
     expect(await costOfVerb(() => two.purge('far'))).toEqual({
       connections: 0,
       statements: locked + find + find + destroyed,

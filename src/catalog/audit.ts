@@ -14,6 +14,7 @@ export type Verb =
   | 'purge'
   | 'withdraw'
   | 'rotate-credentials'
+  | 'restamp'
   | 'add-domain'
   | 'verify-domain'
   | 'remove-domain'

@@ -29,6 +29,8 @@ export interface NewTenant {
 export interface TransitionDetails extends Authorship {
   readonly verb: Verb
   readonly to: TenantState
+  /** The number of the transition. */
+  readonly transition: number
   readonly fingerprint?: string | undefined
   readonly restingState?: 'active' | 'suspended' | undefined
   /** How long an offboarded tenant is kept, in days. */
@@ -187,6 +189,12 @@ export class Catalog {
     return rows.map(toAuditEntry)
   }
 
+  /** Writes into the audit trail what was done to a tenant without a change of its state. */
+  async note({ id, rowId, state }: TenantRow, verb: Verb, { actor }: Authorship): Promise<void> {
+    const entry = { tenant: id, row_id: rowId, verb, from_state: state, to_state: state, actor: actor ?? null }
+    await this.#db.insertInto('audit').values(entry).execute()
+  }
+
   /**
    * Writes down that what this object has begun, by {@link intend} or {@link take}, failed afterwards; nothing where it has
    * begun nothing.
@@ -254,6 +262,7 @@ export class Catalog {
           .set({
             state: change.to,
             state_since: sql`now()`,
+            transition: change.transition,
             resting_state: change.restingState ?? null,
             purge_after:
               change.retentionDays === undefined ? null : sql`now() + make_interval(days => ${change.retentionDays})`,

@@ -1,19 +1,25 @@
+/** How long a claim waits for a session that holds a lock on a spare, in milliseconds. */
+const spareLockMs = 200
+/** How many spares a claim tries before the slow path is taken. */
+const spareAttempts = 4
+
 /**
  * The claim: turns a spare into a tenant's database, with the tenant's row and its audit entry, in one transaction that
  * is one call. It is part of a migration, so a change of it is another migration.
  *
- * It gives an outcome, and a tenant with the first two:
+ * It returns an outcome, and a tenant with the first two:
  *
  * - `claimed`: this very call made the tenant
  * - `exists`: the id has a tenant already
  * - `no-spare`; `elsewhere`, when the place for the tenant is not on the catalog's own server; `no-open-server`;
- *   `name-taken`, when a database has the name: nothing was made, and the caller goes the longer way
+ *   `name-taken`, when a database has the name: nothing was made, and the caller takes the slow path
  *
- * A spare is used only as it was filled: the same database, closed to connections, with nobody in it, and with the
- * collation that the server has now. Any other is set apart, to be dropped. The stamp is worded as `writeStamp` does it.
+ * A spare is used only as it was filled: the same database, closed to connections and to PUBLIC, with nobody in it, with
+ * its role, and with the collation that the server has now. Any other is marked for dropping; so is one that a session
+ * holds a lock on, which any role of the server can do. The stamp has the form that `writeStamp` gives it.
  */
 export const claimFunction = `
-create function tenantry.claim(
+create or replace function tenantry.claim(
   p_id text, p_display_name text, p_metadata jsonb, p_servers text[], p_home text, p_fingerprint text,
   p_name text, p_opaque_prefix text, p_actor text, out outcome text, out tenant tenantry.tenant
 ) language plpgsql as $claim$
@@ -45,27 +51,30 @@ begin
     return;
   end if;
 
-  loop
+  for v_attempt in 1 .. ${spareAttempts} loop
     select * into v_spare from tenantry.spare s
     where s.server_id = v_server and s.fingerprint = p_fingerprint and s.state = 'ready'
     order by s.created_at limit 1 for update skip locked;
-    if not found then
-      outcome := 'no-spare';
-      return;
-    end if;
+    exit when not found;
     v_name := coalesce(p_name, p_opaque_prefix || replace(v_spare.row_id::text, '-', ''));
     begin
       perform from pg_catalog.pg_database d
-      where d.oid = v_spare.oid and d.datname = v_spare.database and not d.datallowconn
+      where d.oid = v_spare.oid and d.datname = v_spare.database and not d.datallowconn and d.datconnlimit <> -2
+        and d.datacl is not null
+        and not exists (select from pg_catalog.aclexplode(d.datacl) a where a.grantee = 0::oid)
+        and (not exists (select from tenantry.credential k where k.row_id = v_spare.row_id)
+             or exists (select from pg_catalog.pg_roles r, tenantry.installation i
+                        where r.rolname = i.name || '_r_' || replace(v_spare.row_id::text, '-', '')))
         and (d.datcollversion is null or d.datcollversion = pg_catalog.pg_database_collation_actual_version(d.oid))
         and not exists (select from pg_catalog.pg_stat_activity a where a.datid = d.oid and a.usesysid is not null);
       if not found then
         raise invalid_catalog_name;
       end if;
       insert into tenantry.tenant
-        (row_id, id, display_name, metadata, state, server_id, database, fingerprint, activated_at)
+        (row_id, id, display_name, metadata, state, transition, server_id, database, fingerprint, activated_at)
       values
-        (v_spare.row_id, p_id, p_display_name, p_metadata, 'active', v_server, v_name, p_fingerprint, now())
+        (v_spare.row_id, p_id, p_display_name, p_metadata, 'active',
+         floor(extract(epoch from clock_timestamp()) * 1000), v_server, v_name, p_fingerprint, now())
       on conflict do nothing
       returning * into tenant;
       if not found then
@@ -73,13 +82,15 @@ begin
         outcome := case when found then 'exists' else 'name-taken' end;
         return;
       end if;
+      -- Not before: another claim of the same id is waited for.
+      perform set_config('lock_timeout', '${spareLockMs}ms', true);
       if v_name <> v_spare.database then
         execute format('alter database %I rename to %I', v_spare.database, v_name);
       end if;
       execute format('alter database %I allow_connections true', v_name);
       execute format('comment on database %I is %L', v_name, format(
-        '{"tenantry":1,"installation":"%s","kind":"tenant","row":"%s","fingerprint":%s}',
-        (select i.id from tenantry.installation i), v_spare.row_id, to_json(p_fingerprint)));
+        '{"tenantry":1,"installation":"%s","kind":"tenant","row":"%s","fingerprint":%s,"state":"active","transition":%s}',
+        (select i.id from tenantry.installation i), v_spare.row_id, to_json(p_fingerprint), tenant.transition));
       delete from tenantry.spare s where s.row_id = v_spare.row_id;
       insert into tenantry.audit (tenant, row_id, verb, to_state, actor)
       values (p_id, v_spare.row_id, 'onboard', 'active', p_actor);
@@ -91,26 +102,11 @@ begin
         tenant := null;
         outcome := 'name-taken';
         return;
-      when invalid_catalog_name or object_in_use then
+      when invalid_catalog_name or object_in_use or lock_not_available then
         tenant := null;
         update tenantry.spare s set state = 'dropping' where s.row_id = v_spare.row_id;
     end;
   end loop;
+  outcome := 'no-spare';
 end
 $claim$`
-
-const asFilled = 'where d.oid = v_spare.oid'
-
-/**
- * The same since no database lets PUBLIC in: a spare that does is set apart, and so is one in which a DROP DATABASE was
- * interrupted (-2), or whose role is gone.
- */
-export const claimFunctionOfSecluded = claimFunction.replace('create function', 'create or replace function').replace(
-  asFilled,
-  `where d.datconnlimit <> -2 and d.datacl is not null
-        and not exists (select from pg_catalog.aclexplode(d.datacl) a where a.grantee = 0)
-        and (not exists (select from tenantry.credential k where k.row_id = v_spare.row_id)
-             or exists (select from pg_catalog.pg_roles r, tenantry.installation i
-                        where r.rolname = i.name || '_r_' || replace(v_spare.row_id::text, '-', '')))
-        ${asFilled.replace('where', 'and')}`,
-)

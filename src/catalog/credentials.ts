@@ -1,9 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { ConnectionPool } from '../server/port.ts'
-import type { Authorship } from './audit.ts'
 import { openCatalogDatabase } from './open-catalog-database.ts'
 import type { CatalogTables } from './tables.ts'
-import type { TenantRow } from './tenant.ts'
 
 /** The catalog's records of passwords, all encrypted: of each tenant and spare that has a role of its own. */
 export class Credentials {
@@ -26,15 +24,6 @@ export class Credentials {
   /** Keeps a password that is about to be set, beside the one that holds until then. */
   async announce(rowId: string, pending: string): Promise<void> {
     await this.#db.updateTable('credential').set({ pending }).where('row_id', '=', rowId).execute()
-  }
-
-  /** Writes into the audit trail that a tenant's password was set anew. */
-  async note({ id, rowId, state }: TenantRow, { actor }: Authorship): Promise<void> {
-    const entry = { tenant: id, row_id: rowId, verb: 'rotate-credentials', from_state: state, to_state: state }
-    await this.#db
-      .insertInto('audit')
-      .values({ ...entry, actor: actor ?? null })
-      .execute()
   }
 
   /** Credentials in the order of their rows, at most `limit`, those after `after`. */

@@ -1,6 +1,9 @@
-import { claimFunction, claimFunctionOfSecluded } from './claim-function.ts'
+import { claimFunction } from './claim-function.ts'
 
-/** One step of the catalog's own schema. A step that has landed is never changed. */
+/**
+ * One step of the catalog's own schema. A step that has landed is never changed; only the claim function, which a later step
+ * replaces, is kept in the last of its versions.
+ */
 export interface Migration {
   readonly number: number
   readonly statements: readonly string[]
@@ -112,7 +115,6 @@ export const migrations: readonly Migration[] = [
          check (state <> 'ready' or oid is not null)
        )`,
       `create index spare_state on tenantry.spare (server_id, fingerprint, state, created_at)`,
-      claimFunction,
     ],
   },
   {
@@ -131,7 +133,6 @@ export const migrations: readonly Migration[] = [
          add column outcome text not null default 'done' check (outcome in ('done', 'failed')),
          add column error text,
          add constraint audit_error check ((outcome = 'failed') = (error is not null))`,
-      claimFunctionOfSecluded,
     ],
   },
   {
@@ -157,6 +158,17 @@ export const migrations: readonly Migration[] = [
       `create trigger domain_told after insert or update or delete on tenantry.domain
          for each row execute function tenantry.tell_domain()`,
       `alter table tenantry.audit add column domain text`,
+    ],
+  },
+  {
+    number: 6,
+    // What knows only step 5 takes locks by other names, and writes stamps that prove no state.
+    compatibleFrom: 6,
+    statements: [
+      `alter table tenantry.tenant add column transition bigint not null default 0`,
+      // What the names of locks on tenants are made with: tenants see the locks of the server, and must not guess ids.
+      `alter table tenantry.installation add column lock_secret uuid not null default gen_random_uuid()`,
+      claimFunction,
     ],
   },
 ]

@@ -17,6 +17,8 @@ export interface OpeningQuestion {
 /** What the catalog, and the server that it is on, say to a process that opens. */
 export interface OpeningLook {
   readonly installationId: string
+  /** Known to nobody who cannot read the catalog: the names of locks on tenants are made with it. */
+  readonly lockSecret: string
   /** The names of those of the servers that the catalog knows. */
   readonly knownServers: readonly string[]
   readonly isVersionKnown: boolean
@@ -97,7 +99,7 @@ const openingSql = `
            starts_with(max(fingerprint), to_json($3::text)::text) as is_current
     from side group by name, row having count(id) > 0
   )
-  select m.number as migration, m.compatible_from, i.id as "installationId",
+  select m.number as migration, m.compatible_from, i.id as "installationId", i.lock_secret as "lockSecret",
          array(select name from tenantry.server where name = any($2)) as "knownServers",
          exists (select from tenantry.version where fingerprint = $3) as "isVersionKnown",
          exists (select from tenantry.tenant where state in ('onboarding', 'purging')

@@ -25,6 +25,11 @@ export function mayTake(transition: Transition, state: TenantState): boolean {
   return from.includes(state)
 }
 
+/** The number of a tenant's next transition, by the number of its last; see `TenantRow.transition`. */
+export function nextTransition(last: number): number {
+  return Math.max(last + 1, Date.now())
+}
+
 /** The error of a verb that a tenant's state does not allow. */
 export function stateError(verb: string, id: string, state: TenantState): TenantryError {
   return new TenantryError('tenant-state', `${verb} cannot be done to the tenant ${id}: it is ${state}.`, {

@@ -13,7 +13,7 @@ export type SpareState = 'filling' | 'ready' | 'dropping'
 /** The catalog's tables, all in the schema `tenantry`, as Kysely sees them. */
 export interface CatalogTables {
   migration: { number: number; compatible_from: number }
-  installation: { id: Generated<string>; name: string }
+  installation: { id: Generated<string>; name: string; lock_secret: Generated<string> }
   server: { id: Generated<number>; name: string; state: Generated<'open' | 'closed'> }
   version: { number: Generated<number>; fingerprint: string; first_seen_at: Generated<Date> }
   tenant: {
@@ -32,6 +32,7 @@ export interface CatalogTables {
     resting_state: 'active' | 'suspended' | null
     purge_after: Date | null
     state_since: Generated<Date>
+    transition: ColumnType<string, never, number>
   }
   template: {
     row_id: string

@@ -36,6 +36,11 @@ export interface TenantRow extends Tenant {
   readonly source: string | undefined
   /** The state that an offboarded tenant had before. */
   readonly restingState: 'active' | 'suspended' | undefined
+  /**
+   * The number of its latest transition. It rises with each, and also over a catalog that was set back: it is at least the
+   * milliseconds since 1970 at that moment.
+   */
+  readonly transition: number
   /** The password of its role; undefined where it shares that of the connection. */
   readonly credential: SealedCredential | undefined
 }
@@ -48,7 +53,15 @@ export interface SealedCredential {
 }
 
 /** A tenant without what is of no use outside. */
-export function publicTenant({ rowId, origin, source, restingState, credential, ...tenant }: TenantRow): Tenant {
+export function publicTenant({
+  rowId,
+  origin,
+  source,
+  restingState,
+  transition,
+  credential,
+  ...tenant
+}: TenantRow): Tenant {
   return tenant
 }
 
@@ -70,6 +83,8 @@ export interface SelectedTenant {
   readonly origin: TenantOrigin
   readonly source: string | null
   readonly resting_state: 'active' | 'suspended' | null
+  /** A bigint, which the driver reads as text. */
+  readonly transition: string
   readonly sealed: string | null
   readonly pending: string | null
 }
@@ -94,6 +109,7 @@ export function toTenant(row: SelectedTenant): TenantRow {
     origin: row.origin,
     source: row.source ?? undefined,
     restingState: row.resting_state ?? undefined,
+    transition: Number(row.transition),
     credential: row.sealed === null ? undefined : { sealed: row.sealed, pending: row.pending ?? undefined },
   }
 }

@@ -15,6 +15,10 @@ export const errorKinds = {
     raised: 'Raised when the server refused the user name or the password.',
     retryable: false,
   },
+  'catalog-disagrees': {
+    raised: "Raised when the catalog has a tenant in another state than its database on the server proves.",
+    retryable: false,
+  },
   'catalog-newer': {
     raised: 'Raised when the catalog was migrated by a newer Tenantry that this one cannot work beside.',
     retryable: false,

@@ -58,6 +58,8 @@ export function parseInstallation(value: string): Installation {
 /** Every physical name that Tenantry makes up. Tenant ids have no underscore, so the mapping is one to one. */
 export const physicalNames = {
   catalog: (installation: Installation) => `${installation}_catalog` as Identifier,
+  /** The database for administration on a server that the catalog is not on. */
+  administration: (installation: Installation) => `${installation}_admin` as Identifier,
   /** A database or role that a probe makes and takes away again; `run` is random, so the name is never used again. */
   probe: (installation: Installation, run: string, purpose: string) =>
     `${installation}_${probePurpose}_${run}_${purpose}` as Identifier,
@@ -88,14 +90,23 @@ export const physicalNames = {
   app: (installation: Installation) => `${installation}_app` as Identifier,
   /** The role that a tenant's work logs in as. */
   login: (installation: Installation, rowId: string) => ownName(installation, loginPurpose, rowId),
-  /** The role that a step of the service's own logs in as, in a database that may hold somebody else's functions. */
-  helper: (installation: Installation, rowId: string) => ownName(installation, 'h', rowId),
+  /**
+   * The role that a step of the service's own logs in as, in a database that may hold somebody else's functions; `run` is
+   * eight random digits, so that what somebody grants to one of them keeps no other from being made.
+   */
+  helper: (installation: Installation, rowId: string, run: string) =>
+    `${ownName(installation, helperPurpose, rowId)}_${run}` as Identifier,
+  /** What the names of all helpers of a row begin with. */
+  helpersOf: (installation: Installation, rowId: string) => `${ownName(installation, helperPurpose, rowId)}_`,
+  /** What the name of every helper begins with. */
+  helperPrefix: (installation: Installation) => `${installation}_${helperPurpose}_`,
   /** What every name of a tenant's role begins with. */
   loginPrefix: (installation: Installation) => `${installation}_${loginPurpose}_`,
 }
 
 const opaquePurpose = 'd'
 const loginPurpose = 'r'
+const helperPurpose = 'h'
 const probePurpose = 'probe'
 
 function ownName(installation: Installation, purpose: string, rowId: string): Identifier {

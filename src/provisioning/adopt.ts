@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { TenantryError } from '../kernel/errors.ts'
 import { type Identifier, parseIdentifier, parseTenantId, physicalNames } from '../kernel/names.ts'
-import { stateError } from '../catalog/states.ts'
+import { nextTransition, stateError } from '../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow } from '../catalog/tenant.ts'
 import type { Models } from '../models/port.ts'
 import type { DatabaseInfo, GroupRoles, Login, Server, Session } from '../server/port.ts'
-import { readStamp, writeStamp } from '../server/stamp.ts'
+import { readStamp } from '../server/stamp.ts'
 import { existsError } from './clone.ts'
 import { announce, type MakingContext, type ProvisioningContext } from './context.ts'
 import { look } from './ensure-tables.ts'
@@ -13,7 +13,7 @@ import { runHook } from './hooks.ts'
 import { goneError } from './make-tenant.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
 import { ensureGroups, newLogin, withHelper } from './separation.ts'
-import { isStampOf } from './tenant-names.ts'
+import { isStampOf, tenantStamp } from './tenant-names.ts'
 import { checkNewTenant, type NewTenantOptions } from './tenant-options.ts'
 
 /** Options of `adopt`. */
@@ -67,7 +67,8 @@ export async function adopt<Handle>(
 
 function adoptable({ installation, home }: ProvisioningContext, name: string): Identifier {
   const database = parseIdentifier(name, 'database')
-  const own = [physicalNames.catalog(installation), home.maintenanceDatabase, 'template0', 'template1', 'postgres']
+  const ours = [physicalNames.catalog(installation), physicalNames.administration(installation)]
+  const own = [...ours, home.maintenanceDatabase, 'template0', 'template1', 'postgres']
   if (!own.includes(database)) return database
   throw new TenantryError('invalid-option', `The database ${database} cannot be a tenant's.`, {
     hint: 'Name a database with the tables of the models.',
@@ -101,7 +102,7 @@ async function inspect(
         hint: 'It belongs to a tenant of another installation. It was not touched.',
       })
     }
-    if (found?.mayAlter === false) throw ownerError(session.user, found)
+    refuseUnlessOurs(session, found)
     await checkMatch(session, context.models, database)
     return { comment: stamp === undefined ? found?.comment : stamp.comment }
   } finally {
@@ -115,13 +116,17 @@ function takenError(database: Identifier): TenantryError {
   })
 }
 
-function ownerError(user: string, { name, owner }: DatabaseInfo): TenantryError {
-  return new TenantryError('permission-denied', `${user} may not take over ${name}: it belongs to ${owner}.`, {
+/** Refuses a database that the session's role may not change. @throws `permission-denied` */
+export function refuseUnlessOurs({ user }: Pick<Session, 'user'>, found: DatabaseInfo | undefined): void {
+  if (found?.mayAlter !== false) return
+  const { name, owner } = found
+  throw new TenantryError('permission-denied', `${user} may not take over ${name}: it belongs to ${owner}.`, {
     hint: `As a superuser, or as its owner: ALTER DATABASE "${name}" OWNER TO "${user}"; or: GRANT "${owner}" TO "${user}";`,
   })
 }
 
-async function checkMatch(session: Session, models: Models<unknown>, database: Identifier): Promise<void> {
+/** @throws `verification-failed` where a database differs from the models */
+export async function checkMatch(session: Session, models: Models<unknown>, database: Identifier): Promise<void> {
   const { missing, differing } = await look(session, models)
   if (missing.length + differing.length === 0) return
   const list = [
@@ -142,7 +147,7 @@ function takeOver<Handle>(
   options: AdoptOptions,
 ): Promise<TenantRow> {
   return onServerOf(context, locked, row, options, async (server, admin) => {
-    const { initialise, fingerprint, installationId: installation, separation } = context
+    const { initialise, fingerprint, separation } = context
     const target = { server, database: row.database, tenant: publicTenant(row) }
     const groups = await ensureGroups(separation, server, admin)
     if (groups !== undefined) await handOver(server, groups, row.database, options)
@@ -152,8 +157,9 @@ function takeOver<Handle>(
         ? run()
         : withHelper(context, separation, { server, admin, database: row.database, rowId: row.rowId }, run))
     }
-    const stamp = writeStamp({ installation, kind: 'tenant', row: row.rowId, fingerprint, comment })
-    const login = separation && newLogin(context.installation, separation, row.rowId)
+    const transition = nextTransition(row.transition)
+    const stamp = tenantStamp(context, row, { fingerprint, state: 'active', transition, comment })
+    const login = separation && newLogin(context.installation, separation, server, row.rowId)
     const secluding = groups === undefined ? [] : server.roles.seclude(row.database, undefined)
     const role = groups && login ? await server.roles.establish(login, groups, row.database, 'let-in') : []
     const made = await durablyBoth(
@@ -162,7 +168,7 @@ function takeOver<Handle>(
       () => admin.script([server.commentStatement(row.database, stamp), ...secluding, ...role]),
       async () => {
         if (login !== undefined) await locked.credentials.put(row.rowId, login.sealed)
-        const change = { verb: 'adopt', to: 'active', fingerprint, actor: options.actor } as const
+        const change = { verb: 'adopt', to: 'active', fingerprint, transition, actor: options.actor } as const
         return locked.catalog.take('activate', row.rowId, change)
       },
     )
@@ -176,7 +182,7 @@ function takeOver<Handle>(
  * Makes a database like one of ours, which a tenant's role can use and does not own. Names that are looked up there are
  * PostgreSQL's own: anybody may have put a function of the same name where it would be found first.
  */
-async function handOver(
+export async function handOver(
   server: Server,
   groups: GroupRoles,
   database: Identifier,

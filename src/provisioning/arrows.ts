@@ -1,7 +1,7 @@
 import type { TenantId } from '../kernel/names.ts'
 import type { Verb } from '../catalog/audit.ts'
 import type { TransitionDetails } from '../catalog/catalog.ts'
-import { mayTake, stateError, type TenantState, type Transition } from '../catalog/states.ts'
+import { mayTake, nextTransition, stateError, type TenantState, type Transition } from '../catalog/states.ts'
 import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
 import { announce, type ProvisioningContext } from './context.ts'
 import { goneError } from './make-tenant.ts'
@@ -14,6 +14,8 @@ type ArrowVerb = Transition & Verb
 export interface BeforeArrow {
   readonly row: TenantRow
   readonly isDone: boolean
+  /** The number of the transition: the next one, or the last where it is done. */
+  readonly transition: number
 }
 
 /**
@@ -32,20 +34,20 @@ export async function beforeArrow(
   if (row === undefined) throw unknownTenant(id)
   const isDone = done.includes(row.state)
   if (!isDone && !mayTake(verb, row.state)) throw stateError(verb, id, row.state)
-  return { row, isDone }
+  return { row, isDone, transition: isDone ? row.transition : nextTransition(row.transition) }
 }
 
 /** Takes an arrow, in a transaction of its own unless `commit` is given one, and tells of it. */
 export async function takeArrow(
   context: ProvisioningContext,
   locked: LockedWork,
-  { row, isDone }: BeforeArrow,
-  change: Omit<TransitionDetails, 'verb'> & { readonly verb: ArrowVerb },
+  { row, isDone, transition }: BeforeArrow,
+  change: Omit<TransitionDetails, 'verb' | 'transition'> & { readonly verb: ArrowVerb },
   commit = (take: () => Promise<TenantRow>) => durably(locked, take),
 ): Promise<TenantRow> {
   if (isDone) return row
   const taken = await commit(async () => {
-    const after = await locked.catalog.take(change.verb, row.rowId, change)
+    const after = await locked.catalog.take(change.verb, row.rowId, { ...change, transition })
     if (after === undefined) throw goneError()
     return after
   })

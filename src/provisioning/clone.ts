@@ -1,17 +1,23 @@
 import { randomUUID } from 'node:crypto'
 import { untilAborted } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
-import { type Identifier, parseTenantId } from '../kernel/names.ts'
+import { type Identifier, parseTenantId, physicalNames } from '../kernel/names.ts'
 import { durationMs } from '../kernel/options.ts'
 import { stateError } from '../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow, unknownTenant } from '../catalog/tenant.ts'
 import type { Login, Server, Session } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
-import { announce, type MakingContext, type ProvisioningContext, type TenantHook } from './context.ts'
+import {
+  announce,
+  type MakingContext,
+  type ProvisioningContext,
+  type Separation,
+  type TenantHook,
+} from './context.ts'
 import { runHook } from './hooks.ts'
 import { makeTenant, type Recipe } from './make-tenant.ts'
 import { underLock } from './locked-work.ts'
-import { createSecluded, ensureGroups, withHelper } from './separation.ts'
+import { createSecluded, ensureGroups, newLogin, withHelper } from './separation.ts'
 import { missingError, newName } from './tenant-names.ts'
 import { checkNewTenant, type NewTenantOptions } from './tenant-options.ts'
 
@@ -110,6 +116,7 @@ function copyOf<Handle>(
       try {
         // A database of that name may be another tenant's by now.
         await refuseUnlessSame(context, source)
+        if (separation !== undefined) await inherit(context, separation, { server, admin, building }, source, row)
       } catch (error) {
         // What was refused leaves no copy of somebody's data.
         await server.drop(admin, building)
@@ -129,6 +136,21 @@ function copyOf<Handle>(
       await withHelper(context, separation, { server, admin, database, rowId: row.rowId }, run)
     },
   }
+}
+
+/** Gives the role of the copy what the role of its source owns in it: large objects, which nobody else may read. */
+async function inherit(
+  { installation }: ProvisioningContext,
+  separation: Separation,
+  { server, admin, building }: Site,
+  source: TenantRow,
+  row: TenantRow,
+): Promise<void> {
+  const from = physicalNames.login(installation, source.rowId)
+  if (!(await server.ownsAnything(admin, building, from))) return
+  const login = newLogin(installation, separation, server, row.rowId)
+  await admin.script(await server.roles.establish(login, separation.groups, building, 'locked-out'))
+  await server.reassignOwned(building, from, login.user)
 }
 
 /** A copy has a role of its own if its source has: what is in it belongs to the same roles, and is granted alike. */

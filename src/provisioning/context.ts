@@ -10,7 +10,7 @@ import type { TenantState } from '../catalog/states.ts'
 import type { Stock, TemplateRow } from '../catalog/stock.ts'
 import type { Tenant, TenantRow } from '../catalog/tenant.ts'
 import type { Models } from '../models/port.ts'
-import type { GroupRoles, Server, Session } from '../server/port.ts'
+import type { EndedBlocker, GroupRoles, Server, Session } from '../server/port.ts'
 import type { Activity } from './activity.ts'
 
 /** What happened to a tenant, told once it is certain. */
@@ -86,8 +86,37 @@ export interface LeaseEvent {
   readonly where: readonly string[]
 }
 
+/**
+ * A session or a prepared transaction of a tenant was ended, because an administrative statement waited for a lock that it
+ * held: perhaps an attack. `user` names the tenant's role.
+ */
+export interface BlockerEndedEvent extends EndedBlocker {
+  readonly event: 'blocker-ended'
+  readonly server: string
+}
+
+/**
+ * A role that is not needed any more could not be dropped, because others go on granting it privileges. It cannot log in;
+ * `reconcile` tries again.
+ */
+export interface RoleKeptEvent {
+  readonly event: 'role-kept'
+  readonly server: string
+  readonly role: string
+  /** Its hint has the statements that drop the role. */
+  readonly error: TenantryError
+}
+
 /** What an open Tenantry tells of, for logs and metrics. */
-export type TenantryEvent = TenantEvent | ClaimEvent | StockEvent | KeepingFailedEvent | ReconciledEvent | LeaseEvent
+export type TenantryEvent =
+  | TenantEvent
+  | ClaimEvent
+  | StockEvent
+  | KeepingFailedEvent
+  | ReconciledEvent
+  | LeaseEvent
+  | BlockerEndedEvent
+  | RoleKeptEvent
 
 /** A step of the service's own in the making of a tenant. */
 export type TenantHook<Handle> = (handle: Handle, tenant: Tenant) => unknown
@@ -106,6 +135,8 @@ export type Evict = (
 export interface Separation {
   readonly groups: GroupRoles
   readonly keys: Keyring
+  /** How many connections the role of a tenant may have at once on a server. */
+  readonly connectionLimit: (server: Server) => number
   /** The servers, by name, that are known to have the groups. */
   readonly preparedServers: Set<string>
 }
@@ -114,6 +145,8 @@ export interface Separation {
 export interface ProvisioningContext {
   readonly installation: Installation
   readonly installationId: string
+  /** What the names of locks on tenants are made with; see `tenantLock`. */
+  readonly lockSecret: string
   readonly catalog: Catalog
   readonly stock: Stock
   readonly domains: Domains
@@ -130,8 +163,8 @@ export interface ProvisioningContext {
   readonly models: Models<unknown>
   readonly fingerprint: string
   /**
-   * A session for administration, on the catalog's database where the server is that of the catalog, on the maintenance
-   * database elsewhere. It may have been used before.
+   * A session for administration, in the administrative database of the server; see `administrationDatabase`. It may have
+   * been used before.
    */
   readonly connect: (server: Server, options: Cancellable) => Promise<Session>
   /** How long another process may take with the same tenant, in milliseconds. */

@@ -8,9 +8,10 @@ import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
 import type { Login } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
 import { announce, type ProvisioningContext, type Separation, type VerbOptions } from './context.ts'
-import { endSessions } from './drain.ts'
+import { remainError } from './drain.ts'
 import { durably, durablyBoth, lockedBy, onServerOf, underLock } from './locked-work.ts'
-import { loginOf, newLogin, workOf } from './separation.ts'
+import { loginOf, newLogin } from './separation.ts'
+import { disagreeError, findDatabase, type FoundDatabase, isNewer } from './tenant-names.ts'
 import { checkVerbOptions } from './tenant-options.ts'
 
 /** What a tenant's own role logs in with. */
@@ -31,9 +32,12 @@ export interface RotatedCredentials {
 
 /** Options of `rotateCredentials`. */
 export interface RotateOptions extends VerbOptions {
-  /** Whether sessions that logged in with the old password are ended. Default true: it may have been stolen. */
+  /** Whether sessions that began with the old password are ended. Default true: it may have been stolen. */
   readonly endSessions?: boolean
 }
+
+/** How long what began with the old password may take to end by itself, in milliseconds. */
+const quietMs = 1_000
 
 /** What came of encrypting passwords with the current key. */
 export interface ReencryptedCredentials {
@@ -98,7 +102,8 @@ function ownLogin(context: ProvisioningContext, row: TenantRow): Login {
  * Gives a tenant's role a new password. It also sets right a role that somebody dropped, or whose password somebody
  * changed, and replaces one that no key can read any more.
  *
- * @throws `tenant-unknown`, `tenant-state`, `roles-shared`, `sessions-remain`, `permission-denied`, `lock-timeout`
+ * @throws `tenant-unknown`, `tenant-state`, `catalog-disagrees`, `foreign-database`, `roles-shared`, `sessions-remain`,
+ *   `permission-denied`, `lock-timeout`
  */
 export async function rotateCredentials(
   context: ProvisioningContext,
@@ -113,8 +118,10 @@ export async function rotateCredentials(
     if (row.state !== 'active' && row.state !== 'suspended') throw stateError('rotateCredentials', tenantId, row.state)
     const { separation, installation } = context
     if (separation === undefined || row.credential === undefined) throw sharedError(row)
-    const login = newLogin(installation, separation, row.rowId)
     await onServerOf(context, locked, row, options, async (server, admin) => {
+      const found = await findDatabase(context, server, admin, row)
+      if (isNewer(found?.stamp, row)) throw disagreeError(row, found as FoundDatabase)
+      const login = newLogin(installation, separation, server, row.rowId)
       const mode = row.state === 'active' ? 'let-in' : 'locked-out'
       const statements = await server.roles.establish(login, separation.groups, row.database, mode)
       // Elsewhere the role may have it before the catalog says so: both are tried then.
@@ -125,13 +132,15 @@ export async function rotateCredentials(
         () => admin.script(statements),
         async () => {
           await locked.credentials.put(row.rowId, login.sealed)
-          await locked.credentials.note(row, options)
+          await locked.catalog.note(row, 'rotate-credentials', options)
         },
       )
       if (options.endSessions === false) return
+      const moment = await server.clock(admin)
       const { database } = row
       await context.evict({ tenant: row.id, server: row.server, database }, context.drainMs, options)
-      await endSessions(server, admin, { database, which: workOf(context, row), signal: options.signal })
+      const ending = { quietMs, signal: options.signal }
+      if (!(await server.endSessionsBefore(admin, login.user, moment, ending))) throw remainError(database)
     })
     announce(context, 'rotate-credentials', row, { from: row.state, to: row.state, since: locked.since })
     return { outcome: 'rotated', tenant: tenantId }

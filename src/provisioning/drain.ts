@@ -8,6 +8,8 @@ import { lockOut } from './separation.ts'
 
 /** What is to be left, by which sessions, and by when. */
 export interface Drain extends Cancellable {
+  /** Statements that are committed with the end of the role's logins. */
+  readonly also?: readonly string[]
   readonly database: Identifier
   /** `work` leaves a backup by pg_dump alone. */
   readonly which: WhichSessions
@@ -19,8 +21,10 @@ export interface Drain extends Cancellable {
 const endingMs = 5_000
 
 /**
- * Makes every process let go of a tenant, and waits until nobody is in its database. Then, or at the deadline, its role
- * can log in no more, and the sessions that are left are ended.
+ * Takes a tenant's role its login, makes every process let go of the tenant, and waits until its database is empty. At the
+ * deadline, the sessions that are left are ended.
+ *
+ * The login goes first: nothing that the tenant does can keep it, and nobody comes back while the rest is done.
  *
  * @throws `sessions-remain`, `permission-denied`
  */
@@ -29,17 +33,17 @@ export async function drain(
   server: Server,
   admin: Session,
   row: TenantRow,
-  { database, which, drainMs, signal }: Drain,
+  { database, which, drainMs, signal, also = [] }: Drain,
 ): Promise<void> {
   const deadline = Date.now() + drainMs
+  const locking = lockOut(context, server, row, database)
+  await admin.script([...locking, ...also])
   await context.evict({ tenant: row.id, server: row.server, database: row.database }, drainMs, { signal })
-  // What a pooler keeps idle waits for nobody's work.
+  // What a pooler keeps idle is no work under way.
   const how = server.pooling === undefined ? 'any' : 'busy'
   const isEmpty = async () => (await server.sessions(admin, database, which, how)).length === 0 || undefined
   const isLeft = await poll(isEmpty, Math.max(0, deadline - Date.now()), signal)
-  const locking = lockOut(context, server, row, database)
-  await admin.script(locking)
-  // Nobody who had the password can have come in since it was looked at.
+  // A login under way when the role lost its own may not have been seen.
   if (!isLeft || locking.length > 0 || how === 'busy') await endSessions(server, admin, { database, which, signal })
 }
 
@@ -47,7 +51,7 @@ export async function drain(
 export async function endSessions(
   server: Server,
   admin: Session,
-  { database, which, signal }: Omit<Drain, 'drainMs'>,
+  { database, which, signal }: Omit<Drain, 'drainMs' | 'also'>,
 ): Promise<void> {
   const isEmpty = async () => {
     const left = await server.sessions(admin, database, which)

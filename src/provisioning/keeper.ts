@@ -1,6 +1,7 @@
 import { TenantryError } from '../kernel/errors.ts'
 import { physicalNames } from '../kernel/names.ts'
 import type { Server, Session } from '../server/port.ts'
+import { connectToAdministration } from './administration.ts'
 import type { KeepingFailedEvent, MakingContext } from './context.ts'
 import { lockedBy, onServer } from './locked-work.ts'
 import { declarationLock, retireVersions } from './retire.ts'
@@ -139,7 +140,7 @@ export class Keeper<Handle> {
       const there = `${this.#context.installationId}:${lock}`
       const { signal } = this.#ending
       // Sessions of its own: it must not keep onboarding from those that are kept for it, and then wait for its pause.
-      const connect = (other: Server) => other.connect(other.maintenanceDatabase, { signal })
+      const connect = (other: Server) => connectToAdministration(this.#context, other, { signal })
       const options = { signal, connect }
       await onServer(this.#context, lockedBy(session), server, there, options, (admin) =>
         this.#fillUp({ locked: lockedBy(session), server, admin }),

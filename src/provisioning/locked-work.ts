@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto'
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
@@ -37,7 +38,7 @@ export async function underLock<T>(
   const since = performance.now()
   const session = await context.connect(context.home, options)
   try {
-    await session.lock(`tenant:${id}`, 'session', context.lockTimeoutMs)
+    await lockTenant(session, context, id)
     const locked = lockedBy(session, since)
     return await work(locked).catch(async (error: unknown) => {
       if (error instanceof TenantryError) await noteFailure(locked, error)
@@ -47,6 +48,24 @@ export async function underLock<T>(
     throw error instanceof TenantryError ? error.forTenant(id) : error
   } finally {
     await session.close()
+  }
+}
+
+/**
+ * The name of the lock on a tenant's id. Every role of the server sees the keys of all locks (pg_locks): without the secret
+ * of the catalog, nobody can try ids until one fits.
+ */
+export function tenantLock({ lockSecret }: Pick<ProvisioningContext, 'lockSecret'>, id: TenantId): string {
+  return `tenant:${createHmac('sha256', lockSecret).update(id).digest('base64url')}`
+}
+
+async function lockTenant(session: Session, context: ProvisioningContext, id: TenantId): Promise<void> {
+  try {
+    await session.lock(tenantLock(context, id), 'session', context.lockTimeoutMs)
+  } catch (error) {
+    if (!(error instanceof TenantryError) || error.code !== 'lock-timeout') throw error
+    const message = `Another process was at work on the tenant ${id} for over ${context.lockTimeoutMs} ms.`
+    throw new TenantryError('lock-timeout', message, { tenant: id, hint: 'Repeat the call, or raise lockTimeoutMs.' })
   }
 }
 

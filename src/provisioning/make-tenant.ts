@@ -1,14 +1,15 @@
 import { TenantryError } from '../kernel/errors.ts'
 import type { Identifier } from '../kernel/names.ts'
 import { makingVerbs } from '../catalog/audit.ts'
+import { nextTransition } from '../catalog/states.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session } from '../server/port.ts'
-import { readStamp, writeStamp } from '../server/stamp.ts'
+import { readStamp } from '../server/stamp.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
 import { endSessions, isInUse } from './drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
 import { dropLogin, isSeparate, newLogin } from './separation.ts'
-import { foreignError, isStampOf, namesOf } from './tenant-names.ts'
+import { disagreeError, foreignError, isStampOf, namesOf, tenantStamp } from './tenant-names.ts'
 
 /** How a tenant's database comes about under its building name. */
 export interface Recipe {
@@ -64,7 +65,9 @@ async function nameOrMake(site: Site, recipe: Recipe, options: VerbOptions): Pro
   const named = await findNamed(site, options)
   if (named !== undefined) return nowMade(site, named, [], options)
   await build(site, recipe)
-  return takeName(site, recipe, options)
+  const { fingerprint, isSeparate: hasRole } = recipe
+  const transition = nextTransition(site.row.transition)
+  return takeName(site, { fingerprint, isSeparate: hasRole, transition }, options)
 }
 
 /** Where and what is being made. */
@@ -76,8 +79,8 @@ interface Site {
   readonly admin: Session
 }
 
-/** What a database was made for. */
-type Made = Pick<Recipe, 'fingerprint' | 'isSeparate'>
+/** What a database was made for, and the number of the transition that makes its tenant active. */
+type Made = Pick<Recipe, 'fingerprint' | 'isSeparate'> & { readonly transition: number }
 
 /** What the database was made for, if an earlier call got as far as giving it its name. */
 async function findNamed(site: Site, options: VerbOptions): Promise<Made | undefined> {
@@ -89,8 +92,11 @@ async function findNamed(site: Site, options: VerbOptions): Promise<Made | undef
   const found = databases.find(({ name }) => name === row.database)
   if (found === undefined) return undefined
   const stamp = readStamp(found.comment)
-  if (isStampOf(context, row, stamp) && stamp.kind === 'tenant')
-    return { fingerprint: stamp.fingerprint, isSeparate: isSeparate(context, found) }
+  if (isStampOf(context, row, stamp) && stamp.kind === 'tenant') {
+    const { fingerprint, state = 'active', transition = nextTransition(row.transition) } = stamp
+    if (state !== 'active') throw disagreeError(row, { name: found.name, stamp })
+    return { fingerprint, isSeparate: isSeparate(context, found), transition }
+  }
   throw await withdraw(site, options)
 }
 
@@ -136,7 +142,7 @@ function nameOnce(site: Site, made: Made, options: VerbOptions): Promise<TenantR
   const { context, row, server } = site
   const naming = [
     server.renameStatement(namesOf(context, row).building, row.database),
-    server.commentStatement(row.database, stampOf(context, row, made.fingerprint)),
+    server.commentStatement(row.database, tenantStamp(context, row, { ...made, state: 'active' })),
   ]
   return nowMade(site, made, naming, options)
 }
@@ -144,21 +150,21 @@ function nameOnce(site: Site, made: Made, options: VerbOptions): Promise<TenantR
 /** Does the last of what is to be done with the database, gives the tenant its role, and makes it active. */
 async function nowMade(
   site: Site,
-  { fingerprint, isSeparate: hasRole }: Made,
+  made: Made,
   last: readonly string[],
   options: VerbOptions,
 ): Promise<TenantRow> {
   const { context, locked, row, server, admin } = site
   const { separation, installation } = context
-  if (separation === undefined || !hasRole) {
+  if (separation === undefined || !made.isSeparate) {
     return durablyBoth(
       locked,
       admin,
       () => admin.script(last),
-      () => activate(site, fingerprint, options),
+      () => activate(site, made, options),
     )
   }
-  const login = newLogin(installation, separation, row.rowId)
+  const login = newLogin(installation, separation, server, row.rowId)
   const role = await server.roles.establish(login, separation.groups, row.database, 'let-in')
   return durablyBoth(
     locked,
@@ -166,26 +172,25 @@ async function nowMade(
     () => admin.script([...last, ...role]),
     async () => {
       await locked.credentials.put(row.rowId, login.sealed)
-      return activate(site, fingerprint, options)
+      return activate(site, made, options)
     },
   )
 }
 
-async function activate({ locked, row }: Site, fingerprint: string, { actor }: VerbOptions): Promise<TenantRow> {
-  const verb = makingVerbs[row.origin]
-  const made = await locked.catalog.take('activate', row.rowId, { verb, to: 'active', fingerprint, actor })
-  if (made === undefined) throw goneError()
-  return made
+async function activate(
+  { locked, row }: Site,
+  { fingerprint, transition }: Made,
+  { actor }: VerbOptions,
+): Promise<TenantRow> {
+  const change = { verb: makingVerbs[row.origin], to: 'active', fingerprint, transition, actor } as const
+  const active = await locked.catalog.take('activate', row.rowId, change)
+  if (active === undefined) throw goneError()
+  return active
 }
 
 /** RENAME to a name that is there, or since a moment. */
 export function isNameTaken(error: unknown): boolean {
   return error instanceof TenantryError && (error.sqlState === '42P04' || error.sqlState === '23505')
-}
-
-/** The stamp of a tenant's database. */
-function stampOf({ installationId }: ProvisioningContext, { rowId }: TenantRow, fingerprint: string): string {
-  return writeStamp({ installation: installationId, kind: 'tenant', row: rowId, fingerprint })
 }
 
 /** The error of a tenant whose row somebody took away under our hands. */

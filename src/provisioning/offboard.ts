@@ -8,8 +8,8 @@ import type { DrainOptions, ProvisioningContext, VerbOptions } from './context.t
 import { drain, type Drain, isInUse, remainError } from './drain.ts'
 import { isNameTaken } from './make-tenant.ts'
 import { durablyBoth, onServerOf, underLock } from './locked-work.ts'
-import { letIn } from './separation.ts'
-import { findDatabase, foreignError, missingError, namesOf } from './tenant-names.ts'
+import { letIn, lockOut } from './separation.ts'
+import { findDatabase, foreignError, missingError, namesOf, stampStatement } from './tenant-names.ts'
 import { checkVerbOptions } from './tenant-options.ts'
 
 /** Options of `offboard`. */
@@ -78,11 +78,18 @@ async function setAside(
   const found = await findDatabase(context, server, admin, row)
   if (found === undefined) throw missingError(row)
   const { setAside: name } = namesOf(context, row)
-  if (found.name === name) return
+  const stamp = stampStatement(context, server, row, { ...found, name }, row)
+  if (found.name === name) {
+    // An explicit call may bring a catalog that was set back to what the server has.
+    if (found.stamp.transition !== row.transition) await admin.script([...lockOut(context, server, row, name), stamp])
+    return
+  }
   for (let attempt = 1; ; attempt++) {
     await drain(context, server, admin, row, { ...leaving, database: found.name })
+    await server.rollBackPrepared(admin, found.name)
     try {
-      return await admin.transaction(() => admin.script([server.renameStatement(found.name, name)]), { durable: true })
+      const renaming = [server.renameStatement(found.name, name), stamp]
+      return await admin.transaction(() => admin.script(renaming), { durable: true })
     } catch (error) {
       if (!isInUse(error)) throw error
       if (attempt === attempts) throw remainError(found.name)
@@ -103,9 +110,17 @@ export async function restore(context: ProvisioningContext, id: string, options:
     if (before.isDone) return { outcome: 'already-restored', tenant: publicTenant(before.row) }
     const change = { verb: 'restore', to: before.row.restingState ?? 'active', actor: options.actor } as const
     const row = await onServerOf(context, locked, before.row, options, async (server, admin) => {
-      const renaming = await renamingBack(context, server, admin, before.row)
-      const opening = change.to === 'active' ? letIn(context, server, before.row) : []
-      const bringBack = () => admin.script([...renaming, ...opening])
+      const { row: offboarded, transition } = before
+      const found = await findDatabase(context, server, admin, offboarded)
+      if (found === undefined) throw missingError(offboarded)
+      const [name, isNamed] = [offboarded.database, found.name === offboarded.database]
+      const bringBack = () =>
+        admin.script([
+          // An interrupted call may have renamed it, or never did.
+          ...(isNamed ? [] : [server.renameStatement(found.name, name)]),
+          ...(change.to === 'active' ? letIn(context, server, offboarded) : []),
+          stampStatement(context, server, offboarded, { ...found, name }, { state: change.to, transition }),
+        ])
       try {
         return await takeArrow(context, locked, before, change, (take) => durablyBoth(locked, admin, bringBack, take))
       } catch (error) {
@@ -115,16 +130,4 @@ export async function restore(context: ProvisioningContext, id: string, options:
     })
     return { outcome: 'restored', tenant: publicTenant(row) }
   })
-}
-
-/** The statements that give a database its name again: none where an interrupted call did, or never took it. */
-async function renamingBack(
-  context: ProvisioningContext,
-  server: Server,
-  admin: Session,
-  row: TenantRow,
-): Promise<string[]> {
-  const found = await findDatabase(context, server, admin, row)
-  if (found === undefined) throw missingError(row)
-  return found.name === row.database ? [] : [server.renameStatement(found.name, row.database)]
 }

@@ -10,8 +10,16 @@ import { type BeforeArrow, beforeArrow, takeArrow } from './arrows.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
 import { endSessions, isInUse, remainError } from './drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
-import { dropLogin } from './separation.ts'
-import { findDatabase, isStampOf, namesOf } from './tenant-names.ts'
+import { dropLogin, dropRole } from './separation.ts'
+import {
+  disagreeError,
+  findDatabase,
+  type FoundDatabase,
+  isNewer,
+  isStampOf,
+  namesOf,
+  stampStatement,
+} from './tenant-names.ts'
 import { checkVerbOptions } from './tenant-options.ts'
 
 /** What came of purging a tenant. */
@@ -38,7 +46,8 @@ export interface PurgeExpiredOptions extends VerbOptions {
  *
  * The deciding transaction gives the database a name that is never used again, and only such a name is ever dropped.
  *
- * @throws `tenant-unknown`, `tenant-state`, `foreign-database`, `sessions-remain`, `permission-denied`, `lock-timeout`
+ * @throws `tenant-unknown`, `tenant-state`, `catalog-disagrees`, `foreign-database`, `sessions-remain`,
+ *   `permission-denied`, `lock-timeout`
  */
 export async function purge(context: ProvisioningContext, id: string, options: VerbOptions): Promise<Purged> {
   const tenantId = parseTenantId(id)
@@ -129,11 +138,19 @@ async function destroy(
   const isOurs = row.origin !== 'adopt' || row.activatedAt !== undefined
   if (!isOurs) return giveBack(context, locked, { server, admin }, before, actor)
   const found = await findDatabase(context, server, admin, row)
+  if (found !== undefined) refuseUnproven(context, row, found)
   const rename = async () => {
-    if (found !== undefined && found.name !== doomed) await admin.script([server.renameStatement(found.name, doomed)])
+    if (found === undefined || found.name === doomed) return
+    const isTenants = found.stamp.kind === 'tenant'
+    const now = { state: 'purging', transition: before.transition } as const
+    await admin.script([
+      server.renameStatement(found.name, doomed),
+      ...(isTenants ? [stampStatement(context, server, row, { ...found, name: doomed }, now)] : []),
+    ])
   }
   if (found !== undefined && found.name !== doomed) {
     await endSessions(server, admin, { database: found.name, which: 'all', signal })
+    await server.rollBackPrepared(admin, found.name)
   }
   try {
     if (before.isDone) await rename()
@@ -147,6 +164,21 @@ async function destroy(
   await forget(context, locked, row, actor)
 }
 
+/**
+ * Refuses to destroy a database unless its name and its stamp prove that it was set aside, is being purged, or was never
+ * finished: a catalog that was set back may call a tenant so that is in service.
+ *
+ * @throws `catalog-disagrees`
+ */
+function refuseUnproven(context: ProvisioningContext, row: TenantRow, found: FoundDatabase): void {
+  const { building, setAside, doomed } = namesOf(context, row)
+  if (found.name === doomed) return
+  const isUnfinished = row.state === 'onboarding' && found.name === building
+  const isOut = row.state === 'offboarded' || row.state === 'purging'
+  const isSetAside = isOut && found.name === setAside && !isNewer(found.stamp, row)
+  if (!isUnfinished && !isSetAside) throw disagreeError(row, found)
+}
+
 /** Takes our stamp from a database that was to be adopted, and forgets the tenant that it was to be. */
 async function giveBack(
   context: ProvisioningContext,
@@ -158,7 +190,7 @@ async function giveBack(
   const { row } = before
   const [found] = await server.describe(admin, [row.database])
   const login = physicalNames.login(context.installation, row.rowId)
-  await admin.script([server.roles.drop(login, found && row.database)])
+  await dropRole(context, server, admin, login, found && row.database)
   const stamp = readStamp(found?.comment)
   if (isStampOf(context, row, stamp)) {
     await admin.script([server.commentStatement(row.database, stamp.comment ?? '')])

@@ -3,6 +3,7 @@ import type { SpareRow, TemplateRow } from '../catalog/stock.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { DatabaseInfo } from '../server/port.ts'
 import { readStamp, type Stamp } from '../server/stamp.ts'
+import { isNewer } from './tenant-names.ts'
 
 /** Something in an installation that is not as it should be, and what is to be done about it. */
 export interface Finding {
@@ -12,12 +13,13 @@ export interface Finding {
    * - `ghost`: a tenant whose database is not where the catalog has it
    * - `orphan`: a database with this installation's stamp, and no row
    * - `foreign`: a database with one of our names, and no stamp of ours
+   * - `outdated`: a tenant of which the server has a later state than the catalog
    * - `role`: a tenant's role that is gone, or can log in while it must not, or the other way about
    * - `invalid`: what an interrupted DROP DATABASE left; only another DROP can mend it
    */
-  readonly kind: 'unfinished' | 'leftover' | 'ghost' | 'orphan' | 'foreign' | 'role' | 'invalid'
+  readonly kind: 'unfinished' | 'leftover' | 'ghost' | 'orphan' | 'foreign' | 'outdated' | 'role' | 'invalid'
   /**
-   * - `finish`: what was decided is carried out to its end
+   * - `finish`: what was decided is carried out to its end; for `outdated`, the catalog takes over the server's state
    * - `undo`: what was never acknowledged is taken back
    * - `drop`: a database of ours is dropped, under a name that is never used again
    * - `none`: it is for a person to decide
@@ -27,6 +29,8 @@ export interface Finding {
   readonly server: string
   readonly database: Identifier | undefined
   readonly tenant: TenantId | undefined
+  /** The role that is left over. */
+  readonly role?: Identifier
   /** What was found, in a sentence. */
   readonly what: string
 }
@@ -35,6 +39,8 @@ export interface Finding {
 export interface Inventory {
   readonly installation: Installation
   readonly installationId: string
+  /** The name of the server that the catalog is on. */
+  readonly home: string
   readonly tenants: readonly TenantRow[]
   readonly templates: readonly TemplateRow[]
   readonly spares: readonly SpareRow[]
@@ -44,7 +50,7 @@ export interface Inventory {
   readonly knownTenants: ReadonlySet<string>
   /** By the server's name; a server that did not answer is left out, and nothing is said of what is on it. */
   readonly databases: ReadonlyMap<string, readonly DatabaseInfo[]>
-  /** By the server's name, the roles of tenants and spares. */
+  /** By the server's name, the roles of tenants and spares, and temporary ones. */
   readonly logins: ReadonlyMap<string, ReadonlyMap<Identifier, { readonly canLogIn: boolean }>>
 }
 
@@ -52,8 +58,8 @@ export interface Inventory {
 export interface ReconcilePlan {
   readonly findings: readonly Finding[]
   /**
-   * The servers have stamps that the catalog knows nothing of: it was restored from an older backup, or lost rows. Nothing
-   * is undone or dropped then, since what the catalog calls unfinished may be whole.
+   * The servers have stamps that the catalog knows nothing of, or of later states than it has: it was restored from an older
+   * backup, or lost rows. Nothing is undone or dropped then, since what the catalog calls unfinished may be whole.
    */
   readonly isCatalogOlder: boolean
 }
@@ -64,10 +70,11 @@ export interface ReconcilePlan {
  */
 export function planReconcile(inventory: Inventory): ReconcilePlan {
   const orphans = orphansOf(inventory)
-  const isCatalogOlder = orphans.length > 0
+  const isCatalogOlder = orphans.length > 0 || inventory.tenants.some((row) => isOutdatedAtHome(inventory, row))
   const findings = [
     ...inventory.tenants.flatMap((row) => tenantFindings(inventory, row)),
     ...inventory.tenants.flatMap((row) => roleFindings(inventory, row)),
+    ...strayRoles(inventory),
     ...stockFindings(inventory),
     ...orphans,
     ...foreignOf(inventory),
@@ -81,16 +88,44 @@ export function planReconcile(inventory: Inventory): ReconcilePlan {
   }
 }
 
+/** A tenant's database by its stamp, and that stamp. */
+function stampedOf(inventory: Inventory, { server, rowId }: TenantRow) {
+  for (const info of inventory.databases.get(server) ?? []) {
+    const stamp = stampOf(inventory, info.comment)
+    if (stamp?.row === rowId) return { info, stamp }
+  }
+  return undefined
+}
+
+/** True where only a catalog that was set back explains it: at home, row and stamp change in one transaction. */
+function isOutdatedAtHome(inventory: Inventory, row: TenantRow): boolean {
+  return row.server === inventory.home && isNewer(stampedOf(inventory, row)?.stamp, row)
+}
+
+/** The finding of a tenant that was brought into another state since, by the stamp on its database. */
+function outdatedFindings({ row, name, stamp }: { row: TenantRow; name: Identifier; stamp: Stamp }): Finding[] {
+  const { server, id, state, database } = row
+  const isInService = (stamp.state === 'active' || stamp.state === 'suspended') && name === database
+  if (isInService && stamp.state === state) return []
+  const what = `The server has it as ${stamp.state ?? 'unknown'} since a later transition, under the name ${name}.`
+  const action = isInService && state !== 'onboarding' ? 'finish' : 'none'
+  return [{ kind: 'outdated', action, server, database: name, tenant: id, what }]
+}
+
 function tenantFindings(inventory: Inventory, row: TenantRow): Finding[] {
   const databases = inventory.databases.get(row.server)
   if (databases === undefined) return []
   const { rowId, state, server, database, id } = row
   const finding = { server, database, tenant: id }
-  const stamped = databases.find(({ comment }) => stampOf(inventory, comment)?.row === rowId)
+  const { info: stamped, stamp } = stampedOf(inventory, row) ?? {}
   const found = stamped ?? databases.find(({ name }) => ownNames(inventory, rowId).includes(name))
+  const isBegun = stamp?.state === 'purging' || (state === 'onboarding' && stamped?.name === database)
+  if (stamp !== undefined && stamped !== undefined && isNewer(stamp, row) && !isBegun) {
+    return outdatedFindings({ row, name: stamped.name, stamp })
+  }
   switch (state) {
     case 'onboarding': {
-      const isNamed = stamped?.name === database && stampOf(inventory, stamped.comment)?.kind === 'tenant'
+      const isNamed = stamped?.name === database && stamp?.kind === 'tenant' && (stamp.state ?? 'active') === 'active'
       return isNamed && row.origin !== 'adopt'
         ? [{ ...finding, kind: 'unfinished', action: 'finish', what: 'Its database is whole; its row is not active.' }]
         : [{ ...finding, kind: 'unfinished', action: 'undo', what: 'Its making was interrupted.' }]
@@ -98,31 +133,59 @@ function tenantFindings(inventory: Inventory, row: TenantRow): Finding[] {
     case 'purging':
       return [{ ...finding, kind: 'unfinished', action: 'finish', what: 'Its purge was interrupted.' }]
     case 'offboarded':
-      if (found === undefined) return [{ ...finding, kind: 'ghost', action: 'none', what: 'Its database is gone.' }]
+      if (found === undefined) return absentFindings(finding, databases)
       return offboardedFindings(inventory, row, found)
     case 'active':
     case 'suspended':
       if (found?.name === database) return invalidOf(finding, found)
       if (found !== undefined)
         return [{ ...finding, kind: 'ghost', action: 'none', what: `Its database is ${found.name}.` }]
-      return databases.some(({ name }) => name === database)
-        ? [{ ...finding, kind: 'foreign', action: 'none', what: 'The database of its name does not have its stamp.' }]
-        : [{ ...finding, kind: 'ghost', action: 'none', what: 'Its database is gone.' }]
+      return absentFindings(finding, databases)
   }
 }
 
+/** Nothing on the server is known to be the tenant's; a database of its name may have lost its stamp. */
+function absentFindings(
+  finding: Pick<Finding, 'server' | 'database' | 'tenant'>,
+  databases: readonly DatabaseInfo[],
+): Finding[] {
+  return databases.some(({ name }) => name === finding.database)
+    ? [{ ...finding, kind: 'foreign', action: 'none', what: 'The database of its name does not have its stamp.' }]
+    : [{ ...finding, kind: 'ghost', action: 'none', what: 'Its database is gone.' }]
+}
+
 /** Of tenants whose state says whether their role can log in. What is unfinished decides that when it is finished. */
-function roleFindings({ installation, logins }: Inventory, row: TenantRow): Finding[] {
+function roleFindings(inventory: Inventory, row: TenantRow): Finding[] {
+  const { installation, logins } = inventory
   const { rowId, state, server, database, id, credential } = row
   const known = logins.get(server)
   const isSettled = state === 'active' || state === 'suspended' || state === 'offboarded'
   if (known === undefined || credential === undefined || !isSettled) return []
+  // Its role is as the later state wants it.
+  if (isNewer(stampedOf(inventory, row)?.stamp, row)) return []
   const finding = { kind: 'role', server, database, tenant: id } as const
   const login = known.get(physicalNames.login(installation, rowId))
   if (login === undefined) return [{ ...finding, action: 'none', what: 'Its role is gone: rotate its credentials.' }]
   if (login.canLogIn === (state === 'active')) return []
   const what = login.canLogIn ? `Its role can log in while it is ${state}.` : 'Its role cannot log in.'
   return [{ ...finding, action: 'finish', what }]
+}
+
+/** Roles of rows that the catalog does not have, and helpers of which nobody is in need. */
+function strayRoles({ installation, logins, knownRows, tenants }: Inventory): Finding[] {
+  const working = new Map(tenants.map((row) => [row.rowId.replaceAll('-', ''), row]))
+  const known = new Set([...knownRows].map((rowId) => rowId.replaceAll('-', '')))
+  const [login, helper] = [physicalNames.loginPrefix(installation), physicalNames.helperPrefix(installation)]
+  return [...logins].flatMap(([server, roles]) =>
+    [...roles.keys()].flatMap((role) => {
+      const isHelper = role.startsWith(helper)
+      const row = role.slice((isHelper ? helper : login).length).split('_', 1)[0] ?? ''
+      if (known.has(row) && (!isHelper || !working.has(row))) return []
+      const what = isHelper ? `The temporary role ${role} was left.` : `The role ${role} belongs to no tenant or spare.`
+      const tenant = working.get(row)?.id
+      return [{ kind: 'role', action: 'drop', server, database: undefined, tenant, role, what } as const]
+    }),
+  )
 }
 
 /** Its database is set aside; or was not yet; or is under the name of a purge that was never decided. */
@@ -183,11 +246,11 @@ function orphansOf(inventory: Inventory): Finding[] {
 function foreignOf(inventory: Inventory): Finding[] {
   const { tenants, knownRows, installation } = inventory
   const own = new Set([...knownRows].flatMap((rowId) => ownNames(inventory, rowId)))
-  const catalog = physicalNames.catalog(installation)
+  const ours: readonly string[] = [physicalNames.catalog(installation), physicalNames.administration(installation)]
   // Of a database with a tenant's name is spoken with the tenant.
   const tenantsNames = new Set(tenants.map(({ server, database }) => `${server} ${database}`))
   return everyDatabase(inventory).flatMap(({ server, info }) => {
-    const isNamedLikeOurs = info.name.startsWith(`${installation}_`) && info.name !== catalog
+    const isNamedLikeOurs = info.name.startsWith(`${installation}_`) && !ours.includes(info.name)
     const isOurs = stampOf(inventory, info.comment) !== undefined || own.has(info.name)
     if (!isNamedLikeOurs || isOurs || tenantsNames.has(`${server} ${info.name}`)) return []
     const what = info.comment === undefined ? 'It has no stamp.' : 'Its comment is no stamp of this installation.'

@@ -4,15 +4,18 @@ import { refuseUnknownOptions } from '../kernel/options.ts'
 import { type Identifier, physicalNames } from '../kernel/names.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { DatabaseInfo, Server } from '../server/port.ts'
+import { requireServer } from '../server/require-server.ts'
+import { takeArrow } from './arrows.ts'
 import type { ProvisioningContext, VerbOptions } from './context.ts'
 import { endSessions } from './drain.ts'
-import { onServerOf, underLock } from './locked-work.ts'
+import { onServerOf, tenantLock, underLock } from './locked-work.ts'
 import { finishMaking } from './make-tenant.ts'
 import { offboard } from './offboard.ts'
 import { finishPurge, isNoLonger, takeBack } from './purge.ts'
 import { type Finding, type Inventory, planReconcile } from './reconcile-plan.ts'
 import { clearLeftovers } from './retire.ts'
-import { letIn, workOf } from './separation.ts'
+import { dropRole, letIn, workOf } from './separation.ts'
+import { disagreeError, findDatabase, type FoundDatabase, isNewer } from './tenant-names.ts'
 
 /** Options of `reconcile`. */
 export interface ReconcileOptions extends VerbOptions {
@@ -100,7 +103,7 @@ async function takeStock(
   context: ProvisioningContext,
   options: Cancellable,
 ): Promise<{ inventory: Inventory; unreachable: readonly string[] }> {
-  const { servers, installation, installationId } = context
+  const { home, servers, installation, installationId } = context
   const before = await untilAborted(recordsOf(context), options.signal)
   const databases = new Map<string, readonly DatabaseInfo[]>()
   const logins = new Map<string, Logins>()
@@ -124,7 +127,7 @@ async function takeStock(
   const knownRows = new Set(all.map(({ rowId }) => rowId))
   const knownTenants = new Set([...before.tenants, ...after.tenants].map(({ rowId }) => rowId))
   return {
-    inventory: { installation, installationId, ...records, knownRows, knownTenants, databases, logins },
+    inventory: { installation, installationId, home: home.name, ...records, knownRows, knownTenants, databases, logins },
     unreachable,
   }
 }
@@ -137,12 +140,15 @@ async function recordsOf({ catalog, stock }: ProvisioningContext) {
   }
 }
 
-function unchanged<Row extends { readonly rowId: string; readonly state: string }>(
+function unchanged<Row extends { readonly rowId: string; readonly state: string; readonly transition?: number }>(
   before: readonly Row[],
   after: readonly Row[],
 ): readonly Row[] {
-  const states = new Map(before.map(({ rowId, state }) => [rowId, state]))
-  return after.filter(({ rowId, state }) => states.get(rowId) === state)
+  const known = new Map(before.map((row) => [row.rowId, row]))
+  return after.filter(({ rowId, state, transition }) => {
+    const row = known.get(rowId)
+    return row?.state === state && row.transition === transition
+  })
 }
 
 const pageSize = 1_000
@@ -166,7 +172,9 @@ async function lookAt(
   const session = await connect(server, options)
   try {
     const databases = await server.find(session, { prefix: `${installation}_`, comment: installationId })
-    return { databases, logins: await server.roles.find(session, physicalNames.loginPrefix(installation)) }
+    const logins = await server.roles.find(session, physicalNames.loginPrefix(installation))
+    const helpers = await server.roles.find(session, physicalNames.helperPrefix(installation))
+    return { databases, logins: new Map([...logins, ...helpers]) }
   } finally {
     await session.close()
   }
@@ -193,6 +201,10 @@ async function carryOut(
   try {
     const isFree = row === undefined || (await isNobodyAtWork(context, row, options))
     if (!isFree) return { ...finding, outcome: 'busy', error: undefined }
+    if (finding.role !== undefined) {
+      const isDropped = await dropStray(context, finding.server, finding.role, options)
+      return { ...finding, outcome: isDropped ? 'done' : 'left', error: undefined }
+    }
     if (row === undefined) await clearLeftovers(context, finding.server, options)
     else await settle(context, row, finding, options)
     return { ...finding, outcome: 'done', error: undefined }
@@ -204,11 +216,26 @@ async function carryOut(
   }
 }
 
+async function dropStray(
+  context: ProvisioningContext,
+  serverName: string,
+  role: Identifier,
+  options: ReconcileOptions,
+): Promise<boolean> {
+  const server = requireServer(context.servers, serverName, role)
+  const session = await context.connect(server, options)
+  try {
+    return await dropRole(context, server, session, role)
+  } finally {
+    await session.close()
+  }
+}
+
 /** Whoever works on a tenant holds its lock: what is in the making is not interrupted. */
 async function isNobodyAtWork(context: ProvisioningContext, { id }: TenantRow, options: Cancellable): Promise<boolean> {
   const session = await context.connect(context.home, options)
   try {
-    return await session.tryLock(`tenant:${id}`, 'exclusive')
+    return await session.tryLock(tenantLock(context, id), 'exclusive')
   } finally {
     await session.close()
   }
@@ -223,10 +250,28 @@ async function settle(
 ): Promise<void> {
   const options = { signal, ...(actor !== undefined && { actor }) }
   if (kind === 'role') return settleLogin(context, row, options)
+  if (kind === 'outdated') return takeOverState(context, row, options)
   if (action === 'undo') await takeBack(context, row, options)
   else if (row.state === 'purging') await finishPurge(context, row, options)
   else if (row.state === 'onboarding') await finishMaking(context, row, options)
   else await finishOffboarding(context, row, options)
+}
+
+/** Gives a tenant in the catalog the later state that the stamp on its database proves. */
+function takeOverState(context: ProvisioningContext, tenant: TenantRow, options: VerbOptions): Promise<void> {
+  return underLock(context, tenant.id, options, async (locked) => {
+    const row = await locked.catalog.find(tenant.id)
+    if (row?.rowId !== tenant.rowId || row.state !== tenant.state) return
+    await onServerOf(context, locked, row, options, async (server, admin) => {
+      const found = await findDatabase(context, server, admin, row)
+      const { state: to, transition } = found?.stamp ?? {}
+      if (found?.name !== row.database || transition === undefined || transition <= row.transition) return
+      if (to !== 'active' && to !== 'suspended') return
+      const verb = row.state === 'offboarded' ? 'restore' : to === 'active' ? 'resume' : 'suspend'
+      const before = { row, isDone: false, transition }
+      await takeArrow(context, locked, before, { verb, to, actor: options.actor })
+    })
+  })
 }
 
 /** The row says offboarded, and the database still has its name. */
@@ -241,6 +286,8 @@ function settleLogin(context: ProvisioningContext, tenant: TenantRow, options: V
     const row = await locked.catalog.find(tenant.id)
     if (row?.rowId !== tenant.rowId || row.state !== tenant.state) return
     await onServerOf(context, locked, row, options, async (server, admin) => {
+      const found = await findDatabase(context, server, admin, row)
+      if (isNewer(found?.stamp, row)) throw disagreeError(row, found as FoundDatabase)
       if (row.state === 'active') return admin.script(letIn(context, server, row))
       // The database of an offboarded tenant has another name, and PUBLIC is not let in there either.
       const database = row.state === 'suspended' ? row.database : undefined

@@ -4,6 +4,7 @@ import { type Identifier, type Installation, physicalNames } from '../kernel/nam
 import { Secret } from '../kernel/secret.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { DatabaseInfo, GroupRoles, Login, Server, Session, WhichSessions } from '../server/port.ts'
+import { readStamp } from '../server/stamp.ts'
 import type { ProvisioningContext, Separation } from './context.ts'
 
 /** The groups of an installation. */
@@ -73,13 +74,20 @@ function makePassword(): Secret {
 /** A new password for the role of a tenant or a spare, and what the catalog keeps of it. */
 export interface NewLogin extends Login {
   readonly sealed: string
+  /** How many connections the role may have at once. */
+  readonly connectionLimit: number
 }
 
-/** Thinks up a new password for the role of a row. */
-export function newLogin(installation: Installation, { keys }: Separation, rowId: string): NewLogin {
+/** Generates a new password for the role of a row on a server. */
+export function newLogin(
+  installation: Installation,
+  { keys, connectionLimit }: Separation,
+  server: Server,
+  rowId: string,
+): NewLogin {
   const user = physicalNames.login(installation, rowId)
   const password = makePassword()
-  return { user, password, sealed: keys.seal(password, user) }
+  return { user, password, sealed: keys.seal(password, user), connectionLimit: connectionLimit(server) }
 }
 
 /**
@@ -98,26 +106,55 @@ export function loginOf(
   return { user, password: separation.keys.open(sealed, user) }
 }
 
-/** A role that has privileges on a database, for one. */
-const dependentObjects = '2BP01'
-
 /**
- * Drops the role of a tenant or a spare whose database is gone, if it has one. One that is let into a database stays: it is
- * a tenant's, of which a catalog that was set back to before its claim does not know.
+ * Drops the role of a tenant or a spare whose database was dropped, if it has one, and the helpers of its row. A role that
+ * is let into a database stays: it is a tenant's, of which a catalog that was set back to before its claim does not know.
  */
 export async function dropLogin(
-  { installation }: ProvisioningContext,
+  context: ProvisioningContext,
   server: Server,
   admin: Session,
   rowId: string,
 ): Promise<void> {
-  const [login, helper] = [physicalNames.login(installation, rowId), physicalNames.helper(installation, rowId)]
-  try {
-    await admin.script([server.roles.drop(helper), server.roles.drop(login)])
-  } catch (error) {
-    if (!(error instanceof TenantryError) || error.sqlState !== dependentObjects) throw error
+  const { installation } = context
+  const helpers = await server.roles.find(admin, physicalNames.helpersOf(installation, rowId))
+  for (const user of [...helpers.keys(), physicalNames.login(installation, rowId)]) {
+    await dropRole(context, server, admin, user)
   }
 }
+
+/**
+ * Drops a role of the installation, whatever it was granted; from now on it cannot log in, even where it cannot be dropped.
+ * That is reported and keeps nobody from anything: reconciling tries again.
+ *
+ * @param database the database that it is let into
+ * @returns false where it stays
+ */
+export async function dropRole(
+  context: ProvisioningContext,
+  server: Server,
+  admin: Session,
+  user: Identifier,
+  database?: Identifier,
+): Promise<boolean> {
+  const { installation, installationId } = context
+  const heir = (comment: string | undefined) => {
+    const stamp = readStamp(comment)
+    const isTenants = stamp?.installation === installationId && stamp.kind === 'tenant'
+    const login = isTenants ? physicalNames.login(installation, stamp.row) : undefined
+    return login === user ? undefined : login
+  }
+  try {
+    return await server.dropRole(admin, user, { database, heir })
+  } catch (error) {
+    if (!(error instanceof TenantryError) || error.sqlState !== dependentObjects) throw error
+    context.emit({ event: 'role-kept', server: server.name, role: user, error })
+    return false
+  }
+}
+
+/** Others have granted a role something. */
+const dependentObjects = '2BP01'
 
 /**
  * The statements after which a tenant's own role, if it has one, can neither log in nor connect to its database, under the
@@ -158,29 +195,34 @@ interface Workplace {
  * role again, and with it all that it is a member of.
  */
 export async function withHelper<T>(
-  { installation }: ProvisioningContext,
+  context: ProvisioningContext,
   { groups }: Separation,
   { server, admin, database, rowId }: Workplace,
   work: (login: Login) => Promise<T>,
 ): Promise<T> {
-  const login = { user: physicalNames.helper(installation, rowId), password: makePassword() }
+  const run = randomBytes(4).toString('hex')
+  const login = { user: physicalNames.helper(context.installation, rowId, run), password: makePassword() }
   await admin.script(await server.roles.hire(login, groups, database))
   let value: T
   try {
     value = await work(login)
   } catch (error) {
-    // What went wrong first is what is told; a helper that stays is dropped by the next who works on that row.
-    await dismiss({ server, admin, database }, login.user).catch(() => undefined)
+    // The first error counts; reconciling drops a helper that stays.
+    await dismiss(context, { server, admin, database }, login.user).catch(() => undefined)
     throw error
   }
-  await dismiss({ server, admin, database }, login.user)
+  await dismiss(context, { server, admin, database }, login.user)
   return value
 }
 
 /** Ends the sessions of a helper, and drops it. */
-async function dismiss({ server, admin, database }: Omit<Workplace, 'rowId'>, user: Identifier): Promise<void> {
+async function dismiss(
+  context: ProvisioningContext,
+  { server, admin, database }: Omit<Workplace, 'rowId'>,
+  user: Identifier,
+): Promise<void> {
   await admin.script(server.roles.lockOut(user, database))
   const left = await server.sessions(admin, database, { of: user })
   if (left.length > 0) await server.endSessions(admin, left)
-  await admin.script([server.roles.drop(user, database)])
+  await dropRole(context, server, admin, user, database)
 }

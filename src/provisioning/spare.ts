@@ -52,7 +52,7 @@ export async function fillSpare<Handle>(
   if (made === undefined) throw spoiltError(name)
   const stamp = writeStamp({ installation: installationId, kind: 'spare', row: rowId, fingerprint })
   const { separation } = context
-  const login = separation && newLogin(installation, separation, rowId)
+  const login = separation && newLogin(installation, separation, server, rowId)
   const roleStatements =
     separation && login ? await server.roles.establish(login, separation.groups, name, 'let-in') : []
   const isKept = await durablyBoth(

@@ -7,6 +7,7 @@ import type { DrainOptions, ProvisioningContext, VerbOptions } from './context.t
 import { drain } from './drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
 import { letIn, workOf } from './separation.ts'
+import { findDatabase, missingError, stampStatement } from './tenant-names.ts'
 import { checkVerbOptions } from './tenant-options.ts'
 
 /** What came of suspending a tenant. */
@@ -25,7 +26,8 @@ export interface Resumed {
  * Takes a tenant out of service: no process begins new work on it, and its role can log in no more. Queries and
  * transactions under way may end until the deadline, then their sessions are ended. Its database stays where it is.
  *
- * @throws `tenant-unknown`, `tenant-state`, `sessions-remain`, `permission-denied`, `lock-timeout`
+ * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `sessions-remain`,
+ *   `permission-denied`, `lock-timeout`
  */
 export async function suspend(context: ProvisioningContext, id: string, options: DrainOptions): Promise<Suspended> {
   const tenantId = parseTenantId(id)
@@ -35,14 +37,17 @@ export async function suspend(context: ProvisioningContext, id: string, options:
     const before = await beforeArrow(locked, 'suspend', tenantId, ['suspended'])
     requireServer(context.servers, before.row.server, tenantId)
     const row = await takeArrow(context, locked, before, { verb: 'suspend', to: 'suspended', actor: options.actor })
-    await onServerOf(context, locked, row, options, (server, admin) =>
-      drain(context, server, admin, row, {
+    await onServerOf(context, locked, row, options, async (server, admin) => {
+      const found = await findDatabase(context, server, admin, row)
+      if (found?.name !== row.database) throw missingError(row)
+      await drain(context, server, admin, row, {
         database: row.database,
+        also: [stampStatement(context, server, row, found, row)],
         which: workOf(context, row),
         drainMs,
         signal: options.signal,
-      }),
-    )
+      })
+    })
     return { outcome: before.isDone ? 'already-suspended' : 'suspended', tenant: publicTenant(row) }
   })
 }
@@ -50,7 +55,7 @@ export async function suspend(context: ProvisioningContext, id: string, options:
 /**
  * Puts a suspended tenant back into service.
  *
- * @throws `tenant-unknown`, `tenant-state`, `permission-denied`, `lock-timeout`
+ * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `permission-denied`, `lock-timeout`
  */
 export async function resume(context: ProvisioningContext, id: string, options: VerbOptions): Promise<Resumed> {
   const tenantId = parseTenantId(id)
@@ -63,7 +68,7 @@ export async function resume(context: ProvisioningContext, id: string, options: 
   })
 }
 
-/** A tenant without a role of its own needs nothing of its server. */
+/** Enables the login of a tenant's role, with a stamp that says so, and makes the tenant active. */
 function resumed(
   context: ProvisioningContext,
   locked: LockedWork,
@@ -71,9 +76,13 @@ function resumed(
   change: { readonly verb: 'resume'; readonly to: 'active'; readonly actor: string | undefined },
   options: VerbOptions,
 ): Promise<TenantRow> {
-  if (before.isDone || before.row.credential === undefined) return takeArrow(context, locked, before, change)
-  return onServerOf(context, locked, before.row, options, (server, admin) => {
-    const opening = () => admin.script(letIn(context, server, before.row))
+  const { row, isDone, transition } = before
+  if (isDone) return takeArrow(context, locked, before, change)
+  return onServerOf(context, locked, row, options, async (server, admin) => {
+    const found = await findDatabase(context, server, admin, row)
+    if (found?.name !== row.database) throw missingError(row)
+    const stamp = stampStatement(context, server, row, found, { state: 'active', transition })
+    const opening = () => admin.script([...letIn(context, server, row), stamp])
     return takeArrow(context, locked, before, change, (take) => durablyBoth(locked, admin, opening, take))
   })
 }

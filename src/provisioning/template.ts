@@ -5,6 +5,7 @@ import { type Identifier, physicalNames } from '../kernel/names.ts'
 import type { Shelf, TemplateRow } from '../catalog/stock.ts'
 import type { Server, Session, SessionOptions } from '../server/port.ts'
 import { readStamp, writeStamp } from '../server/stamp.ts'
+import { connectToAdministration } from './administration.ts'
 import type { MakingContext, ProvisioningContext } from './context.ts'
 import { makeTables } from './create-tables.ts'
 import { endSessions, isInUse } from './drain.ts'
@@ -137,7 +138,7 @@ export async function onShelf<T>(
   try {
     await session.lock(lock, 'session', lockTimeoutMs)
     const locked = lockedBy(session)
-    const connect: ProvisioningContext['connect'] = (there) => there.connect(there.maintenanceDatabase, options)
+    const connect: ProvisioningContext['connect'] = (there) => connectToAdministration(context, there, options)
     const lockThere = `${context.installationId}:${lock}`
     return await onServer(context, locked, server, lockThere, { ...options, connect }, (admin) => work(locked, admin))
   } finally {

@@ -1,8 +1,9 @@
 import { TenantryError } from '../kernel/errors.ts'
 import { type Identifier, physicalNames, type TenantId } from '../kernel/names.ts'
+import type { TenantState } from '../catalog/states.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session } from '../server/port.ts'
-import { readStamp, type Stamp } from '../server/stamp.ts'
+import { readStamp, type Stamp, writeStamp } from '../server/stamp.ts'
 import type { ProvisioningContext } from './context.ts'
 
 /** A tenant's database, under the name that it has at the moment. */
@@ -55,7 +56,47 @@ export async function findDatabase(
   return undefined
 }
 
-/** Whether a stamp is that of a tenant's own database. */
+/** The text of the stamp on a tenant's database: the state that it is in, as a proof for who looks at the server. */
+export function tenantStamp(
+  { installationId }: ProvisioningContext,
+  { rowId }: TenantRow,
+  now: Pick<Stamp, 'fingerprint' | 'comment'> & { readonly state: TenantState; readonly transition: number },
+): string {
+  const { fingerprint, state, transition, comment } = now
+  return writeStamp({ installation: installationId, kind: 'tenant', row: rowId, fingerprint, state, transition, comment })
+}
+
+/** The statement that stamps a tenant's database, under the name given, with the state that it is brought into. */
+export function stampStatement(
+  context: ProvisioningContext,
+  server: Server,
+  row: TenantRow,
+  { name, stamp }: FoundDatabase,
+  now: { readonly state: TenantState; readonly transition: number },
+): string {
+  const fingerprint = stamp.kind === 'tenant' ? stamp.fingerprint : (row.fingerprint ?? '')
+  return server.commentStatement(name, tenantStamp(context, row, { ...now, fingerprint, comment: stamp.comment }))
+}
+
+/** True if a database was brought into a later state than the catalog knows of: it was restored from an older backup. */
+export function isNewer(stamp: Pick<Stamp, 'transition'> | undefined, { transition }: Pick<TenantRow, 'transition'>): boolean {
+  return (stamp?.transition ?? 0) > transition
+}
+
+/** The error of a tenant whose state in the catalog is not that of its database on the server. */
+export function disagreeError({ id, state }: TenantRow, { name, stamp }: FoundDatabase): TenantryError {
+  const there = stamp.state === undefined ? `named ${name}` : `${stamp.state}, named ${name}`
+  return new TenantryError(
+    'catalog-disagrees',
+    `The catalog has the tenant ${id} as ${state}, and its database on the server is ${there}.`,
+    {
+      tenant: id,
+      hint: 'Nothing was destroyed. A call may have been interrupted, or the catalog restored from an older backup: run "tenantry reconcile", then repeat the call.',
+    },
+  )
+}
+
+/** True if a stamp is that of a tenant's own database. */
 export function isStampOf(context: ProvisioningContext, row: TenantRow, stamp: Stamp | undefined): stamp is Stamp {
   return stamp?.row === row.rowId && stamp.installation === context.installationId
 }

@@ -202,9 +202,14 @@ export interface RoleAdministration {
   takeOver(database: Identifier, groups: GroupRoles): string[]
   /**
    * The statements that make a role, a member of `app`, or give one that is there this password; and let it log in and
-   * connect to a database, or neither.
+   * connect to a database, or neither. All settings of a role that is there are reset, also those for single databases.
    */
-  establish(login: Login, groups: GroupRoles, database: Identifier, mode: 'let-in' | 'locked-out'): Promise<string[]>
+  establish(
+    login: Login & { readonly connectionLimit: number },
+    groups: GroupRoles,
+    database: Identifier,
+    mode: 'let-in' | 'locked-out',
+  ): Promise<string[]>
   /**
    * The statements that make a role which logs in for a while and can do what `objects` can, in one database. Unlike a role
    * that merely acts as `objects`, what runs in its session can become nothing else.
@@ -216,9 +221,17 @@ export interface RoleAdministration {
   letIn(user: Identifier, database: Identifier): string[]
   rename(from: Identifier, to: Identifier): string
   /** The roles whose names begin with this, and whether each can log in. */
-  find(session: Session, prefix: string): Promise<ReadonlyMap<Identifier, { readonly canLogIn: boolean }>>
-  /** The statement that drops a role, if it is there: only then it takes a privilege. Its database is gone, or named. */
-  drop(user: Identifier, database?: Identifier): string
+  find(session: Session, prefix: string): Promise<ReadonlyMap<Identifier, { readonly canLogIn: boolean }>>}
+
+/** How a role is dropped. */
+export interface DropRoleOptions {
+  /** The database that it may still be let into. */
+  readonly database?: Identifier | undefined
+  /**
+   * The role that takes over what the dropped one owns in another database, by the comment on that database; undefined
+   * where it is dropped with the role.
+   */
+  readonly heir: (comment: string | undefined) => Identifier | undefined
 }
 
 /** What holds in a tenant's sessions until they say otherwise. Where nothing is said, the server's own defaults hold. */
@@ -247,6 +260,30 @@ export interface Listeners {
   readonly onMessage: (payload: string) => void
   /** The session is gone, whoever ended it; called once. */
   readonly onEnd: () => void
+}
+
+/** A tenant's session, or its prepared transaction, that was ended because administration waited for it. */
+export interface EndedBlocker {
+  /** The role. */
+  readonly user: string
+  readonly database: string | undefined
+  /** The server's process id; undefined for a prepared transaction. */
+  readonly processId: number | undefined
+  /** The name of the prepared transaction that was rolled back; undefined for a session. */
+  readonly transaction: string | undefined
+}
+
+/** The tenants whose roles are not to keep administration waiting. */
+export interface TenantSessions {
+  /** The beginning of the names of their roles. */
+  readonly rolePrefix: string
+  readonly onEnded: (ended: EndedBlocker) => void
+}
+
+/** How sessions are ended. */
+export interface EndingOptions extends Cancellable {
+  /** How long they may take to end by themselves, in milliseconds. */
+  readonly quietMs: number
 }
 
 /** A database of an installation, by its stamp. */
@@ -309,6 +346,11 @@ export interface Server {
   readonly maintenanceDatabase: Identifier
   readonly roles: RoleAdministration
   /**
+   * The same server for one installation: an administrative statement that waits for a tenant's session, or for a
+   * prepared transaction of a tenant, ends it.
+   */
+  overTenants(tenants: TenantSessions): Server
+  /**
    * Opens a session.
    *
    * @throws `database-missing`, `authentication-failed`, `server-unreachable` and what else may be wrong
@@ -359,6 +401,11 @@ export interface Server {
     which: WhichSessions,
     how?: 'busy' | 'any',
   ): Promise<readonly number[]>
+  /**
+   * Rolls back the prepared transactions of tenants' roles in a database: they outlive every session, and keep a database
+   * from being renamed and dropped.
+   */
+  rollBackPrepared(session: Session, database: Identifier): Promise<void>
   /** Ends sessions by their process ids, without waiting until they are gone. @throws `permission-denied` */
   endSessions(session: Session, processIds: readonly number[]): Promise<void>
   /** What libpq's programs and most drivers read from their environment to connect. It holds the password. */
@@ -386,6 +433,25 @@ export interface Server {
   extensionStatement(name: Identifier): string
   /** Drops a database, if it is there, and ends the sessions in it; not in a transaction. @throws `permission-denied` */
   drop(session: Session, database: Identifier): Promise<void>
+  /**
+   * Drops a role, if it exists, with what it owns and what it was granted in any database; not in a transaction.
+   *
+   * @returns false where it stays, because it is let into a database that was not named
+   * @throws `query-failed` with the statements, where the grants of others come back faster than they are revoked
+   */
+  dropRole(session: Session, user: Identifier, options: DropRoleOptions): Promise<boolean>
+  /** True if a role owns something in a database. */
+  ownsAnything(session: Session, database: Identifier, user: Identifier): Promise<boolean>
+  /** Gives what a role owns in a database to another role. */
+  reassignOwned(database: Identifier, from: Identifier, to: Identifier): Promise<void>
+  /** The server's time, as text for {@link endSessionsBefore}. */
+  clock(session: Session): Promise<string>
+  /**
+   * Ends the sessions of a role, in whatever database, that began before a moment of {@link clock}.
+   *
+   * @returns false where some are still there after some seconds
+   */
+  endSessionsBefore(session: Session, user: Identifier, moment: string, options: EndingOptions): Promise<boolean>
   /** The statement that sets the comment on a database; it may be part of a transaction. */
   commentStatement(database: Identifier, comment: string): string
 }

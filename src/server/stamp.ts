@@ -10,13 +10,17 @@ export interface Stamp {
   readonly row: string
   /** The version of the models that the database was made with. */
   readonly fingerprint: string
+  /** The state that a tenant's database was brought into; undefined for what is no tenant's, and in older stamps. */
+  readonly state?: string | undefined
+  /** The number of the tenant's transition into that state, which rises with each. */
+  readonly transition?: number | undefined
   /** The comment that an adopted database had before. */
   readonly comment?: string | undefined
 }
 
 const kinds = ['building', 'tenant', 'template', 'spare'] as const
 
-/** The stamp as it is stored. The function that claims a spare words it alike. */
+/** The stamp as it is stored. The function that claims a spare gives it the same form. */
 export function writeStamp(stamp: Stamp): string {
   return JSON.stringify({ tenantry: 1, ...stamp })
 }
@@ -25,11 +29,19 @@ export function writeStamp(stamp: Stamp): string {
 export function readStamp(text: string | undefined): Stamp | undefined {
   const value = parse(text)
   if (typeof value !== 'object' || value === null || !('tenantry' in value)) return undefined
-  const { installation, kind, row, fingerprint, comment } = value as Partial<Record<keyof Stamp, unknown>>
+  const { installation, kind, row, fingerprint, state, transition, comment } = value as Partial<Record<keyof Stamp, unknown>>
   if (typeof installation !== 'string' || typeof row !== 'string' || typeof fingerprint !== 'string') return undefined
   const known = kinds.find((it) => it === kind)
   if (known === undefined) return undefined
-  return { installation, kind: known, row, fingerprint, ...(typeof comment === 'string' && { comment }) }
+  return {
+    installation,
+    kind: known,
+    row,
+    fingerprint,
+    ...(typeof state === 'string' && { state }),
+    ...(typeof transition === 'number' && { transition }),
+    ...(typeof comment === 'string' && { comment }),
+  }
 }
 
 function parse(text: string | undefined): unknown {

@@ -94,13 +94,13 @@ export class World implements Look {
     return client
   }
 
-  /** All databases whose names are like this installation's, but the catalog. */
+  /** All databases whose names are like this installation's, but its own for administration. */
   databases(): Promise<PhysicalDatabase[]> {
     return this.sql<PhysicalDatabase>(
       `select datname as name, oid, datallowconn as "isOpen", datistemplate as "isTemplate",
               datconnlimit = -2 as "isInvalid", shobj_description(oid, 'pg_database') as comment
-       from pg_database where starts_with(datname, $1) and datname <> $2 order by 1`,
-      [`${this.installation}_`, this.catalog],
+       from pg_database where starts_with(datname, $1) and datname <> all($2) order by 1`,
+      [`${this.installation}_`, [this.catalog, `${this.installation}_admin`]],
     )
   }
 

@@ -59,7 +59,7 @@ describe('a trigger that waits for the provisioner', () => {
           'select session_user as session, current_user as current',
         )
         expect(who).toMatchObject({ current: `${tenantry.installation}_objects` })
-        expect(who?.session).toMatch(/_h_[0-9a-f]{32}$/)
+        expect(who?.session).toMatch(/_h_[0-9a-f]{32}_[0-9a-f]{8}$/)
         await em.nativeUpdate(User, {}, { name: 'nobody' })
       },
     })

@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto'
 import { openTenantry, type Models, type TenantEvent, type Tenantry, type TenantryConfig } from 'tenantry'
 import { postgres, type PostgresOptions } from 'tenantry/postgres'
 import { afterwards, disposableName, serverUrl, sql, sqlAt } from './server.ts'
@@ -46,6 +47,13 @@ export function inCatalog<Row extends object = Record<string, unknown>>(
   return sql<Row>(statement, params, `${installation}_catalog`)
 }
 
+/** The key of the advisory lock on a tenant's id, as SQL: its name holds a secret of the catalog. */
+export async function tenantLockKey(tenantry: { readonly installation: string }, id: string): Promise<string> {
+  const [row] = await inCatalog<{ lock_secret: string }>(tenantry, 'select lock_secret from tenantry.installation')
+  const name = createHmac('sha256', row!.lock_secret).update(id).digest('base64url')
+  return `hashtextextended('tenantry:tenant:${name}', 0)`
+}
+
 /** The names that a tenant's database may have, by its row in the catalog. */
 export async function namesOf(tenantry: { readonly installation: string }, id: string) {
   const [row] = await inCatalog<{ row_id: string; database: string }>(
@@ -66,8 +74,9 @@ export async function databasesOf(
   const rows = await sqlAt<{ name: string }>(
     url,
     `select datname as name from pg_database
-     where starts_with(datname, $1) and datname <> $2 and datname !~ '_(template|spare)_[0-9a-f]{32}$' order by datname`,
-    [`${installation}_`, `${installation}_catalog`],
+     where starts_with(datname, $1) and datname <> all($2) and datname !~ '_(template|spare)_[0-9a-f]{32}$'
+     order by datname`,
+    [`${installation}_`, [`${installation}_catalog`, `${installation}_admin`]],
   )
   return rows.map(({ name }) => name)
 }

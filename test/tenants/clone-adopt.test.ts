@@ -115,7 +115,9 @@ describe('clone', () => {
     await tenantry.suspend('copy')
     expect(await tenantry.clone('source', 'copy')).toMatchObject({ outcome: 'already-exists' })
     await tenantry.resume('copy')
-    expect((await snapshot(tenantry)).databases).toEqual(before.databases)
+    // Their stamps say that one of them was suspended and resumed.
+    const named = ({ databases }: Awaited<ReturnType<typeof snapshot>>) => databases.map(({ datname }) => datname)
+    expect(named(await snapshot(tenantry))).toEqual(named(before))
   })
 
   it('to the id of a tenant that is no clone of the source is refused and changes nothing', async () => {

@@ -88,9 +88,12 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
     expect(await names(tenantry)).toEqual(['sandy'])
   })
 
-  it('offboard that was interrupted before the database was renamed is ended by purge', async () => {
-    const { tenantry, databases, set } = await openWithTenant()
+  it('offboard that was interrupted before the database was renamed has to be finished before purge', async () => {
+    const { tenantry, names: own, databases, set } = await openWithTenant()
     await set(offboarded)
+    expect(await errorOf(tenantry.purge('a'))).toMatchObject({ code: 'catalog-disagrees', tenant: 'a' })
+    expect(await databases()).toEqual([own.inService])
+    expect(await tenantry.offboard('a')).toMatchObject({ outcome: 'already-offboarded' })
     expect(await tenantry.purge('a')).toEqual({ outcome: 'purged' })
     expect(await databases()).toEqual([])
   })

@@ -4,7 +4,7 @@ import { Client } from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
 import { errorOf, quote, serverUrl, sql } from '../support/server.ts'
-import { databasesOf, inCatalog, namesOf, openTestTenantry, snapshot } from '../support/tenants.ts'
+import { databasesOf, inCatalog, namesOf, openTestTenantry, snapshot, tenantLockKey } from '../support/tenants.ts'
 
 const models = mikroOrm({ entities: [User, Address] })
 const open = () => openTestTenantry(models)
@@ -33,11 +33,11 @@ async function reconciled(tenantry: Opened): Promise<readonly Finding[]> {
 const rename = (from: string, to: string) => sql(`alter database ${quote(from)} rename to ${quote(to)}`)
 
 /** Takes an advisory lock as a process at work would. */
-async function lock(tenantry: Pick<Opened, 'installation'>, name: string): Promise<void> {
+async function lockTenant(tenantry: Pick<Opened, 'installation'>, id: string): Promise<void> {
   const client = new Client({ connectionString: serverUrl({ database: `${tenantry.installation}_catalog` }) })
   await client.connect()
   onTestFinished(() => client.end())
-  await client.query(`select pg_advisory_lock(hashtextextended($1, 0))`, [`tenantry:${name}`])
+  await client.query(`select pg_advisory_lock(${await tenantLockKey(tenantry, id)})`)
 }
 
 describe('reconcile', () => {
@@ -97,7 +97,7 @@ describe('reconcile', () => {
     const tenantry = await open()
     await tenantry.onboard('a')
     await inCatalog(tenantry, `update tenantry.tenant set state = 'onboarding', activated_at = null`)
-    await lock(tenantry, 'tenant:a')
+    await lockTenant(tenantry, 'a')
     const before = await snapshot(tenantry)
     const { findings } = await tenantry.reconcile()
     expect(findings).toMatchObject([{ kind: 'unfinished', outcome: 'busy', tenant: 'a' }])
@@ -158,6 +158,7 @@ describe('reconcile', () => {
     expect(isCatalogOlder).toBe(true)
     expect(findings).toMatchObject([
       { kind: 'unfinished', action: 'none', outcome: 'left', tenant: 'b' },
+      { kind: 'role', action: 'none', outcome: 'left', what: expect.stringContaining('belongs to no tenant') },
       { kind: 'orphan', action: 'none', outcome: 'left', database: `${tenantry.installation}_t_kept` },
     ])
     expect(await snapshot(tenantry)).toEqual(before)

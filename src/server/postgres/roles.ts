@@ -29,12 +29,13 @@ export const roleAdministration: RoleAdministration = {
 
   takeOver: takeOverStatements,
 
-  async establish({ user, password }, { app }, database, mode) {
-    const attributes = `${mode === 'let-in' ? 'login' : 'nologin'} password ${quoteLiteral(await scramVerifier(password))}`
+  async establish({ user, password, connectionLimit }, { app }, database, mode) {
+    const verifier = quoteLiteral(await scramVerifier(password))
+    const attributes = `${mode === 'let-in' ? 'login' : 'nologin'} connection limit ${connectionLimit} password ${verifier}`
     const role = quote(user)
     const make = `create role ${role} ${attributes} in role ${quote(app)}`
-    // What the role itself, or somebody, has set is taken back.
-    const change = `alter role ${role} ${attributes}; alter role ${role} reset all; grant ${quote(app)} to ${role}`
+    // A role may change its own settings, also those for a database that it cannot connect to (ALTER ROLE).
+    const change = `alter role ${role} ${attributes}; alter role ${role} reset all; ${resetInDatabases(user)} grant ${quote(app)} to ${role}`
     const establishing = block(`if ${exists(user)} then ${change}; else ${make}; end if;`)
     return mode === 'let-in' ? [establishing, letInto(database, user)] : [establishing]
   },
@@ -42,7 +43,6 @@ export const roleAdministration: RoleAdministration = {
   async hire({ user, password }, { objects }, database) {
     const verifier = quoteLiteral(await scramVerifier(password))
     return [
-      this.drop(user, database),
       `create role ${quote(user)} login password ${verifier} in role ${quote(objects)}`,
       `alter role ${quote(user)} set role = ${quote(objects)}`,
       letInto(database, user),
@@ -70,12 +70,15 @@ export const roleAdministration: RoleAdministration = {
     )
     return new Map(rows.map(({ name, canLogIn }) => [name, { canLogIn }]))
   },
+}
 
-  drop(user, database) {
-    const leave = database === undefined ? '' : `revoke all on database ${quote(database)} from ${quote(user)}; `
-    // Not by IF EXISTS: that takes CREATEROLE also where there is nothing to drop.
-    return block(`if ${exists(user)} then ${leave}drop role ${quote(user)}; end if;`)
-  },
+/** Statements of PL/pgSQL that take back what is set for a role in single databases. */
+function resetInDatabases(user: Identifier): string {
+  return `declare name text; begin
+    for name in select d.datname from pg_catalog.pg_db_role_setting s
+      join pg_catalog.pg_database d on d.oid = s.setdatabase
+      join pg_catalog.pg_roles r on r.oid = s.setrole where r.rolname = ${quoteLiteral(user)}
+    loop execute format('alter role %I in database %I reset all', ${quoteLiteral(user)}, name); end loop; end;`
 }
 
 function verifySecluded(database: Identifier): string {
@@ -86,7 +89,8 @@ function verifySecluded(database: Identifier): string {
   return block(`if ${isPublic} then raise insufficient_privilege using message = ${message}; end if;`)
 }
 
-function exists(role: Identifier): string {
+/** The condition, in SQL, that a role exists. */
+export function exists(role: Identifier): string {
   return `exists (select from pg_catalog.pg_roles where rolname = ${quoteLiteral(role)})`
 }
 

@@ -8,6 +8,8 @@ import type {
   DatabaseChange,
   DatabaseInfo,
   DatabaseSearch,
+  DropRoleOptions,
+  EndingOptions,
   Listeners,
   Login,
   OpenOptions,
@@ -18,8 +20,10 @@ import type {
   SessionOptions,
   SessionPool,
   StampedDatabase,
+  TenantSessions,
   WhichSessions,
 } from '../port.ts'
+import { rollBackPrepared } from './blockers.ts'
 import { clientConfig, type ConnectionLimits, graceMs, newClient } from './client.ts'
 import { type ConnectionFields, parseConnectionUrl } from './connection-fields.ts'
 import { createDatabase, missingToCreate } from './create-database.ts'
@@ -33,6 +37,7 @@ import {
 import { examine } from './diagnosis/examine.ts'
 import type { ProbeLogin } from './diagnosis/probe-context.ts'
 import { dropDatabase } from './drop-database.ts'
+import { dropRole, ownsAnything, reassignOwned } from './drop-role.ts'
 import { connectionEnvironment } from './environment.ts'
 import type { ErrorContext } from './errors.ts'
 import { quoteIdentifier, quoteLiteral } from './quoting.ts'
@@ -43,7 +48,7 @@ import { openRoutedConnection } from './routed-connection.ts'
 import { occupancyOf } from './occupancy.ts'
 import { openListener, openSession, runBeside, type SessionSource } from './session.ts'
 import { openSessionPool } from './session-pool.ts'
-import { endSessions, sessionsIn } from './sessions.ts'
+import { clock, endSessions, endSessionsBefore, sessionsIn } from './sessions.ts'
 import { structureDigest } from './structure-digest.ts'
 
 /** How a PostgreSQL server is reached and used. */
@@ -79,6 +84,10 @@ const knownOptions = [
   'pooler',
 ]
 const noLimit = 0
+/** How long an administrative statement waits for one lock, in milliseconds. */
+const lockMs = 5_000
+/** How long a database may take to be connected to before another one is tried, in milliseconds. */
+const besideMs = 2_000
 
 /**
  * A PostgreSQL server, by its URL. Nothing is connected yet.
@@ -99,7 +108,7 @@ export function postgres(options: PostgresOptions): Server {
       connectMs: positiveInteger('connectTimeoutMs', options.connectTimeoutMs ?? 10_000),
       statementMs: orZero('statementTimeoutMs', options.statementTimeoutMs ?? 60_000),
       graceMs,
-      lockMs: 30_000,
+      lockMs,
     },
     pooler: options.pooler === undefined ? undefined : parsePooler(options.pooler),
   })
@@ -114,6 +123,7 @@ interface Settings {
   readonly maintenanceDatabase: Identifier
   readonly limits: ConnectionLimits
   readonly pooler: Pooler | undefined
+  readonly tenants?: TenantSessions
 }
 
 class PostgresServer implements Server {
@@ -124,12 +134,10 @@ class PostgresServer implements Server {
   readonly maintenanceDatabase: Identifier
   readonly roles = roleAdministration
   readonly #fields: ConnectionFields
+  readonly #settings: Settings
   readonly #limits: ConnectionLimits
   readonly #pooler: Pooler | undefined
-  readonly #sessions: SessionSource = {
-    newClient: (name) => newClient(this.#fields, name, this.#limits),
-    context: (name) => this.#context(name),
-  }
+  readonly #sessions: SessionSource
 
   constructor(fields: ConnectionFields, settings: Settings) {
     this.name = settings.name
@@ -138,8 +146,14 @@ class PostgresServer implements Server {
     this.maxConnections = settings.maxConnections
     this.maintenanceDatabase = settings.maintenanceDatabase
     this.#fields = fields
+    this.#settings = settings
     this.#limits = settings.limits
     this.#pooler = settings.pooler
+    this.#sessions = this.#source(fields)
+  }
+
+  overTenants(tenants: TenantSessions): Server {
+    return new PostgresServer(this.#fields, { ...this.#settings, tenants })
   }
 
   get pooling(): 'session' | 'transaction' | undefined {
@@ -204,6 +218,11 @@ class PostgresServer implements Server {
 
   endSessions(session: Session, processIds: readonly number[]): Promise<void> {
     return endSessions(session, processIds)
+  }
+
+  async rollBackPrepared(session: Session, database: Identifier): Promise<void> {
+    const { blockers } = this.#sessions
+    if (blockers !== undefined) await rollBackPrepared(session, database, blockers)
   }
 
   environment(database: Identifier, login?: Login): Readonly<Record<string, string>> {
@@ -272,6 +291,36 @@ class PostgresServer implements Server {
     return dropDatabase(session, database)
   }
 
+  dropRole(session: Session, user: Identifier, options: DropRoleOptions): Promise<boolean> {
+    return dropRole(session, user, options, (database) => this.connect(database))
+  }
+
+  ownsAnything(session: Session, database: Identifier, user: Identifier): Promise<boolean> {
+    return ownsAnything(session, user, database)
+  }
+
+  async reassignOwned(database: Identifier, from: Identifier, to: Identifier): Promise<void> {
+    const there = await this.connect(database)
+    try {
+      await reassignOwned(there, from, to)
+    } finally {
+      await there.close()
+    }
+  }
+
+  clock(session: Session): Promise<string> {
+    return clock(session)
+  }
+
+  endSessionsBefore(
+    session: Session,
+    user: Identifier,
+    moment: string,
+    options: EndingOptions,
+  ): Promise<boolean> {
+    return endSessionsBefore(session, user, moment, options)
+  }
+
   commentStatement(database: Identifier, comment: string): string {
     return `comment on database ${quoteIdentifier(database)} is ${quoteLiteral(comment)}`
   }
@@ -283,11 +332,42 @@ class PostgresServer implements Server {
   /** Sessions as another login, or as a role that the login acts as. */
   #as({ login, role }: Pick<SessionOptions, 'login' | 'role'>): SessionSource {
     if (login === undefined && role === undefined) return this.#sessions
-    const fields = { ...this.#fields, ...login }
+    return this.#source({ ...this.#fields, ...login }, role)
+  }
+
+  #source(fields: ConnectionFields, role?: Identifier): SessionSource {
+    const { tenants } = this.#settings
     return {
       newClient: (database) => newClient(fields, database, this.#limits, { role }),
       context: (database) => this.#context(database, fields.user),
+      blockers: tenants && {
+        tenantRoles: tenants.rolePrefix,
+        onEnded: tenants.onEnded,
+        connect: (database) => this.#connectBeside(database),
+      },
     }
+  }
+
+  /**
+   * A session of the role that administers, which watches over another one. A tenant can keep everybody from connecting to
+   * one database, and to each with another session: so that others are tried.
+   */
+  async #connectBeside(database: Identifier): Promise<Session> {
+    const limits = { ...this.#limits, connectMs: besideMs }
+    const source = {
+      newClient: (name: Identifier) => newClient(this.#fields, name, limits),
+      context: (name: Identifier) => this.#context(name),
+    }
+    const others = [this.maintenanceDatabase, 'postgres' as Identifier, 'template1' as Identifier]
+    let first: unknown
+    for (const name of new Set([database, ...others])) {
+      try {
+        return await openSession(source, name, undefined)
+      } catch (error) {
+        first ??= error
+      }
+    }
+    throw first
   }
 
   #context(database: Identifier, user = this.#fields.user): ErrorContext {

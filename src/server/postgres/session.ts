@@ -11,6 +11,7 @@ import type {
   Session,
   TransactionOptions,
 } from '../port.ts'
+import { type BlockerPolicy, BlockerWatch } from './blockers.ts'
 import { cutClient, endClient, processId, typeParser } from './client.ts'
 import { type ErrorContext, toTenantryError } from './errors.ts'
 import { missingGrants } from './missing-grants.ts'
@@ -20,6 +21,8 @@ import { quoteIdentifier } from './quoting.ts'
 export interface SessionSource {
   readonly newClient: (database: Identifier) => Client
   readonly context: (database: Identifier) => ErrorContext
+  /** Ends what keeps a statement waiting; without it, the statement waits until its own limits. */
+  readonly blockers?: BlockerPolicy | undefined
 }
 
 /** Gives back a client that was lent for a session; `isClean` says whether another may use it. */
@@ -90,6 +93,7 @@ class PostgresSession implements Session {
   readonly #source: SessionSource
   readonly #signal: AbortSignal | undefined
   readonly #giveBack: GiveBack | undefined
+  readonly #watch: BlockerWatch | undefined
   readonly #onError = (error: Error) => {
     this.#lost = error
   }
@@ -111,6 +115,8 @@ class PostgresSession implements Session {
     this.user = source.context(database).user
     this.#signal = signal
     this.#giveBack = giveBack
+    const { blockers } = source
+    this.#watch = blockers && new BlockerWatch(blockers, { database, processId: () => processId(client) })
     // Without a listener, a connection that the server ends between two statements would end the process.
     client.on('error', this.#onError)
   }
@@ -233,14 +239,17 @@ class PostgresSession implements Session {
     if (this.#lost !== undefined) throw toTenantryError(this.#lost, this.#context(), 'query')
     const running = run()
     const stopListening = onAbort(this.#signal, () => void this.#cancel(running))
+    const stopWatching = this.#watch?.start()
     try {
       return await running
     } catch (error) {
-      const failure = toTenantryError(error, this.#context(), 'query')
+      const raised = toTenantryError(error, this.#context(), 'query')
+      const failure = this.#watch?.explain(raised) ?? raised
       if (failure.code === 'connection-lost') this.#lose(failure)
       throw this.#signal?.aborted ? abortedError(this.#signal) : failure
     } finally {
       stopListening()
+      stopWatching?.()
     }
   }
 

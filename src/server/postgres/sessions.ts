@@ -1,6 +1,7 @@
+import { poll } from '../../kernel/abort.ts'
 import { TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
-import type { Session, WhichSessions } from '../port.ts'
+import type { EndingOptions, Session, WhichSessions } from '../port.ts'
 import { quoteIdentifier } from './quoting.ts'
 
 /**
@@ -43,6 +44,7 @@ const sessionsSql = `
  * @throws `permission-denied` with the statement that grants what is missing
  */
 export async function endSessions(session: Session, processIds: readonly number[]): Promise<void> {
+  if (processIds.length === 0) return
   try {
     await session.query(terminateSql, [processIds])
   } catch (error) {
@@ -60,8 +62,7 @@ export async function endSessions(session: Session, processIds: readonly number[
 const terminateSql = 'select pg_terminate_backend(pid) from unnest($1::int[]) as pid'
 
 /**
- * Ends sessions of roles that the connected role made. It is no member of theirs, since each membership makes every look
- * at its privileges slower, but may become one: for one transaction that is taken back.
+ * Ends sessions of roles that the connected role made.
  *
  * @returns false when one of them is no role of its making
  */
@@ -72,18 +73,89 @@ async function endAsMember(session: Session, processIds: readonly number[]): Pro
     [processIds],
   )
   try {
-    await session.transaction(async () => {
-      for (const { user } of rows) await session.query(`grant ${quoteIdentifier(user)} to current_user`)
-      await session.query(terminateSql, [processIds])
-      throw new TakenBack()
-    })
+    await inRoles(
+      session,
+      rows.map(({ user }) => user),
+      () => session.query(terminateSql, [processIds]),
+    )
+    return true
   } catch (error) {
-    if (error instanceof TakenBack) return true
     if (error instanceof TenantryError && error.code === 'permission-denied') return false
     throw error
   }
-  return true
+}
+
+/** The server's time, as text that keeps its microseconds. */
+export async function clock(session: Session): Promise<string> {
+  const { rows } = await session.query<{ now: string }>('select clock_timestamp()::text as now')
+  return rows[0]?.now ?? ''
+}
+
+/** How long sessions that were ended may take to be gone, in milliseconds. */
+const endingMs = 5_000
+
+/** Ends the sessions of a role that began before a moment; see `Server.endSessionsBefore`. */
+export async function endSessionsBefore(
+  session: Session,
+  user: Identifier,
+  moment: string,
+  { quietMs, signal }: EndingOptions,
+): Promise<boolean> {
+  const areGone = async () => (await begunBefore(session, user, moment)).length === 0 || undefined
+  if (await poll(areGone, quietMs, signal)) return true
+  const end = async () => {
+    const left = await begunBefore(session, user, moment)
+    await endSessions(session, left)
+    return left.length === 0 || undefined
+  }
+  return (await poll(end, endingMs, signal)) === true
+}
+
+/**
+ * When another role's session began is hidden from a role that neither belongs to it nor to pg_read_all_stats. Where the
+ * role cannot even become a member for a moment, all of them count.
+ */
+async function begunBefore(session: Session, user: Identifier, moment: string): Promise<readonly number[]> {
+  const find = async () => {
+    const { rows } = await session.query<{ pid: number; isHidden: boolean }>(
+      `select pid, backend_start is null as "isHidden" from pg_catalog.pg_stat_activity
+       where usename = $1 and coalesce(backend_start <= $2::timestamptz, true) and pid <> pg_backend_pid()`,
+      [user, moment],
+    )
+    return rows
+  }
+  let rows = await find()
+  if (rows.some(({ isHidden }) => isHidden)) {
+    rows = await inRoles(session, [user], find).catch((error: unknown) => {
+      if (error instanceof TenantryError && error.code === 'permission-denied') return rows
+      throw error
+    })
+  }
+  return rows.map(({ pid }) => pid)
+}
+
+/**
+ * Runs `work` in a transaction in which the connected role belongs to roles that it made, and which is rolled back. It is no
+ * member of theirs otherwise, since each membership makes every look at its privileges slower.
+ */
+export async function inRoles<T>(session: Session, roles: readonly Identifier[], work: () => Promise<T>): Promise<T> {
+  try {
+    return await session.transaction(async () => {
+      for (const role of roles) await session.query(`grant ${quoteIdentifier(role)} to current_user`)
+      throw new TakenBack(await work())
+    })
+  } catch (error) {
+    if (error instanceof TakenBack) return error.value as T
+    throw error
+  }
 }
 
 /** Ends a transaction whose effects are not to stay. */
-class TakenBack extends Error {}
+class TakenBack extends Error {
+  readonly value: unknown
+
+  constructor(value: unknown) {
+    super('The transaction is rolled back.')
+    this.value = value
+  }
+}

@@ -87,7 +87,7 @@ export class ServerView {
     const [installation] = await this.#rows<{ id: string }>('select id from tenantry.installation')
     const found = await this.#rows<{ name: string; comment: string | null }>(
       `select datname as name, shobj_description(oid, 'pg_database') as comment from pg_database
-       where starts_with(datname, $1) and datname !~ '_template_[0-9a-f]{32}$' order by datname`,
+       where starts_with(datname, $1) and datname !~ '_(template_[0-9a-f]{32}|admin)$' order by datname`,
       [this.#installation],
     )
     const databases = found.map(({ name, comment }) => {

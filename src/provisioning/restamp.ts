@@ -1,0 +1,96 @@
+import { TenantryError } from '../kernel/errors.ts'
+import { parseTenantId } from '../kernel/names.ts'
+import { stateError } from '../catalog/states.ts'
+import { publicTenant, type Tenant, type TenantRow, unknownTenant } from '../catalog/tenant.ts'
+import type { DatabaseInfo, Server } from '../server/port.ts'
+import { readStamp } from '../server/stamp.ts'
+import { checkMatch, handOver, refuseUnlessOurs } from './adopt.ts'
+import type { ProvisioningContext, VerbOptions } from './context.ts'
+import { durably, onServerOf, underLock } from './locked-work.ts'
+import { letIn, lockOut } from './separation.ts'
+import { foreignError, isStampOf, missingError, tenantStamp } from './tenant-names.ts'
+import { checkVerbOptions } from './tenant-options.ts'
+
+/** Options of `restamp`. */
+export interface RestampOptions extends VerbOptions {
+  /** Whether a database that differs from the models is refused or accepted. Default `refuse`. */
+  readonly differences?: 'refuse' | 'accept'
+}
+
+/** The outcome of stamping a tenant's database again. */
+export interface Restamped {
+  readonly outcome: 'restamped' | 'already-stamped'
+  readonly tenant: Tenant
+}
+
+/**
+ * Stamps a tenant's database again that lost its stamp, as one does that was restored by `pg_restore`. The database must
+ * have the tenant's name, bear no other stamp and match the models. It goes over to the installation's roles, and is closed
+ * to PUBLIC.
+ *
+ * @throws `tenant-unknown`, `tenant-state` for a tenant that is not in service, `database-missing`, `foreign-database`,
+ *   `verification-failed`, `permission-denied`, `lock-timeout`
+ */
+export async function restamp(context: ProvisioningContext, id: string, options: RestampOptions): Promise<Restamped> {
+  const tenantId = parseTenantId(id)
+  checkVerbOptions('restamp', options, ['differences'])
+  const { differences = 'refuse' } = options
+  if (differences !== 'refuse' && differences !== 'accept') {
+    throw new TenantryError('invalid-option', 'differences must be "refuse" or "accept".', {
+      hint: 'Leave it out to refuse a database that differs from the models.',
+    })
+  }
+  return underLock(context, tenantId, options, async (locked) => {
+    const row = await locked.catalog.find(tenantId)
+    if (row === undefined) throw unknownTenant(tenantId)
+    if (row.state !== 'active' && row.state !== 'suspended') throw stateError('restamp', tenantId, row.state)
+    return onServerOf(context, locked, row, options, async (server, admin) => {
+      const [found] = await server.describe(admin, [row.database])
+      if (found === undefined) throw missingError(row)
+      const stamp = readStamp(found.comment)
+      if (isStampOf(context, row, stamp)) return { outcome: 'already-stamped', tenant: publicTenant(row) }
+      if (stamp !== undefined) throw foreignError(row, 'It bears the stamp of another tenant.')
+      await inspect(context, server, { row, found }, differences, options)
+      await admin.script(statementsFor(context, server, row, found))
+      await durably(locked, () => locked.catalog.note(row, 'restamp', options))
+      return { outcome: 'restamped', tenant: publicTenant(row) }
+    })
+  })
+}
+
+/** Checks a database, and hands over what is in it. */
+async function inspect(
+  context: ProvisioningContext,
+  server: Server,
+  { row, found }: { readonly row: TenantRow; readonly found: DatabaseInfo },
+  differences: 'refuse' | 'accept',
+  options: RestampOptions,
+): Promise<void> {
+  const session = await server.connect(row.database, options)
+  try {
+    refuseUnlessOurs(session, found)
+    if (differences === 'refuse') await checkMatch(session, context.models, row.database)
+  } catch (error) {
+    throw error instanceof TenantryError ? error.forTenant(row.id) : error
+  } finally {
+    await session.close()
+  }
+  const { separation } = context
+  if (separation !== undefined && row.credential !== undefined) {
+    await handOver(server, separation.groups, row.database, options)
+  }
+}
+
+function statementsFor(context: ProvisioningContext, server: Server, row: TenantRow, found: DatabaseInfo): string[] {
+  const { state, transition, fingerprint = context.fingerprint } = row
+  const { separation } = context
+  const isSeparate = separation !== undefined && row.credential !== undefined
+  return [
+    ...server.roles.seclude(row.database, isSeparate ? separation.groups : undefined),
+    ...(state === 'active' ? letIn(context, server, row) : lockOut(context, server, row, row.database)),
+    server.commentStatement(
+      row.database,
+      tenantStamp(context, row, { state, transition, fingerprint, comment: found.comment }),
+    ),
+  ]
+}

@@ -1,0 +1,227 @@
+import { pause } from '../../kernel/abort.ts'
+import { TenantryError } from '../../kernel/errors.ts'
+import type { Identifier } from '../../kernel/names.ts'
+import type { EndedBlocker, Session } from '../port.ts'
+import { endSessions, inRoles } from './sessions.ts'
+import { quoteIdentifier, quoteLiteral } from './quoting.ts'
+
+/** How long an administrative statement may take before its blockers are looked for, in milliseconds. */
+const patienceMs = 1_000
+/** How long between two looks, in milliseconds. */
+const lookMs = 300
+
+/** Ends what keeps administrative statements waiting, where it is a tenant's. */
+export interface BlockerPolicy {
+  /** The beginning of the names of the roles whose sessions and prepared transactions may be ended. */
+  readonly tenantRoles: string
+  readonly onEnded: (ended: EndedBlocker) => void
+  /** Opens another session on the server: on this database, or another one where this cannot be connected to. */
+  readonly connect: (database: Identifier) => Promise<Session>
+}
+
+/** The watch over one session: it looks for blockers while a statement runs for longer than a moment. */
+export class BlockerWatch {
+  readonly #policy: BlockerPolicy
+  readonly #session: { readonly database: Identifier; readonly processId: () => number | undefined }
+  /** The session that the last statement waited for and that could not be ended, in words. */
+  #unmoved: string | undefined
+
+  constructor(
+    policy: BlockerPolicy,
+    session: { readonly database: Identifier; readonly processId: () => number | undefined },
+  ) {
+    this.#policy = policy
+    this.#session = session
+  }
+
+  /** Watches one statement. @returns a function that ends the watch */
+  start(): () => void {
+    let over: AbortController | undefined
+    this.#unmoved = undefined
+    const timer = setTimeout(() => {
+      over = new AbortController()
+      void this.#clear(over.signal)
+    }, patienceMs)
+    return () => {
+      clearTimeout(timer)
+      over?.abort()
+    }
+  }
+
+  /** The error of a statement that waited too long, with what it waited for as far as that was seen. */
+  explain(error: TenantryError): TenantryError {
+    if (this.#unmoved === undefined || (error.code !== 'lock-timeout' && error.code !== 'timeout')) return error
+    const { code, message, cause, sqlState } = error
+    return new TenantryError(code, message, { cause, sqlState, hint: this.#unmoved })
+  }
+
+  async #clear(over: AbortSignal): Promise<void> {
+    let session: Session | undefined
+    try {
+      session = await this.#policy.connect(this.#session.database)
+      while (!over.aborted) {
+        this.#unmoved = await endBlockers(session, this.#session.processId() ?? 0, this.#policy)
+        await pause(lookMs, over)
+      }
+    } catch (error) {
+      if (!over.aborted) this.#unmoved = `What it waits for could not be looked for: ${textOf(error)}`
+    } finally {
+      await session?.close()
+    }
+  }
+}
+
+/** A session that another one waits for. */
+interface Blocker {
+  readonly pid: number
+  readonly user: Identifier | null
+  readonly database: Identifier | null
+  readonly isTenant: boolean
+}
+
+/**
+ * Ends the tenants' sessions and prepared transactions that a session waits for, directly or through others.
+ *
+ * @returns what else it waits for, in words for a hint; undefined where there is nothing else
+ */
+async function endBlockers(session: Session, waiting: number, policy: BlockerPolicy): Promise<string | undefined> {
+  const { rows } = await session.query<Blocker>(blockersSql, [waiting, policy.tenantRoles])
+  const ended = rows.filter(({ isTenant }) => isTenant)
+  await endSessions(
+    session,
+    ended.map(({ pid }) => pid),
+  )
+  for (const { pid, user, database } of ended) {
+    policy.onEnded({ user: user ?? '', database: database ?? undefined, processId: pid, transaction: undefined })
+  }
+  if (rows.some(({ pid }) => pid === 0)) await rollBackBlocking(session, waiting, policy)
+  await endCopiesBefore(session, waiting, policy)
+  const other = rows.find(({ isTenant, pid }) => !isTenant && pid !== 0)
+  return other && `It waited for the process ${other.pid} (${other.user ?? 'no role'}, in ${other.database ?? '?'}).`
+}
+
+/** PostgreSQL gives 0 for a prepared transaction, which has no process (pg_blocking_pids). */
+const blockersSql = `
+  with recursive chain (pid) as (
+    select unnest(pg_catalog.pg_blocking_pids($1))
+    union
+    select unnest(pg_catalog.pg_blocking_pids(chain.pid)) from chain where chain.pid <> 0
+  )
+  select chain.pid, a.usename as "user", a.datname as database,
+         coalesce(pg_catalog.starts_with(a.usename, $2::text), false) as "isTenant"
+  from chain left join pg_catalog.pg_stat_activity a on a.pid = chain.pid`
+
+/** A prepared transaction of a tenant's role. */
+interface Prepared {
+  readonly gid: string
+  readonly owner: Identifier
+  readonly database: Identifier
+}
+
+/** Rolls back the prepared transactions of tenants that have a lock which a session waits for. */
+async function rollBackBlocking(session: Session, waiting: number, policy: BlockerPolicy): Promise<void> {
+  const { rows } = await session.query<Prepared>(blockingPreparedSql, [waiting, policy.tenantRoles])
+  await rollBack(session, rows, policy)
+}
+
+/**
+ * A lock of a prepared transaction has no process. It belongs to the virtual transaction that also has the lock on the
+ * prepared transaction's own number.
+ */
+const blockingPreparedSql = `
+  with recursive chain (pid) as (
+    select $1::int
+    union
+    select unnest(pg_catalog.pg_blocking_pids(chain.pid)) from chain where chain.pid <> 0
+  )
+  select distinct p.gid, p.owner, p.database
+  from chain
+  join pg_catalog.pg_locks w on w.pid = chain.pid and not w.granted
+  join pg_catalog.pg_locks h on h.pid is null and h.granted and h.locktype = w.locktype
+    and h.database is not distinct from w.database and h.relation is not distinct from w.relation
+    and h.transactionid is not distinct from w.transactionid and h.classid is not distinct from w.classid
+    and h.objid is not distinct from w.objid
+  join pg_catalog.pg_locks x on x.pid is null and x.locktype = 'transactionid'
+    and x.virtualtransaction = h.virtualtransaction
+  join pg_catalog.pg_prepared_xacts p on p.transaction = x.transactionid
+  where pg_catalog.starts_with(p.owner, $2::text)`
+
+/** Rolls back every prepared transaction of a tenant's role in a database. */
+export async function rollBackPrepared(session: Session, database: Identifier, policy: BlockerPolicy): Promise<void> {
+  const { rows } = await session.query<Prepared>(
+    `select gid, owner, database from pg_catalog.pg_prepared_xacts
+     where database = $1 and pg_catalog.starts_with(owner, $2::text)`,
+    [database, policy.tenantRoles],
+  )
+  await rollBack(session, rows, policy)
+}
+
+/** Each in its own database, as its own role: PostgreSQL refuses any other (ROLLBACK PREPARED). */
+async function rollBack(session: Session, prepared: readonly Prepared[], policy: BlockerPolicy): Promise<void> {
+  for (const { gid, owner, database } of prepared) {
+    const there = database === session.database ? session : await policy.connect(database)
+    try {
+      if (there.database !== database) throw notThere(gid, database)
+      await asRole(there, owner, `rollback prepared ${quoteLiteral(gid)}`)
+    } finally {
+      if (there !== session) await there.close()
+    }
+    policy.onEnded({ user: owner, database, processId: undefined, transaction: gid })
+  }
+}
+
+/** Runs one statement as another role: outside of a transaction, which ROLLBACK PREPARED refuses. */
+async function asRole(session: Session, role: Identifier, statement: string): Promise<void> {
+  const name = quoteIdentifier(role)
+  const { rows } = await session.query<{ may: boolean }>(`select pg_catalog.pg_has_role($1, 'member') as may`, [role])
+  const isMember = rows[0]?.may === true
+  if (!isMember) await session.query(`grant ${name} to current_user`)
+  try {
+    await session.query(`set role ${name}`)
+    await session.query(statement)
+  } finally {
+    await session.query('reset role')
+    if (!isMember) await session.query(`revoke ${name} from current_user`)
+  }
+}
+
+function notThere(gid: string, database: Identifier): TenantryError {
+  return new TenantryError('query-failed', `The prepared transaction ${gid} in ${database} could not be rolled back.`, {
+    hint: `Connect to ${database} as its owner or a superuser: ROLLBACK PREPARED ${quoteLiteral(gid)};`,
+  })
+}
+
+/**
+ * Ends the tenants' sessions that wait for data in COPY ... FROM STDIN, where a statement waits until every process of the
+ * server has closed the files of a database: such a session does not answer (DROP DATABASE).
+ */
+async function endCopiesBefore(session: Session, waiting: number, policy: BlockerPolicy): Promise<void> {
+  const { rows } = await session.query<{ user: Identifier }>(
+    `select distinct a.usename as "user" from pg_catalog.pg_stat_activity a
+     where pg_catalog.starts_with(a.usename, $2::text)
+       and exists (select from pg_catalog.pg_stat_activity w where w.pid = $1 and w.wait_event = 'ProcSignalBarrier')`,
+    [waiting, policy.tenantRoles],
+  )
+  if (rows.length === 0) return
+  const roles = rows.map(({ user }) => user)
+  const ended = await inRoles(session, roles, async () => {
+    const copying = await session.query<Omit<Blocker, 'isTenant'>>(copiesSql, [roles])
+    await endSessions(
+      session,
+      copying.rows.map(({ pid }) => pid),
+    )
+    return copying.rows
+  })
+  for (const { pid, user, database } of ended) {
+    policy.onEnded({ user: user ?? '', database: database ?? undefined, processId: pid, transaction: undefined })
+  }
+}
+
+/** An idle session waits for its client as well, and is not active. */
+const copiesSql = `
+  select pid, usename as "user", datname as database from pg_catalog.pg_stat_activity
+  where usename = any($1) and state = 'active' and wait_event = 'ClientRead'`
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,125 @@
+import { TenantryError } from '../../kernel/errors.ts'
+import type { Identifier } from '../../kernel/names.ts'
+import type { DropRoleOptions, Session } from '../port.ts'
+import { doBlock, quoteIdentifier as quote } from './quoting.ts'
+import { exists } from './roles.ts'
+
+/** A role owns something, or has privileges on it. */
+const dependentObjects = '2BP01'
+
+/** How often what depends on a role is removed, while somebody may be granting it privileges. */
+const attempts = 20
+
+/** Opens a session on another database of the server. */
+type Connect = (database: Identifier) => Promise<Session>
+
+/** Something of a database depends on a role. */
+interface Dependence {
+  /** Null for what belongs to the whole server. */
+  readonly database: Identifier | null
+  readonly comment: string | null
+  readonly owns: boolean
+  /** True if it is a privilege on a database. */
+  readonly isLetIn: boolean
+}
+
+/**
+ * Drops a role; see `Server.dropRole`. Any role may grant it privileges on its own objects, in any database it may connect
+ * to: they keep the role from being dropped until they are revoked there (DROP OWNED).
+ */
+export async function dropRole(
+  session: Session,
+  user: Identifier,
+  { database, heir }: DropRoleOptions,
+  connect: Connect,
+): Promise<boolean> {
+  const leave = database === undefined ? '' : `revoke all on database ${quote(database)} from ${quote(user)}; `
+  // Not by IF EXISTS: that takes CREATEROLE also where there is nothing to drop.
+  const statement = doBlock(`if ${exists(user)} then ${leave}drop role ${quote(user)}; end if;`)
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await session.query(statement)
+      return true
+    } catch (error) {
+      if (!(error instanceof TenantryError) || error.sqlState !== dependentObjects) throw error
+      const dependences = await dependencesOf(session, user)
+      if (dependences.some(({ isLetIn }) => isLetIn)) return false
+      if (attempt === attempts) throw keptError(user, dependences, error)
+      for (const dependence of dependences) await release(session, user, dependence, heir, connect)
+    }
+  }
+}
+
+async function dependencesOf(session: Session, user: Identifier): Promise<readonly Dependence[]> {
+  const { rows } = await session.query<Dependence>(
+    `select d.datname as database, c.description as comment, bool_or(s.deptype = 'o') as owns,
+            bool_or(s.classid = 'pg_catalog.pg_database'::pg_catalog.regclass) as "isLetIn"
+     from pg_catalog.pg_shdepend s
+     join pg_catalog.pg_roles r on r.oid = s.refobjid and s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
+     left join pg_catalog.pg_database d on d.oid = s.dbid
+     left join pg_catalog.pg_shdescription c
+       on c.objoid = d.oid and c.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass
+     where r.rolname = $1 group by d.datname, c.description`,
+    [user],
+  )
+  return rows
+}
+
+async function release(
+  session: Session,
+  user: Identifier,
+  { database, comment, owns }: Dependence,
+  heir: DropRoleOptions['heir'],
+  connect: Connect,
+): Promise<void> {
+  const to = owns ? heir(comment ?? undefined) : undefined
+  const reassigning = to === undefined ? [] : [`reassign owned by ${quote(user)} to ${quote(to)}`]
+  const roles = to === undefined ? [user] : [user, to]
+  const there = database === null || database === session.database ? session : await connect(database)
+  try {
+    await asMember(there, roles, [...reassigning, `drop owned by ${quote(user)}`])
+  } finally {
+    if (there !== session) await there.close()
+  }
+}
+
+/** Gives what a role owns in the session's database to another role. */
+export async function reassignOwned(session: Session, from: Identifier, to: Identifier): Promise<void> {
+  await asMember(session, [from, to], [`reassign owned by ${quote(from)} to ${quote(to)}`])
+}
+
+/** True if a role owns something in a database. */
+export async function ownsAnything(session: Session, user: Identifier, database: Identifier): Promise<boolean> {
+  const { rows } = await session.query(
+    `select from pg_catalog.pg_shdepend s
+     join pg_catalog.pg_roles r on r.oid = s.refobjid and s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
+     join pg_catalog.pg_database d on d.oid = s.dbid
+     where r.rolname = $1 and d.datname = $2 and s.deptype = 'o' limit 1`,
+    [user, database],
+  )
+  return rows.length > 0
+}
+
+/** Runs statements in a transaction, for which the session's role becomes a member of roles that it made. */
+async function asMember(session: Session, roles: readonly Identifier[], statements: readonly string[]): Promise<void> {
+  const { rows } = await session.query<{ name: Identifier }>(
+    `select rolname as name from pg_catalog.pg_roles
+     where rolname = any($1) and not pg_catalog.pg_has_role(oid, 'usage')`,
+    [roles],
+  )
+  const joined = rows.map(({ name }) => quote(name)).join(', ')
+  await session.script([
+    ...(joined === '' ? [] : [`grant ${joined} to current_user`]),
+    ...statements,
+    ...(joined === '' ? [] : [`revoke ${joined} from current_user`]),
+  ])
+}
+
+function keptError(user: Identifier, dependences: readonly Dependence[], cause: TenantryError): TenantryError {
+  const places = dependences.map(({ database }) => database ?? 'any database').join(', ')
+  return new TenantryError('query-failed', `The role ${user} could not be dropped: ${cause.message}`, {
+    cause: cause.cause,
+    sqlState: cause.sqlState,
+    hint: `It cannot log in. As a superuser, in ${places}: DROP OWNED BY ${quote(user)}; then: DROP ROLE ${quote(user)};`,
+  })
+}
