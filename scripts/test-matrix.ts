@@ -55,7 +55,7 @@ async function testOn(major: string): Promise<Outcome> {
 async function testWith(binDir: string, major: string): Promise<{ counts: string; passed: boolean }> {
   const dataDir = join(tmpdir(), `tenantry-matrix-${major}-${process.pid}`)
   try {
-    const server = await startEmbeddedPostgres({ dataDir, binDir })
+    const server = await startEmbeddedPostgres({ dataDir, binDir, settings: { max_prepared_transactions: 10 } })
     try {
       return await runSuite(server.url)
     } finally {

@@ -46,6 +46,7 @@ import {
   verifyDomain,
   type VerifyDomainOptions,
 } from './provisioning/domains.ts'
+import { despiteFullQueue } from './provisioning/full-queue.ts'
 import { Keeper } from './provisioning/keeper.ts'
 import { offboard, type Offboarded, type OffboardOptions, restore, type Restored } from './provisioning/offboard.ts'
 import { onboard, type Onboarded } from './provisioning/onboard.ts'
@@ -169,7 +170,8 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       connect: (server, options) => (this.#sessions.get(server) as SessionPool).connect(options),
       initialise: this.#inContext(parts.initialise),
       anonymise: this.#inContext(parts.anonymise),
-      evict: (eviction, limitMs, options) => this.#work.evict(eviction, limitMs, options),
+      evict: (eviction, limitMs, options) =>
+        despiteFullQueue(parts, options, () => this.#work.evict(eviction, limitMs, options)),
       forgetDomains: (domain) => this.#work.forgetDomains(domain),
       emit: (event) => this.#listeners.tell(event),
     }
@@ -222,7 +224,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   }
 
   purge(id: string, options: VerbOptions = {}): Promise<Purged> {
-    return this.#change(options, (checked) => purge(this.#making, id, checked))
+    return this.#notify(options, (checked) => purge(this.#making, id, checked))
   }
 
   purgeExpired(options: PurgeExpiredOptions = {}): Promise<PurgedExpired> {
@@ -300,15 +302,15 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   }
 
   addDomain(id: string, domain: string, options: VerbOptions = {}): Promise<AddedDomain> {
-    return this.#change(options, (checked) => addDomain(this.#making, id, domain, checked))
+    return this.#notify(options, (checked) => addDomain(this.#making, id, domain, checked))
   }
 
   verifyDomain(id: string, domain: string, options: VerifyDomainOptions = {}): Promise<VerifiedDomain> {
-    return this.#change(options, (checked) => verifyDomain(this.#making, id, domain, checked), this.#verifying)
+    return this.#notify(options, (checked) => verifyDomain(this.#making, id, domain, checked), this.#verifying)
   }
 
   removeDomain(id: string, domain: string, options: VerbOptions = {}): Promise<RemovedDomain> {
-    return this.#change(options, (checked) => removeDomain(this.#making, id, domain, checked))
+    return this.#notify(options, (checked) => removeDomain(this.#making, id, domain, checked))
   }
 
   async domains(id: string, options: DomainsOptions = {}): Promise<readonly TenantDomain[]> {
@@ -400,6 +402,15 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     requireOptions(options)
     if (this.#parts.mode === 'router') throw routerError()
     return this.#underWay.run((signal) => turns.run(() => verb({ ...options, signal }), signal), options.signal)
+  }
+
+  /** Runs a verb whose commit notifies other processes. */
+  #notify<Options extends Cancellable, T>(
+    options: Options,
+    verb: (checked: Options) => Promise<T>,
+    turns = this.#changing,
+  ): Promise<T> {
+    return this.#change(options, (checked) => despiteFullQueue(this.#parts, checked, () => verb(checked)), turns)
   }
 
   /** A step of the service's own runs for the tenant that is being made, whatever the context of the call. */

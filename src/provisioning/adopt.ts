@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { type Identifier, parseIdentifier, parseTenantId, physicalNames } from '../kernel/names.ts'
 import { nextTransition, stateError } from '../catalog/states.ts'
@@ -186,7 +187,7 @@ export async function handOver(
   server: Server,
   groups: GroupRoles,
   database: Identifier,
-  options: AdoptOptions,
+  options: Cancellable,
 ): Promise<void> {
   const session = await server.connect(database, options)
   try {

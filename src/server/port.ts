@@ -401,6 +401,8 @@ export interface Server {
     which: WhichSessions,
     how?: 'busy' | 'any',
   ): Promise<readonly number[]>
+  /** Ends tenants' sessions, the one with the oldest transaction first, until the queue of notifications has room. */
+  freeNotificationQueue(session: Session): Promise<void>
   /**
    * Rolls back the prepared transactions of tenants' roles in a database: they outlive every session, and keep a database
    * from being renamed and dropped.

@@ -19,7 +19,7 @@ export async function setup(project: TestProject): Promise<void> {
     return
   }
   // Nothing that this server has is to outlive it.
-  const settings = { max_connections: 300, fsync: 'off', full_page_writes: 'off' }
+  const settings = { max_connections: 300, max_prepared_transactions: 10, fsync: 'off', full_page_writes: 'off' }
   const folder = await mkdtemp(join(tmpdir(), 'tenantry-test-'))
   const server = await startEmbeddedPostgres({ dataDir: join(folder, 'postgres'), settings })
   project.provide('serverUrl', server.url)

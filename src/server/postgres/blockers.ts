@@ -17,6 +17,96 @@ export interface BlockerPolicy {
   readonly onEnded: (ended: EndedBlocker) => void
   /** Opens another session on the server: on this database, or another one where this cannot be connected to. */
   readonly connect: (database: Identifier) => Promise<Session>
+  /** Opens a session on the server that does not depend on this database. */
+  readonly connectElsewhere: (database: Identifier) => Promise<Session>
+}
+
+/**
+ * Waits for a connection to a database, and ends the tenants' sessions that it waits for: any role can keep others from
+ * connecting, by a DROP DATABASE that is refused once it has the lock, and that waits for a lock of another session.
+ */
+export async function whileConnecting<T>(
+  policy: BlockerPolicy | undefined,
+  database: Identifier,
+  connecting: Promise<T>,
+): Promise<T> {
+  if (policy === undefined) return connecting
+  const over = new AbortController()
+  const timer = setTimeout(() => void clearEntrance(policy, database, over.signal), patienceMs)
+  try {
+    return await connecting
+  } finally {
+    clearTimeout(timer)
+    over.abort()
+  }
+}
+
+/** A failure here has no consequence: the connection itself fails by its own limit. */
+async function clearEntrance(policy: BlockerPolicy, database: Identifier, over: AbortSignal): Promise<void> {
+  let session: Session | undefined
+  try {
+    session = await policy.connectElsewhere(database)
+    while (!over.aborted) {
+      const { rows } = await session.query<{ pid: number }>(waitingSql, [database])
+      for (const { pid } of rows) await endBlockers(session, pid, policy)
+      await pause(lookMs, over)
+    }
+  } catch {
+    // See above.
+  } finally {
+    await session?.close()
+  }
+}
+
+const waitingSql = `
+  select l.pid from pg_catalog.pg_locks l
+  where l.locktype = 'object' and l.classid = 'pg_catalog.pg_database'::pg_catalog.regclass and not l.granted
+    and l.objid = (select oid from pg_catalog.pg_database where datname = $1) and l.pid is not null`
+
+/** How full the queue of notifications may stay, as a part of its size. */
+const fullestQueue = 0.5
+/** How many sessions are ended at most to free it. */
+const mostListeners = 50
+
+/**
+ * Ends tenants' sessions, the one with the oldest transaction first, until there is room in the queue of notifications. A
+ * session that listens and stays in a transaction keeps all that was sent since (NOTIFY, Notes).
+ */
+export async function freeNotificationQueue(session: Session, policy: BlockerPolicy): Promise<void> {
+  for (let ended = 0; ended < mostListeners; ended++) {
+    // The question itself lets the server forget what everybody has read.
+    const { rows } = await session.query<{ usage: number }>('select pg_catalog.pg_notification_queue_usage() as usage')
+    if ((rows[0]?.usage ?? 0) < fullestQueue || !(await endOldest(session, policy))) return
+    await pause(lookMs, undefined)
+  }
+}
+
+async function endOldest(session: Session, policy: BlockerPolicy): Promise<boolean> {
+  const connected = await session.query<{ user: Identifier }>(
+    `select distinct usename as "user" from pg_catalog.pg_stat_activity where pg_catalog.starts_with(usename, $1::text)`,
+    [policy.tenantRoles],
+  )
+  const roles = connected.rows.map(({ user }) => user)
+  const ended = await inRoles(session, roles, async () => {
+    const { rows } = await session.query<Omit<Blocker, 'isTenant'>>(
+      `select pid, usename as "user", datname as database from pg_catalog.pg_stat_activity
+       where usename = any($1) and xact_start is not null order by xact_start limit 1`,
+      [roles],
+    )
+    await endSessions(
+      session,
+      rows.map(({ pid }) => pid),
+    )
+    return rows
+  })
+  report(ended, policy)
+  return ended.length > 0
+}
+
+function report(ended: readonly Omit<Blocker, 'isTenant'>[], { onEnded }: BlockerPolicy): void {
+  for (const { pid, user, database } of ended) {
+    onEnded({ user: user ?? '', database: database ?? undefined, processId: pid, transaction: undefined })
+  }
 }
 
 /** The watch over one session: it looks for blockers while a statement runs for longer than a moment. */
@@ -91,9 +181,7 @@ async function endBlockers(session: Session, waiting: number, policy: BlockerPol
     session,
     ended.map(({ pid }) => pid),
   )
-  for (const { pid, user, database } of ended) {
-    policy.onEnded({ user: user ?? '', database: database ?? undefined, processId: pid, transaction: undefined })
-  }
+  report(ended, policy)
   if (rows.some(({ pid }) => pid === 0)) await rollBackBlocking(session, waiting, policy)
   await endCopiesBefore(session, waiting, policy)
   const other = rows.find(({ isTenant, pid }) => !isTenant && pid !== 0)
@@ -173,7 +261,8 @@ async function rollBack(session: Session, prepared: readonly Prepared[], policy:
 /** Runs one statement as another role: outside of a transaction, which ROLLBACK PREPARED refuses. */
 async function asRole(session: Session, role: Identifier, statement: string): Promise<void> {
   const name = quoteIdentifier(role)
-  const { rows } = await session.query<{ may: boolean }>(`select pg_catalog.pg_has_role($1, 'member') as may`, [role])
+  // From version 16 on, whoever made a role is a member that may neither use nor set it.
+  const { rows } = await session.query<{ may: boolean }>(`select pg_catalog.pg_has_role($1, 'usage') as may`, [role])
   const isMember = rows[0]?.may === true
   if (!isMember) await session.query(`grant ${name} to current_user`)
   try {
@@ -212,9 +301,7 @@ async function endCopiesBefore(session: Session, waiting: number, policy: Blocke
     )
     return copying.rows
   })
-  for (const { pid, user, database } of ended) {
-    policy.onEnded({ user: user ?? '', database: database ?? undefined, processId: pid, transaction: undefined })
-  }
+  report(ended, policy)
 }
 
 /** An idle session waits for its client as well, and is not active. */

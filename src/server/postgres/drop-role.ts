@@ -10,8 +10,13 @@ const dependentObjects = '2BP01'
 /** How often what depends on a role is removed, while somebody may be granting it privileges. */
 const attempts = 20
 
-/** Opens a session on another database of the server. */
-type Connect = (database: Identifier) => Promise<Session>
+/** What dropping a role needs of its server. */
+interface Surroundings {
+  /** Opens a session on another database of the server. */
+  readonly connect: (database: Identifier) => Promise<Session>
+  /** The beginning of the names of the roles that may have granted the role something. */
+  readonly grantors: string | undefined
+}
 
 /** Something of a database depends on a role. */
 interface Dependence {
@@ -31,7 +36,7 @@ export async function dropRole(
   session: Session,
   user: Identifier,
   { database, heir }: DropRoleOptions,
-  connect: Connect,
+  surroundings: Surroundings,
 ): Promise<boolean> {
   const leave = database === undefined ? '' : `revoke all on database ${quote(database)} from ${quote(user)}; `
   // Not by IF EXISTS: that takes CREATEROLE also where there is nothing to drop.
@@ -42,25 +47,32 @@ export async function dropRole(
       return true
     } catch (error) {
       if (!(error instanceof TenantryError) || error.sqlState !== dependentObjects) throw error
-      const dependences = await dependencesOf(session, user)
+      const dependences = await dependencesOf(session, user, database)
       if (dependences.some(({ isLetIn }) => isLetIn)) return false
       if (attempt === attempts) throw keptError(user, dependences, error)
-      for (const dependence of dependences) await release(session, user, dependence, heir, connect)
+      for (const dependence of dependences) await release(session, user, dependence, heir, surroundings)
     }
   }
 }
 
-async function dependencesOf(session: Session, user: Identifier): Promise<readonly Dependence[]> {
+/** @param leaving the database whose privileges are revoked with the role */
+async function dependencesOf(
+  session: Session,
+  user: Identifier,
+  leaving: Identifier | undefined,
+): Promise<readonly Dependence[]> {
   const { rows } = await session.query<Dependence>(
     `select d.datname as database, c.description as comment, bool_or(s.deptype = 'o') as owns,
-            bool_or(s.classid = 'pg_catalog.pg_database'::pg_catalog.regclass) as "isLetIn"
+            bool_or(entered.datname is distinct from $2 and entered.oid is not null) as "isLetIn"
      from pg_catalog.pg_shdepend s
      join pg_catalog.pg_roles r on r.oid = s.refobjid and s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
      left join pg_catalog.pg_database d on d.oid = s.dbid
+     left join pg_catalog.pg_database entered
+       on entered.oid = s.objid and s.classid = 'pg_catalog.pg_database'::pg_catalog.regclass
      left join pg_catalog.pg_shdescription c
        on c.objoid = d.oid and c.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass
      where r.rolname = $1 group by d.datname, c.description`,
-    [user],
+    [user, leaving ?? null],
   )
   return rows
 }
@@ -70,17 +82,33 @@ async function release(
   user: Identifier,
   { database, comment, owns }: Dependence,
   heir: DropRoleOptions['heir'],
-  connect: Connect,
+  { connect, grantors }: Surroundings,
 ): Promise<void> {
   const to = owns ? heir(comment ?? undefined) : undefined
   const reassigning = to === undefined ? [] : [`reassign owned by ${quote(user)} to ${quote(to)}`]
-  const roles = to === undefined ? [user] : [user, to]
   const there = database === null || database === session.database ? session : await connect(database)
   try {
-    await asMember(there, roles, [...reassigning, `drop owned by ${quote(user)}`])
+    // What the owner of an object has granted, nobody else can revoke (REVOKE, Notes).
+    const owners = grantors === undefined ? [] : await ownersIn(there, grantors)
+    await asMember(there, [user, ...(to === undefined ? [] : [to]), ...owners], [
+      ...reassigning,
+      `drop owned by ${quote(user)}`,
+    ])
   } finally {
     if (there !== session) await there.close()
   }
+}
+
+/** The roles with names of this beginning that own something in the session's database. */
+async function ownersIn(session: Session, prefix: string): Promise<readonly Identifier[]> {
+  const { rows } = await session.query<{ name: Identifier }>(
+    `select distinct r.rolname as name from pg_catalog.pg_shdepend s
+     join pg_catalog.pg_roles r on r.oid = s.refobjid and s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
+     join pg_catalog.pg_database d on d.oid = s.dbid
+     where d.datname = current_database() and s.deptype = 'o' and pg_catalog.starts_with(r.rolname, $1::text)`,
+    [prefix],
+  )
+  return rows.map(({ name }) => name)
 }
 
 /** Gives what a role owns in the session's database to another role. */

@@ -1,6 +1,7 @@
 import { Pool, type PoolClient, type PoolConfig } from 'pg'
 import { TenantryError } from '../../kernel/errors.ts'
 import type { ConnectionPool, PooledConnection } from '../port.ts'
+import { type BlockerPolicy, whileConnecting } from './blockers.ts'
 import { processId, typeParser } from './client.ts'
 import { type ErrorContext, toTenantryError } from './errors.ts'
 
@@ -13,13 +14,15 @@ export function openPool(
   max: number,
   context: ErrorContext,
   control: ConnectionPool['control'],
+  blockers: BlockerPolicy | undefined,
 ): ConnectionPool {
   const pool = new Pool({ ...config, max, allowExitOnIdle: true })
   // An idle connection that the server ends is replaced when the next one is needed.
   pool.on('error', () => undefined)
   // The statement that runs on one that is lent fails by itself; without a listener, the process would end besides.
   pool.on('connect', (client) => client.on('error', () => undefined))
-  const connect = async () => wrap(await lease(pool, max, context), context)
+  const connect = async () =>
+    wrap(await whileConnecting(blockers, context.database, lease(pool, max, context)), context)
   return {
     options: {},
     control,

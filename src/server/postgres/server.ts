@@ -23,7 +23,7 @@ import type {
   TenantSessions,
   WhichSessions,
 } from '../port.ts'
-import { rollBackPrepared } from './blockers.ts'
+import { freeNotificationQueue, rollBackPrepared, whileConnecting } from './blockers.ts'
 import { clientConfig, type ConnectionLimits, graceMs, newClient } from './client.ts'
 import { type ConnectionFields, parseConnectionUrl } from './connection-fields.ts'
 import { createDatabase, missingToCreate } from './create-database.ts'
@@ -175,7 +175,8 @@ class PostgresServer implements Server {
     { login, ...options }: Pick<SessionDefaults, 'isolationLevel'> & Pick<SessionOptions, 'login' | 'role'> = {},
   ): ConnectionPool {
     const config = clientConfig({ ...this.#fields, ...login }, database, this.#limits, options)
-    return openPool(config, max, this.#context(database, login?.user), (sql) => this.#beside(database, sql, login))
+    const control = (sql: string) => this.#beside(database, sql, login)
+    return openPool(config, max, this.#context(database, login?.user), control, this.#sessions.blockers)
   }
 
   async control(database: Identifier, sql: string, login?: Login): Promise<void> {
@@ -194,7 +195,8 @@ class PostgresServer implements Server {
     const fields = { ...this.#fields, ...login }
     if (this.#pooler !== undefined) return this.#pooler.open(fields, database, limits, session)
     const client = newClient(fields, database, limits, { ...session, mark })
-    return openRoutedConnection(client, this.#context(database, fields.user))
+    const opening = openRoutedConnection(client, this.#context(database, fields.user))
+    return whileConnecting(this.#sessions.blockers, database, opening)
   }
 
   async occupancy(session: Pick<Session, 'query'>, family: string): Promise<Occupancy> {
@@ -218,6 +220,11 @@ class PostgresServer implements Server {
 
   endSessions(session: Session, processIds: readonly number[]): Promise<void> {
     return endSessions(session, processIds)
+  }
+
+  async freeNotificationQueue(session: Session): Promise<void> {
+    const { blockers } = this.#sessions
+    if (blockers !== undefined) await freeNotificationQueue(session, blockers)
   }
 
   async rollBackPrepared(session: Session, database: Identifier): Promise<void> {
@@ -292,7 +299,10 @@ class PostgresServer implements Server {
   }
 
   dropRole(session: Session, user: Identifier, options: DropRoleOptions): Promise<boolean> {
-    return dropRole(session, user, options, (database) => this.connect(database))
+    return dropRole(session, user, options, {
+      connect: (database) => this.connect(database),
+      grantors: this.#settings.tenants?.rolePrefix,
+    })
   }
 
   ownsAnything(session: Session, database: Identifier, user: Identifier): Promise<boolean> {
@@ -343,7 +353,8 @@ class PostgresServer implements Server {
       blockers: tenants && {
         tenantRoles: tenants.rolePrefix,
         onEnded: tenants.onEnded,
-        connect: (database) => this.#connectBeside(database),
+        connect: (database) => this.#connectBeside([database, ...this.#commonDatabases()]),
+        connectElsewhere: (database) => this.#connectBeside([...this.#commonDatabases(), database]),
       },
     }
   }
@@ -352,15 +363,14 @@ class PostgresServer implements Server {
    * A session of the role that administers, which watches over another one. A tenant can keep everybody from connecting to
    * one database, and to each with another session: so that others are tried.
    */
-  async #connectBeside(database: Identifier): Promise<Session> {
+  async #connectBeside(databases: readonly Identifier[]): Promise<Session> {
     const limits = { ...this.#limits, connectMs: besideMs }
     const source = {
       newClient: (name: Identifier) => newClient(this.#fields, name, limits),
       context: (name: Identifier) => this.#context(name),
     }
-    const others = [this.maintenanceDatabase, 'postgres' as Identifier, 'template1' as Identifier]
     let first: unknown
-    for (const name of new Set([database, ...others])) {
+    for (const name of new Set(databases)) {
       try {
         return await openSession(source, name, undefined)
       } catch (error) {
@@ -368,6 +378,11 @@ class PostgresServer implements Server {
       }
     }
     throw first
+  }
+
+  /** Databases that a server usually has. */
+  #commonDatabases(): readonly Identifier[] {
+    return [this.maintenanceDatabase, 'postgres' as Identifier, 'template1' as Identifier]
   }
 
   #context(database: Identifier, user = this.#fields.user): ErrorContext {

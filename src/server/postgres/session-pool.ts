@@ -2,6 +2,7 @@ import { Pool, type PoolClient, type PoolConfig } from 'pg'
 import { untilAborted } from '../../kernel/abort.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { SessionPool } from '../port.ts'
+import { whileConnecting } from './blockers.ts'
 import { toTenantryError } from './errors.ts'
 import { lendSession, type SessionSource } from './session.ts'
 
@@ -19,7 +20,8 @@ export function openSessionPool(
   pool.on('connect', (client) => client.on('error', () => undefined))
   return {
     connect: async ({ signal } = {}) => {
-      const client = await lease(pool, signal).catch((error: unknown) => {
+      const connecting = whileConnecting(source.blockers, database, lease(pool, signal))
+      const client = await connecting.catch((error: unknown) => {
         throw toTenantryError(error, source.context(database), 'connect')
       })
       return lendSession(client, source, database, signal, (isClean) => client.release(!isClean))

@@ -11,7 +11,7 @@ import type {
   Session,
   TransactionOptions,
 } from '../port.ts'
-import { type BlockerPolicy, BlockerWatch } from './blockers.ts'
+import { type BlockerPolicy, BlockerWatch, whileConnecting } from './blockers.ts'
 import { cutClient, endClient, processId, typeParser } from './client.ts'
 import { type ErrorContext, toTenantryError } from './errors.ts'
 import { missingGrants } from './missing-grants.ts'
@@ -124,7 +124,7 @@ class PostgresSession implements Session {
   async connect(): Promise<void> {
     const connecting = this.#client.connect()
     try {
-      await untilAborted(connecting, this.#signal)
+      await untilAborted(whileConnecting(this.#source.blockers, this.database, connecting), this.#signal)
     } catch (error) {
       // Nothing of the attempt stays open, neither one that was given up nor one that our side refused half-way.
       connecting.catch(() => undefined)

@@ -1,0 +1,341 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import { Client } from 'pg'
+import { openTenantry, type TenantryConfig, type TenantryEvent } from 'tenantry'
+import { startEmbeddedPostgres } from 'tenantry/embedded'
+import { postgres } from 'tenantry/postgres'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { User } from '../../examples/service/models.ts'
+import { disposableName, serverUrl, sql } from '../support/server.ts'
+import { openTestTenantry } from '../support/tenants.ts'
+import { attempt, createProvisioner, type Isolated, models, openAs } from './support.ts'
+
+// Whoever can send SQL as a tenant's role can hold locks on what belongs to the whole server. None of it keeps
+// administration from anything, nor other tenants from theirs.
+
+let provisioner: { user: string; password: string }
+beforeAll(async () => {
+  provisioner = await createProvisioner()
+})
+
+const open = (config: Partial<Omit<TenantryConfig<EntityManager>, 'models'>> = {}) =>
+  openAs(provisioner, { drainMs: 500, ...config })
+
+/** A connection of a tenant's own role that stays open until the test has ended. */
+async function login(tenantry: Isolated, id: string, database?: string): Promise<Client> {
+  const own = await tenantry.credentials(id)
+  const parts = { database: database ?? own.database, user: own.user, password: own.password.reveal() }
+  const client = new Client({ connectionString: serverUrl(parts) })
+  client.on('error', () => undefined)
+  await client.connect()
+  onTestFinished(() => client.end().catch(() => undefined))
+  return client
+}
+
+function eventsOf(tenantry: Pick<Isolated, 'on'>): TenantryEvent[] {
+  const events: TenantryEvent[] = []
+  tenantry.on((event) => events.push(event))
+  return events
+}
+
+const isDead = (client: Client) => attempt(client.query('select 1')).then((outcome) => outcome !== 'done')
+const rolesLike = (pattern: string) => sql<{ rolname: string }>('select rolname from pg_roles where rolname ~ $1', [pattern])
+const hasPrepared = async () => (await sql<{ n: string }>(`select current_setting('max_prepared_transactions') as n`))[0]!.n !== '0'
+
+/** Begins a COPY that never sends anything. */
+async function startCopy(client: Client): Promise<void> {
+  const started = Promise.withResolvers<void>()
+  const copying = {
+    submit: (connection: { query(text: string): void }) => connection.query('copy user_account (name) from stdin'),
+    handleCopyInResponse: () => started.resolve(),
+    handleError: () => undefined,
+    handleReadyForQuery: () => undefined,
+  }
+  client.query(copying as never)
+  await started.promise
+}
+
+describe('a tenant that changes its own role in an open transaction', () => {
+  it.each(['suspend', 'offboard', 'rotateCredentials'] as const)('cannot prevent %s, and is named', async (verb) => {
+    const tenantry = await open()
+    await tenantry.onboard('evil')
+    const { user } = await tenantry.credentials('evil')
+    const client = await login(tenantry, 'evil', 'postgres')
+    await client.query(`begin; alter role current_user password 'x'`)
+    const events = eventsOf(tenantry)
+    await tenantry[verb]('evil')
+    expect(await isDead(client)).toBe(true)
+    expect(events).toContainEqual(expect.objectContaining({ event: 'blocker-ended', server: 'main', user }))
+  })
+
+  it('cannot prevent it by preparing the transaction', async ({ skip }) => {
+    if (!(await hasPrepared())) skip('max_prepared_transactions is 0 on this server')
+    const tenantry = await open()
+    await tenantry.onboard('evil')
+    const client = await login(tenantry, 'evil', 'postgres')
+    const name = disposableName('x')
+    await client.query(`begin; alter role current_user password 'x'`)
+    await client.query(`prepare transaction '${name}'`)
+    const events = eventsOf(tenantry)
+    expect(await tenantry.suspend('evil')).toMatchObject({ outcome: 'suspended' })
+    expect(await sql('select 1 from pg_prepared_xacts where gid = $1', [name])).toEqual([])
+    expect(events).toContainEqual(expect.objectContaining({ event: 'blocker-ended', transaction: name }))
+  })
+
+  it('cannot keep its database from being offboarded by a transaction prepared there', async ({ skip }) => {
+    if (!(await hasPrepared())) skip('max_prepared_transactions is 0 on this server')
+    const tenantry = await open()
+    await tenantry.onboard('evil')
+    const client = await login(tenantry, 'evil')
+    await client.query(`begin; insert into user_account (name) values ('x')`)
+    await client.query(`prepare transaction '${disposableName('x')}'`)
+    expect(await tenantry.offboard('evil')).toMatchObject({ outcome: 'offboarded' })
+    expect(await tenantry.purge('evil')).toEqual({ outcome: 'purged' })
+  })
+})
+
+describe('a tenant that holds locks on databases', () => {
+  /** A lock on the database itself, until the end of the transaction; it takes no privilege there. */
+  async function lockDatabases(client: Client, pattern: string): Promise<void> {
+    await client.query('begin')
+    const { rows } = await client.query<{ datname: string }>('select datname from pg_database where datname ~ $1', [pattern])
+    for (const { datname } of rows) await client.query(`alter role current_user in database "${datname}" set work_mem = '1MB'`)
+  }
+
+  it('keeps nobody from being onboarded, nor other tenants from work, being offboarded or purged', async () => {
+    const tenantry = await open({ spares: 3 })
+    for (const id of ['evil', 'other']) await tenantry.onboard(id)
+    await expect.poll(async () => (await tenantry.status()).spares[0]?.ready, { timeout: 30_000 }).toBe(3)
+    const client = await login(tenantry, 'evil')
+    await lockDatabases(client, `^${tenantry.installation}_`)
+    const signUps = ['a', 'b', 'c'].map((id) => tenantry.onboard(id))
+    expect(await tenantry.get('other')).toMatchObject({ state: 'active' })
+    for (const signUp of await Promise.all(signUps)) expect(signUp).toMatchObject({ outcome: 'onboarded' })
+    expect(await tenantry.offboard('other')).toMatchObject({ outcome: 'offboarded' })
+    expect(await tenantry.purge('other')).toEqual({ outcome: 'purged' })
+  })
+
+  it('does not keep others from connecting, with a DROP DATABASE that waits before it is refused', async () => {
+    const tenantry = await open()
+    for (const id of ['evil', 'other']) await tenantry.onboard(id)
+    const { database } = await tenantry.credentials('other')
+    const [holding, waiting] = [await login(tenantry, 'evil'), await login(tenantry, 'evil')]
+    await lockDatabases(holding, `^(${database}|${tenantry.installation}_catalog)$`)
+    for (const name of [database]) void attempt(waiting.query(`drop database "${name}"`))
+    const isWaiting = () =>
+      sql(`select 1 from pg_locks where locktype = 'object' and mode = 'AccessExclusiveLock' and not granted and pid = $1`, [
+        (waiting as unknown as { processID: number }).processID,
+      ])
+    await expect.poll(isWaiting).toHaveLength(1)
+    expect(await tenantry.with('other', (em) => em.count(User))).toBe(0)
+    expect(await isDead(holding)).toBe(true)
+  })
+
+  it('does not keep new processes from the catalog', async () => {
+    const tenantry = await open()
+    await tenantry.onboard('evil')
+    const catalog = `${tenantry.installation}_catalog`
+    const [holding, waiting] = [await login(tenantry, 'evil'), await login(tenantry, 'evil')]
+    await lockDatabases(holding, `^${catalog}$`)
+    void attempt(waiting.query(`drop database "${catalog}"`))
+    const isWaiting = () =>
+      sql(`select 1 from pg_locks where locktype = 'object' and mode = 'AccessExclusiveLock' and not granted and pid = $1`, [
+        (waiting as unknown as { processID: number }).processID,
+      ])
+    await expect.poll(isWaiting).toHaveLength(1)
+    const another = await open({ installation: tenantry.installation })
+    expect(await another.get('evil')).toMatchObject({ state: 'active' })
+  })
+
+  it('does not delay anything that drops databases by a COPY that sends nothing', async () => {
+    const tenantry = await open()
+    for (const id of ['evil', 'other']) await tenantry.onboard(id)
+    await startCopy(await login(tenantry, 'evil'))
+    expect(await tenantry.removeTemplates()).toMatchObject({ templates: 1 })
+    expect(await tenantry.onboard('new')).toMatchObject({ outcome: 'onboarded' })
+    await tenantry.offboard('other')
+    await startCopy(await login(tenantry, 'evil'))
+    expect(await tenantry.purge('other')).toEqual({ outcome: 'purged' })
+  })
+})
+
+describe('what a tenant grants to roles of others', () => {
+  it('keeps no clone from being made, and no temporary role from being dropped', async () => {
+    const tenantry = await open()
+    for (const id of ['evil', 'other']) await tenantry.onboard(id)
+    const client = await login(tenantry, 'evil')
+    await client.query('select lo_create(1)')
+    await client.query('create temporary table mine ()')
+    const anonymise = async () => {
+      const [helper] = await rolesLike(`^${tenantry.installation}_h_`)
+      for (const what of ['large object 1', 'table mine']) {
+        await client.query(`grant select on ${what} to "${helper!.rolname}"`)
+      }
+      await client.query(`alter default privileges grant select on tables to "${helper!.rolname}"`)
+    }
+    for (const id of ['one', 'two']) {
+      expect(await tenantry.clone('other', id, { anonymise })).toMatchObject({ outcome: 'cloned' })
+    }
+    expect(await rolesLike(`^${tenantry.installation}_h_`)).toEqual([])
+  })
+
+  it('goes with their roles when they are purged, and so does what they own elsewhere', async () => {
+    const tenantry = await open()
+    for (const id of ['evil', 'other']) await tenantry.onboard(id)
+    const { user } = await tenantry.credentials('other')
+    const client = await login(tenantry, 'evil')
+    await client.query('select lo_create(1)')
+    await client.query(`grant select on large object 1 to "${user}"`)
+    const elsewhere = await login(tenantry, 'other', 'postgres')
+    const [{ oid }] = (await elsewhere.query<{ oid: number }>('select lo_create(0) as oid')).rows as [{ oid: number }]
+    await tenantry.offboard('other')
+    await tenantry.purge('other')
+    expect(await rolesLike(`^${user}$`)).toEqual([])
+    expect(await sql('select 1 from pg_largeobject_metadata where oid = $1', [oid])).toEqual([])
+  })
+
+  it('is cleared up by reconcile, where a role was left', async () => {
+    const tenantry = await open()
+    await tenantry.onboard('a')
+    const left = `${tenantry.installation}_h_${'0'.repeat(32)}_00000000`
+    await sql(`create role "${left}" admin "${provisioner.user}"`)
+    const { findings } = await tenantry.reconcile()
+    expect(findings).toMatchObject([{ kind: 'role', action: 'drop', role: left, outcome: 'done' }])
+    expect((await tenantry.reconcile()).findings).toEqual([])
+  })
+})
+
+describe('large objects', () => {
+  it('are read by the clone, whose source can be purged', async () => {
+    const tenantry = await open()
+    await tenantry.onboard('a')
+    const { user } = await tenantry.credentials('a')
+    await tenantry.with('a', (em) => em.execute(`select lo_from_bytea(777, 'hello')`))
+    await tenantry.clone('a', 'copy', { anonymise: false })
+    await tenantry.offboard('a')
+    await tenantry.purge('a')
+    const [row] = await tenantry.with('copy', (em) => em.execute(`select convert_from(lo_get(777), 'UTF8') as text`))
+    expect(row).toEqual({ text: 'hello' })
+    expect(await rolesLike(`^${user}$`)).toEqual([])
+  })
+})
+
+describe('rotateCredentials', () => {
+  it('resets what the role has set for single databases', async () => {
+    const tenantry = await open()
+    for (const id of ['a', 'other']) await tenantry.onboard(id)
+    const { database } = await tenantry.credentials('a')
+    const client = await login(tenantry, 'a')
+    for (const name of [database, 'postgres', `${tenantry.installation}_t_other`]) {
+      await client.query(`alter role current_user in database "${name}" set local_preload_libraries = 'nope'`)
+    }
+    await tenantry.rotateCredentials('a')
+    expect(await tenantry.with('a', (em) => em.count(User))).toBe(0)
+    const { user } = await tenantry.credentials('a')
+    const settings = 'select 1 from pg_db_role_setting s join pg_roles r on r.oid = s.setrole where r.rolname = $1'
+    expect(await sql(settings, [user])).toEqual([])
+  })
+
+  it('ends what began with the old password, and nothing that began with the new one', async () => {
+    const tenantry = await open()
+    await tenantry.onboard('a')
+    const before = await login(tenantry, 'a')
+    const rotating = tenantry.rotateCredentials('a')
+    const old = (await tenantry.credentials('a')).password.reveal()
+    await expect.poll(async () => (await tenantry.credentials('a')).password.reveal() !== old).toBe(true)
+    const after = await login(tenantry, 'a')
+    expect(await rotating).toMatchObject({ outcome: 'rotated' })
+    expect(await isDead(before)).toBe(true)
+    expect(await isDead(after)).toBe(false)
+  })
+})
+
+describe("a tenant's role", () => {
+  it('has a limit of connections, which rotation brings up to date', async () => {
+    const tenantry = await open({ tenantConnectionLimit: 2 })
+    await tenantry.onboard('a')
+    const { user } = await tenantry.credentials('a')
+    await Promise.all([login(tenantry, 'a'), login(tenantry, 'a')])
+    expect(await attempt(login(tenantry, 'a', 'postgres'))).toBe('53300')
+    const other = await open({ installation: tenantry.installation, tenantConnectionLimit: 7 })
+    await other.rotateCredentials('a')
+    expect(await sql('select rolconnlimit from pg_roles where rolname = $1', [user])).toEqual([{ rolconnlimit: 7 }])
+  })
+})
+
+describe('locks between processes', () => {
+  it('are taken where no tenant can connect, on every server', async () => {
+    const servers = ['one', 'two'].map((name) => postgres({ name, url: serverUrl(provisioner) }))
+    const tenantry = await openTestTenantry(models, { servers, drainMs: 500 })
+    for (const id of ['evil', 'other']) await tenantry.onboard(id, { server: 'two' })
+    expect(await attempt(login(tenantry, 'evil', `${tenantry.installation}_admin`))).toBe('42501')
+    expect(await attempt(login(tenantry, 'evil', `${tenantry.installation}_catalog`))).toBe('42501')
+    const client = await login(tenantry, 'evil', 'postgres')
+    const roles = await rolesLike(`^${tenantry.installation}_r_`)
+    for (const { rolname } of roles) {
+      const row = rolname.slice(-32).replace(/(.{8})(.{4})(.{4})(.{4})(.{12})/, '$1-$2-$3-$4-$5')
+      await client.query('select pg_advisory_lock_shared(hashtextextended($1, 0))', [`tenantry:tenant:${row}`])
+    }
+    expect(await tenantry.suspend('evil')).toMatchObject({ outcome: 'suspended' })
+    expect(await tenantry.offboard('other')).toMatchObject({ outcome: 'offboarded' })
+  })
+
+  it('have keys that nobody can make from a guess at an id', async () => {
+    const tenantry = await open({ naming: 'opaque' })
+    await tenantry.onboard('globex')
+    const seen = new Set<string>()
+    const look = async () => {
+      const rows = await sql<{ key: string }>(
+        `select (classid::bigint << 32 | objid::bigint)::text as key from pg_locks where locktype = 'advisory'`,
+      )
+      for (const { key } of rows) seen.add(key)
+    }
+    const suspending = tenantry.suspend('globex')
+    let isOver = false
+    void suspending.finally(() => (isOver = true))
+    while (!isOver) await look()
+    await suspending
+    const guesses = await sql<{ key: string }>(
+      `select hashtextextended(name, 0)::text as key from unnest($1::text[]) as name`,
+      [['tenantry:tenant:globex', 'tenant:globex', 'globex']],
+    )
+    expect(seen.size).toBeGreaterThan(0)
+    for (const { key } of guesses) expect(seen).not.toContain(key)
+  })
+})
+
+describe('a tenant that fills the queue of notifications', () => {
+  it('can be suspended, and keeps no other from getting a domain', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tenantry-test-'))
+    // With the default of 8 GB it would take long to fill.
+    const server = await startEmbeddedPostgres({ dataDir: join(folder, 'postgres'), settings: { max_notify_queue_pages: 128 } })
+    const tenantry = await openTenantry({ models, server: postgres({ url: server.url }), drainMs: 500 })
+    try {
+      for (const id of ['evil', 'other']) await tenantry.onboard(id)
+      for (const verb of ['addDomain', 'suspend'] as const) {
+        const { database, user, password } = await tenantry.credentials('evil')
+        const url = new URL(server.url)
+        Object.assign(url, { pathname: `/${database}`, username: user, password: password.reveal() })
+        const [listening, loud] = [new Client(url.href), new Client(url.href)]
+        for (const client of [listening, loud]) {
+          client.on('error', () => undefined)
+          await client.connect()
+        }
+        await listening.query('listen x')
+        await listening.query('begin')
+        const fill = `select count(pg_notify('x', repeat('x', 7900) || g)) from generate_series(1, 20) g`
+        while ((await attempt(loud.query(fill))) === 'done');
+        if (verb === 'suspend') expect(await tenantry.suspend('evil')).toMatchObject({ outcome: 'suspended' })
+        else expect(await tenantry.addDomain('other', 'other.example')).toMatchObject({ outcome: 'added' })
+        expect(await isDead(listening)).toBe(true)
+        await loud.end().catch(() => undefined)
+      }
+    } finally {
+      await tenantry.close()
+      await server.stop()
+      await rm(folder, { recursive: true, force: true })
+    }
+  })
+})
