@@ -119,7 +119,9 @@ function tenantFindings(inventory: Inventory, row: TenantRow): Finding[] {
   const finding = { server, database, tenant: id }
   const { info: stamped, stamp } = stampedOf(inventory, row) ?? {}
   const found = stamped ?? databases.find(({ name }) => ownNames(inventory, rowId).includes(name))
-  const isBegun = stamp?.state === 'purging' || (state === 'onboarding' && stamped?.name === database)
+  // Steps on a server without the catalog, where the database is changed before the row.
+  const isMade = state === 'onboarding' && stamped?.name === database && stamp?.state === 'active'
+  const isBegun = stamp?.state === 'purging' || isMade
   if (stamp !== undefined && stamped !== undefined && isNewer(stamp, row) && !isBegun) {
     return outdatedFindings({ row, name: stamped.name, stamp })
   }

@@ -28,7 +28,7 @@ export interface Restamped {
  * have the tenant's name, bear no other stamp and match the models. It goes over to the installation's roles, and is closed
  * to PUBLIC.
  *
- * @throws `tenant-unknown`, `tenant-state` for a tenant that is not in service, `database-missing`, `foreign-database`,
+ * @throws `tenant-unknown`, `tenant-state` for a tenant that is being made or purged, `database-missing`, `foreign-database`,
  *   `verification-failed`, `permission-denied`, `lock-timeout`
  */
 export async function restamp(context: ProvisioningContext, id: string, options: RestampOptions): Promise<Restamped> {
@@ -43,7 +43,7 @@ export async function restamp(context: ProvisioningContext, id: string, options:
   return underLock(context, tenantId, options, async (locked) => {
     const row = await locked.catalog.find(tenantId)
     if (row === undefined) throw unknownTenant(tenantId)
-    if (row.state !== 'active' && row.state !== 'suspended') throw stateError('restamp', tenantId, row.state)
+    if (row.state === 'onboarding' || row.state === 'purging') throw stateError('restamp', tenantId, row.state)
     return onServerOf(context, locked, row, options, async (server, admin) => {
       const [found] = await server.describe(admin, [row.database])
       if (found === undefined) throw missingError(row)
@@ -82,7 +82,12 @@ async function inspect(
 }
 
 function statementsFor(context: ProvisioningContext, server: Server, row: TenantRow, found: DatabaseInfo): string[] {
-  const { state, transition, fingerprint = context.fingerprint } = row
+  const { state, fingerprint = context.fingerprint } = row
+  // An offboarding that has not set the database aside: its last state on the server was the one before.
+  const now =
+    state === 'offboarded'
+      ? { state: row.restingState ?? 'active', transition: 0 }
+      : { state, transition: row.transition }
   const { separation } = context
   const isSeparate = separation !== undefined && row.credential !== undefined
   return [
@@ -90,7 +95,7 @@ function statementsFor(context: ProvisioningContext, server: Server, row: Tenant
     ...(state === 'active' ? letIn(context, server, row) : lockOut(context, server, row, row.database)),
     server.commentStatement(
       row.database,
-      tenantStamp(context, row, { state, transition, fingerprint, comment: found.comment }),
+      tenantStamp(context, row, { ...now, fingerprint, comment: found.comment }),
     ),
   ]
 }
