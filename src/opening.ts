@@ -136,4 +136,3 @@ export function routerError(): TenantryError {
     hint: "Do it from the command line, or in a process opened without mode: 'router'.",
   })
 }
-

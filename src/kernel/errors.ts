@@ -16,7 +16,7 @@ export const errorKinds = {
     retryable: false,
   },
   'catalog-disagrees': {
-    raised: "Raised when the catalog has a tenant in another state than its database on the server proves.",
+    raised: 'Raised when the catalog has a tenant in another state than its database on the server proves.',
     retryable: false,
   },
   'catalog-newer': {

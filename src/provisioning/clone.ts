@@ -7,13 +7,7 @@ import { stateError } from '../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow, unknownTenant } from '../catalog/tenant.ts'
 import type { Login, Server, Session } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
-import {
-  announce,
-  type MakingContext,
-  type ProvisioningContext,
-  type Separation,
-  type TenantHook,
-} from './context.ts'
+import { announce, type MakingContext, type ProvisioningContext, type Separation, type TenantHook } from './context.ts'
 import { runHook } from './hooks.ts'
 import { makeTenant, type Recipe } from './make-tenant.ts'
 import { underLock } from './locked-work.ts'

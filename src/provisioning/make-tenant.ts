@@ -148,12 +148,7 @@ function nameOnce(site: Site, made: Made, options: VerbOptions): Promise<TenantR
 }
 
 /** Does the last of what is to be done with the database, gives the tenant its role, and makes it active. */
-async function nowMade(
-  site: Site,
-  made: Made,
-  last: readonly string[],
-  options: VerbOptions,
-): Promise<TenantRow> {
+async function nowMade(site: Site, made: Made, last: readonly string[], options: VerbOptions): Promise<TenantRow> {
   const { context, locked, row, server, admin } = site
   const { separation, installation } = context
   if (separation === undefined || !made.isSeparate) {

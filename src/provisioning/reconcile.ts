@@ -127,7 +127,16 @@ async function takeStock(
   const knownRows = new Set(all.map(({ rowId }) => rowId))
   const knownTenants = new Set([...before.tenants, ...after.tenants].map(({ rowId }) => rowId))
   return {
-    inventory: { installation, installationId, home: home.name, ...records, knownRows, knownTenants, databases, logins },
+    inventory: {
+      installation,
+      installationId,
+      home: home.name,
+      ...records,
+      knownRows,
+      knownTenants,
+      databases,
+      logins,
+    },
     unreachable,
   }
 }

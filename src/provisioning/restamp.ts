@@ -93,9 +93,6 @@ function statementsFor(context: ProvisioningContext, server: Server, row: Tenant
   return [
     ...server.roles.seclude(row.database, isSeparate ? separation.groups : undefined),
     ...(state === 'active' ? letIn(context, server, row) : lockOut(context, server, row, row.database)),
-    server.commentStatement(
-      row.database,
-      tenantStamp(context, row, { ...now, fingerprint, comment: found.comment }),
-    ),
+    server.commentStatement(row.database, tenantStamp(context, row, { ...now, fingerprint, comment: found.comment })),
   ]
 }

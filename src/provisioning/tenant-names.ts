@@ -63,7 +63,15 @@ export function tenantStamp(
   now: Pick<Stamp, 'fingerprint' | 'comment'> & { readonly state: TenantState; readonly transition: number },
 ): string {
   const { fingerprint, state, transition, comment } = now
-  return writeStamp({ installation: installationId, kind: 'tenant', row: rowId, fingerprint, state, transition, comment })
+  return writeStamp({
+    installation: installationId,
+    kind: 'tenant',
+    row: rowId,
+    fingerprint,
+    state,
+    transition,
+    comment,
+  })
 }
 
 /** The statement that stamps a tenant's database, under the name given, with the state that it is brought into. */
@@ -79,7 +87,10 @@ export function stampStatement(
 }
 
 /** True if a database was brought into a later state than the catalog knows of: it was restored from an older backup. */
-export function isNewer(stamp: Pick<Stamp, 'transition'> | undefined, { transition }: Pick<TenantRow, 'transition'>): boolean {
+export function isNewer(
+  stamp: Pick<Stamp, 'transition'> | undefined,
+  { transition }: Pick<TenantRow, 'transition'>,
+): boolean {
   return (stamp?.transition ?? 0) > transition
 }
 

@@ -221,7 +221,8 @@ export interface RoleAdministration {
   letIn(user: Identifier, database: Identifier): string[]
   rename(from: Identifier, to: Identifier): string
   /** The roles whose names begin with this, and whether each can log in. */
-  find(session: Session, prefix: string): Promise<ReadonlyMap<Identifier, { readonly canLogIn: boolean }>>}
+  find(session: Session, prefix: string): Promise<ReadonlyMap<Identifier, { readonly canLogIn: boolean }>>
+}
 
 /** How a role is dropped. */
 export interface DropRoleOptions {

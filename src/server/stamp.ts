@@ -29,7 +29,9 @@ export function writeStamp(stamp: Stamp): string {
 export function readStamp(text: string | undefined): Stamp | undefined {
   const value = parse(text)
   if (typeof value !== 'object' || value === null || !('tenantry' in value)) return undefined
-  const { installation, kind, row, fingerprint, state, transition, comment } = value as Partial<Record<keyof Stamp, unknown>>
+  const { installation, kind, row, fingerprint, state, transition, comment } = value as Partial<
+    Record<keyof Stamp, unknown>
+  >
   if (typeof installation !== 'string' || typeof row !== 'string' || typeof fingerprint !== 'string') return undefined
   const known = kinds.find((it) => it === kind)
   if (known === undefined) return undefined

@@ -41,8 +41,10 @@ function eventsOf(tenantry: Pick<Isolated, 'on'>): TenantryEvent[] {
 }
 
 const isDead = (client: Client) => attempt(client.query('select 1')).then((outcome) => outcome !== 'done')
-const rolesLike = (pattern: string) => sql<{ rolname: string }>('select rolname from pg_roles where rolname ~ $1', [pattern])
-const hasPrepared = async () => (await sql<{ n: string }>(`select current_setting('max_prepared_transactions') as n`))[0]!.n !== '0'
+const rolesLike = (pattern: string) =>
+  sql<{ rolname: string }>('select rolname from pg_roles where rolname ~ $1', [pattern])
+const hasPrepared = async () =>
+  (await sql<{ n: string }>(`select current_setting('max_prepared_transactions') as n`))[0]!.n !== '0'
 
 /** Begins a COPY that never sends anything. */
 async function startCopy(client: Client): Promise<void> {
@@ -100,8 +102,11 @@ describe('a tenant that holds locks on databases', () => {
   /** A lock on the database itself, until the end of the transaction; it takes no privilege there. */
   async function lockDatabases(client: Client, pattern: string): Promise<void> {
     await client.query('begin')
-    const { rows } = await client.query<{ datname: string }>('select datname from pg_database where datname ~ $1', [pattern])
-    for (const { datname } of rows) await client.query(`alter role current_user in database "${datname}" set work_mem = '1MB'`)
+    const { rows } = await client.query<{ datname: string }>('select datname from pg_database where datname ~ $1', [
+      pattern,
+    ])
+    for (const { datname } of rows)
+      await client.query(`alter role current_user in database "${datname}" set work_mem = '1MB'`)
   }
 
   it('keeps nobody from being onboarded, nor other tenants from work, being offboarded or purged', async () => {
@@ -125,9 +130,10 @@ describe('a tenant that holds locks on databases', () => {
     await lockDatabases(holding, `^(${database}|${tenantry.installation}_catalog)$`)
     for (const name of [database]) void attempt(waiting.query(`drop database "${name}"`))
     const isWaiting = () =>
-      sql(`select 1 from pg_locks where locktype = 'object' and mode = 'AccessExclusiveLock' and not granted and pid = $1`, [
-        (waiting as unknown as { processID: number }).processID,
-      ])
+      sql(
+        `select 1 from pg_locks where locktype = 'object' and mode = 'AccessExclusiveLock' and not granted and pid = $1`,
+        [(waiting as unknown as { processID: number }).processID],
+      )
     await expect.poll(isWaiting).toHaveLength(1)
     expect(await tenantry.with('other', (em) => em.count(User))).toBe(0)
     expect(await isDead(holding)).toBe(true)
@@ -141,9 +147,10 @@ describe('a tenant that holds locks on databases', () => {
     await lockDatabases(holding, `^${catalog}$`)
     void attempt(waiting.query(`drop database "${catalog}"`))
     const isWaiting = () =>
-      sql(`select 1 from pg_locks where locktype = 'object' and mode = 'AccessExclusiveLock' and not granted and pid = $1`, [
-        (waiting as unknown as { processID: number }).processID,
-      ])
+      sql(
+        `select 1 from pg_locks where locktype = 'object' and mode = 'AccessExclusiveLock' and not granted and pid = $1`,
+        [(waiting as unknown as { processID: number }).processID],
+      )
     await expect.poll(isWaiting).toHaveLength(1)
     const another = await open({ installation: tenantry.installation })
     expect(await another.get('evil')).toMatchObject({ state: 'active' })
@@ -310,7 +317,10 @@ describe('a tenant that fills the queue of notifications', () => {
   it('can be suspended, and keeps no other from getting a domain', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'tenantry-test-'))
     // With the default of 8 GB it would take long to fill.
-    const server = await startEmbeddedPostgres({ dataDir: join(folder, 'postgres'), settings: { max_notify_queue_pages: 128 } })
+    const server = await startEmbeddedPostgres({
+      dataDir: join(folder, 'postgres'),
+      settings: { max_notify_queue_pages: 128 },
+    })
     const tenantry = await openTenantry({ models, server: postgres({ url: server.url }), drainMs: 500 })
     try {
       for (const id of ['evil', 'other']) await tenantry.onboard(id)

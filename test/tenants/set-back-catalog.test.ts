@@ -54,7 +54,10 @@ describe('a catalog set back to when a tenant was offboarded, which was restored
     const tenantry = await setBack()
     expect(await errorOf(tenantry.purge('a'))).toMatchObject({ code: 'catalog-disagrees', tenant: 'a' })
     const { purged, failed } = await tenantry.purgeExpired()
-    expect({ purged, failed }).toMatchObject({ purged: [], failed: [{ tenant: 'a', error: { code: 'catalog-disagrees' } }] })
+    expect({ purged, failed }).toMatchObject({
+      purged: [],
+      failed: [{ tenant: 'a', error: { code: 'catalog-disagrees' } }],
+    })
   })
 
   it('is brought up to date by reconcile, from the server', async () => {
@@ -137,25 +140,34 @@ describe('restamp', () => {
     return inService
   }
 
-  it.each(['active', 'suspended'] as const)('gives a database its stamp again, of a tenant that is %s', async (state) => {
-    const tenantry = await openTestTenantry(models)
-    await tenantry.onboard('a')
-    await add(tenantry, 'a')
-    if (state === 'suspended') await tenantry.suspend('a')
-    const before = await commentOn((await namesOf(tenantry, 'a')).inService)
-    const database = await loseStamp(tenantry, 'a')
-    expect(await tenantry.restamp('a', { actor: 'ann' })).toMatchObject({ outcome: 'restamped', tenant: { state } })
-    expect(await tenantry.restamp('a')).toMatchObject({ outcome: 'already-stamped' })
-    const stamp = JSON.parse((await commentOn(database)) ?? '') as object
-    expect(stamp).toMatchObject({ ...(JSON.parse(before ?? '') as object), transition: expect.any(Number), state: expect.any(String) })
-    const [row] = await sql<{ open: boolean }>(`select has_database_privilege('public', $1, 'connect') as open`, [database])
-    expect(row).toEqual({ open: false })
-    if (state === 'suspended') await tenantry.resume('a')
-    expect(await count(tenantry, 'a')).toBe(1)
-    expect((await tenantry.history('a')).map(({ verb }) => verb)).toContain('restamp')
-    expect(await tenantry.offboard('a')).toMatchObject({ outcome: 'offboarded' })
-    expect((await tenantry.reconcile()).findings).toEqual([])
-  })
+  it.each(['active', 'suspended'] as const)(
+    'gives a database its stamp again, of a tenant that is %s',
+    async (state) => {
+      const tenantry = await openTestTenantry(models)
+      await tenantry.onboard('a')
+      await add(tenantry, 'a')
+      if (state === 'suspended') await tenantry.suspend('a')
+      const before = await commentOn((await namesOf(tenantry, 'a')).inService)
+      const database = await loseStamp(tenantry, 'a')
+      expect(await tenantry.restamp('a', { actor: 'ann' })).toMatchObject({ outcome: 'restamped', tenant: { state } })
+      expect(await tenantry.restamp('a')).toMatchObject({ outcome: 'already-stamped' })
+      const stamp = JSON.parse((await commentOn(database)) ?? '') as object
+      expect(stamp).toMatchObject({
+        ...(JSON.parse(before ?? '') as object),
+        transition: expect.any(Number),
+        state: expect.any(String),
+      })
+      const [row] = await sql<{ open: boolean }>(`select has_database_privilege('public', $1, 'connect') as open`, [
+        database,
+      ])
+      expect(row).toEqual({ open: false })
+      if (state === 'suspended') await tenantry.resume('a')
+      expect(await count(tenantry, 'a')).toBe(1)
+      expect((await tenantry.history('a')).map(({ verb }) => verb)).toContain('restamp')
+      expect(await tenantry.offboard('a')).toMatchObject({ outcome: 'offboarded' })
+      expect((await tenantry.reconcile()).findings).toEqual([])
+    },
+  )
 
   it('refuses a database that differs from the models, unless that is accepted', async () => {
     const tenantry = await openTestTenantry(models)
@@ -189,6 +201,8 @@ describe('restamp', () => {
     await inCatalog(tenantry, `update tenantry.tenant set state = 'onboarding', activated_at = null where id = 'c'`)
     expect(await errorOf(tenantry.restamp('c'))).toMatchObject({ code: 'tenant-state' })
     expect(await errorOf(tenantry.restamp('none'))).toMatchObject({ code: 'tenant-unknown' })
-    expect(await errorOf(tenantry.restamp('a', { differences: 'no' as never }))).toMatchObject({ code: 'invalid-option' })
+    expect(await errorOf(tenantry.restamp('a', { differences: 'no' as never }))).toMatchObject({
+      code: 'invalid-option',
+    })
   })
 })

@@ -90,10 +90,11 @@ async function release(
   try {
     // What the owner of an object has granted, nobody else can revoke (REVOKE, Notes).
     const owners = grantors === undefined ? [] : await ownersIn(there, grantors)
-    await asMember(there, [user, ...(to === undefined ? [] : [to]), ...owners], [
-      ...reassigning,
-      `drop owned by ${quote(user)}`,
-    ])
+    await asMember(
+      there,
+      [user, ...(to === undefined ? [] : [to]), ...owners],
+      [...reassigning, `drop owned by ${quote(user)}`],
+    )
   } finally {
     if (there !== session) await there.close()
   }

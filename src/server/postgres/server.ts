@@ -322,12 +322,7 @@ class PostgresServer implements Server {
     return clock(session)
   }
 
-  endSessionsBefore(
-    session: Session,
-    user: Identifier,
-    moment: string,
-    options: EndingOptions,
-  ): Promise<boolean> {
+  endSessionsBefore(session: Session, user: Identifier, moment: string, options: EndingOptions): Promise<boolean> {
     return endSessionsBefore(session, user, moment, options)
   }
 
