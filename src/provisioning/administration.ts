@@ -14,7 +14,7 @@ const makingMs = 30_000
  * The database that administrative sessions on a server are in: the catalog on its own server, elsewhere one that has
  * nothing in it. No tenant can connect to it, so that none can take the locks that processes take there.
  */
-export function administrationDatabase(
+function administrationDatabase(
   { home, installation }: Pick<ProvisioningContext, 'home' | 'installation'>,
   server: Server,
 ): Identifier {
@@ -66,7 +66,7 @@ async function madeOnDemand(
  *
  * @throws `database-closed` where it stays closed, and what CREATE DATABASE may fail with
  */
-export async function makeClosedDatabase(server: Server, database: Identifier, options: Cancellable): Promise<void> {
+async function makeClosedDatabase(server: Server, database: Identifier, options: Cancellable): Promise<void> {
   const admin = await server.connect(server.maintenanceDatabase, options)
   try {
     if (await createSecluded({ server, admin, database, template: 'template0', groups: undefined })) return

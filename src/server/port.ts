@@ -1,8 +1,17 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import type { Identifier } from '../kernel/names.ts'
 import type { Secret } from '../kernel/secret.ts'
+import type {
+  CreateDatabaseOptions,
+  DatabaseChange,
+  DatabaseInfo,
+  DatabaseSearch,
+  StampedDatabase,
+} from './database.ts'
 import type { DiagnosisRequest, ServerDiagnosis } from './diagnosis.ts'
 import type { Occupancy, SessionMark } from './occupancy.ts'
+
+export type * from './database.ts'
 
 /** What a statement gave back. */
 export interface QueryResult<Row> {
@@ -123,30 +132,6 @@ export interface ServerConnection extends QueryClient {
   close(): Promise<void>
 }
 
-/** How CREATE DATABASE is to be done. Where nothing is said, PostgreSQL's own default holds. */
-export interface CreateDatabaseOptions {
-  /** The role that will own the database; the connecting role by default. */
-  readonly owner?: string | undefined
-  /** The database to copy; `template1`, or `template0` where encoding, locale or provider are given. */
-  readonly template?: string | undefined
-  /** A PostgreSQL encoding, such as `UTF8`. */
-  readonly encoding?: string | undefined
-  /** The locale for sort order and character classes, in the provider's notation. */
-  readonly locale?: string | undefined
-  readonly localeProvider?: 'libc' | 'icu' | 'builtin' | undefined
-  readonly tablespace?: string | undefined
-  /** How many sessions may be open at once in the database; -1, the default, for no limit. */
-  readonly connectionLimit?: number | undefined
-  /** Whether anybody may connect to it, once it is there. Default true. */
-  readonly acceptsConnections?: boolean | undefined
-}
-
-/** What may be changed of a database as such; what is left out stays. */
-export interface DatabaseChange {
-  readonly acceptsConnections?: boolean
-  readonly isTemplate?: boolean
-}
-
 /** A role that can log in, and its password. */
 export interface Login {
   readonly user: Identifier
@@ -162,20 +147,6 @@ export interface GroupRoles {
   /** Its members may read and write what is in the databases. */
   readonly app: Identifier
 }
-
-/** How a session is opened, beside its signal. */
-export interface SessionOptions extends Cancellable {
-  /** Who logs in; the role that administers by default. */
-  readonly login?: Login | undefined
-  /** The role to act as; that which logs in by default. */
-  readonly role?: Identifier | undefined
-}
-
-/**
- * All sessions, or those that may be work; `workOf` names a role whose sessions always are, whatever they call themselves
- * and in whatever database they are; `of` the role that alone is meant.
- */
-export type WhichSessions = 'all' | 'work' | { readonly workOf: Identifier } | { readonly of: Identifier }
 
 /**
  * What there is to do with the roles of a server. The statements may all be part of a transaction, and hold no password:
@@ -235,6 +206,20 @@ export interface DropRoleOptions {
   readonly heir: (comment: string | undefined) => Identifier | undefined
 }
 
+/** How a session is opened, beside its signal. */
+export interface SessionOptions extends Cancellable {
+  /** Who logs in; the role that administers by default. */
+  readonly login?: Login | undefined
+  /** The role to act as; that which logs in by default. */
+  readonly role?: Identifier | undefined
+}
+
+/**
+ * All sessions, or those that may be work; `workOf` names a role whose sessions always are, whatever they call themselves
+ * and in whatever database they are; `of` the role that alone is meant.
+ */
+export type WhichSessions = 'all' | 'work' | { readonly workOf: Identifier } | { readonly of: Identifier }
+
 /** What holds in a tenant's sessions until they say otherwise. Where nothing is said, the server's own defaults hold. */
 export interface SessionDefaults {
   readonly isolationLevel?: 'read committed' | 'repeatable read' | 'serializable' | undefined
@@ -285,47 +270,6 @@ export interface TenantSessions {
 export interface EndingOptions extends Cancellable {
   /** How long they may take to end by themselves, in milliseconds. */
   readonly quietMs: number
-}
-
-/** A database of an installation, by its stamp. */
-export interface StampedDatabase {
-  readonly name: Identifier
-  /** The comment on it. */
-  readonly comment: string
-}
-
-/** A database as the server describes it. */
-export interface DatabaseInfo {
-  readonly name: Identifier
-  /** The server's own number of it, which a renaming leaves as it is and which is not soon used again. */
-  readonly oid: number
-  readonly owner: string
-  /** Whether the session's role has the owner's privileges: it may rename it, comment on it and drop it. */
-  readonly mayAlter: boolean
-  readonly encoding: string
-  readonly locale: string
-  readonly localeProvider: 'libc' | 'icu' | 'builtin'
-  readonly tablespace: string
-  readonly connectionLimit: number
-  readonly acceptsConnections: boolean
-  /** Whether every role with CREATEDB may copy it, and nobody may drop it. */
-  readonly isTemplate: boolean
-  /** Whether every role of the server may connect to it, as PostgreSQL has it of itself. */
-  readonly isPublic: boolean
-  /** Its texts were sorted by another version of the operating system's rules: PostgreSQL does not copy it any more. */
-  readonly hasOldCollation: boolean
-  /** An interrupted DROP DATABASE left it so that it can only be dropped. */
-  readonly invalid: boolean
-  /** The comment on the database, ours (a stamp) or anybody's. */
-  readonly comment: string | undefined
-}
-
-/** Which databases are meant: those that fit one or the other. */
-export interface DatabaseSearch {
-  /** What their names begin with. */
-  readonly prefix: string
-  /** A text in the comment on them. */
-  readonly comment: string
 }
 
 /** One database server. Sessions always go to the server itself; only the connections of `open` may go through a pooler. */

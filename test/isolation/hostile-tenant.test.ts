@@ -98,17 +98,25 @@ describe('a tenant that changes its own role in an open transaction', () => {
   })
 })
 
-describe('a tenant that holds locks on databases', () => {
-  /** A lock on the database itself, until the end of the transaction; it takes no privilege there. */
-  async function lockDatabases(client: Client, pattern: string): Promise<void> {
-    await client.query('begin')
-    const { rows } = await client.query<{ datname: string }>('select datname from pg_database where datname ~ $1', [
-      pattern,
-    ])
-    for (const { datname } of rows)
-      await client.query(`alter role current_user in database "${datname}" set work_mem = '1MB'`)
-  }
+/** A lock on the database itself, until the end of the transaction; it takes no privilege there. */
+async function lockDatabases(client: Client, pattern: string): Promise<void> {
+  await client.query('begin')
+  const { rows } = await client.query<{ datname: string }>('select datname from pg_database where datname ~ $1', [
+    pattern,
+  ])
+  for (const { datname } of rows)
+    await client.query(`alter role current_user in database "${datname}" set work_mem = '1MB'`)
+}
 
+/** Begins a DROP DATABASE that would be refused, once it waits for its lock. */
+async function dropInVain(client: Client, database: string): Promise<void> {
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
+  void attempt(client.query(`drop database "${database}"`))
+  const waiting = `select 1 from pg_locks where pid = $1 and mode = 'AccessExclusiveLock' and not granted`
+  await expect.poll(() => sql(waiting, [rows[0]?.pid])).toHaveLength(1)
+}
+
+describe('a tenant that holds locks on databases', () => {
   it('keeps nobody from being onboarded, nor other tenants from work, being offboarded or purged', async () => {
     const tenantry = await open({ spares: 3 })
     for (const id of ['evil', 'other']) await tenantry.onboard(id)
@@ -128,13 +136,7 @@ describe('a tenant that holds locks on databases', () => {
     const { database } = await tenantry.credentials('other')
     const [holding, waiting] = [await login(tenantry, 'evil'), await login(tenantry, 'evil')]
     await lockDatabases(holding, `^(${database}|${tenantry.installation}_catalog)$`)
-    for (const name of [database]) void attempt(waiting.query(`drop database "${name}"`))
-    const isWaiting = () =>
-      sql(
-        `select 1 from pg_locks where locktype = 'object' and mode = 'AccessExclusiveLock' and not granted and pid = $1`,
-        [(waiting as unknown as { processID: number }).processID],
-      )
-    await expect.poll(isWaiting).toHaveLength(1)
+    await dropInVain(waiting, database)
     expect(await tenantry.with('other', (em) => em.count(User))).toBe(0)
     expect(await isDead(holding)).toBe(true)
   })
@@ -145,13 +147,7 @@ describe('a tenant that holds locks on databases', () => {
     const catalog = `${tenantry.installation}_catalog`
     const [holding, waiting] = [await login(tenantry, 'evil'), await login(tenantry, 'evil')]
     await lockDatabases(holding, `^${catalog}$`)
-    void attempt(waiting.query(`drop database "${catalog}"`))
-    const isWaiting = () =>
-      sql(
-        `select 1 from pg_locks where locktype = 'object' and mode = 'AccessExclusiveLock' and not granted and pid = $1`,
-        [(waiting as unknown as { processID: number }).processID],
-      )
-    await expect.poll(isWaiting).toHaveLength(1)
+    await dropInVain(waiting, catalog)
     const another = await open({ installation: tenantry.installation })
     expect(await another.get('evil')).toMatchObject({ state: 'active' })
   })
@@ -300,10 +296,8 @@ describe('locks between processes', () => {
       for (const { key } of rows) seen.add(key)
     }
     const suspending = tenantry.suspend('globex')
-    let isOver = false
-    void suspending.finally(() => (isOver = true))
-    while (!isOver) await look()
-    await suspending
+    const isOver = () => Promise.race([suspending.then(() => true), look().then(() => false)])
+    while (!(await isOver()));
     const guesses = await sql<{ key: string }>(
       `select hashtextextended(name, 0)::text as key from unnest($1::text[]) as name`,
       [['tenantry:tenant:globex', 'tenant:globex', 'globex']],

@@ -38,18 +38,19 @@ const canLogIn = async (tenantry: Opened, id: string) => {
   return row!.rolcanlogin
 }
 
-describe('a catalog set back to when a tenant was offboarded, which was restored since', () => {
-  async function setBack(): Promise<Opened> {
-    const tenantry = await openTestTenantry(models)
-    await tenantry.onboard('a')
-    await tenantry.offboard('a', { retentionDays: 0 })
-    const goBack = await backUp(tenantry)
-    await tenantry.restore('a')
-    await add(tenantry, 'a')
-    await goBack()
-    return tenantry
-  }
+/** A tenant that was offboarded in the backup, and is in service. */
+async function setBack(): Promise<Opened> {
+  const tenantry = await openTestTenantry(models)
+  await tenantry.onboard('a')
+  await tenantry.offboard('a', { retentionDays: 0 })
+  const goBack = await backUp(tenantry)
+  await tenantry.restore('a')
+  await add(tenantry, 'a')
+  await goBack()
+  return tenantry
+}
 
+describe('a catalog set back to when a tenant was offboarded, which was restored since', () => {
   it('destroys nothing: purge and purgeExpired stop, and say so', async () => {
     const tenantry = await setBack()
     expect(await errorOf(tenantry.purge('a'))).toMatchObject({ code: 'catalog-disagrees', tenant: 'a' })
@@ -131,15 +132,15 @@ describe('a catalog set back to when a tenant was being made, which is in servic
   })
 })
 
-describe('restamp', () => {
-  /** Takes the stamp from a tenant's database, and opens it to all, as pg_restore into a new database does. */
-  async function loseStamp(tenantry: Opened, id: string): Promise<string> {
-    const { inService } = await namesOf(tenantry, id)
-    await sql(`comment on database ${quote(inService)} is null`)
-    await sql(`grant connect on database ${quote(inService)} to public`)
-    return inService
-  }
+/** Takes the stamp from a tenant's database, and opens it to all, as pg_restore into a new database does. */
+async function loseStamp(tenantry: Opened, id: string): Promise<string> {
+  const { inService } = await namesOf(tenantry, id)
+  await sql(`comment on database ${quote(inService)} is null`)
+  await sql(`grant connect on database ${quote(inService)} to public`)
+  return inService
+}
 
+describe('restamp', () => {
   it.each(['active', 'suspended'] as const)(
     'gives a database its stamp again, of a tenant that is %s',
     async (state) => {
