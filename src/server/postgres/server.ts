@@ -11,10 +11,10 @@ import type {
   Listeners,
   Login,
   OpenOptions,
+  PoolOptions,
   Server,
   ServerConnection,
   Session,
-  SessionDefaults,
   SessionOptions,
   SessionPool,
   StampedDatabase,
@@ -27,8 +27,10 @@ import {
   alterDatabaseStatement,
   checkCreateOptions,
   commentedDatabases,
+  createExtensionStatement,
   describeDatabases,
   findDatabases,
+  schemasOpenToPublic,
 } from './databases.ts'
 import { examine } from './diagnosis/examine.ts'
 import type { ProbeLogin } from './diagnosis/probe-context.ts'
@@ -126,10 +128,6 @@ class PostgresServer implements Server {
   readonly #fields: ConnectionFields
   readonly #limits: ConnectionLimits
   readonly #pooler: Pooler | undefined
-  readonly #sessions: SessionSource = {
-    newClient: (name) => newClient(this.#fields, name, this.#limits),
-    context: (name) => this.#context(name),
-  }
 
   constructor(fields: ConnectionFields, settings: Settings) {
     this.name = settings.name
@@ -152,14 +150,10 @@ class PostgresServer implements Server {
 
   sessionPool(database: Identifier, max: number): SessionPool {
     const config = clientConfig(this.#fields, database, this.#limits, administrative)
-    return openSessionPool(config, max, this.#sessions, database)
+    return openSessionPool(config, max, this.#as({}), database)
   }
 
-  pool(
-    database: Identifier,
-    max: number,
-    { login, ...options }: Pick<SessionDefaults, 'isolationLevel'> & Pick<SessionOptions, 'login' | 'role'> = {},
-  ): ConnectionPool {
+  pool(database: Identifier, max: number, { login, ...options }: PoolOptions = {}): ConnectionPool {
     const config = clientConfig({ ...this.#fields, ...login }, database, this.#limits, options)
     return openPool(config, max, this.#context(database, login?.user), (sql) => this.#beside(database, sql, login))
   }
@@ -179,7 +173,7 @@ class PostgresServer implements Server {
     }
     const fields = { ...this.#fields, ...login }
     if (this.#pooler !== undefined) return this.#pooler.open(fields, database, limits, session)
-    const client = newClient(fields, database, limits, { ...session, mark })
+    const client = newClient(fields, database, limits, { ...session, mark, purpose: 'service' })
     return openRoutedConnection(client, this.#context(database, fields.user))
   }
 
@@ -190,7 +184,7 @@ class PostgresServer implements Server {
   }
 
   listen(database: Identifier, channel: string, listeners: Listeners): Promise<Session> {
-    return openListener(this.#sessions, database, channel, listeners)
+    return openListener(this.#as({}), database, channel, listeners)
   }
 
   sessions(
@@ -222,6 +216,10 @@ class PostgresServer implements Server {
     return commentedDatabases(session, text)
   }
 
+  schemasOpenToPublic(session: Session): Promise<readonly string[]> {
+    return schemasOpenToPublic(session)
+  }
+
   structureDigest(session: Session, grantee?: Identifier): Promise<string> {
     return structureDigest(session, grantee)
   }
@@ -244,14 +242,8 @@ class PostgresServer implements Server {
       nature: { isEncrypted: ssl !== undefined && ssl !== false, isLocal: this.isLocal },
       connect: this.connect.bind(this),
       listen: this.listen.bind(this),
-      connectAs: (login: ProbeLogin, database: Identifier, { signal }: Pick<DiagnosisRequest, 'signal'> = {}) => {
-        const fields = { ...this.#fields, ...login }
-        const source = {
-          newClient: (name: Identifier) => newClient(fields, name, this.#limits),
-          context: (name: Identifier) => ({ ...this.#context(name), user: login.user }),
-        }
-        return openSession(source, database, signal)
-      },
+      connectAs: (login: ProbeLogin, database: Identifier, { signal }: Pick<DiagnosisRequest, 'signal'> = {}) =>
+        this.connect(database, { login, signal }),
     }
     return examine(patient, request)
   }
@@ -265,7 +257,7 @@ class PostgresServer implements Server {
   }
 
   extensionStatement(name: Identifier): string {
-    return `create extension if not exists ${quoteIdentifier(name)} cascade`
+    return createExtensionStatement(name)
   }
 
   drop(session: Session, database: Identifier): Promise<void> {
@@ -282,7 +274,6 @@ class PostgresServer implements Server {
 
   /** Sessions as another login, or as a role that the login acts as. */
   #as({ login, role }: Pick<SessionOptions, 'login' | 'role'>): SessionSource {
-    if (login === undefined && role === undefined) return this.#sessions
     const fields = { ...this.#fields, ...login }
     return {
       newClient: (database) => newClient(fields, database, this.#limits, { role }),
