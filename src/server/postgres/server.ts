@@ -22,6 +22,7 @@ import type {
 } from '../port.ts'
 import { clientConfig, type ConnectionLimits, graceMs, newClient } from './client.ts'
 import { type ConnectionFields, parseConnectionUrl } from './connection-fields.ts'
+import { ConnectionQueue, isServerFull } from './connection-queue.ts'
 import { createDatabase, missingToCreate } from './create-database.ts'
 import {
   alterDatabaseStatement,
@@ -63,6 +64,11 @@ export interface PostgresOptions {
   readonly maintenanceDatabase?: string
   /** Time limit for a connection to stand, in milliseconds. Default 10,000. */
   readonly connectTimeoutMs?: number
+  /**
+   * How long administration waits for a connection while the server has none left, in milliseconds; then it fails with
+   * `too-many-connections`. Default 60,000; 0 for not at all.
+   */
+  readonly busyTimeoutMs?: number
   /** Time limit for one administrative statement, in milliseconds. Default 60,000; 0 for none. */
   readonly statementTimeoutMs?: number
   /**
@@ -77,6 +83,7 @@ const knownOptions = [
   'maxConnections',
   'maintenanceDatabase',
   'connectTimeoutMs',
+  'busyTimeoutMs',
   'statementTimeoutMs',
   'pooler',
 ]
@@ -103,6 +110,7 @@ export function postgres(options: PostgresOptions): Server {
       graceMs,
       lockMs: 30_000,
     },
+    busyMs: orZero('busyTimeoutMs', options.busyTimeoutMs ?? 60_000),
     pooler: options.pooler === undefined ? undefined : parsePooler(options.pooler),
   })
 }
@@ -115,6 +123,7 @@ interface Settings {
   readonly maxConnections: number
   readonly maintenanceDatabase: Identifier
   readonly limits: ConnectionLimits
+  readonly busyMs: number
   readonly pooler: Pooler | undefined
 }
 
@@ -128,6 +137,9 @@ class PostgresServer implements Server {
   readonly #fields: ConnectionFields
   readonly #limits: ConnectionLimits
   readonly #pooler: Pooler | undefined
+  readonly #busyMs: number
+  readonly #queue: ConnectionQueue
+  readonly #workQueue: ConnectionQueue
 
   constructor(fields: ConnectionFields, settings: Settings) {
     this.name = settings.name
@@ -137,6 +149,9 @@ class PostgresServer implements Server {
     this.maintenanceDatabase = settings.maintenanceDatabase
     this.#fields = fields
     this.#limits = settings.limits
+    this.#busyMs = settings.busyMs
+    this.#queue = new ConnectionQueue(settings.busyMs)
+    this.#workQueue = new ConnectionQueue(settings.limits.connectMs, isServerFull)
     this.#pooler = settings.pooler
   }
 
@@ -150,12 +165,13 @@ class PostgresServer implements Server {
 
   sessionPool(database: Identifier, max: number): SessionPool {
     const config = clientConfig(this.#fields, database, this.#limits, administrative)
-    return openSessionPool(config, max, this.#as({}), database)
+    return openSessionPool(config, { max, busyMs: this.#busyMs, yields: true }, this.#as({}), database)
   }
 
   pool(database: Identifier, max: number, { login, ...options }: PoolOptions = {}): ConnectionPool {
     const config = clientConfig({ ...this.#fields, ...login }, database, this.#limits, options)
-    return openPool(config, max, this.#context(database, login?.user), (sql) => this.#beside(database, sql, login))
+    const size = { max, busyMs: this.#busyMs, yields: options.purpose !== 'service' }
+    return openPool(config, size, this.#context(database, login?.user), (sql) => this.#beside(database, sql, login))
   }
 
   async control(database: Identifier, sql: string, login?: Login): Promise<void> {
@@ -173,8 +189,11 @@ class PostgresServer implements Server {
     }
     const fields = { ...this.#fields, ...login }
     if (this.#pooler !== undefined) return this.#pooler.open(fields, database, limits, session)
-    const client = newClient(fields, database, limits, { ...session, mark, purpose: 'service' })
-    return openRoutedConnection(client, this.#context(database, fields.user))
+    const openOne = () => {
+      const client = newClient(fields, database, limits, { ...session, mark, purpose: 'service' })
+      return openRoutedConnection(client, this.#context(database, fields.user))
+    }
+    return this.#workQueue.connect(openOne, undefined)
   }
 
   async occupancy(session: Pick<Session, 'query'>, family: string): Promise<Occupancy> {
@@ -276,6 +295,7 @@ class PostgresServer implements Server {
   #as({ login, role }: Pick<SessionOptions, 'login' | 'role'>): SessionSource {
     const fields = { ...this.#fields, ...login }
     return {
+      queue: this.#queue,
       newClient: (database) => newClient(fields, database, this.#limits, { role }),
       context: (database) => this.#context(database, fields.user),
     }

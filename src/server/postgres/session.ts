@@ -15,9 +15,11 @@ import { cutClient, endClient, ownNames, processId, typeParser } from './client.
 import { type ErrorContext, toTenantryError } from './errors.ts'
 import { missingGrants } from './missing-grants.ts'
 import { quoteIdentifier } from './quoting.ts'
+import type { ConnectionQueue } from './connection-queue.ts'
 
 /** How a session is made: a new, unconnected client each time it is called. */
 export interface SessionSource {
+  readonly queue: ConnectionQueue
   readonly newClient: (database: Identifier) => Client
   readonly context: (database: Identifier) => ErrorContext
 }
@@ -35,10 +37,11 @@ export async function openSession(
   signal: AbortSignal | undefined,
 ): Promise<Session> {
   throwIfAborted(signal)
-  const client = source.newClient(database)
-  const session = new PostgresSession(client, source, database, signal)
-  await session.connect()
-  return session
+  return source.queue.connect(async () => {
+    const session = new PostgresSession(source.newClient(database), source, database, signal)
+    await session.connect()
+    return session
+  }, signal)
 }
 
 /** Opens a session that hears what is sent to a channel. */
@@ -48,18 +51,20 @@ export async function openListener(
   channel: string,
   { onMessage, onEnd }: Listeners,
 ): Promise<Session> {
-  const client = source.newClient(database)
-  client.on('notification', ({ payload = '' }) => onMessage(payload))
-  const session = new PostgresSession(client, source, database, undefined)
-  await session.connect()
-  client.once('end', onEnd)
-  try {
-    await session.query(`listen ${quoteIdentifier(parseIdentifier(channel, 'channel'))}`)
-    return session
-  } catch (error) {
-    await session.close()
-    throw error
-  }
+  return source.queue.connect(async () => {
+    const client = source.newClient(database)
+    client.on('notification', ({ payload = '' }) => onMessage(payload))
+    const session = new PostgresSession(client, source, database, undefined)
+    await session.connect()
+    client.once('end', onEnd)
+    try {
+      await session.query(`listen ${quoteIdentifier(parseIdentifier(channel, 'channel'))}`)
+      return session
+    } catch (error) {
+      await session.close()
+      throw error
+    }
+  }, undefined)
 }
 
 /** Runs one statement on a connection opened for it alone. */
