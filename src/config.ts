@@ -141,6 +141,7 @@ export interface CheckedConfig<Handle> {
   readonly traceLeases: boolean
   readonly lockTimeoutMs: number
   readonly onboardingConcurrency: number
+  readonly announce: (notice: string) => void
 }
 
 /** Every key of a configuration. */
@@ -222,7 +223,12 @@ export function checkConfig<Handle>(config: TenantryConfig<Handle>): CheckedConf
     traceLeases: trueOrFalse('traceLeases', config.traceLeases ?? process.env['NODE_ENV'] !== 'production'),
     lockTimeoutMs: positiveInteger('lockTimeoutMs', config.lockTimeoutMs ?? 60_000),
     onboardingConcurrency: positiveInteger('onboardingConcurrency', config.onboardingConcurrency ?? 4),
+    announce: config.announce ?? printLine,
   }
+}
+
+function printLine(notice: string): void {
+  process.stderr.write(`${notice}\n`)
 }
 
 /** Whether a configuration names a server, so that none has to be found or started. */

@@ -18,7 +18,7 @@ const fileName = 'credentials.key'
 export function findKeys(
   configured: string | undefined,
   servers: readonly Server[],
-  announce: (notice: string) => void = printLine,
+  announce: (notice: string) => void,
 ): Keyring {
   const given = configured ?? process.env[variable]
   if (given !== undefined && given !== '') return Keyring.parse(given)
@@ -61,8 +61,4 @@ function makeKey(path: string): boolean {
   } finally {
     rmSync(beside)
   }
-}
-
-function printLine(message: string): void {
-  process.stderr.write(`${message}\n`)
 }

@@ -13,6 +13,9 @@ import { type StartUp, survey } from './provisioning/survey.ts'
 import { versionFingerprint } from './provisioning/version.ts'
 import type { Server, Session } from './server/port.ts'
 
+/** How long a look may take that opening can do without, in milliseconds. */
+const lookMs = 3_000
+
 /** What a Tenantry begins with. */
 export interface Opening {
   readonly fingerprint: string
@@ -21,14 +24,14 @@ export interface Opening {
   readonly startUp: StartUp
   /** Whether there is something to take care of that was interrupted long ago. */
   readonly hasLeftBehind: boolean
-  /** The end of the connection that all of this came by. */
+  /** The end of the connections that all of this came by. */
   readonly disconnected: Promise<void>
 }
 
 /** How tenants are to be kept apart, and with which keys. @throws `credentials-key-missing`, `invalid-option` */
 export function separationOf<Handle>(
-  { credentialsKey, announce }: TenantryConfig<Handle>,
-  { roles, installation, tenantConnectionLimit, tenantShare }: CheckedConfig<Handle>,
+  { credentialsKey }: TenantryConfig<Handle>,
+  { roles, installation, announce, tenantConnectionLimit, tenantShare }: CheckedConfig<Handle>,
   servers: readonly Server[],
 ): Separation | undefined {
   if (roles === 'shared') return undefined
@@ -53,6 +56,7 @@ export async function prepare<Handle>(
 ): Promise<Opening> {
   const { installation, mode } = checked
   const [home] = servers
+  const warned = mode === 'full' && separation !== undefined ? warnOfPublicSchemas(servers, checked, signal) : undefined
   // The models are read while the server is waited for; what is wrong with them is said before anything is touched.
   const connecting = home.connect(physicalNames.catalog(installation), { signal })
   connecting.catch(() => undefined)
@@ -72,11 +76,38 @@ export async function prepare<Handle>(
     if (mode === 'full' && !isKnown) await catalog.register(question.servers, fingerprint)
     const { installationId, lockSecret, fleet, hasLeftBehind } = look
     const startUp = await survey(fleet, { catalog, home, servers, installationId, fingerprint, signal })
-    return { fingerprint, installationId, lockSecret, startUp, hasLeftBehind, disconnected: session.close() }
+    const disconnected = Promise.all([session.close(), warned]).then(() => undefined)
+    return { fingerprint, installationId, lockSecret, startUp, hasLeftBehind, disconnected }
   } catch (error) {
     await session.close()
     throw error
   }
+}
+
+/**
+ * Announces maintenance databases where tenants' roles can create functions: what administers there unwarily, by hand or
+ * by another program, may run them. It keeps no process from opening, nor any longer than {@link lookMs} from closing.
+ */
+async function warnOfPublicSchemas(
+  servers: readonly Server[],
+  { announce }: Pick<CheckedConfig<unknown>, 'announce'>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const limit = AbortSignal.any([AbortSignal.timeout(lookMs), ...(signal === undefined ? [] : [signal])])
+  const look = async (server: Server) => {
+    const session = await server.connect(server.maintenanceDatabase, { signal: limit })
+    try {
+      const schemas = await server.schemasOpenToPublic(session)
+      if (schemas.length > 0) announce(openToPublic(server, schemas))
+    } finally {
+      await session.close()
+    }
+  }
+  await Promise.allSettled(servers.map(look))
+}
+
+function openToPublic({ name, maintenanceDatabase }: Server, schemas: readonly string[]): string {
+  return `Every role may create in the database ${maintenanceDatabase} of the server ${name}, a tenant's as well (schema ${schemas.join(', ')}). "tenantry doctor" has the statements that end it.`
 }
 
 /** PostgreSQL lets every role into a new database; what somebody is to have needs a grant of its own. */
@@ -126,7 +157,8 @@ async function makeCatalog(
   const codes: readonly string[] = ['database-missing', 'database-closed']
   if (mode === 'router' || !(error instanceof TenantryError) || !codes.includes(error.code)) throw error
   const database = physicalNames.catalog(installation)
-  await ensureDatabaseOn(home, database, options)
+  // From template0, so that nothing is in it but what is made here: template1 has what anybody left there.
+  await ensureDatabaseOn(home, database, { ...options, template: 'template0' })
   return home.connect(database, options)
 }
 

@@ -182,7 +182,8 @@ export const errorKinds = {
   'tenant-unresolved': { raised: 'Raised when nothing in a request says which tenant it is for.', retryable: false },
   timeout: { raised: 'Raised when the server cancelled a statement at its time limit.', retryable: true },
   'too-many-connections': {
-    raised: 'Raised when the server, the database or the role has no connection left.',
+    raised:
+      'Raised when the server, the database or the role had no connection left, for as long as it may be waited for.',
     retryable: true,
   },
   'unknown-host': { raised: "Raised when the server's host name could not be resolved.", retryable: false },

@@ -74,7 +74,7 @@ async function withHandle<Handle>(
   work: (handle: Handle) => unknown,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const pool = server.pool(database, hookConnections, { login, role })
+  const pool = server.pool(database, hookConnections, { login, role, purpose: 'service' })
   try {
     const models = await context.models.open(pool, name)
     const handle = models.handle(signal)

@@ -13,7 +13,7 @@ import { type EnsuredTables, ensureTablesIn, look } from './ensure-tables.ts'
 
 /** How a database is reached. */
 export interface ConnectOptions extends Cancellable {
-  /** Time limit for a connection to stand, in milliseconds. Default 10,000. */
+  /** Time limit for a connection to stand, and for the wait while the server has none left, in milliseconds. Default 10,000. */
   readonly connectTimeoutMs?: number
   /** Time limit for one statement, in milliseconds. Default 60,000; 0 for none. */
   readonly statementTimeoutMs?: number
@@ -114,6 +114,7 @@ async function withTarget<T>(
     url,
     maintenanceDatabase: ('maintenanceDatabase' in options ? options.maintenanceDatabase : undefined) ?? 'postgres',
     ...(options.connectTimeoutMs !== undefined && { connectTimeoutMs: options.connectTimeoutMs }),
+    busyTimeoutMs: options.connectTimeoutMs ?? 10_000,
     ...(options.statementTimeoutMs !== undefined && { statementTimeoutMs: options.statementTimeoutMs }),
   })
   return work(server, database)

@@ -135,6 +135,7 @@ export const warningCodes = [
   'password-encryption',
   'probe-leftovers',
   'public-connect',
+  'public-create',
   'recovery-sync',
   'superuser',
   'too-few-connections',

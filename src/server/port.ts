@@ -27,7 +27,7 @@ export interface TransactionOptions {
   readonly readOnly?: boolean
   /** What is acknowledged survives a crash, whatever the server's default for synchronous_commit. */
   readonly durable?: boolean
-  /** The one schema where names without a schema belong, whatever the role's or the database's search_path. */
+  /** Where the unqualified names of a {@link Session.script} belong, and what definitions that are read leave out. */
   readonly schema?: string
 }
 
@@ -74,7 +74,10 @@ export interface Session {
   unlock(name: string, mode: 'exclusive' | 'shared'): Promise<void>
   /** The statements that grant the session's role what it lacks to create these; none where it lacks nothing. */
   missingGrants(creation: Creation): Promise<readonly string[]>
-  /** This connection as a pool of one, for libraries that want a `pg` pool. Ending it does nothing. */
+  /**
+   * This connection as a pool of one, for libraries that want a `pg` pool. Ending it does nothing. In a transaction with
+   * a schema, definitions are worded as in that schema, and still no function or operator is found there.
+   */
   asPool(): ConnectionPool
   close(): Promise<void>
 }
@@ -214,6 +217,12 @@ export interface SessionOptions extends Cancellable {
   readonly role?: Identifier | undefined
 }
 
+/** How a pool's connections are opened. */
+export interface PoolOptions extends Pick<SessionOptions, 'login' | 'role'>, Pick<SessionDefaults, 'isolationLevel'> {
+  /** `service`: names are looked up as in a tenant's session. Default `administration`: they are PostgreSQL's own. */
+  readonly purpose?: 'administration' | 'service'
+}
+
 /**
  * All sessions, or those that may be work; `workOf` names a role whose sessions always are, whatever they call themselves
  * and in whatever database they are; `of` the role that alone is meant.
@@ -303,12 +312,8 @@ export interface Server {
   connect(database: Identifier, options?: SessionOptions): Promise<Session>
   /** At most `max` sessions on one database that are kept for the next user for a while. It connects when it is used. */
   sessionPool(database: Identifier, max: number): SessionPool
-  /** A pool of at most `max` connections to one database, for Tenantry's own queries. It connects when it is used. */
-  pool(
-    database: Identifier,
-    max: number,
-    options?: Pick<SessionDefaults, 'isolationLevel'> & Pick<SessionOptions, 'login' | 'role'>,
-  ): ConnectionPool
+  /** A pool of at most `max` connections to one database. It connects when it is used. */
+  pool(database: Identifier, max: number, options?: PoolOptions): ConnectionPool
   /**
    * Runs one statement beside a connection of {@link open}, to cancel what runs on it: on a connection opened for it alone,
    * as the login given. Behind a pooler `select pg_cancel_backend(<processID>)` is understood and done otherwise.
@@ -326,6 +331,8 @@ export interface Server {
   find(session: Session, search: DatabaseSearch): Promise<readonly DatabaseInfo[]>
   /** All databases whose comment has this text in it, in one query. */
   commented(session: Session, text: string): Promise<readonly StampedDatabase[]>
+  /** The schemas of the session's database in which every role of the server may create, where every role may connect. */
+  schemasOpenToPublic(session: Session): Promise<readonly string[]>
   /**
    * A hash of the structure of the session's database: schemas, extensions, tables, columns, constraints, indexes,
    * sequences, views, functions, triggers, types and policies; not of the rows, nor of the order of columns. The same on

@@ -171,6 +171,19 @@ describe('trust authentication', () => {
   })
 })
 
+describe('where PUBLIC may create', () => {
+  it('is nowhere once the statements have run in their databases', async () => {
+    await sql('create schema "a ""b""";')
+    for (const schema of ['public', '"a ""b"""']) await sql(`grant create on schema ${schema} to public`)
+    const warning = (await ask('provisioner')).warnings.find(({ code }) => code === 'public-create')
+    expect(warning?.found).toBe('Every role may create in the schema a "b" of postgres, public of postgres.')
+    expect(warning?.sql).toHaveLength(2)
+    for (const statement of warning!.sql) await sql(statement)
+    expect(codes((await ask('provisioner')).warnings)).not.toContain('public-create')
+    await sql('drop schema "a ""b""";')
+  })
+})
+
 describe('where PUBLIC may connect', () => {
   it('is nowhere once the statements have run', async () => {
     const warning = (await ask('provisioner')).warnings.find(({ code }) => code === 'public-connect')

@@ -112,17 +112,24 @@ describe('a server that does not let one in', () => {
     await expectCausedFailure(ensureDatabase(as(role, newDatabase().url)), 'authentication-failed')
   })
 
+  /** For a connection that is waited for. */
+  const briefly = { connectTimeoutMs: 300 }
+
   it("for the database's connection limit", async () => {
     const role = await newRole()
     const { url } = await existingDatabase('connection limit 0')
-    const error = await expectCausedFailure(ensureDatabase(as(role, url)), 'too-many-connections')
+    const error = await expectCausedFailure(ensureDatabase(as(role, url), briefly), 'too-many-connections')
     expect(error.hint).toContain('CONNECTION LIMIT')
-    await expectCausedFailure(ensureTables(as(role, url), models), 'too-many-connections')
+    await expectCausedFailure(ensureTables(as(role, url), models, briefly), 'too-many-connections')
   })
 
   it("for the role's connection limit", async () => {
     const role = await newRole('connection limit 0')
-    await expectCausedFailure(ensureDatabase(as(role, serverUrl({ database: 'postgres' }))), 'too-many-connections')
+    const url = as(role, serverUrl({ database: 'postgres' }))
+    await expectCausedFailure(ensureDatabase(url, briefly), 'too-many-connections')
+    const waiting = ensureDatabase(url)
+    await sql(`alter role ${quote(role.user)} connection limit -1`)
+    expect(await waiting).toMatchObject({ outcome: 'already-exists' })
   })
 })
 

@@ -25,7 +25,7 @@ describe('a process that keeps spares', () => {
   ])('stops for long where %s, and says so once', async (_, limit, noLimit, code) => {
     const login = await createRole('createdb createrole')
     dropAfterwards(login.user)
-    const options = { installation: disposableName('i'), postgres: { url: serverUrl(login) } }
+    const options = { installation: disposableName('i'), postgres: { url: serverUrl(login), busyTimeoutMs: 100 } }
     const first = await open(options)
     await first.onboard('a')
     await first.close()

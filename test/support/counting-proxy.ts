@@ -9,6 +9,8 @@ export interface Traffic {
   readonly statements: number
   /** How many connections to tenants' databases were open at the same time, at most. */
   readonly tenantPeak: number
+  /** The parameters that each connection began with. */
+  readonly starts: readonly ReadonlyMap<string, string>[]
 }
 
 /** A TCP proxy before PostgreSQL that counts what clients send, by reading the protocol's message types. */
@@ -27,6 +29,7 @@ export async function startCountingProxy(targetUrl: string): Promise<CountingPro
   const sockets = new Set<Socket>()
   let connections = 0
   let statements = 0
+  let starts: ReadonlyMap<string, string>[] = []
   let tenantPeak = 0
   let tenantsNow = 0
   // A client that says goodbye hears that the connection is closed when the server has closed it, not before.
@@ -40,8 +43,9 @@ export async function startCountingProxy(targetUrl: string): Promise<CountingPro
     }
     const count = messageReader({
       onStatement: () => statements++,
-      onDatabase: (database) => {
-        if (!database.includes('_t_')) return
+      onStart: (parameters) => {
+        starts.push(parameters)
+        if (!parameters.get('database')?.includes('_t_')) return
         tenantPeak = Math.max(tenantPeak, ++tenantsNow)
         // As the server has it: who waits for the end of a connection before the next hears of it later.
         let isOpen = true
@@ -68,7 +72,8 @@ export async function startCountingProxy(targetUrl: string): Promise<CountingPro
       return url.href
     },
     take: () => {
-      const traffic = { connections, statements, tenantPeak }
+      const traffic = { connections, statements, tenantPeak, starts }
+      starts = []
       connections = 0
       statements = 0
       tenantPeak = tenantsNow

@@ -5,15 +5,15 @@ const execute = 'E'.charCodeAt(0)
 export interface MessageListeners {
   /** A simple query or the execution of a prepared one: a round trip. */
   readonly onStatement: () => void
-  /** The start-up message, with the database it names. */
-  readonly onDatabase?: (database: string) => void
+  /** The parameters of the start-up message, such as `user` and `database`. */
+  readonly onStart?: (parameters: ReadonlyMap<string, string>) => void
 }
 
 /**
  * Reads a client's bytes: first a start-up message without a type, then messages of type, length and content.
  * https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
-export function messageReader({ onStatement, onDatabase }: MessageListeners): (chunk: Buffer) => void {
+export function messageReader({ onStatement, onStart }: MessageListeners): (chunk: Buffer) => void {
   let pending = Buffer.alloc(0)
   let started = false
   return (chunk) => {
@@ -25,15 +25,15 @@ export function messageReader({ onStatement, onDatabase }: MessageListeners): (c
       if (pending.length < length) return
       const type = started ? pending[0] : undefined
       if (type === query || type === execute) onStatement()
-      if (!started) onDatabase?.(databaseOf(pending.subarray(8, length)))
+      if (!started) onStart?.(parametersOf(pending.subarray(8, length)))
       started = true
       pending = pending.subarray(length)
     }
   }
 }
 
-/** The start-up message's parameters are names and values in turn, each ended by a zero byte. */
-function databaseOf(parameters: Buffer): string {
-  const words = parameters.toString().split('\0')
-  return words[words.indexOf('database') + 1] ?? ''
+/** Names and values in turn, each ended by a zero byte. */
+function parametersOf(bytes: Buffer): ReadonlyMap<string, string> {
+  const words = bytes.toString().split('\0')
+  return new Map(words.flatMap((word, i) => (i % 2 === 0 && word !== '' ? [[word, words[i + 1] ?? '']] : [])))
 }

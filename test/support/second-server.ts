@@ -1,14 +1,17 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from 'tenantry/embedded'
+import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from 'tenantry/embedded'
 
 /** Another PostgreSQL beside the one that all suites use; `stop` it when the suite is over. */
-export async function startSecondServer(): Promise<Pick<EmbeddedPostgres, 'url' | 'stop'>> {
+export async function startSecondServer(
+  settings: EmbeddedPostgresOptions['settings'] = {},
+): Promise<Pick<EmbeddedPostgres, 'url' | 'logFile' | 'stop'>> {
   const folder = await mkdtemp(join(tmpdir(), 'tenantry-second-'))
-  const server = await startEmbeddedPostgres({ dataDir: join(folder, 'postgres') })
+  const server = await startEmbeddedPostgres({ dataDir: join(folder, 'postgres'), settings })
   return {
     url: server.url,
+    logFile: server.logFile,
     stop: async () => {
       await server.stop()
       await rm(folder, { recursive: true, force: true })

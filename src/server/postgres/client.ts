@@ -25,7 +25,15 @@ export interface ConnectionDefaults {
   readonly mark?: SessionMark | undefined
   /** The role to act as. */
   readonly role?: Identifier | undefined
+  /** Default `administration`: names mean PostgreSQL's own, see {@link ownNames}. `service` leaves that to the server. */
+  readonly purpose?: 'administration' | 'service' | undefined
 }
+
+/**
+ * The search_path of administration, which lets nothing that others have created in a database be found by its name
+ * alone: neither a function or an operator that fits the arguments better than PostgreSQL's own, nor a temporary table.
+ */
+export const ownNames = 'pg_catalog,pg_temp'
 
 /** When a connection that is silent is asked, below PostgreSQL, whether it still stands. */
 const keepAliveMs = 10_000
@@ -48,7 +56,7 @@ export function clientConfig(
   fields: ConnectionFields,
   database: Identifier,
   limits: ConnectionLimits,
-  { isolationLevel, applicationName, mark, role }: ConnectionDefaults = {},
+  { isolationLevel, applicationName, mark, role, purpose }: ConnectionDefaults = {},
 ): ClientConfig {
   const config: ClientConfig = {
     host: fields.host,
@@ -66,6 +74,8 @@ export function clientConfig(
     fields.options,
     isolationLevel && `-c default_transaction_isolation=${escapeOption(isolationLevel)}`,
     role && `-c role=${escapeOption(role)}`,
+    // Last, so that it wins over the URL's own; it wins over what is set for roles and databases as well.
+    purpose !== 'service' && `-c search_path=${ownNames}`,
   ]
   if (options.some(Boolean)) config.options = options.filter(Boolean).join(' ')
   if (limits.statementMs > 0) {

@@ -26,7 +26,7 @@ const shape = 'postgresql://user:password@host:5432/database'
 /**
  * Parses a connection URL; every part may be percent-encoded. A socket directory is given as `?host=/directory`. The
  * parameters `host`, `port`, `user` and `password` win over the same parts before the database, as they do for `pg`.
- * What the URL leaves out comes from PGHOST, PGPORT, PGUSER and PGPASSWORD, then from libpq's defaults.
+ * What the URL leaves out comes from PGHOST, PGPORT, PGUSER, PGPASSWORD and PGOPTIONS, then from libpq's defaults.
  *
  * @throws `invalid-url`, `invalid-name`; the URL itself is never part of the error, since it may hold a password
  */
@@ -46,7 +46,7 @@ export function parseConnectionUrl(input: string | URL): ConnectionFields {
     database: database === '' ? undefined : parseIdentifier(database, 'database'),
     ssl: parseTls(tlsParameters),
     tlsParameters,
-    options: parameter('options') || undefined,
+    options: parameter('options') || process.env['PGOPTIONS'] || undefined,
     applicationName: parameter('application_name') || undefined,
   }
 }

@@ -8,6 +8,7 @@ import type {
   Session,
   StampedDatabase,
 } from '../port.ts'
+import { ownNames } from './client.ts'
 import { quoteIdentifier, quoteLiteral } from './quoting.ts'
 
 /** Options of CREATE DATABASE with their names checked. */
@@ -119,8 +120,7 @@ const describeSql = `
               else coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') end as locale,
          t.spcname as tablespace, d.datconnlimit as "connectionLimit", d.datallowconn as "acceptsConnections",
          d.datistemplate as "isTemplate",
-         d.datacl is null or exists (select from pg_catalog.aclexplode(d.datacl) a
-                                     where a.grantee = 0 and a.privilege_type = 'CONNECT') as "isPublic",
+         ${isPublic('d')} as "isPublic",
          d.datcollversion is not null
            and d.datcollversion is distinct from pg_database_collation_actual_version(d.oid) as "hasOldCollation",
          d.datconnlimit = -2 as invalid, c.description as comment
@@ -128,6 +128,28 @@ const describeSql = `
   join pg_catalog.pg_roles r on r.oid = d.datdba
   join pg_catalog.pg_tablespace t on t.oid = d.dattablespace
   left join pg_catalog.pg_shdescription c on c.objoid = d.oid and c.classoid = 'pg_catalog.pg_database'::regclass`
+
+/**
+ * The schemas of the session's database in which every role of the server may create, where every role may connect to it.
+ * PostgreSQL 14 and older let everybody create in `public`, and pg_upgrade leaves it so
+ * (https://www.postgresql.org/docs/15/release-15.html, "Remove PUBLIC creation permission on the public schema").
+ */
+export async function schemasOpenToPublic(session: Session): Promise<readonly string[]> {
+  const { rows } = await session.query<{ name: string }>(
+    `select n.nspname as name from pg_catalog.pg_namespace n, pg_catalog.pg_database d
+     where d.datname = current_database() and ${isPublic('d')}
+       and exists (select from pg_catalog.aclexplode(n.nspacl) a
+                   where a.grantee = 0::oid and a.privilege_type = 'CREATE'::text)
+     order by n.nspname`,
+  )
+  return rows.map(({ name }) => name)
+}
+
+/** True if every role may connect to a row of pg_database. */
+function isPublic(row: string): string {
+  return `(${row}.datacl is null or exists (select from pg_catalog.aclexplode(${row}.datacl) a
+                                     where a.grantee = 0::oid and a.privilege_type = 'CONNECT'::text))`
+}
 
 /** All databases whose comment has this text in it, in one query; one join, not a call of a function for each. */
 export async function commentedDatabases(session: Session, text: string): Promise<readonly StampedDatabase[]> {
@@ -138,6 +160,12 @@ export async function commentedDatabases(session: Session, text: string): Promis
     [text],
   )
   return rows
+}
+
+/** The statements that create an extension where it is missing: in `public`, unless it belongs elsewhere itself. */
+export function createExtensionStatement(name: Identifier): string {
+  const create = `create extension if not exists ${quoteIdentifier(name)} cascade`
+  return `set local search_path = public; ${create}; set local search_path = ${ownNames}`
 }
 
 /** The statement that opens, closes, marks or unmarks a database. */

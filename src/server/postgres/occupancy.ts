@@ -13,6 +13,10 @@ export function marked(applicationName: string, mark: SessionMark | undefined): 
   return name.slice(0, longestName - suffix.length) + suffix
 }
 
+/** How many connections the server has for roles that are no superusers. */
+export const roomSql = `(current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+  - coalesce(current_setting('reserved_connections', true), '0')::int)`
+
 interface Row {
   readonly room: number
   readonly names: readonly string[]
@@ -24,8 +28,7 @@ interface Row {
  */
 export async function occupancyOf(session: Pick<Session, 'query'>, family: string): Promise<Occupancy> {
   const { rows } = await session.query<Row>(
-    `select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-       - coalesce(current_setting('reserved_connections', true), '0')::int as room,
+    `select ${roomSql} as room,
        array(select application_name from pg_catalog.pg_stat_activity where application_name like $1) as names`,
     [`% #${family}____`],
   )

@@ -1,28 +1,20 @@
-import { Pool, type PoolClient, type PoolConfig } from 'pg'
-import { TenantryError } from '../../kernel/errors.ts'
+import type { PoolClient, PoolConfig } from 'pg'
 import type { ConnectionPool, PooledConnection } from '../port.ts'
-import { type BlockerPolicy, whileConnecting } from './blockers.ts'
+import { AdministrativePool, type PoolSize } from './administrative-pool.ts'
+import type { BlockerPolicy } from './blockers.ts'
 import { processId, typeParser } from './client.ts'
 import { type ErrorContext, toTenantryError } from './errors.ts'
 
-/** What pg-pool says when all its connections were busy for too long. */
-const exhausted = /timeout exceeded when trying to connect/
-
-/** A pool for Tenantry's own queries, whose errors are ours. */
+/** A pool whose errors are ours. */
 export function openPool(
   config: PoolConfig,
-  max: number,
+  size: PoolSize,
   context: ErrorContext,
   control: ConnectionPool['control'],
   blockers: BlockerPolicy | undefined,
 ): ConnectionPool {
-  const pool = new Pool({ ...config, max, allowExitOnIdle: true })
-  // An idle connection that the server ends is replaced when the next one is needed.
-  pool.on('error', () => undefined)
-  // The statement that runs on one that is lent fails by itself; without a listener, the process would end besides.
-  pool.on('connect', (client) => client.on('error', () => undefined))
-  const connect = async () =>
-    wrap(await whileConnecting(blockers, context.database, lease(pool, max, context)), context)
+  const pool = new AdministrativePool(config, size, context, blockers)
+  const connect = async () => wrap(await pool.connect(), context)
   return {
     options: {},
     control,
@@ -36,20 +28,6 @@ export function openPool(
         connection.release()
       }
     },
-  }
-}
-
-async function lease(pool: Pool, max: number, context: ErrorContext): Promise<PoolClient> {
-  try {
-    return await pool.connect()
-  } catch (error) {
-    if (error instanceof Error && exhausted.test(error.message) && pool.totalCount >= max) {
-      throw new TenantryError('pool-timeout', `All ${max} connections to ${context.database} are busy.`, {
-        cause: error,
-        hint: 'Start less at once.',
-      })
-    }
-    throw toTenantryError(error, context, 'connect')
   }
 }
 

@@ -90,7 +90,7 @@ export class Pooler {
       through,
       database,
       { connectMs: limits.connectMs, statementMs: 0, lockMs: 0 },
-      { applicationName },
+      { applicationName, purpose: 'service' },
     )
     const number = ++this.#lastNumber
     const settings = this.mode === 'session' ? sessionSettings(limits, defaults) : []

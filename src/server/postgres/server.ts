@@ -13,10 +13,10 @@ import type {
   Listeners,
   Login,
   OpenOptions,
+  PoolOptions,
   Server,
   ServerConnection,
   Session,
-  SessionDefaults,
   SessionOptions,
   SessionPool,
   StampedDatabase,
@@ -26,13 +26,16 @@ import type {
 import { freeNotificationQueue, rollBackPrepared, whileConnecting } from './blockers.ts'
 import { clientConfig, type ConnectionLimits, graceMs, newClient } from './client.ts'
 import { type ConnectionFields, parseConnectionUrl } from './connection-fields.ts'
+import { ConnectionQueue, isServerFull } from './connection-queue.ts'
 import { createDatabase, missingToCreate } from './create-database.ts'
 import {
   alterDatabaseStatement,
   checkCreateOptions,
   commentedDatabases,
+  createExtensionStatement,
   describeDatabases,
   findDatabases,
+  schemasOpenToPublic,
 } from './databases.ts'
 import { examine } from './diagnosis/examine.ts'
 import type { ProbeLogin } from './diagnosis/probe-context.ts'
@@ -66,6 +69,11 @@ export interface PostgresOptions {
   readonly maintenanceDatabase?: string
   /** Time limit for a connection to stand, in milliseconds. Default 10,000. */
   readonly connectTimeoutMs?: number
+  /**
+   * How long administration waits for a connection while the server has none left, in milliseconds; then it fails with
+   * `too-many-connections`. Default 60,000; 0 for not at all.
+   */
+  readonly busyTimeoutMs?: number
   /** Time limit for one administrative statement, in milliseconds. Default 60,000; 0 for none. */
   readonly statementTimeoutMs?: number
   /**
@@ -80,6 +88,7 @@ const knownOptions = [
   'maxConnections',
   'maintenanceDatabase',
   'connectTimeoutMs',
+  'busyTimeoutMs',
   'statementTimeoutMs',
   'pooler',
 ]
@@ -110,6 +119,7 @@ export function postgres(options: PostgresOptions): Server {
       graceMs,
       lockMs,
     },
+    busyMs: orZero('busyTimeoutMs', options.busyTimeoutMs ?? 60_000),
     pooler: options.pooler === undefined ? undefined : parsePooler(options.pooler),
   })
 }
@@ -122,6 +132,7 @@ interface Settings {
   readonly maxConnections: number
   readonly maintenanceDatabase: Identifier
   readonly limits: ConnectionLimits
+  readonly busyMs: number
   readonly pooler: Pooler | undefined
   readonly tenants?: TenantSessions
 }
@@ -137,6 +148,9 @@ class PostgresServer implements Server {
   readonly #settings: Settings
   readonly #limits: ConnectionLimits
   readonly #pooler: Pooler | undefined
+  readonly #busyMs: number
+  readonly #queue: ConnectionQueue
+  readonly #workQueue: ConnectionQueue
   readonly #sessions: SessionSource
 
   constructor(fields: ConnectionFields, settings: Settings) {
@@ -148,6 +162,9 @@ class PostgresServer implements Server {
     this.#fields = fields
     this.#settings = settings
     this.#limits = settings.limits
+    this.#busyMs = settings.busyMs
+    this.#queue = new ConnectionQueue(settings.busyMs)
+    this.#workQueue = new ConnectionQueue(settings.limits.connectMs, isServerFull)
     this.#pooler = settings.pooler
     this.#sessions = this.#source(fields)
   }
@@ -166,17 +183,14 @@ class PostgresServer implements Server {
 
   sessionPool(database: Identifier, max: number): SessionPool {
     const config = clientConfig(this.#fields, database, this.#limits, administrative)
-    return openSessionPool(config, max, this.#sessions, database)
+    return openSessionPool(config, { max, busyMs: this.#busyMs, yields: true }, this.#sessions, database)
   }
 
-  pool(
-    database: Identifier,
-    max: number,
-    { login, ...options }: Pick<SessionDefaults, 'isolationLevel'> & Pick<SessionOptions, 'login' | 'role'> = {},
-  ): ConnectionPool {
+  pool(database: Identifier, max: number, { login, ...options }: PoolOptions = {}): ConnectionPool {
     const config = clientConfig({ ...this.#fields, ...login }, database, this.#limits, options)
+    const size = { max, busyMs: this.#busyMs, yields: options.purpose !== 'service' }
     const control = (sql: string) => this.#beside(database, sql, login)
-    return openPool(config, max, this.#context(database, login?.user), control, this.#sessions.blockers)
+    return openPool(config, size, this.#context(database, login?.user), control, this.#sessions.blockers)
   }
 
   async control(database: Identifier, sql: string, login?: Login): Promise<void> {
@@ -194,9 +208,12 @@ class PostgresServer implements Server {
     }
     const fields = { ...this.#fields, ...login }
     if (this.#pooler !== undefined) return this.#pooler.open(fields, database, limits, session)
-    const client = newClient(fields, database, limits, { ...session, mark })
-    const opening = openRoutedConnection(client, this.#context(database, fields.user))
-    return whileConnecting(this.#sessions.blockers, database, opening)
+    const openOne = () => {
+      const client = newClient(fields, database, limits, { ...session, mark, purpose: 'service' })
+      const opening = openRoutedConnection(client, this.#context(database, fields.user))
+      return whileConnecting(this.#sessions.blockers, database, opening)
+    }
+    return this.#workQueue.connect(openOne, undefined)
   }
 
   async occupancy(session: Pick<Session, 'query'>, family: string): Promise<Occupancy> {
@@ -206,7 +223,7 @@ class PostgresServer implements Server {
   }
 
   listen(database: Identifier, channel: string, listeners: Listeners): Promise<Session> {
-    return openListener(this.#sessions, database, channel, listeners)
+    return openListener(this.#as({}), database, channel, listeners)
   }
 
   sessions(
@@ -248,6 +265,10 @@ class PostgresServer implements Server {
     return commentedDatabases(session, text)
   }
 
+  schemasOpenToPublic(session: Session): Promise<readonly string[]> {
+    return schemasOpenToPublic(session)
+  }
+
   structureDigest(session: Session, grantee?: Identifier): Promise<string> {
     return structureDigest(session, grantee)
   }
@@ -270,14 +291,8 @@ class PostgresServer implements Server {
       nature: { isEncrypted: ssl !== undefined && ssl !== false, isLocal: this.isLocal },
       connect: this.connect.bind(this),
       listen: this.listen.bind(this),
-      connectAs: (login: ProbeLogin, database: Identifier, { signal }: Pick<DiagnosisRequest, 'signal'> = {}) => {
-        const fields = { ...this.#fields, ...login }
-        const source = {
-          newClient: (name: Identifier) => newClient(fields, name, this.#limits),
-          context: (name: Identifier) => ({ ...this.#context(name), user: login.user }),
-        }
-        return openSession(source, database, signal)
-      },
+      connectAs: (login: ProbeLogin, database: Identifier, { signal }: Pick<DiagnosisRequest, 'signal'> = {}) =>
+        this.connect(database, { login, signal }),
     }
     return examine(patient, request)
   }
@@ -291,7 +306,7 @@ class PostgresServer implements Server {
   }
 
   extensionStatement(name: Identifier): string {
-    return `create extension if not exists ${quoteIdentifier(name)} cascade`
+    return createExtensionStatement(name)
   }
 
   drop(session: Session, database: Identifier): Promise<void> {
@@ -343,6 +358,7 @@ class PostgresServer implements Server {
   #source(fields: ConnectionFields, role?: Identifier): SessionSource {
     const { tenants } = this.#settings
     return {
+      queue: this.#queue,
       newClient: (database) => newClient(fields, database, this.#limits, { role }),
       context: (database) => this.#context(database, fields.user),
       blockers: tenants && {
@@ -361,6 +377,8 @@ class PostgresServer implements Server {
   async #connectBeside(databases: readonly Identifier[]): Promise<Session> {
     const limits = { ...this.#limits, connectMs: besideMs }
     const source = {
+      // It is only of use now.
+      queue: new ConnectionQueue(0),
       newClient: (name: Identifier) => newClient(this.#fields, name, limits),
       context: (name: Identifier) => this.#context(name),
     }

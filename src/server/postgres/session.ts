@@ -12,13 +12,15 @@ import type {
   TransactionOptions,
 } from '../port.ts'
 import { type BlockerPolicy, BlockerWatch, whileConnecting } from './blockers.ts'
-import { cutClient, endClient, processId, typeParser } from './client.ts'
+import { cutClient, endClient, ownNames, processId, typeParser } from './client.ts'
 import { type ErrorContext, toTenantryError } from './errors.ts'
 import { missingGrants } from './missing-grants.ts'
 import { quoteIdentifier } from './quoting.ts'
+import type { ConnectionQueue } from './connection-queue.ts'
 
 /** How a session is made: a new, unconnected client each time it is called. */
 export interface SessionSource {
+  readonly queue: ConnectionQueue
   readonly newClient: (database: Identifier) => Client
   readonly context: (database: Identifier) => ErrorContext
   /** Ends what keeps a statement waiting; without it, the statement waits until its own limits. */
@@ -38,10 +40,11 @@ export async function openSession(
   signal: AbortSignal | undefined,
 ): Promise<Session> {
   throwIfAborted(signal)
-  const client = source.newClient(database)
-  const session = new PostgresSession(client, source, database, signal)
-  await session.connect()
-  return session
+  return source.queue.connect(async () => {
+    const session = new PostgresSession(source.newClient(database), source, database, signal)
+    await session.connect()
+    return session
+  }, signal)
 }
 
 /** Opens a session that hears what is sent to a channel. */
@@ -51,18 +54,20 @@ export async function openListener(
   channel: string,
   { onMessage, onEnd }: Listeners,
 ): Promise<Session> {
-  const client = source.newClient(database)
-  client.on('notification', ({ payload = '' }) => onMessage(payload))
-  const session = new PostgresSession(client, source, database, undefined)
-  await session.connect()
-  client.once('end', onEnd)
-  try {
-    await session.query(`listen ${quoteIdentifier(parseIdentifier(channel, 'channel'))}`)
-    return session
-  } catch (error) {
-    await session.close()
-    throw error
-  }
+  return source.queue.connect(async () => {
+    const client = source.newClient(database)
+    client.on('notification', ({ payload = '' }) => onMessage(payload))
+    const session = new PostgresSession(client, source, database, undefined)
+    await session.connect()
+    client.once('end', onEnd)
+    try {
+      await session.query(`listen ${quoteIdentifier(parseIdentifier(channel, 'channel'))}`)
+      return session
+    } catch (error) {
+      await session.close()
+      throw error
+    }
+  }, undefined)
 }
 
 /** Runs one statement on a connection opened for it alone. */
@@ -99,6 +104,8 @@ class PostgresSession implements Session {
   }
   /** Whether an advisory lock was taken that lasts as long as the session. */
   #mayHoldLocks = false
+  /** That of the open transaction. */
+  #schema: Identifier | undefined
   #lost: Error | undefined
   #closed = false
 
@@ -140,18 +147,25 @@ class PostgresSession implements Session {
 
   async script(statements: readonly string[]): Promise<void> {
     if (statements.length === 0) return
+    const schema = this.#schema
+    const script =
+      schema === undefined ? statements : [setPath(quoteIdentifier(schema)), ...statements, setPath(ownNames)]
     // Sent as one simple query: PostgreSQL runs all of it in one transaction.
-    await this.#send(() => this.#client.query(statements.map(terminated).join('\n')))
+    await this.#send(() => this.#client.query(script.map(terminated).join('\n')))
   }
 
   async transaction<T>(work: () => Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    const schema = options.schema === undefined ? undefined : parseIdentifier(options.schema, 'schema')
     await this.query(begin(options))
     let value: T
     try {
+      this.#schema = schema
       value = await work()
     } catch (error) {
       await this.#rollBack()
       throw error
+    } finally {
+      this.#schema = undefined
     }
     const { command } = await this.query('commit')
     if (command === 'COMMIT') return value
@@ -183,8 +197,7 @@ class PostgresSession implements Session {
   }
 
   asPool(): ConnectionPool {
-    const query = (text: unknown, values?: unknown) =>
-      this.#send(() => this.#client.query(text as string, values as unknown[]))
+    const query = (text: unknown, values?: unknown) => this.#read(text, values)
     const connection: PooledConnection = {
       processID: processId(this.#client),
       query,
@@ -231,6 +244,29 @@ class PostgresSession implements Session {
       `tenantry:${name}`,
     ])
     return rows[0]?.done === true
+  }
+
+  /**
+   * Runs a library's statement. In a transaction with a schema it is a cursor's: PostgreSQL looks names up when it plans,
+   * which is before that schema is in the search_path, and words definitions when it executes, which is after.
+   */
+  async #read(query: unknown, values: unknown): Promise<unknown> {
+    const run = (it: unknown): Promise<unknown> =>
+      this.#send(() => this.#client.query(it as string, values as unknown[]))
+    const text = plainSelect(query, values)
+    if (this.#schema === undefined || text === undefined) return run(query)
+    const reading = [
+      `declare tenantry_reading no scroll cursor for ${text}`,
+      setPath(quoteIdentifier(this.#schema)),
+      'fetch all from tenantry_reading',
+      'close tenantry_reading',
+      setPath(ownNames),
+    ].map(terminated)
+    const [, , fetched] = (await run({
+      ...(typeof query === 'object' && query),
+      text: reading.join('\n'),
+    })) as readonly unknown[]
+    return fetched
   }
 
   async #send<T>(run: () => Promise<T>): Promise<T> {
@@ -292,13 +328,22 @@ class PostgresSession implements Session {
  * All that a transaction begins with, in one round trip. Administration is written for READ COMMITTED, whatever the
  * default of the URL, the role or the server: it waits for others where a stricter level would fail.
  */
-function begin({ isolation = 'read committed', readOnly, durable, schema }: TransactionOptions): string {
+function begin({ isolation = 'read committed', readOnly, durable }: TransactionOptions): string {
   const statements = [`begin isolation level ${isolation}${readOnly ? ', read only' : ''}`]
   if (durable) statements.push('set local synchronous_commit = on')
-  if (schema !== undefined) {
-    statements.push(`set local search_path = ${quoteIdentifier(parseIdentifier(schema, 'schema'))}`)
-  }
   return statements.join('; ')
+}
+
+function setPath(schemas: string): string {
+  return `set local search_path = ${schemas}`
+}
+
+/** The text of a statement that only reads and has no parameters; undefined for any other. */
+function plainSelect(query: unknown, values: unknown): string | undefined {
+  const { text, values: own = values } =
+    typeof query === 'string' ? { text: query } : (query as { readonly text?: unknown; readonly values?: unknown })
+  const isPlain = typeof text === 'string' && /^\s*(?:select|with)\b/i.test(text)
+  return isPlain && (!Array.isArray(own) || own.length === 0) ? text : undefined
 }
 
 function terminated(statement: string): string {

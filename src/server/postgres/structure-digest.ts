@@ -4,7 +4,8 @@ import type { Session } from '../port.ts'
 
 /**
  * A hash of the structure of the session's database. It leaves out what may differ between two databases of one
- * structure: numbers (OIDs, the order of columns), owners and privileges, rows, and where sequences stand.
+ * structure: numbers (OIDs, the order of columns), owners and privileges, rows, and where sequences stand. Since no other
+ * schema than pg_catalog is in a session's search_path, every definition names what it refers to with its schema.
  *
  * @param grantee the role whose privileges count all the same
  */
@@ -12,8 +13,6 @@ export async function structureDigest(session: Session, grantee?: Identifier): P
   const { rows } = await session.transaction(() => session.query<{ digest: string }>(digestSql, [grantee ?? null]), {
     isolation: 'repeatable read',
     readOnly: true,
-    // So that every definition names what it refers to with its schema, whatever the role's search_path.
-    schema: 'pg_catalog',
   })
   const digest = rows[0]?.digest
   if (digest !== undefined) return digest

@@ -6,6 +6,7 @@ import type { ReadFacts } from './facts.ts'
 import { missingToConnect } from './missing.ts'
 import { probe } from './probe.ts'
 import { type ProbeConnections, within } from './probe-context.ts'
+import { readPublicSchemas } from './public-schemas.ts'
 import { type ConnectionNature, readFacts } from './read-facts.ts'
 import { leftoversOf, removeLeftovers } from './scratch.ts'
 
@@ -47,10 +48,11 @@ export async function examine(patient: Patient, request: DiagnosisRequest): Prom
 }
 
 /** What earlier probes have left is removed first, unless it is only to be looked at. */
-function look(patient: Patient, request: DiagnosisRequest): Promise<ReadFacts> {
-  return within(patient.connect(patient.maintenanceDatabase, request), async (session) => {
+async function look(patient: Patient, request: DiagnosisRequest): Promise<ReadFacts> {
+  const read = await within(patient.connect(patient.maintenanceDatabase, request), async (session) => {
     const tidy = request.probe ? removeLeftovers : leftoversOf
     const leftovers = await tidy(session, request.installation)
     return { ...(await readFacts(session, request, patient.nature)), leftovers }
   })
+  return { ...read, ...(await readPublicSchemas(patient, read.openToPublic, request)) }
 }

@@ -36,6 +36,10 @@ export interface ReadFacts {
   readonly oldCollations: readonly string[]
   /** The databases that every role may connect to. */
   readonly openToPublic: readonly string[]
+  /** Of those, the ones in which every role may create as well, with the schemas. */
+  readonly publicSchemas: ReadonlyMap<string, readonly string[]>
+  /** Those that were not looked into. */
+  readonly unvisited: readonly string[]
   /** Those of the installation's three roles that are there. */
   readonly ownRoles: readonly OwnRole[]
   /** Who owns databases of this installation that the role may not change. */

@@ -2,6 +2,7 @@ import { TenantryError } from '../../../kernel/errors.ts'
 import type { Identifier } from '../../../kernel/names.ts'
 import type { Session } from '../../port.ts'
 import { quoteIdentifier as quote, quoteLiteral } from '../quoting.ts'
+import { createExtensionStatement } from '../databases.ts'
 import { dropDatabase } from '../drop-database.ts'
 import { refusalOf, takenBack } from './attempts.ts'
 import type { ProbedFacts } from './facts.ts'
@@ -96,7 +97,7 @@ export async function probeInside(context: ProbeContext): Promise<ProbedFacts['r
     const { rows } = await inside.query<{ name: Identifier }>(trustedSql)
     const [trusted] = rows
     if (trusted !== undefined) {
-      const create = `create extension ${quote(trusted.name)}`
+      const create = createExtensionStatement(trusted.name)
       await attempts.try('trustedExtension', () => takenBack(inside, () => inside.query(create)))
     }
     if (attempts.capabilities.createForOwner) {
@@ -104,7 +105,7 @@ export async function probeInside(context: ProbeContext): Promise<ProbedFacts['r
     }
     const refused: { name: string; message: string }[] = []
     for (const name of request.extensions) {
-      const create = `create extension if not exists ${quote(name)} cascade`
+      const create = createExtensionStatement(name)
       const refusal = await refusalOf(() => takenBack(inside, () => inside.query(create)))
       if (refusal !== undefined) refused.push({ name, message: refusal.message })
     }

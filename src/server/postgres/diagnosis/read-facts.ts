@@ -17,7 +17,7 @@ export async function readFacts(
   session: Session,
   { installation }: DiagnosisRequest,
   nature: ConnectionNature,
-): Promise<Omit<ReadFacts, 'leftovers'>> {
+): Promise<Omit<ReadFacts, 'leftovers' | 'publicSchemas' | 'unvisited'>> {
   const owner = physicalNames.owner(installation)
   const { rows } = await session.query<ServerRow>(serverSql, [serviceMarkers])
   const { version, hasMembershipOptions, markers, ...server } = rows[0] as ServerRow

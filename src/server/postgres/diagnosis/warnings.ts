@@ -11,6 +11,7 @@ export function warningsOf(facts: ServerFacts, service: ManagedService): readonl
     noTls(facts),
     superuser(facts),
     createRoleBefore16(facts),
+    publicCreate(facts),
     publicConnect(facts),
     noSignalBackend(facts),
     passwordEncryption(facts),
@@ -34,6 +35,10 @@ export function unseenOf({ read, probed }: ServerFacts): readonly Unseen[] {
   if (read.trustRules === undefined && probed?.isWrongPasswordAccepted !== false) {
     const what = 'Whether somebody is let in without a password: only a superuser may read pg_hba_file_rules.'
     if (probed?.isWrongPasswordAccepted === undefined) unseen.push({ code: 'trust-authentication', what })
+  }
+  if (read.unvisited.length > 0) {
+    const what = `Whether every role may create in ${someOf(read.unvisited)}: this role was not let in, or there are too many.`
+    unseen.push({ code: 'public-create', what })
   }
   return unseen
 }
@@ -115,6 +120,22 @@ function publicConnect({ read, roles, maintenanceDatabase }: ServerFacts): Warni
       ...(named.includes(maintenanceDatabase) && !read.role.superuser ? [keepIn] : []),
       ...named.map((name) => `REVOKE CONNECT ON DATABASE ${quoted(name)} FROM PUBLIC;`),
     ],
+  }
+}
+
+/** PostgreSQL 14 and older let everybody create in `public`, and pg_upgrade leaves it so. */
+function publicCreate({ read }: ServerFacts): Warning | undefined {
+  const open = [...read.publicSchemas]
+  if (open.length === 0) return undefined
+  const schemas = open.flatMap(([database, names]) => names.map((name) => `${name} of ${database}`))
+  return {
+    code: 'public-create',
+    found: `Every role may create in the schema ${someOf(schemas, mostNamed)}.`,
+    why: "A tenant's role can, too: functions and operators that others then run unknowingly, with their own privileges.",
+    fix: 'Take CREATE away from PUBLIC, in each of these databases, as a superuser or the owner of the schema.',
+    sql: open.flatMap(([database, names]) =>
+      names.map((name) => `REVOKE CREATE ON SCHEMA ${quoted(name)} FROM PUBLIC /* in ${quoted(database)} */;`),
+    ),
   }
 }
 

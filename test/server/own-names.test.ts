@@ -1,0 +1,147 @@
+import { doctor, ensureDatabase } from 'tenantry'
+import { postgres } from 'tenantry/postgres'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parseIdentifier } from '../../dist/kernel/names.js'
+import { Secret } from '../../dist/kernel/secret.js'
+import { type CountingProxy, startCountingProxy } from '../support/counting-proxy.ts'
+import { createRole, disposableName, errorOf, quote, serverUrl, sql } from '../support/server.ts'
+
+// Whatever the URL, the role and the database say of the search_path, administration looks names up in pg_catalog alone.
+
+const own = 'pg_catalog,pg_temp'
+const query = { text: `select current_setting('search_path') as path` }
+const database = parseIdentifier(disposableName('d'), 'database')
+let proxy: CountingProxy
+let login: { user: string; password: string }
+let helper: { user: never; password: Secret }
+let url: string
+
+beforeAll(async () => {
+  proxy = await startCountingProxy(serverUrl())
+  login = await createRole('createdb createrole')
+  const other = await createRole()
+  helper = { user: other.user as never, password: new Secret(other.password) }
+  await sql(`create database ${quote(database)}`)
+  for (const target of [`role ${login.user}`, `role ${other.user}`, `database ${database}`]) {
+    await sql(`alter ${target} set search_path = trap, public`)
+  }
+  await sql(`grant ${other.user} to ${login.user}`)
+  url = `${proxy.url(serverUrl({ ...login, database }))}?options=-csearch_path%3Dtrap`
+})
+afterAll(() => proxy.close())
+
+const server = () => postgres({ url })
+
+/** Expects that since the last look at least so many connections were made, all of which began so. */
+async function expectOwn(least: number) {
+  const { starts } = proxy.take()
+  expect(starts.length).toBeGreaterThanOrEqual(least)
+  for (const start of starts) expect(start.get('options')).toMatch(/ -c search_path=pg_catalog,pg_temp$/)
+}
+
+describe('the search_path is pg_catalog alone in', () => {
+  const pathOf = async (run: (text: string) => unknown) => {
+    const { rows } = (await run(query.text)) as { rows: { path: string }[] }
+    return rows[0]?.path
+  }
+
+  it('a session, as whoever logs in and as whatever role', async () => {
+    for (const who of [{}, { login: helper }, { role: helper.user }, { login: helper, role: helper.user }]) {
+      const session = await server().connect(database, who)
+      expect(await pathOf((text) => session.query(text))).toBe(own)
+      expect(await pathOf((text) => session.asPool().query(text))).toBe(own)
+      expect(await session.transaction(() => pathOf((text) => session.query(text)))).toBe(own)
+      await session.close()
+    }
+  })
+
+  it('a session that is kept, and a session that listens', async () => {
+    const sessions = server().sessionPool(database, 1)
+    const kept = await sessions.connect()
+    const listening = await server().listen(database, 'any', { onMessage: () => undefined, onEnd: () => undefined })
+    for (const session of [kept, listening]) {
+      expect(await pathOf((text) => session.query(text))).toBe(own)
+      await session.close()
+    }
+    await sessions.end()
+  })
+
+  it('a pool, and what runs beside it', async () => {
+    for (const who of [{}, { login: helper }, { role: helper.user, isolationLevel: 'read committed' as const }]) {
+      const pool = server().pool(database, 1, who)
+      expect(await pathOf((text) => pool.query(text))).toBe(own)
+      await pool.end()
+    }
+    const found = `do $$ begin assert current_setting('search_path') = '${own}'; end $$`
+    const wrong = found.replace(own, 'trap')
+    const session = await server().connect(database)
+    for (const beside of [
+      (text: string) => server().control(database, text),
+      (text: string) => server().control(database, text, helper),
+      (text: string) => session.asPool().control(text),
+    ]) {
+      await beside(found)
+      expect(await errorOf(beside(wrong))).toMatchObject({ sqlState: 'P0004' })
+    }
+    await session.close()
+  })
+
+  it('what cancels a statement', async () => {
+    const stop = new AbortController()
+    const session = await server().connect(database, { signal: stop.signal })
+    proxy.take()
+    const sleeping = session.query('select pg_sleep(60)')
+    stop.abort()
+    expect(await errorOf(sleeping)).toMatchObject({ code: 'aborted' })
+    await session.close()
+    await expectOwn(1)
+  })
+
+  it('the start-up functions and doctor', async () => {
+    proxy.take()
+    await ensureDatabase(url.replace(database, disposableName('d')))
+    await doctor({ server: server(), installation: disposableName('i') })
+    await expectOwn(8)
+  })
+})
+
+describe("the service's own search_path holds in", () => {
+  it("a tenant's connection, and what runs the service's own steps", async () => {
+    const connection = await server().open(database)
+    expect(await connection.query(query)).toMatchObject({ rows: [{ path: 'trap' }] })
+    await connection.close()
+    const pool = server().pool(database, 1, { purpose: 'service' })
+    expect(await pool.query(query)).toMatchObject({ rows: [{ path: 'trap' }] })
+    await pool.end()
+  })
+})
+
+describe('a transaction with a schema', () => {
+  it('creates there by its scripts, and words there what it reads, but finds nothing there', async () => {
+    await sql(`create schema trap`, [], database)
+    const sprung = `$f$ begin raise exception 'sprung'; end $f$`
+    await sql(`create function trap.same(oid, regclass) returns boolean language plpgsql as ${sprung}`, [], database)
+    await sql(`create operator trap.= (leftarg = oid, rightarg = regclass, function = trap.same)`, [], database)
+    const session = await postgres({ url: serverUrl({ database }) }).connect(database)
+    const table = `from pg_class c where c.oid = 'trap.t'::regclass`
+    await session.transaction(
+      async () => {
+        await session.script(['create table t (id int default 1)', 'create view v as select id from t'])
+        const view = `select c.oid::regclass::text as name, pg_get_viewdef('trap.v'::regclass) as text ${table}`
+        for (const read of [view, `with one as (${view}) select * from one`]) {
+          const { rows } = (await session.asPool().query(read)) as { rows: object[] }
+          expect(rows).toEqual([{ name: 't', text: ' SELECT id\n   FROM t;' }])
+        }
+        const named = await session.asPool().query({ text: 'select $1::text as name', values: ['x'] })
+        expect(named).toMatchObject({ rows: [{ name: 'x' }] })
+        expect((await session.query(`select c.oid::regclass::text as name ${table}`)).rows).toEqual([
+          { name: 'trap.t' },
+        ])
+      },
+      { schema: 'trap' },
+    )
+    await session.close()
+    // Who has that schema in the search_path is trapped.
+    expect(await errorOf(sql(`select c.oid ${table}`, [], database))).toMatchObject({ message: 'sprung' })
+  })
+})
