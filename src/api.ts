@@ -215,6 +215,8 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    * handle, in the tenant's context. `tenant` is as it was listed. All fleet queries of a process together take at most
    * half of each server's `maxConnections`, or two.
    *
+   * A tenant whose work takes longer than `tenantTimeoutMs` has failed with `timeout`, and the next has its turn.
+   *
    * What it got before its end is in what it gives, whatever that end was: an error of one tenant, or the signal, is no
    * error of this call.
    *
@@ -233,6 +235,10 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    * @throws `no-tenant` outside of one
    */
   captureTenant(): CapturedTenant
-  /** Lets work under way finish, at most `deadlineMs` milliseconds (default 10,000), and closes every connection. */
+  /**
+   * Lets work under way finish, and closes every connection. What does not finish is ended so early that this returns
+   * within `deadlineMs` milliseconds (default 10,000), whatever the network does; within three seconds more where that is
+   * less than ten.
+   */
   close(deadlineMs?: number): Promise<void>
 }
