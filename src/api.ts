@@ -35,6 +35,8 @@ import type { WorkOptions } from './routing/tenant-work.ts'
 import type { OnboardOptions } from './provisioning/tenant-options.ts'
 import type { Updated, UpdateOptions } from './provisioning/update.ts'
 
+export type { CapturedTenant } from './routing/tenant-context.ts'
+
 /** Options of `history`. */
 export interface HistoryOptions extends Cancellable {
   /** How many entries at most. Default 100, at most 1,000. */
@@ -194,11 +196,12 @@ export interface Tenantry<Handle> extends AsyncDisposable {
   /** A domain, whoever has it, verified or not; undefined where nobody has. @throws `invalid-domain` */
   getDomain(domain: string, options?: Cancellable): Promise<TenantDomain | undefined>
   /**
-   * Whose a domain is that a request was sent to, such as its host name without the port; undefined where it is nobody's,
-   * not verified, or no domain. It is for every request: what the catalog said is remembered until it changes. It does
+   * The tenant of the domain that a request was sent to, such as its host name without the port; undefined where it is
+   * nobody's, not verified, or no domain. It is for every request: what the catalog said is remembered until it changes.
+   * Given to `with` or `run` in place of an id, it means that tenant, and never another one that has the id since. It does
    * not say whether the tenant is in service: `with` does.
    */
-  tenantOfDomain(domain: string, options?: Cancellable): Promise<TenantId | undefined>
+  tenantOfDomain(domain: string, options?: Cancellable): Promise<CapturedTenant | undefined>
   /** Calls back after every change that this process makes to a tenant, a template or a spare. @returns what ends it */
   on(listener: (event: TenantryEvent) => void): () => void
   /**

@@ -302,7 +302,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     return domainNamed(this.#making, domain, options)
   }
 
-  async tenantOfDomain(domain: string, { signal }: Cancellable = {}): Promise<TenantId | undefined> {
+  async tenantOfDomain(domain: string, { signal }: Cancellable = {}): Promise<CapturedTenant | undefined> {
     this.#refuseClosed()
     return untilAborted(this.#work.tenantOfDomain(domain), signal)
   }

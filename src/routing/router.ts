@@ -199,8 +199,8 @@ export class Router<Handle> {
     return true
   }
 
-  /** Whose a domain is; undefined where it is nobody's, not verified, or no domain at all. */
-  async tenantOfDomain(domain: string): Promise<TenantId | undefined> {
+  /** The tenant of a domain; undefined where it is nobody's, not verified, or no domain at all. */
+  async tenantOfDomain(domain: string): Promise<CapturedTenant | undefined> {
     const name = readDomain(domain)
     return name && this.#domains.tenantOf(name)
   }

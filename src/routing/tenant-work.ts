@@ -66,8 +66,8 @@ export class TenantWork<Handle> {
     return this.#context.enter(this.#context.begin({ tenant }, 'context', undefined, 'allow'), work)
   }
 
-  /** Whose a domain is; see {@link Router.tenantOfDomain}. */
-  tenantOfDomain(domain: string): Promise<TenantId | undefined> {
+  /** The tenant of a domain; see {@link Router.tenantOfDomain}. */
+  tenantOfDomain(domain: string): Promise<CapturedTenant | undefined> {
     return this.#router.tenantOfDomain(domain)
   }
 
