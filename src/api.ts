@@ -36,6 +36,8 @@ import type { WorkOptions } from './routing/tenant-work.ts'
 import type { OnboardOptions } from './provisioning/tenant-options.ts'
 import type { Updated, UpdateOptions } from './provisioning/update.ts'
 
+export type { CapturedTenant } from './routing/tenant-context.ts'
+
 /** Options of `history`. */
 export interface HistoryOptions extends Cancellable {
   /** How many entries at most. Default 100, at most 1,000. */
@@ -203,11 +205,12 @@ export interface Tenantry<Handle> extends AsyncDisposable {
   /** A domain, whoever has it, verified or not; undefined where nobody has. @throws `invalid-domain` */
   getDomain(domain: string, options?: Cancellable): Promise<TenantDomain | undefined>
   /**
-   * Whose a domain is that a request was sent to, such as its host name without the port; undefined where it is nobody's,
-   * not verified, or no domain. It is for every request: what the catalog said is remembered until it changes. It does
+   * The tenant of the domain that a request was sent to, such as its host name without the port; undefined where it is
+   * nobody's, not verified, or no domain. It is for every request: what the catalog said is remembered until it changes.
+   * Given to `with` or `run` in place of an id, it means that tenant, and never another one that has the id since. It does
    * not say whether the tenant is in service: `with` does.
    */
-  tenantOfDomain(domain: string, options?: Cancellable): Promise<TenantId | undefined>
+  tenantOfDomain(domain: string, options?: Cancellable): Promise<CapturedTenant | undefined>
   /** Calls back after every change that this process makes to a tenant, a template or a spare. @returns what ends it */
   on(listener: (event: TenantryEvent) => void): () => void
   /**
@@ -223,6 +226,8 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    * Runs `work` for every active tenant, or those that the filter means, a few at once, as `with` does: with the ORM's own
    * handle, in the tenant's context. `tenant` is as it was listed. All fleet queries of a process together take at most
    * half of each server's `maxConnections`, or two.
+   *
+   * A tenant whose work takes longer than `tenantTimeoutMs` has failed with `timeout`, and the next has its turn.
    *
    * What it got before its end is in what it gives, whatever that end was: an error of one tenant, or the signal, is no
    * error of this call.
@@ -242,6 +247,10 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    * @throws `no-tenant` outside of one
    */
   captureTenant(): CapturedTenant
-  /** Lets work under way finish, at most `deadlineMs` milliseconds (default 10,000), and closes every connection. */
+  /**
+   * Lets work under way finish, and closes every connection. What does not finish is ended so early that this returns
+   * within `deadlineMs` milliseconds (default 10,000), whatever the network does; within three seconds more where that is
+   * less than ten.
+   */
   close(deadlineMs?: number): Promise<void>
 }

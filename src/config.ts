@@ -70,7 +70,10 @@ export interface TenantryConfig<Handle> extends Cancellable {
   readonly initialise?: TenantHook<Handle>
   /** What `clone` runs on every copy, unless a call brings its own: it takes out what must not be in it. */
   readonly anonymise?: TenantHook<Handle>
-  /** What holds in tenants' sessions until they say otherwise. Default: what the server says. */
+  /**
+   * What holds in tenants' sessions until they say otherwise. Default: a statement may run for 30 seconds; for all else,
+   * what the server says.
+   */
   readonly session?: SessionDefaults
   /** How long queries and transactions under way may take on a tenant taken out of service. Default 10,000 ms. */
   readonly drainMs?: number
@@ -79,8 +82,8 @@ export interface TenantryConfig<Handle> extends Cancellable {
   /** How long a tenant's work waits for a connection while all are busy, in milliseconds. Default 10,000. */
   readonly connectionWaitMs?: number
   /**
-   * Which part of a server's connections one tenant may have at once in this process, above 0 and at most 1; one in any
-   * case. Default 1: all, while no other tenant waits.
+   * Which part of a server's connections one tenant may have at once in this process, above 0 and at most 1; rounded up, and
+   * one in any case. Below 1 at least one is left for others, where there are two. Default 0.5.
    */
   readonly tenantShare?: number
   /**
@@ -89,6 +92,12 @@ export interface TenantryConfig<Handle> extends Cancellable {
    * `tenantShare` allows, and 20 more.
    */
   readonly tenantConnectionLimit?: number
+  /**
+   * After how long without an answer to a statement its connection is examined, in milliseconds; 0 for never. Where the
+   * server cannot be reached within its `connectTimeoutMs`, or is not at work on the statement, the connection is given up and
+   * the statement fails. Default 10,000.
+   */
+  readonly connectionCheckMs?: number
   /**
    * Whether a connection is reset in full (`DISCARD ALL`) when it is given back, so that settings, temporary tables and
    * prepared statements do not last from one piece of work to the next of the same tenant. Default false: an open
@@ -136,6 +145,7 @@ export interface CheckedConfig<Handle> {
   readonly connectionWaitMs: number
   readonly tenantShare: number
   readonly tenantConnectionLimit: number | undefined
+  readonly connectionCheckMs: number
   readonly resetConnections: boolean
   readonly leaseWarningMs: number
   readonly traceLeases: boolean
@@ -167,6 +177,7 @@ export const knownOptions = [
   'connectionWaitMs',
   'tenantShare',
   'tenantConnectionLimit',
+  'connectionCheckMs',
   'resetConnections',
   'leaseWarningMs',
   'traceLeases',
@@ -213,11 +224,12 @@ export function checkConfig<Handle>(config: TenantryConfig<Handle>): CheckedConf
       'connectionWaitMs',
       positiveInteger('connectionWaitMs', config.connectionWaitMs ?? 10_000),
     ),
-    tenantShare: part('tenantShare', config.tenantShare ?? 1),
+    tenantShare: part('tenantShare', config.tenantShare ?? 0.5),
     tenantConnectionLimit:
       config.tenantConnectionLimit === undefined
         ? undefined
         : positiveInteger('tenantConnectionLimit', config.tenantConnectionLimit),
+    connectionCheckMs: durationMs('connectionCheckMs', config.connectionCheckMs ?? 10_000),
     resetConnections: trueOrFalse('resetConnections', config.resetConnections ?? false),
     leaseWarningMs: durationMs('leaseWarningMs', config.leaseWarningMs ?? 60_000),
     traceLeases: trueOrFalse('traceLeases', config.traceLeases ?? process.env['NODE_ENV'] !== 'production'),
@@ -330,6 +342,8 @@ function isList(value: unknown): boolean {
 }
 
 const isolationLevels: readonly unknown[] = ['read committed', 'repeatable read', 'serializable', undefined]
+/** A pooler that lends by the transaction keeps it no more than what is asked for. */
+const defaultStatementMs = 30_000
 const sessionTimeouts = ['lockTimeoutMs', 'statementTimeoutMs', 'idleInTransactionTimeoutMs'] as const
 
 function checkSession(session: SessionDefaults, servers: readonly Server[]): SessionDefaults {
@@ -351,7 +365,7 @@ function checkSession(session: SessionDefaults, servers: readonly Server[]): Ses
     )
   }
   if (session.applicationName !== undefined) parseIdentifier(session.applicationName, 'session.applicationName')
-  return session
+  return { ...session, statementTimeoutMs: session.statementTimeoutMs ?? defaultStatementMs }
 }
 
 /** Checks the servers of a configuration. @throws `invalid-option` */

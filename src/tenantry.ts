@@ -1,4 +1,5 @@
 import { type Cancellable, throwIfAborted, untilAborted } from './kernel/abort.ts'
+import { closeInTime } from './kernel/closing.ts'
 import { ConcurrencyLimit } from './kernel/concurrency.ts'
 import { TenantryError } from './kernel/errors.ts'
 import { Listeners } from './kernel/listeners.ts'
@@ -323,7 +324,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     return domainNamed(this.#making, domain, options)
   }
 
-  async tenantOfDomain(domain: string, { signal }: Cancellable = {}): Promise<TenantId | undefined> {
+  async tenantOfDomain(domain: string, { signal }: Cancellable = {}): Promise<CapturedTenant | undefined> {
     this.#refuseClosed()
     return untilAborted(this.#work.tenantOfDomain(domain), signal)
   }
@@ -366,18 +367,23 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
 
   async #close(deadlineMs: number): Promise<void> {
     this.#work.refuseNew()
-    const end = Date.now() + deadlineMs
-    const keeping = this.#keeper.stop(deadlineMs)
-    // What is being changed may still have to tell the others, so the router goes last.
-    await this.#underWay.end(deadlineMs, new Error('Tenantry was closed.'))
-    await keeping
-    await this.#work.close(Math.max(0, end - Date.now()))
     try {
-      await Promise.all([this.#catalogPool, this.#claimPool, ...this.#sessions.values()].map((pool) => pool.end()))
-      await this.#parts.disconnected
+      await closeInTime(deadlineMs, (workMs) => this.#end(workMs))
     } finally {
       await this.#stop()
     }
+  }
+
+  /** Ends all that is under way, after so many milliseconds at the latest, and closes every connection. */
+  async #end(workMs: number): Promise<void> {
+    const end = performance.now() + workMs
+    const keeping = this.#keeper.stop(workMs)
+    // What is being changed may still have to tell the others, so the router goes last.
+    await this.#underWay.end(workMs, new Error('Tenantry was closed.'))
+    await keeping
+    await this.#work.close(Math.max(0, end - performance.now()))
+    await Promise.all([this.#catalogPool, this.#claimPool, ...this.#sessions.values()].map((pool) => pool.end()))
+    await this.#parts.disconnected
   }
 
   [Symbol.asyncDispose](): Promise<void> {

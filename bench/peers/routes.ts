@@ -34,6 +34,8 @@ export function openRouting<Handle>(
     session: { applicationName: routedName },
     // A budget that is short of what is asked for is what is measured here; nobody is to be turned away.
     connectionWaitMs: 60_000,
+    // One tenant may have as many connections as the pool that it is compared with.
+    tenantShare: 1,
     // As in production.
     traceLeases: false,
   })

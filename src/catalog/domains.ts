@@ -17,6 +17,12 @@ export interface DomainRow {
   readonly verifiedAt: Date | undefined
 }
 
+/** The tenant that a domain leads to, and its row: another tenant may have the id one day. */
+export interface RoutedTenant {
+  readonly tenant: TenantId
+  readonly row: string
+}
+
 /** The tenant of a change, as it is and stays. */
 export interface DomainOwner {
   readonly id: TenantId
@@ -58,13 +64,18 @@ export class Domains {
     return (await (after === undefined ? page : page.where('domain.domain', '>', after)).execute()).map(toDomain)
   }
 
-  /** Whose those of the domains are that are verified. */
-  async routes(domains: readonly DomainName[]): Promise<ReadonlyMap<DomainName, TenantId>> {
+  /** The tenants of those of the domains that are verified. */
+  async routes(domains: readonly DomainName[]): Promise<ReadonlyMap<DomainName, RoutedTenant>> {
     const rows = await domainsOf(this.#db)
       .where('domain.domain', '=', sql<string>`any(${domains})`)
       .where('domain.verified_at', 'is not', null)
       .execute()
-    return new Map(rows.map(toDomain).map(({ domain, tenant }) => [domain, tenant]))
+    return new Map(
+      rows.map((selected) => {
+        const { domain, tenant } = toDomain(selected)
+        return [domain, { tenant, row: selected.row_id }]
+      }),
+    )
   }
 
   /** Adds a domain that nobody has. @returns undefined where there is no such tenant */
@@ -165,7 +176,8 @@ function domainsOf(db: Kysely<CatalogTables>) {
   return db
     .selectFrom('domain')
     .innerJoin('tenant', 'tenant.row_id', 'domain.row_id')
-    .select(['domain.domain', 'domain.token', 'domain.added_at', 'domain.verified_at', 'tenant.id as tenant'])
+    .select(['domain.domain', 'domain.row_id', 'domain.token', 'domain.added_at', 'domain.verified_at'])
+    .select('tenant.id as tenant')
 }
 
 async function find(db: Kysely<CatalogTables>, domain: DomainName): Promise<DomainRow | undefined> {
@@ -175,6 +187,7 @@ async function find(db: Kysely<CatalogTables>, domain: DomainName): Promise<Doma
 
 interface SelectedDomain {
   readonly domain: string
+  readonly row_id: string
   readonly tenant: string
   readonly token: string
   readonly added_at: Date

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { TenantId } from '../kernel/names.ts'
-import type { Tenantry } from '../api.ts'
+import type { CapturedTenant, Tenantry } from '../api.ts'
 
 /** What the integrations need of a Tenantry. */
 export type Entrance<Handle> = Pick<Tenantry<Handle>, 'run' | 'with' | 'captureTenant'>
@@ -30,11 +30,11 @@ export interface EnteredTenant<Handle> extends RequestTenant<Handle> {
 /** Enters the tenant's context. @throws `tenant-unknown`, `tenant-not-active`, `tenant-conflict`, `aborted` */
 export async function enterTenant<Handle>(
   tenantry: Entrance<Handle>,
-  id: TenantId,
+  tenant: CapturedTenant,
   signal: AbortSignal,
 ): Promise<EnteredTenant<Handle>> {
   const [run, captured] = await tenantry.run(
-    id,
+    tenant,
     () => [AsyncLocalStorage.snapshot(), tenantry.captureTenant()] as const,
     { signal },
   )
@@ -52,7 +52,7 @@ export async function enterTenant<Handle>(
     return given.promise
   }
   return {
-    id,
+    id: captured.tenant,
     signal,
     run: (work) => run(work),
     handle: () => (handle ??= begin()),

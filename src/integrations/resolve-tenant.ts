@@ -1,5 +1,6 @@
 import { TenantryError } from '../kernel/errors.ts'
 import { parseTenantId, type TenantId } from '../kernel/names.ts'
+import type { CapturedTenant } from '../api.ts'
 import type { Asked, Said, TenantSource } from './sources.ts'
 
 /**
@@ -11,8 +12,8 @@ import type { Asked, Said, TenantSource } from './sources.ts'
 export async function resolveTenant<Request>(
   sources: readonly TenantSource<Request>[],
   asked: Asked<Request>,
-): Promise<TenantId> {
-  let found: { readonly tenant: string; readonly by: string } | undefined
+): Promise<CapturedTenant> {
+  let found: { readonly said: NonNullable<Said>; readonly by: string } | undefined
   let isHostRead = false
   for (const source of sources) {
     if (source.readsHost && isHostRead) continue
@@ -20,11 +21,17 @@ export async function resolveTenant<Request>(
     if (said === undefined && source.required) throw unclaimed(source.name)
     if (said === undefined) continue
     isHostRead ||= source.readsHost
-    if (found !== undefined && found.tenant !== said) throw mismatch(found.by, source.name)
-    found = { tenant: said, by: source.name }
+    if (found !== undefined && idOf(found.said) !== idOf(said)) throw mismatch(found.by, source.name)
+    // What was captured says more than an id.
+    found = { said: typeof said === 'string' && found !== undefined ? found.said : said, by: source.name }
   }
   if (found === undefined) throw unresolved(sources)
-  return parse(found.tenant)
+  const id = parse(idOf(found.said))
+  return typeof found.said === 'string' ? { tenant: id } : { ...found.said, tenant: id }
+}
+
+function idOf(said: NonNullable<Said>): string {
+  return typeof said === 'string' ? said : said.tenant
 }
 
 /** To who asks, an id that cannot be is one that is not there. */

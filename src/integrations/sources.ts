@@ -1,7 +1,7 @@
 import { TenantryError } from '../kernel/errors.ts'
 import { refuseUnknownOptions } from '../kernel/options.ts'
 import { show } from '../kernel/printable.ts'
-import type { Tenantry } from '../api.ts'
+import type { CapturedTenant, Tenantry } from '../api.ts'
 import { hostName, pathOf, type RequestLike } from './request-like.ts'
 
 /** What knows whose a domain is: a Tenantry does. */
@@ -17,10 +17,10 @@ export interface Asked<Request> {
 }
 
 /**
- * What a source says: the id that is asked for, as it came and not checked; undefined where it says nothing. What is there
- * and cannot be an id is said to be no tenant, so that no other source is believed in its place.
+ * What a source says: the id that is asked for, as it came and not checked, or a tenant that was captured; undefined where it
+ * says nothing. What is there and cannot be an id is said to be no tenant, so that no other source is believed in its place.
  */
-export type Said = string | undefined
+export type Said = string | CapturedTenant | undefined
 
 /** One place in a request that says which tenant it is for. Made by `subdomain`, `customDomain`, `path` and so on. */
 export interface TenantSource<Request = unknown> {

@@ -44,8 +44,8 @@ export class TenantRequests<Handle, Request> {
   async enter(request: Request, like: RequestLike, signal: AbortSignal): Promise<EnteredTenant<Handle> | undefined> {
     if (this.#isExempt(request, like)) return undefined
     const domains = this.#tenantry
-    const id = await resolveTenant(this.#options.tenantFrom, { request, like, domains, signal })
-    return enterTenant(this.#tenantry, id, signal)
+    const tenant = await resolveTenant(this.#options.tenantFrom, { request, like, domains, signal })
+    return enterTenant(this.#tenantry, tenant, signal)
   }
 
   /** What to answer to an error; undefined for what the framework's own error handling is to have. */

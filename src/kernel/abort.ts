@@ -77,3 +77,17 @@ export async function pause(ms: number, signal: AbortSignal | undefined): Promis
     throw error
   }
 }
+
+/**
+ * Waits for `work`, but no longer than so many milliseconds; then it goes on to its own end, and what goes wrong with it is
+ * nobody's concern.
+ */
+export async function inTime(work: Promise<unknown>, limitMs: number): Promise<void> {
+  const limit = Promise.withResolvers<void>()
+  const timer = setTimeout(limit.resolve, limitMs)
+  try {
+    await Promise.race([work, limit.promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -180,7 +180,10 @@ export const errorKinds = {
   'tenant-state': { raised: "Raised when a tenant's state does not allow what was asked.", retryable: false },
   'tenant-unknown': { raised: 'Raised when no tenant has this id.', retryable: false },
   'tenant-unresolved': { raised: 'Raised when nothing in a request says which tenant it is for.', retryable: false },
-  timeout: { raised: 'Raised when the server cancelled a statement at its time limit.', retryable: true },
+  timeout: {
+    raised: 'Raised when a statement, or the work of a fleet query for one tenant, was ended at its time limit.',
+    retryable: true,
+  },
   'too-many-connections': {
     raised:
       'Raised when the server, the database or the role had no connection left, for as long as it may be waited for.',

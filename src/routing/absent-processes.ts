@@ -1,6 +1,8 @@
+import type { MarkedSessions } from '../server/occupancy.ts'
+
 /** A process that does not divide the budget any more. */
 interface Absent {
-  /** What it had set aside for itself. */
+  /** The connections that it had set aside for itself; none for one that was never seen to. */
   readonly share: number
   /** Since when it is absent, by the monotonic clock. */
   readonly since: number
@@ -48,23 +50,38 @@ export class AbsentProcesses {
   }
 
   /**
-   * What is to be kept free for each of them.
+   * The connections to be kept free for each of them. Only a process that was seen to divide the budget has more kept free
+   * than it has sessions: a session's mark can be anybody's invention.
    *
-   * @param sessions how many sessions each process has on the server, those that are present among them
-   * @param free what is nobody's who is present: one that was never seen here may have had all of it
+   * @param sessions the sessions on the server, those of processes that are present among them
+   * @param most how many of a tenant's sessions count. It is the number that one tenant may have, so that a tenant whose own
+   *   sessions carry marks takes no more of the budget by them than by its work
    */
-  parts(sessions: ReadonlyMap<string, number>, free: number, now: number): Map<string, number> {
-    for (const process of sessions.keys()) {
-      if (this.#present.has(process) || this.#absent.has(process)) continue
-      this.#absent.set(process, { share: free, since: now })
+  parts(sessions: readonly MarkedSessions[], most: number, now: number): Map<string, number> {
+    const counts = this.#countAbsent(sessions, most)
+    for (const process of counts.keys()) {
+      if (!this.#absent.has(process)) this.#absent.set(process, { share: 0, since: now })
     }
     const parts = new Map<string, number>()
     for (const [process, { share, since }] of this.#absent) {
-      const count = sessions.get(process) ?? 0
-      if (now < since + this.#unawareMs) parts.set(process, Math.max(count, share))
-      else if (count > 0) parts.set(process, count)
+      const count = counts.get(process) ?? 0
+      const kept = now < since + this.#unawareMs ? Math.max(count, share) : count
+      if (kept > 0) parts.set(process, kept)
       else this.#absent.delete(process)
     }
     return parts
+  }
+
+  #countAbsent(sessions: readonly MarkedSessions[], most: number): Map<string, number> {
+    const counts = new Map<string, number>()
+    const left = new Map<string, number>()
+    for (const { process, tenantRole, count } of sessions) {
+      if (this.#present.has(process)) continue
+      const room = tenantRole === undefined ? count : (left.get(tenantRole) ?? most)
+      const counted = Math.min(count, room)
+      if (tenantRole !== undefined) left.set(tenantRole, room - counted)
+      counts.set(process, (counts.get(process) ?? 0) + counted)
+    }
+    return counts
   }
 }

@@ -5,6 +5,7 @@ import type { Admission } from './admissions.ts'
 import { type Borrower, Lease } from './lease.ts'
 import type { ServerBudget } from './server-budget.ts'
 import type { Asking, Target } from './target.ts'
+import type { WorkScope } from './tenant-context.ts'
 
 /**
  * Gives the leave to work on the pool's tenant, at once where nobody has to be asked; rejects with why not.
@@ -29,6 +30,7 @@ export interface Lender {
  */
 export class Borrowing implements Asking, Borrower {
   readonly where: readonly Error[]
+  readonly scope: WorkScope | undefined
   readonly afterwards: (() => void) | undefined
   /** When it first asked for a connection: whoever has to ask anew has waited since then. */
   since!: number
@@ -36,22 +38,26 @@ export class Borrowing implements Asking, Borrower {
   target!: Target
   readonly #lender: Lender
   readonly #lease: PromiseWithResolvers<Lease>
+  #granted: Lease | undefined
   #which: WhichCredential = 'current'
   #isAskedAnew = false
 
   /**
    * @param where see {@link Asking.where}
+   * @param scope see {@link Asking.scope}
    * @param lease is resolved with it, or rejected
    * @param afterwards called when the lease has been given back
    */
   constructor(
     lender: Lender,
     where: readonly Error[],
+    scope: WorkScope | undefined,
     lease: PromiseWithResolvers<Lease>,
     afterwards: (() => void) | undefined,
   ) {
     this.#lender = lender
     this.where = where
+    this.scope = scope?.isOver ? undefined : scope
     this.#lease = lease
     this.afterwards = afterwards
   }
@@ -76,9 +82,13 @@ export class Borrowing implements Asking, Borrower {
   }
 
   grant(connection: ServerConnection): void {
-    if (this.admission.isValid()) return this.#lease.resolve(new Lease(connection, this))
+    if (this.admission.isValid()) return this.#lease.resolve((this.#granted = new Lease(connection, this)))
     // The tenant was taken out of service while the connection was waited for: it is not kept.
     void Promise.resolve(this.budget.release(this.target, connection, true)).then(() => this.seek())
+  }
+
+  takeBack(): void {
+    this.#granted?.release(true)
   }
 
   /**

@@ -1,8 +1,9 @@
 import { setImmediate } from 'node:timers/promises'
+import { inTime } from '../kernel/abort.ts'
 import type { SessionMark } from '../server/occupancy.ts'
 import type { Server } from '../server/port.ts'
 import { AbsentProcesses } from './absent-processes.ts'
-import { type Division, fairPart, freePart, sumOf } from './division.ts'
+import { type Division, fairPart, freePart, tenantPart } from './division.ts'
 import { DivisionLocks, largestBudget, newProcessName } from './division-locks.ts'
 import { type Listening, type ProcessChannel, trustMs } from './process-channel.ts'
 import type { Allowance, ServerBudget } from './server-budget.ts'
@@ -17,6 +18,8 @@ export interface ShareOptions {
   readonly beside: number
   /** Counts the sessions of this installation; see {@link Server.occupancy}. */
   readonly occupancy: (listening: Listening) => ReturnType<Server['occupancy']>
+  /** Which part of the connections one tenant may have, above 0 and at most 1. */
+  readonly tenantShare: number
   /** How long to wait while other processes take their shares, in milliseconds. */
   readonly waitMs: number
 }
@@ -98,10 +101,17 @@ export class BudgetShare implements Allowance {
     if (this.#held !== undefined && this.#held.share > this.#part) this.#settleLater()
   }
 
-  /** Gives all back, once the budget has closed its connections. */
-  async leave(): Promise<void> {
+  /**
+   * Gives all back, once the budget has closed its connections. The others are told, where that takes no longer than
+   * `limitMs` milliseconds: what this process has shown goes with its session in any case.
+   */
+  async leave(limitMs: number): Promise<void> {
     this.#closed = true
     clearInterval(this.#looking)
+    await inTime(this.#sayGoodbye(), limitMs)
+  }
+
+  async #sayGoodbye(): Promise<void> {
     await this.#settling?.catch(() => undefined)
     const held = this.#held
     if (held === undefined) return
@@ -193,17 +203,16 @@ export class BudgetShare implements Allowance {
   }
 
   async #look(listening: Listening, isNew: boolean): Promise<Division> {
-    const { server, occupancy, beside } = this.#options
+    const { server, occupancy, beside, tenantShare } = this.#options
     const others = await this.#otherShares(listening)
     const { room, sessions } = await occupancy(listening)
     // Two processes that have chosen one name would take each other's share for their own.
-    const isTaken = (name: string) => others.has(name) || sessions.has(name)
+    const isTaken = (name: string) => others.has(name) || sessions.some(({ process }) => process === name)
     if (isNew && this.#open === 0) while (isTaken(this.#name)) this.#name = newProcessName()
     const forTenants = room - beside * (others.size + 1)
     this.#total = Math.max(1, Math.min(server.maxConnections, forTenants, largestBudget))
-    const theirs = new Map([...sessions].filter(([name]) => name !== this.#name))
-    const free = Math.max(0, this.#total - this.#open - sumOf(others))
-    const absent = this.#absent.parts(theirs, free, performance.now())
+    const theirs = sessions.filter(({ process }) => process !== this.#name)
+    const absent = this.#absent.parts(theirs, tenantPart(this.#total, tenantShare), performance.now())
     return { budget: this.#total, self: this.#name, others, absent }
   }
 

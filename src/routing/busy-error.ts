@@ -31,7 +31,7 @@ const holdersShown = 3
 function holders(lent: readonly Lent[]): string {
   if (lent.length === 0) return 'none of them is lent in this process'
   const now = performance.now()
-  const byTenant = [...Map.groupBy(lent, ({ target }) => target.tenant)].toSorted(
+  const byTenant = [...Map.groupBy(lent, ({ asking }) => asking.target.tenant)].toSorted(
     ([, one], [, other]) => other.length - one.length,
   )
   const shown = byTenant.slice(0, holdersShown).map(([tenant, own]) => {

@@ -24,6 +24,15 @@ export function freePart({ budget, others, absent }: Division): number {
 }
 
 /** All parts together. */
-export function sumOf(parts: ReadonlyMap<string, number>): number {
+function sumOf(parts: ReadonlyMap<string, number>): number {
   return [...parts.values()].reduce((sum, part) => sum + part, 0)
+}
+
+/**
+ * How many of so many connections one tenant may have: its share, rounded up. Below a share of 1 at least one is left for
+ * others, where there are two.
+ */
+export function tenantPart(connections: number, share: number): number {
+  if (share === 1) return connections
+  return Math.max(1, Math.min(connections - 1, Math.ceil(connections * share)))
 }

@@ -1,6 +1,6 @@
 import type { DomainName } from '../kernel/domain-names.ts'
-import type { TenantId } from '../kernel/names.ts'
 import { RecentlyUsed } from '../kernel/recently-used.ts'
+import type { RoutedTenant } from '../catalog/domains.ts'
 import { Inquiry, type LookUp } from './inquiry.ts'
 
 /** How much is remembered of what the catalog says. Beyond, what is longest unused is looked up again. */
@@ -13,14 +13,14 @@ export interface DirectorySize {
 
 interface Question {
   isOutdated: boolean
-  readonly answer: Promise<TenantId | undefined>
+  readonly answer: Promise<RoutedTenant | undefined>
 }
 
 /** Whose a domain is: what the catalog said of it, for as long as this process would hear of a change. */
 export class DomainDirectory {
-  readonly #inquiry: Inquiry<DomainName, TenantId>
+  readonly #inquiry: Inquiry<DomainName, RoutedTenant>
   readonly #listen: () => Promise<void>
-  readonly #known: RecentlyUsed<DomainName, TenantId>
+  readonly #known: RecentlyUsed<DomainName, RoutedTenant>
   readonly #unknown: RecentlyUsed<DomainName, true>
   /** Those that were asked and have no answer yet. */
   readonly #questions = new Map<DomainName, Question>()
@@ -29,7 +29,7 @@ export class DomainDirectory {
    * @param lookUp gives the tenants of those domains that are verified
    * @param listen makes sure that this process hears of changes, which it tells by {@link forget}
    */
-  constructor(lookUp: LookUp<DomainName, TenantId>, listen: () => Promise<void>, size: DirectorySize) {
+  constructor(lookUp: LookUp<DomainName, RoutedTenant>, listen: () => Promise<void>, size: DirectorySize) {
     this.#inquiry = new Inquiry(lookUp)
     this.#listen = listen
     this.#known = new RecentlyUsed(size.known)
@@ -37,7 +37,7 @@ export class DomainDirectory {
   }
 
   /** The tenant whose domain it is; undefined where it is nobody's, or not verified. */
-  async tenantOf(domain: DomainName): Promise<TenantId | undefined> {
+  async tenantOf(domain: DomainName): Promise<RoutedTenant | undefined> {
     for (;;) {
       await this.#listen()
       const known = this.#known.get(domain)
@@ -88,7 +88,7 @@ export class DomainDirectory {
     return question
   }
 
-  #keep(domain: DomainName, question: Question, tenant: TenantId | undefined): void {
+  #keep(domain: DomainName, question: Question, tenant: RoutedTenant | undefined): void {
     if (!this.#close(domain, question)) return
     if (tenant === undefined) this.#unknown.set(domain, true)
     else this.#known.set(domain, tenant)

@@ -1,7 +1,7 @@
 import { type Cancellable, isAbortion, untilAborted } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
-import { positiveInteger, refuseUnknownOptions } from '../kernel/options.ts'
+import { durationMs, positiveInteger, refuseUnknownOptions } from '../kernel/options.ts'
 import { checkListOptions, type ListOptions } from '../catalog/list-options.ts'
 import type { TenantFilter } from '../catalog/listing.ts'
 import { publicTenant, type Tenant, type TenantRow } from '../catalog/tenant.ts'
@@ -44,10 +44,23 @@ export type FleetResult<T> = FleetProgress & {
 export interface ForEachOptions<T> extends Cancellable {
   /** How many tenants of each server are worked on at once, at most; the share of the budget limits it as well. Default 4. */
   readonly concurrency?: number
+  /**
+   * How long the work for one tenant may take, in milliseconds; 0 for no limit. Default 300,000, five minutes. Then its
+   * queries are cancelled, and the tenant has failed with `timeout`, also if `work` itself goes on.
+   */
+  readonly tenantTimeoutMs?: number
   /** Only those of which each that is given holds, as for `list`. */
   readonly filter?: FleetFilter
   /** Called after each tenant, with what it came to. */
   readonly onProgress?: (progress: FleetProgress, last: TenantResult<T>) => void
+}
+
+/** What ends the work for one tenant. */
+export interface TenantLimits {
+  /** Cancels its queries. */
+  readonly signal: AbortSignal | undefined
+  /** It is waited for no longer. */
+  readonly giveUp: AbortSignal | undefined
 }
 
 /** What a fleet query needs of the rest. */
@@ -57,13 +70,15 @@ export interface Fleet<T> {
   readonly list: (filter: TenantFilter, limit: number, after: string | undefined) => Promise<TenantRow[]>
   /** Runs `part` when its turn on that server comes. */
   readonly inTurn: <R>(server: string, part: () => Promise<R>, signal: AbortSignal | undefined) => Promise<R>
-  readonly work: (row: TenantRow, tenant: Tenant) => Promise<T>
+  readonly work: (row: TenantRow, tenant: Tenant, limits: TenantLimits) => Promise<T>
   readonly isInService: (row: TenantRow) => Promise<boolean>
 }
 
-const knownOptions = ['concurrency', 'filter', 'onProgress', 'signal']
+const knownOptions = ['concurrency', 'tenantTimeoutMs', 'filter', 'onProgress', 'signal']
 const knownFilters = ['server', 'version', 'metadata', 'search']
 const pageSize = 200
+/** How long work may take to end once its queries were cancelled, in milliseconds. */
+const endingMs = 2_000
 
 /** Works on every active tenant that the filter means. @throws `invalid-option`, and what the first look may throw */
 export async function forEachTenant<T>(fleet: Fleet<T>, options: ForEachOptions<T>): Promise<FleetResult<T>> {
@@ -72,6 +87,7 @@ export async function forEachTenant<T>(fleet: Fleet<T>, options: ForEachOptions<
 
 interface Checked<T> {
   readonly concurrency: number
+  readonly tenantTimeoutMs: number
   readonly filter: TenantFilter
   readonly onProgress: ForEachOptions<T>['onProgress'] | undefined
   readonly signal: AbortSignal | undefined
@@ -79,7 +95,7 @@ interface Checked<T> {
 
 function checkOptions<T>(options: ForEachOptions<T>): Checked<T> {
   refuseUnknownOptions('forEach', options, knownOptions)
-  const { concurrency = 4, filter = {}, onProgress, signal } = options
+  const { concurrency = 4, tenantTimeoutMs = 300_000, filter = {}, onProgress, signal } = options
   refuseUnknownOptions('The filter of forEach', filter, knownFilters)
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw new TenantryError('invalid-option', 'onProgress must be a function.', {
@@ -87,7 +103,13 @@ function checkOptions<T>(options: ForEachOptions<T>): Checked<T> {
     })
   }
   const checked = checkListOptions({ ...filter, state: 'active' })
-  return { concurrency: positiveInteger('concurrency', concurrency), filter: checked.filter, onProgress, signal }
+  return {
+    concurrency: positiveInteger('concurrency', concurrency),
+    tenantTimeoutMs: durationMs('tenantTimeoutMs', tenantTimeoutMs),
+    filter: checked.filter,
+    onProgress,
+    signal,
+  }
 }
 
 /** One call of `forEach`. Each server has its own workers, so that a slow one keeps no other waiting. */
@@ -156,12 +178,21 @@ class FleetQuery<T> {
 
   async #visit(row: TenantRow): Promise<TenantResult<T>> {
     const tenant = row.id
+    const limit = this.#limit(tenant)
     try {
-      return { tenant, outcome: 'done', value: await this.#fleet.work(row, publicTenant(row)) }
+      return { tenant, outcome: 'done', value: await this.#fleet.work(row, publicTenant(row), limit) }
     } catch (error) {
       if (isCode(error, 'closed')) throw error
-      return { tenant, outcome: await this.#outcomeOf(error, row), error }
+      const outcome = await this.#outcomeOf(error, row)
+      return { tenant, outcome, error: outcome === 'failed' ? limit.reasonOf(error) : error }
+    } finally {
+      limit.end()
     }
+  }
+
+  #limit(tenant: TenantId): TenantLimit {
+    const { tenantTimeoutMs, signal } = this.#options
+    return new TenantLimit(tenant, tenantTimeoutMs, signal)
   }
 
   async #outcomeOf(error: unknown, row: TenantRow): Promise<'failed' | 'skipped' | 'aborted'> {
@@ -190,6 +221,44 @@ class FleetQuery<T> {
       return undefined
     }
   }
+}
+
+/** The limits of the work for one tenant, in its turn. */
+class TenantLimit implements TenantLimits {
+  readonly signal: AbortSignal | undefined
+  readonly giveUp: AbortSignal | undefined
+  readonly #late = new AbortController()
+  #timer: NodeJS.Timeout | undefined
+
+  /** @param signal the caller's */
+  constructor(tenant: TenantId, limitMs: number, signal: AbortSignal | undefined) {
+    this.signal = signal
+    if (limitMs === 0) return
+    const givingUp = new AbortController()
+    this.signal = AbortSignal.any([this.#late.signal, ...(signal === undefined ? [] : [signal])])
+    this.giveUp = givingUp.signal
+    this.#timer = setTimeout(() => {
+      this.#late.abort(lateError(tenant, limitMs))
+      this.#timer = setTimeout(() => givingUp.abort(), endingMs)
+    }, limitMs)
+  }
+
+  /** The error of work that was ended by the limit, in place of how that showed. */
+  reasonOf(error: unknown): unknown {
+    const { signal } = this.#late
+    return signal.aborted && (isCode(error, 'aborted') || isAbortion(error, signal)) ? signal.reason : error
+  }
+
+  end(): void {
+    clearTimeout(this.#timer)
+  }
+}
+
+function lateError(tenant: TenantId, limitMs: number): TenantryError {
+  return new TenantryError('timeout', `The work for the tenant ${tenant} took longer than ${limitMs} ms.`, {
+    tenant,
+    hint: 'Allow more time (tenantTimeoutMs), or do less for each tenant. The others had their turn.',
+  })
 }
 
 function isCode(error: unknown, code: TenantryError['code']): boolean {

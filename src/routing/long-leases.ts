@@ -63,7 +63,8 @@ export class LeaseWatch {
       if (heldMs >= afterMs / 2) this.#traces = true
       if (heldMs < afterMs || this.#reported.has(lent)) continue
       this.#reported.add(lent)
-      report({ tenant: lent.target.tenant, heldMs: Math.round(heldMs), where: firstLines(lent.where) })
+      const { target, where } = lent.asking
+      report({ tenant: target.tenant, heldMs: Math.round(heldMs), where: firstLines(where) })
     }
   }
 }

@@ -1,5 +1,5 @@
 import { TenantryError } from '../kernel/errors.ts'
-import type { Occupancy } from '../server/occupancy.ts'
+import type { Occupancy, OccupancyQuestion } from '../server/occupancy.ts'
 import type { Server, Session } from '../server/port.ts'
 
 const refusals: readonly string[] = [
@@ -13,16 +13,16 @@ const refusals: readonly string[] = [
  * Counts an installation's sessions on a server where none is at hand to ask. A process that only routes may not be let in
  * where databases are made; nothing is known then but what the processes tell each other.
  */
-export async function occupancyOf(server: Server, family: string): Promise<Occupancy> {
+export async function occupancyOf(server: Server, question: OccupancyQuestion): Promise<Occupancy> {
   let session: Session
   try {
     session = await server.connect(server.maintenanceDatabase)
   } catch (error) {
     if (!(error instanceof TenantryError) || !refusals.includes(error.code)) throw error
-    return { room: Infinity, sessions: new Map() }
+    return { room: Infinity, sessions: [] }
   }
   try {
-    return await server.occupancy(session, family)
+    return await server.occupancy(session, question)
   } finally {
     await session.close()
   }

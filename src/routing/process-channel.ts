@@ -1,3 +1,4 @@
+import { inTime } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import type { Identifier } from '../kernel/names.ts'
 import type { Server, Session } from '../server/port.ts'
@@ -107,9 +108,14 @@ export class ProcessChannel {
     return rows.map(({ pid }) => pid)
   }
 
-  async close(): Promise<void> {
+  /** Ends the session. One that does not end within `limitMs` milliseconds is not waited for. */
+  async close(limitMs: number): Promise<void> {
     this.#closed = true
     this.#trustedUntil = 0
+    await inTime(this.#end(), limitMs)
+  }
+
+  async #end(): Promise<void> {
     const standing = await this.#starting?.catch(() => undefined)
     await standing?.end()
   }

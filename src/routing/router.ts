@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto'
 import type { Cancellable } from '../kernel/abort.ts'
 import { type DomainName, readDomain } from '../kernel/domain-names.ts'
 import { TenantryError } from '../kernel/errors.ts'
-import type { Identifier, TenantId } from '../kernel/names.ts'
+import { type Identifier, type Installation, physicalNames, type TenantId } from '../kernel/names.ts'
 import { RecentlyUsed } from '../kernel/recently-used.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Domains } from '../catalog/domains.ts'
-import { type Tenant, type TenantRow, unknownTenant } from '../catalog/tenant.ts'
+import type { Tenant, TenantRow } from '../catalog/tenant.ts'
 import type { Models, OpenModels } from '../models/port.ts'
 import type { Server, SessionDefaults } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
@@ -15,13 +15,14 @@ import { BudgetShare } from './budget-share.ts'
 import { type DirectorySize, DomainDirectory } from './domain-directory.ts'
 import { type Eviction, EvictionChannel } from './eviction-channel.ts'
 import { FleetShare } from './fleet-share.ts'
-import type { Fleet } from './for-each.ts'
+import type { Fleet, TenantLimits } from './for-each.ts'
+import { LeaseRecovery } from './lease-recovery.ts'
 import { LeaseWatch, type LongLease } from './long-leases.ts'
 import { occupancyOf } from './occupancy.ts'
 import { ProcessChannel } from './process-channel.ts'
 import { ServerBudget } from './server-budget.ts'
 import type { Condition } from './refuse-behind.ts'
-import type { CapturedTenant } from './tenant-context.ts'
+import type { CapturedTenant, WorkScope } from './tenant-context.ts'
 import { type LoginOf, TenantPool } from './tenant-pool.ts'
 
 /** How routing is done. */
@@ -36,6 +37,8 @@ export interface RoutingOptions<Handle> {
   readonly loginOf: LoginOf
   /** What tells this installation's sessions from others', on every server. */
   readonly installationId: string
+  /** What the names of its roles are made from. */
+  readonly installation: Installation
   /** How many connections each process has to the catalog, beside tenants' work. */
   readonly catalogConnections: number
   /** How long to wait for a connection while all are busy, in milliseconds. */
@@ -50,9 +53,11 @@ export interface RoutingOptions<Handle> {
   readonly leaseWarningMs: number
   /** Whether it is noted for every lease where it is asked for. */
   readonly traceLeases: boolean
+  /** After how long without a byte the connection of a statement is examined, in milliseconds; 0 for never. */
+  readonly connectionCheckMs: number
   readonly countFleet: Fleet<unknown>['count']
-  /** Where the running work began, if that is noted. */
-  readonly begun: () => Error | undefined
+  /** The work that the running code is part of. */
+  readonly scope: () => WorkScope | undefined
   readonly onLongLease: (lease: LongLease) => void
   /** How many tenants are remembered; beyond, the one longest unused is looked up anew when it is needed. */
   readonly keptTenants: number
@@ -77,6 +82,12 @@ export interface Route<Handle> {
   readonly models: OpenModels<Handle>
 }
 
+/** Works on one tenant of a fleet query. */
+export type OnTenant<T> = (captured: CapturedTenant, tenant: Tenant, limits: TenantLimits) => Promise<T>
+
+/** How long saying goodbye may take, in milliseconds, where the network may be gone without a word. */
+const farewellMs = 500
+
 /** Leads from a tenant's id to the models on its database. */
 export class Router<Handle> {
   readonly #options: RoutingOptions<Handle>
@@ -90,6 +101,7 @@ export class Router<Handle> {
   readonly #admissions: Admissions
   readonly #domains: DomainDirectory
   readonly #watch: LeaseWatch
+  readonly #recovery: LeaseRecovery
   readonly #opened: RecentlyUsed<TenantId, Opened<Handle>>
 
   constructor(options: RoutingOptions<Handle>) {
@@ -113,6 +125,7 @@ export class Router<Handle> {
     this.#fleetShares = new Map(
       [...this.#budgets].map(([name, budget]) => [name, new FleetShare(() => budget.capacity, waitMs)]),
     )
+    this.#recovery = new LeaseRecovery([...this.#budgets.values()], options.connectionCheckMs)
     this.#watch = new LeaseWatch([...this.#budgets.values()], {
       afterMs: options.leaseWarningMs,
       isTraced: options.traceLeases,
@@ -158,15 +171,15 @@ export class Router<Handle> {
   }
 
   /** What a fleet query works with. @param onTenant works on one of its tenants */
-  fleet<T>(onTenant: (captured: CapturedTenant, tenant: Tenant) => Promise<T>): Fleet<T> {
+  fleet<T>(onTenant: OnTenant<T>): Fleet<T> {
     return {
       count: this.#options.countFleet,
       list: (filter, limit, after) => this.#options.catalog.list(filter, limit, after),
       // On a server that this process does not know every tenant fails at once, and there is nothing to share.
       inTurn: (server, part, signal) => this.#fleetShares.get(server)?.run(part, signal) ?? part(),
-      work: async (row, tenant) => {
+      work: async (row, tenant, limits) => {
         try {
-          return await onTenant({ tenant: row.id, row: row.rowId }, tenant)
+          return await onTenant({ tenant: row.id, row: row.rowId }, tenant, limits)
         } finally {
           // Kept, it would take the place of one that a request comes back to.
           this.#budgets.get(row.server)?.leave(row.database)
@@ -186,8 +199,8 @@ export class Router<Handle> {
     return true
   }
 
-  /** Whose a domain is; undefined where it is nobody's, not verified, or no domain at all. */
-  async tenantOfDomain(domain: string): Promise<TenantId | undefined> {
+  /** The tenant of a domain; undefined where it is nobody's, not verified, or no domain at all. */
+  async tenantOfDomain(domain: string): Promise<CapturedTenant | undefined> {
     const name = readDomain(domain)
     return name && this.#domains.tenantOf(name)
   }
@@ -208,20 +221,24 @@ export class Router<Handle> {
     this.#opened.clear()
     this.#watch.close()
     await Promise.all([...this.#budgets.values()].map((budget) => budget.close(deadlineMs)))
-    await Promise.all(this.#shares.map((share) => share.leave()))
-    await this.#channel.close()
+    this.#recovery.close()
+    await Promise.all(this.#shares.map((share) => share.leave(farewellMs)))
+    await this.#channel.close(farewellMs)
   }
 
   #shareOf(server: Server): BudgetShare {
-    const { home, installationId, catalogConnections, waitMs } = this.#options
+    const { home, installation, installationId, catalogConnections, tenantShare, waitMs } = this.#options
     const isHome = server === home
     const family = createHash('sha256').update(installationId).digest('hex').slice(0, 4)
+    const [tenantRoles, tenantGroup] = [physicalNames.loginPrefix(installation), physicalNames.app(installation)]
+    const question = { family, tenantRoles, tenantGroup, isAmongProcesses: isHome }
     return new BudgetShare({
       channel: this.#channel,
       server,
       family,
       beside: isHome ? catalogConnections + 1 : 0,
-      occupancy: ({ session }) => (isHome ? server.occupancy(session, family) : occupancyOf(server, family)),
+      occupancy: ({ session }) => (isHome ? server.occupancy(session, question) : occupancyOf(server, question)),
+      tenantShare,
       waitMs,
     })
   }
@@ -230,7 +247,10 @@ export class Router<Handle> {
   async #admit({ tenant, row: rowId }: CapturedTenant): Promise<Admission> {
     const admission = this.#admissions.known(tenant) ?? (await this.#admissions.admit(tenant))
     if (rowId === undefined || admission.row.rowId === rowId) return admission
-    throw unknownTenant(tenant)
+    throw new TenantryError('tenant-unknown', `The tenant ${tenant} that this was begun for was purged.`, {
+      tenant,
+      hint: "Another tenant has its id now, which is none of this work's business: drop the work.",
+    })
   }
 
   #keepOpened(row: TenantRow): Opened<Handle> {
@@ -244,7 +264,7 @@ export class Router<Handle> {
     const pool = new TenantPool(budget, {
       gate: (outdated) => this.#readmit(row, outdated),
       loginOf: this.#options.loginOf,
-      begun: this.#options.begun,
+      scope: this.#options.scope,
       fleetShare: this.#fleetShares.get(row.server),
     })
     return { entered: { tenant: row.id, row: row.rowId }, models: await this.#options.models.open(pool, row.id) }

@@ -4,6 +4,7 @@ import type { SessionMark } from '../server/occupancy.ts'
 import type { OpenOptions, Server, ServerConnection, SessionDefaults } from '../server/port.ts'
 import { busyError } from './busy-error.ts'
 import { closedError } from './closed-error.ts'
+import { tenantPart } from './division.ts'
 import { IdleConnections } from './idle-connections.ts'
 import { OpeningLimit } from './opening-limit.ts'
 import { type Asking, isSame, type Lent, type Target } from './target.ts'
@@ -16,7 +17,7 @@ export interface BudgetOptions {
   readonly waitMs: number
   /** What holds in tenants' sessions. */
   readonly session?: SessionDefaults
-  /** Which part of the connections one tenant may have at once, above 0 and at most 1, the default; one in any case. */
+  /** Which part of the connections one tenant may have at once, above 0 and at most 1, the default; see {@link tenantPart}. */
   readonly tenantShare?: number
   /** Whether a connection is reset in full when it is given back; by default only an open transaction is rolled back. */
   readonly resetConnections?: boolean
@@ -128,6 +129,11 @@ export class ServerBudget {
     return this.#options.server.control(database, sql, login())
   }
 
+  /** Looks, beside the budget, what the server does for a connection that is lent. */
+  async examine({ connection, asking: { target } }: Lent): ReturnType<Server['examine']> {
+    return this.#options.server.examine(target.database, connection.processID, target.login())
+  }
+
   /** Takes a connection back: an open transaction is rolled back; a broken connection is forgotten. */
   release(target: Target, connection: ServerConnection, destroy: boolean): Promise<void> | undefined {
     if (destroy || this.#isClean(connection)) return this.#giveBack(target, connection, !destroy)
@@ -181,8 +187,7 @@ export class ServerBudget {
 
   /** From now on it is busy. One that has ended by now is noticed when it is given back. */
   #lend(connection: ServerConnection, asking: Asking): void {
-    const { target, where } = asking
-    this.#busy.set(connection, { target, since: performance.now(), where })
+    this.#busy.set(connection, { connection, asking, since: performance.now() })
     asking.grant(connection)
   }
 
@@ -272,6 +277,8 @@ export class ServerBudget {
     const isKept = isReusable && !this.#closed && this.#kept <= this.#capacity
     if (isKept) this.#passOn(target, connection)
     const discarded = isKept ? undefined : this.#discard(connection)
+    // One that had ended as it was lent gives no place back, but its tenant may have another one.
+    if (!isKept) this.#serveWaiters()
     this.#announceDrained()
     return discarded
   }
@@ -313,7 +320,7 @@ export class ServerBudget {
     const lent = this.#busy.get(connection)
     if (lent === undefined) return false
     this.#busy.delete(connection)
-    this.#line.count(lent.target, -1)
+    this.#line.count(lent.asking.target, -1)
     return true
   }
 
@@ -345,7 +352,7 @@ export class ServerBudget {
 
   /** How many connections one tenant may have. */
   #most(): number {
-    return Math.max(1, Math.floor(this.#capacity * (this.#options.tenantShare ?? 1)))
+    return tenantPart(this.#capacity, this.#options.tenantShare ?? 1)
   }
 
   #drain(deadlineMs: number): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Identifier, TenantId } from '../kernel/names.ts'
 import type { Login, ServerConnection } from '../server/port.ts'
+import type { WorkScope } from './tenant-context.ts'
 
 /** Whose connection is wanted. */
 export interface Target {
@@ -16,15 +17,21 @@ export interface Asking {
   readonly target: Target
   /** Errors made where it is asked for, and where the work began that asks, for their stacks. */
   readonly where: readonly Error[]
+  /** The work that it is asked for; undefined where that is not known, or over already. */
+  readonly scope?: WorkScope | undefined
   /** When it was first asked for, by the monotonic clock. */
   readonly since: number
   /** Called once with the connection when it is lent, which may be within another's release; or else {@link refuse}. */
   grant(connection: ServerConnection): void
   refuse(error: unknown): void
+  /** Gives the connection back in place of whoever has it, who can do nothing with it from then on. It is closed. */
+  takeBack?(): void
 }
 
 /** What a connection is lent for. */
-export interface Lent extends Pick<Asking, 'target' | 'where'> {
+export interface Lent {
+  readonly connection: ServerConnection
+  readonly asking: Asking
   /** When it was lent, by the monotonic clock. */
   readonly since: number
 }

@@ -9,46 +9,86 @@ export interface CapturedTenant {
   readonly row?: string | undefined
 }
 
-/** What is known where code runs for a tenant. */
-interface Entered {
+/** How a piece of work ends: a unit of work with its call, any other once all that was begun inside of it has ended. */
+type ScopeKind = 'unit-of-work' | 'context'
+
+/** A piece of work for a tenant, from the call of `with` or `run` to its end. Code that it calls runs in it. */
+export class WorkScope {
   readonly captured: CapturedTenant
   /** An error made where the work began, for its stack. */
   readonly begun: Error | undefined
+  readonly #kind: ScopeKind
+  readonly #outer: WorkScope | undefined
+  /** The scopes inside of this one that have not ended, and itself. */
+  #open = 0
+
+  constructor(captured: CapturedTenant, begun: Error | undefined, kind: ScopeKind, outer: WorkScope | undefined) {
+    this.captured = captured
+    this.begun = begun
+    this.#kind = kind
+    this.#outer = outer
+    this.#count(1)
+  }
+
+  /** True if nothing that began here is to hold a connection any more. */
+  get isOver(): boolean {
+    if (this.#open > 0) return false
+    return this.#kind === 'unit-of-work' || this.#outer === undefined || this.#outer.isOver
+  }
+
+  end(): void {
+    this.#count(-1)
+  }
+
+  #count(change: 1 | -1): void {
+    this.#open += change
+    if (this.#outer !== undefined) this.#outer.#open += change
+  }
 }
 
-/** Which tenant the running code works for. There is no tenant that could be left over: outside of a context is none. */
+/** Knows which tenant the running code works for. Outside of a context there is none: no tenant can be left over. */
 export class TenantContext {
-  readonly #storage = new AsyncLocalStorage<Entered>()
+  readonly #storage = new AsyncLocalStorage<WorkScope>()
+
+  /** The scope that the running code is in. */
+  get scope(): WorkScope | undefined {
+    return this.#storage.getStore()
+  }
 
   /**
-   * Runs `work` for a tenant. Entering the same tenant again is fine.
+   * Completes an id by the row that the running code works for. Inside of a tenant's context its id means that tenant, also
+   * once it was purged and another one has the id.
+   */
+  meant(captured: CapturedTenant): CapturedTenant {
+    if (captured.row !== undefined) return captured
+    const current = this.scope?.captured
+    return current?.tenant === captured.tenant ? current : captured
+  }
+
+  /**
+   * Makes the scope of a piece of work; to be ended by the caller.
    *
    * @param begun an error made where the work begins, for its stack
+   * @param nested whether the context of another tenant may be entered inside of one
    * @throws `tenant-conflict` inside another tenant's context
    */
-  run<T>(captured: CapturedTenant, work: () => T, begun?: Error): T {
-    const { tenant } = captured
-    const current = this.#storage.getStore()?.captured.tenant
-    if (current === undefined || current === tenant) return this.#enter({ captured, begun }, work)
-    throw new TenantryError('tenant-conflict', `Work for ${tenant} was begun inside the context of ${current}.`, {
-      tenant,
-      hint: `Leave the context of ${current} first: what belongs to one tenant must not run as part of another's work. If it is meant, say nested: 'allow'.`,
+  begin(captured: CapturedTenant, kind: ScopeKind, begun?: Error, nested: 'refuse' | 'allow' = 'refuse'): WorkScope {
+    const outer = this.scope
+    if (outer !== undefined && nested === 'refuse') refuseOther(outer.captured, captured)
+    return new WorkScope(captured, begun, kind, outer)
+  }
+
+  /** As `run` of the storage, which makes two maps. The resource ends the context: what called would be left in it. */
+  enter<T>(scope: WorkScope, work: () => T): T {
+    return new AsyncResource('TenantWork').runInAsyncScope(() => {
+      this.#storage.enterWith(scope)
+      return work()
     })
-  }
-
-  /** Runs `work` for a tenant whatever the context is that it was asked for in. */
-  runApart<T>(captured: CapturedTenant, work: () => T, begun?: Error): T {
-    return this.#enter({ captured, begun }, work)
-  }
-
-  /** Where the running work began, if that was noted. */
-  get begun(): Error | undefined {
-    return this.#storage.getStore()?.begun
   }
 
   /** For what goes beyond one tenant. @throws `tenant-conflict` inside a tenant's context */
   refuseInside(what: string): void {
-    const current = this.#storage.getStore()?.captured.tenant
+    const current = this.scope?.captured.tenant
     if (current === undefined) return
     throw new TenantryError('tenant-conflict', `${what} was begun inside the context of ${current}.`, {
       tenant: current,
@@ -58,20 +98,22 @@ export class TenantContext {
 
   /** @throws `no-tenant` outside of a context */
   current(): CapturedTenant {
-    const current = this.#storage.getStore()
-    if (current !== undefined) return current.captured
+    if (this.scope !== undefined) return this.scope.captured
     throw new TenantryError('no-tenant', 'No tenant is set where this code runs.', {
       hint: 'Run it inside tenantry.run(id, ...) or tenantry.with(id, ...). Timers and queues begun elsewhere have no tenant: captureTenant() carries it there.',
     })
   }
+}
 
-  /** As `run` of the storage, which makes two maps. The resource ends the context: what called would be left in it. */
-  #enter<T>(entered: Entered, work: () => T): T {
-    return new AsyncResource('TenantWork').runInAsyncScope(() => {
-      this.#storage.enterWith(entered)
-      return work()
-    })
-  }
+/** Entering the same tenant again is fine. */
+function refuseOther(current: CapturedTenant, { tenant, row }: CapturedTenant): void {
+  const isSameRow = row === undefined || current.row === undefined || row === current.row
+  if (current.tenant === tenant && isSameRow) return
+  const inside = current.tenant === tenant ? `an earlier tenant with that id` : current.tenant
+  throw new TenantryError('tenant-conflict', `Work for ${tenant} was begun inside the context of ${inside}.`, {
+    tenant,
+    hint: `Leave that context first: what belongs to one tenant must not run as part of another's work. If it is meant, say nested: 'allow'.`,
+  })
 }
 
 /**

@@ -6,6 +6,7 @@ import type { Lease } from './lease.ts'
 import { here } from './long-leases.ts'
 import type { ServerBudget } from './server-budget.ts'
 import type { Target } from './target.ts'
+import type { WorkScope } from './tenant-context.ts'
 
 /** What a tenant's connections log in as. @throws `credentials-unreadable` */
 export type LoginOf = (row: TenantRow, which: WhichCredential) => Login | undefined
@@ -14,8 +15,8 @@ export type LoginOf = (row: TenantRow, which: WhichCredential) => Login | undefi
 export interface TenantPoolOptions {
   readonly gate: Gate
   readonly loginOf: LoginOf
-  /** Where the running work began; undefined where it is not to be noted where connections are asked for. */
-  readonly begun: () => Error | undefined
+  /** The work that asks for a connection. */
+  readonly scope: () => WorkScope | undefined
   /** What counts the connections that are lent inside of a fleet query. */
   readonly fleetShare?: FleetShare | undefined
 }
@@ -37,9 +38,10 @@ export class TenantPool implements ConnectionPool {
   }
 
   connect(): Promise<PooledConnection> {
-    const where = this.#where()
+    const scope = this.#work.scope()
+    const where = placesOf(scope)
     const share = this.#work.fleetShare
-    return share?.isInside ? this.#borrowWithin(share, where) : this.#borrow(where)
+    return share?.isInside ? this.#borrowWithin(share, where, scope) : this.#borrow(where, scope)
   }
 
   async query(query: unknown, values?: unknown): Promise<unknown> {
@@ -58,22 +60,16 @@ export class TenantPool implements ConnectionPool {
 
   async end(): Promise<void> {}
 
-  /** Where a connection is asked for. Before anything is awaited the stack still leads there. */
-  #where(): readonly Error[] {
-    const begun = this.#work.begun()
-    return begun === undefined ? nowhere : [here(), begun]
-  }
-
-  #borrow(where: readonly Error[], afterwards?: () => void): Promise<Lease> {
+  #borrow(where: readonly Error[], scope: WorkScope | undefined, afterwards?: () => void): Promise<Lease> {
     const lease = Promise.withResolvers<Lease>()
-    new Borrowing(this.#lender, where, lease, afterwards).seek()
+    new Borrowing(this.#lender, where, scope, lease, afterwards).seek()
     return lease.promise
   }
 
-  async #borrowWithin(share: FleetShare, where: readonly Error[]): Promise<Lease> {
+  async #borrowWithin(share: FleetShare, where: readonly Error[], scope: WorkScope | undefined): Promise<Lease> {
     const leave = await share.enter()
     try {
-      const lease = await this.#borrow(where, leave)
+      const lease = await this.#borrow(where, scope, leave)
       share.watch(lease.origin, leave)
       return lease
     } catch (error) {
@@ -95,3 +91,8 @@ export class TenantPool implements ConnectionPool {
 
 /** Where connections are asked for, where that is not noted. */
 const nowhere: readonly Error[] = []
+
+/** Where a connection is asked for, where the work notes it. Before anything is awaited the stack still leads there. */
+function placesOf(scope: WorkScope | undefined): readonly Error[] {
+  return scope?.begun === undefined ? nowhere : [here(), scope.begun]
+}

@@ -6,7 +6,7 @@ import { closedError } from './closed-error.ts'
 import type { Eviction } from './eviction-channel.ts'
 import { type FleetResult, type ForEachOptions, forEachTenant } from './for-each.ts'
 import { here } from './long-leases.ts'
-import { Router, type RoutingOptions } from './router.ts'
+import { type OnTenant, Router, type RoutingOptions } from './router.ts'
 import { type CapturedTenant, TenantContext, toCaptured } from './tenant-context.ts'
 
 /** Options of `with` and `run`. */
@@ -21,31 +21,16 @@ export class TenantWork<Handle> {
   readonly #router: Router<Handle>
   #isClosed = false
 
-  constructor(options: Omit<RoutingOptions<Handle>, 'begun'>) {
-    this.#router = new Router({ ...options, begun: () => this.#context.begun })
+  constructor(options: Omit<RoutingOptions<Handle>, 'scope'>) {
+    this.#router = new Router({ ...options, scope: () => this.#context.scope })
   }
 
-  async with<T>(
+  with<T>(
     id: string | CapturedTenant,
     work: (handle: Handle) => T | Promise<T>,
-    { signal, nested }: WorkOptions = {},
+    options: WorkOptions = {},
   ): Promise<T> {
-    this.#refuseClosed()
-    const begun = this.#here()
-    const captured = toCaptured(id, parseTenantId)
-    throwIfAborted(signal)
-    // What is known is waited for as well, so that work never begins before the call has returned.
-    const route = this.#router.known(captured) ?? untilAborted(this.#router.route(captured), signal)
-    const { entered, models } = await route
-    const handle = models.handle(signal)
-    try {
-      return await this.#enter(entered, nested, () => work(handle), begun)
-    } catch (error) {
-      throw isAbortion(error, signal) ? abortedError(signal as AbortSignal) : error
-    } finally {
-      const finishing = models.finish(handle)
-      if (finishing !== undefined) await finishing
-    }
+    return this.#with(id, work, options)
   }
 
   async run<T>(
@@ -55,8 +40,13 @@ export class TenantWork<Handle> {
   ): Promise<T> {
     this.#refuseClosed()
     const begun = this.#here()
-    const entered = await untilAborted(this.#router.admit(toCaptured(id, parseTenantId)), signal)
-    return this.#enter(entered, nested, work, begun)
+    const entered = await untilAborted(this.#router.admit(this.#meant(id)), signal)
+    const scope = this.#context.begin(entered, 'context', begun, nested)
+    try {
+      return await this.#context.enter(scope, work)
+    } finally {
+      scope.end()
+    }
   }
 
   /** Works on every tenant that is meant, a few at once. */
@@ -66,18 +56,18 @@ export class TenantWork<Handle> {
   ): Promise<FleetResult<T>> {
     this.#refuseClosed()
     this.#context.refuseInside('A fleet query')
-    const onTenant = (captured: CapturedTenant, tenant: Tenant) =>
-      this.with(captured, (handle) => work(handle, tenant), { signal: options.signal })
+    const onTenant: OnTenant<T> = (captured, tenant, { signal, giveUp }) =>
+      this.#with(captured, (handle) => work(handle, tenant), { signal }, giveUp)
     return forEachTenant(this.#router.fleet(onTenant), options)
   }
 
   /** Runs `work` in the context of a tenant that may not be in service, whatever the context of the call is. */
   runFor<T>(tenant: TenantId, work: () => T): T {
-    return this.#context.runApart({ tenant }, work)
+    return this.#context.enter(this.#context.begin({ tenant }, 'context', undefined, 'allow'), work)
   }
 
-  /** Whose a domain is; see {@link Router.tenantOfDomain}. */
-  tenantOfDomain(domain: string): Promise<TenantId | undefined> {
+  /** The tenant of a domain; see {@link Router.tenantOfDomain}. */
+  tenantOfDomain(domain: string): Promise<CapturedTenant | undefined> {
     return this.#router.tenantOfDomain(domain)
   }
 
@@ -110,8 +100,37 @@ export class TenantWork<Handle> {
     if (this.#isClosed) throw closedError()
   }
 
-  #enter<T>(entered: CapturedTenant, nested: WorkOptions['nested'], work: () => T, begun: Error | undefined): T {
-    return nested === 'allow' ? this.#context.runApart(entered, work, begun) : this.#context.run(entered, work, begun)
+  /** @param giveUp ends the unit of work although its work goes on: what that still holds is taken back */
+  async #with<T>(
+    id: string | CapturedTenant,
+    work: (handle: Handle) => T | Promise<T>,
+    { signal, nested }: WorkOptions,
+    giveUp?: AbortSignal,
+  ): Promise<T> {
+    this.#refuseClosed()
+    const begun = this.#here()
+    const captured = this.#meant(id)
+    throwIfAborted(signal)
+    // What is known is waited for as well, so that work never begins before the call has returned.
+    const route = this.#router.known(captured) ?? untilAborted(this.#router.route(captured), signal)
+    const { entered, models } = await route
+    const scope = this.#context.begin(entered, 'unit-of-work', begun, nested)
+    const handle = models.handle(signal)
+    try {
+      const working = this.#context.enter(scope, () => work(handle))
+      return await (giveUp === undefined ? working : untilAborted(Promise.resolve(working), giveUp))
+    } catch (error) {
+      throw isAbortion(error, signal) ? abortedError(signal as AbortSignal) : error
+    } finally {
+      const finishing = models.finish(handle)
+      if (finishing !== undefined && giveUp?.aborted !== true) await finishing
+      scope.end()
+    }
+  }
+
+  /** @throws `invalid-tenant-id`, `invalid-option` */
+  #meant(id: string | CapturedTenant): CapturedTenant {
+    return this.#context.meant(toCaptured(id, parseTenantId))
   }
 
   /** Where work begins, for the report of a connection that it holds for too long. */

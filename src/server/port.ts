@@ -1,6 +1,7 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import type { Identifier } from '../kernel/names.ts'
 import type { Secret } from '../kernel/secret.ts'
+import type { ConnectionPool, QueryClient } from './connection-pool.ts'
 import type {
   CreateDatabaseOptions,
   DatabaseChange,
@@ -9,8 +10,12 @@ import type {
   StampedDatabase,
 } from './database.ts'
 import type { DiagnosisRequest, ServerDiagnosis } from './diagnosis.ts'
-import type { Occupancy, SessionMark } from './occupancy.ts'
+import type { Occupancy, OccupancyQuestion, SessionMark } from './occupancy.ts'
+import type { SessionDefaults } from './session-defaults.ts'
 
+export type { SessionDefaults } from './session-defaults.ts'
+
+export type * from './connection-pool.ts'
 export type * from './database.ts'
 
 /** What a statement gave back. */
@@ -89,41 +94,16 @@ export interface SessionPool {
   end(): Promise<void>
 }
 
-/** The part of a `pg` Client that ORMs use. */
-export interface QueryClient {
-  readonly processID: number | undefined
-  /** Takes a string, a query configuration or a cursor, as a pg client does: the ORMs use all three. */
-  query(query: unknown, values?: unknown): unknown
-  /** What turns a column's text or bytes into a value, by the type's OID. */
-  getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown
-}
-
-/** The part of a `pg` PoolClient that ORMs use. */
-export interface PooledConnection extends QueryClient {
-  /** What stays the same each time that one connection is lent, where this object does not. */
-  readonly origin?: object
-  /** Says what parses a type's text from now on, where a query does not say so itself; for {@link origin}'s whole life. */
-  setTypeParser?(oid: number, parse: (text: string) => unknown): void
-  /** Gives the connection back; `true` or an error closes it instead of keeping it. */
-  release(destroy?: boolean | Error): void
-}
-
-/** The part of a `pg` Pool that ORMs use. */
-export interface ConnectionPool {
-  readonly options: object
-  /** Runs one statement on a connection beside the pool, opened for it alone: to cancel what runs on one of the pool. */
-  control(sql: string): Promise<void>
-  connect(): Promise<PooledConnection>
-  query(query: unknown, values?: unknown): Promise<unknown>
-  end(): Promise<void>
-}
-
 /** A connection as a server opens it for routing: it can be told to close, and it says when it is gone. */
 export interface ServerConnection extends QueryClient {
   /** Says what parses a type's text from now on, where a query does not say so itself. */
   setTypeParser(oid: number, parse: (text: string) => unknown): void
   /** Whether it can do no more work, because it ended or is about to. */
   readonly broken: boolean
+  /** How many bytes went over it so far, in both directions. */
+  readonly traffic: number
+  /** True while the server owes it an answer. A cursor that waits for whoever reads it is owed none. */
+  readonly isAwaited: boolean
   /** Whether a transaction is open (or failed and not rolled back) on it. */
   inTransaction(): boolean
   /** Rolls an open transaction back. */
@@ -133,7 +113,12 @@ export interface ServerConnection extends QueryClient {
   /** Calls back once, when the connection has ended for whatever reason. */
   onEnd(listener: () => void): void
   close(): Promise<void>
+  /** Hangs up, whatever is under way, which fails. */
+  cut(): void
 }
+
+/** What a server does for a session, as far as can be told. */
+export type SessionState = 'busy' | 'idle' | 'unreachable'
 
 /** A role that can log in, and its password. */
 export interface Login {
@@ -229,19 +214,6 @@ export interface PoolOptions extends Pick<SessionOptions, 'login' | 'role'>, Pic
  */
 export type WhichSessions = 'all' | 'work' | { readonly workOf: Identifier } | { readonly of: Identifier }
 
-/** What holds in a tenant's sessions until they say otherwise. Where nothing is said, the server's own defaults hold. */
-export interface SessionDefaults {
-  readonly isolationLevel?: 'read committed' | 'repeatable read' | 'serializable' | undefined
-  /** How long a statement waits for a lock, in milliseconds. */
-  readonly lockTimeoutMs?: number | undefined
-  /** How long a statement may run, in milliseconds. */
-  readonly statementTimeoutMs?: number | undefined
-  /** How long a transaction may stand idle before the server ends its session, in milliseconds. */
-  readonly idleInTransactionTimeoutMs?: number | undefined
-  /** What pg_stat_activity calls the sessions. Default: that of the server's URL, or `tenantry`. */
-  readonly applicationName?: string | undefined
-}
-
 /** How a connection for routing is opened. */
 export interface OpenOptions {
   readonly session?: SessionDefaults | undefined
@@ -321,8 +293,16 @@ export interface Server {
   control(database: Identifier, sql: string, login?: Login): Promise<void>
   /** Opens a connection for routing. */
   open(database: Identifier, options?: OpenOptions): Promise<ServerConnection>
+  /**
+   * Looks, on a connection opened for it alone, what the server does for a connection of {@link open}: a statement, or
+   * nothing that it could answer. `busy` is also what cannot be told, such as behind a pooler.
+   *
+   * @param login as for {@link control}
+   * @returns `unreachable` if nobody answers
+   */
+  examine(database: Identifier, processId: number | undefined, login?: Login): Promise<SessionState>
   /** Counts the marked sessions of an installation, in all databases, in one query. */
-  occupancy(session: Pick<Session, 'query'>, family: string): Promise<Occupancy>
+  occupancy(session: Pick<Session, 'query'>, question: OccupancyQuestion): Promise<Occupancy>
   /** Opens a session that hears what is sent to a channel of its database. Who calls it lets one query end at a time. */
   listen(database: Identifier, channel: string, listeners: Listeners): Promise<Session>
   /** Describes those of the databases that are there, in one query. */

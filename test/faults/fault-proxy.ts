@@ -92,6 +92,11 @@ export class FaultProxy {
     })
   }
 
+  /** From now on nothing comes or goes, on new connections either, and nobody is told: as where packets are dropped. */
+  freeze(): void {
+    this.#isFrozen = true
+  }
+
   /** Lets everything on that was withheld, and catches nothing any more. */
   thaw(): void {
     this.#trap = undefined

@@ -25,7 +25,7 @@ const domains = {
   asked: [] as string[],
   async tenantOfDomain(domain: string) {
     this.asked.push(domain)
-    return domain === 'shop.example' ? ('trade' as never) : undefined
+    return domain === 'shop.example' ? { tenant: 'trade' as never, row: 'of trade' } : undefined
   },
 }
 
@@ -33,7 +33,8 @@ const domains = {
 async function tenantOf(sources: readonly TenantSource[], { host, url = '/', headers = {}, user }: Parts) {
   const asked = { like: { host, url, headers }, request: { user }, domains, signal: new AbortController().signal }
   try {
-    return await resolveTenant(sources, asked)
+    const { tenant, row } = await resolveTenant(sources, asked)
+    return row === undefined ? tenant : `${tenant}, ${row}`
   } catch (error) {
     return error instanceof TenantryError ? error.code : error
   }
@@ -100,8 +101,8 @@ describe('subdomain', () => {
 
 describe('customDomain', () => {
   it.each([
-    ['shop.example', 'trade'],
-    ['SHOP.example:443', 'trade'],
+    ['shop.example', 'trade, of trade'],
+    ['SHOP.example:443', 'trade, of trade'],
     ['other.example', 'tenant-unresolved'],
     ['evil@shop.example', 'tenant-unresolved'],
     ['[::1]', 'tenant-unresolved'],
@@ -229,6 +230,7 @@ describe('several sources', () => {
     ['one is no id', [bySubdomain, byOptionalUser], { host, user: 7 }, 'tenant-mismatch'],
     ['both are no id', [path(), byUser], { url: '/A', user: 'A' }, 'tenant-unknown'],
     ['the claim is missing', [bySubdomain, byUser], { host }, 'tenant-mismatch'],
+    ['the domain agrees', [byUser, customDomain()], { host: 'shop.example', user: 'trade' }, 'trade, of trade'],
     ['the domain is of another', [customDomain(), byUser], { host: 'shop.example', user: 'acme' }, 'tenant-mismatch'],
   ])('where %s', async (_, sources, parts, expected) => {
     expect(await tenantOf(sources, parts)).toBe(expected)

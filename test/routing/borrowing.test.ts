@@ -15,7 +15,7 @@ async function open(gate: () => Admission | Promise<Admission>) {
   onTestFinished(() => void vi.useRealTimers())
   const budget = new ServerBudget({ server: new FakeServer() as never, waitMs }, fixed(1))
   const busy = await acquire(budget, to(a))
-  const pool = new TenantPool(budget, { gate, loginOf: () => undefined, begun: () => undefined })
+  const pool = new TenantPool(budget, { gate, loginOf: () => undefined, scope: () => undefined })
   return { budget, pool, free: () => budget.release(to(a), busy, false) }
 }
 

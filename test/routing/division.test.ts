@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { AbsentProcesses } from '../../dist/routing/absent-processes.js'
-import { type Division, fairPart, freePart } from '../../dist/routing/division.js'
+import { type Division, fairPart, freePart, tenantPart } from '../../dist/routing/division.js'
 
 const division = (budget: number, others: Record<string, number>, absent: Record<string, number> = {}): Division => ({
   budget,
@@ -41,8 +41,21 @@ describe('the division of a budget', () => {
   })
 })
 
+describe('the part of one tenant', () => {
+  it.each([
+    [0.5, { 1: 1, 2: 1, 3: 2, 4: 2, 5: 3, 10: 5 }],
+    [0.1, { 1: 1, 5: 1, 10: 1, 11: 2 }],
+    [0.9, { 1: 1, 2: 1, 3: 2, 5: 4, 10: 9 }],
+    [1, { 1: 1, 2: 2, 10: 10 }],
+  ])('at %d is rounded up, and leaves one to others where there are two', (share, parts) => {
+    for (const [connections, part] of Object.entries(parts)) expect(tenantPart(Number(connections), share)).toBe(part)
+  })
+})
+
 describe('what is kept for a process that is not there any more', () => {
   const shares = (record: Record<string, number>) => new Map(Object.entries(record))
+  const sessions = (record: Record<string, number>, tenantRole?: string) =>
+    Object.entries(record).map(([process, count]) => ({ process, tenantRole, count }))
 
   it('is all that it had set aside, until it must have noticed; then what it still has', () => {
     const absent = new AbsentProcesses(5_000)
@@ -50,10 +63,10 @@ describe('what is kept for a process that is not there any more', () => {
     expect(absent.any).toBe(false)
     absent.note(shares({ two: 10 }), 1_000)
     expect(absent.any).toBe(true)
-    expect(absent.parts(shares({ one: 3, two: 9 }), 20, 1_000)).toEqual(shares({ one: 20 }))
-    expect(absent.parts(shares({ two: 9 }), 20, 5_999)).toEqual(shares({ one: 20 }))
-    expect(absent.parts(shares({ one: 3, two: 9 }), 20, 6_000)).toEqual(shares({ one: 3 }))
-    expect(absent.parts(shares({ two: 9 }), 20, 6_001)).toEqual(shares({}))
+    expect(absent.parts(sessions({ one: 3, two: 9 }), 10, 1_000)).toEqual(shares({ one: 20 }))
+    expect(absent.parts(sessions({ two: 9 }), 10, 5_999)).toEqual(shares({ one: 20 }))
+    expect(absent.parts(sessions({ one: 3, two: 9 }), 10, 6_000)).toEqual(shares({ one: 3 }))
+    expect(absent.parts(sessions({ two: 9 }), 10, 6_001)).toEqual(shares({}))
     expect(absent.any).toBe(false)
   })
 
@@ -62,17 +75,24 @@ describe('what is kept for a process that is not there any more', () => {
     absent.note(shares({ one: 20, two: 10 }), 0)
     absent.left('one')
     absent.note(shares({ two: 10 }), 1)
-    expect(absent.parts(shares({ two: 9 }), 20, 1)).toEqual(shares({}))
+    expect(absent.parts(sessions({ two: 9 }), 10, 1)).toEqual(shares({}))
     absent.note(shares({}), 2)
     absent.note(shares({ two: 5 }), 3)
-    expect(absent.parts(shares({ two: 9 }), 20, 3)).toEqual(shares({}))
+    expect(absent.parts(sessions({ two: 9 }), 10, 3)).toEqual(shares({}))
   })
 
-  it("is all that is nobody else's where it was never seen, so long as it may not know", () => {
+  it('is no more than its sessions where it was never seen to divide the budget', () => {
     const absent = new AbsentProcesses(5_000)
-    expect(absent.parts(shares({ stranger: 3 }), 40, 0)).toEqual(shares({ stranger: 40 }))
-    expect(absent.parts(shares({ stranger: 3 }), 40, 4_999)).toEqual(shares({ stranger: 40 }))
-    expect(absent.parts(shares({ stranger: 3 }), 40, 5_000)).toEqual(shares({ stranger: 3 }))
-    expect(absent.parts(shares({}), 40, 5_001)).toEqual(shares({}))
+    expect(absent.parts(sessions({ stranger: 3 }), 10, 0)).toEqual(shares({ stranger: 3 }))
+    expect(absent.parts(sessions({ another: 1 }), 10, 1)).toEqual(shares({ another: 1 }))
+    expect(absent.parts([], 10, 2)).toEqual(shares({}))
+    expect(absent.any).toBe(false)
+  })
+
+  it("is, of one tenant's sessions, no more than one tenant may have, whatever marks they carry", () => {
+    const absent = new AbsentProcesses(5_000)
+    const marks = [...sessions({ aa: 4, bb: 4, cc: 4 }, 'evil'), ...sessions({ aa: 1, bb: 2 }, 'good')]
+    expect(absent.parts(marks, 5, 0)).toEqual(shares({ aa: 5, bb: 3 }))
+    expect(absent.parts(sessions({ aa: 9 }), 5, 1)).toEqual(shares({ aa: 9 }))
   })
 })

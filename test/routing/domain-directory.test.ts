@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { type DomainName, parseDomain } from '../../dist/kernel/domain-names.js'
-import { parseTenantId, type TenantId } from '../../dist/kernel/names.js'
+import type { RoutedTenant } from '../../dist/catalog/domains.js'
+import { parseTenantId } from '../../dist/kernel/names.js'
 import { DomainDirectory } from '../../dist/routing/domain-directory.js'
 import { errorOf } from '../support/server.ts'
 
 // What is remembered, and what is asked for. That processes hear of changes is tested with the tenants.
 
-const acme = parseTenantId('acme')
+const acme: RoutedTenant = { tenant: parseTenantId('acme'), row: 'row of acme' }
 const name = (label: string | number) => parseDomain(`${label}.example`)
 
 /** A catalog that answers when it is told to, and knows the domains that begin with `known`. */
@@ -16,13 +17,13 @@ class Catalog {
   readonly answers: ((error?: Error) => void)[] = []
   isHolding = false
 
-  readonly lookUp = async (domains: readonly DomainName[]): Promise<ReadonlyMap<DomainName, TenantId>> => {
+  readonly lookUp = async (domains: readonly DomainName[]): Promise<ReadonlyMap<DomainName, RoutedTenant>> => {
     this.asked.push(domains)
     const found = new Map(
       domains.filter((domain) => domain.startsWith('known')).map((domain) => [domain, acme] as const),
     )
     if (!this.isHolding) return found
-    const { promise, resolve, reject } = Promise.withResolvers<ReadonlyMap<DomainName, TenantId>>()
+    const { promise, resolve, reject } = Promise.withResolvers<ReadonlyMap<DomainName, RoutedTenant>>()
     this.answers.push((error) => (error === undefined ? resolve(found) : reject(error)))
     return promise
   }
@@ -44,7 +45,7 @@ describe('the directory of domains', () => {
   it('asks once for a domain, somebody’s or nobody’s, and remembers', async () => {
     const { catalog, directory } = open()
     for (let i = 0; i < 3; i++) {
-      expect(await directory.tenantOf(name('known'))).toBe('acme')
+      expect(await directory.tenantOf(name('known'))).toBe(acme)
       expect(await directory.tenantOf(name('other'))).toBeUndefined()
     }
     expect(catalog.asked).toEqual([[name('known')], [name('other')]])
@@ -74,7 +75,7 @@ describe('the directory of domains', () => {
       catalog.answers[i]?.()
       await settle()
     }
-    expect(new Set(await Promise.all(first))).toEqual(new Set(['acme']))
+    expect(new Set(await Promise.all(first))).toEqual(new Set([acme]))
     await Promise.all(next)
     expect(catalog.asked.map(({ length }) => length)).toEqual([1, 100, 25])
   })
@@ -106,7 +107,7 @@ describe('the directory of domains', () => {
     directory.forget(name('known'))
     catalog.isHolding = false
     catalog.answers[0]?.(new Error('gone'))
-    expect(await asking).toBe('acme')
+    expect(await asking).toBe(acme)
   })
 
   it('gives who comes after a change what is read after it', async () => {
@@ -131,13 +132,13 @@ describe('the directory of domains', () => {
     await settle()
     catalog.isHolding = false
     directory.forgetAll()
-    expect(await Promise.all(stuck)).toEqual(['acme', 'acme'])
-    expect(await directory.tenantOf(name('known-3'))).toBe('acme')
+    expect(await Promise.all(stuck)).toEqual([acme, acme])
+    expect(await directory.tenantOf(name('known-3'))).toBe(acme)
     // What comes of it at last is of no interest.
     catalog.answers[0]?.(new Error('gone'))
     await settle()
     const asked = catalog.asked.length
-    expect(await directory.tenantOf(name('known-1'))).toBe('acme')
+    expect(await directory.tenantOf(name('known-1'))).toBe(acme)
     expect(catalog.asked).toHaveLength(asked)
   })
 
@@ -167,7 +168,7 @@ describe('the directory of domains', () => {
     catalog.answers[0]?.(new Error('gone'))
     for (const error of await Promise.all(failing)) expect(error).toMatchObject({ message: 'gone' })
     catalog.isHolding = false
-    expect(await directory.tenantOf(name('known'))).toBe('acme')
+    expect(await directory.tenantOf(name('known'))).toBe(acme)
   })
 
   it('says nothing while it would not hear of changes, though it remembers', async () => {

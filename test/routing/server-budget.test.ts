@@ -80,6 +80,17 @@ describe('a budget', () => {
     expect(await errorOf(second)).toMatchObject({ message: 'no catalog' })
   })
 
+  it('serves who waits for the share of its tenant when one that had ended as it was lent comes back', async () => {
+    const server = new FakeServer()
+    const budget = new ServerBudget({ server: server as never, waitMs: 500, tenantShare: 0.5 }, fixed(2))
+    server.stillborn = true
+    const dead = await acquire(budget, to(a))
+    server.stillborn = false
+    const waiting = acquire(budget, to(a))
+    await budget.release(to(a), dead, false)
+    expect(fake(await waiting).broken).toBe(false)
+  })
+
   it('closes a connection that broke while it was lent, and rolls back one that was left in a transaction', async () => {
     const budget = budgetOf(new FakeServer())
     const connection = fake(await acquire(budget, to(a)))

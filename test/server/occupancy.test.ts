@@ -1,35 +1,82 @@
+import type { Login } from '../../dist/server/port.js'
+import type { SessionMark } from '../../dist/server/occupancy.js'
+import { Secret } from '../../dist/kernel/secret.js'
 import { postgres } from 'tenantry/postgres'
 import { expect, it, onTestFinished } from 'vitest'
 import { createRole, disposableName, serverUrl, sql } from '../support/server.ts'
 
-it("counts an installation's marked sessions in all databases, seen by a role that may nothing", async () => {
+const server = postgres({ url: serverUrl() })
+
+/** Keeps a session open that carries a mark, until the test ends. */
+async function keep(
+  database: string,
+  login: Login | undefined,
+  mark: SessionMark | undefined,
+  applicationName?: string,
+) {
+  const connection = await server.open(database as never, { login, mark, session: { applicationName } })
+  onTestFinished(() => connection.close())
+}
+
+/** A group, and a tenant's role in it. */
+async function tenantRole(group: string): Promise<Login> {
+  const { user, password } = await createRole()
+  await sql(`create role "${group}"; grant "${group}" to "${user}"`)
+  return { user: user as never, password: new Secret(password) }
+}
+
+it("counts an installation's marked sessions in all databases, by their roles, as a role that may nothing", async () => {
   const database = disposableName()
   await sql(`create database ${database}`)
-  const login = await createRole()
+  const [asking, stranger] = [await createRole(), await createRole()]
+  const group = disposableName()
+  const tenant = await tenantRole(group)
+  const own = { user: asking.user as never, password: new Secret(asking.password) }
+  const other = { user: stranger.user as never, password: new Secret(stranger.password) }
   const family = database.slice(-4)
-  const server = postgres({ url: serverUrl() })
-  for (const [name, mark, applicationName] of [
-    ['postgres', { family, member: 'aaaa' }, undefined],
-    [database, { family, member: 'aaaa' }, `x${'é'.repeat(31)}`],
-    [database, { family, member: 'bbbb' }, 'x'.repeat(63)],
-    [database, { family: 'zzzz', member: 'cccc' }, undefined],
-    [database, undefined, undefined],
+  for (const [name, login, mark, applicationName] of [
+    ['postgres', own, { family, member: 'aaaa' }, undefined],
+    [database, own, { family, member: 'aaaa' }, `x${'é'.repeat(31)}`],
+    [database, tenant, { family, member: 'aaaa' }, undefined],
+    [database, tenant, { family, member: 'bbbb' }, 'x'.repeat(63)],
+    [database, own, { family: 'zzzz', member: 'cccc' }, undefined],
+    [database, own, undefined, undefined],
+    [database, other, { family, member: 'dddd' }, undefined],
   ] as const) {
-    const connection = await server.open(name as never, { mark, session: { applicationName } })
-    onTestFinished(() => connection.close())
+    await keep(name, login, mark, applicationName)
   }
-  const session = await postgres({ url: serverUrl(login) }).connect('postgres' as never)
+  const session = await postgres({ url: serverUrl(asking) }).connect('postgres' as never)
   onTestFinished(() => session.close())
-  const { room, sessions } = await server.occupancy(session, family)
-  expect(sessions).toEqual(
-    new Map([
-      ['aaaa', 2],
-      ['bbbb', 1],
-    ]),
-  )
+  const question = { family, tenantRoles: tenant.user.slice(0, 8), tenantGroup: group as never }
+  const { room, sessions } = await server.occupancy(session, { ...question, isAmongProcesses: false })
+  expect(
+    sessions.toSorted((one, another) => another.count - one.count || (one.process < another.process ? -1 : 1)),
+  ).toEqual([
+    { process: 'aaaa', tenantRole: undefined, count: 2 },
+    { process: 'aaaa', tenantRole: tenant.user, count: 1 },
+    { process: 'bbbb', tenantRole: tenant.user, count: 1 },
+  ])
   const [limit] = await sql<{ room: number }>(
     `select sum(setting::int * case name when 'max_connections' then 1 else -1 end)::int as room from pg_settings
      where name in ('max_connections', 'superuser_reserved_connections', 'reserved_connections')`,
   )
   expect(room).toBe(limit?.room)
+})
+
+it("counts those of every role that may connect where only an installation's processes may", async () => {
+  const database = disposableName()
+  const [router, stranger] = [await createRole(), await createRole()]
+  await sql(`create database ${database}`)
+  await sql(
+    `revoke connect on database ${database} from public; grant connect on database ${database} to ${router.user}`,
+  )
+  const family = database.slice(-4)
+  for (const { user, password } of [router, stranger]) {
+    await keep('postgres', { user: user as never, password: new Secret(password) }, { family, member: user.slice(-4) })
+  }
+  const session = await server.connect(database as never)
+  onTestFinished(() => session.close())
+  const question = { family, tenantRoles: 'none_', tenantGroup: 'none' as never, isAmongProcesses: true }
+  const { sessions } = await server.occupancy(session, question)
+  expect(sessions).toEqual([{ process: router.user.slice(-4), tenantRole: undefined, count: 1 }])
 })

@@ -67,7 +67,8 @@ describe('a domain', () => {
   it('leads to its tenant once it is verified, until it is removed, however it is written', async () => {
     const domain = fresh()
     const spellings = [domain, domain.toUpperCase(), `${domain}.`]
-    const routed = () => Promise.all(spellings.map((spelling) => tenantry.tenantOfDomain(spelling)))
+    const routed = () =>
+      Promise.all(spellings.map(async (spelling) => (await tenantry.tenantOfDomain(spelling))?.tenant))
     expect(await routed()).toEqual([undefined, undefined, undefined])
     await tenantry.addDomain('a', `${domain.toUpperCase()}.`)
     expect(await routed()).toEqual([undefined, undefined, undefined])
@@ -81,7 +82,7 @@ describe('a domain', () => {
     const { domain } = await tenantry.addDomain('a', 'Bücher.example')
     expect(domain.domain).toBe('xn--bcher-kva.example')
     await tenantry.verifyDomain('a', 'BÜCHER.example', given)
-    expect(await tenantry.tenantOfDomain(domain.domain)).toBe('a')
+    expect(await tenantry.tenantOfDomain(domain.domain)).toMatchObject({ tenant: 'a' })
     expect(await tenantry.addDomain('a', domain.domain)).toMatchObject({ outcome: 'already-there' })
     await tenantry.removeDomain('a', 'bücher.example')
   })
@@ -213,7 +214,7 @@ describe('the proof in the DNS', () => {
     expect(await tenantry.tenantOfDomain(domain)).toBeUndefined()
     dns.records.set(record.name, [['v=spf1 -all'], [record.value.slice(0, 20), record.value.slice(20)]])
     expect(await tenantry.verifyDomain('a', domain)).toMatchObject({ outcome: 'verified' })
-    expect(await tenantry.tenantOfDomain(domain)).toBe('a')
+    expect(await tenantry.tenantOfDomain(domain)).toMatchObject({ tenant: 'a' })
     expect(dns.asked.filter((name) => name === domain)).toEqual([])
   })
 
@@ -289,7 +290,7 @@ describe('the domains of a tenant', () => {
     for (const verb of ['suspend', 'resume', 'offboard', 'restore', 'offboard'] as const) {
       await tenantry[verb]('life')
       expect(await names('life')).toEqual([domain, reserved])
-      expect(await tenantry.tenantOfDomain(domain)).toBe('life')
+      expect(await tenantry.tenantOfDomain(domain)).toMatchObject({ tenant: 'life' })
       expect(await errorOf(tenantry.addDomain('b', reserved))).toMatchObject({ code: 'domain-taken' })
     }
     expect(await errorOf(tenantry.with('life', () => 1))).toMatchObject({ code: 'tenant-not-active' })
@@ -312,16 +313,30 @@ describe('the domains of a tenant', () => {
     expect(await errorOf(broken.onboard('unfinished'))).toMatchObject({ code: 'hook-failed' })
     await tenantry.addDomain('unfinished', domain)
     await tenantry.verifyDomain('unfinished', domain, given)
-    expect(await tenantry.tenantOfDomain(domain)).toBe('unfinished')
+    expect(await tenantry.tenantOfDomain(domain)).toMatchObject({ tenant: 'unfinished' })
     await tenantry.purge('unfinished')
     expect(await tenantry.tenantOfDomain(domain)).toBeUndefined()
   })
 })
 
+it('means the tenant that had it when it was asked for, not another that has the id since', async () => {
+  const domain = fresh()
+  await tenantry.onboard('before')
+  await tenantry.addDomain('before', domain)
+  await tenantry.verifyDomain('before', domain, given)
+  const asked = (await tenantry.tenantOfDomain(domain))!
+  expect(await tenantry.with(asked, () => tenantry.currentTenant())).toBe('before')
+  await tenantry.offboard('before')
+  await tenantry.purge('before')
+  await tenantry.onboard('before')
+  expect(await errorOf(tenantry.with(asked, () => 1))).toMatchObject({ code: 'tenant-unknown', tenant: 'before' })
+})
+
 describe('another process', () => {
   /** Waits until it has heard that a domain is that tenant's, or nobody's. */
   const expectSeen = async (other: TestTenantry<unknown>, domain: string, tenant: string | undefined) => {
-    await expect.poll(() => other.tenantOfDomain(domain), { timeout: 10_000, interval: 5 }).toBe(tenant)
+    const seen = async () => (await other.tenantOfDomain(domain))?.tenant
+    await expect.poll(seen, { timeout: 10_000, interval: 5 }).toBe(tenant)
   }
 
   it.each(['full', 'router'] as const)('(%s) hears of every change', async (mode) => {
@@ -346,7 +361,7 @@ describe('another process', () => {
     const domain = fresh()
     await tenantry.addDomain('a', domain)
     await tenantry.verifyDomain('a', domain, given)
-    expect(await tenantry.tenantOfDomain(domain)).toBe('a')
+    expect(await tenantry.tenantOfDomain(domain)).toMatchObject({ tenant: 'a' })
     await inCatalog(tenantry, 'delete from tenantry.domain where domain = $1', [domain])
     await expectSeen(tenantry, domain, undefined)
   })
@@ -356,7 +371,7 @@ describe('another process', () => {
     await tenantry.onboard('row')
     await tenantry.addDomain('row', domain)
     await tenantry.verifyDomain('row', domain, given)
-    expect(await tenantry.tenantOfDomain(domain)).toBe('row')
+    expect(await tenantry.tenantOfDomain(domain)).toMatchObject({ tenant: 'row' })
     await inCatalog(tenantry, `delete from tenantry.tenant where id = 'row'`)
     await expectSeen(tenantry, domain, undefined)
     expect(await tenantry.getDomain(domain)).toBeUndefined()
@@ -367,12 +382,12 @@ describe('another process', () => {
     const domain = fresh()
     await tenantry.addDomain('a', domain)
     await tenantry.verifyDomain('a', domain, given)
-    expect(await other.tenantOfDomain(domain)).toBe('a')
+    expect(await other.tenantOfDomain(domain)).toMatchObject({ tenant: 'a' })
     await inCatalog(tenantry, 'alter table tenantry.domain disable trigger domain_told')
     await tenantry.removeDomain('a', domain)
     await inCatalog(tenantry, 'alter table tenantry.domain enable trigger domain_told')
     // Nobody has told it.
-    expect(await other.tenantOfDomain(domain)).toBe('a')
+    expect(await other.tenantOfDomain(domain)).toMatchObject({ tenant: 'a' })
     await sql(
       `select pg_terminate_backend(pid) from pg_stat_activity
        where datname = $1 and query ilike any(array['listen %', '%pg_advisory_lock_shared%', 'select 1'])

@@ -351,6 +351,61 @@ async function openSmall() {
   return tenantry
 }
 
+describe('forEach, of a tenant that takes too long', () => {
+  it('cancels its queries, says that it failed, and goes on', async () => {
+    const tenantry = await openSmall()
+    const found = await tenantry.forEach(
+      async (em, { id }) => {
+        if (id === 'b') await em.execute('select pg_sleep(600)')
+        return id
+      },
+      { concurrency: 1, tenantTimeoutMs: 1_000 },
+    )
+    expect(found).toMatchObject({ ended: 'complete', total: 4, done: 3, failed: 1, aborted: 0 })
+    expect(found.results[1]).toMatchObject({ tenant: 'b', error: { code: 'timeout', tenant: 'b' } })
+  })
+
+  it('does not wait for work that never ends, and takes back what it holds', async () => {
+    const tenantry = await openSmall()
+    const forever = new Promise<never>(() => undefined)
+    const found = await tenantry.forEach(
+      async (em, { id }) => {
+        if (id === 'd') return em.count(User)
+        return em.fork().transactional((tx) => tx.count(User).then(() => forever))
+      },
+      { concurrency: 1, tenantTimeoutMs: 300 },
+    )
+    expect(found).toMatchObject({ ended: 'complete', done: 1, failed: 3 })
+    const error = { code: 'timeout', message: expect.stringContaining('300 ms') }
+    expect(found.results.slice(0, 3)).toMatchObject([{ error }, { error }, { error }])
+  })
+
+  it('keeps the error of its own that work ends with, and what comes of it late', async () => {
+    const tenantry = await openSmall()
+    const found = await tenantry.forEach(
+      async (em, { id }) => {
+        if (id === 'a') await errorOf(em.execute('select pg_sleep(600)'))
+        if (id === 'b') throw new Error('mine')
+        return id
+      },
+      { concurrency: 1, tenantTimeoutMs: 100 },
+    )
+    expect(found).toMatchObject({
+      done: 3,
+      failed: 1,
+      results: [{ value: 'a' }, { error: { message: 'mine' } }, {}, {}],
+    })
+  })
+
+  it.each([-1, 0.5, '5s', Number.NaN])('refuses %j for the limit', async (tenantTimeoutMs) => {
+    const tenantry = await openTestTenantry(models)
+    expect(await errorOf(tenantry.forEach(() => 1, { tenantTimeoutMs: tenantTimeoutMs as never }))).toMatchObject({
+      code: 'invalid-option',
+      message: expect.stringContaining('tenantTimeoutMs'),
+    })
+  })
+})
+
 describe('forEach and the budget', () => {
   it('leaves half of it to others, however many connections the work asks for', async () => {
     const tenantry = await openSmall()

@@ -69,8 +69,13 @@ describe("a tenant's sessions", () => {
     const [own] = await sql<{ isolation: string; lock: string }>(
       `select current_setting('default_transaction_isolation') as isolation, current_setting('lock_timeout') as lock`,
     )
-    expect(await settingsWith({})).toMatchObject({ ...own, statement: '0', name: marked('tenantry') })
+    expect(await settingsWith({})).toMatchObject({ ...own, name: marked('tenantry') })
     expect(await settingsWith({ lockTimeoutMs: 0, statementTimeoutMs: 0 })).toMatchObject({ ...own, statement: '0' })
+  })
+
+  it('let a statement run for half a minute where nothing else is said', async () => {
+    expect(await settingsWith({})).toMatchObject({ statement: '30s' })
+    expect(await settingsWith({ statementTimeoutMs: 0 })).toMatchObject({ statement: '0' })
   })
 
   it('may say otherwise for a transaction, and are not left with it', async () => {

@@ -20,6 +20,12 @@ const databaseOf = async (em: EntityManager) => {
   return row.name
 }
 
+async function readOne(em: EntityManager): Promise<void> {
+  await em.stream(User, {})[Symbol.asyncIterator]().next()
+}
+
+const forever = () => new Promise<never>(() => undefined)
+
 /** Another process of an installation whose budget is two connections. */
 function openWithOneConnection({ installation }: { readonly installation: string }) {
   return openTestTenantry(models, { installation, postgres: { maxConnections: 2 }, connectionWaitMs: 2_000 })
@@ -132,6 +138,55 @@ describe('with', () => {
       await em.flush()
     })
     expect(await one.with('a', (em) => em.count(User, { name: 'forgotten' }))).toBe(0)
+  })
+
+  it.each([
+    ['a stream that was not read to its end', (em: EntityManager) => readOne(em)],
+    ['a stream of a fork', (em: EntityManager) => readOne(em.fork())],
+    ['a transaction of a fork', (em: EntityManager) => em.fork().begin()],
+    [
+      'a transaction that waits for ever',
+      async (em: EntityManager) => {
+        const begun = gate()
+        void em.fork().transactional((tx) =>
+          tx
+            .count(User)
+            .then(() => begun.resolve())
+            .then(forever),
+        )
+        await begun.promise
+      },
+    ],
+  ])('takes the connection of %s back when it ends', async (_, leave) => {
+    await using one = await openWithOneConnection(tenantry)
+    await one.with('a', (em) => em.execute(`insert into user_account (name) select 'x' from generate_series(1, 500)`))
+    await one.with('a', leave)
+    expect(await one.with('b', databaseOf)).toBe(`${tenantry.installation}_t_b`)
+    await one.with('a', (em) => em.nativeDelete(User, { name: 'x' }))
+  })
+
+  it('leaves a stream alone that is read slowly while the work goes on', async () => {
+    await using one = await openWithOneConnection(tenantry)
+    const read = await one.with('a', async (em) => {
+      await em.execute(`insert into user_account (name) select 'slow' from generate_series(1, 300)`)
+      const names: string[] = []
+      for await (const { name } of em.stream(User, { where: { name: 'slow' } })) {
+        // Longer than what is left open may stand still once the work has ended.
+        if (names.push(name) === 50) await sql('select pg_sleep(1.5)')
+      }
+      await em.nativeDelete(User, { name: 'slow' })
+      return names.length
+    })
+    expect(read).toBe(300)
+  })
+
+  it('leaves a query alone that was not waited for', async () => {
+    await using one = await openWithOneConnection(tenantry)
+    let late: Promise<unknown> | undefined
+    await one.with('a', (em) => {
+      late = em.execute(`select pg_sleep(1.5), 'late' as said`)
+    })
+    expect(await late).toMatchObject([{ said: 'late' }])
   })
 
   it("passes on the work's own error, although its signal is aborted", async () => {
@@ -279,6 +334,53 @@ describe('the context', () => {
     for (const call of [() => tenantry.run(before, () => 1), () => tenantry.with(before, () => 1)]) {
       expect(await errorOf(call())).toMatchObject({ code: 'tenant-unknown', tenant: 'again' })
     }
+  })
+
+  it('means the tenant that it was entered for, also once that was purged and another has its id', async () => {
+    await tenantry.onboard('reused')
+    const [entered, over] = [gate(), gate()]
+    const insert = (em: EntityManager) => {
+      em.create(User, { name: 'of the old one', fullname: null })
+      return em.flush()
+    }
+    const calls = [
+      () => tenantry.with(tenantry.currentTenant(), insert),
+      () => tenantry.with('reused', insert, { nested: 'allow' }),
+      () => tenantry.run('reused', () => tenantry.with('reused', insert)),
+    ]
+    const job = tenantry.run('reused', async () => {
+      entered.resolve()
+      await over.promise
+      return Promise.all(calls.map((call) => errorOf(call())))
+    })
+    await entered.promise
+    await tenantry.offboard('reused')
+    await tenantry.purge('reused')
+    await tenantry.onboard('reused')
+    over.resolve()
+    const gone = { code: 'tenant-unknown', tenant: 'reused', hint: expect.stringContaining('drop the work') }
+    expect(await job).toEqual(calls.map(() => expect.objectContaining(gone)))
+    expect(await tenantry.with('reused', (em) => em.count(User))).toBe(0)
+  })
+
+  it('of a purged tenant refuses the one that has its id now, unless it is meant', async () => {
+    await tenantry.onboard('twice')
+    const [entered, over] = [gate(), gate()]
+    const next = Promise.withResolvers<Awaited<ReturnType<typeof tenantry.captureTenant>>>()
+    const job = tenantry.run('twice', async () => {
+      entered.resolve()
+      await over.promise
+      const other = await next.promise
+      const refused = await errorOf(tenantry.with(other, () => 1))
+      return [refused, await tenantry.with(other, () => 1, { nested: 'allow' })]
+    })
+    await entered.promise
+    await tenantry.offboard('twice')
+    await tenantry.purge('twice')
+    await tenantry.onboard('twice')
+    next.resolve(await tenantry.run('twice', () => tenantry.captureTenant()))
+    over.resolve()
+    expect(await job).toEqual([expect.objectContaining({ code: 'tenant-conflict', tenant: 'twice' }), 1])
   })
 
   it.each([null, {}, { tenant: 'A' }, { tenant: 'a', row: 7 }])('that is %j is refused', async (captured) => {

@@ -8,7 +8,7 @@ import {
   openTenantry,
   type Tenant,
   type TenantDomain,
-  type TenantId,
+  type CapturedTenant,
   type TenantResult,
   type Tenantry,
   TenantryError,
@@ -91,7 +91,7 @@ test('an embedded server gives its URL and how to stop it', () => {
 test("a domain's tenant is one that with takes, or none", async () => {
   const tenantry = await openTenantry({ models })
   const tenant = await tenantry.tenantOfDomain('shop.example.com')
-  expectTypeOf(tenant).toEqualTypeOf<TenantId | undefined>()
+  expectTypeOf(tenant).toEqualTypeOf<CapturedTenant | undefined>()
   if (tenant !== undefined) await tenantry.with(tenant, (em) => em.count(Note))
   const { outcome, domain } = await tenantry.verifyDomain('acme', 'shop.example.com', { proof: 'given' })
   expectTypeOf(outcome).toEqualTypeOf<'verified' | 'already-verified' | 'not-proven'>()

@@ -1,4 +1,4 @@
-import type { Occupancy, SessionMark } from '../occupancy.ts'
+import type { Occupancy, OccupancyQuestion, SessionMark } from '../occupancy.ts'
 import type { Session } from '../port.ts'
 
 /** PostgreSQL cuts longer names of applications where it shows them. */
@@ -19,23 +19,39 @@ export const roomSql = `(current_setting('max_connections')::int - current_setti
 
 interface Row {
   readonly room: number
-  readonly names: readonly string[]
+  readonly sessions: readonly { readonly process: string; readonly role: string | null; readonly count: number }[]
 }
 
 /**
  * See {@link Server.occupancy}. Every role may see the names of all sessions' applications, in all databases
- * (pg_stat_activity; PostgreSQL's documentation, "The Cumulative Statistics System").
+ * (pg_stat_activity; PostgreSQL's documentation, "The Cumulative Statistics System"), and may change that of its own. The
+ * role that a session has logged in as stays the same for its whole life.
  */
-export async function occupancyOf(session: Pick<Session, 'query'>, family: string): Promise<Occupancy> {
-  const { rows } = await session.query<Row>(
-    `select ${roomSql} as room,
-       array(select application_name from pg_catalog.pg_stat_activity where application_name like $1) as names`,
-    [`% #${family}____`],
-  )
-  const sessions = new Map<string, number>()
-  for (const name of rows[0]?.names ?? []) {
-    const member = name.slice(-4)
-    sessions.set(member, (sessions.get(member) ?? 0) + 1)
-  }
-  return { room: rows[0]?.room ?? 0, sessions }
+export async function occupancyOf(
+  session: Pick<Session, 'query'>,
+  { family, tenantRoles, tenantGroup, isAmongProcesses }: OccupancyQuestion,
+): Promise<Occupancy> {
+  const { rows } = await session.query<Row>(occupancySql, [
+    `% #${family}____`,
+    tenantRoles,
+    tenantGroup,
+    isAmongProcesses,
+  ])
+  const [{ room, sessions } = { room: 0, sessions: [] }] = rows
+  return { room, sessions: sessions.map(({ role, ...counted }) => ({ ...counted, tenantRole: role ?? undefined })) }
 }
+
+const occupancySql = `
+  select ${roomSql} as room,
+    coalesce((
+      select pg_catalog.json_agg(s) from (
+        select pg_catalog.right(a.application_name, 4) as process, t.rolname as role, count(*) as count
+        from pg_catalog.pg_stat_activity a
+        left join pg_catalog.pg_roles t on t.oid = a.usesysid and pg_catalog.starts_with(t.rolname, $2)
+          and exists (select from pg_catalog.pg_auth_members m join pg_catalog.pg_roles g on g.oid = m.roleid
+                      where m.member = t.oid and g.rolname = $3)
+        where a.application_name like $1
+          and (t.oid is not null or a.usename = session_user
+               or $4 and pg_catalog.has_database_privilege(a.usesysid, pg_catalog.current_database(), 'connect'))
+        group by 1, 2) s
+    ), '[]') as sessions`

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { Client } from 'pg'
 import type { ServerConnection } from '../port.ts'
 import { cutClient, endClient, forgetPrepared, onceReady, onServerError, processId, typeParser } from './client.ts'
@@ -30,10 +31,20 @@ export async function openRoutedConnection(
   return connection
 }
 
+/** How long the server may take to hang up once it was told goodbye, in milliseconds: nothing is at stake any more. */
+const farewellMs = 1_000
+
+/** The part of a client that the driver's types leave out. */
+interface Readiness {
+  readonly readyForQuery?: boolean
+}
+
 class RoutedConnection implements ServerConnection {
   readonly #client: Client
   readonly #shownId: number | undefined
   readonly #listeners = new Set<() => void>()
+  /** The cursor that was opened last. */
+  #cursor: Cursor | undefined
   #ended = false
   /** The server has reported an error, and not yet in which state that left the transaction; the driver says the old one. */
   #isUnsettled = false
@@ -50,6 +61,15 @@ class RoutedConnection implements ServerConnection {
 
   get processID(): number | undefined {
     return this.#shownId ?? processId(this.#client)
+  }
+
+  get traffic(): number {
+    const { bytesRead, bytesWritten } = this.#client.connection.stream as Socket
+    return bytesRead + bytesWritten
+  }
+
+  get isAwaited(): boolean {
+    return (this.#client as Client & Readiness).readyForQuery === false && this.#cursor?.state !== 'idle'
   }
 
   query(query: unknown, values?: unknown): unknown {
@@ -84,11 +104,18 @@ class RoutedConnection implements ServerConnection {
   }
 
   async close(): Promise<void> {
+    const silent = setTimeout(() => this.cut(), farewellMs)
     await endClient(this.#client)
+    clearTimeout(silent)
+  }
+
+  cut(): void {
+    cutClient(this.#client)
   }
 
   /** The driver's cursor waits, when it is closed, for an answer that a connection which is gone never gives. */
   #closable(cursor: Cursor): Cursor {
+    this.#cursor = cursor
     const close = cursor.close.bind(cursor)
     cursor.close = () =>
       new Promise((resolve, reject) => {
@@ -118,6 +145,8 @@ class RoutedConnection implements ServerConnection {
 
 interface Cursor {
   read: unknown
+  /** By the driver: `idle` while it waits for whoever reads it. */
+  readonly state?: string
   close(): Promise<void>
 }
 

@@ -1,7 +1,7 @@
 import { type Identifier, parseIdentifier } from '../../kernel/names.ts'
 import { positiveInteger, refuseUnknownOptions } from '../../kernel/options.ts'
 import type { DiagnosisRequest, ServerDiagnosis } from '../diagnosis.ts'
-import type { Occupancy } from '../occupancy.ts'
+import type { Occupancy, OccupancyQuestion } from '../occupancy.ts'
 import type {
   ConnectionPool,
   CreateDatabaseOptions,
@@ -19,6 +19,7 @@ import type {
   Session,
   SessionOptions,
   SessionPool,
+  SessionState,
   StampedDatabase,
   TenantSessions,
   WhichSessions,
@@ -48,6 +49,7 @@ import { openPool } from './pool.ts'
 import { parsePooler, type Pooler, type PoolerOptions } from './pooler.ts'
 import { roleAdministration } from './roles.ts'
 import { openRoutedConnection } from './routed-connection.ts'
+import { stateOf, unlessSilent } from './examine-session.ts'
 import { occupancyOf } from './occupancy.ts'
 import { openListener, openSession, runBeside, type SessionSource } from './session.ts'
 import { openSessionPool } from './session-pool.ts'
@@ -216,10 +218,15 @@ class PostgresServer implements Server {
     return this.#workQueue.connect(openOne, undefined)
   }
 
-  async occupancy(session: Pick<Session, 'query'>, family: string): Promise<Occupancy> {
+  examine(database: Identifier, processId: number | undefined, login?: Login): Promise<SessionState> {
+    if (this.#pooler === undefined) return stateOf(this.connect(database, { login }), processId)
+    return unlessSilent(this.open(database, { login }), async () => 'busy')
+  }
+
+  async occupancy(session: Pick<Session, 'query'>, question: OccupancyQuestion): Promise<Occupancy> {
     // What is on the server is the pooler's, whose room nobody tells.
-    if (this.#pooler !== undefined) return { room: Infinity, sessions: new Map() }
-    return occupancyOf(session, family)
+    if (this.#pooler !== undefined) return { room: Infinity, sessions: [] }
+    return occupancyOf(session, question)
   }
 
   listen(database: Identifier, channel: string, listeners: Listeners): Promise<Session> {

@@ -48,7 +48,7 @@ async function expectKeptOrRefused(given: unknown): Promise<void> {
   }
   expect(await tenantry.addDomain('lane', text)).toMatchObject({ outcome: 'added', domain: { domain } })
   expect(await tenantry.verifyDomain('lane', text, { proof: 'given' })).toMatchObject({ outcome: 'verified' })
-  expect(await tenantry.tenantOfDomain(text)).toBe('lane')
+  expect(await tenantry.tenantOfDomain(text)).toMatchObject({ tenant: 'lane' })
   expect(await tenantry.removeDomain('lane', text)).toEqual({ outcome: 'removed' })
   tally.accepted++
 }
