@@ -2,6 +2,7 @@
 
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
 import type { ErrorResponse } from './error-response.ts'
+import { type LogFailure, sentence } from './failure-log.ts'
 import { enterUntilSent, nodeRequest } from './node-requests.ts'
 import type { RequestTenant } from './request-tenant.ts'
 import type { RegisteredHandle } from './requests.ts'
@@ -31,7 +32,7 @@ export interface FastifyTenantsOptions extends RequestsOptions<FastifyRequest> {
  */
 export const fastifyTenants: FastifyPluginCallback<FastifyTenantsOptions> = (fastify, options, done) => {
   const { tenantry, hook = 'preValidation', ...others } = options
-  const requests = new TenantRequests<unknown, FastifyRequest>(tenantry, others)
+  const requests = new TenantRequests<unknown, FastifyRequest>(tenantry, others, logToRequest)
 
   const enter = async (request: FastifyRequest, reply: FastifyReply, next: (error?: Error) => void) => {
     try {
@@ -80,6 +81,8 @@ Object.assign(fastifyTenants, {
   [Symbol.for('fastify.display-name')]: 'tenantry',
   [Symbol.for('plugin-meta')]: { name: 'tenantry', fastify: '5.x' },
 })
+
+const logToRequest: LogFailure<FastifyRequest> = (failure, { log }) => log.error(failure, sentence(failure))
 
 function send(reply: FastifyReply, { status, headers = {}, body }: ErrorResponse): FastifyReply {
   return reply.code(status).headers(headers).send(body)

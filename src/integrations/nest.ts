@@ -8,6 +8,7 @@ import {
   type ExecutionContext,
   HttpException,
   type InjectionToken,
+  Logger,
   Module,
   type NestInterceptor,
   type Provider,
@@ -16,6 +17,7 @@ import { APP_INTERCEPTOR, HttpAdapterHost } from '@nestjs/core'
 import { catchError, Observable } from 'rxjs'
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
+import { type AnsweredFailure, details, sentence } from './failure-log.ts'
 import { enterUntilSent, nodeRequest } from './node-requests.ts'
 import type { RequestTenant } from './request-tenant.ts'
 import { type RequestsOptions, type RequestsTenantry, TenantRequests } from './tenant-requests.ts'
@@ -131,7 +133,7 @@ class TenantInterceptor implements NestInterceptor {
     adapter: HttpAdapterHost,
     storage: AsyncLocalStorage<RequestTenant<unknown>>,
   ) {
-    this.#requests = new TenantRequests(tenantry, others)
+    this.#requests = new TenantRequests(tenantry, others, logToNest)
     this.#adapter = adapter
     this.#storage = storage
   }
@@ -173,6 +175,13 @@ class TenantInterceptor implements NestInterceptor {
     }
     return new HttpException(answer.body as Record<string, unknown>, answer.status, { cause: error })
   }
+}
+
+const logger = new Logger('Tenantry')
+
+/** The second argument is what NestJS calls the stack, and prints below the message. */
+function logToNest(failure: AnsweredFailure): void {
+  logger.error(sentence(failure), details(failure))
 }
 
 /** Node's own, below that of Express or Fastify. */

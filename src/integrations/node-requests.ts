@@ -15,7 +15,7 @@ export function nodeRequest(raw: IncomingMessage, host: string | undefined, url:
 }
 
 /** Enters the tenant of a request that is over when Node.js has sent its response, or has lost its client. */
-export async function enterUntilSent<Handle, Request>(
+export async function enterUntilSent<Handle, Request extends object>(
   requests: TenantRequests<Handle, Request>,
   request: Request,
   like: RequestLike,

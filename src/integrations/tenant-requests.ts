@@ -1,6 +1,8 @@
 import { TenantryError } from '../kernel/errors.ts'
+import type { TenantId } from '../kernel/names.ts'
 import { refuseUnknownOptions } from '../kernel/options.ts'
 import { type ErrorResponse, errorResponse, type OnError } from './error-response.ts'
+import { type LogFailure, logToConsole } from './failure-log.ts'
 import { pathOf, type RequestLike } from './request-like.ts'
 import { enterTenant, type EnteredTenant, type Entrance } from './request-tenant.ts'
 import { resolveTenant } from './resolve-tenant.ts'
@@ -14,24 +16,41 @@ export interface RequestsOptions<Request> {
   readonly exempt?: readonly string[] | ((request: Request) => boolean) | undefined
   /** Changes what is answered to an error of Tenantry's. */
   readonly onError?: OnError<Request> | undefined
+  /**
+   * Logs each error of Tenantry's that is answered with a status of 500 or above; false logs none. Default: the logger of
+   * the framework, or `console.error` where it has none.
+   */
+  readonly log?: LogFailure<Request> | false | undefined
 }
 
 /** The names of {@link RequestsOptions}. */
-const requestsOptions = ['tenantFrom', 'exempt', 'onError']
+const requestsOptions = ['tenantFrom', 'exempt', 'onError', 'log']
+
+const firstFailure = 500
 
 /** What requests are led to tenants by. */
 export type RequestsTenantry<Handle> = Entrance<Handle> & DomainLookup
 
 /** Leads requests to their tenants, whatever the framework. */
-export class TenantRequests<Handle, Request> {
+export class TenantRequests<Handle, Request extends object> {
   readonly #tenantry: RequestsTenantry<Handle>
   readonly #options: RequestsOptions<Request>
+  readonly #log: LogFailure<Request> | false
+  readonly #tenants = new WeakMap<WeakKey, TenantId>()
 
-  /** @throws `invalid-option` */
-  constructor(tenantry: RequestsTenantry<Handle>, options: RequestsOptions<Request>) {
+  /**
+   * @param log the logger where the options name none: that of the framework
+   * @throws `invalid-option`
+   */
+  constructor(
+    tenantry: RequestsTenantry<Handle>,
+    options: RequestsOptions<Request>,
+    log: LogFailure<Request> = logToConsole,
+  ) {
     checkOptions(tenantry, options)
     this.#tenantry = tenantry
     this.#options = options
+    this.#log = options.log ?? log
   }
 
   /**
@@ -45,14 +64,33 @@ export class TenantRequests<Handle, Request> {
     if (this.#isExempt(request, like)) return undefined
     const domains = this.#tenantry
     const id = await resolveTenant(this.#options.tenantFrom, { request, like, domains, signal })
+    this.#tenants.set(request, id)
     return enterTenant(this.#tenantry, id, signal)
   }
 
-  /** What to answer to an error; undefined for what the framework's own error handling is to have. */
+  /**
+   * Returns the answer to an error, and logs the error where the status is 500 or above. Undefined leaves the error to the
+   * framework's own error handling.
+   */
   answer(error: unknown, request: Request): ErrorResponse | undefined {
-    const own = error instanceof TenantryError ? this.#options.onError?.(error, request) : undefined
+    if (!(error instanceof TenantryError)) return undefined
+    const own = this.#options.onError?.(error, request)
     if (own === 'framework') return undefined
-    return own ?? errorResponse(error)
+    const answer = own ?? errorResponse(error)
+    if (answer !== undefined && answer.status >= firstFailure) this.#tell(error, answer, request)
+    return answer
+  }
+
+  #tell(err: TenantryError, { status }: ErrorResponse, request: Request): void {
+    if (this.#log === false) return
+    const { code, hint, tenant = this.#tenants.get(request) } = err
+    const failure = { status, code, tenant, hint, err }
+    try {
+      this.#log(failure, request)
+    } catch {
+      // A logger that fails must not change the answer, and what it was to log must not be lost.
+      logToConsole(failure)
+    }
   }
 
   #isExempt(request: Request, like: RequestLike): boolean {
