@@ -1,12 +1,19 @@
 // The entry `tenantry/fastify`.
 
-import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import { type Checks, oneOf, readOptions } from '../kernel/options.ts'
 import type { ErrorResponse } from './error-response.ts'
 import { type LogFailure, sentence } from './failure-log.ts'
 import { enterUntilSent, nodeRequest } from './node-requests.ts'
 import type { RequestTenant } from './request-tenant.ts'
 import type { RegisteredHandle } from './requests.ts'
-import { type RequestsOptions, type RequestsTenantry, TenantRequests } from './tenant-requests.ts'
+import {
+  requestsChecks,
+  type RequestsOptions,
+  type RequestsTenantry,
+  requireTenantry,
+  TenantRequests,
+} from './tenant-requests.ts'
 
 export { claim, customDomain, header, path, subdomain } from './sources.ts'
 
@@ -24,14 +31,21 @@ export interface FastifyTenantsOptions extends RequestsOptions<FastifyRequest> {
   readonly hook?: 'preValidation' | 'preHandler' | undefined
 }
 
+const checks: Checks<FastifyTenantsOptions> = {
+  ...requestsChecks,
+  tenantry: requireTenantry,
+  hook: oneOf(['preValidation', 'preHandler']),
+}
+
 /**
  * Leads the requests of the scope that it is registered in to their tenants. Each runs in its tenant's context, and has it
  * as `request.tenant`.
  *
  * @throws `invalid-option`
  */
-export const fastifyTenants: FastifyPluginCallback<FastifyTenantsOptions> = (fastify, options, done) => {
-  const { tenantry, hook = 'preValidation', ...others } = options
+// Not by a callback: what such a plugin throws nobody catches.
+export const fastifyTenants: FastifyPluginAsync<FastifyTenantsOptions> = async (fastify, options) => {
+  const { tenantry, hook = 'preValidation', ...others } = readOptions('fastifyTenants', options, checks)
   const requests = new TenantRequests<unknown, FastifyRequest>(tenantry, others, logToRequest)
 
   const enter = async (request: FastifyRequest, reply: FastifyReply, next: (error?: Error) => void) => {
@@ -72,7 +86,6 @@ export const fastifyTenants: FastifyPluginCallback<FastifyTenantsOptions> = (fas
       return own.call(this, error, request, reply)
     }
   })
-  done()
 }
 
 // What makes Fastify apply the hooks to the scope that registers the plugin, and not to one of its own.

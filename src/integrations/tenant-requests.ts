@@ -1,6 +1,15 @@
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
-import { refuseUnknownOptions } from '../kernel/options.ts'
+import {
+  abortSignal,
+  type Checks,
+  functionOption,
+  hasMethods,
+  invalidOption,
+  list,
+  readable,
+  readOptions,
+} from '../kernel/options.ts'
 import { type ErrorResponse, errorResponse, type OnError } from './error-response.ts'
 import { type LogFailure, logToConsole } from './failure-log.ts'
 import { pathOf, type RequestLike } from './request-like.ts'
@@ -23,9 +32,6 @@ export interface RequestsOptions<Request> {
   readonly log?: LogFailure<Request> | false | undefined
 }
 
-/** The names of {@link RequestsOptions}. */
-const requestsOptions = ['tenantFrom', 'exempt', 'onError', 'log']
-
 const firstFailure = 500
 
 /** What requests are led to tenants by. */
@@ -47,10 +53,13 @@ export class TenantRequests<Handle, Request extends object> {
     options: RequestsOptions<Request>,
     log: LogFailure<Request> = logToConsole,
   ) {
-    checkOptions(tenantry, options)
+    requireTenantry('tenantry', tenantry)
     this.#tenantry = tenantry
-    this.#options = options
-    this.#log = options.log ?? log
+    this.#options = readOptions<RequestsOptions<Request>>('The integration', options, requestsChecks)
+    // Not given, it has not been checked.
+    requestsChecks.tenantFrom('tenantFrom', this.#options.tenantFrom)
+    functionOption('log', log)
+    this.#log = this.#options.log ?? log
   }
 
   /**
@@ -61,6 +70,8 @@ export class TenantRequests<Handle, Request extends object> {
    * @throws `tenant-unresolved`, `tenant-mismatch`, `tenant-unknown`, `tenant-not-active`, `aborted`
    */
   async enter(request: Request, like: RequestLike, signal: AbortSignal): Promise<EnteredTenant<Handle> | undefined> {
+    requireRequest(request, like)
+    abortSignal('signal', signal)
     if (this.#isExempt(request, like)) return undefined
     const domains = this.#tenantry
     const id = await resolveTenant(this.#options.tenantFrom, { request, like, domains, signal })
@@ -99,20 +110,35 @@ export class TenantRequests<Handle, Request extends object> {
   }
 }
 
-function checkOptions(tenantry: RequestsTenantry<unknown>, options: RequestsOptions<never>): void {
-  refuseUnknownOptions('The integration', options, requestsOptions)
-  if (typeof tenantry?.run !== 'function') {
-    throw new TenantryError('invalid-option', 'The integration needs a Tenantry.', {
-      hint: 'Give it what openTenantry() gave.',
-    })
-  }
-  const { tenantFrom } = options
-  if (isFilledList(tenantFrom) && tenantFrom.every((source) => typeof source?.find === 'function')) return
-  throw new TenantryError('invalid-option', 'tenantFrom must be a list of at least one source.', {
-    hint: "Say where a request names its tenant: tenantFrom: [subdomain({ base: 'app.example.com' })].",
-  })
+const exemptHint = "Write exempt: ['/health'], with whole paths, or a function of the request."
+
+/** What is used of a Tenantry. @throws `invalid-option` */
+export function requireTenantry(option: string, value: unknown): unknown {
+  if (hasMethods(value, 'run', 'with', 'captureTenant', 'tenantOfDomain')) return value
+  throw invalidOption(option, 'a Tenantry', 'Give it what openTenantry() gave.')
 }
 
-function isFilledList(value: unknown): boolean {
-  return Array.isArray(value) && value.length > 0
+function requireRequest(request: object, like: RequestLike): void {
+  const isRequest = typeof request === 'object' && request !== null
+  if (isRequest && readable('The request', () => typeof like?.url === 'string')) return
+  throw invalidOption('The request', 'an object, with its target in url', 'Give { host, url, headers } beside it.')
 }
+
+/** The checks of the options that every integration has. */
+export const requestsChecks = {
+  tenantFrom: (option, value) => {
+    const sources = Array.isArray(value) ? list(option, value) : []
+    if (sources.length > 0 && sources.every((source) => hasMethods(source, 'find'))) return sources
+    const hint = "Say where a request names its tenant: tenantFrom: [subdomain({ base: 'app.example.com' })]."
+    throw invalidOption(option, 'a list of at least one source', hint)
+  },
+  exempt: (option, value) => {
+    if (typeof value === 'function') return value
+    const paths = list(option, value, exemptHint)
+    if (paths.every((path) => typeof path === 'string')) return paths
+    throw invalidOption(option, 'a list of paths or a function', exemptHint)
+  },
+  onError: functionOption,
+  log: (option, value) =>
+    value === false ? value : functionOption(option, value, 'Give a function, or false for no log.'),
+} satisfies Checks<RequestsOptions<never>>

@@ -1,7 +1,6 @@
 import { type Cancellable, untilAborted } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { type Identifier, parseTenantId, physicalNames, type TenantId } from '../kernel/names.ts'
-import { refuseUnknownOptions } from '../kernel/options.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { stateError } from '../catalog/states.ts'
 import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
@@ -11,7 +10,6 @@ import { announce, type ProvisioningContext, type Separation, type VerbOptions }
 import { endSessions } from './drain.ts'
 import { durably, durablyBoth, lockedBy, onServerOf, underLock } from './locked-work.ts'
 import { loginOf, newLogin, workOf } from './separation.ts'
-import { checkVerbOptions } from './tenant-options.ts'
 
 /** What a tenant's own role logs in with. */
 export interface TenantCredentials {
@@ -69,7 +67,6 @@ export async function environmentOf(
   id: string,
   options: Cancellable & { readonly as?: 'administrator' | 'tenant' },
 ): Promise<Readonly<Record<string, string>>> {
-  refuseUnknownOptions('environment', options, ['as', 'signal'])
   const row = await inService(context, 'environment', id, options)
   const server = requireServer(context.servers, row.server, row.id)
   return server.environment(row.database, options.as === 'tenant' ? ownLogin(context, row) : undefined)
@@ -106,7 +103,6 @@ export async function rotateCredentials(
   options: RotateOptions,
 ): Promise<RotatedCredentials> {
   const tenantId = parseTenantId(id)
-  checkVerbOptions('rotateCredentials', options, ['endSessions'])
   return underLock(context, tenantId, options, async (locked) => {
     const row = await locked.catalog.find(tenantId)
     if (row === undefined) throw unknownTenant(tenantId)
@@ -150,7 +146,6 @@ export async function reencryptCredentials(
   context: ProvisioningContext,
   options: VerbOptions,
 ): Promise<ReencryptedCredentials> {
-  checkVerbOptions('reencryptCredentials', options)
   const { separation } = context
   if (separation === undefined) throw sharedError(undefined)
   const counts = { reencrypted: 0, unreadable: 0 }

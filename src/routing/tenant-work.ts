@@ -1,6 +1,7 @@
 import { abortedError, type Cancellable, isAbortion, throwIfAborted, untilAborted } from '../kernel/abort.ts'
 import type { DomainName } from '../kernel/domain-names.ts'
 import { parseTenantId, type TenantId } from '../kernel/names.ts'
+import { cancellable, type Checks, functionOption, oneOf, readOptions } from '../kernel/options.ts'
 import type { Tenant } from '../catalog/tenant.ts'
 import { closedError } from './closed-error.ts'
 import type { Eviction } from './eviction-channel.ts'
@@ -13,6 +14,15 @@ import { type CapturedTenant, TenantContext, toCaptured } from './tenant-context
 export interface WorkOptions extends Cancellable {
   /** Whether the context of another tenant may be entered inside one. Default `refuse`. */
   readonly nested?: 'refuse' | 'allow'
+}
+
+const workChecks: Checks<WorkOptions> = { nested: oneOf(['refuse', 'allow']), ...cancellable }
+const noOptions: WorkOptions = {}
+
+/** Reads the arguments of work for one tenant. Most has no options, and this is on the way of each. */
+function readWork(call: string, work: unknown, options: WorkOptions = noOptions): WorkOptions {
+  functionOption('work', work)
+  return options === noOptions ? options : readOptions(call, options, workChecks)
 }
 
 /** Runs a service's work for its tenants: each piece in its tenant's context, with a handle of its own. */
@@ -28,9 +38,10 @@ export class TenantWork<Handle> {
   async with<T>(
     id: string | CapturedTenant,
     work: (handle: Handle) => T | Promise<T>,
-    { signal, nested }: WorkOptions = {},
+    options?: WorkOptions,
   ): Promise<T> {
     this.#refuseClosed()
+    const { signal, nested } = readWork('with', work, options)
     const begun = this.#here()
     const captured = toCaptured(id, parseTenantId)
     throwIfAborted(signal)
@@ -48,12 +59,9 @@ export class TenantWork<Handle> {
     }
   }
 
-  async run<T>(
-    id: string | CapturedTenant,
-    work: () => T | Promise<T>,
-    { signal, nested }: WorkOptions = {},
-  ): Promise<T> {
+  async run<T>(id: string | CapturedTenant, work: () => T | Promise<T>, options?: WorkOptions): Promise<T> {
     this.#refuseClosed()
+    const { signal, nested } = readWork('run', work, options)
     const begun = this.#here()
     const entered = await untilAborted(this.#router.admit(toCaptured(id, parseTenantId)), signal)
     return this.#enter(entered, nested, work, begun)
@@ -65,6 +73,7 @@ export class TenantWork<Handle> {
     options: ForEachOptions<T>,
   ): Promise<FleetResult<T>> {
     this.#refuseClosed()
+    functionOption('work', work)
     this.#context.refuseInside('A fleet query')
     const onTenant = (captured: CapturedTenant, tenant: Tenant) =>
       this.with(captured, (handle) => work(handle, tenant), { signal: options.signal })
