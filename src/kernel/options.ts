@@ -20,32 +20,37 @@ export function readOptions<Options extends object>(
   given: Options,
   checks: Checks<NoInfer<Options>>,
 ): Options {
-  const known = Object.entries<Check>(checks)
-  const names = known.map(([name]) => name)
-  const values = readable(call, () => {
+  let reading = call
+  try {
     requireOptions(call, given)
-    refuseUnknown(call, given, names)
-    return new Map(names.map((name) => [name, (given as Record<string, unknown>)[name]]))
-  })
-  const read: Record<string, unknown> = {}
-  for (const [name, check] of known) {
-    const value = values.get(name)
-    if (value !== undefined) read[name] = readable(name, () => check(name, value))
+    refuseUnknown(call, given, checks)
+    const read: Record<string, unknown> = {}
+    for (const name of Object.keys(checks)) {
+      reading = name
+      const value = (given as Record<string, unknown>)[name]
+      if (value !== undefined) read[name] = (checks as Record<string, Check>)[name]?.(name, value)
+    }
+    return read as Options
+  } catch (error) {
+    throw unreadable(reading, error)
   }
-  return read as Options
 }
 
 /** Reads what was given from outside, which may throw anything. @throws `invalid-option` */
 export function readable<T>(what: string, read: () => T): T {
   try {
     return read()
-  } catch (cause) {
-    if (cause instanceof TenantryError) throw cause
-    throw new TenantryError('invalid-option', `${what} cannot be read.`, {
-      cause,
-      hint: 'Give plain values: a getter or a proxy of it has thrown.',
-    })
+  } catch (error) {
+    throw unreadable(what, error)
   }
+}
+
+function unreadable(what: string, cause: unknown): TenantryError {
+  if (cause instanceof TenantryError) return cause
+  return new TenantryError('invalid-option', `${what} cannot be read.`, {
+    cause,
+    hint: 'Give plain values: a getter or a proxy of it has thrown.',
+  })
 }
 
 function requireOptions(call: string, given: unknown): void {
@@ -56,10 +61,11 @@ function requireOptions(call: string, given: unknown): void {
 }
 
 /** A mistyped option would be silently without effect. */
-function refuseUnknown(call: string, given: object, known: readonly string[]): void {
-  const unknown = Object.keys(given).find((name) => !known.includes(name))
+function refuseUnknown(call: string, given: object, checks: object): void {
+  const unknown = Object.keys(given).find((name) => !Object.hasOwn(checks, name))
   if (unknown === undefined) return
-  const meant = closestMatch(unknown, [...known], { maxDistance: 2 })
+  const known = Object.keys(checks)
+  const meant = closestMatch(unknown, known, { maxDistance: 2 })
   const all = known.length === 0 ? 'It takes none.' : `It knows ${known.join(', ')}.`
   throw new TenantryError('invalid-option', `${call} has no option ${show(unknown)}.`, {
     hint: meant === undefined ? all : `Did you mean ${meant}?`,
