@@ -22,6 +22,7 @@ const rooms = {
   'credentials-key.ts$': ['kernel/', 'server/[^/]+$'],
   // The types of what the root gives.
   'api.ts$': ['kernel/', 'catalog/', 'provisioning/', 'routing/'],
+  'verb-options.ts$': ['kernel/', 'api.ts$', 'provisioning/'],
   'doctor.ts$': ['kernel/', 'server/', 'config.ts$'],
   'opening.ts$': ['kernel/', 'server/', 'catalog/', 'provisioning/', 'config.ts$', 'credentials-key.ts$'],
   'tenantry.ts$': [
@@ -35,6 +36,7 @@ const rooms = {
     'config.ts$',
     'api.ts$',
     'opening.ts$',
+    'verb-options.ts$',
   ],
   'http/': ['kernel/', 'tenantry.ts$'],
   // The types of what the root gives, and no more.

@@ -2,8 +2,23 @@ import type { Cancellable } from './kernel/abort.ts'
 import { TenantryError } from './kernel/errors.ts'
 import { Keyring } from './kernel/keyring.ts'
 import { type Identifier, type Installation, parseIdentifier, parseInstallation } from './kernel/names.ts'
-import { days, durationMs, part, positiveInteger, refuseUnknownOptions, trueOrFalse } from './kernel/options.ts'
-import { show } from './kernel/printable.ts'
+import {
+  cancellable,
+  type Check,
+  type Checks,
+  days,
+  durationMs,
+  functionOption,
+  hasMethods,
+  invalidOption,
+  list,
+  oneOf,
+  part,
+  positiveInteger,
+  positiveMs,
+  readOptions,
+  trueOrFalse,
+} from './kernel/options.ts'
 import type { Models } from './models/port.ts'
 import { requireModels } from './models/require-models.ts'
 import type { Seed, TenantHook } from './provisioning/context.ts'
@@ -154,87 +169,96 @@ export interface CheckedConfig<Handle> {
   readonly announce: (notice: string) => void
 }
 
-/** Every key of a configuration. */
-export const knownOptions = [
-  'models',
-  'server',
-  'servers',
-  'installation',
-  'mode',
-  'whenBehind',
-  'spares',
-  'seed',
-  'extensions',
-  'revision',
-  'naming',
-  'roles',
-  'credentialsKey',
-  'initialise',
-  'anonymise',
-  'session',
-  'drainMs',
-  'retentionDays',
-  'connectionWaitMs',
-  'tenantShare',
-  'tenantConnectionLimit',
-  'connectionCheckMs',
-  'resetConnections',
-  'leaseWarningMs',
-  'traceLeases',
-  'lockTimeoutMs',
-  'onboardingConcurrency',
-  'announce',
-  'signal',
-]
+const tenantHook = 'It gets the handle on the new database, and the tenant: async (em, tenant) => { ... }'
 
-/** Checks a configuration before anything is touched. @throws `invalid-option` */
-export function checkConfig<Handle>(config: TenantryConfig<Handle>): CheckedConfig<Handle> {
-  if (typeof config !== 'object' || config === null) {
-    throw new TenantryError('invalid-option', 'openTenantry needs a configuration.', {
-      hint: 'Give it an object with at least models.',
-    })
-  }
-  refuseUnknownOptions('openTenantry', config, knownOptions)
+function hook(hint: string): Check {
+  return (option, value) => functionOption(option, value, hint)
+}
+
+/** The checks of a configuration, by its keys. */
+export const configChecks = {
+  models: (_, models) => {
+    requireModels('openTenantry', models)
+    return models
+  },
+  server: (_, server) => requireServer(server),
+  servers: requireServers,
+  installation: (_, name) => parseInstallation(name as string),
+  mode: oneOf(['full', 'router'], 'Leave it out for a process that onboards tenants.'),
+  whenBehind: oneOf(['serve', 'refuse'], 'Leave it out to serve tenants whatever their version is.'),
+  spares: numberOfSpares,
+  seed: hook('It gets the handle on the template: async (em) => { ... }'),
+  extensions: (option, value) => list(option, value, "Write extensions: ['citext', ...].").map(parseExtension),
+  revision: checkRevision,
+  naming: oneOf(['readable', 'opaque'], 'Leave it out for readable names.'),
+  roles: oneOf(['separate', 'shared'], 'Leave it out to give each tenant a role of its own.'),
+  credentialsKey: (_, keys) => {
+    Keyring.parse(keys as string)
+    return keys
+  },
+  initialise: hook(tenantHook),
+  anonymise: hook(tenantHook),
+  session: (_, session) => readOptions('session', session as SessionDefaults, sessionChecks),
+  drainMs: durationMs,
+  retentionDays: days,
+  connectionWaitMs: positiveMs,
+  tenantShare: part,
+  tenantConnectionLimit: positiveInteger,
+  connectionCheckMs: durationMs,
+  resetConnections: trueOrFalse,
+  leaseWarningMs: durationMs,
+  traceLeases: trueOrFalse,
+  lockTimeoutMs: positiveMs,
+  onboardingConcurrency: positiveInteger,
+  announce: hook('It gets the notice as text: (notice) => { ... }'),
+  ...cancellable,
+} satisfies Checks<TenantryConfig<unknown>>
+
+/**
+ * Reads a configuration before anything is touched.
+ *
+ * @returns it as it was given, and what of it the rest is made of, with the defaults
+ * @throws `invalid-option`, `invalid-name`
+ */
+export function readConfig<Handle>(given: TenantryConfig<Handle>): {
+  readonly config: TenantryConfig<Handle>
+  readonly checked: CheckedConfig<Handle>
+} {
+  const config = readOptions('openTenantry', given, configChecks)
   requireModels('openTenantry', config.models)
   checkServers(config)
-  checkMode(config.mode)
-  checkWhenBehind(config.whenBehind)
-  checkHook('initialise', config.initialise)
-  checkHook('anonymise', config.anonymise)
-  checkHook('seed', config.seed)
-  checkNaming(config.naming)
-  checkRoles(config)
+  checkPooledSession(config)
+  return { config, checked: { ...withDefaults(config), models: config.models } }
+}
+
+/** Adds the defaults to a configuration that was read; only `models` has none. */
+export function withDefaults<Handle>(
+  config: Omit<TenantryConfig<Handle>, 'models'>,
+): Omit<CheckedConfig<Handle>, 'models'> {
   return {
     mode: config.mode ?? 'full',
     whenBehind: config.whenBehind ?? 'serve',
     initialise: config.initialise,
     anonymise: config.anonymise,
-    spares: numberOfSpares(config.spares ?? 0),
+    spares: config.spares ?? 0,
     seed: config.seed,
-    extensions: checkExtensions(config.extensions ?? []),
-    revision: checkRevision(config.revision ?? firstRevision),
+    extensions: (config.extensions ?? []).map(parseExtension),
+    revision: config.revision ?? firstRevision,
     naming: config.naming ?? 'readable',
     roles: config.roles ?? 'separate',
-    session: checkSession(config.session ?? {}, [...(config.servers ?? []), ...(config.server ? [config.server] : [])]),
-    drainMs: durationMs('drainMs', config.drainMs ?? 10_000),
-    retentionDays: days('retentionDays', config.retentionDays ?? 30),
+    session: { statementTimeoutMs: defaultStatementMs, ...config.session },
+    drainMs: config.drainMs ?? 10_000,
+    retentionDays: config.retentionDays ?? 30,
     installation: parseInstallation(config.installation ?? 'tenantry'),
-    models: config.models,
-    connectionWaitMs: durationMs(
-      'connectionWaitMs',
-      positiveInteger('connectionWaitMs', config.connectionWaitMs ?? 10_000),
-    ),
-    tenantShare: part('tenantShare', config.tenantShare ?? 0.5),
-    tenantConnectionLimit:
-      config.tenantConnectionLimit === undefined
-        ? undefined
-        : positiveInteger('tenantConnectionLimit', config.tenantConnectionLimit),
-    connectionCheckMs: durationMs('connectionCheckMs', config.connectionCheckMs ?? 10_000),
-    resetConnections: trueOrFalse('resetConnections', config.resetConnections ?? false),
-    leaseWarningMs: durationMs('leaseWarningMs', config.leaseWarningMs ?? 60_000),
-    traceLeases: trueOrFalse('traceLeases', config.traceLeases ?? process.env['NODE_ENV'] !== 'production'),
-    lockTimeoutMs: positiveInteger('lockTimeoutMs', config.lockTimeoutMs ?? 60_000),
-    onboardingConcurrency: positiveInteger('onboardingConcurrency', config.onboardingConcurrency ?? 4),
+    connectionWaitMs: config.connectionWaitMs ?? 10_000,
+    tenantShare: config.tenantShare ?? 0.5,
+    tenantConnectionLimit: config.tenantConnectionLimit,
+    connectionCheckMs: config.connectionCheckMs ?? 10_000,
+    resetConnections: config.resetConnections ?? false,
+    leaseWarningMs: config.leaseWarningMs ?? 60_000,
+    traceLeases: config.traceLeases ?? process.env['NODE_ENV'] !== 'production',
+    lockTimeoutMs: config.lockTimeoutMs ?? 60_000,
+    onboardingConcurrency: config.onboardingConcurrency ?? 4,
     announce: config.announce ?? printLine,
   }
 }
@@ -265,125 +289,68 @@ export async function findServers(
   return { servers: [postgres({ url: embedded.url })], stop: () => embedded.stop() }
 }
 
-function checkMode(mode: unknown): void {
-  if (mode === undefined || mode === 'full' || mode === 'router') return
-  throw new TenantryError('invalid-option', `mode must be "full" or "router", not ${show(mode)}.`, {
-    hint: 'Leave it out for a process that onboards tenants.',
-  })
-}
-
-function checkWhenBehind(whenBehind: unknown): void {
-  if (whenBehind === undefined || whenBehind === 'serve' || whenBehind === 'refuse') return
-  throw new TenantryError('invalid-option', `whenBehind must be "serve" or "refuse", not ${show(whenBehind)}.`, {
-    hint: 'Leave it out to serve tenants whatever their version is.',
-  })
-}
-
-function checkNaming(naming: unknown): void {
-  if (naming === undefined || naming === 'readable' || naming === 'opaque') return
-  throw new TenantryError('invalid-option', `naming must be "readable" or "opaque", not ${show(naming)}.`, {
-    hint: 'Leave it out for readable names.',
-  })
-}
-
-/** @throws `invalid-option` */
-export function checkRoles({
-  roles,
-  credentialsKey,
-}: Partial<Pick<TenantryConfig<unknown>, 'roles' | 'credentialsKey'>>): void {
-  if (credentialsKey !== undefined) Keyring.parse(credentialsKey)
-  const given: unknown = roles
-  if (given === undefined || given === 'separate' || given === 'shared') return
-  throw new TenantryError('invalid-option', `roles must be "separate" or "shared", not ${JSON.stringify(given)}.`, {
-    hint: 'Leave it out to give each tenant a role of its own.',
-  })
-}
-
 /** Each is a database: more than these are a slip of the finger. */
 const mostSpares = 1_000
 
-function numberOfSpares(value: number): number {
-  if (Number.isSafeInteger(value) && value >= 0 && value <= mostSpares) return value
-  throw new TenantryError('invalid-option', `spares must be a whole number from 0 to ${mostSpares}.`, {
-    hint: 'As many as tenants sign up within a few seconds at the busiest; 0, the default, for none.',
-  })
+function numberOfSpares(option: string, value: unknown): number {
+  if (Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= mostSpares) return value as number
+  const hint = 'As many as tenants sign up within a few seconds at the busiest; 0, the default, for none.'
+  throw invalidOption(option, `a whole number from 0 to ${mostSpares}`, hint)
 }
 
-function checkExtensions(extensions: readonly string[]): readonly Identifier[] {
-  if (isList(extensions)) return extensions.map((name) => parseIdentifier(name, 'extension'))
-  throw new TenantryError('invalid-option', 'extensions must be a list of names.', {
-    hint: "Write extensions: ['citext', ...].",
-  })
+function parseExtension(name: unknown): Identifier {
+  return parseIdentifier(name as string, 'extension')
 }
 
-function checkRevision(revision: unknown): string | number {
+function checkRevision(option: string, revision: unknown): string | number {
   if (typeof revision === 'string' || Number.isFinite(revision)) return revision as string | number
-  throw new TenantryError('invalid-option', 'revision must be text or a number.', {
-    hint: 'Count it up whenever the seed changes.',
+  throw invalidOption(option, 'text or a number', 'Count it up whenever the seed changes.')
+}
+
+const sessionChecks: Checks<SessionDefaults> = {
+  isolationLevel: oneOf(['read committed', 'repeatable read', 'serializable']),
+  lockTimeoutMs: durationMs,
+  statementTimeoutMs: durationMs,
+  idleInTransactionTimeoutMs: durationMs,
+  applicationName: (option, value) => parseIdentifier(value as string, `session.${option}`),
+}
+
+function checkPooledSession({
+  session = {},
+  server,
+  servers = [],
+}: Pick<TenantryConfig<unknown>, 'session' | 'server' | 'servers'>): void {
+  const { applicationName: _, isolationLevel, ...timeouts } = session
+  const isSet = isolationLevel !== undefined || Object.values(timeouts).some((ms = 0) => ms > 0)
+  if (!isSet || ![server, ...servers].some((it) => it?.pooling === 'transaction')) return
+  throw new TenantryError('invalid-option', 'A pooler that lends by the transaction keeps nothing that session sets.', {
+    hint: 'Set it in PostgreSQL (ALTER ROLE ... SET, ALTER DATABASE ... SET), or use session mode. applicationName holds.',
   })
 }
 
-const tenantHookShape = 'It gets the handle on the new database, and the tenant: async (em, tenant) => { ... }'
-const hookShapes = {
-  initialise: tenantHookShape,
-  anonymise: tenantHookShape,
-  seed: 'It gets the handle on the template: async (em) => { ... }',
-}
+/** What tells a server from what only looks like one, such as a pool of the driver's. */
+const serverMethods = ['connect', 'pool', 'sessionPool', 'open', 'diagnose', 'environment']
 
-function checkHook(name: keyof typeof hookShapes, hook: unknown): void {
-  if (hook === undefined || typeof hook === 'function') return
-  throw new TenantryError('invalid-option', `${name} must be a function.`, {
-    hint: hookShapes[name],
+function requireServer(server: unknown): Server {
+  if (hasMethods(server, ...serverMethods)) return server as Server
+  throw new TenantryError('invalid-option', 'A server in the configuration is not one.', {
+    hint: "Make it with postgres({ url }) from 'tenantry/postgres'.",
   })
 }
 
-function isList(value: unknown): boolean {
-  return Array.isArray(value)
+function requireServers(option: string, value: unknown): readonly Server[] {
+  const hint = 'Write servers: [postgres({ name, url }), ...], or server for a single one.'
+  return list(option, value, hint).map(requireServer)
 }
 
-const isolationLevels: readonly unknown[] = ['read committed', 'repeatable read', 'serializable', undefined]
-/** A pooler that lends by the transaction keeps it no more than what is asked for. */
+/** How long a tenant's statement may take unless the configuration says otherwise, in milliseconds. */
 const defaultStatementMs = 30_000
-const sessionTimeouts = ['lockTimeoutMs', 'statementTimeoutMs', 'idleInTransactionTimeoutMs'] as const
 
-function checkSession(session: SessionDefaults, servers: readonly Server[]): SessionDefaults {
-  refuseUnknownOptions('session', session, [...sessionTimeouts, 'isolationLevel', 'applicationName'])
-  if (!isolationLevels.includes(session.isolationLevel)) {
-    throw new TenantryError('invalid-option', 'session.isolationLevel is none of PostgreSQL.', {
-      hint: 'Use "read committed", "repeatable read" or "serializable".',
-    })
-  }
-  for (const name of sessionTimeouts) durationMs(`session.${name}`, session[name] ?? 0)
-  const isSet = session.isolationLevel !== undefined || sessionTimeouts.some((name) => (session[name] ?? 0) > 0)
-  if (isSet && servers.some(({ pooling }) => pooling === 'transaction')) {
-    throw new TenantryError(
-      'invalid-option',
-      'A pooler that lends by the transaction keeps nothing that session sets.',
-      {
-        hint: 'Set it in PostgreSQL (ALTER ROLE ... SET, ALTER DATABASE ... SET), or use session mode. applicationName holds.',
-      },
-    )
-  }
-  if (session.applicationName !== undefined) parseIdentifier(session.applicationName, 'session.applicationName')
-  return { ...session, statementTimeoutMs: session.statementTimeoutMs ?? defaultStatementMs }
-}
-
-/** Checks the servers of a configuration. @throws `invalid-option` */
+/** Checks that the servers of a configuration go together. @throws `invalid-option` */
 export function checkServers({ server, servers }: Pick<TenantryConfig<unknown>, 'server' | 'servers'>): void {
   if (server !== undefined && servers !== undefined) {
     throw new TenantryError('invalid-option', 'openTenantry takes either server or servers, not both.', {
       hint: 'Leave one of them out.',
-    })
-  }
-  if (servers !== undefined && !isList(servers)) {
-    throw new TenantryError('invalid-option', 'servers must be a list.', {
-      hint: 'Write servers: [postgres({ name, url }), ...], or server for a single one.',
-    })
-  }
-  const given: readonly (Server | null | undefined)[] = [...(server === undefined ? [] : [server]), ...(servers ?? [])]
-  if (given.some((it) => typeof it?.connect !== 'function')) {
-    throw new TenantryError('invalid-option', 'A server in the configuration is not one.', {
-      hint: "Make it with postgres({ url }) from 'tenantry/postgres'.",
     })
   }
   const names = servers?.map(({ name }) => name) ?? []

@@ -1,9 +1,7 @@
 import { type Cancellable, throwIfAborted } from './kernel/abort.ts'
-import { TenantryError } from './kernel/errors.ts'
-import { parseIdentifier, parseInstallation } from './kernel/names.ts'
-import { positiveInteger, refuseUnknownOptions } from './kernel/options.ts'
-import { checkRoles, checkServers, findServers, knownOptions, type TenantryConfig } from './config.ts'
-import type { DiagnosisRequest, ServerDiagnosis } from './server/diagnosis.ts'
+import { cancellable, type Checks, readOptions, trueOrFalse } from './kernel/options.ts'
+import { checkServers, configChecks, findServers, withDefaults, type TenantryConfig } from './config.ts'
+import type { ServerDiagnosis } from './server/diagnosis.ts'
 
 /** What of a configuration {@link doctor} needs; a whole one will do. Without a server, it is found as by `openTenantry`. */
 export type DoctorConfig = Pick<
@@ -37,13 +35,14 @@ export interface Diagnosis {
  * @throws `invalid-option`, `invalid-name`, `aborted`
  */
 export async function doctor(config: DoctorConfig, options: DoctorOptions = {}): Promise<Diagnosis> {
-  const { roles, installation, extensions, onboardingConcurrency } = checkDoctorConfig(config)
-  refuseUnknownOptions('doctor', options, ['probe', 'signal'])
-  const signal = options.signal ?? config.signal
+  const read = readOptions<DoctorConfig>('The configuration', config, configChecks)
+  checkServers(read)
+  const { roles, installation, extensions, onboardingConcurrency } = withDefaults(read)
+  const { probe = true, signal = read.signal } = readOptions('doctor', options, doctorChecks)
   throwIfAborted(signal)
-  const { servers, stop } = await findServers({ ...config, ...(signal !== undefined && { signal }) })
+  const { servers, stop } = await findServers({ ...read, ...(signal !== undefined && { signal }) })
   try {
-    const request = { installation, roles, extensions, probe: options.probe ?? true, signal }
+    const request = { installation, roles, extensions, probe, signal }
     const examining = servers.map((server, index) => {
       const connections = server.maxConnections + 4 * onboardingConcurrency + (index === 0 ? catalogConnections : 0)
       return server.diagnose({ ...request, connections })
@@ -61,24 +60,4 @@ export async function doctor(config: DoctorConfig, options: DoctorOptions = {}):
 /** Of a process, beside what tenants' work and verbs take: three for queries to the catalog, and one that listens. */
 const catalogConnections = 4
 
-type CheckedDoctorConfig = Pick<DiagnosisRequest, 'roles' | 'installation' | 'extensions'> & {
-  readonly onboardingConcurrency: number
-}
-
-function checkDoctorConfig(config: DoctorConfig): CheckedDoctorConfig {
-  if (typeof config !== 'object' || config === null) {
-    throw new TenantryError('invalid-option', 'doctor needs a configuration.', {
-      hint: 'Give it an object with at least server: postgres({ url }).',
-    })
-  }
-  refuseUnknownOptions('The configuration', config, knownOptions)
-  checkServers(config)
-  checkRoles(config)
-  const { roles = 'separate', installation = 'tenantry', extensions = [], onboardingConcurrency = 4 } = config
-  return {
-    roles,
-    installation: parseInstallation(installation),
-    extensions: extensions.map((name) => parseIdentifier(name, 'extension')),
-    onboardingConcurrency: positiveInteger('onboardingConcurrency', onboardingConcurrency),
-  }
-}
+const doctorChecks: Checks<DoctorOptions> = { probe: trueOrFalse, ...cancellable }

@@ -109,6 +109,7 @@ async function warnOfPublicSchemas(
 function openToPublic({ name, maintenanceDatabase }: Server, schemas: readonly string[]): string {
   return `Every role may create in the database ${maintenanceDatabase} of the server ${name}, a tenant's as well (schema ${schemas.join(', ')}). "tenantry doctor" has the statements that end it.`
 }
+const secludeAttempts = 5
 
 /** PostgreSQL lets every role into a new database; what somebody is to have needs a grant of its own. */
 async function secludeCatalog(
@@ -116,11 +117,21 @@ async function secludeCatalog(
   session: Session,
   { installation, lockTimeoutMs }: Pick<CheckedConfig<unknown>, 'installation' | 'lockTimeoutMs'>,
 ): Promise<void> {
-  await session.transaction(async () => {
-    // Of two that change one database's privileges at once, PostgreSQL fails one: "tuple concurrently updated".
-    await session.lock(catalogLock, 'transaction', lockTimeoutMs)
-    await session.script(home.roles.seclude(physicalNames.catalog(installation), undefined))
-  })
+  const statements = home.roles.seclude(physicalNames.catalog(installation), undefined)
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await session.transaction(async () => {
+        // Of two that change one database's privileges at once, PostgreSQL fails one: "tuple concurrently updated".
+        await session.lock(catalogLock, 'transaction', lockTimeoutMs)
+        await session.script(statements)
+      })
+      return
+    } catch (error) {
+      // Somebody else, who takes no lock of ours, can still be that other one.
+      const isRace = error instanceof TenantryError && error.code === 'query-failed' && error.retryable
+      if (!isRace || attempt === secludeAttempts) throw error
+    }
+  }
 }
 
 async function fingerprintOf<Handle>(checked: CheckedConfig<Handle>): Promise<string> {

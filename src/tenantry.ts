@@ -4,12 +4,12 @@ import { ConcurrencyLimit } from './kernel/concurrency.ts'
 import { TenantryError } from './kernel/errors.ts'
 import { Listeners } from './kernel/listeners.ts'
 import { parseTenantId, physicalNames, type TenantId } from './kernel/names.ts'
-import { positiveInteger, refuseUnknownOptions, requireOptions } from './kernel/options.ts'
+import { deadline, functionOption, longestMs } from './kernel/options.ts'
 import { WorkUnderWay } from './kernel/work-under-way.ts'
 import type { AuditEntry } from './catalog/audit.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { countByServer } from './catalog/fleet.ts'
-import { checkListOptions, type ListOptions } from './catalog/list-options.ts'
+import { type ListOptions, readListOptions } from './catalog/list-options.ts'
 import type { TenantFilter } from './catalog/listing.ts'
 import { Domains } from './catalog/domains.ts'
 import type { Status } from './catalog/status.ts'
@@ -17,7 +17,7 @@ import { Stock } from './catalog/stock.ts'
 import { publicTenant, type Tenant, type TenantRow } from './catalog/tenant.ts'
 import { versionNumber } from './catalog/version-number.ts'
 import type { EnvironmentOptions, HistoryOptions, Tenantry } from './api.ts'
-import { checkConfig, type CheckedConfig, findServers, isServerGiven, type TenantryConfig } from './config.ts'
+import { type CheckedConfig, findServers, isServerGiven, readConfig, type TenantryConfig } from './config.ts'
 import { Activity } from './provisioning/activity.ts'
 import { administrationPool } from './provisioning/administration.ts'
 import { adopt, type Adopted, type AdoptOptions } from './provisioning/adopt.ts'
@@ -69,6 +69,7 @@ import { refuseBehind } from './routing/refuse-behind.ts'
 import type { CapturedTenant } from './routing/tenant-context.ts'
 import { TenantWork, type WorkOptions } from './routing/tenant-work.ts'
 import type { ConnectionPool, Server, SessionPool } from './server/port.ts'
+import { type Call, readCallOptions } from './verb-options.ts'
 
 /**
  * Opens Tenantry: makes sure that the catalog exists and is up to date, and that servers and models are known to it. With
@@ -77,8 +78,8 @@ import type { ConnectionPool, Server, SessionPool } from './server/port.ts'
  * @throws `invalid-option`, `models-invalid`, `embedded-in-production`, `embedded-unavailable`, `catalog-newer`,
  *   `catalog-older`, `permission-denied` and what may be wrong with a connection
  */
-export async function openTenantry<Handle>(config: TenantryConfig<Handle>): Promise<Tenantry<Handle>> {
-  const checked = checkConfig(config)
+export async function openTenantry<Handle>(given: TenantryConfig<Handle>): Promise<Tenantry<Handle>> {
+  const { config, checked } = readConfig(given)
   throwIfAborted(config.signal)
   // Nothing is started for models that cannot be used.
   if (!isServerGiven(config)) await checked.models.fingerprint()
@@ -106,8 +107,6 @@ const catalogConnections = 3
 const kept = { keptTenants: 10_000, keptHandles: 1_000, keptDomains: { known: 10_000, unknown: 1_000 } }
 /** How many domains are looked up in the DNS at once. */
 const domainLookups = 4
-/** What Node's timers can hold. */
-const longestMs = 2 ** 31 - 1
 
 type Parts<Handle> = CheckedConfig<Handle> & Opening & Pick<MakingContext<Handle>, 'home' | 'servers' | 'separation'>
 
@@ -189,7 +188,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
 
   async onboard(id: string, options: OnboardOptions = {}): Promise<Onboarded> {
     try {
-      return await this.#change(options, (checked) => onboard(this.#making, id, checked))
+      return await this.#change('onboard', options, (checked) => onboard(this.#making, id, checked))
     } finally {
       // Also a call that failed may have used a spare.
       this.#keeper.poke()
@@ -198,42 +197,42 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
 
   /** What this process itself keeps ready would be made anew at once: it keeps nothing from then on. */
   async removeTemplates(options: Cancellable = {}): Promise<RemovedTemplates> {
-    return this.#change(options, async (checked) => {
+    return this.#change('removeTemplates', options, async (checked) => {
       await this.#keeper.stop(longestMs)
       return removeTemplates(this.#making, checked)
     })
   }
 
   update(id: string, options: UpdateOptions): Promise<Updated> {
-    return this.#change(options, (checked) => update(this.#making, id, checked))
+    return this.#change('update', options, (checked) => update(this.#making, id, checked))
   }
 
   suspend(id: string, options: DrainOptions = {}): Promise<Suspended> {
-    return this.#change(options, (checked) => suspend(this.#making, id, checked))
+    return this.#change('suspend', options, (checked) => suspend(this.#making, id, checked))
   }
 
   resume(id: string, options: VerbOptions = {}): Promise<Resumed> {
-    return this.#change(options, (checked) => resume(this.#making, id, checked))
+    return this.#change('resume', options, (checked) => resume(this.#making, id, checked))
   }
 
   offboard(id: string, options: OffboardOptions = {}): Promise<Offboarded> {
-    return this.#change(options, (checked) => offboard(this.#making, id, checked))
+    return this.#change('offboard', options, (checked) => offboard(this.#making, id, checked))
   }
 
   restore(id: string, options: VerbOptions = {}): Promise<Restored> {
-    return this.#change(options, (checked) => restore(this.#making, id, checked))
+    return this.#change('restore', options, (checked) => restore(this.#making, id, checked))
   }
 
   purge(id: string, options: VerbOptions = {}): Promise<Purged> {
-    return this.#notify(options, (checked) => purge(this.#making, id, checked))
+    return this.#notify('purge', options, (checked) => purge(this.#making, id, checked))
   }
 
   purgeExpired(options: PurgeExpiredOptions = {}): Promise<PurgedExpired> {
-    return this.#change(options, (checked) => purgeExpired(this.#making, checked))
+    return this.#change('purgeExpired', options, (checked) => purgeExpired(this.#making, checked))
   }
 
   clone(source: string, id: string, options: CloneOptions<Handle> = {}): Promise<Cloned> {
-    return this.#change(options, (checked) => {
+    return this.#change('clone', options, (checked) => {
       const { anonymise } = checked
       return clone(this.#making, source, id, {
         ...checked,
@@ -243,105 +242,99 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   }
 
   adopt(id: string, options: AdoptOptions): Promise<Adopted> {
-    return this.#change(options, (checked) => adopt(this.#making, id, checked))
+    return this.#change('adopt', options, (checked) => adopt(this.#making, id, checked))
   }
 
   restamp(id: string, options: RestampOptions = {}): Promise<Restamped> {
-    return this.#change(options, (checked) => restamp(this.#making, id, checked))
+    return this.#change('restamp', options, (checked) => restamp(this.#making, id, checked))
   }
 
   reconcile(options: ReconcileOptions = {}): Promise<Reconciliation> {
-    return this.#change(options, (checked) => reconcile(this.#making, checked))
+    return this.#change('reconcile', options, (checked) => reconcile(this.#making, checked))
   }
 
   async check(id: string, options: Cancellable = {}): Promise<CheckedTenant> {
-    this.#refuseClosed()
-    return checkTenant(this.#making, id, options)
+    return checkTenant(this.#making, id, this.#read('check', options))
   }
 
-  async get(id: string, { signal }: Cancellable = {}): Promise<Tenant | undefined> {
-    this.#refuseClosed()
+  async get(id: string, options: Cancellable = {}): Promise<Tenant | undefined> {
+    const { signal } = this.#read('get', options)
     const row = await untilAborted(this.#making.catalog.find(parseTenantId(id)), signal)
     return row && publicTenant(row)
   }
 
   async list(options: ListOptions = {}): Promise<readonly Tenant[]> {
     this.#refuseClosed()
-    const { filter, limit, after } = checkListOptions(options)
-    const rows = await untilAborted(this.#making.catalog.list(filter, limit, after), options.signal)
+    const { filter, limit, after, signal } = readListOptions(options)
+    const rows = await untilAborted(this.#making.catalog.list(filter, limit, after), signal)
     return rows.map(publicTenant)
   }
 
   async history(id: string, options: HistoryOptions = {}): Promise<readonly AuditEntry[]> {
-    this.#refuseClosed()
-    refuseUnknownOptions('history', options, ['limit', 'signal'])
-    const limit = Math.min(positiveInteger('limit', options.limit ?? 100), 1_000)
-    return untilAborted(this.#making.catalog.history(parseTenantId(id), limit), options.signal)
+    const { limit = 100, signal } = this.#read('history', options)
+    return untilAborted(this.#making.catalog.history(parseTenantId(id), Math.min(limit, 1_000)), signal)
   }
 
   async status(options: Cancellable = {}): Promise<Status> {
-    this.#refuseClosed()
-    return statusOf(this.#making, this.#parts.roles, this.#keeper.wanted, options)
+    return statusOf(this.#making, this.#parts.roles, this.#keeper.wanted, this.#read('status', options))
   }
 
   async environment(id: string, options: EnvironmentOptions = {}): Promise<Readonly<Record<string, string>>> {
-    this.#refuseClosed()
-    return environmentOf(this.#making, id, options)
+    return environmentOf(this.#making, id, this.#read('environment', options))
   }
 
   async credentials(id: string, options: Cancellable = {}): Promise<TenantCredentials> {
-    this.#refuseClosed()
-    return credentialsOf(this.#making, id, options)
+    return credentialsOf(this.#making, id, this.#read('credentials', options))
   }
 
   rotateCredentials(id: string, options: RotateOptions = {}): Promise<RotatedCredentials> {
-    return this.#change(options, (checked) => rotateCredentials(this.#making, id, checked))
+    return this.#change('rotateCredentials', options, (checked) => rotateCredentials(this.#making, id, checked))
   }
 
   reencryptCredentials(options: VerbOptions = {}): Promise<ReencryptedCredentials> {
-    return this.#change(options, (checked) => reencryptCredentials(this.#making, checked))
+    return this.#change('reencryptCredentials', options, (checked) => reencryptCredentials(this.#making, checked))
   }
 
   addDomain(id: string, domain: string, options: VerbOptions = {}): Promise<AddedDomain> {
-    return this.#notify(options, (checked) => addDomain(this.#making, id, domain, checked))
+    return this.#notify('addDomain', options, (checked) => addDomain(this.#making, id, domain, checked))
   }
 
   verifyDomain(id: string, domain: string, options: VerifyDomainOptions = {}): Promise<VerifiedDomain> {
-    return this.#notify(options, (checked) => verifyDomain(this.#making, id, domain, checked), this.#verifying)
+    const verb = (checked: VerifyDomainOptions) => verifyDomain(this.#making, id, domain, checked)
+    return this.#notify('verifyDomain', options, verb, this.#verifying)
   }
 
   removeDomain(id: string, domain: string, options: VerbOptions = {}): Promise<RemovedDomain> {
-    return this.#notify(options, (checked) => removeDomain(this.#making, id, domain, checked))
+    return this.#notify('removeDomain', options, (checked) => removeDomain(this.#making, id, domain, checked))
   }
 
   async domains(id: string, options: DomainsOptions = {}): Promise<readonly TenantDomain[]> {
-    this.#refuseClosed()
-    return domainsOf(this.#making, id, options)
+    return domainsOf(this.#making, id, this.#read('domains', options))
   }
 
   async getDomain(domain: string, options: Cancellable = {}): Promise<TenantDomain | undefined> {
-    this.#refuseClosed()
-    return domainNamed(this.#making, domain, options)
+    return domainNamed(this.#making, domain, this.#read('getDomain', options))
   }
 
-  async tenantOfDomain(domain: string, { signal }: Cancellable = {}): Promise<CapturedTenant | undefined> {
-    this.#refuseClosed()
+  async tenantOfDomain(domain: string, options: Cancellable = {}): Promise<CapturedTenant | undefined> {
+    const { signal } = this.#read('tenantOfDomain', options)
     return untilAborted(this.#work.tenantOfDomain(domain), signal)
   }
 
   on(listener: (event: TenantryEvent) => void): () => void {
+    functionOption('listener', listener)
     return this.#listeners.add(listener)
   }
 
   async with<T>(
     id: string | CapturedTenant,
     work: (handle: Handle) => T | Promise<T>,
-    options: WorkOptions = {},
+    options?: WorkOptions,
   ): Promise<T> {
     return this.#work.with(id, work, options)
   }
 
-  async run<T>(id: string | CapturedTenant, work: () => T | Promise<T>, options: WorkOptions = {}): Promise<T> {
+  async run<T>(id: string | CapturedTenant, work: () => T | Promise<T>, options?: WorkOptions): Promise<T> {
     return this.#work.run(id, work, options)
   }
 
@@ -360,8 +353,9 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     return { ...this.#work.current() }
   }
 
-  close(deadlineMs = 10_000): Promise<void> {
-    this.#closing ??= this.#close(Math.min(deadlineMs, longestMs))
+  async close(deadlineMs = 10_000): Promise<void> {
+    const limitMs = deadline('deadlineMs', deadlineMs)
+    this.#closing ??= this.#close(limitMs)
     return this.#closing
   }
 
@@ -392,7 +386,9 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
 
   /** Takes care of what was interrupted long ago, beside all else. What goes wrong is for the next who looks. */
   #tidyUp(): void {
-    void this.#change({}, (checked) => reconcileLeftBehind(this.#making, checked)).catch((error: unknown) => {
+    const tidy = (signal: AbortSignal) =>
+      this.#changing.run(() => reconcileLeftBehind(this.#making, { signal }), signal)
+    void this.#underWay.run(tidy, undefined).catch((error: unknown) => {
       // Closed before its turn came: the next process that opens does it.
       if (!(error instanceof TenantryError)) throw error
     })
@@ -400,23 +396,29 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
 
   /** Runs a verb: in its turn, ended by the caller's signal or by `close`. */
   async #change<Options extends Cancellable, T>(
+    call: Call,
     options: Options,
     verb: (checked: Options) => Promise<T>,
     turns = this.#changing,
   ): Promise<T> {
-    this.#refuseClosed()
-    requireOptions(options)
+    const read = this.#read(call, options)
     if (this.#parts.mode === 'router') throw routerError()
-    return this.#underWay.run((signal) => turns.run(() => verb({ ...options, signal }), signal), options.signal)
+    return this.#underWay.run((signal) => turns.run(() => verb({ ...read, signal }), signal), read.signal)
+  }
+
+  #read<Options extends object>(call: Call, options: Options): Options {
+    this.#refuseClosed()
+    return readCallOptions(call, options)
   }
 
   /** Runs a verb whose commit notifies other processes. */
   #notify<Options extends Cancellable, T>(
+    call: Call,
     options: Options,
     verb: (checked: Options) => Promise<T>,
     turns = this.#changing,
   ): Promise<T> {
-    return this.#change(options, (checked) => despiteFullQueue(this.#parts, checked, () => verb(checked)), turns)
+    return this.#change(call, options, (checked) => despiteFullQueue(this.#parts, checked, () => verb(checked)), turns)
   }
 
   /** A step of the service's own runs for the tenant that is being made, whatever the context of the call. */

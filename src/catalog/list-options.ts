@@ -1,9 +1,9 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { parseTenantId } from '../kernel/names.ts'
-import { positiveInteger, refuseUnknownOptions } from '../kernel/options.ts'
+import { cancellable, type Checks, positiveInteger, readOptions, trueOrFalse } from '../kernel/options.ts'
 import { show } from '../kernel/printable.ts'
-import { checkMetadata, refuseUnstorable } from '../kernel/storable.ts'
+import { checkMetadata, storableText } from '../kernel/storable.ts'
 import type { TenantFilter } from './listing.ts'
 import { type TenantState, tenantStates } from './states.ts'
 
@@ -26,47 +26,47 @@ export interface ListOptions extends Cancellable {
   readonly expired?: boolean
 }
 
-const knownOptions = ['limit', 'after', 'state', 'server', 'version', 'metadata', 'search', 'expired', 'signal']
 const mostAtOnce = 1_000
 
-/** Checks what to list. @throws `invalid-option`, `invalid-tenant-id` */
-export function checkListOptions(options: ListOptions): {
+/** The checks of what to list. */
+export const listChecks = {
+  limit: positiveInteger,
+  after: (_, id) => parseTenantId(id as string),
+  state: (_, state) => checkStates(state as TenantState | readonly TenantState[]),
+  server: storableText,
+  version: checkVersion,
+  metadata: (_, metadata) => checkMetadata(metadata),
+  search: storableText,
+  expired: trueOrFalse,
+  ...cancellable,
+} satisfies Checks<ListOptions>
+
+/** Reads what to list. @throws `invalid-option`, `invalid-tenant-id` */
+export function readListOptions(options: ListOptions): {
   readonly filter: TenantFilter
   readonly limit: number
   readonly after: string | undefined
+  readonly signal: AbortSignal | undefined
 } {
-  refuseUnknownOptions('list', options, knownOptions)
-  const { limit, after, state, server, version, metadata, search, expired } = options
-  if (server !== undefined) refuseUnstorable('server', server)
-  if (version !== undefined) checkVersion(version)
-  if (search !== undefined) refuseUnstorable('search', search)
-  return {
-    filter: {
-      states: state === undefined ? undefined : checkStates(state),
-      server,
-      version,
-      metadata: metadata === undefined ? undefined : checkMetadata(metadata),
-      search,
-      expired,
-    },
-    limit: Math.min(positiveInteger('limit', limit ?? 100), mostAtOnce),
-    after: after === undefined ? undefined : parseTenantId(after),
-  }
+  const { limit = 100, after, signal, state, ...filter } = readOptions('list', options, listChecks)
+  const states = state as readonly TenantState[] | undefined
+  return { filter: { ...filter, states }, limit: Math.min(limit, mostAtOnce), after, signal }
 }
 
 /** What the catalog counts versions by. */
 const mostVersions = 2 ** 31 - 1
 
-function checkVersion(version: string | number): void {
-  if (typeof version === 'string') return refuseUnstorable('version', version)
-  if (positiveInteger('version', version) <= mostVersions) return
+function checkVersion(option: string, version: unknown): string | number {
+  if (typeof version === 'string') return storableText(option, version)
+  const number = positiveInteger(option, version)
+  if (number <= mostVersions) return number
   throw new TenantryError('invalid-option', `version must be at most ${mostVersions}.`, {
     hint: 'Give the number or the fingerprint of a version that status() shows.',
   })
 }
 
 function checkStates(state: TenantState | readonly TenantState[]): readonly TenantState[] {
-  const states = Array.isArray(state) ? (state as readonly TenantState[]) : [state as TenantState]
+  const states = Array.isArray(state) ? [...(state as readonly TenantState[])] : [state as TenantState]
   const unknown = states.find((it) => !tenantStates.includes(it))
   if (unknown === undefined && states.length > 0) return states
   throw new TenantryError('invalid-option', `state cannot be ${show(unknown ?? [])}.`, {

@@ -1,7 +1,9 @@
 import { join, relative, resolve } from 'node:path'
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
+import { cancellable, type Checks, functionOption, readOptions } from '../kernel/options.ts'
 import type { EmbeddedPostgres } from './embedded-postgres.ts'
+import { folderPath, tcpPort } from './options.ts'
 import { startEmbeddedPostgres } from './start.ts'
 
 /** What {@link developmentServer} takes. */
@@ -29,12 +31,21 @@ export async function developmentServer(options: DevelopmentServerOptions = {}):
     announce = printLine,
     port,
     signal,
-  } = options
+  } = readOptions('developmentServer', options, checks)
   refuseProduction()
   const server = await startEmbeddedPostgres({ dataDir: resolve(baseDir, dataDir), port, signal })
   const where = relative(process.cwd(), server.dataDir) || '.'
   announce(`No server configured: using an embedded PostgreSQL ${server.version} in ${where} (development only).`)
   return server
+}
+
+const checks: Checks<DevelopmentServerOptions> = {
+  baseDir: folderPath,
+  // Seen from the project's folder, so it is not made absolute here.
+  dataDir: (option, value) => folderPath(option, value) && value,
+  port: tcpPort,
+  announce: functionOption,
+  ...cancellable,
 }
 
 function refuseProduction(): void {

@@ -2,6 +2,16 @@ import { resolve } from 'node:path'
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { type Identifier, parseIdentifier } from '../kernel/names.ts'
+import {
+  cancellable,
+  type Checks,
+  functionOption,
+  invalidOption,
+  positiveInteger,
+  positiveMs,
+  readOptions,
+} from '../kernel/options.ts'
+import { show } from '../kernel/printable.ts'
 
 /** What {@link startEmbeddedPostgres} takes. */
 export interface EmbeddedPostgresOptions extends Cancellable {
@@ -43,36 +53,65 @@ const settingPattern = /^[a-z_][a-z0-9_.]*$/i
  * @throws `invalid-option`, `invalid-name`
  */
 export function parseOptions(options: EmbeddedPostgresOptions): ParsedOptions {
-  const { dataDir, port, binDir, settings = {}, superuser, startTimeoutMs = 60_000, signal, onLog } = options
-  if (typeof dataDir !== 'string' || dataDir === '') throw invalid('dataDir must be the path of a folder.')
-  if (port !== undefined && !isWhole(port, 65_535)) throw invalid('port must be a whole number from 1 to 65535.')
-  if (!isWhole(startTimeoutMs, 2 ** 31 - 1)) throw invalid('startTimeoutMs must be a whole number of milliseconds.')
+  const read = readOptions('startEmbeddedPostgres', options, checks)
+  const { dataDir, port, binDir, settings = {}, superuser, startTimeoutMs = 60_000, signal, onLog } = read
   return {
-    dataDir: resolve(dataDir),
+    // Not given, it has not been checked.
+    dataDir: folderPath('dataDir', dataDir),
     port,
-    binDir: binDir === undefined ? undefined : resolve(binDir),
-    settings: Object.entries(settings).flatMap(settingArguments),
-    superuser: superuser === undefined ? undefined : parseSuperuser(superuser),
+    binDir,
+    settings: Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+    superuser: superuser === undefined ? undefined : parseSuperuser('superuser', superuser),
     startTimeoutMs,
     signal,
     onLog: onLog ?? (() => {}),
   }
 }
 
-function settingArguments([name, value]: [string, string | number | boolean]): string[] {
-  if (!settingPattern.test(name)) throw invalid(`${JSON.stringify(name)} is not the name of a PostgreSQL setting.`)
-  if (reservedSettings.has(name.toLowerCase())) throw invalid(`The setting ${name} is not free to choose here.`)
-  return ['-c', `${name}=${String(value)}`]
+/** The path of a folder, made absolute. @throws `invalid-option` */
+export function folderPath(option: string, value: unknown): string {
+  // No path of a system has NUL in it.
+  if (typeof value === 'string' && value !== '' && !value.includes('\u0000')) return resolve(value)
+  throw invalidOption(option, 'the path of a folder', "Write it as text, such as './data'.")
 }
 
-function parseSuperuser(value: string): Identifier {
-  const superuser = parseIdentifier(value, 'superuser')
+/** A TCP port. @throws `invalid-option` */
+export function tcpPort(option: string, value: unknown): number {
+  const port = positiveInteger(option, value)
+  if (port <= 65_535) return port
+  throw invalidOption(option, 'a whole number from 1 to 65535')
+}
+
+const checks: Checks<EmbeddedPostgresOptions> = {
+  dataDir: folderPath,
+  port: tcpPort,
+  binDir: folderPath,
+  settings: checkSettings,
+  superuser: parseSuperuser,
+  startTimeoutMs: positiveMs,
+  onLog: functionOption,
+  ...cancellable,
+}
+
+function checkSettings(option: string, settings: unknown): Readonly<Record<string, string | number | boolean>> {
+  if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) {
+    throw invalidOption(option, 'an object', 'Write settings: { max_connections: 50 }, as in postgresql.conf.')
+  }
+  const entries = Object.entries(settings as Readonly<Record<string, unknown>>)
+  for (const [name, value] of entries) {
+    if (!settingPattern.test(name)) throw invalid(`${show(name)} is not the name of a PostgreSQL setting.`)
+    if (reservedSettings.has(name.toLowerCase())) throw invalid(`The setting ${name} is not free to choose here.`)
+    if (!['string', 'number', 'boolean'].includes(typeof value) || String(value).includes('\u0000')) {
+      throw invalid(`The setting ${name} must be text, a number, true or false.`)
+    }
+  }
+  return Object.fromEntries(entries) as Readonly<Record<string, string | number | boolean>>
+}
+
+function parseSuperuser(_: string, value: unknown): Identifier {
+  const superuser = parseIdentifier(value as string, 'superuser')
   if (superuser.startsWith('pg_')) throw invalid('superuser must not begin with "pg_", which PostgreSQL reserves.')
   return superuser
-}
-
-function isWhole(value: number, largest: number): boolean {
-  return Number.isInteger(value) && value >= 1 && value <= largest
 }
 
 function invalid(message: string): TenantryError {

@@ -1,11 +1,19 @@
 // The entry `tenantry/fastify`.
 
-import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import { type Checks, oneOf, readOptions } from '../kernel/options.ts'
 import type { ErrorResponse } from './error-response.ts'
+import { type LogFailure, sentence } from './failure-log.ts'
 import { enterUntilSent, nodeRequest } from './node-requests.ts'
 import type { RequestTenant } from './request-tenant.ts'
 import type { RegisteredHandle } from './requests.ts'
-import { type RequestsOptions, type RequestsTenantry, TenantRequests } from './tenant-requests.ts'
+import {
+  requestsChecks,
+  type RequestsOptions,
+  type RequestsTenantry,
+  requireTenantry,
+  TenantRequests,
+} from './tenant-requests.ts'
 
 export { claim, customDomain, header, path, subdomain } from './sources.ts'
 
@@ -23,15 +31,22 @@ export interface FastifyTenantsOptions extends RequestsOptions<FastifyRequest> {
   readonly hook?: 'preValidation' | 'preHandler' | undefined
 }
 
+const checks: Checks<FastifyTenantsOptions> = {
+  ...requestsChecks,
+  tenantry: requireTenantry,
+  hook: oneOf(['preValidation', 'preHandler']),
+}
+
 /**
  * Leads the requests of the scope that it is registered in to their tenants. Each runs in its tenant's context, and has it
  * as `request.tenant`.
  *
  * @throws `invalid-option`
  */
-export const fastifyTenants: FastifyPluginCallback<FastifyTenantsOptions> = (fastify, options, done) => {
-  const { tenantry, hook = 'preValidation', ...others } = options
-  const requests = new TenantRequests<unknown, FastifyRequest>(tenantry, others)
+// Not by a callback: what such a plugin throws nobody catches.
+export const fastifyTenants: FastifyPluginAsync<FastifyTenantsOptions> = async (fastify, options) => {
+  const { tenantry, hook = 'preValidation', ...others } = readOptions('fastifyTenants', options, checks)
+  const requests = new TenantRequests<unknown, FastifyRequest>(tenantry, others, logToRequest)
 
   const enter = async (request: FastifyRequest, reply: FastifyReply, next: (error?: Error) => void) => {
     try {
@@ -71,7 +86,6 @@ export const fastifyTenants: FastifyPluginCallback<FastifyTenantsOptions> = (fas
       return own.call(this, error, request, reply)
     }
   })
-  done()
 }
 
 // What makes Fastify apply the hooks to the scope that registers the plugin, and not to one of its own.
@@ -80,6 +94,8 @@ Object.assign(fastifyTenants, {
   [Symbol.for('fastify.display-name')]: 'tenantry',
   [Symbol.for('plugin-meta')]: { name: 'tenantry', fastify: '5.x' },
 })
+
+const logToRequest: LogFailure<FastifyRequest> = (failure, { log }) => log.error(failure, sentence(failure))
 
 function send(reply: FastifyReply, { status, headers = {}, body }: ErrorResponse): FastifyReply {
   return reply.code(status).headers(headers).send(body)

@@ -8,6 +8,7 @@ import {
   type ExecutionContext,
   HttpException,
   type InjectionToken,
+  Logger,
   Module,
   type NestInterceptor,
   type Provider,
@@ -16,9 +17,17 @@ import { APP_INTERCEPTOR, HttpAdapterHost } from '@nestjs/core'
 import { catchError, Observable } from 'rxjs'
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
+import { type Checks, functionOption, list, readOptions } from '../kernel/options.ts'
+import { type AnsweredFailure, details, sentence } from './failure-log.ts'
 import { enterUntilSent, nodeRequest } from './node-requests.ts'
 import type { RequestTenant } from './request-tenant.ts'
-import { type RequestsOptions, type RequestsTenantry, TenantRequests } from './tenant-requests.ts'
+import {
+  requestsChecks,
+  type RequestsOptions,
+  type RequestsTenantry,
+  requireTenantry,
+  TenantRequests,
+} from './tenant-requests.ts'
 
 export { claim, customDomain, header, path, subdomain } from './sources.ts'
 
@@ -89,19 +98,29 @@ export class CurrentTenant<Handle = unknown> implements RequestTenant<Handle> {
 export class TenantryModule {
   /** With options that are known. */
   static forRoot<Request = NestRequest>(given: TenantryModuleOptions<Request>): DynamicModule {
-    return moduleWith({ provide: options, useValue: given })
+    return moduleWith({ provide: options, useFactory: () => readModuleOptions(given) })
   }
 
   /** With options that are made by a function, of other providers. */
-  static forRootAsync<Request = NestRequest>({
-    imports = [],
-    inject = [],
-    useFactory,
-  }: TenantryModuleAsyncOptions<Request>): DynamicModule {
-    return { ...moduleWith({ provide: options, useFactory, inject: [...inject] }), imports }
+  static forRootAsync<Request = NestRequest>(given: TenantryModuleAsyncOptions<Request>): DynamicModule {
+    const { imports = [], inject = [], useFactory } = readOptions('forRootAsync', given, asyncChecks)
+    functionOption('useFactory', useFactory)
+    const make = async (...injected: unknown[]) => readModuleOptions(await useFactory(...injected))
+    return { ...moduleWith({ provide: options, useFactory: make, inject: [...inject] }), imports }
   }
 }
 Module({})(TenantryModule)
+
+const moduleChecks: Checks<TenantryModuleOptions<never>> = { ...requestsChecks, tenantry: requireTenantry }
+const asyncChecks: Checks<TenantryModuleAsyncOptions<never>> = {
+  imports: list,
+  inject: list,
+  useFactory: functionOption,
+}
+
+function readModuleOptions<Request>(given: TenantryModuleOptions<Request>): TenantryModuleOptions<Request> {
+  return readOptions<TenantryModuleOptions<Request>>('TenantryModule', given, moduleChecks)
+}
 
 function moduleWith(given: Provider): DynamicModule {
   const storage = new AsyncLocalStorage<RequestTenant<unknown>>()
@@ -131,7 +150,7 @@ class TenantInterceptor implements NestInterceptor {
     adapter: HttpAdapterHost,
     storage: AsyncLocalStorage<RequestTenant<unknown>>,
   ) {
-    this.#requests = new TenantRequests(tenantry, others)
+    this.#requests = new TenantRequests(tenantry, others, logToNest)
     this.#adapter = adapter
     this.#storage = storage
   }
@@ -173,6 +192,13 @@ class TenantInterceptor implements NestInterceptor {
     }
     return new HttpException(answer.body as Record<string, unknown>, answer.status, { cause: error })
   }
+}
+
+const logger = new Logger('Tenantry')
+
+/** The second argument is what NestJS calls the stack, and prints below the message. */
+function logToNest(failure: AnsweredFailure): void {
+  logger.error(sentence(failure), details(failure))
 }
 
 /** Node's own, below that of Express or Fastify. */

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { hasMethods, invalidOption, readable } from '../kernel/options.ts'
 import type { RequestLike } from './request-like.ts'
 import type { EnteredTenant } from './request-tenant.ts'
 import type { TenantRequests } from './tenant-requests.ts'
@@ -10,17 +11,23 @@ import type { TenantRequests } from './tenant-requests.ts'
  * @param url as it came, before anything was rewritten
  */
 export function nodeRequest(raw: IncomingMessage, host: string | undefined, url: string): RequestLike {
+  if (!readable('The request', () => Array.isArray(raw?.rawHeaders)))
+    throw invalidOption('The request', "one of Node's", 'Give its IncomingMessage.')
   // With two hosts, what stands before this may have gone by the other one (RFC 9112, 3.2: to be refused).
   return { host: countHosts(raw) > 1 ? undefined : host, url, headers: raw.headers }
 }
 
 /** Enters the tenant of a request that is over when Node.js has sent its response, or has lost its client. */
-export async function enterUntilSent<Handle, Request>(
+export async function enterUntilSent<Handle, Request extends object>(
   requests: TenantRequests<Handle, Request>,
   request: Request,
   like: RequestLike,
   response: ServerResponse,
 ): Promise<EnteredTenant<Handle> | undefined> {
+  if (!hasMethods(requests, 'enter') || !hasMethods(response, 'once')) {
+    const hint = "Give it a TenantRequests, the request twice, and Node's ServerResponse."
+    throw invalidOption('The arguments of enterUntilSent', 'a request and its response', hint)
+  }
   const client = new AbortController()
   const onClose = () => {
     if (!response.writableFinished) client.abort(new Error('The client went away.'))

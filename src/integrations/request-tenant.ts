@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { TenantId } from '../kernel/names.ts'
+import { functionOption } from '../kernel/options.ts'
 import type { CapturedTenant, Tenantry } from '../api.ts'
 
 /** What the integrations need of a Tenantry. */
@@ -54,7 +55,10 @@ export async function enterTenant<Handle>(
   return {
     id: captured.tenant,
     signal,
-    run: (work) => run(work),
+    run: (work) => {
+      functionOption('work', work)
+      return run(work)
+    },
     handle: () => (handle ??= begin()),
     end: async () => {
       over.resolve()

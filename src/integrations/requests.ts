@@ -7,6 +7,7 @@ export interface Registered {}
 export type RegisteredHandle = Registered extends { readonly handle: infer Handle } ? Handle : unknown
 
 export { type ErrorResponse, errorResponse, type OnError } from './error-response.ts'
+export type { AnsweredFailure, LogFailure } from './failure-log.ts'
 export { enterUntilSent, nodeRequest } from './node-requests.ts'
 export type { RequestLike } from './request-like.ts'
 export type { EnteredTenant, RequestTenant } from './request-tenant.ts'

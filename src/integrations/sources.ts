@@ -1,5 +1,5 @@
 import { TenantryError } from '../kernel/errors.ts'
-import { refuseUnknownOptions } from '../kernel/options.ts'
+import { type Checks, functionOption, invalidOption, list, readOptions, trueOrFalse } from '../kernel/options.ts'
 import { show } from '../kernel/printable.ts'
 import type { CapturedTenant, Tenantry } from '../api.ts'
 import { hostName, pathOf, type RequestLike } from './request-like.ts'
@@ -46,15 +46,9 @@ export interface SubdomainOptions {
 
 /** The name right below a domain. A deeper one is no tenant. @throws `invalid-option` */
 export function subdomain(options: SubdomainOptions): TenantSource {
-  refuseUnknownOptions('subdomain', options, ['base', 'reserved'])
-  const { base, reserved = ['www'] } = options
-  const known = hostName(base)
-  if (known === undefined || known !== base.toLowerCase()) {
-    throw new TenantryError('invalid-option', `base must be a domain, not ${show(base)}.`, {
-      hint: "Write it without protocol and port: subdomain({ base: 'app.example.com' }).",
-    })
-  }
-  const suffix = `.${known}`
+  const { base, reserved = ['www'] } = readOptions('subdomain', options, subdomainChecks)
+  // Not given, it has not been checked.
+  const suffix = `.${domain('base', base)}`
   const find = ({ like }: Asked<unknown>): Said => {
     const name = hostName(like.host)
     if (!name?.endsWith(suffix)) return undefined
@@ -63,6 +57,23 @@ export function subdomain(options: SubdomainOptions): TenantSource {
     return label.includes('.') ? none : label
   }
   return { name: 'subdomain', readsHost: true, required: false, find }
+}
+
+const subdomainChecks: Checks<SubdomainOptions> = {
+  base: domain,
+  reserved: (option, value) => {
+    const hint = "Write reserved: ['www', 'api'], in small letters."
+    const names = list(option, value, hint)
+    if (names.every((name) => typeof name === 'string')) return names
+    throw invalidOption(option, 'a list of names', hint)
+  },
+}
+
+function domain(option: string, value: unknown): string {
+  const known = typeof value === 'string' ? hostName(value) : undefined
+  if (typeof value === 'string' && known === value.toLowerCase()) return known
+  const hint = "Write it without protocol and port: subdomain({ base: 'app.example.com' })."
+  throw invalidOption(option, `a domain, not ${show(value)}`, hint)
 }
 
 /** A domain of the tenant's own, which the catalog knows and which was verified. */
@@ -122,7 +133,7 @@ export function header(name: string): TenantSource {
   }
   const key = name.toLowerCase()
   const find = ({ like }: Asked<unknown>): Said => {
-    const value = like.headers[key]
+    const value = (like.headers as RequestLike['headers'] | undefined)?.[key]
     return value === undefined || typeof value === 'string' ? value : none
   }
   return { name: `header ${key}`, readsHost: false, required: false, find }
@@ -142,26 +153,28 @@ export interface ClaimOptions {
  * @throws `invalid-option`
  */
 export function claim<Request>(read: (request: Request) => unknown, options: ClaimOptions = {}): TenantSource<Request> {
-  refuseUnknownOptions('claim', options, ['optional'])
-  if (typeof read !== 'function') {
-    throw new TenantryError('invalid-option', 'claim needs a function.', {
-      hint: 'Write claim((request) => request.user?.tenant).',
-    })
-  }
+  const { optional = false } = readOptions('claim', options, claimChecks)
+  functionOption('The argument of claim', read, 'Write claim((request) => request.user?.tenant).')
   const find = async ({ request }: Asked<Request>): Promise<Said> => {
     const value = await read(request)
     if (value === undefined || value === null) return undefined
     return typeof value === 'string' ? value : none
   }
-  return { name: 'claim', readsHost: false, required: options.optional !== true, find }
+  return { name: 'claim', readsHost: false, required: !optional, find }
+}
+
+const claimChecks: Checks<ClaimOptions> = { optional: trueOrFalse }
+
+const pathChecks: Checks<PathOptions> = {
+  prefix: (option, value) => {
+    if (value === '' || (typeof value === 'string' && /^(?:\/[^/?#%]+)+$/.test(value))) return value
+    const hint = "Write it with a slash before and none behind: path({ prefix: '/t' })."
+    throw invalidOption(option, `the beginning of a path, not ${show(value)}`, hint)
+  },
 }
 
 /** What the path begins with, up to the tenant. */
 function startOf(call: string, options: PathOptions): string {
-  refuseUnknownOptions(call, options, ['prefix'])
-  const { prefix = '' } = options
-  if (prefix === '' || /^(?:\/[^/?#%]+)+$/.test(prefix)) return `${prefix}/`
-  throw new TenantryError('invalid-option', `prefix must be the beginning of a path, not ${show(prefix)}.`, {
-    hint: "Write it with a slash before and none behind: path({ prefix: '/t' }).",
-  })
+  const { prefix = '' } = readOptions(call, options, pathChecks)
+  return `${prefix}/`
 }

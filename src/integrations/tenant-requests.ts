@@ -1,6 +1,17 @@
 import { TenantryError } from '../kernel/errors.ts'
-import { refuseUnknownOptions } from '../kernel/options.ts'
+import type { TenantId } from '../kernel/names.ts'
+import {
+  abortSignal,
+  type Checks,
+  functionOption,
+  hasMethods,
+  invalidOption,
+  list,
+  readable,
+  readOptions,
+} from '../kernel/options.ts'
 import { type ErrorResponse, errorResponse, type OnError } from './error-response.ts'
+import { type LogFailure, logToConsole } from './failure-log.ts'
 import { pathOf, type RequestLike } from './request-like.ts'
 import { enterTenant, type EnteredTenant, type Entrance } from './request-tenant.ts'
 import { resolveTenant } from './resolve-tenant.ts'
@@ -14,24 +25,41 @@ export interface RequestsOptions<Request> {
   readonly exempt?: readonly string[] | ((request: Request) => boolean) | undefined
   /** Changes what is answered to an error of Tenantry's. */
   readonly onError?: OnError<Request> | undefined
+  /**
+   * Logs each error of Tenantry's that is answered with a status of 500 or above; false logs none. Default: the logger of
+   * the framework, or `console.error` where it has none.
+   */
+  readonly log?: LogFailure<Request> | false | undefined
 }
 
-/** The names of {@link RequestsOptions}. */
-const requestsOptions = ['tenantFrom', 'exempt', 'onError']
+const firstFailure = 500
 
 /** What requests are led to tenants by. */
 export type RequestsTenantry<Handle> = Entrance<Handle> & DomainLookup
 
 /** Leads requests to their tenants, whatever the framework. */
-export class TenantRequests<Handle, Request> {
+export class TenantRequests<Handle, Request extends object> {
   readonly #tenantry: RequestsTenantry<Handle>
   readonly #options: RequestsOptions<Request>
+  readonly #log: LogFailure<Request> | false
+  readonly #tenants = new WeakMap<WeakKey, TenantId>()
 
-  /** @throws `invalid-option` */
-  constructor(tenantry: RequestsTenantry<Handle>, options: RequestsOptions<Request>) {
-    checkOptions(tenantry, options)
+  /**
+   * @param log the logger where the options name none: that of the framework
+   * @throws `invalid-option`
+   */
+  constructor(
+    tenantry: RequestsTenantry<Handle>,
+    options: RequestsOptions<Request>,
+    log: LogFailure<Request> = logToConsole,
+  ) {
+    requireTenantry('tenantry', tenantry)
     this.#tenantry = tenantry
-    this.#options = options
+    this.#options = readOptions<RequestsOptions<Request>>('The integration', options, requestsChecks)
+    // Not given, it has not been checked.
+    requestsChecks.tenantFrom('tenantFrom', this.#options.tenantFrom)
+    functionOption('log', log)
+    this.#log = this.#options.log ?? log
   }
 
   /**
@@ -42,17 +70,38 @@ export class TenantRequests<Handle, Request> {
    * @throws `tenant-unresolved`, `tenant-mismatch`, `tenant-unknown`, `tenant-not-active`, `aborted`
    */
   async enter(request: Request, like: RequestLike, signal: AbortSignal): Promise<EnteredTenant<Handle> | undefined> {
+    requireRequest(request, like)
+    abortSignal('signal', signal)
     if (this.#isExempt(request, like)) return undefined
     const domains = this.#tenantry
     const tenant = await resolveTenant(this.#options.tenantFrom, { request, like, domains, signal })
+    this.#tenants.set(request, typeof tenant === 'string' ? tenant : tenant.tenant)
     return enterTenant(this.#tenantry, tenant, signal)
   }
 
-  /** What to answer to an error; undefined for what the framework's own error handling is to have. */
+  /**
+   * Returns the answer to an error, and logs the error where the status is 500 or above. Undefined leaves the error to the
+   * framework's own error handling.
+   */
   answer(error: unknown, request: Request): ErrorResponse | undefined {
-    const own = error instanceof TenantryError ? this.#options.onError?.(error, request) : undefined
+    if (!(error instanceof TenantryError)) return undefined
+    const own = this.#options.onError?.(error, request)
     if (own === 'framework') return undefined
-    return own ?? errorResponse(error)
+    const answer = own ?? errorResponse(error)
+    if (answer !== undefined && answer.status >= firstFailure) this.#tell(error, answer, request)
+    return answer
+  }
+
+  #tell(err: TenantryError, { status }: ErrorResponse, request: Request): void {
+    if (this.#log === false) return
+    const { code, hint, tenant = this.#tenants.get(request) } = err
+    const failure = { status, code, tenant, hint, err }
+    try {
+      this.#log(failure, request)
+    } catch {
+      // A logger that fails must not change the answer, and what it was to log must not be lost.
+      logToConsole(failure)
+    }
   }
 
   #isExempt(request: Request, like: RequestLike): boolean {
@@ -61,20 +110,35 @@ export class TenantRequests<Handle, Request> {
   }
 }
 
-function checkOptions(tenantry: RequestsTenantry<unknown>, options: RequestsOptions<never>): void {
-  refuseUnknownOptions('The integration', options, requestsOptions)
-  if (typeof tenantry?.run !== 'function') {
-    throw new TenantryError('invalid-option', 'The integration needs a Tenantry.', {
-      hint: 'Give it what openTenantry() gave.',
-    })
-  }
-  const { tenantFrom } = options
-  if (isFilledList(tenantFrom) && tenantFrom.every((source) => typeof source?.find === 'function')) return
-  throw new TenantryError('invalid-option', 'tenantFrom must be a list of at least one source.', {
-    hint: "Say where a request names its tenant: tenantFrom: [subdomain({ base: 'app.example.com' })].",
-  })
+const exemptHint = "Write exempt: ['/health'], with whole paths, or a function of the request."
+
+/** What is used of a Tenantry. @throws `invalid-option` */
+export function requireTenantry(option: string, value: unknown): unknown {
+  if (hasMethods(value, 'run', 'with', 'captureTenant', 'tenantOfDomain')) return value
+  throw invalidOption(option, 'a Tenantry', 'Give it what openTenantry() gave.')
 }
 
-function isFilledList(value: unknown): boolean {
-  return Array.isArray(value) && value.length > 0
+function requireRequest(request: object, like: RequestLike): void {
+  const isRequest = typeof request === 'object' && request !== null
+  if (isRequest && readable('The request', () => typeof like?.url === 'string')) return
+  throw invalidOption('The request', 'an object, with its target in url', 'Give { host, url, headers } beside it.')
 }
+
+/** The checks of the options that every integration has. */
+export const requestsChecks = {
+  tenantFrom: (option, value) => {
+    const sources = Array.isArray(value) ? list(option, value) : []
+    if (sources.length > 0 && sources.every((source) => hasMethods(source, 'find'))) return sources
+    const hint = "Say where a request names its tenant: tenantFrom: [subdomain({ base: 'app.example.com' })]."
+    throw invalidOption(option, 'a list of at least one source', hint)
+  },
+  exempt: (option, value) => {
+    if (typeof value === 'function') return value
+    const paths = list(option, value, exemptHint)
+    if (paths.every((path) => typeof path === 'string')) return paths
+    throw invalidOption(option, 'a list of paths or a function', exemptHint)
+  },
+  onError: functionOption,
+  log: (option, value) =>
+    value === false ? value : functionOption(option, value, 'Give a function, or false for no log.'),
+} satisfies Checks<RequestsOptions<never>>

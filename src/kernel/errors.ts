@@ -100,7 +100,10 @@ export const errorKinds = {
     raised: 'Raised when a name cannot be a PostgreSQL identifier: empty, over 63 bytes, or with control characters.',
     retryable: false,
   },
-  'invalid-option': { raised: 'Raised when an option is unknown, missing or out of range.', retryable: false },
+  'invalid-option': {
+    raised: 'Raised when an option is unknown, missing, of a wrong type or out of range.',
+    retryable: false,
+  },
   'invalid-tenant-id': { raised: 'Raised when a tenant id is outside its alphabet or length.', retryable: false },
   'invalid-url': { raised: 'Raised when a connection URL cannot be understood.', retryable: false },
   'lock-timeout': {

@@ -2,85 +2,179 @@ import { closestMatch } from 'leven'
 import { TenantryError } from './errors.ts'
 import { show } from './printable.ts'
 
-/** Refuses what is no object of options, or has a signal that is none. @throws `invalid-option` */
-export function requireOptions(options: unknown): void {
-  if (typeof options !== 'object' || options === null) {
-    throw new TenantryError('invalid-option', `The options must be an object, not ${show(options)}.`, {
-      hint: 'Write them as { name: value }.',
-    })
+/** Checks the value of one option, which is never undefined. @returns the value to use @throws `invalid-option` */
+export type Check = (option: string, value: unknown) => unknown
+
+/** A check for each option of a call; one that is missing does not compile. */
+export type Checks<Options> = { readonly [Name in keyof Options]-?: Check }
+
+/**
+ * Reads the options of a call, once: getters and proxies are not asked again, and whatever they or a check throw is
+ * `invalid-option`. An option that is undefined is left out.
+ *
+ * @returns a plain copy, with what the checks returned
+ * @throws `invalid-option`; for an unknown one with the known option that was most likely meant
+ */
+export function readOptions<Options extends object>(
+  call: string,
+  given: Options,
+  checks: Checks<NoInfer<Options>>,
+): Options {
+  let reading = call
+  try {
+    requireOptions(call, given)
+    refuseUnknown(call, given, checks)
+    const read: Record<string, unknown> = {}
+    for (const name of Object.keys(checks)) {
+      reading = name
+      const value = (given as Record<string, unknown>)[name]
+      if (value !== undefined) read[name] = (checks as Record<string, Check>)[name]?.(name, value)
+    }
+    return read as Options
+  } catch (error) {
+    throw unreadable(reading, error)
   }
-  const signal: unknown = 'signal' in options ? options.signal : undefined
-  if (signal === undefined || signal instanceof AbortSignal) return
-  throw new TenantryError('invalid-option', 'signal must be an AbortSignal.', {
-    hint: 'Give the signal of an AbortController, or AbortSignal.timeout(milliseconds).',
+}
+
+/** Reads what was given from outside, which may throw anything. @throws `invalid-option` */
+export function readable<T>(what: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw unreadable(what, error)
+  }
+}
+
+function unreadable(what: string, cause: unknown): TenantryError {
+  if (cause instanceof TenantryError) return cause
+  return new TenantryError('invalid-option', `${what} cannot be read.`, {
+    cause,
+    hint: 'Give plain values: a getter or a proxy of it has thrown.',
   })
 }
 
-/**
- * Refuses options that nobody knows, since a mistyped one would be silently without effect.
- *
- * @throws `invalid-option`, with the known option that was most likely meant
- */
-export function refuseUnknownOptions(call: string, options: object, known: readonly string[]): void {
-  requireOptions(options)
-  const unknown = Object.keys(options).find((name) => !known.includes(name))
-  if (unknown === undefined) return
-  const meant = closestMatch(unknown, [...known], { maxDistance: 2 })
-  throw new TenantryError('invalid-option', `${call} has no option ${show(unknown)}.`, {
-    hint: meant === undefined ? `It knows ${known.join(', ')}.` : `Did you mean ${meant}?`,
+function requireOptions(call: string, given: unknown): void {
+  if (typeof given === 'object' && given !== null && !Array.isArray(given)) return
+  throw new TenantryError('invalid-option', `The options of ${call} must be an object, not ${show(given)}.`, {
+    hint: 'Write them as { name: value }.',
   })
+}
+
+/** A mistyped option would be silently without effect. */
+function refuseUnknown(call: string, given: object, checks: object): void {
+  const unknown = Object.keys(given).find((name) => !Object.hasOwn(checks, name))
+  if (unknown === undefined) return
+  const known = Object.keys(checks)
+  const meant = closestMatch(unknown, known, { maxDistance: 2 })
+  const all = known.length === 0 ? 'It takes none.' : `It knows ${known.join(', ')}.`
+  throw new TenantryError('invalid-option', `${call} has no option ${show(unknown)}.`, {
+    hint: meant === undefined ? all : `Did you mean ${meant}?`,
+  })
+}
+
+const defaultHint = 'Leave it out for the default.'
+
+/** The error of a value that an option cannot have. `wanted` completes "must be". */
+export function invalidOption(option: string, wanted: string, hint = defaultHint): TenantryError {
+  return new TenantryError('invalid-option', `${option} must be ${wanted}.`, { hint })
+}
+
+/** An AbortSignal. @throws `invalid-option` */
+export function abortSignal(option: string, value: unknown): AbortSignal {
+  try {
+    // The class's own getter refuses what only looks like a signal.
+    Reflect.get(AbortSignal.prototype, 'aborted', value)
+    return value as AbortSignal
+  } catch {
+    const hint = 'Give the signal of an AbortController, or AbortSignal.timeout(milliseconds).'
+    throw invalidOption(option, 'an AbortSignal', hint)
+  }
+}
+
+/** The check of every call that can be cancelled. */
+export const cancellable = { signal: abortSignal }
+
+/** A function. @throws `invalid-option` */
+export function functionOption(option: string, value: unknown, hint?: string): unknown {
+  if (typeof value === 'function') return value
+  throw invalidOption(option, 'a function', hint)
+}
+
+/** Makes the check of an option that has a few values. */
+export function oneOf<const Value extends string>(values: readonly Value[], hint?: string) {
+  const wanted = values.map((value) => JSON.stringify(value)).join(' or ')
+  return (option: string, value: unknown): Value => {
+    const found = values.find((it) => it === value)
+    if (found !== undefined) return found
+    throw invalidOption(option, `${wanted}, not ${show(value)}`, hint)
+  }
+}
+
+/** A list, as a copy. @throws `invalid-option` */
+export function list(option: string, value: unknown, hint?: string): readonly unknown[] {
+  if (Array.isArray(value)) return [...(value as readonly unknown[])]
+  throw invalidOption(option, 'a list', hint)
+}
+
+/** True if a value is an object with methods of these names. @throws `invalid-option` where it cannot be read */
+export function hasMethods(value: unknown, ...methods: readonly string[]): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return readable('What is given', () =>
+    methods.every((method) => typeof (value as Record<string, unknown>)[method] === 'function'),
+  )
 }
 
 /** A whole number above zero. @throws `invalid-option` */
-export function positiveInteger(option: string, value: number): number {
-  if (Number.isSafeInteger(value) && value > 0) return value
-  throw new TenantryError('invalid-option', `${option} must be a whole number above 0.`, {
-    hint: 'Leave it out for the default.',
-  })
+export function positiveInteger(option: string, value: unknown): number {
+  if (Number.isSafeInteger(value) && (value as number) > 0) return value as number
+  throw invalidOption(option, 'a whole number above 0')
 }
 
 /** A whole number, zero or above. @throws `invalid-option` */
-function wholeNumber(option: string, value: number): number {
-  if (Number.isSafeInteger(value) && value >= 0) return value
-  throw new TenantryError('invalid-option', `${option} must be a whole number, 0 or above.`, {
-    hint: 'Leave it out for the default.',
-  })
+function wholeNumber(option: string, value: unknown): number {
+  if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number
+  throw invalidOption(option, 'a whole number, 0 or above')
 }
 
 /** What Node's timers can hold, some 24 days. */
-const longestMs = 2 ** 31 - 1
+export const longestMs = 2 ** 31 - 1
 
 /** A time in milliseconds, zero or above. @throws `invalid-option` */
-export function durationMs(option: string, value: number): number {
-  if (wholeNumber(option, value) <= longestMs) return value
-  throw new TenantryError('invalid-option', `${option} must be at most ${longestMs} milliseconds.`, {
-    hint: 'Leave it out for the default.',
-  })
+export function durationMs(option: string, value: unknown): number {
+  const ms = wholeNumber(option, value)
+  if (ms <= longestMs) return ms
+  throw invalidOption(option, `at most ${longestMs} milliseconds`)
+}
+
+/** A time in milliseconds above zero. @throws `invalid-option` */
+export function positiveMs(option: string, value: unknown): number {
+  return durationMs(option, positiveInteger(option, value))
+}
+
+/** How long to wait at most, in milliseconds; cut to what timers can hold. @throws `invalid-option` */
+export function deadline(option: string, value: unknown): number {
+  if (typeof value === 'number' && value >= 0) return Math.min(value, longestMs)
+  throw invalidOption(option, 'a number of milliseconds, 0 or above')
 }
 
 /** A hundred years. */
 const mostDays = 36_500
 
 /** A number of days, zero or above. @throws `invalid-option` */
-export function days(option: string, value: number): number {
-  if (wholeNumber(option, value) <= mostDays) return value
-  throw new TenantryError('invalid-option', `${option} must be at most ${mostDays} days.`, {
-    hint: 'Leave it out for the default.',
-  })
+export function days(option: string, value: unknown): number {
+  const number = wholeNumber(option, value)
+  if (number <= mostDays) return number
+  throw invalidOption(option, `at most ${mostDays} days`)
 }
 
 /** A part of a whole, above 0 and at most 1. @throws `invalid-option` */
-export function part(option: string, value: number): number {
+export function part(option: string, value: unknown): number {
   if (typeof value === 'number' && value > 0 && value <= 1) return value
-  throw new TenantryError('invalid-option', `${option} must be a number above 0 and at most 1.`, {
-    hint: 'Write 0.5 for a half.',
-  })
+  throw invalidOption(option, 'a number above 0 and at most 1', 'Write 0.5 for a half.')
 }
 
 /** @throws `invalid-option` */
-export function trueOrFalse(option: string, value: boolean): boolean {
+export function trueOrFalse(option: string, value: unknown): boolean {
   if (typeof value === 'boolean') return value
-  throw new TenantryError('invalid-option', `${option} must be true or false.`, {
-    hint: 'Leave it out for the default.',
-  })
+  throw invalidOption(option, 'true or false')
 }

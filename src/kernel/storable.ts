@@ -21,8 +21,8 @@ export function checkMetadata(metadata: unknown): JsonObject {
 function toJson(metadata: object): string | undefined {
   try {
     return JSON.stringify(metadata, function storable(this: JsonObject, key: string, value: unknown) {
-      refuseUnstorable('metadata', key)
-      if (typeof value === 'string') refuseUnstorable('metadata', value)
+      storableText('metadata', key)
+      if (typeof value === 'string') storableText('metadata', value)
       if (!isKept(value, this, key)) throw metadataError()
       return value
     })
@@ -60,9 +60,9 @@ function isPlainObject(value: unknown): value is JsonObject {
   return prototype === Object.prototype || prototype === null
 }
 
-/** PostgreSQL's text cannot hold NUL, nor half of a surrogate pair. @throws `invalid-option` */
-export function refuseUnstorable(option: string, text: unknown): void {
-  if (typeof text === 'string' && text.isWellFormed() && !text.includes('\u0000')) return
+/** Text that PostgreSQL can hold: without NUL, and without half of a surrogate pair. @throws `invalid-option` */
+export function storableText(option: string, text: unknown): string {
+  if (typeof text === 'string' && text.isWellFormed() && !text.includes('\u0000')) return text
   throw new TenantryError('invalid-option', `${option} must be well-formed text without NUL.`, {
     hint: 'Remove the characters that PostgreSQL cannot store.',
   })

@@ -15,7 +15,7 @@ import { goneError } from './make-tenant.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
 import { ensureGroups, newLogin, withHelper } from './separation.ts'
 import { isStampOf, tenantStamp } from './tenant-names.ts'
-import { checkNewTenant, type NewTenantOptions } from './tenant-options.ts'
+import { type NewTenantOptions, placeNewTenant } from './tenant-options.ts'
 
 /** Options of `adopt`. */
 export interface AdoptOptions extends NewTenantOptions {
@@ -45,8 +45,7 @@ export async function adopt<Handle>(
 ): Promise<Adopted> {
   const tenantId = parseTenantId(id)
   const database = adoptable(context, options.database)
-  const servers = [...context.servers.keys()]
-  const wanted = checkNewTenant('adopt', options, servers, ['database', 'server'])
+  const wanted = placeNewTenant(options, [...context.servers.keys()])
   const place = { ...wanted, servers: [options.server ?? context.home.name] }
 
   return underLock(context, tenantId, options, async (locked) => {

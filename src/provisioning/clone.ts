@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto'
 import { untilAborted } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { type Identifier, parseTenantId, physicalNames } from '../kernel/names.ts'
-import { durationMs } from '../kernel/options.ts'
 import { stateError } from '../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow, unknownTenant } from '../catalog/tenant.ts'
 import type { Login, Server, Session } from '../server/port.ts'
@@ -13,7 +12,7 @@ import { makeTenant, type Recipe } from './make-tenant.ts'
 import { underLock } from './locked-work.ts'
 import { createSecluded, ensureGroups, newLogin, withHelper } from './separation.ts'
 import { missingError, newName } from './tenant-names.ts'
-import { checkNewTenant, type NewTenantOptions } from './tenant-options.ts'
+import type { NewTenantOptions } from './tenant-options.ts'
 
 /** Options of `clone`. */
 export interface CloneOptions<Handle> extends NewTenantOptions {
@@ -51,8 +50,7 @@ export async function clone<Handle>(
   options: CloneOptions<Handle>,
 ): Promise<Cloned> {
   const [from, tenantId] = [parseTenantId(sourceId), parseTenantId(id)]
-  const { displayName, metadata } = checkNewTenant('clone', options, [], ['anonymise', 'drainMs', 'existing'])
-  const drainMs = durationMs('drainMs', options.drainMs ?? context.drainMs)
+  const { displayName, metadata = {}, drainMs = context.drainMs } = options
   const source = await untilAborted(context.catalog.find(from), options.signal)
   if (source === undefined) throw unknownTenant(from)
   requireServer(context.servers, source.server, from)

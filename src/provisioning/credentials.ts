@@ -1,7 +1,6 @@
 import { type Cancellable, untilAborted } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { type Identifier, parseTenantId, physicalNames, type TenantId } from '../kernel/names.ts'
-import { refuseUnknownOptions } from '../kernel/options.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { stateError } from '../catalog/states.ts'
 import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
@@ -12,7 +11,6 @@ import { remainError } from './drain.ts'
 import { durably, durablyBoth, lockedBy, onServerOf, underLock } from './locked-work.ts'
 import { loginOf, newLogin } from './separation.ts'
 import { disagreeError, findDatabase, type FoundDatabase, isNewer } from './tenant-names.ts'
-import { checkVerbOptions } from './tenant-options.ts'
 
 /** What a tenant's own role logs in with. */
 export interface TenantCredentials {
@@ -73,7 +71,6 @@ export async function environmentOf(
   id: string,
   options: Cancellable & { readonly as?: 'administrator' | 'tenant' },
 ): Promise<Readonly<Record<string, string>>> {
-  refuseUnknownOptions('environment', options, ['as', 'signal'])
   const row = await inService(context, 'environment', id, options)
   const server = requireServer(context.servers, row.server, row.id)
   return server.environment(row.database, options.as === 'tenant' ? ownLogin(context, row) : undefined)
@@ -111,7 +108,6 @@ export async function rotateCredentials(
   options: RotateOptions,
 ): Promise<RotatedCredentials> {
   const tenantId = parseTenantId(id)
-  checkVerbOptions('rotateCredentials', options, ['endSessions'])
   return underLock(context, tenantId, options, async (locked) => {
     const row = await locked.catalog.find(tenantId)
     if (row === undefined) throw unknownTenant(tenantId)
@@ -159,7 +155,6 @@ export async function reencryptCredentials(
   context: ProvisioningContext,
   options: VerbOptions,
 ): Promise<ReencryptedCredentials> {
-  checkVerbOptions('reencryptCredentials', options)
   const { separation } = context
   if (separation === undefined) throw sharedError(undefined)
   const counts = { reencrypted: 0, unreadable: 0 }

@@ -3,14 +3,12 @@ import { type Cancellable, untilAborted } from '../kernel/abort.ts'
 import { type DomainName, parseDomain } from '../kernel/domain-names.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { parseTenantId, type TenantId } from '../kernel/names.ts'
-import { positiveInteger, refuseUnknownOptions } from '../kernel/options.ts'
 import type { DomainChange, DomainOwner, DomainRow } from '../catalog/domains.ts'
 import type { Verb } from '../catalog/audit.ts'
 import { stateError } from '../catalog/states.ts'
 import { unknownTenant } from '../catalog/tenant.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
 import { type DomainRecord, isProven, recordOf } from './domain-proof.ts'
-import { checkVerbOptions } from './tenant-options.ts'
 
 /** A domain of a tenant. */
 export interface TenantDomain {
@@ -72,7 +70,6 @@ export async function addDomain(
   options: VerbOptions,
 ): Promise<AddedDomain> {
   const [tenant, name] = [parseTenantId(id), parseDomain(domain)]
-  checkVerbOptions('addDomain', options)
   const { actor, signal } = options
   const token = randomBytes(16).toString('hex')
   const adding = change(context, tenant, name, 'add-domain', () =>
@@ -96,13 +93,11 @@ export async function verifyDomain(
   options: VerifyDomainOptions,
 ): Promise<VerifiedDomain> {
   const [tenant, name] = [parseTenantId(id), parseDomain(domain)]
-  checkVerbOptions('verifyDomain', options, ['proof'])
   const { actor, signal } = options
-  const isGiven = checkProof(options.proof) === 'given'
   const found = await untilAborted(context.domains.find(name), signal)
   if (found?.tenant !== tenant) throw await notTheirs(context, tenant, name)
   if (found.verifiedAt !== undefined) return { outcome: 'already-verified', domain: publicDomain(found) }
-  const isSure = isGiven || (await isProven(recordOf(name, found.token), { signal }))
+  const isSure = options.proof === 'given' || (await isProven(recordOf(name, found.token), { signal }))
   if (!isSure) return { outcome: 'not-proven', domain: publicDomain(found) }
   const verifying = change(context, tenant, name, 'verify-domain', () =>
     context.domains.verify(tenant, name, found.token, { actor, check: refusePurging('verifyDomain') }),
@@ -124,7 +119,6 @@ export async function removeDomain(
   options: VerbOptions,
 ): Promise<RemovedDomain> {
   const [tenant, name] = [parseTenantId(id), parseDomain(domain)]
-  checkVerbOptions('removeDomain', options)
   const { actor, signal } = options
   const removing = change(context, tenant, name, 'remove-domain', () => context.domains.remove(tenant, name, { actor }))
   const { outcome } = await untilAborted(removing, signal)
@@ -138,10 +132,8 @@ export async function domainsOf(
   options: DomainsOptions,
 ): Promise<readonly TenantDomain[]> {
   const tenant = parseTenantId(id)
-  refuseUnknownOptions('domains', options, ['limit', 'after', 'signal'])
   const { limit = 100, after, signal } = options
-  const most = Math.min(positiveInteger('limit', limit), 1_000)
-  const listing = domains.list(tenant, most, after === undefined ? undefined : parseDomain(after))
+  const listing = domains.list(tenant, Math.min(limit, 1_000), after === undefined ? undefined : parseDomain(after))
   const rows = await untilAborted(listing, signal)
   if (rows.length === 0 && (await untilAborted(catalog.find(tenant), signal)) === undefined) throw unknownTenant(tenant)
   return rows.map(publicDomain)
@@ -181,14 +173,6 @@ function refusePurging(verb: string) {
   return ({ id, state }: DomainOwner) => {
     if (state === 'purging') throw stateError(verb, id, state)
   }
-}
-
-function checkProof(proof: unknown): 'dns' | 'given' {
-  if (proof === undefined || proof === 'dns') return 'dns'
-  if (proof === 'given') return proof
-  throw new TenantryError('invalid-option', 'proof must be "dns" or "given".', {
-    hint: 'Leave it out to look for the record in the DNS.',
-  })
 }
 
 function publicDomain({ domain, tenant, token, addedAt, verifiedAt }: DomainRow): TenantDomain {

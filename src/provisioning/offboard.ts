@@ -1,5 +1,4 @@
 import { parseTenantId } from '../kernel/names.ts'
-import { days, durationMs } from '../kernel/options.ts'
 import { publicTenant, type Tenant, type TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
@@ -10,7 +9,6 @@ import { isNameTaken } from './make-tenant.ts'
 import { durablyBoth, onServerOf, underLock } from './locked-work.ts'
 import { letIn, lockOut } from './separation.ts'
 import { findDatabase, foreignError, missingError, namesOf, stampStatement } from './tenant-names.ts'
-import { checkVerbOptions } from './tenant-options.ts'
 
 /** Options of `offboard`. */
 export interface OffboardOptions extends DrainOptions {
@@ -47,9 +45,7 @@ export async function offboard(
   options: OffboardOptions,
 ): Promise<Offboarded> {
   const tenantId = parseTenantId(id)
-  checkVerbOptions('offboard', options, ['drainMs', 'retentionDays'])
-  const drainMs = durationMs('drainMs', options.drainMs ?? context.drainMs)
-  const retentionDays = days('retentionDays', options.retentionDays ?? context.retentionDays)
+  const { drainMs = context.drainMs, retentionDays = context.retentionDays } = options
   return underLock(context, tenantId, options, async (locked) => {
     const before = await beforeArrow(locked, 'offboard', tenantId, ['offboarded'])
     requireServer(context.servers, before.row.server, tenantId)
@@ -104,7 +100,6 @@ async function setAside(
  */
 export async function restore(context: ProvisioningContext, id: string, options: VerbOptions): Promise<Restored> {
   const tenantId = parseTenantId(id)
-  checkVerbOptions('restore', options)
   return underLock(context, tenantId, options, async (locked) => {
     const before = await beforeArrow(locked, 'restore', tenantId, ['active', 'suspended'])
     if (before.isDone) return { outcome: 'already-restored', tenant: publicTenant(before.row) }

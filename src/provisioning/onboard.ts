@@ -15,7 +15,7 @@ import { isNameTaken, makeTenant, type Recipe } from './make-tenant.ts'
 import { useSpare } from './spare.ts'
 import { copyTemplate } from './template.ts'
 import { newName } from './tenant-names.ts'
-import { checkNewTenant, type OnboardOptions } from './tenant-options.ts'
+import { type OnboardOptions, placeNewTenant } from './tenant-options.ts'
 
 /** What came of onboarding a tenant. */
 export interface Onboarded {
@@ -34,7 +34,7 @@ export interface Onboarded {
 /** Where a new tenant's database comes from. */
 export type OnboardingPath = 'spare' | 'clone' | 'build'
 
-type Wanted = ReturnType<typeof checkNewTenant>
+type Wanted = ReturnType<typeof placeNewTenant>
 
 /** One call of {@link onboard}. */
 interface Call<Handle> {
@@ -63,7 +63,7 @@ export async function onboard<Handle>(
   options: OnboardOptions,
 ): Promise<Onboarded> {
   const tenantId = parseTenantId(id)
-  const wanted = checkNewTenant('onboard', options, [...context.servers.keys()], ['server', 'existing'])
+  const wanted = placeNewTenant(options, [...context.servers.keys()])
   return context.onboarding.track(async () => {
     const call: Call<Handle> = { context, id: tenantId, wanted, options, watch: new Stopwatch(), hasNoSpare: false }
     return (await claim(call)) ?? (await make(call))

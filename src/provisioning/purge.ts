@@ -1,7 +1,6 @@
 import { untilAborted } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { parseTenantId, physicalNames, type TenantId } from '../kernel/names.ts'
-import { positiveInteger } from '../kernel/options.ts'
 import { stateError } from '../catalog/states.ts'
 import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
 import type { Server, Session } from '../server/port.ts'
@@ -20,7 +19,6 @@ import {
   namesOf,
   stampStatement,
 } from './tenant-names.ts'
-import { checkVerbOptions } from './tenant-options.ts'
 
 /** What came of purging a tenant. */
 export interface Purged {
@@ -51,14 +49,12 @@ export interface PurgeExpiredOptions extends VerbOptions {
  */
 export async function purge(context: ProvisioningContext, id: string, options: VerbOptions): Promise<Purged> {
   const tenantId = parseTenantId(id)
-  checkVerbOptions('purge', options)
   return purgeIf(context, tenantId, options, async () => true)
 }
 
 /** Purges the tenants whose retention has ended, one after the other. */
 export async function purgeExpired(context: ProvisioningContext, options: PurgeExpiredOptions): Promise<PurgedExpired> {
-  checkVerbOptions('purgeExpired', options, ['limit'])
-  const limit = Math.min(positiveInteger('limit', options.limit ?? 100), 1_000)
+  const limit = Math.min(options.limit ?? 100, 1_000)
   const expired = await untilAborted(context.catalog.expired(limit), options.signal)
   const purged: TenantId[] = []
   const failed: { tenant: TenantId; error: TenantryError }[] = []

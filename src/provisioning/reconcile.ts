@@ -1,6 +1,5 @@
 import { type Cancellable, untilAborted } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
-import { refuseUnknownOptions } from '../kernel/options.ts'
 import { type Identifier, physicalNames } from '../kernel/names.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { DatabaseInfo, Server } from '../server/port.ts'
@@ -53,7 +52,6 @@ export interface Reconciliation {
  *   in its outcome
  */
 export async function reconcile(context: ProvisioningContext, options: ReconcileOptions): Promise<Reconciliation> {
-  refuseUnknownOptions('reconcile', options, ['dryRun', 'actor', 'signal'])
   const { inventory, unreachable } = await takeStock(context, options)
   const { findings, isCatalogOlder } = planReconcile(inventory)
   const reconciled: Reconciled[] = []

@@ -9,7 +9,6 @@ import type { ProvisioningContext, VerbOptions } from './context.ts'
 import { durably, onServerOf, underLock } from './locked-work.ts'
 import { letIn, lockOut } from './separation.ts'
 import { foreignError, isStampOf, missingError, tenantStamp } from './tenant-names.ts'
-import { checkVerbOptions } from './tenant-options.ts'
 
 /** Options of `restamp`. */
 export interface RestampOptions extends VerbOptions {
@@ -33,13 +32,7 @@ export interface Restamped {
  */
 export async function restamp(context: ProvisioningContext, id: string, options: RestampOptions): Promise<Restamped> {
   const tenantId = parseTenantId(id)
-  checkVerbOptions('restamp', options, ['differences'])
   const { differences = 'refuse' } = options
-  if (differences !== 'refuse' && differences !== 'accept') {
-    throw new TenantryError('invalid-option', 'differences must be "refuse" or "accept".', {
-      hint: 'Leave it out to refuse a database that differs from the models.',
-    })
-  }
   return underLock(context, tenantId, options, async (locked) => {
     const row = await locked.catalog.find(tenantId)
     if (row === undefined) throw unknownTenant(tenantId)

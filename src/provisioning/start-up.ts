@@ -1,12 +1,12 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
-import type { Identifier } from '../kernel/names.ts'
-import { positiveInteger, refuseUnknownOptions } from '../kernel/options.ts'
+import { parseIdentifier } from '../kernel/names.ts'
+import { cancellable, type Checks, durationMs, positiveMs, readOptions } from '../kernel/options.ts'
 import type { Comparison, Models } from '../models/port.ts'
 import { requireModels } from '../models/require-models.ts'
-import type { CreateDatabaseOptions, Server, Session } from '../server/port.ts'
+import type { CreateDatabaseOptions, Session } from '../server/port.ts'
 import { parseConnectionUrl, requireDatabase } from '../server/postgres/connection-fields.ts'
-import { checkCreateOptions } from '../server/postgres/databases.ts'
+import { checkCreateOptions, createChecks } from '../server/postgres/databases.ts'
 import { postgres } from '../server/postgres/server.ts'
 import { type EnsuredDatabase, ensureDatabaseOn } from './ensure-database.ts'
 import { type EnsuredTables, ensureTablesIn, look } from './ensure-tables.ts'
@@ -20,7 +20,7 @@ export interface ConnectOptions extends Cancellable {
 }
 
 /** Options of {@link ensureDatabase}. */
-export interface EnsureDatabaseOptions extends CreateDatabaseOptions, ConnectOptions {
+export interface EnsureDatabaseOptions extends Omit<CreateDatabaseOptions, 'acceptsConnections'>, ConnectOptions {
   /** Where CREATE DATABASE is issued from, if it comes to that. Default `postgres`. */
   readonly maintenanceDatabase?: string
 }
@@ -46,11 +46,10 @@ export type CheckedDatabase =
  *   `template-in-use`, `tablespace-missing`, `database-invalid`, `database-closed`, and what may be wrong with the
  *   connection itself
  */
-export function ensureDatabase(url: string | URL, options: EnsureDatabaseOptions = {}): Promise<EnsuredDatabase> {
-  return withTarget(url, options, 'ensureDatabase', (server, database) => {
-    const checked = { ...checkCreateOptions(options), signal: options.signal }
-    return ensureDatabaseOn(server, database, checked)
-  })
+export async function ensureDatabase(url: string | URL, options: EnsureDatabaseOptions = {}): Promise<EnsuredDatabase> {
+  const read = readOptions('ensureDatabase', options, ensureDatabaseChecks)
+  const { server, database } = target(url, read)
+  return ensureDatabaseOn(server, database, { ...checkCreateOptions(read), signal: read.signal })
 }
 
 /**
@@ -62,62 +61,65 @@ export function ensureDatabase(url: string | URL, options: EnsureDatabaseOptions
  * @throws `schema-conflict`, `permission-denied`, `lock-timeout`, `models-invalid`, `database-missing`; whatever is
  *   thrown, nothing was created
  */
-export function ensureTables(
+export async function ensureTables(
   url: string | URL,
   models: Models<unknown>,
   options: EnsureTablesOptions = {},
 ): Promise<EnsuredTables> {
-  return withTarget(url, options, 'ensureTables', async (server, database) => {
-    const lockTimeoutMs = positiveInteger('lockTimeoutMs', options.lockTimeoutMs ?? 60_000)
-    requireModels('ensureTables', models)
-    // The models are read first, so that what is wrong with them is said before anything is touched.
-    await models.fingerprint()
-    return within(await server.connect(database, options), (session) => ensureTablesIn(session, models, lockTimeoutMs))
-  })
+  const read = readOptions('ensureTables', options, ensureTablesChecks)
+  const { server, database } = target(url, read)
+  requireModels('ensureTables', models)
+  // The models are read first, so that what is wrong with them is said before anything is touched.
+  await models.fingerprint()
+  const { lockTimeoutMs = 60_000 } = read
+  return within(await server.connect(database, read), (session) => ensureTablesIn(session, models, lockTimeoutMs))
 }
 
 /** Compares a database with the models and touches nothing. */
-export function checkDatabase(
+export async function checkDatabase(
   url: string | URL,
   models: Models<unknown>,
   options: ConnectOptions = {},
 ): Promise<CheckedDatabase> {
-  return withTarget(url, options, 'checkDatabase', async (server, database): Promise<CheckedDatabase> => {
-    requireModels('checkDatabase', models)
-    await models.fingerprint()
-    const session = await server.connect(database, options).catch(missingAsUndefined)
-    if (session === undefined) return { outcome: 'database-missing', database }
-    const comparison = await within(session, () => look(session, models))
-    const differs = comparison.missing.length > 0 || comparison.differing.length > 0
-    return { outcome: differs ? 'differs' : 'matches', database, ...comparison }
-  })
+  const read = readOptions('checkDatabase', options, connectChecks)
+  const { server, database } = target(url, read)
+  requireModels('checkDatabase', models)
+  await models.fingerprint()
+  const session = await server.connect(database, read).catch(missingAsUndefined)
+  if (session === undefined) return { outcome: 'database-missing', database }
+  const comparison = await within(session, () => look(session, models))
+  const differs = comparison.missing.length > 0 || comparison.differing.length > 0
+  return { outcome: differs ? 'differs' : 'matches', database, ...comparison }
 }
 
-const connectOptions = ['connectTimeoutMs', 'statementTimeoutMs', 'signal']
-const createOptions = ['owner', 'template', 'encoding', 'locale', 'localeProvider', 'tablespace', 'connectionLimit']
-const knownOptions = {
-  ensureDatabase: [...createOptions, 'maintenanceDatabase', ...connectOptions],
-  ensureTables: ['lockTimeoutMs', ...connectOptions],
-  checkDatabase: connectOptions,
+const connectChecks = {
+  connectTimeoutMs: positiveMs,
+  statementTimeoutMs: durationMs,
+  ...cancellable,
+} satisfies Checks<ConnectOptions>
+
+const ensureTablesChecks: Checks<EnsureTablesOptions> = { lockTimeoutMs: positiveMs, ...connectChecks }
+
+const ensureDatabaseChecks: Checks<EnsureDatabaseOptions> = {
+  ...createChecks,
+  maintenanceDatabase: (_, name) => parseIdentifier(name as string, 'maintenance database'),
+  ...connectChecks,
 }
 
-/** Checks everything that can be checked without a server, then works on the database that the URL names. */
-async function withTarget<T>(
+/** The database that a URL names, and its server; checked as far as that takes no connection. */
+function target(
   url: string | URL,
-  options: EnsureDatabaseOptions | EnsureTablesOptions,
-  call: keyof typeof knownOptions,
-  work: (server: Server, database: Identifier) => Promise<T>,
-): Promise<T> {
-  refuseUnknownOptions(call, options, knownOptions[call])
+  { connectTimeoutMs, statementTimeoutMs, maintenanceDatabase = 'postgres' }: EnsureDatabaseOptions,
+) {
   const database = requireDatabase(parseConnectionUrl(url))
   const server = postgres({
     url,
-    maintenanceDatabase: ('maintenanceDatabase' in options ? options.maintenanceDatabase : undefined) ?? 'postgres',
-    ...(options.connectTimeoutMs !== undefined && { connectTimeoutMs: options.connectTimeoutMs }),
-    busyTimeoutMs: options.connectTimeoutMs ?? 10_000,
-    ...(options.statementTimeoutMs !== undefined && { statementTimeoutMs: options.statementTimeoutMs }),
+    maintenanceDatabase,
+    ...(connectTimeoutMs !== undefined && { connectTimeoutMs }),
+    busyTimeoutMs: connectTimeoutMs ?? 10_000,
+    ...(statementTimeoutMs !== undefined && { statementTimeoutMs }),
   })
-  return work(server, database)
+  return { server, database }
 }
 
 async function within<T>(session: Session, work: (session: Session) => Promise<T>): Promise<T> {

@@ -1,5 +1,4 @@
 import { parseTenantId } from '../kernel/names.ts'
-import { durationMs } from '../kernel/options.ts'
 import { publicTenant, type Tenant, type TenantRow } from '../catalog/tenant.ts'
 import { requireServer } from '../server/require-server.ts'
 import { type BeforeArrow, beforeArrow, takeArrow } from './arrows.ts'
@@ -8,7 +7,6 @@ import { drain } from './drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
 import { letIn, workOf } from './separation.ts'
 import { findDatabase, missingError, stampStatement } from './tenant-names.ts'
-import { checkVerbOptions } from './tenant-options.ts'
 
 /** What came of suspending a tenant. */
 export interface Suspended {
@@ -31,8 +29,7 @@ export interface Resumed {
  */
 export async function suspend(context: ProvisioningContext, id: string, options: DrainOptions): Promise<Suspended> {
   const tenantId = parseTenantId(id)
-  checkVerbOptions('suspend', options, ['drainMs'])
-  const drainMs = durationMs('drainMs', options.drainMs ?? context.drainMs)
+  const { drainMs = context.drainMs } = options
   return underLock(context, tenantId, options, async (locked) => {
     const before = await beforeArrow(locked, 'suspend', tenantId, ['suspended'])
     requireServer(context.servers, before.row.server, tenantId)
@@ -59,7 +56,6 @@ export async function suspend(context: ProvisioningContext, id: string, options:
  */
 export async function resume(context: ProvisioningContext, id: string, options: VerbOptions): Promise<Resumed> {
   const tenantId = parseTenantId(id)
-  checkVerbOptions('resume', options)
   return underLock(context, tenantId, options, async (locked) => {
     const before = await beforeArrow(locked, 'resume', tenantId, ['active'])
     const change = { verb: 'resume', to: 'active', actor: options.actor } as const

@@ -1,7 +1,7 @@
 import { TenantryError } from '../kernel/errors.ts'
-import { refuseUnknownOptions } from '../kernel/options.ts'
+import { cancellable, type Checks, invalidOption, oneOf } from '../kernel/options.ts'
 import { show } from '../kernel/printable.ts'
-import { checkMetadata, refuseUnstorable } from '../kernel/storable.ts'
+import { checkMetadata, storableText } from '../kernel/storable.ts'
 import type { VerbOptions } from './context.ts'
 
 /** What is said of a new tenant. */
@@ -22,44 +22,43 @@ export interface OnboardOptions extends NewTenantOptions {
 
 const actorLength = 200
 
+function actor(option: string, value: unknown): string {
+  const text = storableText(option, value)
+  if (text.length <= actorLength) return text
+  throw invalidOption(
+    option,
+    `text of at most ${actorLength} characters`,
+    'A name or an id is enough; keep the rest in a log of your own.',
+  )
+}
+
+/** The checks of the options that every verb has. */
+export const verbChecks = { actor, ...cancellable } satisfies Checks<VerbOptions>
+
+/** The checks of what is said of a new tenant. */
+export const newTenantChecks = {
+  displayName: storableText,
+  metadata: (_, metadata) => checkMetadata(metadata),
+  ...verbChecks,
+} satisfies Checks<NewTenantOptions>
+
+/** Makes the check of `existing`. */
+export const existing = oneOf(['accept', 'refuse'], 'Leave it out to accept an id that exists.')
+
 /**
- * Checks everything about a new tenant before anything is touched.
+ * Adds the defaults to what is said of a new tenant.
  *
  * @param servers the names of the servers of this process
- * @param others the options that the verb has besides
- * @throws `invalid-option`, `no-open-server`
+ * @throws `no-open-server`
  */
-export function checkNewTenant(
-  verb: string,
-  options: NewTenantOptions & { readonly server?: string; readonly existing?: string },
+export function placeNewTenant(
+  { displayName, metadata = {}, server }: NewTenantOptions & { readonly server?: string },
   servers: readonly string[],
-  others: readonly string[],
 ) {
-  checkVerbOptions(verb, options, ['displayName', 'metadata', ...others])
-  const { displayName, metadata: given = {}, server, existing } = options
-  if (displayName !== undefined) refuseUnstorable('displayName', displayName)
-  const metadata = checkMetadata(given)
-  if (existing !== undefined && existing !== 'accept' && existing !== 'refuse') {
-    throw new TenantryError('invalid-option', 'existing must be "accept" or "refuse".', {
-      hint: 'Leave it out to accept an id that exists.',
-    })
-  }
   if (server !== undefined && !servers.includes(server)) {
     throw new TenantryError('no-open-server', `There is no server ${show(server)} in this process.`, {
       hint: `It has ${servers.join(', ')}.`,
     })
   }
   return { displayName, metadata, servers: server === undefined ? servers : [server] }
-}
-
-/** Checks the options that every verb has, and that it has no others than these. @throws `invalid-option` */
-export function checkVerbOptions(verb: string, options: VerbOptions, others: readonly string[] = []): void {
-  refuseUnknownOptions(verb, options, [...others, 'actor', 'signal'])
-  const { actor } = options
-  if (actor === undefined) return
-  refuseUnstorable('actor', actor)
-  if (actor.length <= actorLength) return
-  throw new TenantryError('invalid-option', `actor must have at most ${actorLength} characters.`, {
-    hint: 'A name or an id is enough; keep the rest in a log of your own.',
-  })
 }

@@ -1,12 +1,11 @@
 import { isDeepStrictEqual } from 'node:util'
 import { untilAborted } from '../kernel/abort.ts'
 import { mergePatch } from '../kernel/merge-patch.ts'
-import { checkMetadata, refuseUnstorable } from '../kernel/storable.ts'
+import { checkMetadata } from '../kernel/storable.ts'
 import { parseTenantId, type TenantId } from '../kernel/names.ts'
 import { stateError } from '../catalog/states.ts'
 import { publicTenant, type Tenant, unknownTenant } from '../catalog/tenant.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
-import { checkVerbOptions } from './tenant-options.ts'
 
 /** What to change of a tenant; what is left out stays. */
 export interface UpdateOptions extends VerbOptions {
@@ -29,18 +28,13 @@ export interface Updated {
  */
 export async function update(context: ProvisioningContext, id: string, options: UpdateOptions): Promise<Updated> {
   const tenantId = parseTenantId(id)
-  checkVerbOptions('update', options, ['displayName', 'metadata'])
-  const { displayName } = options
-  if (displayName !== undefined && displayName !== null) refuseUnstorable('displayName', displayName)
-  const metadata = options.metadata === undefined ? {} : checkMetadata(options.metadata)
-
-  return untilAborted(carryOut(context, tenantId, { ...options, metadata }), options.signal)
+  return untilAborted(carryOut(context, tenantId, options), options.signal)
 }
 
 async function carryOut(
   context: ProvisioningContext,
   id: TenantId,
-  { displayName, metadata, actor }: UpdateOptions & Required<Pick<UpdateOptions, 'metadata'>>,
+  { displayName, metadata = {}, actor }: UpdateOptions,
 ): Promise<Updated> {
   const since = performance.now()
   const result = await context.catalog.update(

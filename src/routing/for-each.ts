@@ -1,8 +1,15 @@
 import { type Cancellable, isAbortion, untilAborted } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
-import { durationMs, positiveInteger, refuseUnknownOptions } from '../kernel/options.ts'
-import { checkListOptions, type ListOptions } from '../catalog/list-options.ts'
+import {
+  cancellable,
+  type Checks,
+  durationMs,
+  functionOption,
+  positiveInteger,
+  readOptions,
+} from '../kernel/options.ts'
+import { listChecks, type ListOptions, readListOptions } from '../catalog/list-options.ts'
 import type { TenantFilter } from '../catalog/listing.ts'
 import { publicTenant, type Tenant, type TenantRow } from '../catalog/tenant.ts'
 
@@ -74,8 +81,20 @@ export interface Fleet<T> {
   readonly isInService: (row: TenantRow) => Promise<boolean>
 }
 
-const knownOptions = ['concurrency', 'tenantTimeoutMs', 'filter', 'onProgress', 'signal']
-const knownFilters = ['server', 'version', 'metadata', 'search']
+const filterChecks: Checks<FleetFilter> = {
+  server: listChecks.server,
+  version: listChecks.version,
+  metadata: listChecks.metadata,
+  search: listChecks.search,
+}
+const progressHint = 'It gets how far it is, and the last result: (progress, last) => { ... }'
+const checks: Checks<ForEachOptions<unknown>> = {
+  concurrency: positiveInteger,
+  tenantTimeoutMs: durationMs,
+  filter: (_, filter) => readOptions('The filter of forEach', filter as FleetFilter, filterChecks),
+  onProgress: (option, value) => functionOption(option, value, progressHint),
+  ...cancellable,
+}
 const pageSize = 200
 /** How long work may take to end once its queries were cancelled, in milliseconds. */
 const endingMs = 2_000
@@ -94,22 +113,15 @@ interface Checked<T> {
 }
 
 function checkOptions<T>(options: ForEachOptions<T>): Checked<T> {
-  refuseUnknownOptions('forEach', options, knownOptions)
-  const { concurrency = 4, tenantTimeoutMs = 300_000, filter = {}, onProgress, signal } = options
-  refuseUnknownOptions('The filter of forEach', filter, knownFilters)
-  if (onProgress !== undefined && typeof onProgress !== 'function') {
-    throw new TenantryError('invalid-option', 'onProgress must be a function.', {
-      hint: 'It gets how far it is, and the last result: (progress, last) => { ... }',
-    })
-  }
-  const checked = checkListOptions({ ...filter, state: 'active' })
-  return {
-    concurrency: positiveInteger('concurrency', concurrency),
-    tenantTimeoutMs: durationMs('tenantTimeoutMs', tenantTimeoutMs),
-    filter: checked.filter,
+  const {
+    concurrency = 4,
+    tenantTimeoutMs = 300_000,
+    filter = {},
     onProgress,
     signal,
-  }
+  } = readOptions('forEach', options, checks)
+  const inService = readListOptions({ ...filter, state: 'active' })
+  return { concurrency, tenantTimeoutMs, filter: inService.filter, onProgress, signal }
 }
 
 /** One call of `forEach`. Each server has its own workers, so that a slow one keeps no other waiting. */

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
+import { readable } from '../kernel/options.ts'
 
 /** Which tenant code works for, as plain data that can be carried elsewhere, such as into a job queue. */
 export interface CapturedTenant {
@@ -123,7 +124,7 @@ function refuseOther(current: CapturedTenant, { tenant, row }: CapturedTenant): 
  */
 export function toCaptured(given: string | CapturedTenant, parse: (id: string) => TenantId): CapturedTenant {
   if (typeof given === 'string') return { tenant: parse(given) }
-  const { tenant, row } = given ?? {}
+  const { tenant, row } = readable('What is given for a tenant', () => ({ tenant: given?.tenant, row: given?.row }))
   if (row === undefined || typeof row === 'string') return { tenant: parse(tenant), row }
   throw new TenantryError(
     'invalid-option',

@@ -1,6 +1,7 @@
 import { abortedError, type Cancellable, isAbortion, throwIfAborted, untilAborted } from '../kernel/abort.ts'
 import type { DomainName } from '../kernel/domain-names.ts'
 import { parseTenantId, type TenantId } from '../kernel/names.ts'
+import { cancellable, type Checks, functionOption, oneOf, readOptions } from '../kernel/options.ts'
 import type { Tenant } from '../catalog/tenant.ts'
 import { closedError } from './closed-error.ts'
 import type { Eviction } from './eviction-channel.ts'
@@ -15,6 +16,15 @@ export interface WorkOptions extends Cancellable {
   readonly nested?: 'refuse' | 'allow'
 }
 
+const workChecks: Checks<WorkOptions> = { nested: oneOf(['refuse', 'allow']), ...cancellable }
+const noOptions: WorkOptions = {}
+
+/** Reads the arguments of work for one tenant. Most has no options, and this is on the way of each. */
+function readWork(call: string, work: unknown, options: WorkOptions = noOptions): WorkOptions {
+  functionOption('work', work)
+  return options === noOptions ? options : readOptions(call, options, workChecks)
+}
+
 /** Runs a service's work for its tenants: each piece in its tenant's context, with a handle of its own. */
 export class TenantWork<Handle> {
   readonly #context = new TenantContext()
@@ -25,20 +35,13 @@ export class TenantWork<Handle> {
     this.#router = new Router({ ...options, scope: () => this.#context.scope })
   }
 
-  with<T>(
-    id: string | CapturedTenant,
-    work: (handle: Handle) => T | Promise<T>,
-    options: WorkOptions = {},
-  ): Promise<T> {
+  with<T>(id: string | CapturedTenant, work: (handle: Handle) => T | Promise<T>, options?: WorkOptions): Promise<T> {
     return this.#with(id, work, options)
   }
 
-  async run<T>(
-    id: string | CapturedTenant,
-    work: () => T | Promise<T>,
-    { signal, nested }: WorkOptions = {},
-  ): Promise<T> {
+  async run<T>(id: string | CapturedTenant, work: () => T | Promise<T>, options?: WorkOptions): Promise<T> {
     this.#refuseClosed()
+    const { signal, nested } = readWork('run', work, options)
     const begun = this.#here()
     const entered = await untilAborted(this.#router.admit(this.#meant(id)), signal)
     const scope = this.#context.begin(entered, 'context', begun, nested)
@@ -55,6 +58,7 @@ export class TenantWork<Handle> {
     options: ForEachOptions<T>,
   ): Promise<FleetResult<T>> {
     this.#refuseClosed()
+    functionOption('work', work)
     this.#context.refuseInside('A fleet query')
     const onTenant: OnTenant<T> = (captured, tenant, { signal, giveUp }) =>
       this.#with(captured, (handle) => work(handle, tenant), { signal }, giveUp)
@@ -104,10 +108,11 @@ export class TenantWork<Handle> {
   async #with<T>(
     id: string | CapturedTenant,
     work: (handle: Handle) => T | Promise<T>,
-    { signal, nested }: WorkOptions,
+    options: WorkOptions | undefined,
     giveUp?: AbortSignal,
   ): Promise<T> {
     this.#refuseClosed()
+    const { signal, nested } = readWork('with', work, options)
     const begun = this.#here()
     const captured = this.#meant(id)
     throwIfAborted(signal)

@@ -3,7 +3,18 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { serve as serveHono } from '@hono/node-server'
-import { Body, Catch, Controller, type ExceptionFilter, Get, HttpException, Inject, Module, Post } from '@nestjs/common'
+import {
+  Body,
+  Catch,
+  Controller,
+  type ExceptionFilter,
+  Get,
+  HttpException,
+  Inject,
+  type LoggerService,
+  Module,
+  Post,
+} from '@nestjs/common'
 import { type AbstractHttpAdapter, HttpAdapterHost, NestFactory } from '@nestjs/core'
 import { ExpressAdapter } from '@nestjs/platform-express'
 import { FastifyAdapter } from '@nestjs/platform-fastify'
@@ -18,7 +29,7 @@ import { CurrentTenant, TenantryModule } from 'tenantry/nestjs'
 import { enterUntilSent, nodeRequest, type RequestTenant, TenantRequests } from 'tenantry/requests'
 import { type AppParts, ownAnswer, type Route, type ServedApp } from './framework.ts'
 
-export async function serveByExpress({ tenantry, routes, ...options }: AppParts): Promise<ServedApp> {
+export async function serveByExpress({ tenantry, routes, logged: _, ...options }: AppParts): Promise<ServedApp> {
   const app = express()
   const tenants = expressTenants(tenantry, options)
   app.use(tenants)
@@ -39,8 +50,8 @@ export async function serveByExpress({ tenantry, routes, ...options }: AppParts)
   return listening(createServer(app))
 }
 
-export async function serveByFastify({ routes, ...options }: AppParts): Promise<ServedApp> {
-  const app = fastify()
+export async function serveByFastify({ routes, logged, ...options }: AppParts): Promise<ServedApp> {
+  const app = fastify({ logger: { level: 'error', stream: { write: logged } } })
   app.register(fastifyTenants, options)
   app.setErrorHandler((_error, _request, reply) => reply.code(500).send(ownAnswer))
   app.after(() => {
@@ -52,7 +63,7 @@ export async function serveByFastify({ routes, ...options }: AppParts): Promise<
   return { port: portOf(app.server), close: () => app.close() }
 }
 
-export async function serveByHono({ tenantry, routes, ...options }: AppParts): Promise<ServedApp> {
+export async function serveByHono({ tenantry, routes, logged: _, ...options }: AppParts): Promise<ServedApp> {
   const app = new Hono<TenantEnv<EntityManager>>()
   app.use(honoTenants(tenantry, options))
   for (const { method, path, run } of routes) {
@@ -75,13 +86,18 @@ export function serveByNestOnFastify(parts: AppParts): Promise<ServedApp> {
   return serveByNest(parts, new FastifyAdapter())
 }
 
-async function serveByNest({ routes, ...options }: AppParts, adapter: AbstractHttpAdapter): Promise<ServedApp> {
+async function serveByNest({ routes, logged, ...options }: AppParts, adapter: AbstractHttpAdapter): Promise<ServedApp> {
   class AppModule {}
   Module({ imports: [TenantryModule.forRoot(options)], controllers: [controllerOf(routes)] })(AppModule)
-  const app = await NestFactory.create(AppModule, adapter, { logger: false })
+  const app = await NestFactory.create(AppModule, adapter, { logger: loggerTo(logged) })
   app.useGlobalFilters(new OwnFilter(app.get(HttpAdapterHost)))
   await app.listen(0, '127.0.0.1')
   return { port: portOf(app.getHttpServer() as Server), close: () => app.close() }
+}
+
+function loggerTo(logged: AppParts['logged']): LoggerService {
+  const ignore = () => undefined
+  return { log: ignore, warn: ignore, error: (...parts: unknown[]) => logged(parts.join('\n')) }
 }
 
 function controllerOf(routes: readonly Route[]) {
@@ -125,7 +141,7 @@ class OwnFilter implements ExceptionFilter {
 Catch()(OwnFilter)
 
 /** No framework at all, as docs/frameworks.md does it. */
-export async function serveByNode({ tenantry, routes, ...options }: AppParts): Promise<ServedApp> {
+export async function serveByNode({ tenantry, routes, logged: _, ...options }: AppParts): Promise<ServedApp> {
   const requests = new TenantRequests(tenantry, options)
   const handle = async (request: IncomingMessage, response: ServerResponse) => {
     try {

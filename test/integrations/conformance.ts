@@ -1,7 +1,8 @@
 import type { EntityManager } from '@mikro-orm/postgresql'
+import { TenantryError } from 'tenantry'
 import { mikroOrm } from 'tenantry/mikro-orm'
-import { claim, customDomain, header, subdomain, type TenantSource } from 'tenantry/requests'
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { type AnsweredFailure, claim, customDomain, header, subdomain, type TenantSource } from 'tenantry/requests'
+import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
 import { afterwards, sql } from '../support/server.ts'
 import { openTestTenantry, type TestTenantry } from '../support/tenants.ts'
@@ -18,11 +19,14 @@ const unknown = { error: 'tenant-unknown', message: 'There is no such tenant.' }
 
 let tenantry: TestTenantry<EntityManager>
 let happenings: Happenings
+/** What was logged as an error in the test under way, by a framework's logger or to the console. */
+const logs: string[] = []
 
 /** An app with these options, on a Tenantry of the installation, and somebody who speaks to it. */
 async function appOf(serve: Serve, options: Partial<AppParts> = {}, maxSockets?: number): Promise<HttpClient> {
   happenings = new Happenings()
-  const parts = { tenantry, tenantFrom: [bySubdomain], exempt: ['/health', '/exempt'], ...options }
+  const logged = (text: string) => void logs.push(text)
+  const parts = { tenantry, tenantFrom: [bySubdomain], exempt: ['/health', '/exempt'], logged, ...options }
   const app = await serve({ ...parts, routes: conformanceRoutes(parts.tenantry, happenings) })
   const client = new HttpClient(app.port, maxSockets)
   afterwards(async () => {
@@ -46,6 +50,13 @@ const of = (tenant: string, question: Omit<Question, 'host'>): Question => ({ ho
 
 /** What every integration does, whatever its framework. */
 export function conformance(serve: Serve): void {
+  beforeEach(() => {
+    logs.length = 0
+    vi.spyOn(console, 'error').mockImplementation((...parts: unknown[]) => void logs.push(parts.join(' ')))
+  })
+  afterEach(() => {
+    vi.restoreAllMocks()
+  })
   beforeAll(async () => {
     tenantry = await openTestTenantry(models, { postgres: budget })
     for (const id of ['acme', 'beta', 'gone', 'left', 'trade']) await tenantry.onboard(id)
@@ -60,6 +71,9 @@ export function conformance(serve: Serve): void {
   })
   describe('hooks', () => {
     failingHooks(serve)
+  })
+  describe('the log', () => {
+    failuresLogged(serve)
   })
   describe('the end of a request', () => {
     ends(serve)
@@ -203,6 +217,70 @@ function failingHooks(serve: Serve): void {
       expect(answer.text).toContain(ownAnswer)
     }
     expect(await client.ask(of('acme', { path: '/id' }))).toMatchObject({ status: 200 })
+  })
+}
+
+function failuresLogged(serve: Serve): void {
+  const unavailable = { status: 503, body: { error: 'unavailable' } }
+
+  it("has each answer of 500 or above, with its cause, by the framework's own logger", async () => {
+    const client = await appOf(serve)
+    expect(await client.ask(of('acme', { path: '/lost' }))).toMatchObject(unavailable)
+    expect(logs).toHaveLength(1)
+    const [text = ''] = logs
+    expect(text).toContain('A request of the tenant acme was answered with 503: connection-lost.')
+    for (const part of ['The connection broke.', 'Call again.', 'The network went away.']) expect(text).toContain(part)
+    expect(text).not.toContain('not to be logged')
+  })
+
+  it('has what no tenant was found for, such as a closed Tenantry', async () => {
+    const closed = await openTestTenantry(models, { postgres: budget })
+    await closed.close()
+    const client = await appOf(serve, { tenantry: closed })
+    expect(await client.ask(of('acme', { path: '/id' }))).toMatchObject(unavailable)
+    expect(logs).toEqual([expect.stringContaining('A request of the tenant acme was answered with 503: closed.')])
+  })
+
+  it('has no answer below 500, and nothing that the framework answers', async () => {
+    const client = await appOf(serve, { onError: ({ code }) => (code === 'connection-lost' ? 'framework' : undefined) })
+    for (const tenant of ['nobody', 'left', 'gone']) await client.ask(of(tenant, { path: '/id' }))
+    for (const path of ['/another', '/mistake', '/lost']) await client.ask(of('acme', { path }))
+    expect(logs.filter((text) => text.includes('was answered with'))).toEqual([])
+  })
+
+  it('follows the status that a hook gives', async () => {
+    const client = await appOf(serve, {
+      onError: ({ code }) => ({ status: code === 'permission-denied' ? 502 : 404, body: {} }),
+    })
+    expect(await client.ask(of('acme', { path: '/lost' }))).toMatchObject({ status: 404 })
+    expect(logs).toEqual([])
+    expect(await client.ask(of('acme', { path: '/mistake' }))).toMatchObject({ status: 502 })
+    expect(logs).toEqual([expect.stringContaining('was answered with 502: permission-denied.')])
+  })
+
+  it('is a function of the service where one is given', async () => {
+    const failures: AnsweredFailure[] = []
+    const client = await appOf(serve, { log: (failure) => void failures.push(failure) })
+    expect(await client.ask(of('acme', { path: '/lost' }))).toMatchObject(unavailable)
+    const told = { status: 503, code: 'connection-lost', tenant: 'acme', hint: 'Call again.' }
+    expect(failures).toEqual([{ ...told, err: expect.any(TenantryError) as unknown }])
+    expect(logs).toEqual([])
+  })
+
+  it('is left out where it is false', async () => {
+    const client = await appOf(serve, { log: false })
+    expect(await client.ask(of('acme', { path: '/lost' }))).toMatchObject(unavailable)
+    expect(logs).toEqual([])
+  })
+
+  it('changes no answer by its own failure, and falls back to the console', async () => {
+    const client = await appOf(serve, {
+      log: () => {
+        throw new Error('The log failed.')
+      },
+    })
+    expect(await client.ask(of('acme', { path: '/lost' }))).toMatchObject(unavailable)
+    expect(logs).toEqual([expect.stringContaining('was answered with 503: connection-lost.')])
   })
 }
 

@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql'
 import type { Tenantry } from 'tenantry'
-import type { OnError, RequestTenant, TenantSource } from 'tenantry/requests'
+import type { LogFailure, OnError, RequestTenant, TenantSource } from 'tenantry/requests'
 
 declare module 'tenantry/requests' {
   interface Registered {
@@ -22,6 +22,9 @@ export interface AppParts {
   readonly tenantFrom: readonly TenantSource[]
   readonly exempt?: readonly string[]
   readonly onError?: OnError<unknown>
+  readonly log?: LogFailure<unknown> | false
+  /** Receives what the framework's own logger writes; frameworks without one write to `console.error`. */
+  readonly logged: (text: string) => void
   readonly routes: readonly Route[]
 }
 

@@ -43,6 +43,14 @@ export function conformanceRoutes(tenantry: Tenantry<EntityManager>, happenings:
     }),
     {
       method: 'get',
+      path: '/lost',
+      run: async () => {
+        const cause = Object.assign(new Error('The network went away.'), { password: 'not to be logged' })
+        throw new TenantryError('connection-lost', 'The connection broke.', { cause, hint: 'Call again.' })
+      },
+    },
+    {
+      method: 'get',
       path: '/mistake',
       run: async () => {
         throw new TenantryError('permission-denied', 'A mistake of the service.')

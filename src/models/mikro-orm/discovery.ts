@@ -1,5 +1,6 @@
 import { MikroORM, type Options } from '@mikro-orm/postgresql'
 import { TenantryError } from '../../kernel/errors.ts'
+import { invalidOption, readable } from '../../kernel/options.ts'
 import { refuseForeignEntities } from './foreign-entities.ts'
 import { refuseLongNames } from './long-names.ts'
 import { TenantEntityManager } from './tenant-entity-manager.ts'
@@ -30,10 +31,14 @@ export type MikroOrmModelsOptions = Omit<Options, (typeof ownOptions)[number]> &
   readonly entities: NonNullable<Options['entities']>
 }
 
-/** Refuses options that would be overridden. @throws `invalid-option` */
-export function checkOptions(options: MikroOrmModelsOptions): void {
-  const refused = ownOptions.find((name) => name in options)
-  if (refused === undefined) return
+/** Reads the options, and refuses those that would be overridden. @throws `invalid-option` */
+export function checkOptions(options: MikroOrmModelsOptions): MikroOrmModelsOptions {
+  const read = readable('The argument of mikroOrm()', () => {
+    if (typeof options === 'object' && options !== null && !Array.isArray(options)) return { ...options }
+    throw invalidOption('The argument of mikroOrm()', 'an object', 'Write mikroOrm({ entities: [...] }).')
+  })
+  const refused = ownOptions.find((name) => name in read)
+  if (refused === undefined) return read
   throw new TenantryError('invalid-option', `mikroOrm() does not take the option ${refused}.`, {
     hint: 'Where the databases are is said once, by postgres({ url }); the EntityManager is made per tenant.',
   })

@@ -19,8 +19,7 @@ export type { Comparison, DifferingObject, Models, OpenModels, SchemaObject } fr
  *   reported as `models-invalid` by the first call that needs them
  */
 export function mikroOrm(options: MikroOrmModelsOptions): Models<EntityManager> {
-  checkOptions(options)
-  return new MikroOrmModels(options)
+  return new MikroOrmModels(checkOptions(options))
 }
 
 class MikroOrmModels implements Models<EntityManager> {

@@ -57,9 +57,20 @@ export function requireDatabase(fields: ConnectionFields): Identifier {
   throw invalidUrl('The connection URL names no database.')
 }
 
+/** A URL as text. @throws `invalid-url` */
+export function urlText(_: string, url: unknown): string {
+  if (typeof url === 'string') return url
+  try {
+    // The class's own getter refuses what only looks like one.
+    return Reflect.get(URL.prototype, 'href', url)
+  } catch {
+    throw invalidUrl('A connection URL must be a string or a URL.')
+  }
+}
+
 function parseUrl(input: string | URL): URL {
   // A user without a host, as goes with ?host=/directory, is nothing that URL would parse.
-  const text = String(input).replace(/^(\w+:\/\/[^/?#@]*@)(?=[/?]|$)/, '$1localhost')
+  const text = urlText('url', input).replace(/^(\w+:\/\/[^/?#@]*@)(?=[/?]|$)/, '$1localhost')
   if (/\p{Cc}/u.test(text)) throw invalidUrl('The connection URL has a control character that is not percent-encoded.')
   if (!URL.canParse(text)) throw invalidUrl('The connection URL cannot be parsed.')
   // URL would replace half a character, and cut what follows a "#": either is another name than the one given.

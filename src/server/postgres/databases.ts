@@ -1,5 +1,7 @@
 import { TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, parseIdentifier } from '../../kernel/names.ts'
+import { type Checks, invalidOption, oneOf } from '../../kernel/options.ts'
+import { storableText } from '../../kernel/storable.ts'
 import type {
   CreateDatabaseOptions,
   DatabaseChange,
@@ -18,25 +20,27 @@ export interface CheckedCreateOptions extends CreateDatabaseOptions {
   readonly tablespace: Identifier | undefined
 }
 
-const providers: ReadonlySet<unknown> = new Set(['libc', 'icu', 'builtin', undefined])
+/** The checks of what CREATE DATABASE is told, by the options of `ensureDatabase`. */
+export const createChecks: Checks<Omit<CreateDatabaseOptions, 'acceptsConnections'>> = {
+  owner: (_, name) => parseIdentifier(name as string, 'owner'),
+  template: (_, name) => parseIdentifier(name as string, 'template'),
+  encoding: storableText,
+  locale: storableText,
+  localeProvider: oneOf(['libc', 'icu', 'builtin'], 'Leave it out for the default of the server.'),
+  tablespace: (_, name) => parseIdentifier(name as string, 'tablespace'),
+  connectionLimit: (option, value) => {
+    if (Number.isInteger(value) && (value as number) >= -1) return value
+    throw invalidOption(option, 'an integer from -1 (no limit) upwards', 'Leave it out for no limit.')
+  },
+}
 
 /**
- * Checks the options before anything is sent.
+ * Checks what goes together, before anything is sent.
  *
  * @throws `invalid-name`, `invalid-option`
  */
 export function checkCreateOptions(options: CreateDatabaseOptions): CheckedCreateOptions {
-  const { connectionLimit, localeProvider, locale } = options
-  if (!providers.has(localeProvider)) {
-    throw new TenantryError('invalid-option', 'localeProvider must be "libc", "icu" or "builtin".', {
-      hint: 'Leave it out for the default of the server.',
-    })
-  }
-  if (connectionLimit !== undefined && (!Number.isInteger(connectionLimit) || connectionLimit < -1)) {
-    throw new TenantryError('invalid-option', 'connectionLimit must be an integer from -1 (no limit) upwards.', {
-      hint: 'Leave it out for no limit.',
-    })
-  }
+  const { localeProvider, locale } = options
   if ((localeProvider === 'icu' || localeProvider === 'builtin') && locale === undefined) {
     throw new TenantryError('invalid-option', `localeProvider "${localeProvider}" needs a locale.`, {
       hint: `Add the option locale, such as ${localeProvider === 'icu' ? '"en-US"' : '"C.UTF-8"'}.`,

@@ -133,6 +133,9 @@ export function endsSession(error: unknown): boolean {
 /** What a repetition may well get past: a serialization failure, a deadlock. */
 const transientPattern = /^(?:40001|40P01)$/
 
+/** Of two that change the privileges of one database, or one role, at once, PostgreSQL fails one (XX000). */
+const racePattern = /^tuple concurrently (?:updated|deleted)$/
+
 /** What broke off in the network or in the server. */
 const lostPattern = /^(?:57P01|57P02|57P05|08000|08003|08006)$/
 const lostMessage =
@@ -153,7 +156,7 @@ export function toTenantryError(error: unknown, context: ErrorContext, phase: 'c
     hint: meaning.hint?.(context),
     sqlState: isSqlState(code) ? code : undefined,
     // A resolver that did not answer is not a host that does not exist.
-    retryable: code === 'EAI_AGAIN' || transientPattern.test(code ?? '') ? true : undefined,
+    retryable: code === 'EAI_AGAIN' || transientPattern.test(code ?? '') || racePattern.test(text) ? true : undefined,
   }
   return new TenantryError(meaning.code, meaning.message(context, text), details)
 }

@@ -2,11 +2,10 @@ import { connect } from 'node:net'
 import type { Client, QueryConfig } from 'pg'
 import { TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
-import { refuseUnknownOptions } from '../../kernel/options.ts'
-import { show } from '../../kernel/printable.ts'
+import { type Checks, oneOf, readOptions } from '../../kernel/options.ts'
 import type { ServerConnection } from '../port.ts'
 import { type ConnectionDefaults, type ConnectionLimits, cutClient, newClient, sessionSettings } from './client.ts'
-import { type ConnectionFields, parseConnectionUrl } from './connection-fields.ts'
+import { type ConnectionFields, parseConnectionUrl, urlText } from './connection-fields.ts'
 import { openRoutedConnection } from './routed-connection.ts'
 
 /** Through which pooler tenants' work reaches a server. */
@@ -22,20 +21,15 @@ export interface PoolerOptions {
 
 type Address = Pick<ConnectionFields, 'host' | 'port' | 'ssl'>
 
-/** The pooler of a server's options. @throws `invalid-url`, `invalid-option` */
+const checks: Checks<PoolerOptions> = {
+  url: urlText,
+  mode: oneOf(['session', 'transaction'], "It is what the pooler's configuration says of pool_mode."),
+}
+
+/** Makes the pooler of a server's options. @throws `invalid-url`, `invalid-option` */
 export function parsePooler(options: PoolerOptions): Pooler {
-  refuseUnknownOptions('The pooler of postgres()', options, ['url', 'mode'])
-  const mode: unknown = options.mode ?? 'session'
-  if (mode !== 'session' && mode !== 'transaction') {
-    throw new TenantryError(
-      'invalid-option',
-      `mode of a pooler must be "session" or "transaction", not ${show(mode)}.`,
-      {
-        hint: "It is what the pooler's configuration says of pool_mode.",
-      },
-    )
-  }
-  const { host, port, ssl } = parseConnectionUrl(withDefaults(options.url))
+  const { url, mode = 'session' } = readOptions('The pooler of postgres()', options, checks)
+  const { host, port, ssl } = parseConnectionUrl(withDefaults(url))
   return new Pooler({ host, port, ssl }, mode)
 }
 

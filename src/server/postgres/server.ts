@@ -1,5 +1,5 @@
 import { type Identifier, parseIdentifier } from '../../kernel/names.ts'
-import { positiveInteger, refuseUnknownOptions } from '../../kernel/options.ts'
+import { type Checks, durationMs, positiveInteger, positiveMs, readOptions } from '../../kernel/options.ts'
 import type { DiagnosisRequest, ServerDiagnosis } from '../diagnosis.ts'
 import type { Occupancy, OccupancyQuestion } from '../occupancy.ts'
 import type {
@@ -26,7 +26,7 @@ import type {
 } from '../port.ts'
 import { freeNotificationQueue, rollBackPrepared, whileConnecting } from './blockers.ts'
 import { clientConfig, type ConnectionLimits, graceMs, newClient } from './client.ts'
-import { type ConnectionFields, parseConnectionUrl } from './connection-fields.ts'
+import { type ConnectionFields, parseConnectionUrl, urlText } from './connection-fields.ts'
 import { ConnectionQueue, isServerFull } from './connection-queue.ts'
 import { createDatabase, missingToCreate } from './create-database.ts'
 import {
@@ -84,16 +84,17 @@ export interface PostgresOptions {
   readonly pooler?: PoolerOptions
 }
 
-const knownOptions = [
-  'url',
-  'name',
-  'maxConnections',
-  'maintenanceDatabase',
-  'connectTimeoutMs',
-  'busyTimeoutMs',
-  'statementTimeoutMs',
-  'pooler',
-]
+const checks: Checks<PostgresOptions> = {
+  url: urlText,
+  name: (_, name) => parseIdentifier(name as string, 'server'),
+  maxConnections: positiveInteger,
+  maintenanceDatabase: (_, name) => parseIdentifier(name as string, 'maintenance database'),
+  connectTimeoutMs: positiveMs,
+  busyTimeoutMs: durationMs,
+  statementTimeoutMs: durationMs,
+  // Read when the pooler is made of it.
+  pooler: (_, pooler) => pooler,
+}
 const noLimit = 0
 /** How long an administrative statement waits for one lock, in milliseconds. */
 const lockMs = 5_000
@@ -106,23 +107,23 @@ const besideMs = 2_000
  * @throws `invalid-url`, `invalid-name`, `invalid-option`
  */
 export function postgres(options: PostgresOptions): Server {
-  refuseUnknownOptions('postgres()', options, knownOptions)
-  const fields = parseConnectionUrl(options.url)
+  const read = readOptions('postgres()', options, checks)
+  const fields = parseConnectionUrl(read.url)
   return new PostgresServer(fields, {
-    name: parseIdentifier(options.name ?? 'main', 'server'),
-    maxConnections: positiveInteger('maxConnections', options.maxConnections ?? 50),
+    name: parseIdentifier(read.name ?? 'main', 'server'),
+    maxConnections: read.maxConnections ?? 50,
     maintenanceDatabase: parseIdentifier(
-      options.maintenanceDatabase ?? fields.database ?? 'postgres',
+      read.maintenanceDatabase ?? fields.database ?? 'postgres',
       'maintenance database',
     ),
     limits: {
-      connectMs: positiveInteger('connectTimeoutMs', options.connectTimeoutMs ?? 10_000),
-      statementMs: orZero('statementTimeoutMs', options.statementTimeoutMs ?? 60_000),
+      connectMs: read.connectTimeoutMs ?? 10_000,
+      statementMs: read.statementTimeoutMs ?? 60_000,
       graceMs,
       lockMs,
     },
-    busyMs: orZero('busyTimeoutMs', options.busyTimeoutMs ?? 60_000),
-    pooler: options.pooler === undefined ? undefined : parsePooler(options.pooler),
+    busyMs: read.busyTimeoutMs ?? 60_000,
+    pooler: read.pooler === undefined ? undefined : parsePooler(read.pooler),
   })
 }
 
@@ -413,8 +414,4 @@ class PostgresServer implements Server {
 /** A socket's directory, or a loopback address. */
 function isLocal(host: string): boolean {
   return host.startsWith('/') || host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host)
-}
-
-function orZero(option: string, value: number): number {
-  return value === 0 ? value : positiveInteger(option, value)
 }

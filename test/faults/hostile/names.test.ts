@@ -101,8 +101,7 @@ async function expectNamed(given: unknown, what: string): Promise<void> {
   const { call, isGood, ends = ['aborted'] } = namings[what]!
   // Nothing but text has a way into a URL.
   const value = what.endsWith('Url') ? String(typeof given === 'symbol' ? 'symbol' : given) : given
-  const isDefault = value === null && withDefault.includes(what)
-  if (!isGood(value) && !isDefault) {
+  if (!isGood(value)) {
     return expectRefused(() => call(value as string), 'invalid-option', 'invalid-name', 'invalid-url')
   }
   const result = await attempt(() => call(value as string))
@@ -112,9 +111,6 @@ async function expectNamed(given: unknown, what: string): Promise<void> {
     expect(result.value).toMatchObject({ outcome: 'already-exists', differing: [{ option: 'owner', wanted: value }] })
   tally.accepted++
 }
-
-/** Where null is as good as nothing. */
-const withDefault = ['installation', 'revision', 'maintenanceDatabase', 'serverName']
 
 function isIdentifier(value: unknown): boolean {
   if (typeof value !== 'string' || !value.isWellFormed() || /\p{Cc}/u.test(value)) return false

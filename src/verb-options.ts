@@ -1,0 +1,84 @@
+import {
+  cancellable,
+  type Checks,
+  days,
+  durationMs,
+  functionOption,
+  oneOf,
+  positiveInteger,
+  readOptions,
+  trueOrFalse,
+} from './kernel/options.ts'
+import { parseDomain } from './kernel/domain-names.ts'
+import { parseIdentifier } from './kernel/names.ts'
+import { storableText } from './kernel/storable.ts'
+import type { EnvironmentOptions, HistoryOptions } from './api.ts'
+import type { AdoptOptions } from './provisioning/adopt.ts'
+import type { CloneOptions } from './provisioning/clone.ts'
+import type { DrainOptions } from './provisioning/context.ts'
+import type { RotateOptions } from './provisioning/credentials.ts'
+import type { DomainsOptions, VerifyDomainOptions } from './provisioning/domains.ts'
+import type { OffboardOptions } from './provisioning/offboard.ts'
+import type { PurgeExpiredOptions } from './provisioning/purge.ts'
+import type { RestampOptions } from './provisioning/restamp.ts'
+import type { ReconcileOptions } from './provisioning/reconcile.ts'
+import { existing, newTenantChecks, type OnboardOptions, verbChecks } from './provisioning/tenant-options.ts'
+import type { UpdateOptions } from './provisioning/update.ts'
+
+/** The checks of the options of each call; `list`, `forEach`, `with` and `run` have theirs in the catalog and the routing. */
+const checks = {
+  onboard: { ...newTenantChecks, server: storableText, existing } satisfies Checks<OnboardOptions>,
+  update: {
+    ...newTenantChecks,
+    displayName: (option, text) => (text === null ? null : storableText(option, text)),
+  } satisfies Checks<UpdateOptions>,
+  suspend: { ...verbChecks, drainMs: durationMs } satisfies Checks<DrainOptions>,
+  resume: verbChecks,
+  offboard: { ...verbChecks, drainMs: durationMs, retentionDays: days } satisfies Checks<OffboardOptions>,
+  restore: verbChecks,
+  purge: verbChecks,
+  purgeExpired: { ...verbChecks, limit: positiveInteger } satisfies Checks<PurgeExpiredOptions>,
+  clone: {
+    ...newTenantChecks,
+    anonymise: (option, hook) => (hook === false ? hook : functionOption(option, hook, 'Give false for none.')),
+    drainMs: durationMs,
+    existing,
+  } satisfies Checks<CloneOptions<unknown>>,
+  adopt: {
+    ...newTenantChecks,
+    database: (_, name) => parseIdentifier(name as string, 'database'),
+    server: storableText,
+  } satisfies Checks<AdoptOptions>,
+  restamp: { ...verbChecks, differences: oneOf(['refuse', 'accept']) } satisfies Checks<RestampOptions>,
+  reconcile: { ...verbChecks, dryRun: trueOrFalse } satisfies Checks<ReconcileOptions>,
+  removeTemplates: cancellable,
+  check: cancellable,
+  get: cancellable,
+  history: { limit: positiveInteger, ...cancellable } satisfies Checks<HistoryOptions>,
+  status: cancellable,
+  environment: { as: oneOf(['administrator', 'tenant']), ...cancellable } satisfies Checks<EnvironmentOptions>,
+  credentials: cancellable,
+  rotateCredentials: { ...verbChecks, endSessions: trueOrFalse } satisfies Checks<RotateOptions>,
+  reencryptCredentials: verbChecks,
+  addDomain: verbChecks,
+  verifyDomain: {
+    ...verbChecks,
+    proof: oneOf(['dns', 'given'], 'Leave it out to look for the record in the DNS.'),
+  } satisfies Checks<VerifyDomainOptions>,
+  removeDomain: verbChecks,
+  domains: {
+    limit: positiveInteger,
+    after: (_, domain) => parseDomain(domain as string),
+    ...cancellable,
+  } satisfies Checks<DomainsOptions>,
+  getDomain: cancellable,
+  tenantOfDomain: cancellable,
+}
+
+/** A call of an open Tenantry whose options are read here. */
+export type Call = keyof typeof checks
+
+/** Reads the options of a call. @throws `invalid-option`, and what the checks of names throw */
+export function readCallOptions<Options extends object>(call: Call, options: Options): Options {
+  return readOptions(call, options, checks[call] as unknown as Checks<Options>)
+}

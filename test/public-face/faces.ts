@@ -1,0 +1,352 @@
+import { IncomingMessage, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
+import { NestFactory } from '@nestjs/core'
+import { Module, type DynamicModule } from '@nestjs/common'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import { fastify } from 'fastify'
+import * as root from 'tenantry'
+import * as embedded from 'tenantry/embedded'
+import * as express from 'tenantry/express'
+import * as fastifyEntry from 'tenantry/fastify'
+import * as hono from 'tenantry/hono'
+import * as mikroOrmEntry from 'tenantry/mikro-orm'
+import * as nest from 'tenantry/nestjs'
+import * as postgresEntry from 'tenantry/postgres'
+import * as requests from 'tenantry/requests'
+import { Address, User } from '../../examples/service/models.ts'
+import { serverUrl } from '../support/server.ts'
+import type { kinds, ValueName } from './values.ts'
+
+export type KindName = keyof typeof kinds
+
+/** A public function: how it is called, and what it takes. */
+export interface Face {
+  // oxlint-disable-next-line typescript/no-explicit-any -- what it is given is wrong on purpose
+  readonly call: (...args: any[]) => unknown
+  /** Its arguments but for the options: what is right, and of which kind it is. */
+  readonly args?: readonly (readonly [right: unknown, kind: KindName])[]
+  /** Its options, which come last. */
+  readonly options?: Readonly<Record<string, KindName>>
+  /** Options that have to be there. */
+  readonly needed?: Readonly<Record<string, unknown>>
+  /** What never gets as far as to be read: a promise cannot be resolved with it. */
+  readonly unread?: readonly ValueName[]
+  /** True if it takes options that are not ours to list. */
+  readonly isOpen?: boolean
+}
+
+/** The functions of every entry of the package that have no arguments to be wrong, and why. */
+export const without: Readonly<Record<string, string>> = {
+  'root.TenantryError': 'is made by Tenantry',
+  'root.defineConfig': 'gives back what it is given, which openTenantry checks',
+  'requests.customDomain': 'takes nothing',
+  'requests.errorResponse': 'takes whatever was thrown',
+  'nest.CurrentTenant': 'is made by the module',
+  'tenantry.currentTenant': 'takes nothing',
+  'tenantry.captureTenant': 'takes nothing',
+  'TenantRequests.answer': 'takes whatever was thrown',
+}
+
+/** Every entry of the package, by the name that the tables use. */
+export const entries = {
+  root,
+  postgres: postgresEntry,
+  mikroOrm: mikroOrmEntry,
+  embedded,
+  requests,
+  fastify: fastifyEntry,
+  hono,
+  express,
+  nest,
+} as const
+
+const cancellable = { signal: 'signal' } as const
+const verb = { actor: 'text', ...cancellable } as const
+const newTenant = { displayName: 'text', metadata: 'metadata', ...verb } as const
+const acme = ['acme', 'id'] as const
+const domain = ['shop.example.com', 'domain'] as const
+const work = [() => undefined, 'function'] as const
+
+type Open = root.Tenantry<EntityManager>
+
+/** The methods of an open Tenantry, which has a tenant acme. */
+export function facesOfTenantry(it: Open): Readonly<Record<string, Face>> {
+  const of = (name: keyof Open, args: Face['args'], options: Face['options'], needed: Face['needed'] = {}): Face => ({
+    call: (...given: unknown[]) => (it[name] as (...args: unknown[]) => unknown)(...given),
+    ...(args && { args }),
+    ...(options && { options }),
+    needed,
+  })
+  return {
+    onboard: of('onboard', [['never', 'id']], { ...newTenant, server: 'text', existing: 'word' }),
+    update: of('update', [acme], { ...newTenant, displayName: 'nullableText' }),
+    suspend: of('suspend', [acme], { ...verb, drainMs: 'duration' }),
+    resume: of('resume', [acme], verb),
+    offboard: of('offboard', [acme], { ...verb, drainMs: 'duration', retentionDays: 'duration' }),
+    restore: of('restore', [acme], verb),
+    purge: of('purge', [acme], verb),
+    purgeExpired: of('purgeExpired', [], { ...verb, limit: 'count' }),
+    clone: of('clone', [acme, ['never', 'id']], {
+      ...newTenant,
+      anonymise: 'functionOrFalse',
+      drainMs: 'duration',
+      existing: 'word',
+    }),
+    adopt: of(
+      'adopt',
+      [['never', 'id']],
+      { ...newTenant, database: 'name', server: 'text' },
+      { database: 'not-there' },
+    ),
+    removeTemplates: of('removeTemplates', [], cancellable),
+    reconcile: of('reconcile', [], { ...verb, dryRun: 'flag' }),
+    check: of('check', [acme], cancellable),
+    get: of('get', [acme], cancellable),
+    list: of('list', [], {
+      limit: 'count',
+      after: 'id',
+      state: 'word',
+      server: 'text',
+      version: 'version',
+      metadata: 'metadata',
+      search: 'text',
+      expired: 'flag',
+      ...cancellable,
+    }),
+    history: of('history', [acme], { limit: 'count', ...cancellable }),
+    status: of('status', [], cancellable),
+    environment: of('environment', [acme], { as: 'word', ...cancellable }),
+    credentials: of('credentials', [acme], cancellable),
+    rotateCredentials: of('rotateCredentials', [acme], { ...verb, endSessions: 'flag' }),
+    reencryptCredentials: of('reencryptCredentials', [], verb),
+    addDomain: of('addDomain', [acme, domain], verb),
+    verifyDomain: of('verifyDomain', [acme, domain], { ...verb, proof: 'word' }),
+    removeDomain: of('removeDomain', [acme, domain], verb),
+    domains: of('domains', [acme], { limit: 'count', after: 'domain', ...cancellable }),
+    getDomain: of('getDomain', [domain], cancellable),
+    tenantOfDomain: of('tenantOfDomain', [['shop.example.com', 'anything']], cancellable),
+    on: of('on', [work], undefined),
+    with: of('with', [acme, work], { nested: 'word', ...cancellable }),
+    run: of('run', [acme, work], { nested: 'word', ...cancellable }),
+    forEach: of('forEach', [work], {
+      concurrency: 'count',
+      filter: 'options',
+      onProgress: 'function',
+      ...cancellable,
+    }),
+    'forEach({ filter })': {
+      call: (filter) => it.forEach(() => undefined, { filter }),
+      options: { server: 'text', version: 'version', metadata: 'metadata', search: 'text' },
+    },
+    close: of('close', [[0, 'deadline']], undefined),
+  }
+}
+
+const models = mikroOrmEntry.mikroOrm({ entities: [User, Address] })
+const config = {
+  models: 'made',
+  server: 'made',
+  servers: 'made',
+  installation: 'installation',
+  mode: 'word',
+  whenBehind: 'word',
+  spares: 'duration',
+  seed: 'function',
+  extensions: 'names',
+  revision: 'textOrNumber',
+  naming: 'word',
+  roles: 'word',
+  credentialsKey: 'key',
+  initialise: 'function',
+  anonymise: 'function',
+  session: 'options',
+  drainMs: 'duration',
+  retentionDays: 'duration',
+  connectionWaitMs: 'count',
+  tenantShare: 'share',
+  resetConnections: 'flag',
+  leaseWarningMs: 'duration',
+  traceLeases: 'flag',
+  lockTimeoutMs: 'count',
+  onboardingConcurrency: 'count',
+  announce: 'function',
+  ...cancellable,
+} as const
+const connect = { connectTimeoutMs: 'count', statementTimeoutMs: 'duration', ...cancellable } as const
+const sources = { tenantFrom: 'made', exempt: 'textsOrFunction', onError: 'function', log: 'functionOrFalse' } as const
+
+/** The functions that the entries of the package have. */
+export function facesOfEntries(it: Open): Readonly<Record<string, Face>> {
+  const url = serverUrl({ database: 'not-there' })
+  const server = postgresEntry.postgres({ url: serverUrl() })
+  const tenantFrom = [requests.subdomain({ base: 'app.test' })]
+  const tenantry = [it, 'made'] as const
+  return {
+    'root.openTenantry': { call: root.openTenantry, options: config, needed: { models, server } },
+    'root.openTenantry({ session })': {
+      call: (session) => root.openTenantry({ models, server, session, signal: AbortSignal.abort() }),
+      options: {
+        isolationLevel: 'word',
+        lockTimeoutMs: 'duration',
+        statementTimeoutMs: 'duration',
+        idleInTransactionTimeoutMs: 'duration',
+        applicationName: 'name',
+      },
+    },
+    'root.doctor': {
+      call: (options) => root.doctor({ server }, options),
+      options: { probe: 'flag', ...cancellable },
+    },
+    'root.doctor, its configuration': { call: root.doctor, options: config, needed: { server } },
+    'root.ensureDatabase': {
+      call: root.ensureDatabase,
+      args: [[url, 'url']],
+      options: {
+        owner: 'name',
+        template: 'name',
+        encoding: 'text',
+        locale: 'text',
+        localeProvider: 'word',
+        tablespace: 'name',
+        connectionLimit: 'limit',
+        maintenanceDatabase: 'name',
+        ...connect,
+      },
+    },
+    'root.ensureTables': {
+      call: root.ensureTables,
+      args: [
+        [url, 'url'],
+        [models, 'made'],
+      ],
+      options: { lockTimeoutMs: 'count', ...connect },
+    },
+    'root.checkDatabase': {
+      call: root.checkDatabase,
+      args: [
+        [url, 'url'],
+        [models, 'made'],
+      ],
+      options: connect,
+    },
+    'postgres.postgres': {
+      call: postgresEntry.postgres,
+      options: {
+        url: 'url',
+        name: 'name',
+        maxConnections: 'count',
+        maintenanceDatabase: 'name',
+        connectTimeoutMs: 'count',
+        statementTimeoutMs: 'duration',
+        pooler: 'pooler',
+      },
+      needed: { url },
+    },
+    'postgres.postgres({ pooler })': {
+      call: (pooler) => postgresEntry.postgres({ url, pooler }),
+      options: { url: 'url', mode: 'word' },
+      needed: { url: 'postgresql://localhost' },
+    },
+    'mikroOrm.mikroOrm': { call: mikroOrmEntry.mikroOrm, options: {}, isOpen: true },
+    'embedded.startEmbeddedPostgres': {
+      call: embedded.startEmbeddedPostgres,
+      options: {
+        dataDir: 'simple',
+        port: 'count',
+        binDir: 'simple',
+        settings: 'options',
+        superuser: 'name',
+        startTimeoutMs: 'count',
+        onLog: 'function',
+        ...cancellable,
+      },
+      needed: { dataDir: '/nowhere' },
+    },
+    'embedded.developmentServer': {
+      call: embedded.developmentServer,
+      options: { baseDir: 'simple', dataDir: 'simple', port: 'count', announce: 'function', ...cancellable },
+    },
+    ...facesOfRequests(it, tenantFrom),
+    'express.expressTenants': {
+      call: express.expressTenants,
+      args: [tenantry],
+      options: sources,
+      needed: { tenantFrom },
+    },
+    'hono.honoTenants': { call: hono.honoTenants, args: [tenantry], options: sources, needed: { tenantFrom } },
+    'fastify.fastifyTenants': {
+      call: (options) => fastify().register(fastifyEntry.fastifyTenants, options).ready(),
+      options: { ...sources, tenantry: 'made', hook: 'word' },
+      needed: { tenantry: it, tenantFrom },
+    },
+    'nest.TenantryModule.forRoot': {
+      call: (options) => started(nest.TenantryModule.forRoot(options)),
+      options: { ...sources, tenantry: 'made' },
+      needed: { tenantry: it, tenantFrom },
+    },
+    'nest.TenantryModule.forRootAsync': {
+      call: (options) => started(nest.TenantryModule.forRootAsync(options)),
+      options: { imports: 'list', inject: 'list', useFactory: 'function' },
+      needed: { useFactory: () => ({ tenantry: it, tenantFrom }) },
+    },
+    'nest.TenantryModule.forRootAsync, what it makes': {
+      call: (options) => started(nest.TenantryModule.forRootAsync({ useFactory: () => options })),
+      unread: ['a getter that throws', 'a revoked proxy'],
+      options: { ...sources, tenantry: 'made' },
+      needed: { tenantry: it, tenantFrom },
+    },
+  }
+}
+
+function facesOfRequests(it: Open, tenantFrom: readonly requests.TenantSource[]): Readonly<Record<string, Face>> {
+  const made = new requests.TenantRequests(it, { tenantFrom })
+  const raw = new IncomingMessage(new Socket())
+  const response = new ServerResponse(raw)
+  const like = { host: 'acme.app.test', url: '/', headers: {} }
+  return {
+    'requests.TenantRequests': {
+      call: (tenantry, options) => new requests.TenantRequests(tenantry, options),
+      args: [[it, 'made']],
+      options: sources,
+      needed: { tenantFrom },
+    },
+    'requests.TenantRequests, its log': {
+      call: (log) => new requests.TenantRequests(it, { tenantFrom }, log),
+      args: [[() => undefined, 'function']],
+    },
+    'TenantRequests.enter': {
+      call: (request, asked, signal) => made.enter(request, asked, signal),
+      args: [
+        [raw, 'request'],
+        [like, 'made'],
+        [new AbortController().signal, 'signal'],
+      ],
+    },
+    'requests.nodeRequest': { call: (request) => requests.nodeRequest(request, 'h', '/'), args: [[raw, 'made']] },
+    'requests.enterUntilSent': {
+      call: (given, sent) => requests.enterUntilSent(given, raw, like, sent),
+      args: [
+        [made, 'made'],
+        [response, 'made'],
+      ],
+    },
+    'requests.subdomain': {
+      call: requests.subdomain,
+      options: { base: 'simple', reserved: 'texts' },
+      needed: { base: 'app.test' },
+    },
+    'requests.path': { call: requests.path, options: { prefix: 'prefix' } },
+    'requests.pathWithoutTenant': { call: requests.pathWithoutTenant, options: { prefix: 'prefix' } },
+    'requests.header': { call: requests.header, args: [['x-tenant', 'simple']] },
+    'requests.claim': { call: requests.claim, args: [work], options: { optional: 'flag' } },
+  }
+}
+
+/** Starts an application of the one module, which is when NestJS makes the options. */
+async function started(module: DynamicModule): Promise<void> {
+  // oxlint-disable-next-line typescript/no-extraneous-class -- what NestJS calls a module
+  class AppModule {}
+  Module({ imports: [module] })(AppModule)
+  const context = await NestFactory.createApplicationContext(AppModule, { logger: false, abortOnError: false })
+  await context.close()
+}
