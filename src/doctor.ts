@@ -1,14 +1,22 @@
 import { type Cancellable, throwIfAborted } from './kernel/abort.ts'
 import { TenantryError } from './kernel/errors.ts'
 import { parseIdentifier, parseInstallation } from './kernel/names.ts'
-import { positiveInteger, refuseUnknownOptions } from './kernel/options.ts'
+import { folder, positiveInteger, refuseUnknownOptions } from './kernel/options.ts'
 import { checkRoles, checkServers, findServers, knownOptions, type TenantryConfig } from './config.ts'
 import type { DiagnosisRequest, ServerDiagnosis } from './server/diagnosis.ts'
 
 /** What of a configuration {@link doctor} needs; a whole one will do. Without a server, it is found as by `openTenantry`. */
 export type DoctorConfig = Pick<
   TenantryConfig<unknown>,
-  'server' | 'servers' | 'installation' | 'roles' | 'extensions' | 'onboardingConcurrency' | 'announce' | 'signal'
+  | 'server'
+  | 'servers'
+  | 'installation'
+  | 'roles'
+  | 'extensions'
+  | 'onboardingConcurrency'
+  | 'baseDir'
+  | 'announce'
+  | 'signal'
 >
 
 /** Options of {@link doctor}. */
@@ -32,16 +40,17 @@ export interface Diagnosis {
  * before anything is there. What Tenantry does is tried, in names with a random number that are never used again, and all
  * of it is removed, also where the call fails or is aborted; what a killed process leaves the next call removes.
  *
- * A server that cannot be reached is in the diagnosis, with the error.
+ * A server that cannot be reached is in the diagnosis, with the error. Where no server is configured, the project's
+ * embedded one is examined, and not made for it.
  *
- * @throws `invalid-option`, `invalid-name`, `aborted`
+ * @throws `invalid-option`, `invalid-name`, `catalog-missing` where there is no server yet, `aborted`
  */
 export async function doctor(config: DoctorConfig, options: DoctorOptions = {}): Promise<Diagnosis> {
   const { roles, installation, extensions, onboardingConcurrency } = checkDoctorConfig(config)
   refuseUnknownOptions('doctor', options, ['probe', 'signal'])
   const signal = options.signal ?? config.signal
   throwIfAborted(signal)
-  const { servers, stop } = await findServers({ ...config, ...(signal !== undefined && { signal }) })
+  const { servers, stop } = await findServers({ ...config, ...(signal !== undefined && { signal }) }, { create: false })
   try {
     const request = { installation, roles, extensions, probe: options.probe ?? true, signal }
     const examining = servers.map((server, index) => {
@@ -74,6 +83,7 @@ function checkDoctorConfig(config: DoctorConfig): CheckedDoctorConfig {
   refuseUnknownOptions('The configuration', config, knownOptions)
   checkServers(config)
   checkRoles(config)
+  folder('baseDir', config.baseDir)
   const { roles = 'separate', installation = 'tenantry', extensions = [], onboardingConcurrency = 4 } = config
   return {
     roles,

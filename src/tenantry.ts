@@ -57,7 +57,7 @@ import { resume, type Resumed, suspend, type Suspended } from './provisioning/su
 import type { StartUp } from './provisioning/survey.ts'
 import type { OnboardOptions } from './provisioning/tenant-options.ts'
 import { update, type Updated, type UpdateOptions } from './provisioning/update.ts'
-import { type Opening, prepare, routerError, separationOf, sessionPools } from './opening.ts'
+import { keySource, type Opening, prepare, routerError, sessionPools } from './opening.ts'
 import { closedError } from './routing/closed-error.ts'
 import type { FleetResult, ForEachOptions } from './routing/for-each.ts'
 import type { LongLease } from './routing/long-leases.ts'
@@ -68,23 +68,22 @@ import type { ConnectionPool, Server, SessionPool } from './server/port.ts'
 
 /**
  * Opens Tenantry: makes sure that the catalog exists and is up to date, and that servers and models are known to it. With
- * `mode: 'router'` it only looks. Any number of processes may do this at once.
+ * `mode: 'router'` it only looks, with `createCatalog: false` the catalog must exist. Any number of processes may do this at once.
  *
- * @throws `invalid-option`, `models-invalid`, `embedded-in-production`, `embedded-unavailable`, `catalog-newer`,
- *   `catalog-older`, `permission-denied` and what may be wrong with a connection
+ * @throws `invalid-option`, `models-invalid`, `embedded-in-production`, `embedded-unavailable`, `catalog-missing`,
+ *   `catalog-newer`, `catalog-older`, `credentials-key-missing`, `credentials-unreadable`, `permission-denied` and what may be wrong with a connection
  */
 export async function openTenantry<Handle>(config: TenantryConfig<Handle>): Promise<Tenantry<Handle>> {
   const checked = checkConfig(config)
   throwIfAborted(config.signal)
   // Nothing is started for models that cannot be used.
   if (!isServerGiven(config)) await checked.models.fingerprint()
-  const { servers, stop } = await findServers(config)
+  const { servers, stop } = await findServers(config, { create: checked.createCatalog })
   const [home] = servers
   try {
-    const separation = separationOf(config, checked, servers)
-    const opening = await prepare(servers, checked, separation, config.signal)
+    const opening = await prepare(servers, checked, keySource(config, checked, servers), config.signal)
     const byName = new Map(servers.map((server) => [server.name, server]))
-    return new OpenTenantry({ ...checked, ...opening, separation, home, servers: byName }, stop)
+    return new OpenTenantry({ ...checked, ...opening, home, servers: byName }, stop)
   } catch (error) {
     await stop()
     throw error
@@ -98,7 +97,7 @@ const domainLookups = 4
 /** What Node's timers can hold. */
 const longestMs = 2 ** 31 - 1
 
-type Parts<Handle> = CheckedConfig<Handle> & Opening & Pick<MakingContext<Handle>, 'home' | 'servers' | 'separation'>
+type Parts<Handle> = CheckedConfig<Handle> & Opening & Pick<MakingContext<Handle>, 'home' | 'servers'>
 
 class OpenTenantry<Handle> implements Tenantry<Handle> {
   readonly #parts: Parts<Handle>
@@ -227,7 +226,12 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     return this.#change(options, (checked) => adopt(this.#making, id, checked))
   }
 
-  reconcile(options: ReconcileOptions = {}): Promise<Reconciliation> {
+  async reconcile(options: ReconcileOptions = {}): Promise<Reconciliation> {
+    requireOptions(options)
+    if (options.dryRun === true) {
+      this.#refuseClosed()
+      return this.#underWay.run((signal) => reconcile(this.#making, { ...options, signal }), options.signal)
+    }
     return this.#change(options, (checked) => reconcile(this.#making, checked))
   }
 

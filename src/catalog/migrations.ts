@@ -159,6 +159,12 @@ export const migrations: readonly Migration[] = [
       `alter table tenantry.audit add column domain text`,
     ],
   },
+  {
+    number: 6,
+    // What knows only step 5 does not compare its key, as it never did.
+    compatibleFrom: 4,
+    statements: [`alter table tenantry.installation add column key_check text`],
+  },
 ]
 
 /** The number of the last step. */

@@ -15,6 +15,10 @@ export const errorKinds = {
     raised: 'Raised when the server refused the user name or the password.',
     retryable: false,
   },
+  'catalog-missing': {
+    raised: 'Raised when there is no catalog, and the process or command that looks for it does not create one.',
+    retryable: false,
+  },
   'catalog-newer': {
     raised: 'Raised when the catalog was migrated by a newer Tenantry that this one cannot work beside.',
     retryable: false,
@@ -46,7 +50,7 @@ export const errorKinds = {
     retryable: false,
   },
   'credentials-unreadable': {
-    raised: "Raised when the password of a tenant's role was encrypted with a key that is not configured.",
+    raised: "Raised when the passwords of tenants' roles were encrypted with a key that is not configured.",
     retryable: false,
   },
   'cross-tenant-entity': {

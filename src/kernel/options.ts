@@ -84,3 +84,11 @@ export function trueOrFalse(option: string, value: boolean): boolean {
     hint: 'Leave it out for the default.',
   })
 }
+
+/** Checks the path of a folder, which need not be there. @throws `invalid-option` */
+export function folder(name: string, value: unknown): void {
+  if (value === undefined || (typeof value === 'string' && value !== '')) return
+  throw new TenantryError('invalid-option', `${name} must be the path of a folder, not ${show(value)}.`, {
+    hint: 'Leave it out, or write such as import.meta.dirname.',
+  })
+}

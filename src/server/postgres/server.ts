@@ -206,8 +206,8 @@ class PostgresServer implements Server {
     return endSessions(session, processIds)
   }
 
-  environment(database: Identifier, login?: Login): Readonly<Record<string, string>> {
-    return connectionEnvironment(this.#fields, database, login)
+  environment(database: Identifier, as?: Pick<SessionOptions, 'login' | 'role'>): Readonly<Record<string, string>> {
+    return connectionEnvironment(this.#fields, database, as)
   }
 
   describe(session: Session, databases: readonly Identifier[]): Promise<readonly DatabaseInfo[]> {
