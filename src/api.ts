@@ -46,8 +46,11 @@ export interface HistoryOptions extends Cancellable {
 
 /** Options of `environment`. */
 export interface EnvironmentOptions extends Cancellable {
-  /** Whose connection it is: the one that administers, or that of the tenant's own role. Default `administrator`. */
-  readonly as?: 'administrator' | 'tenant'
+  /**
+   * Whose connection it is: the one that administers; the same, acting as the owner of the tenant's tables, so that what
+   * it makes is the owner's and the tenant may use it; or that of the tenant's own role. Default `administrator`.
+   */
+  readonly as?: 'administrator' | 'owner' | 'tenant'
 }
 
 /**

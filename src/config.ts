@@ -8,6 +8,7 @@ import {
   type Checks,
   days,
   durationMs,
+  folder,
   functionOption,
   hasMethods,
   invalidOption,
@@ -66,6 +67,22 @@ export interface TenantryConfig<Handle> extends Cancellable {
    * is made in `.tenantry/`.
    */
   readonly credentialsKey?: string
+  /**
+   * Replace a key that is lost: the catalog accepts this process's credentialsKey from now on, and no other. Passwords
+   * encrypted with the lost one stay unreadable until `rotateCredentials`. For one opening alone. Default false.
+   */
+  readonly credentialsKeyLost?: boolean
+  /**
+   * Create the catalog where there is none. With `false` opening fails with `catalog-missing` instead and leaves nothing
+   * behind, as a `router` always does: for a process whose URL, when it is wrong, must not begin an empty installation.
+   * Default true.
+   */
+  readonly createCatalog?: boolean
+  /**
+   * The folder of the project: what is made for development, the embedded server and the key, is in its `.tenantry/`.
+   * Default: the working directory; for the command line, the folder of the configuration file.
+   */
+  readonly baseDir?: string
   /** Keeps apart what several services have on one server. Default `tenantry`. */
   readonly installation?: string
   /**
@@ -152,6 +169,8 @@ export interface CheckedConfig<Handle> {
   readonly revision: string | number
   readonly naming: 'readable' | 'opaque'
   readonly roles: 'separate' | 'shared'
+  readonly credentialsKeyLost: boolean
+  readonly createCatalog: boolean
   readonly session: SessionDefaults
   readonly drainMs: number
   readonly retentionDays: number
@@ -196,6 +215,9 @@ export const configChecks = {
     Keyring.parse(keys as string)
     return keys
   },
+  credentialsKeyLost: trueOrFalse,
+  createCatalog: trueOrFalse,
+  baseDir: folder,
   initialise: hook(tenantHook),
   anonymise: hook(tenantHook),
   session: (_, session) => readOptions('session', session as SessionDefaults, sessionChecks),
@@ -246,6 +268,8 @@ export function withDefaults<Handle>(
     revision: config.revision ?? firstRevision,
     naming: config.naming ?? 'readable',
     roles: config.roles ?? 'separate',
+    credentialsKeyLost: config.credentialsKeyLost ?? false,
+    createCatalog: (config.createCatalog ?? true) && config.mode !== 'router',
     session: { statementTimeoutMs: defaultStatementMs, ...config.session },
     drainMs: config.drainMs ?? 10_000,
     retentionDays: config.retentionDays ?? 30,
@@ -275,9 +299,13 @@ export function isServerGiven({ server, servers }: Pick<TenantryConfig<unknown>,
 /**
  * The servers to use, the catalog's first, and what ends them if they were started for this. Where none is configured,
  * DATABASE_URL names one; without it, an embedded PostgreSQL is started.
+ *
+ * @param create make the embedded one where the project has none yet
+ * @throws `catalog-missing` where it may not be made
  */
 export async function findServers(
-  config: Pick<TenantryConfig<unknown>, 'server' | 'servers' | 'announce' | 'signal'>,
+  config: Pick<TenantryConfig<unknown>, 'server' | 'servers' | 'baseDir' | 'announce' | 'signal'>,
+  { create }: { readonly create: boolean },
 ): Promise<{ servers: readonly [Server, ...Server[]]; stop: () => Promise<void> }> {
   const [first, ...others] = config.servers ?? (config.server === undefined ? [] : [config.server])
   if (first !== undefined) return { servers: [first, ...others], stop: async () => undefined }
@@ -285,7 +313,8 @@ export async function findServers(
   if (url !== undefined && url !== '') return { servers: [postgres({ url })], stop: async () => undefined }
   // Loaded only here, so that production never reads a line of it.
   const { developmentServer } = await import('./embedded/index.ts')
-  const embedded = await developmentServer({ announce: config.announce, signal: config.signal })
+  const { baseDir, announce, signal } = config
+  const embedded = await developmentServer({ baseDir, create, announce, signal })
   return { servers: [postgres({ url: embedded.url })], stop: () => embedded.stop() }
 }
 

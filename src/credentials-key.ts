@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { TenantryError } from './kernel/errors.ts'
 import { Keyring } from './kernel/keyring.ts'
 import type { Server } from './server/port.ts'
@@ -9,40 +9,75 @@ const variable = 'TENANTRY_CREDENTIALS_KEY'
 const folder = '.tenantry'
 const fileName = 'credentials.key'
 
+/** Where the keys that tenants' passwords are encrypted with come from. */
+export interface KeySource {
+  /** The keys that are configured or kept; undefined where one may be made for development. */
+  readonly found: Keyring | undefined
+  /** Makes a key, and keeps it in the project's folder. @throws `credentials-key-missing` when that cannot be written */
+  readonly make: () => Keyring
+}
+
 /**
- * The keys that tenants' passwords are encrypted with: those configured, or those of the environment. Where there are
- * none, in development and with servers of this machine alone, one is made and kept in the project's folder.
+ * Finds the keys: those configured, or those of the environment. Where there are none, in development and with servers of
+ * this machine alone, the one that is kept in the project's folder. Nothing is made yet.
  *
+ * @param baseDir the project's folder
  * @throws `credentials-key-missing`, `invalid-option`
  */
 export function findKeys(
   configured: string | undefined,
   servers: readonly Server[],
-  announce: (notice: string) => void,
-): Keyring {
+  { baseDir = process.cwd(), announce }: KeyOptions,
+): KeySource {
+  const path = resolve(baseDir, folder, fileName)
+  const make = () => makeDevelopmentKeys(path, announce)
   const given = configured ?? process.env[variable]
-  if (given !== undefined && given !== '') return Keyring.parse(given)
-  if (process.env.NODE_ENV !== 'production' && servers.every(({ isLocal }) => isLocal)) return developmentKeys(announce)
+  if (given !== undefined && given !== '') return { found: Keyring.parse(given), make }
+  if (process.env.NODE_ENV !== 'production' && servers.every(({ isLocal }) => isLocal)) {
+    return { found: existsSync(path) ? readKeys(path) : undefined, make }
+  }
   throw new TenantryError('credentials-key-missing', 'No key is configured to encrypt the passwords of tenants with.', {
     hint: `Make one with "openssl rand -base64 32", and give it to every process as credentialsKey or ${variable}. Or let all tenants share the role of the connection, with roles: 'shared'.`,
   })
 }
 
-function developmentKeys(announce: (notice: string) => void): Keyring {
-  const path = resolve(process.cwd(), folder, fileName)
+interface KeyOptions {
+  readonly baseDir?: string | undefined
+  readonly announce: (notice: string) => void
+}
+
+/** The error of a process without a key, where the catalog has passwords or the process may not make a key. */
+export function keyMissingError(): TenantryError {
+  return new TenantryError('credentials-key-missing', `There is no key to read the passwords of tenants with.`, {
+    hint: `Give this process the key of those that made the tenants, as credentialsKey or ${variable}; in development it is in ${join(folder, fileName)} of their project's folder. If it is lost: tenantry rotate-credentials --all --key-lost.`,
+  })
+}
+
+function makeDevelopmentKeys(path: string, announce: (notice: string) => void): Keyring {
+  const shown = relative(process.cwd(), path)
   try {
-    if (!existsSync(path) && makeKey(path)) {
-      announce(`No credentialsKey configured: made one in ${join(folder, fileName)} (development only).`)
-    }
-    return Keyring.parse(readFileSync(path, 'utf8').trim())
+    if (makeKey(path)) announce(`No credentialsKey configured: made one in ${shown} (development only).`)
   } catch (cause) {
-    // What is in the file is no key: that says so itself.
-    if (cause instanceof TenantryError) throw cause
-    throw new TenantryError('credentials-key-missing', `No key can be kept in ${join(folder, fileName)}.`, {
-      cause,
-      hint: `Let this process write there, or give it a key as credentialsKey or ${variable}.`,
-    })
+    throw unkeptError(shown, cause)
   }
+  return readKeys(path)
+}
+
+function readKeys(path: string): Keyring {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8').trim()
+  } catch (cause) {
+    throw unkeptError(relative(process.cwd(), path), cause)
+  }
+  return Keyring.parse(text)
+}
+
+function unkeptError(path: string, cause: unknown): TenantryError {
+  return new TenantryError('credentials-key-missing', `No key can be kept in ${path}.`, {
+    cause,
+    hint: `Let this process read and write there, or give it a key as credentialsKey or ${variable}.`,
+  })
 }
 
 /** Makes the file beside and links it, so that it is there only whole. @returns false when somebody else was faster */

@@ -6,7 +6,15 @@ import type { ServerDiagnosis } from './server/diagnosis.ts'
 /** What of a configuration {@link doctor} needs; a whole one will do. Without a server, it is found as by `openTenantry`. */
 export type DoctorConfig = Pick<
   TenantryConfig<unknown>,
-  'server' | 'servers' | 'installation' | 'roles' | 'extensions' | 'onboardingConcurrency' | 'announce' | 'signal'
+  | 'server'
+  | 'servers'
+  | 'installation'
+  | 'roles'
+  | 'extensions'
+  | 'onboardingConcurrency'
+  | 'baseDir'
+  | 'announce'
+  | 'signal'
 >
 
 /** Options of {@link doctor}. */
@@ -30,9 +38,10 @@ export interface Diagnosis {
  * before anything is there. What Tenantry does is tried, in names with a random number that are never used again, and all
  * of it is removed, also where the call fails or is aborted; what a killed process leaves the next call removes.
  *
- * A server that cannot be reached is in the diagnosis, with the error.
+ * A server that cannot be reached is in the diagnosis, with the error. Where no server is configured, the project's
+ * embedded one is examined, and not made for it.
  *
- * @throws `invalid-option`, `invalid-name`, `aborted`
+ * @throws `invalid-option`, `invalid-name`, `catalog-missing` where there is no server yet, `aborted`
  */
 export async function doctor(config: DoctorConfig, options: DoctorOptions = {}): Promise<Diagnosis> {
   const read = readOptions<DoctorConfig>('The configuration', config, configChecks)
@@ -40,7 +49,7 @@ export async function doctor(config: DoctorConfig, options: DoctorOptions = {}):
   const { roles, installation, extensions, onboardingConcurrency } = withDefaults(read)
   const { probe = true, signal = read.signal } = readOptions('doctor', options, doctorChecks)
   throwIfAborted(signal)
-  const { servers, stop } = await findServers({ ...read, ...(signal !== undefined && { signal }) })
+  const { servers, stop } = await findServers({ ...read, ...(signal !== undefined && { signal }) }, { create: false })
   try {
     const request = { installation, roles, extensions, probe, signal }
     const examining = servers.map((server, index) => {

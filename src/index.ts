@@ -85,4 +85,5 @@ export type { FleetFilter, FleetProgress, FleetResult, ForEachOptions, TenantRes
 export type { CapturedTenant } from './routing/tenant-context.ts'
 export type { WorkOptions } from './routing/tenant-work.ts'
 export type { CreateDatabaseOptions, Server, SessionDefaults } from './server/port.ts'
+export type { WrongPrivileges } from './server/wrong-privileges.ts'
 export { openTenantry } from './tenantry.ts'

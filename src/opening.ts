@@ -1,12 +1,22 @@
-import type { Cancellable } from './kernel/abort.ts'
+import { type Cancellable, poll } from './kernel/abort.ts'
 import { TenantryError } from './kernel/errors.ts'
 import { physicalNames } from './kernel/names.ts'
+import type { Installation } from './kernel/names.ts'
+import type { Keyring } from './kernel/keyring.ts'
 import { Catalog } from './catalog/catalog.ts'
-import { catalogLock, checkCatalog, migrateCatalog } from './catalog/migrate.ts'
+import { claimKeyCheck, replaceKeyCheck, verifyKeys } from './catalog/key-check.ts'
+import {
+  catalogLock,
+  checkCatalog,
+  migrateCatalog,
+  hasServers,
+  missingHint,
+  requireCatalog,
+} from './catalog/migrate.ts'
 import { lookAtCatalog, type OpeningLook, type OpeningQuestion } from './catalog/opening-look.ts'
 import type { CheckedConfig, TenantryConfig } from './config.ts'
-import { findKeys } from './credentials-key.ts'
-import { ensureDatabaseOn } from './provisioning/ensure-database.ts'
+import { findKeys, keyMissingError, type KeySource } from './credentials-key.ts'
+import { makeClosedDatabase } from './provisioning/administration.ts'
 import type { Separation } from './provisioning/context.ts'
 import { ensureGroups, groupRoles } from './provisioning/separation.ts'
 import { type StartUp, survey } from './provisioning/survey.ts'
@@ -21,24 +31,13 @@ export interface Opening {
   readonly fingerprint: string
   readonly installationId: string
   readonly lockSecret: string
+  /** How tenants are kept apart; undefined where all share the role of the connection. */
+  readonly separation: Separation | undefined
   readonly startUp: StartUp
   /** Whether there is something to take care of that was interrupted long ago. */
   readonly hasLeftBehind: boolean
   /** The end of the connections that all of this came by. */
   readonly disconnected: Promise<void>
-}
-
-/** How tenants are to be kept apart, and with which keys. @throws `credentials-key-missing`, `invalid-option` */
-export function separationOf<Handle>(
-  { credentialsKey }: TenantryConfig<Handle>,
-  { roles, installation, announce, tenantConnectionLimit, tenantShare }: CheckedConfig<Handle>,
-  servers: readonly Server[],
-): Separation | undefined {
-  if (roles === 'shared') return undefined
-  const keys = findKeys(credentialsKey, servers, announce)
-  const connectionLimit = ({ maxConnections }: Server) =>
-    tenantConnectionLimit ?? Math.ceil(maxConnections * tenantShare) + spareConnections
-  return { groups: groupRoles(installation), keys, connectionLimit, preparedServers: new Set() }
 }
 
 /**
@@ -47,16 +46,35 @@ export function separationOf<Handle>(
  */
 const spareConnections = 20
 
-/** Makes sure that the catalog is there and up to date, and looks at the fleet: on one connection to the catalog. */
+/**
+ * Finds the keys of tenants' passwords; undefined where tenants share the role of the connection.
+ *
+ * @throws `credentials-key-missing`, `invalid-option`
+ */
+export function keySource<Handle>(
+  config: TenantryConfig<Handle>,
+  { roles, announce }: CheckedConfig<Handle>,
+  servers: readonly Server[],
+): KeySource | undefined {
+  return roles === 'shared'
+    ? undefined
+    : findKeys(config.credentialsKey, servers, { baseDir: config.baseDir, announce })
+}
+
+/**
+ * Makes sure that the catalog is there and up to date, and looks at the fleet: on one connection to the catalog.
+ *
+ * @param keys where the keys come from; undefined where tenants share the role of the connection
+ */
 export async function prepare<Handle>(
   servers: readonly [Server, ...Server[]],
   checked: CheckedConfig<Handle>,
-  separation: Separation | undefined,
+  keys: KeySource | undefined,
   signal: AbortSignal | undefined,
 ): Promise<Opening> {
   const { installation, mode } = checked
   const [home] = servers
-  const warned = mode === 'full' && separation !== undefined ? warnOfPublicSchemas(servers, checked, signal) : undefined
+  const warned = mode === 'full' && keys !== undefined ? warnOfPublicSchemas(servers, checked, signal) : undefined
   // The models are read while the server is waited for; what is wrong with them is said before anything is touched.
   const connecting = home.connect(physicalNames.catalog(installation), { signal })
   connecting.catch(() => undefined)
@@ -64,22 +82,18 @@ export async function prepare<Handle>(
     await connecting.then((session) => session.close()).catch(() => undefined)
     throw error
   })
-  const session = await connecting.catch((error: unknown) => makeCatalog(home, error, checked, { signal }))
+  let isNew = false
+  const session = await connecting.catch(async (error: unknown) => {
+    const made = await makeCatalog(home, error, checked, { signal })
+    isNew = made.isNew
+    return made.session
+  })
   try {
-    const owner = physicalNames.owner(installation)
-    const question = { home: home.name, servers: servers.map(({ name }) => name), fingerprint, owner }
-    const look = await lookUpToDate(session, question, checked)
-    if (mode === 'full' && look.isPublic) await secludeCatalog(home, session, checked)
-    if (mode === 'full' && separation !== undefined && !look.hasGroups) await ensureGroups(separation, home, session)
-    const catalog = new Catalog(session.asPool())
-    const isKnown = look.isVersionKnown && look.knownServers.length === servers.length
-    if (mode === 'full' && !isKnown) await catalog.register(question.servers, fingerprint)
-    const { installationId, lockSecret, fleet, hasLeftBehind } = look
-    const startUp = await survey(fleet, { catalog, home, servers, installationId, fingerprint, signal })
-    const disconnected = Promise.all([session.close(), warned]).then(() => undefined)
-    return { fingerprint, installationId, lockSecret, startUp, hasLeftBehind, disconnected }
+    return await openCatalog(session, servers, { checked, keys, fingerprint, warned, signal })
   } catch (error) {
     await session.close()
+    // What went wrong first is what the caller has to know.
+    if (isNew) await unmakeCatalog(home, installation).catch(() => undefined)
     throw error
   }
 }
@@ -110,6 +124,61 @@ function openToPublic({ name, maintenanceDatabase }: Server, schemas: readonly s
   return `Every role may create in the database ${maintenanceDatabase} of the server ${name}, a tenant's as well (schema ${schemas.join(', ')}). "tenantry doctor" has the statements that end it.`
 }
 const secludeAttempts = 5
+
+interface OpeningRequest<Handle> {
+  readonly checked: CheckedConfig<Handle>
+  readonly keys: KeySource | undefined
+  readonly fingerprint: string
+  /** The end of the look for schemas in which everybody may create. */
+  readonly warned: Promise<void> | undefined
+  readonly signal: AbortSignal | undefined
+}
+
+async function openCatalog<Handle>(
+  session: Session,
+  servers: readonly [Server, ...Server[]],
+  { checked, keys, fingerprint, warned, signal }: OpeningRequest<Handle>,
+): Promise<Opening> {
+  const { installation, mode, tenantConnectionLimit, tenantShare } = checked
+  const [home] = servers
+  const owner = physicalNames.owner(installation)
+  const question = { home: home.name, servers: servers.map(({ name }) => name), fingerprint, owner }
+  const look = await lookUpToDate(session, question, checked)
+  if (mode === 'full' && look.isPublic) await secludeCatalog(home, session, checked)
+  const connectionLimit = ({ maxConnections }: Server) =>
+    tenantConnectionLimit ?? Math.ceil(maxConnections * tenantShare) + spareConnections
+  const separating = keys && { groups: groupRoles(installation), connectionLimit, preparedServers: new Set<string>() }
+  if (mode === 'full' && separating !== undefined && !look.hasGroups) await ensureGroups(separating, home, session)
+  const separation = separating && { ...separating, keys: await settleKeys(session, look, keys, checked) }
+  const catalog = new Catalog(session.asPool())
+  const isKnown = look.isVersionKnown && look.knownServers.length === servers.length
+  if (mode === 'full' && !isKnown) await catalog.register(question.servers, fingerprint)
+  const { installationId, lockSecret, fleet, hasLeftBehind } = look
+  const startUp = await survey(fleet, { catalog, home, servers, installationId, fingerprint, signal })
+  const disconnected = Promise.all([session.close(), warned]).then(() => undefined)
+  return { fingerprint, installationId, lockSecret, separation, startUp, hasLeftBehind, disconnected }
+}
+
+/**
+ * Compares the keys of this process with the key check of the catalog. Where there is no check yet, this process's key
+ * becomes the installation's. One is made for development only then: in a catalog that has a check, it would be a wrong one.
+ *
+ * @throws `credentials-unreadable`, `credentials-key-missing`
+ */
+async function settleKeys(
+  session: Session,
+  { keyCheck }: OpeningLook,
+  { found, make }: KeySource,
+  { mode, credentialsKeyLost }: Pick<CheckedConfig<unknown>, 'mode' | 'credentialsKeyLost'>,
+): Promise<Keyring> {
+  const mayWrite = mode === 'full'
+  const keys = found ?? (mayWrite && (keyCheck === null || credentialsKeyLost) ? make() : undefined)
+  if (keys === undefined) throw keyMissingError()
+  if (mayWrite && credentialsKeyLost) await replaceKeyCheck(session, keys)
+  else if (keyCheck !== null) verifyKeys(keys, keyCheck, session.database)
+  else if (mayWrite) await claimKeyCheck(session, keys)
+  return keys
+}
 
 /** PostgreSQL lets every role into a new database; what somebody is to have needs a grant of its own. */
 async function secludeCatalog(
@@ -144,10 +213,12 @@ async function fingerprintOf<Handle>(checked: CheckedConfig<Handle>): Promise<st
 async function lookUpToDate(
   session: Session,
   question: OpeningQuestion,
-  { installation, lockTimeoutMs, mode }: Pick<CheckedConfig<unknown>, 'installation' | 'lockTimeoutMs' | 'mode'>,
+  checked: Pick<CheckedConfig<unknown>, 'installation' | 'lockTimeoutMs' | 'mode' | 'createCatalog'>,
 ): Promise<OpeningLook> {
+  const { installation, lockTimeoutMs, mode, createCatalog } = checked
   const look = await lookAtCatalog(session, question)
   if (look !== undefined) return look
+  if (!createCatalog) await requireCatalog(session)
   if (mode === 'full') await migrateCatalog(session, installation, lockTimeoutMs)
   else await checkCatalog(session)
   const again = await lookAtCatalog(session, question)
@@ -158,19 +229,56 @@ async function lookUpToDate(
   })
 }
 
-/** Makes the catalog's database where it could not be connected to because it is not there; a router makes nothing. */
+/** Makes the catalog's database where it could not be connected to because it is not there. */
 async function makeCatalog(
   home: Server,
   error: unknown,
-  { installation, mode }: Pick<CheckedConfig<unknown>, 'installation' | 'mode'>,
+  { installation, createCatalog }: Pick<CheckedConfig<unknown>, 'installation' | 'createCatalog'>,
   options: Cancellable,
-): Promise<Session> {
+): Promise<{ readonly session: Session; readonly isNew: boolean }> {
   const codes: readonly string[] = ['database-missing', 'database-closed']
-  if (mode === 'router' || !(error instanceof TenantryError) || !codes.includes(error.code)) throw error
+  if (!(error instanceof TenantryError) || !codes.includes(error.code)) throw error
+  if (!createCatalog) throw error.code === 'database-missing' ? missingError(home, installation, error) : error
   const database = physicalNames.catalog(installation)
-  // From template0, so that nothing is in it but what is made here: template1 has what anybody left there.
-  await ensureDatabaseOn(home, database, { ...options, template: 'template0' })
-  return home.connect(database, options)
+  const isNew = await makeClosedDatabase(home, database, options)
+  return { session: await home.connect(database, options), isNew }
+}
+
+function missingError(home: Server, installation: Installation, { cause, sqlState }: TenantryError): TenantryError {
+  const message = `There is no installation ${installation} on ${home.description}: it has no database ${physicalNames.catalog(installation)}.`
+  return new TenantryError('catalog-missing', message, { cause, sqlState, hint: missingHint })
+}
+
+/** How long the session that failed may take to be gone, in milliseconds. */
+const lingeringMs = 2_000
+
+/**
+ * Drops a catalog that this call made and could not finish. It belongs to the role of the connection, and others may not
+ * connect to it: one with more privileges could not finish it either.
+ *
+ * What another process works with, or has worked with, stays: it has a session in it, or has made its servers known. It is
+ * closed before the last look, so that nobody comes in between that and the drop.
+ */
+async function unmakeCatalog(home: Server, installation: Installation): Promise<void> {
+  const database = physicalNames.catalog(installation)
+  const admin = await home.connect(home.maintenanceDatabase)
+  try {
+    const inside = await home.connect(database)
+    const isUnused = async () =>
+      (await home.sessions(inside, database, 'all')).length === 0 && !(await hasServers(inside))
+    let mayDrop = false
+    try {
+      if ((await poll(async () => (await isUnused()) || undefined, lingeringMs, undefined)) === undefined) return
+      await admin.script([home.alterStatement(database, { acceptsConnections: false })])
+      mayDrop = await isUnused()
+    } finally {
+      await inside.close()
+    }
+    if (mayDrop) await home.drop(admin, database)
+    else await admin.script([home.alterStatement(database, { acceptsConnections: true })])
+  } finally {
+    await admin.close()
+  }
 }
 
 /** The error of a change in a process that only looks. */

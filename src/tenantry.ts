@@ -61,7 +61,7 @@ import { resume, type Resumed, suspend, type Suspended } from './provisioning/su
 import type { StartUp } from './provisioning/survey.ts'
 import type { OnboardOptions } from './provisioning/tenant-options.ts'
 import { update, type Updated, type UpdateOptions } from './provisioning/update.ts'
-import { type Opening, prepare, routerError, separationOf } from './opening.ts'
+import { keySource, type Opening, prepare, routerError } from './opening.ts'
 import { closedError } from './routing/closed-error.ts'
 import type { FleetResult, ForEachOptions } from './routing/for-each.ts'
 import type { LongLease } from './routing/long-leases.ts'
@@ -73,17 +73,18 @@ import { type Call, readCallOptions } from './verb-options.ts'
 
 /**
  * Opens Tenantry: makes sure that the catalog exists and is up to date, and that servers and models are known to it. With
- * `mode: 'router'` it only looks. Any number of processes may do this at once.
+ * `mode: 'router'` it only looks, with `createCatalog: false` the catalog must exist. Any number of processes may do this
+ * at once.
  *
- * @throws `invalid-option`, `models-invalid`, `embedded-in-production`, `embedded-unavailable`, `catalog-newer`,
- *   `catalog-older`, `permission-denied` and what may be wrong with a connection
+ * @throws `invalid-option`, `models-invalid`, `embedded-in-production`, `embedded-unavailable`, `catalog-missing`,
+ *   `catalog-newer`, `catalog-older`, `credentials-key-missing`, `credentials-unreadable`, `permission-denied` and what may be wrong with a connection
  */
 export async function openTenantry<Handle>(given: TenantryConfig<Handle>): Promise<Tenantry<Handle>> {
   const { config, checked } = readConfig(given)
   throwIfAborted(config.signal)
   // Nothing is started for models that cannot be used.
   if (!isServerGiven(config)) await checked.models.fingerprint()
-  const { servers: found, stop } = await findServers(config)
+  const { servers: found, stop } = await findServers(config, { create: checked.createCatalog })
   const listeners = new Listeners<TenantryEvent>()
   const [home, ...others] = found.map((server) =>
     server.overTenants({
@@ -93,10 +94,9 @@ export async function openTenantry<Handle>(given: TenantryConfig<Handle>): Promi
   ) as [Server, ...Server[]]
   const servers = [home, ...others] as const
   try {
-    const separation = separationOf(config, checked, servers)
-    const opening = await prepare(servers, checked, separation, config.signal)
+    const opening = await prepare(servers, checked, keySource(config, checked, servers), config.signal)
     const byName = new Map(servers.map((server) => [server.name, server]))
-    return new OpenTenantry({ ...checked, ...opening, separation, home, servers: byName }, listeners, stop)
+    return new OpenTenantry({ ...checked, ...opening, home, servers: byName }, listeners, stop)
   } catch (error) {
     await stop()
     throw error
@@ -108,7 +108,7 @@ const kept = { keptTenants: 10_000, keptHandles: 1_000, keptDomains: { known: 10
 /** How many domains are looked up in the DNS at once. */
 const domainLookups = 4
 
-type Parts<Handle> = CheckedConfig<Handle> & Opening & Pick<MakingContext<Handle>, 'home' | 'servers' | 'separation'>
+type Parts<Handle> = CheckedConfig<Handle> & Opening & Pick<MakingContext<Handle>, 'home' | 'servers'>
 
 class OpenTenantry<Handle> implements Tenantry<Handle> {
   readonly #parts: Parts<Handle>
@@ -249,8 +249,10 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     return this.#change('restamp', options, (checked) => restamp(this.#making, id, checked))
   }
 
-  reconcile(options: ReconcileOptions = {}): Promise<Reconciliation> {
-    return this.#change('reconcile', options, (checked) => reconcile(this.#making, checked))
+  async reconcile(options: ReconcileOptions = {}): Promise<Reconciliation> {
+    if (options.dryRun !== true) return this.#change('reconcile', options, (read) => reconcile(this.#making, read))
+    const read = this.#read('reconcile', options)
+    return this.#underWay.run((signal) => reconcile(this.#making, { ...read, signal }), read.signal)
   }
 
   async check(id: string, options: Cancellable = {}): Promise<CheckedTenant> {

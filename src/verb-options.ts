@@ -56,7 +56,7 @@ const checks = {
   get: cancellable,
   history: { limit: positiveInteger, ...cancellable } satisfies Checks<HistoryOptions>,
   status: cancellable,
-  environment: { as: oneOf(['administrator', 'tenant']), ...cancellable } satisfies Checks<EnvironmentOptions>,
+  environment: { as: oneOf(['administrator', 'owner', 'tenant']), ...cancellable } satisfies Checks<EnvironmentOptions>,
   credentials: cancellable,
   rotateCredentials: { ...verbChecks, endSessions: trueOrFalse } satisfies Checks<RotateOptions>,
   reencryptCredentials: verbChecks,

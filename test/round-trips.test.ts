@@ -98,8 +98,9 @@ describe('openTenantry and onboard', () => {
     const make = 1 + 1 + 1 + steps + 1 + 1 // begin, lock, look again, the steps, the installation's row, commit
     const secluded = 1 + 1 + 1 + 1 // begin, lock, the catalog's database, commit
     const roles = 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 // a look; begin, lock, look again, make them, whose member, commit; a look
+    const key = 1 + 1 + 1 // begin, the key check, commit
     const register = 1 + 1 // the server and the version
-    const opened = look + version + make + secluded + look + roles + register
+    const opened = look + version + make + secluded + look + roles + key + register
     expect(cost).toEqual({ connections: 4 + 1, statements: create + opened + warn })
   })
 
@@ -240,9 +241,9 @@ describe("the verbs of a tenant's life", () => {
     })
   })
 
-  it('check: to find it, and a look in a transaction on a connection of its own', async () => {
+  it('check: to find it, a look in a transaction on a connection of its own, and one at owners and grants', async () => {
     const look = 1 + comparison + 1
-    expect(await costOfVerb(() => tenantry.check('a'))).toEqual({ connections: 1, statements: find + look })
+    expect(await costOfVerb(() => tenantry.check('a'))).toEqual({ connections: 1, statements: find + look + 1 })
   })
 
   it('update: a transaction with the row, the change and the audit entry; without the last two where nothing changes', async () => {

@@ -31,13 +31,16 @@ async function tour(once: boolean): Promise<void> {
   await useTenants(tenantry)
 
   heading(madeTables || madeTenants ? 'Done; a second start will find all of this in place' : 'Nothing was to be made')
-  line(`psql '${databaseUrl(server.shownUrl, 'tenantry_t_acme')}' -c 'table user_account'`)
-  line(
-    `psql '${databaseUrl(server.shownUrl, 'tenantry_catalog')}' -c 'select id, state, database from tenantry.tenant'`,
-  )
+  // An embedded server ends with this program: its address would lead nowhere.
+  if (!once || server.isGiven) showHowToConnect(server.shownUrl)
   if (!once) await untilInterrupted()
   await tenantry.close()
   await server.stop()
+}
+
+function showHowToConnect(shownUrl: string): void {
+  line(`psql '${databaseUrl(shownUrl, 'tenantry_t_acme')}' -c 'table user_account'`)
+  line(`psql '${databaseUrl(shownUrl, 'tenantry_catalog')}' -c 'select id, state, database from tenantry.tenant'`)
 }
 
 /** What every service does when it starts. */
@@ -89,6 +92,8 @@ interface FoundServer {
   readonly url: string
   /** How to connect, as it may be printed. */
   readonly shownUrl: string
+  /** It runs on when this program has ended. */
+  readonly isGiven: boolean
   readonly stop: () => Promise<void>
 }
 
@@ -97,14 +102,14 @@ async function findServer(): Promise<FoundServer> {
   const given = process.env['DATABASE_URL']
   if (given !== undefined && given !== '') {
     line('the one that DATABASE_URL names')
-    return { url: given, shownUrl: withoutPassword(given), stop: async () => undefined }
+    return { url: given, shownUrl: withoutPassword(given), isGiven: true, stop: async () => undefined }
   }
   const embedded = await step(
     'embedded PostgreSQL',
     () => developmentServer({ announce: () => undefined }),
     ({ version, port, outcome }) => `${version} ${outcome} on port ${port}, data in .tenantry/`,
   )
-  return { url: embedded.url, shownUrl: embedded.url, stop: () => embedded.stop() }
+  return { url: embedded.url, shownUrl: embedded.url, isGiven: false, stop: () => embedded.stop() }
 }
 
 /** Only the password of a server made for this is shown. */

@@ -28,12 +28,30 @@ export async function migrateCatalog(
 }
 
 /**
+ * Checks that there is a catalog, of whatever version, and changes nothing.
+ *
+ * @returns the number of the last step that was applied
+ * @throws `catalog-newer`, `catalog-missing`
+ */
+export async function requireCatalog(session: Session): Promise<number> {
+  const version = await versionOf(session)
+  if (version > 0) return version
+  throw new TenantryError('catalog-missing', `The database ${session.database} has no catalog of Tenantry's in it.`, {
+    hint: missingHint,
+  })
+}
+
+/** What to do where there is no catalog. */
+export const missingHint =
+  'Make it with "tenantry init --catalog". If there should be one, check the URL and the option `installation`.'
+
+/**
  * Checks that a catalog is as this Tenantry needs it, and changes nothing.
  *
- * @throws `catalog-newer`, `catalog-older`
+ * @throws `catalog-newer`, `catalog-older`, `catalog-missing`
  */
 export async function checkCatalog(session: Session): Promise<void> {
-  const version = await versionOf(session)
+  const version = await requireCatalog(session)
   if (version >= newest) return
   throw new TenantryError('catalog-older', `The catalog ${session.database} is at version ${version}.`, {
     hint: `This Tenantry needs version ${newest}, and a router does not change it: run "tenantry ensure", or start a process without mode "router" first.`,
@@ -55,6 +73,13 @@ async function versionOf(session: Session): Promise<number> {
     if (error instanceof TenantryError && error.sqlState === undefinedTable) return 0
     throw error
   }
+}
+
+/** True if a process has opened the catalog to the end: it made its servers known. */
+export async function hasServers(session: Session): Promise<boolean> {
+  if ((await versionOf(session)) === 0) return false
+  const { rows } = await session.query('select from tenantry.server limit 1')
+  return rows.length > 0
 }
 
 async function isMade(session: Session): Promise<boolean> {

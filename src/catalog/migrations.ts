@@ -167,7 +167,9 @@ export const migrations: readonly Migration[] = [
     statements: [
       `alter table tenantry.tenant add column transition bigint not null default 0`,
       // What the names of locks on tenants are made with: tenants see the locks of the server, and must not guess ids.
-      `alter table tenantry.installation add column lock_secret uuid not null default gen_random_uuid()`,
+      `alter table tenantry.installation
+         add column lock_secret uuid not null default gen_random_uuid(),
+         add column key_check text`,
       claimFunction,
     ],
   },

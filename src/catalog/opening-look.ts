@@ -28,6 +28,8 @@ export interface OpeningLook {
   readonly isPublic: boolean
   /** Whether the roles are there, and the role of the session may act as the owner. */
   readonly hasGroups: boolean
+  /** What the key of a process is compared with; null before the first process that has one. */
+  readonly keyCheck: string | null
   /** The tenants in service on the catalog's own server, held against the stamps there. */
   readonly fleet: FleetCount
 }
@@ -100,6 +102,7 @@ const openingSql = `
     from side group by name, row having count(id) > 0
   )
   select m.number as migration, m.compatible_from, i.id as "installationId", i.lock_secret as "lockSecret",
+         i.key_check as "keyCheck",
          array(select name from tenantry.server where name = any($2)) as "knownServers",
          exists (select from tenantry.version where fingerprint = $3) as "isVersionKnown",
          exists (select from tenantry.tenant where state in ('onboarding', 'purging')

@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantryConfig } from '../index.ts'
+import { placeInCode, throwingFrame } from './error-place.ts'
 import { currentLoader, findLoader, loaderNames, runThrough } from './loader.ts'
 
 /** The names that a configuration file may have, the first that is found counts. */
@@ -24,7 +25,8 @@ export class RanElsewhere extends Error {
 }
 
 /**
- * Reads the configuration: of the file given, or the nearest one from the working directory upwards.
+ * Reads the configuration: of the file given, or the nearest one from the working directory upwards. The project's folder
+ * is the file's, wherever the command is run from.
  *
  * Node reads it itself; where it cannot (decorators, imports without an extension), the command is run again through
  * the project's own loader.
@@ -32,13 +34,32 @@ export class RanElsewhere extends Error {
  * @throws `config-missing`, `config-unreadable`
  */
 export async function readConfig(given: string | undefined): Promise<TenantryConfig<unknown>> {
-  const file = given === undefined ? findConfig(process.cwd()) : resolve(given)
-  if (file === undefined || !existsSync(file)) throw missingError(given)
+  const file = fileOf(given)
+  if (file === undefined) throw missingError(given)
   const value = await load(file)
-  if (typeof value === 'object' && value !== null) return value as TenantryConfig<unknown>
+  if (typeof value === 'object' && value !== null)
+    return { baseDir: dirname(file), ...value } as TenantryConfig<unknown>
   throw new TenantryError('config-unreadable', `${basename(file)} has no configuration as its default export.`, {
     hint: "Write: export default defineConfig({ models: ... }), with defineConfig from 'tenantry'.",
   })
+}
+
+/**
+ * The project's folder, without reading its configuration: that of the file given, or of the nearest one; else the
+ * working directory.
+ *
+ * @throws `config-missing` for a file that is given and missing
+ */
+export function projectFolder(given: string | undefined): string {
+  const file = fileOf(given)
+  if (file !== undefined) return dirname(file)
+  if (given !== undefined) throw missingError(given)
+  return process.cwd()
+}
+
+function fileOf(given: string | undefined): string | undefined {
+  const file = given === undefined ? findConfig(process.cwd()) : resolve(given)
+  return file !== undefined && existsSync(file) ? file : undefined
 }
 
 /** The nearest configuration file, from a folder upwards. */
@@ -83,13 +104,9 @@ function isForLoader(error: unknown): error is Error {
 }
 
 /** Such as by JSON.parse in the file. What cannot be compiled has not run, and no frame of the stack is in it. */
-function isThrownByCode({ stack = '' }: Error): boolean {
-  const frames = stack.split('\n').filter((line) => /^ +at .*[/\\]/.test(line))
-  return frames.some((frame) => !elsewhere.some((place) => frame.includes(place)))
+function isThrownByCode(error: Error): boolean {
+  return throwingFrame(error) !== undefined
 }
-
-/** Where frames of the stack are that are not the project's. */
-const elsewhere = ['node:internal/', '/node_modules/', '\\node_modules\\', import.meta.url]
 
 function unreadableError(file: string, cause: unknown): TenantryError {
   const name = basename(file)
@@ -101,11 +118,12 @@ function unreadableError(file: string, cause: unknown): TenantryError {
     })
   }
   const isLoaders = currentLoader !== undefined && cause instanceof Error && !isThrownByCode(cause)
+  const place = placeInCode(cause, file)
+  const text = `${cause instanceof Error ? cause.message : String(cause)}${place === undefined ? '' : ` (${place})`}`
   if (!isForLoader(cause) && !isLoaders) {
-    const text = cause instanceof Error ? cause.message : String(cause)
     return new TenantryError('config-unreadable', `${name} throws an error: ${text}`, {
       cause,
-      hint: 'It is thrown by the file itself, or by what it imports.',
+      hint: 'It is thrown by the file itself, or by what it imports. See the stack: --verbose',
     })
   }
   const by = currentLoader ?? 'Node.js itself'
@@ -113,7 +131,7 @@ function unreadableError(file: string, cause: unknown): TenantryError {
     currentLoader === undefined
       ? `Where its syntax is the reason: install a loader (${loaderNames.join(', ')}), which is then used, or name another by NODE_OPTIONS=--import=...`
       : 'Check the file, and what it imports.'
-  return new TenantryError('config-unreadable', `${name} cannot be read by ${by}: ${cause.message}`, { cause, hint })
+  return new TenantryError('config-unreadable', `${name} cannot be read by ${by}: ${text}`, { cause, hint })
 }
 
 function missingError(given: string | undefined): TenantryError {

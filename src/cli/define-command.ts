@@ -40,6 +40,7 @@ export function defineCommand<Options extends CommonOptions>(
     shape(command)
       .option('-c, --config <file>', 'the configuration (default: the nearest tenantry.config.ts)')
       .option('--json', 'print JSON, for programs')
+      .option('--verbose', 'print the stack of an error, too')
       .addHelpText('after', examplesText(examples))
       .action(async (...words: unknown[]) => {
         const options = command.opts<Options>()

@@ -24,10 +24,23 @@ export function printReport(command: string, { result, lines }: Report, asJson: 
   else for (const line of lines) process.stdout.write(`${line}\n`)
 }
 
-/** Prints an error: as JSON on standard output, where the result would be; for people on standard error. */
-export function printError(command: string, error: TenantryError, asJson: boolean): void {
+/**
+ * Prints an error: as JSON on standard output, where the result would be; for people on standard error. Its stack is for
+ * people in either case.
+ */
+export function printError(
+  command: string,
+  error: TenantryError,
+  { asJson, withStack }: { readonly asJson: boolean; readonly withStack: boolean },
+): void {
   if (asJson) printJson({ tenantry: shape, command, ok: false, error: asValue(error) })
   else for (const line of errorLines(error)) process.stderr.write(`${line}\n`)
+  if (withStack) process.stderr.write(`\n${innermostStack(error)}\n`)
+}
+
+/** The stack of the error underneath all others, which is where it happened. */
+function innermostStack(error: Error): string {
+  return error.cause instanceof Error ? innermostStack(error.cause) : printableLines(error.stack ?? error.message)
 }
 
 /** An error's fields that are for programs. */

@@ -28,7 +28,7 @@ async function run(): Promise<ExitCode> {
     if (error instanceof RanElsewhere) return error.exitCode
     if (error instanceof CommanderError && error.exitCode === 0) return words.length === 0 ? exitCodes.misused : 0
     const failure = asTenantryError(error)
-    printError(commandName(), failure, wantsJson(program))
+    printError(commandName(), failure, { asJson: wants(program, 'json'), withStack: wants(program, 'verbose') })
     return exitCodeOf(failure)
   }
 }
@@ -38,11 +38,11 @@ function commandName(): string {
   return first.startsWith('-') ? '' : first
 }
 
-/** Whether --json was given to us: it may also be one of the words that "exec" passes on. */
-function wantsJson(program: Command): boolean {
+/** True if an option was given to us: it may also be one of the words that "exec" passes on. */
+function wants(program: Command, option: 'json' | 'verbose'): boolean {
   const command = program.commands.find((it) => it.name() === commandName())
-  if (command?.name() === 'exec' && command.args.length > 0) return command.opts<CommonOptions>().json === true
-  return words.includes('--json')
+  if (command?.name() === 'exec' && command.args.length > 0) return command.opts<CommonOptions>()[option] === true
+  return words.includes(`--${option}`)
 }
 
 /** What Commander does not understand is a misuse like any other; what nobody expected is shown with its stack. */

@@ -9,6 +9,19 @@ import { say, shown } from './report.ts'
 export interface CommonOptions {
   readonly config?: string
   readonly json?: boolean
+  readonly verbose?: boolean
+}
+
+/**
+ * What a command does with the installation: `read` changes nothing, not even the catalog's own schema; `change` needs one
+ * that exists; `create` makes it where there is none.
+ */
+type Access = 'read' | 'change' | 'create'
+
+const accessConfig: Readonly<Record<Access, Partial<TenantryConfig<unknown>>>> = {
+  read: { mode: 'router' },
+  change: { createCatalog: false },
+  create: { createCatalog: true },
 }
 
 /** What a command works with. */
@@ -19,8 +32,17 @@ export interface Tools {
   /** Who asks, for the audit trail. */
   readonly actor: string
   readonly config: () => Promise<TenantryConfig<unknown>>
-  /** Runs `work` on the configured Tenantry, and closes it. */
-  readonly withTenantry: <T>(work: (tenantry: Tenantry<unknown>) => Promise<T>) => Promise<T>
+  /**
+   * Runs `work` on the configured Tenantry, and closes it.
+   *
+   * @param changes what is configured otherwise for this command
+   * @throws `catalog-missing` where there is no installation, unless the access is `create`
+   */
+  readonly withTenantry: <T>(
+    access: Access,
+    work: (tenantry: Tenantry<unknown>) => Promise<T>,
+    changes?: Partial<TenantryConfig<unknown>>,
+  ) => Promise<T>
   /** Shows on a terminal that `work` goes on, and how far it is. */
   readonly progress: <T>(text: string, work: (tell: (text: string) => void) => Promise<T>) => Promise<T>
 }
@@ -33,10 +55,11 @@ export function makeTools({ config: file, json = false }: CommonOptions, signal:
     asJson: json,
     actor: actor(),
     config,
-    withTenantry: async (work) => {
+    withTenantry: async (access, work, changes) => {
       // A command ends before it could keep anything ready; the service does that.
+      const own = { ...accessConfig[access], ...changes, spares: 0, signal }
       const read = await config()
-      const tenantry = await (await library()).openTenantry({ announce: say, ...read, spares: 0, signal })
+      const tenantry = await (await library()).openTenantry({ announce: say, ...read, ...own })
       try {
         return await work(tenantry)
       } finally {

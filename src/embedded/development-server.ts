@@ -1,8 +1,10 @@
+import { existsSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
-import { cancellable, type Checks, functionOption, readOptions } from '../kernel/options.ts'
+import { cancellable, type Checks, functionOption, readOptions, trueOrFalse } from '../kernel/options.ts'
 import type { EmbeddedPostgres } from './embedded-postgres.ts'
+import { layout } from './folder.ts'
 import { folderPath, tcpPort } from './options.ts'
 import { startEmbeddedPostgres } from './start.ts'
 
@@ -12,6 +14,8 @@ export interface DevelopmentServerOptions extends Cancellable {
   readonly baseDir?: string | undefined
   /** The server's folder, seen from the project's. Default: `.tenantry/postgres`. */
   readonly dataDir?: string | undefined
+  /** Make the server's folder where there is none. Default true. */
+  readonly create?: boolean | undefined
   /** Default: the port of the last start when it is free, otherwise any free one. */
   readonly port?: number | undefined
   /** Receives the one sentence that says which server is used. Default: a line on stderr. */
@@ -22,25 +26,30 @@ export interface DevelopmentServerOptions extends Cancellable {
  * The server to use where none is configured: an embedded one that belongs to the project, shared by its processes.
  *
  * @throws `embedded-in-production` when NODE_ENV is `production`, before anything is touched
+ * @throws `catalog-missing` when it was not made yet and `create` is false
  * @throws what `startEmbeddedPostgres` throws
  */
 export async function developmentServer(options: DevelopmentServerOptions = {}): Promise<EmbeddedPostgres> {
   const {
     baseDir = process.cwd(),
     dataDir = join('.tenantry', 'postgres'),
+    create = true,
     announce = printLine,
     port,
     signal,
   } = readOptions('developmentServer', options, checks)
   refuseProduction()
-  const server = await startEmbeddedPostgres({ dataDir: resolve(baseDir, dataDir), port, signal })
-  const where = relative(process.cwd(), server.dataDir) || '.'
+  const folder = resolve(baseDir, dataDir)
+  const where = relative(process.cwd(), folder) || '.'
+  if (!create && !existsSync(layout(folder).data)) throw missingError(where)
+  const server = await startEmbeddedPostgres({ dataDir: folder, port, signal })
   announce(`No server configured: using an embedded PostgreSQL ${server.version} in ${where} (development only).`)
   return server
 }
 
 const checks: Checks<DevelopmentServerOptions> = {
   baseDir: folderPath,
+  create: trueOrFalse,
   // Seen from the project's folder, so it is not made absolute here.
   dataDir: (option, value) => folderPath(option, value) && value,
   port: tcpPort,
@@ -52,6 +61,13 @@ function refuseProduction(): void {
   if (process.env.NODE_ENV !== 'production') return
   throw new TenantryError('embedded-in-production', 'No server is configured, and NODE_ENV is production.', {
     hint: 'Set DATABASE_URL, or give the server in the configuration. The embedded server is for development and tests.',
+  })
+}
+
+function missingError(where: string): TenantryError {
+  const message = `There is no installation here: no server is configured, and there is no embedded PostgreSQL in ${where}.`
+  return new TenantryError('catalog-missing', message, {
+    hint: 'Make one with "tenantry init --catalog". For a server of your own, set DATABASE_URL or give it in the configuration.',
   })
 }
 

@@ -25,6 +25,8 @@ export interface EmbeddedPostgres extends AsyncDisposable {
    * @throws `embedded-failed` when the server does not end
    */
   stop(): Promise<void>
+  /** True once {@link stop} has ended this use, and others still use the server. */
+  readonly runsOn: boolean
 }
 
 interface Parts extends BroughtUp {
@@ -63,6 +65,10 @@ export class RunningPostgres implements EmbeddedPostgres {
   get url(): string {
     const [user, password] = [this.#superuser, this.#password.reveal()].map(encodeURIComponent)
     return `postgresql://${user}:${password}@127.0.0.1:${this.port}/postgres`
+  }
+
+  get runsOn(): boolean {
+    return this.#presence.othersLeft
   }
 
   stop(): Promise<void> {

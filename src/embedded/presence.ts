@@ -32,6 +32,7 @@ export class Presence implements Guarded {
   #server: ProcessIdentity | undefined
   #ending: number | undefined
   #left = false
+  #othersLeft = false
   #stopped: Promise<void> | undefined
 
   /** Begins the use. The lock is the presence's own from here on, until it is settled or left. */
@@ -78,6 +79,11 @@ export class Presence implements Guarded {
     }
   }
 
+  /** True if others used the server when this use ended. */
+  get othersLeft(): boolean {
+    return this.#othersLeft
+  }
+
   async gone(): Promise<boolean> {
     return this.#ending === undefined || waitUntilGone(this.#ending, this.#pgCtl)
   }
@@ -115,7 +121,8 @@ export class Presence implements Guarded {
     try {
       rmSync(this.#userFile, { force: true })
       // Whoever holds the lock for so long is starting, and becomes the one that ends the server.
-      if (lock !== undefined && countUsers(users) === 0) this.#endServer()
+      this.#othersLeft = lock === undefined || countUsers(users) > 0
+      if (!this.#othersLeft) this.#endServer()
     } finally {
       lock?.release()
     }

@@ -19,6 +19,10 @@ export const errorKinds = {
     raised: 'Raised when the catalog has a tenant in another state than its database on the server proves.',
     retryable: false,
   },
+  'catalog-missing': {
+    raised: 'Raised when there is no catalog, and the process or command that looks for it does not create one.',
+    retryable: false,
+  },
   'catalog-newer': {
     raised: 'Raised when the catalog was migrated by a newer Tenantry that this one cannot work beside.',
     retryable: false,
@@ -50,7 +54,7 @@ export const errorKinds = {
     retryable: false,
   },
   'credentials-unreadable': {
-    raised: "Raised when the password of a tenant's role was encrypted with a key that is not configured.",
+    raised: "Raised when the passwords of tenants' roles were encrypted with a key that is not configured.",
     retryable: false,
   },
   'cross-tenant-entity': {

@@ -55,7 +55,7 @@ export class Keyring {
   open(sealed: string, purpose: string): Secret {
     const [id = '', body = ''] = sealed.split('.')
     const key = this.#keys.find((it) => it.id === id)
-    if (key === undefined) throw unreadable(`it was encrypted with the key ${printable(id)}, which is not configured`)
+    if (key === undefined) throw unreadable(`it was encrypted with the key ${printableId(id)}, which is not configured`)
     const buffer = Buffer.from(body, 'base64url')
     const nonce = buffer.subarray(0, bytes.nonce)
     try {
@@ -66,6 +66,11 @@ export class Keyring {
     } catch (cause) {
       throw unreadable('what the catalog keeps of it was changed, or belongs to another role', cause)
     }
+  }
+
+  /** The ids of all keys, that of the key that seals first. */
+  get ids(): readonly string[] {
+    return this.#keys.map(({ id }) => id)
   }
 
   /** Whether a text is sealed with the key that seals now. */
@@ -93,6 +98,7 @@ function unreadable(why: string, cause?: unknown): TenantryError {
   })
 }
 
-function printable(id: string): string {
+/** The id of a key as it may be shown: the catalog may hold anything in its place. */
+export function printableId(id: string): string {
   return /^[0-9a-f]{1,8}$/.test(id) ? id : '(unknown)'
 }

@@ -178,3 +178,9 @@ export function trueOrFalse(option: string, value: unknown): boolean {
   if (typeof value === 'boolean') return value
   throw invalidOption(option, 'true or false')
 }
+
+/** The path of a folder, which need not exist. @throws `invalid-option` */
+export function folder(option: string, value: unknown): string {
+  if (typeof value === 'string' && value !== '') return value
+  throw invalidOption(option, 'the path of a folder', 'Leave it out, or write such as import.meta.dirname.')
+}

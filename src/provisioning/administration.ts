@@ -64,14 +64,15 @@ async function madeOnDemand(
  * Makes a database of the connecting role that PUBLIC can never connect to, from template0: nothing that somebody left in
  * template1 is in it. Any number of processes may do this at once; what a crash left is finished by the next.
  *
+ * @returns false when it was there already, or another process made it
  * @throws `database-closed` where it stays closed, and what CREATE DATABASE may fail with
  */
-async function makeClosedDatabase(server: Server, database: Identifier, options: Cancellable): Promise<void> {
+export async function makeClosedDatabase(server: Server, database: Identifier, options: Cancellable): Promise<boolean> {
   const admin = await server.connect(server.maintenanceDatabase, options)
   try {
-    if (await createSecluded({ server, admin, database, template: 'template0', groups: undefined })) return
+    if (await createSecluded({ server, admin, database, template: 'template0', groups: undefined })) return true
     const isOpen = async () => (await server.describe(admin, [database]))[0]?.acceptsConnections || undefined
-    if (await poll(isOpen, finishMs, options.signal)) return
+    if (await poll(isOpen, finishMs, options.signal)) return false
     const open = [
       ...server.roles.seclude(database, undefined),
       server.alterStatement(database, { acceptsConnections: true }),
@@ -80,7 +81,7 @@ async function makeClosedDatabase(server: Server, database: Identifier, options:
       if (await isOpen()) return true
       return admin.script(open).then(() => true as const, whileChanging)
     }
-    if (await poll(finish, makingMs, options.signal)) return
+    if (await poll(finish, makingMs, options.signal)) return false
   } finally {
     await admin.close()
   }

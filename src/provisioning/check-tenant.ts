@@ -1,8 +1,10 @@
 import { type Cancellable, untilAborted } from '../kernel/abort.ts'
 import { parseTenantId } from '../kernel/names.ts'
-import { unknownTenant } from '../catalog/tenant.ts'
+import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
 import { stateError } from '../catalog/states.ts'
 import type { Comparison } from '../models/port.ts'
+import type { Server, Session } from '../server/port.ts'
+import type { WrongPrivileges } from '../server/wrong-privileges.ts'
 import { requireServer } from '../server/require-server.ts'
 import type { ProvisioningContext } from './context.ts'
 import { look } from './ensure-tables.ts'
@@ -11,10 +13,12 @@ import { loginOf } from './separation.ts'
 /** What a look at a tenant's database found. */
 export interface CheckedTenant extends Comparison {
   readonly outcome: 'matches' | 'differs'
+  /** What the tenant cannot use because of its owner or grants. Empty where it shares the role of the connection. */
+  readonly privileges: readonly WrongPrivileges[]
 }
 
 /**
- * Compares a tenant's database with the models and touches nothing. It looks as the tenant's own role, where that may log
+ * Compares a tenant's database with the models, and its owners and grants with what Tenantry gives; touches nothing. It looks as the tenant's own role, where that may log
  * in: the role of the connection may be that of a router, which may connect to no tenant's database itself.
  *
  * @throws `tenant-unknown`, `tenant-state` for one that is not in service, and what may be wrong with a connection
@@ -33,9 +37,23 @@ export async function checkTenant(
   const session = await server.connect(row.database, { ...options, login })
   try {
     const comparison = await look(session, context.models)
-    const differs = comparison.missing.length > 0 || comparison.differing.length > 0
-    return { outcome: differs ? 'differs' : 'matches', ...comparison }
+    const privileges = await wrongPrivilegesOf(context, row, server, session, comparison)
+    const wrong = [comparison.missing, comparison.differing, privileges]
+    return { outcome: wrong.some(({ length }) => length > 0) ? 'differs' : 'matches', ...comparison, privileges }
   } finally {
     await session.close()
   }
+}
+
+async function wrongPrivilegesOf(
+  { separation, models }: ProvisioningContext,
+  { credential }: TenantRow,
+  server: Server,
+  session: Session,
+  { existing, differing }: Comparison,
+): Promise<readonly WrongPrivileges[]> {
+  if (separation === undefined || credential === undefined) return []
+  const tables = [...existing, ...differing].filter(({ kind }) => kind === 'table').map(({ name }) => name)
+  const qualified = tables.map((name) => (name.includes('.') ? name : `${models.defaultSchema}.${name}`))
+  return server.roles.wrongPrivileges(session, separation.groups, qualified)
 }

@@ -2,6 +2,7 @@ import { type Cancellable, untilAborted } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { type Identifier, parseTenantId, physicalNames, type TenantId } from '../kernel/names.ts'
 import type { Secret } from '../kernel/secret.ts'
+import { replaceKeyCheck } from '../catalog/key-check.ts'
 import { stateError } from '../catalog/states.ts'
 import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
 import type { Login } from '../server/port.ts'
@@ -69,11 +70,23 @@ export async function credentialsOf(
 export async function environmentOf(
   context: ProvisioningContext,
   id: string,
-  options: Cancellable & { readonly as?: 'administrator' | 'tenant' },
+  options: Cancellable & { readonly as?: 'administrator' | 'owner' | 'tenant' },
 ): Promise<Readonly<Record<string, string>>> {
   const row = await inService(context, 'environment', id, options)
   const server = requireServer(context.servers, row.server, row.id)
-  return server.environment(row.database, options.as === 'tenant' ? ownLogin(context, row) : undefined)
+  switch (options.as ?? 'administrator') {
+    case 'tenant':
+      return server.environment(row.database, { login: ownLogin(context, row) })
+    case 'owner':
+      // Where tenants share the role of the connection, it is the owner.
+      return server.environment(row.database, { role: row.credential && context.separation?.groups.objects })
+    case 'administrator':
+      return server.environment(row.database)
+    default:
+      throw new TenantryError('invalid-option', 'as must be "administrator", "owner" or "tenant".', {
+        hint: 'Leave it out for the role that administers.',
+      })
+  }
 }
 
 async function inService(
@@ -146,8 +159,8 @@ export async function rotateCredentials(
 const pageSize = 500
 
 /**
- * Encrypts every password with the first of the configured keys: the step after which the others can be left out. The
- * passwords stay as they are.
+ * Encrypts every password with the first of the configured keys, which every process must have from then on: the step
+ * after which the others can be left out. The passwords stay as they are.
  *
  * @throws `roles-shared`
  */
@@ -169,9 +182,11 @@ export async function reencryptCredentials(
         if (anew === undefined) counts.unreadable++
         else if (await records.reword(rowId, sealed, anew)) counts.reencrypted++
       }
-      if (page.length < pageSize) return counts
+      if (page.length < pageSize) break
       after = page.at(-1)?.row_id
     }
+    await replaceKeyCheck(session, separation.keys)
+    return counts
   } finally {
     await session.close()
   }

@@ -18,7 +18,7 @@ export function groupRoles(installation: Installation): GroupRoles {
 
 /** Makes sure that a server has the groups that new databases need; asked once by each process. */
 export async function ensureGroups(
-  separation: Separation | undefined,
+  separation: Pick<Separation, 'groups' | 'preparedServers'> | undefined,
   server: Server,
   session: Session,
 ): Promise<GroupRoles | undefined> {

@@ -12,6 +12,7 @@ import type {
 import type { DiagnosisRequest, ServerDiagnosis } from './diagnosis.ts'
 import type { Occupancy, OccupancyQuestion, SessionMark } from './occupancy.ts'
 import type { SessionDefaults } from './session-defaults.ts'
+import type { WrongPrivileges } from './wrong-privileges.ts'
 
 export type { SessionDefaults } from './session-defaults.ts'
 
@@ -179,6 +180,12 @@ export interface RoleAdministration {
   /** The statements that undo {@link lockOut}. Neither fails where the role is gone. */
   letIn(user: Identifier, database: Identifier): string[]
   rename(from: Identifier, to: Identifier): string
+  /**
+   * Finds what the groups cannot use in the session's database as they can use what `objects` makes.
+   *
+   * @param tables those that `app` must be able to read and write, as `schema.name`
+   */
+  wrongPrivileges(session: Session, groups: GroupRoles, tables: readonly string[]): Promise<readonly WrongPrivileges[]>
   /** The roles whose names begin with this, and whether each can log in. */
   find(session: Session, prefix: string): Promise<ReadonlyMap<Identifier, { readonly canLogIn: boolean }>>
 }
@@ -343,7 +350,7 @@ export interface Server {
   /** Ends sessions by their process ids, without waiting until they are gone. @throws `permission-denied` */
   endSessions(session: Session, processIds: readonly number[]): Promise<void>
   /** What libpq's programs and most drivers read from their environment to connect. It holds the password. */
-  environment(database: Identifier, login?: Login): Readonly<Record<string, string>>
+  environment(database: Identifier, as?: Pick<SessionOptions, 'login' | 'role'>): Readonly<Record<string, string>>
   /**
    * Creates a database.
    *

@@ -57,6 +57,7 @@ describe('names and metadata that are hostile', () => {
 
 describe('what cannot be understood', () => {
   const project = { ...makeProject('hostile-words') }
+  beforeAll(() => prepare('tenantry init --catalog', project))
 
   it.each([
     ['an id', ['show', '\u001b[31mred\u202e\u009b']],

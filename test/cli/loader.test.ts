@@ -79,7 +79,7 @@ describe.each(['tsx', 'jiti'] as const)('a configuration with decorators, where 
     expect(refused.code).toBe(3)
     expect(JSON.parse(refused.stdout)).toMatchObject({ ok: false, error: { code: 'tenant-unknown' } })
     // The inner one is started without a loader, and finds it itself.
-    const inner = await shell('tenantry exec acme -- tenantry list', project)
+    const inner = await shell('tenantry exec acme --as-administrator -- tenantry list', project)
     expect(inner.stderr).toBe('')
     expect(inner.stdout).toMatch(/^acme +active/m)
   })
@@ -87,7 +87,7 @@ describe.each(['tsx', 'jiti'] as const)('a configuration with decorators, where 
   it('that throws an error is not blamed on it', async () => {
     const { stderr, code } = await shell('tenantry list', { ...project, env: { ...project.env, THROWING: '1' } })
     expect(stderr).toBe(
-      'tenantry.config.ts throws an error: No plan.\nIt is thrown by the file itself, or by what it imports.\n(config-unreadable)\n',
+      'tenantry.config.ts throws an error: No plan. (tenantry.config.ts:7)\nIt is thrown by the file itself, or by what it imports. See the stack: --verbose\n(config-unreadable)\n',
     )
     expect(code).toBe(2)
   })

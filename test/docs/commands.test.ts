@@ -82,6 +82,8 @@ const before: Readonly<Record<string, readonly string[]>> = {
     'tenantry resume acme',
   ],
   update: ['tenantry onboard acme'],
+  reconcile: ['tenantry init --catalog'],
+  README: ['tenantry init --catalog'],
   clone: ['tenantry onboard acme'],
   adopt: ['tenantry ensure --url postgresql://localhost/app_production'],
   suspend: ['tenantry onboard acme'],

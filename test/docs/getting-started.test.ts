@@ -105,7 +105,7 @@ describe('followed step by step', { timeout: 180_000 }, () => {
     skip(hasFailed, 'a step before this one failed')
     const connect = `require('net').connect(process.env.PGPORT, process.env.PGHOST).on('connect', () => process.exit())`
     const { failed, errors } = await runShell(
-      `unset DATABASE_URL NODE_ENV; npx tenantry exec acme -- node -e "${connect}"`,
+      `unset DATABASE_URL NODE_ENV TENANTRY_CREDENTIALS_KEY; npx tenantry exec acme -- node -e "${connect}"`,
     )
     expect({ failed, errors: linesOf(errors).filter((line) => isShown(line, '')) }).toEqual({
       failed: false,

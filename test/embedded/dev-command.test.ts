@@ -21,6 +21,32 @@ test('tenantry dev tells how to connect, stays up until Ctrl-C and stops', async
   expect(isRunning(pid)).toBe(false)
 })
 
+test('of two in one folder the second says that it shares the server, and leaves it to the first', async () => {
+  const dataDir = join(scratchFolder(), 'postgres')
+  const start = async () => {
+    const child = runNode(main, ['dev', '--data-dir', dataDir], { NO_COLOR: '1' })
+    const [printed, ended] = [{ out: '', errors: '' }, ending(child)]
+    child.stdout?.on('data', (chunk: Buffer) => (printed.out += chunk.toString()))
+    child.stderr?.on('data', (chunk: Buffer) => (printed.errors += chunk.toString()))
+    await until(() => printed.out.includes('Ctrl-C'))
+    return { child, printed, ended }
+  }
+  const first = await start()
+  const second = await start()
+  const pid = serverPid(dataDir) ?? 0
+  expect(second.printed.out).toMatch(/is running already, for another process/)
+  expect(second.printed.out).not.toMatch(/to stop it/)
+  second.child.kill('SIGINT')
+  expect(await second.ended).toBe(0)
+  expect(second.printed.errors).toBe('The server runs on: another process uses it.\n')
+  expect(isRunning(pid)).toBe(true)
+  expect(await query(/postgresql:\S+/.exec(first.printed.out)?.[0] ?? '', 'select 1 as n')).toEqual([{ n: 1 }])
+  first.child.kill('SIGINT')
+  expect(await first.ended).toBe(0)
+  expect(first.printed.errors).toBe('Stopped.\n')
+  expect(isRunning(pid)).toBe(false)
+})
+
 test.each([
   [['--version'], 0, /^\d+\.\d+\.\d+/, /^$/],
   [['--help'], 0, /dev/, /^$/],

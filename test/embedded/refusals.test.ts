@@ -71,6 +71,15 @@ test('production, before anything is touched', async () => {
   expect(existsSync(join(baseDir, '.tenantry'))).toBe(false)
 })
 
+test('a server that may not be made for a look, and nothing is', async () => {
+  const baseDir = scratchFolder()
+  await expect(developmentServer({ baseDir, create: false })).rejects.toMatchObject({
+    code: 'catalog-missing',
+    hint: expect.stringContaining('tenantry init --catalog'),
+  })
+  expect(existsSync(join(baseDir, '.tenantry'))).toBe(false)
+})
+
 test('in development the server is announced in one sentence', async () => {
   const baseDir = scratchFolder()
   const lines: string[] = []

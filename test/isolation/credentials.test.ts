@@ -79,22 +79,25 @@ describe('where the key comes from', () => {
     vi.unstubAllEnvs()
   })
   const local = { isLocal: true } as never
-  const quiet = () => undefined
+  const announce = () => undefined
 
   it('is the configuration, then the environment', () => {
     const [configured, environment] = [newKey(), newKey()]
     vi.stubEnv('TENANTRY_CREDENTIALS_KEY', environment)
-    expect(findKeys(configured, [local], quiet).id).toBe(Keyring.parse(configured).id)
-    expect(findKeys(undefined, [local], quiet).id).toBe(Keyring.parse(environment).id)
+    expect(findKeys(configured, [local], { announce }).found?.id).toBe(Keyring.parse(configured).id)
+    expect(findKeys(undefined, [local], { announce }).found?.id).toBe(Keyring.parse(environment).id)
   })
 
-  it('in development is made once, readable by its owner alone, and kept', async () => {
+  it('in development is made once, readable by its owner alone, and kept in the folder of the project', async () => {
     vi.stubEnv('TENANTRY_CREDENTIALS_KEY', '')
     await inFolder((folder) => {
       const notices: string[] = []
       const announce = (notice: string) => notices.push(notice)
-      const first = findKeys(undefined, [local], announce)
-      expect(findKeys(undefined, [local], announce).id).toBe(first.id)
+      const none = findKeys(undefined, [local], { announce })
+      expect([none.found, existsSync(join(folder, '.tenantry'))]).toEqual([undefined, false])
+      const first = none.make()
+      expect([none.make().id, findKeys(undefined, [local], { announce }).found?.id]).toEqual([first.id, first.id])
+      expect(findKeys(undefined, [local], { baseDir: join(folder, 'other'), announce }).found).toBe(undefined)
       expect(notices).toEqual([expect.stringContaining('.tenantry/credentials.key')])
       expect(statSync(join(folder, '.tenantry', 'credentials.key')).mode & 0o777).toBe(0o600)
     })
@@ -107,7 +110,7 @@ describe('where the key comes from', () => {
     vi.stubEnv('TENANTRY_CREDENTIALS_KEY', '')
     vi.stubEnv('NODE_ENV', environment)
     await inFolder((folder) => {
-      const find = () => findKeys(undefined, [local, { isLocal } as never], quiet)
+      const find = () => findKeys(undefined, [local, { isLocal } as never], { announce })
       expect(find).toThrow(expect.objectContaining({ code: 'credentials-key-missing' }))
       expect(find).toThrow(expect.objectContaining({ hint: expect.stringContaining("roles: 'shared'") }))
       expect(existsSync(join(folder, '.tenantry'))).toBe(false)
@@ -249,13 +252,61 @@ describe('credentials', () => {
 })
 
 describe('a key that', () => {
-  it('is lost is an error that says what to do, and new passwords mend it', async () => {
+  const opened = async (provisioner: { user: string; password: string }, key: string, installation?: string) =>
+    openAs(provisioner, { credentialsKey: key, ...(installation !== undefined && { installation }) })
+
+  it('is another one than the installation has is refused by every process that opens, and writes nothing', async () => {
     const provisioner = await createProvisioner()
-    const [lost, next] = [newKey(), newKey()]
-    const before = await openAs(provisioner, { credentialsKey: lost })
+    const [own, other] = [newKey(), newKey()]
+    const before = await opened(provisioner, own)
+    await before.onboard('a')
+    const { installation } = before
+    const sealed = () => inCatalog(before, 'select sealed, key_check from tenantry.credential, tenantry.installation')
+    const seen = await sealed()
+    for (const mode of ['full', 'router'] as const) {
+      const error = await errorOf(openAs(provisioner, { credentialsKey: other, installation, mode }))
+      expect(error).toMatchObject({ code: 'credentials-unreadable', retryable: false })
+      expect(error).toMatchObject({ message: expect.stringContaining(Keyring.parse(own).id) })
+      expect(error).toMatchObject({ hint: expect.stringContaining('rotate-credentials --all --key-lost') })
+    }
+    expect(await sealed()).toEqual(seen)
+    await openAs(provisioner, { credentialsKey: other, installation, roles: 'shared' })
+    expect(await count(await opened(provisioner, `${other},${own}`, installation), 'a')).toBe(0)
+  })
+
+  it('one of two processes has that begin at once makes the installation, and no other does', async () => {
+    const provisioner = await createProvisioner()
+    const installation = disposableName('i')
+    const keys = [newKey(), newKey(), newKey(), newKey()]
+    const openings = await Promise.allSettled(keys.map((key) => opened(provisioner, key, installation)))
+    const won = openings.flatMap(({ status }, index) => (status === 'fulfilled' ? [keys[index] ?? ''] : []))
+    const lost = openings.flatMap((opening) => (opening.status === 'rejected' ? [opening.reason as unknown] : []))
+    expect([won.length, lost.length]).toEqual([1, 3])
+    for (const error of lost) expect(error).toMatchObject({ code: 'credentials-unreadable' })
+    await (await opened(provisioner, won[0] ?? '', installation)).onboard('a')
+  })
+
+  it("most passwords of a catalog without a check were encrypted with becomes the installation's", async () => {
+    const provisioner = await createProvisioner()
+    const [own, other] = [newKey(), newKey()]
+    const before = await opened(provisioner, own)
     await before.onboard('a')
     await before.close()
-    const after = await openAs(provisioner, { credentialsKey: next, installation: before.installation })
+    await inCatalog(before, 'update tenantry.installation set key_check = null')
+    const { installation } = before
+    expect(await errorOf(opened(provisioner, other, installation))).toMatchObject({ code: 'credentials-unreadable' })
+    expect(await count(await opened(provisioner, own, installation), 'a')).toBe(0)
+    expect(await errorOf(opened(provisioner, other, installation))).toMatchObject({ code: 'credentials-unreadable' })
+  })
+
+  it('is lost is replaced by one that is said to be new, and new passwords mend the rest', async () => {
+    const provisioner = await createProvisioner()
+    const [lost, next] = [newKey(), newKey()]
+    const before = await opened(provisioner, lost)
+    await before.onboard('a')
+    await before.close()
+    const { installation } = before
+    const after = await openAs(provisioner, { credentialsKey: next, credentialsKeyLost: true, installation })
     for (const call of [() => count(after, 'a'), () => after.credentials('a')]) {
       const error = await errorOf(call())
       expect(error).toMatchObject({ code: 'credentials-unreadable', retryable: false })
@@ -266,6 +317,8 @@ describe('a key that', () => {
     await after.resume('a')
     await after.rotateCredentials('a')
     expect(await count(after, 'a')).toBe(0)
+    expect(await count(await opened(provisioner, next, installation), 'a')).toBe(0)
+    expect(await errorOf(opened(provisioner, lost, installation))).toMatchObject({ code: 'credentials-unreadable' })
   })
 
   it('is replaced goes when everything was encrypted anew, spares included', async () => {
@@ -277,12 +330,15 @@ describe('a key that', () => {
     await filled(before, 1)
     await before.close()
     const { installation } = before
-    const both = await openAs(provisioner, { credentialsKey: `${next} ${old}`, installation })
+    await (await opened(provisioner, `${old},${next}`, installation)).close()
+    const both = await opened(provisioner, `${next} ${old}`, installation)
     expect(await count(both, 'a')).toBe(0)
+    expect(await errorOf(opened(provisioner, next, installation))).toMatchObject({ code: 'credentials-unreadable' })
     expect(await both.reencryptCredentials()).toEqual({ reencrypted: 2, unreadable: 0 })
     expect(await both.reencryptCredentials()).toEqual({ reencrypted: 0, unreadable: 0 })
     await both.close()
-    const after = await openAs(provisioner, { credentialsKey: next, installation })
+    expect(await errorOf(opened(provisioner, old, installation))).toMatchObject({ code: 'credentials-unreadable' })
+    const after = await opened(provisioner, next, installation)
     expect(await after.onboard('b')).toMatchObject({ path: 'spare' })
     expect([await count(after, 'a'), await count(after, 'b')]).toEqual([0, 0])
   })

@@ -40,6 +40,7 @@ describe('a router', () => {
     expect(await router.status()).toMatchObject({ tenants: { active: 1 } })
     expect(await router.environment('a')).toMatchObject({ PGDATABASE: `${full.installation}_t_a` })
     expect(await router.check('a')).toMatchObject({ outcome: 'matches' })
+    expect(await router.reconcile({ dryRun: true })).toMatchObject({ findings: [], unreachable: [] })
     await full.addDomain('a', 'a.example')
     await full.verifyDomain('a', 'a.example', { proof: 'given' })
     expect(await router.tenantOfDomain('a.example')).toMatchObject({ tenant: 'a' })
@@ -60,6 +61,8 @@ describe('a router', () => {
       () => router.purgeExpired(),
       () => router.clone('a', 'b'),
       () => router.adopt('b', { database: 'any' }),
+      () => router.reconcile(),
+      () => router.reconcile({ dryRun: false }),
       () => router.addDomain('a', 'b.example'),
       () => router.verifyDomain('a', 'a.example', { proof: 'given' }),
       () => router.removeDomain('a', 'a.example'),
@@ -88,10 +91,10 @@ describe('opening a router', () => {
 
   it('makes no catalog where there is none', async () => {
     const installation = disposableName('i')
-    expect(await errorOf(open(installation))).toMatchObject({ code: 'database-missing' })
+    expect(await errorOf(open(installation))).toMatchObject({ code: 'catalog-missing', retryable: false })
     expect(await sql('select 1 from pg_database where starts_with(datname, $1)', [installation])).toEqual([])
     await sql(`create database ${quote(`${installation}_catalog`)}`)
-    expect(await errorOf(open(installation))).toMatchObject({ code: 'catalog-older' })
+    expect(await errorOf(open(installation))).toMatchObject({ code: 'catalog-missing', retryable: false })
     const schemas = await sql(`select 1 from pg_namespace where nspname = 'tenantry'`, [], `${installation}_catalog`)
     expect(schemas).toEqual([])
   })

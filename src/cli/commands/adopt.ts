@@ -26,7 +26,7 @@ export const adopt = defineCommand<Options>(
       .option('--display-name <text>', 'a name for people')
       .option('--metadata <json>', "the service's own notes, as a JSON object", jsonObject),
   (tools, [id], { database, server, displayName, metadata }) =>
-    tools.withTenantry(async (tenantry) => {
+    tools.withTenantry('create', async (tenantry) => {
       const result = await tenantry.adopt(String(id), {
         database,
         actor: tools.actor,

@@ -1,6 +1,6 @@
 import { TenantryError } from '../../kernel/errors.ts'
 import { printableLines } from '../../kernel/printable.ts'
-import type { Comparison, Tenantry } from '../../index.ts'
+import type { CheckedTenant, Comparison, Tenantry } from '../../index.ts'
 import { defineCommand } from '../define-command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { asValue, coloured, failureLine, type Report, shown } from '../report.ts'
@@ -24,7 +24,7 @@ export const check = defineCommand<Options>(
   (command) => command.option('--url <url>', "a single database instead of tenants'"),
   async (tools, [ids], { url }) => {
     const given = ids as readonly string[]
-    if (url === undefined) return tools.withTenantry((tenantry) => checkTenants(tenantry, tools, given))
+    if (url === undefined) return tools.withTenantry('read', (tenantry) => checkTenants(tenantry, tools, given))
     if (given.length > 0) {
       throw new TenantryError('invalid-option', 'What is to be checked?', { hint: 'Give either ids or --url.' })
     }
@@ -47,7 +47,7 @@ async function checkOne(tools: Tools, url: string): Promise<Report> {
 interface Checked {
   readonly id: string
   readonly outcome: 'matches' | 'differs' | 'failed'
-  readonly comparison?: Comparison
+  readonly comparison?: Omit<CheckedTenant, 'outcome'>
   readonly error?: TenantryError
 }
 
@@ -112,15 +112,27 @@ function linesOf({ id, comparison, error }: Checked): string[] {
   return comparison === undefined ? [] : differences(id, comparison)
 }
 
-function differences(of: string, { missing = [], differing = [] }: Partial<Comparison>): string[] {
+function differences(
+  of: string,
+  { missing, differing, privileges = [] }: Pick<Comparison, 'missing' | 'differing'> & Partial<CheckedTenant>,
+): string[] {
   const name = shown(of)
-  if (missing.length + differing.length === 0) return [`${name}: ${coloured('green', 'matches the models')}`]
+  const differs = missing.length + differing.length > 0
+  if (!differs && privileges.length === 0) return [`${name}: ${coloured('green', 'matches the models')}`]
   return [
-    `${name}: ${coloured('red', 'differs from the models')}`,
+    `${name}: ${coloured('red', differs ? 'differs from the models' : 'matches the models, but not all of it can be used')}`,
     ...missing.map((object) => `  ${object.kind} ${shown(object.name)} is missing`),
     ...differing.flatMap((object) => [
       `  ${object.kind} ${shown(object.name)} differs`,
-      ...object.statements.map((statement) => coloured('dim', `    ${printableLines(statement)}`)),
+      ...statementLines(object.statements),
+    ]),
+    ...privileges.flatMap(({ kind, name: object, owner, statements }) => [
+      `  ${kind} ${shown(object)} belongs to ${shown(owner)}, and the tenant lacks privileges on it`,
+      ...statementLines(statements),
     ]),
   ]
+}
+
+function statementLines(statements: readonly string[]): string[] {
+  return statements.map((statement) => coloured('dim', `    ${printableLines(statement)}`))
 }

@@ -32,7 +32,7 @@ export const clone = defineCommand<Options>(
       .option('--refuse-existing', 'fail where the id exists already'),
   async (tools, [source, id], { displayName, metadata, drain, anonymise, refuseExisting }) => {
     const config = await tools.config()
-    return tools.withTenantry(async (tenantry) => {
+    return tools.withTenantry('change', async (tenantry) => {
       const cloning = tenantry.clone(String(source), String(id), {
         actor: tools.actor,
         signal: tools.signal,

@@ -1,5 +1,7 @@
 import { once } from 'node:events'
+import { resolve } from 'node:path'
 import { defineCommand } from '../define-command.ts'
+import { projectFolder } from '../config-file.ts'
 import { printReport, say } from '../report.ts'
 import type { CommonOptions } from '../tools.ts'
 import { wholeNumber } from '../words.ts'
@@ -19,24 +21,40 @@ export const dev = defineCommand<Options>(
   (command) =>
     command
       .option('--port <number>', 'TCP port (default: that of the last time, or a free one)', wholeNumber)
-      .option('--data-dir <folder>', 'where its data lies (default: .tenantry/postgres)'),
-  async ({ signal, asJson }, _, { port, dataDir }) => {
+      .option(
+        '--data-dir <folder>',
+        'where its data lies (default: .tenantry/postgres in the folder of the configuration)',
+      ),
+  async ({ signal, asJson }, _, { port, dataDir, config }) => {
     // Loaded only here: the other commands load it through the library, where they need it.
     const { developmentServer } = await import('../../embedded/index.ts')
-    const server = await developmentServer({ port, dataDir, signal, announce: () => undefined })
+    const server = await developmentServer({
+      baseDir: projectFolder(config),
+      // As it was typed: from the working directory.
+      ...(dataDir !== undefined && { dataDir: resolve(dataDir) }),
+      port,
+      signal,
+      announce: () => undefined,
+    })
     const { version, outcome, url, passwordFile, logFile } = server
+    const isShared = outcome === 'shared'
     const lines = [
-      `PostgreSQL ${version} is ready (${outcome}), for development only.`,
+      isShared
+        ? `PostgreSQL ${version} is running already, for another process; this one shares it. For development only.`
+        : `PostgreSQL ${version} is ready (${outcome}), for development only.`,
       `  URL            ${url}`,
       `  password file  ${passwordFile}`,
       `  log            ${logFile}`,
-      'Press Ctrl-C to stop it.',
+      isShared
+        ? 'Ctrl-C ends this command. The server runs on while another process uses it.'
+        : 'Press Ctrl-C to stop it.',
     ]
     printReport('dev', { result: { version, outcome, url, passwordFile, logFile }, lines }, asJson)
     await untilAborted(signal)
     await server.stop()
-    say('Stopped.')
-    return { result: { stopped: true }, lines: [] }
+    const stopped = !server.runsOn
+    say(stopped ? 'Stopped.' : 'The server runs on: another process uses it.')
+    return { result: { stopped }, lines: [] }
   },
 )
 

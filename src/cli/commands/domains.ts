@@ -16,7 +16,7 @@ export const addDomain = defineCommand(
   },
   (command) => command,
   (tools, [id, domain]) =>
-    tools.withTenantry(async (tenantry) => {
+    tools.withTenantry('change', async (tenantry) => {
       const { actor, signal } = tools
       const result = await tenantry.addDomain(String(id), String(domain), { actor, signal })
       return { result, lines: [domainLine(result.outcome, result.domain), ...recordLines(result.domain)] }
@@ -39,7 +39,7 @@ export const verifyDomain = defineCommand<VerifyWords>(
   },
   (command) => command.option('--proven', 'do not look: it is certain that the domain is theirs'),
   (tools, [id, domain], { proven }) =>
-    tools.withTenantry(async (tenantry) => {
+    tools.withTenantry('change', async (tenantry) => {
       const { actor, signal } = tools
       const options = { actor, signal, ...(proven && { proof: 'given' as const }) }
       const verifying = tenantry.verifyDomain(String(id), String(domain), options)
@@ -67,7 +67,7 @@ export const removeDomain = defineCommand(
   },
   (command) => command,
   (tools, [id, domain]) =>
-    tools.withTenantry(async (tenantry) => {
+    tools.withTenantry('change', async (tenantry) => {
       const { actor, signal } = tools
       const result = await tenantry.removeDomain(String(id), String(domain), { actor, signal })
       return { result, lines: [`${coloured('bold', shown(String(domain)))}: ${result.outcome}`] }
@@ -97,7 +97,7 @@ export const domains = defineCommand<ListWords>(
       .option('--after <domain>', 'only those after this one'),
   (tools, [id], { find, limit, after }) => {
     if ((id === undefined) === (find === undefined)) throw whichError()
-    return tools.withTenantry(async (tenantry) => {
+    return tools.withTenantry('read', async (tenantry) => {
       const { signal } = tools
       const page = { limit, signal, ...(after !== undefined && { after }) }
       const found =

@@ -1,4 +1,5 @@
 import { defineCommand } from '../define-command.ts'
+import { ensureCatalog } from '../ensure-catalog.ts'
 import { coloured, type Report, shown } from '../report.ts'
 import { type CommonOptions, library, type Tools } from '../tools.ts'
 
@@ -19,16 +20,6 @@ export const ensure = defineCommand<Options>(
   (command) => command.option('--url <url>', 'a single database instead of the catalog'),
   (tools, _, { url }) => (url === undefined ? ensureCatalog(tools) : ensureOne(tools, url)),
 )
-
-function ensureCatalog(tools: Tools): Promise<Report> {
-  return tools.withTenantry(async (tenantry) => {
-    const { installation, catalog } = await tenantry.status({ signal: tools.signal })
-    return {
-      result: { installation, catalog },
-      lines: [`The catalog ${catalog.database} is on ${shown(catalog.server)}, at migration ${catalog.migration}.`],
-    }
-  })
-}
 
 async function ensureOne(tools: Tools, url: string): Promise<Report> {
   const { models } = await tools.config()

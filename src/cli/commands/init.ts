@@ -4,6 +4,7 @@ import { join, relative } from 'node:path'
 import { TenantryError } from '../../kernel/errors.ts'
 import { configFileNames } from '../config-file.ts'
 import { defineCommand } from '../define-command.ts'
+import { ensureCatalog } from '../ensure-catalog.ts'
 import { describeProject } from '../project.ts'
 import { startingConfig } from '../starting-config.ts'
 import { coloured } from '../report.ts'
@@ -12,21 +13,30 @@ import type { CommonOptions } from '../tools.ts'
 interface Options extends CommonOptions {
   readonly force?: boolean
   readonly dryRun?: boolean
+  readonly catalog?: boolean
 }
 
 /** `tenantry init` */
 export const init = defineCommand<Options>(
   {
     usage: 'init',
-    summary: 'Write a starting tenantry.config.ts that fits this project',
+    summary: 'Write a starting tenantry.config.ts, or create the catalog',
     examples: {
       init: "finds the project's entities and imports them",
       'init --dry-run': 'prints it instead',
+      'init --catalog': 'creates the catalog that the configuration names',
     },
   },
   (command) =>
-    command.option('--force', 'replace the one that is there').option('--dry-run', 'print it, and write nothing'),
-  async (_tools, _args, { force, dryRun }) => {
+    command
+      .option('--force', 'replace the one that is there')
+      .option('--dry-run', 'print it, and write nothing')
+      .option('--catalog', 'write no configuration: create the catalog of the one that is there'),
+  async (tools, _args, { force, dryRun, catalog }) => {
+    if (catalog) {
+      if (force || dryRun) throw catalogError()
+      return ensureCatalog(tools)
+    }
     const folder = process.cwd()
     const there = configFileNames.find((name) => existsSync(join(folder, name)))
     if (there !== undefined && !force && !dryRun) throw existsError(there)
@@ -48,6 +58,16 @@ export const init = defineCommand<Options>(
     }
   },
 )
+
+function catalogError(): TenantryError {
+  return new TenantryError(
+    'invalid-option',
+    '--catalog writes no configuration, and takes neither --force nor --dry-run.',
+    {
+      hint: 'Leave them out.',
+    },
+  )
+}
 
 function existsError(name: string): TenantryError {
   return new TenantryError('config-exists', `${name} is there already.`, {

@@ -41,7 +41,7 @@ export const list = defineCommand<Options>(
       .option('--after <id>', 'only those after this id')
       .option('--all', 'all, page by page'),
   (tools, _, options) =>
-    tools.withTenantry(async (tenantry) => {
+    tools.withTenantry('read', async (tenantry) => {
       const most = options.all ? Infinity : options.limit
       const tenants = await collect(tenantry, { ...filterOf(options), signal: tools.signal }, most)
       const last = tenants.at(-1)

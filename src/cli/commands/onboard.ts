@@ -42,7 +42,7 @@ export const onboard = defineCommand<Options>(
       .option('--prefix <text>', 'what the ids of --count begin with', 'tenant-'),
   async (tools, [ids], options) => {
     const tenants = await wanted(ids as readonly string[], options)
-    return tools.withTenantry((tenantry) =>
+    return tools.withTenantry('create', (tenantry) =>
       tools.progress(`0 of ${tenants.length}`, (tell) => onboardAll(tenantry, tools, tenants, options, tell)),
     )
   },

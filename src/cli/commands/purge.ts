@@ -34,7 +34,7 @@ export const purge = defineCommand<Options>(
       .option('--dry-run', 'show what would be destroyed, and destroy nothing'),
   (tools, [id], options) => {
     if ((id === undefined) === (options.expired !== true)) throw whichError()
-    return tools.withTenantry((tenantry) =>
+    return tools.withTenantry(options.dryRun ? 'read' : 'change', (tenantry) =>
       typeof id === 'string' ? purgeOne(tenantry, tools, id, options) : purgeAll(tenantry, tools, options),
     )
   },

@@ -17,7 +17,7 @@ export const reconcile = defineCommand<Options>(
   },
   (command) => command.option('--dry-run', 'change nothing'),
   (tools, _, { dryRun = false }) =>
-    tools.withTenantry(async (tenantry) => {
+    tools.withTenantry(dryRun ? 'read' : 'change', async (tenantry) => {
       const { signal, actor } = tools
       const result = await tools.progress('comparing the catalog with the servers', () =>
         tenantry.reconcile({ dryRun, signal, actor }),

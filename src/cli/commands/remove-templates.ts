@@ -9,7 +9,7 @@ export const removeTemplates = defineCommand(
   },
   (command) => command,
   (tools) =>
-    tools.withTenantry(async (tenantry) => {
+    tools.withTenantry('change', async (tenantry) => {
       const result = await tools.progress('dropping templates and spares', () =>
         tenantry.removeTemplates({ signal: tools.signal }),
       )

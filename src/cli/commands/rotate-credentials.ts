@@ -8,6 +8,7 @@ import type { CommonOptions, Tools } from '../tools.ts'
 interface Options extends CommonOptions {
   readonly all?: boolean
   readonly reencrypt?: boolean
+  readonly keyLost?: boolean
 }
 
 /** `tenantry rotate-credentials` */
@@ -17,20 +18,24 @@ export const rotateCredentials = defineCommand<Options>(
     summary: "Give tenants' roles new passwords, or encrypt them with a new key",
     examples: {
       'rotate-credentials acme': 'a new password, and no session with the old one',
-      'rotate-credentials --all': 'of every tenant, such as after the key was lost',
-      'rotate-credentials --reencrypt': 'the same passwords, with the first of the configured keys',
+      'rotate-credentials --all': 'of every tenant',
+      'rotate-credentials --all --key-lost': 'with another key, after the first was lost',
+      'rotate-credentials --reencrypt': 'the same passwords, with the first configured key',
     },
   },
   (command) =>
     command
       .option('--all', 'every tenant in service that has a role of its own')
-      .option('--reencrypt', 'keep the passwords, and encrypt them with the current key'),
-  (tools, [id], { all = false, reencrypt = false }) => {
+      .option('--reencrypt', 'keep the passwords, and encrypt them with the current key')
+      .option('--key-lost', 'with --all: accept the current key in place of the one that was lost'),
+  (tools, [id], { all = false, reencrypt = false, keyLost = false }) => {
     if ([id !== undefined, all, reencrypt].filter(Boolean).length !== 1) throw whichError()
-    return tools.withTenantry((tenantry) => {
+    if (keyLost && !all) throw lostError()
+    const work = (tenantry: Tenantry<unknown>) => {
       if (reencrypt) return encryptAnew(tenantry, tools)
       return all ? rotateAll(tenantry, tools) : rotateOne(tenantry, tools, String(id))
-    })
+    }
+    return tools.withTenantry('change', work, keyLost ? { credentialsKeyLost: true } : {})
   },
 )
 
@@ -92,6 +97,12 @@ async function rotateAll(tenantry: Tenantry<unknown>, { actor, signal, progress 
 
 function rotatedLine(id: string): string {
   return `${coloured('bold', id)}: rotated`
+}
+
+function lostError(): TenantryError {
+  return new TenantryError('invalid-option', '--key-lost is for --all: no password can be read without the key.', {
+    hint: 'Give both, or leave out --key-lost.',
+  })
 }
 
 function whichError(): TenantryError {

@@ -34,7 +34,7 @@ export const suspend = defineCommand<DrainWords>(
   },
   (command) => command.option(...drainOption),
   (tools, [id], options) =>
-    tools.withTenantry(async (tenantry) => {
+    tools.withTenantry('change', async (tenantry) => {
       const suspending = tenantry.suspend(String(id), drainOptions(tools, options))
       const result = await tools.progress(`waiting for work on ${String(id)} to end`, () => suspending)
       return { result, lines: [outcomeLine(result.outcome, result.tenant)] }
@@ -50,7 +50,7 @@ export const resume = defineCommand(
   },
   (command) => command,
   (tools, [id]) =>
-    tools.withTenantry(async (tenantry) => {
+    tools.withTenantry('change', async (tenantry) => {
       const result = await tenantry.resume(String(id), verbOptions(tools))
       return { result, lines: [outcomeLine(result.outcome, result.tenant)] }
     }),
@@ -71,7 +71,7 @@ export const offboard = defineCommand<OffboardWords>(
       .option(...drainOption)
       .option('--retention-days <number>', 'how long it is kept (default: that of the configuration)', wholeNumber),
   (tools, [id], options) =>
-    tools.withTenantry(async (tenantry) => {
+    tools.withTenantry('change', async (tenantry) => {
       const { retentionDays } = options
       const offboarding = tenantry.offboard(String(id), {
         ...drainOptions(tools, options),
@@ -97,7 +97,7 @@ export const restore = defineCommand(
   },
   (command) => command,
   (tools, [id]) =>
-    tools.withTenantry(async (tenantry) => {
+    tools.withTenantry('change', async (tenantry) => {
       const result = await tenantry.restore(String(id), verbOptions(tools))
       return { result, lines: [outcomeLine(result.outcome, result.tenant)] }
     }),

@@ -21,7 +21,7 @@ export const show = defineCommand<Options>(
   },
   (command) => command.option('--history <number>', 'how many entries of its history', wholeNumber, 10),
   (tools, [id], options) =>
-    tools.withTenantry(async (tenantry) => {
+    tools.withTenantry('read', async (tenantry) => {
       const { signal } = tools
       const tenant = await tenantry.get(String(id), { signal })
       const domains = tenant && (await tenantry.domains(tenant.id, { signal }))

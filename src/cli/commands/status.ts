@@ -11,7 +11,7 @@ export const status = defineCommand(
   },
   (command) => command,
   (tools) =>
-    tools.withTenantry(async (tenantry) => {
+    tools.withTenantry('read', async (tenantry) => {
       const result = await tenantry.status({ signal: tools.signal })
       const { installation, catalog, tenants, servers, versions, templates, spares } = result
       return {

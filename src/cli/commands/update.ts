@@ -35,7 +35,7 @@ export const update = defineCommand<Options>(
       ...(displayName !== undefined && { displayName: displayName === false ? null : displayName }),
       ...(metadata !== undefined && { metadata }),
     }
-    return tools.withTenantry(async (tenantry) => {
+    return tools.withTenantry('change', async (tenantry) => {
       const result = await tenantry.update(String(id), options)
       return { result, lines: [outcomeLine(result.outcome, result.tenant)] }
     })

@@ -102,7 +102,7 @@ export function sessionSettings(
 }
 
 /** Spaces and backslashes are escaped in PostgreSQL's command-line options (libpq, "options"). */
-function escapeOption(value: string): string {
+export function escapeOption(value: string): string {
   return value.replaceAll(/[\\\s]/g, '\\$&')
 }
 

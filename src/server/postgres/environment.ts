@@ -1,14 +1,15 @@
 import type { Identifier } from '../../kernel/names.ts'
-import type { Login } from '../port.ts'
+import type { SessionOptions } from '../port.ts'
+import { escapeOption } from './client.ts'
 import type { ConnectionFields } from './connection-fields.ts'
 
 /** The variables that libpq reads (PostgreSQL's documentation, "Environment Variables"), and DATABASE_URL. */
 export function connectionEnvironment(
   connection: ConnectionFields,
   database: Identifier,
-  login?: Login,
+  { login, role }: Pick<SessionOptions, 'login' | 'role'> = {},
 ): Readonly<Record<string, string>> {
-  const fields = { ...connection, ...login }
+  const fields = { ...connection, ...login, options: withRole(connection.options, role) }
   const { host, port, user, password, applicationName = 'tenantry' } = fields
   return {
     PGHOST: host,
@@ -19,8 +20,19 @@ export function connectionEnvironment(
     ...(password !== undefined && { PGPASSWORD: password.reveal() }),
     ...(fields.options !== undefined && { PGOPTIONS: fields.options }),
     ...tlsEnvironment(fields),
-    DATABASE_URL: urlOf(fields, database),
+    DATABASE_URL: urlOf(login === undefined ? fields : withoutTlsPassword(fields), database),
   }
+}
+
+/** The password of the key is the administrator's: it is for no other login. */
+function withoutTlsPassword(fields: ConnectionFields): ConnectionFields {
+  const { sslpassword: _, ...tlsParameters } = fields.tlsParameters
+  return { ...fields, tlsParameters }
+}
+
+/** A session with these options begins as the role, as after SET ROLE. */
+function withRole(options: string | undefined, role: Identifier | undefined): string | undefined {
+  return role === undefined ? options : [options, `-c role=${escapeOption(role)}`].filter(Boolean).join(' ')
 }
 
 const tlsVariables = ['sslmode', 'sslcert', 'sslkey', 'sslrootcert', 'sslcrl', 'sslnegotiation']
@@ -42,5 +54,7 @@ function urlOf(fields: ConnectionFields, database: Identifier): string {
   url.search = new URLSearchParams(fields.tlsParameters).toString()
   if (isDirectory) url.searchParams.set('host', host)
   if (fields.options !== undefined) url.searchParams.set('options', fields.options)
+  // libpq takes a "+" for itself, where other programs take it for a space.
+  url.search = url.search.replaceAll('+', '%20')
   return url.href
 }

@@ -257,8 +257,8 @@ class PostgresServer implements Server {
     if (blockers !== undefined) await rollBackPrepared(session, database, blockers)
   }
 
-  environment(database: Identifier, login?: Login): Readonly<Record<string, string>> {
-    return connectionEnvironment(this.#fields, database, login)
+  environment(database: Identifier, as?: Pick<SessionOptions, 'login' | 'role'>): Readonly<Record<string, string>> {
+    return connectionEnvironment(this.#fields, database, as)
   }
 
   describe(session: Session, databases: readonly Identifier[]): Promise<readonly DatabaseInfo[]> {

@@ -1,0 +1,9 @@
+/** Something in a database whose owner or grants keep the tenant from using it. */
+export interface WrongPrivileges {
+  readonly kind: 'schema' | 'table' | 'view' | 'sequence'
+  /** Qualified where it is not in `public`. */
+  readonly name: string
+  readonly owner: string
+  /** What sets it right, for its owner or a superuser to run. */
+  readonly statements: readonly string[]
+}
