@@ -250,8 +250,8 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   }
 
   async reconcile(options: ReconcileOptions = {}): Promise<Reconciliation> {
-    if (options.dryRun !== true) return this.#change('reconcile', options, (read) => reconcile(this.#making, read))
     const read = this.#read('reconcile', options)
+    if (read.dryRun !== true) return this.#change('reconcile', read, (checked) => reconcile(this.#making, checked))
     return this.#underWay.run((signal) => reconcile(this.#making, { ...read, signal }), read.signal)
   }
 

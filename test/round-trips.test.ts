@@ -96,12 +96,12 @@ describe('openTenantry and onboard', () => {
     const [create, version] = [1, 1]
     const steps = 6 * (1 + 1) // each of the catalog's migrations: its statements in one trip, and its row
     const make = 1 + 1 + 1 + steps + 1 + 1 // begin, lock, look again, the steps, the installation's row, commit
-    const secluded = 1 + 1 + 1 + 1 // begin, lock, the catalog's database, commit
+    const secluded = 1 // before anybody can connect to it
     const roles = 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 // a look; begin, lock, look again, make them, whose member, commit; a look
     const key = 1 + 1 + 1 // begin, the key check, commit
     const register = 1 + 1 // the server and the version
     const opened = look + version + make + secluded + look + roles + key + register
-    expect(cost).toEqual({ connections: 4 + 1, statements: create + opened + warn })
+    expect(cost).toEqual({ connections: 3 + 1, statements: create + opened + warn })
   })
 
   it('opening again: one connection to the catalog, and one beside it, with a statement each', async () => {
@@ -293,7 +293,8 @@ describe("the verbs of a tenant's life", () => {
 
   it('offboard: the same as suspend, and the database is looked for and renamed in a transaction', async () => {
     const offboard = () => tenantry.offboard('a')
-    const leave = describe_ + lockedOut + letGo + empty + prepared
+    // Nobody is in the database, and the role has no session in any other.
+    const leave = describe_ + lockedOut + letGo + empty + empty + prepared
     const setAside = 1 + rename + 1
     expect(await costOfVerb(offboard)).toEqual({ connections: 0, statements: locked + find + arrow + leave + setAside })
     expect(await costOfVerb(offboard)).toEqual({ connections: 0, statements: locked + find + describe_ })
@@ -356,7 +357,8 @@ describe("the verbs of a tenant's life", () => {
     const stillLocked = 1
     const [there, begin, commit] = [locked + stillLocked, 1, 1]
     const renamed = begin + rename + commit
-    const statements = locked + find + arrow + there + describe_ + lockedOut + letGo + empty + prepared + renamed
+    const left = lockedOut + letGo + empty + empty + prepared
+    const statements = locked + find + arrow + there + describe_ + left + renamed
     expect(await costOfVerb(() => two.offboard('far'))).toEqual({ connections: 0, statements })
     const back = there + describe_ + renamed
     expect(await costOfVerb(() => two.restore('far'))).toEqual({

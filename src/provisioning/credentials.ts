@@ -8,7 +8,7 @@ import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
 import type { Login } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
 import { announce, type ProvisioningContext, type Separation, type VerbOptions } from './context.ts'
-import { remainError } from './drain.ts'
+import { despiteRaces, remainError } from './drain.ts'
 import { durably, durablyBoth, lockedBy, onServerOf, underLock } from './locked-work.ts'
 import { loginOf, newLogin } from './separation.ts'
 import { disagreeError, findDatabase, type FoundDatabase, isNewer } from './tenant-names.ts'
@@ -135,14 +135,17 @@ export async function rotateCredentials(
       const statements = await server.roles.establish(login, separation.groups, row.database, mode)
       // Elsewhere the role may have it before the catalog says so: both are tried then.
       if (admin !== locked.session) await durably(locked, () => locked.credentials.announce(row.rowId, login.sealed))
-      await durablyBoth(
-        locked,
-        admin,
-        () => admin.script(statements),
-        async () => {
-          await locked.credentials.put(row.rowId, login.sealed)
-          await locked.catalog.note(row, 'rotate-credentials', options)
-        },
+      const own = { database: row.database, which: { of: login.user }, signal: options.signal } as const
+      await despiteRaces(server, admin, own, () =>
+        durablyBoth(
+          locked,
+          admin,
+          () => admin.script(statements),
+          async () => {
+            await locked.credentials.put(row.rowId, login.sealed)
+            await locked.catalog.note(row, 'rotate-credentials', options)
+          },
+        ),
       )
       if (options.endSessions === false) return
       const moment = await server.clock(admin)

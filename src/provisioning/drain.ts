@@ -1,6 +1,6 @@
-import { type Cancellable, poll } from '../kernel/abort.ts'
+import { type Cancellable, poll, throwIfAborted } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
-import type { Identifier } from '../kernel/names.ts'
+import { type Identifier, physicalNames } from '../kernel/names.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session, WhichSessions } from '../server/port.ts'
 import type { ProvisioningContext } from './context.ts'
@@ -37,7 +37,10 @@ export async function drain(
 ): Promise<void> {
   const deadline = Date.now() + drainMs
   const locking = lockOut(context, server, row, database)
-  await admin.script([...locking, ...also])
+  // Its own sessions, in whatever database they are: what they hold outlives the login.
+  const own: WhichSessions | undefined = row.credential && { of: physicalNames.login(context.installation, row.rowId) }
+  const racing = { database, which: own ?? which, signal }
+  await despiteRaces(server, admin, racing, () => admin.script([...locking, ...also]))
   await context.evict({ tenant: row.id, server: row.server, database: row.database }, drainMs, { signal })
   // What a pooler keeps idle is no work under way.
   const how = server.pooling === undefined ? 'any' : 'busy'
@@ -45,6 +48,32 @@ export async function drain(
   const isLeft = await poll(isEmpty, Math.max(0, deadline - Date.now()), signal)
   // A login under way when the role lost its own may not have been seen.
   if (!isLeft || locking.length > 0 || how === 'busy') await endSessions(server, admin, { database, which, signal })
+  if (own !== undefined && which === 'all') await endSessions(server, admin, { database, which: own, signal })
+}
+
+/** How often the change of a role is repeated that its own sessions change at the same moment. */
+const roleAttempts = 20
+
+/**
+ * Changes a tenant's role. PostgreSQL fails the change if another session changed the role while this one waited for it
+ * ("tuple concurrently updated"); the role may do that itself, again and again: its sessions are ended then.
+ */
+export async function despiteRaces<T>(
+  server: Server,
+  admin: Session,
+  { database, which, signal }: Pick<Drain, 'database' | 'which' | 'signal'>,
+  change: () => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await change()
+    } catch (error) {
+      const isRace = error instanceof TenantryError && error.code === 'query-failed' && error.retryable
+      if (!isRace || attempt === roleAttempts) throw error
+      throwIfAborted(signal)
+      await server.endSessions(admin, await server.sessions(admin, database, which))
+    }
+  }
 }
 
 /** Ends the sessions in a database. @throws `sessions-remain`, `permission-denied` */

@@ -217,7 +217,7 @@ export interface PoolOptions extends Pick<SessionOptions, 'login' | 'role'>, Pic
 
 /**
  * All sessions, or those that may be work; `workOf` names a role whose sessions always are, whatever they call themselves
- * and in whatever database they are; `of` the role that alone is meant.
+ * and in whatever database they are; `of` the role whose sessions alone are meant, in whatever database they are.
  */
 export type WhichSessions = 'all' | 'work' | { readonly workOf: Identifier } | { readonly of: Identifier }
 

@@ -116,6 +116,33 @@ async function dropInVain(client: Client, database: string): Promise<void> {
   await expect.poll(() => sql(waiting, [rows[0]?.pid])).toHaveLength(1)
 }
 
+describe('a tenant that changes its own role again and again', () => {
+  it.each(['suspend', 'offboard', 'rotateCredentials'] as const)('cannot prevent %s', async (verb) => {
+    const tenantry = await open()
+    await tenantry.onboard('evil')
+    const client = await login(tenantry, 'evil', 'postgres')
+    let isOver = false
+    const changing = (async () => {
+      // A change that waits for one of these fails as soon as that is committed.
+      while (!isOver) {
+        const outcome = await attempt(
+          client.query(
+            `begin; alter role current_user set work_mem = '1MB'; alter role current_user password 'x'; select pg_sleep(0.02); commit`,
+          ),
+        )
+        if (outcome !== 'done') return
+      }
+    })()
+    try {
+      await tenantry[verb]('evil')
+    } finally {
+      isOver = true
+      await changing
+    }
+    expect(await isDead(client)).toBe(true)
+  })
+})
+
 describe('a tenant that holds locks on databases', () => {
   it('keeps nobody from being onboarded, nor other tenants from work, being offboarded or purged', async () => {
     const tenantry = await open({ spares: 3 })

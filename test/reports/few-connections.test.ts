@@ -15,3 +15,18 @@ it('an error for want of connections says that the same call may succeed, and it
   await sql(`alter role ${quote((await tenantry.credentials('acme')).user)} connection limit -1`)
   expect(await work()).toBe(0)
 })
+
+it('sign-ups at once wait for connections of a role that has few, and none fails', async () => {
+  const provisioner = await createProvisioner()
+  const tenantry = await openAs(provisioner)
+  await tenantry.onboard('first')
+  const [{ count = 0 } = {}] = await sql<{ count: number }>(
+    'select count(*)::int as count from pg_stat_activity where usename = $1',
+    [provisioner.user],
+  )
+  // As many as it has, and one tenant's making more.
+  await sql(`alter role ${quote(provisioner.user)} connection limit ${count + 3}`)
+  const ids = Array.from({ length: 8 }, (_, number) => `t-${number}`)
+  const answers = await Promise.allSettled(ids.map((id) => tenantry.onboard(id)))
+  expect(answers.flatMap((it) => (it.status === 'rejected' ? [it.reason as unknown] : []))).toEqual([])
+})

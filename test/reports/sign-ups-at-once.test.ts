@@ -79,3 +79,20 @@ it('processes that open while the privileges of their catalog are changed by som
   expect(row).toEqual({ isPublic: false })
   await Promise.all(opened.map((tenantry) => tenantry.close()))
 })
+
+it.each([
+  ['suspend', 'suspended'],
+  ['rotateCredentials', 'active'],
+] as const)('%s goes on while somebody else changes the role of the tenant', async (verb, to) => {
+  const tenantry = await openTestTenantry(models)
+  await tenantry.onboard('acme')
+  const { user } = await tenantry.credentials('acme')
+  const { client } = await foreignSession('postgres')
+  await client.query('begin')
+  await client.query(`alter role ${quote(user)} connection limit 5`)
+  const changing = tenantry[verb]('acme')
+  await expectSessions(`${tenantry.installation}_catalog`, `wait_event_type = 'Lock'`)
+  await client.query('commit')
+  await changing
+  expect((await tenantry.get('acme'))?.state).toBe(to)
+})

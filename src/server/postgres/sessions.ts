@@ -30,7 +30,7 @@ const sessionsSql = `
   select a.pid
   from pg_catalog.pg_stat_activity a left join pg_catalog.pg_roles r on r.oid = a.usesysid
   where a.pid <> pg_backend_pid() and not ($4 and a.state is not distinct from 'idle')
-    and case $2 when 'of' then a.datname = $1 and a.usename = $3
+    and case $2 when 'of' then a.usename = $3
                 when 'all' then a.datname = $1 and a.usesysid is not null
                 else coalesce(a.backend_type, 'client backend') = 'client backend'
                      and (a.usename = $3
