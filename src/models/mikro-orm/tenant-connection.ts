@@ -1,10 +1,11 @@
 import type { AnyEntity, EntityData, QueryResult } from '@mikro-orm/core'
 import { type MikroORM, type PoolConfig, PostgreSqlConnection } from '@mikro-orm/postgresql'
-import { PostgresDialect } from 'kysely'
+import type { PostgresDialect } from 'kysely'
 import type { ConnectionPool } from '../../server/port.ts'
 import type { TenantIdentity } from '../port.ts'
 import { crossTenant, type OfTenant, refuseForeignIn, unlessRefused } from './foreign-entities.ts'
 import { asKyselyPool, cursor } from './kysely-pool.ts'
+import { QuietDialect } from './quiet-dialect.ts'
 
 type Execute = PostgreSqlConnection['execute']
 type Stream = PostgreSqlConnection['stream']
@@ -34,7 +35,7 @@ export class TenantConnection extends PostgreSqlConnection implements OfTenant {
   }
 
   override createKyselyDialect(_overrides: PoolConfig): PostgresDialect {
-    return new PostgresDialect({ pool: asKyselyPool(this.#pool), cursor })
+    return new QuietDialect({ pool: asKyselyPool(this.#pool), cursor })
   }
 
   override async begin(...args: Parameters<PostgreSqlConnection['begin']>): ReturnType<PostgreSqlConnection['begin']> {
