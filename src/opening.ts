@@ -1,7 +1,6 @@
 import { type Cancellable, poll } from './kernel/abort.ts'
 import { TenantryError } from './kernel/errors.ts'
-import { physicalNames } from './kernel/names.ts'
-import type { Installation } from './kernel/names.ts'
+import { type Installation, physicalNames } from './kernel/names.ts'
 import type { Keyring } from './kernel/keyring.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { claimKeyCheck, replaceKeyCheck, verifyKeys } from './catalog/key-check.ts'
@@ -17,7 +16,7 @@ import { lookAtCatalog, type OpeningLook, type OpeningQuestion } from './catalog
 import type { CheckedConfig, TenantryConfig } from './config.ts'
 import { findKeys, keyMissingError, type KeySource } from './credentials-key.ts'
 import { makeClosedDatabase } from './provisioning/administration.ts'
-import type { Separation } from './provisioning/context.ts'
+import type { BlockerEndedEvent, Separation } from './provisioning/context.ts'
 import { ensureGroups, groupRoles } from './provisioning/separation.ts'
 import { type StartUp, survey } from './provisioning/survey.ts'
 import { versionFingerprint } from './provisioning/version.ts'
@@ -45,6 +44,21 @@ export interface Opening {
  * as the tenant, and for connections that are closing.
  */
 const spareConnections = 20
+
+/** The servers for one installation: administration ends the tenants' sessions there that it waits for, and reports it. */
+export function overTenants(
+  [home, ...others]: readonly [Server, ...Server[]],
+  { installation }: Pick<CheckedConfig<unknown>, 'installation'>,
+  report: (event: BlockerEndedEvent) => void,
+): readonly [Server, ...Server[]] {
+  const rolePrefix = physicalNames.loginPrefix(installation)
+  const bound = (server: Server) =>
+    server.overTenants({
+      rolePrefix,
+      onEnded: (ended) => report({ event: 'blocker-ended', server: server.name, ...ended }),
+    })
+  return [bound(home), ...others.map(bound)]
+}
 
 /**
  * Finds the keys of tenants' passwords; undefined where tenants share the role of the connection.

@@ -19,7 +19,6 @@ import { versionNumber } from './catalog/version-number.ts'
 import type { EnvironmentOptions, HistoryOptions, Tenantry } from './api.ts'
 import { type CheckedConfig, findServers, isServerGiven, readConfig, type TenantryConfig } from './config.ts'
 import { Activity } from './provisioning/activity.ts'
-import { administrationPool } from './provisioning/administration.ts'
 import { adopt, type Adopted, type AdoptOptions } from './provisioning/adopt.ts'
 import { type CheckedTenant, checkTenant } from './provisioning/check-tenant.ts'
 import { clone, type Cloned, type CloneOptions } from './provisioning/clone.ts'
@@ -61,14 +60,14 @@ import { resume, type Resumed, suspend, type Suspended } from './provisioning/su
 import type { StartUp } from './provisioning/survey.ts'
 import type { OnboardOptions } from './provisioning/tenant-options.ts'
 import { update, type Updated, type UpdateOptions } from './provisioning/update.ts'
-import { keySource, type Opening, prepare, routerError } from './opening.ts'
+import { keySource, type Opening, overTenants, prepare, routerError } from './opening.ts'
+import { catalogConnections, OwnConnections } from './own-connections.ts'
 import { closedError } from './routing/closed-error.ts'
 import type { FleetResult, ForEachOptions } from './routing/for-each.ts'
 import type { LongLease } from './routing/long-leases.ts'
 import { refuseBehind } from './routing/refuse-behind.ts'
 import type { CapturedTenant } from './routing/tenant-context.ts'
 import { TenantWork, type WorkOptions } from './routing/tenant-work.ts'
-import type { ConnectionPool, Server, SessionPool } from './server/port.ts'
 import { type Call, readCallOptions } from './verb-options.ts'
 
 /**
@@ -86,13 +85,8 @@ export async function openTenantry<Handle>(given: TenantryConfig<Handle>): Promi
   if (!isServerGiven(config)) await checked.models.fingerprint()
   const { servers: found, stop } = await findServers(config, { create: checked.createCatalog })
   const listeners = new Listeners<TenantryEvent>()
-  const [home, ...others] = found.map((server) =>
-    server.overTenants({
-      rolePrefix: physicalNames.loginPrefix(checked.installation),
-      onEnded: (ended) => listeners.tell({ event: 'blocker-ended', server: server.name, ...ended }),
-    }),
-  ) as [Server, ...Server[]]
-  const servers = [home, ...others] as const
+  const servers = overTenants(found, checked, (event) => listeners.tell(event))
+  const [home] = servers
   try {
     const opening = await prepare(servers, checked, keySource(config, checked, servers), config.signal)
     const byName = new Map(servers.map((server) => [server.name, server]))
@@ -103,7 +97,6 @@ export async function openTenantry<Handle>(given: TenantryConfig<Handle>): Promi
   }
 }
 
-const catalogConnections = 3
 const kept = { keptTenants: 10_000, keptHandles: 1_000, keptDomains: { known: 10_000, unknown: 1_000 } }
 /** How many domains are looked up in the DNS at once. */
 const domainLookups = 4
@@ -120,42 +113,30 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   readonly #verifying = new ConcurrencyLimit(domainLookups)
   readonly #underWay = new WorkUnderWay()
   readonly #keeper: Keeper<Handle>
-  readonly #catalogPool: ConnectionPool
-  /** Apart from it: a claim may wait for a lock, and no look-up for another tenant is to wait for it. */
-  readonly #claimPool: ConnectionPool
-  /** Sessions for administration, by server: as many as there may be verbs at work. */
-  readonly #sessions: ReadonlyMap<Server, SessionPool>
+  readonly #connections: OwnConnections
   readonly #stop: () => Promise<void>
   #closing: Promise<void> | undefined
 
   /** @param stop ends what was started for this Tenantry */
   constructor(parts: Parts<Handle>, listeners: Listeners<TenantryEvent>, stop: () => Promise<void>) {
     this.#listeners = listeners
-    const { home, servers, connectionWaitMs, installation, onboardingConcurrency, whenBehind } = parts
-    const catalogDatabase = physicalNames.catalog(installation)
-    // A claim waits for another one of the same id; at a stricter level it would fail.
-    const isolation = { isolationLevel: 'read committed' } as const
-    this.#catalogPool = home.pool(catalogDatabase, catalogConnections, isolation)
-    this.#claimPool = home.pool(catalogDatabase, onboardingConcurrency, isolation)
-    this.#sessions = new Map(
-      [...servers.values()].map((server) => [server, administrationPool(parts, server, onboardingConcurrency)]),
-    )
-    const catalog = new Catalog(this.#catalogPool)
-    const domains = new Domains(this.#catalogPool)
+    this.#connections = new OwnConnections(parts)
+    const { catalog: catalogPool, claims } = this.#connections
+    const [catalog, domains] = [new Catalog(catalogPool), new Domains(catalogPool)]
     const routing = {
       ...parts,
       catalog,
       domains,
-      catalogDatabase,
+      catalogDatabase: physicalNames.catalog(parts.installation),
       loginOf: (row: TenantRow, which: 'current' | 'pending') => loginOf(parts, row, which),
       catalogConnections,
       onLongLease: (lease: LongLease) => this.#listeners.tell({ event: 'lease-held', ...lease }),
-      waitMs: connectionWaitMs,
+      waitMs: parts.connectionWaitMs,
       ...kept,
-      countFleet: (filter: TenantFilter) => countByServer(this.#catalogPool, filter),
+      countFleet: (filter: TenantFilter) => countByServer(catalogPool, filter),
       condition:
-        whenBehind === 'refuse'
-          ? refuseBehind(parts.fingerprint, (fingerprint) => versionNumber(this.#catalogPool, fingerprint))
+        parts.whenBehind === 'refuse'
+          ? refuseBehind(parts.fingerprint, (fingerprint) => versionNumber(catalogPool, fingerprint))
           : undefined,
     }
     this.#parts = parts
@@ -164,10 +145,10 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       ...parts,
       catalog,
       domains,
-      stock: new Stock(this.#claimPool),
+      stock: new Stock(claims),
       knownTemplates: new Map(),
       onboarding: new Activity(),
-      connect: (server, options) => (this.#sessions.get(server) as SessionPool).connect(options),
+      connect: (server, options) => this.#connections.session(server, options),
       initialise: this.#inContext(parts.initialise),
       anonymise: this.#inContext(parts.anonymise),
       evict: (eviction, limitMs, options) =>
@@ -378,7 +359,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     await this.#underWay.end(workMs, new Error('Tenantry was closed.'))
     await keeping
     await this.#work.close(Math.max(0, end - performance.now()))
-    await Promise.all([this.#catalogPool, this.#claimPool, ...this.#sessions.values()].map((pool) => pool.end()))
+    await this.#connections.end()
     await this.#parts.disconnected
   }
 

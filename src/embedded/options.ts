@@ -5,6 +5,7 @@ import { type Identifier, parseIdentifier } from '../kernel/names.ts'
 import {
   cancellable,
   type Checks,
+  folder,
   functionOption,
   invalidOption,
   positiveInteger,
@@ -70,9 +71,7 @@ export function parseOptions(options: EmbeddedPostgresOptions): ParsedOptions {
 
 /** The path of a folder, made absolute. @throws `invalid-option` */
 export function folderPath(option: string, value: unknown): string {
-  // No path of a system has NUL in it.
-  if (typeof value === 'string' && value !== '' && !value.includes('\u0000')) return resolve(value)
-  throw invalidOption(option, 'the path of a folder', "Write it as text, such as './data'.")
+  return resolve(folder(option, value))
 }
 
 /** A TCP port. @throws `invalid-option` */

@@ -58,7 +58,7 @@ export const errorKinds = {
     retryable: false,
   },
   'cross-tenant-entity': {
-    raised: "Raised when an entity that belongs to one tenant is written through another tenant's handle.",
+    raised: "Raised when an entity, query or transaction of one tenant is given to another tenant's handle.",
     retryable: false,
   },
   'database-closed': {

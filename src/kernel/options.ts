@@ -181,6 +181,7 @@ export function trueOrFalse(option: string, value: unknown): boolean {
 
 /** The path of a folder, which need not exist. @throws `invalid-option` */
 export function folder(option: string, value: unknown): string {
-  if (typeof value === 'string' && value !== '') return value
-  throw invalidOption(option, 'the path of a folder', 'Leave it out, or write such as import.meta.dirname.')
+  // No path of a system has NUL in it.
+  if (typeof value === 'string' && value !== '' && !value.includes('\u0000')) return value
+  throw invalidOption(option, 'the path of a folder', "Write it as text, such as './data' or import.meta.dirname.")
 }

@@ -25,6 +25,14 @@ export interface Comparison {
   readonly createStatements: readonly string[]
 }
 
+/** A tenant, as an adapter tells it from all others. */
+export interface TenantIdentity {
+  /** The name in messages. Another tenant may get it once this one is purged. */
+  readonly id: string
+  /** The key of all that an adapter keeps for the tenant. No other tenant ever has it. */
+  readonly rowId: string
+}
+
 /** The models of a service, opened for one tenant. */
 export interface OpenModels<Handle> {
   /** A new unit of work on the tenant's database. It holds no connection until it is used; the signal ends its queries. */
@@ -47,6 +55,6 @@ export interface Models<Handle> {
   createStatements(): Promise<readonly string[]>
   /** Looks at what a database has, changing nothing. */
   compare(session: Session): Promise<Comparison>
-  /** Makes the models usable on a tenant's connections. `tenant` keeps what the ORM caches apart. */
-  open(pool: ConnectionPool, tenant: string): Promise<OpenModels<Handle>>
+  /** Makes the models usable on a tenant's connections. What the ORM caches is kept apart by `tenant.rowId`. */
+  open(pool: ConnectionPool, tenant: TenantIdentity): Promise<OpenModels<Handle>>
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Cancellable, throwIfAborted, untilAborted } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
@@ -76,7 +77,8 @@ async function withHandle<Handle>(
 ): Promise<void> {
   const pool = server.pool(database, hookConnections, { login, role, purpose: 'service' })
   try {
-    const models = await context.models.open(pool, name)
+    // A key of its own: rows that the step caches, such as those that anonymise then changes, are served to nobody else.
+    const models = await context.models.open(pool, { id: name, rowId: randomUUID() })
     const handle = models.handle(signal)
     try {
       await untilAborted(Promise.resolve(work(handle)), signal)

@@ -267,7 +267,7 @@ export class Router<Handle> {
       scope: this.#options.scope,
       fleetShare: this.#fleetShares.get(row.server),
     })
-    return { entered: { tenant: row.id, row: row.rowId }, models: await this.#options.models.open(pool, row.id) }
+    return { entered: { tenant: row.id, row: row.rowId }, models: await this.#options.models.open(pool, row) }
   }
 
   /** A handle may outlive its tenant: another one that got the id since is none of its business. */

@@ -1,7 +1,7 @@
 import { wrap } from '@mikro-orm/core'
 import { type EntityManager, IsolationLevel } from '@mikro-orm/postgresql'
 import { mikroOrm } from 'tenantry/mikro-orm'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Tenantry } from 'tenantry'
 import { Address, User } from '../../examples/service/models.ts'
 import {
@@ -116,6 +116,65 @@ describe('users and addresses', () => {
     expect(names).toEqual(['a', 'b'])
   })
 })
+
+describe('an aborted query', () => {
+  it('prints nothing, whether it was running, streamed or waiting for a connection', async () => {
+    const tenantry = await openTestTenantry(mikroOrm({ entities: [User, Address] }), {
+      postgres: { maxConnections: 1 },
+      connectionWaitMs: 500,
+    })
+    await tenantry.onboard('acme')
+    const printed = vi.spyOn(console, 'error')
+    const abortOnce = async (isBegun: () => Promise<boolean>, work: (em: EntityManager) => Promise<unknown>) => {
+      const controller = new AbortController()
+      const aborted = errorOf(tenantry.with('acme', work, { signal: controller.signal }))
+      await vi.waitUntil(isBegun)
+      controller.abort()
+      expect(await aborted).toMatchObject({ code: 'aborted' })
+    }
+    const isSleeping = async () => {
+      const text = `select 1 from pg_stat_activity where query like '%pg_sleep(600)%' and state = 'active' and datname = $1`
+      return (await sql(text, [`${tenantry.installation}_t_acme`])).length === 1
+    }
+    await abortOnce(isSleeping, (em) => em.execute('select pg_sleep(600)'))
+    // The only connection is free again once the query has ended.
+    await tenantry.with('acme', (em) => em.execute('select 1'))
+    await abortOnce(isSleeping, async (em) => {
+      for await (const row of em.getConnection().stream('select pg_sleep(600)', [], undefined, abortOptions(em)))
+        void row
+    })
+    await sql('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()', [
+      `${tenantry.installation}_t_acme`,
+    ])
+    await vi.waitUntil(() =>
+      tenantry
+        .with('acme', (em) => em.execute('select 1'))
+        .then(
+          () => true,
+          () => false,
+        ),
+    )
+    await tenantry.with('acme', (em) =>
+      em.transactional(async (tx) => {
+        await tx.execute('select 1')
+        await abortOnce(
+          async () => true,
+          (waiting) => waiting.execute('select 1'),
+        )
+        // One that waits from later on fails later.
+        const last = await errorOf(tenantry.with('acme', (waiting) => waiting.execute('select 1')))
+        expect(last).toMatchObject({ code: 'pool-timeout' })
+      }),
+    )
+    expect(printed.mock.calls).toEqual([])
+    printed.mockRestore()
+  })
+})
+
+/** The signal of a handle, as a connection takes it. */
+function abortOptions(em: EntityManager): object {
+  return { signal: Reflect.get(em, 'signal') as AbortSignal }
+}
 
 describe('a shop', () => {
   let tenantry: Tenantry<EntityManager>

@@ -4,7 +4,7 @@ import { Cascade, defineEntity, p, RequestContext } from '@mikro-orm/core'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { Client, Pool } from 'pg'
 import { ensureDatabase, ensureTables } from 'tenantry'
-import { mikroOrm, type OpenModels } from 'tenantry/mikro-orm'
+import { mikroOrm, type OpenModels, type TenantIdentity } from 'tenantry/mikro-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
 import { Customer, entities as shopEntities } from '../../examples/shop/models.ts'
@@ -25,8 +25,8 @@ beforeAll(async () => {
     await ensureDatabase(serverUrl({ database }))
     await ensureTables(serverUrl({ database }), models)
   }
-  a = await models.open(pools[0] as never, 'a')
-  b = await models.open(pools[1] as never, 'b')
+  a = await models.open(pools[0] as never, tenant('a'))
+  b = await models.open(pools[1] as never, tenant('b'))
 })
 afterAll(() => Promise.all(pools.map((pool) => pool.end())))
 
@@ -37,6 +37,7 @@ beforeEach(async () => {
   }
 })
 
+const tenant = (id: string): TenantIdentity => ({ id, rowId: `row of ${id}` })
 const userOf = (index: 0 | 1) => `user of ${names[index]}`
 
 describe("another tenant's context", () => {
@@ -81,9 +82,43 @@ describe('the result cache', () => {
 
   it('set for all queries serves no rows of another tenant', async () => {
     const cached = mikroOrm({ entities: [User, Address], resultCache: { global: 10_000 } })
-    const [one, other] = [await cached.open(pools[0] as never, 'a'), await cached.open(pools[1] as never, 'b')]
+    const [one, other] = [
+      await cached.open(pools[0] as never, tenant('a')),
+      await cached.open(pools[1] as never, tenant('b')),
+    ]
     expect((await one.handle().find(User, {})).map(({ name }) => name)).toEqual([userOf(0)])
     expect((await other.handle().find(User, {})).map(({ name }) => name)).toEqual([userOf(1)])
+  })
+})
+
+describe('the result cache of a tenant', () => {
+  const cache: [string, number] = ['users', 600_000]
+
+  it.each([
+    ['by query', 600_000],
+    ['by name', cache],
+  ])('%s serves no rows of a purged tenant to the next one with its id', async (_, kept) => {
+    const tenantry = await openTestTenantry(models)
+    const cachedNames = () =>
+      tenantry.with('acme', async (em) => (await em.find(User, {}, { cache: kept })).map(({ name }) => name))
+    await tenantry.onboard('acme')
+    await tenantry.with('acme', (em) => em.insert(User, { name: 'of the first', fullname: null }))
+    expect(await cachedNames()).toEqual(['of the first'])
+    await tenantry.offboard('acme')
+    await tenantry.purge('acme')
+    await tenantry.onboard('acme')
+    expect(await cachedNames()).toEqual([])
+  })
+
+  it('serves nothing that a hook has read before the tenant was active', async () => {
+    const tenantry = await openTestTenantry(models, {
+      initialise: async (em) => {
+        await em.find(User, {}, { cache })
+        await em.insert(User, { name: 'by the hook', fullname: null })
+      },
+    })
+    await tenantry.onboard('acme')
+    expect(await tenantry.with('acme', (em) => em.find(User, {}, { cache }))).toMatchObject([{ name: 'by the hook' }])
   })
 })
 
@@ -94,21 +129,23 @@ describe("another tenant's entity", () => {
     const user = await a.handle().findOneOrFail(User, 1)
     user.name = 'changed'
     const em = b.handle()
-    expect(await errorOf(em.persist(user).flush())).toMatchObject(refused)
+    expect(await errorOf(attempted(() => em.persist(user).flush()))).toMatchObject(refused)
     expect(await sql('select name from user_account', [], names[1])).toEqual([{ name: userOf(1) }])
   })
 
   it('is not referred to', async () => {
     const user = await a.handle().findOneOrFail(User, 1)
     const em = b.handle()
-    em.create(Address, { emailAddress: 'x@example.org', user })
-    expect(await errorOf(em.flush())).toMatchObject(refused)
+    expect(await errorOf(attempted(() => em.create(Address, { emailAddress: 'x@example.org', user })))).toMatchObject(
+      refused,
+    )
+    await em.flush()
     expect(await sql('select * from address', [], names[1])).toEqual([])
   })
 
   it('is not removed', async () => {
     const user = await a.handle().findOneOrFail(User, 1)
-    expect(await errorOf(b.handle().remove(user).flush())).toMatchObject(refused)
+    expect(await errorOf(attempted(() => b.handle().remove(user).flush()))).toMatchObject(refused)
     expect(await sql('select 1 from user_account', [], names[1])).toHaveLength(1)
   })
 
@@ -119,7 +156,7 @@ describe("another tenant's entity", () => {
     })
     const em = b.handle()
     const user = await em.findOneOrFail(User, 1, { populate: ['addresses'] })
-    user.addresses.add(address)
+    expect(await errorOf(attempted(() => user.addresses.add(address)))).toMatchObject(refused)
     expect(await errorOf(em.flush())).toMatchObject(refused)
     expect(await sql('select * from address', [], names[1])).toEqual([])
   })
@@ -146,7 +183,10 @@ describe("another tenant's entity", () => {
       await sql('insert into text default values', [], database)
     }
     const textPools = databases.map((database) => new Pool({ connectionString: serverUrl({ database }) }))
-    const [one, other] = [await texts.open(textPools[0] as never, 'a'), await texts.open(textPools[1] as never, 'b')]
+    const [one, other] = [
+      await texts.open(textPools[0] as never, tenant('a')),
+      await texts.open(textPools[1] as never, tenant('b')),
+    ]
     for (const relation of ['labels', 'marks'] as const) {
       const label = await one.handle().findOneOrFail(Label, 1)
       const em = other.handle()
@@ -168,6 +208,9 @@ describe("another tenant's entity", () => {
     ])
   })
 })
+
+/** A call as a promise, whether it throws or rejects. */
+const attempted = async (call: () => unknown): Promise<unknown> => call()
 
 describe('connections', () => {
   it("of one unit of work are not joined by another's writes, and its rollback is its own", async () => {
@@ -241,10 +284,12 @@ describe('a handle', () => {
     setFlagsFromString('--expose-gc')
     const collect = runInNewContext('gc') as () => void
     const count = 2_000
-    await models.open(pools[0] as never, 'warm-up')
+    await models.open(pools[0] as never, tenant('warm-up'))
     collect()
     const before = process.memoryUsage().heapUsed
-    const opened = await Promise.all(Array.from({ length: count }, (_, i) => models.open(pools[0] as never, `t${i}`)))
+    const opened = await Promise.all(
+      Array.from({ length: count }, (_, i) => models.open(pools[0] as never, tenant(`t${i}`))),
+    )
     collect()
     const each = (process.memoryUsage().heapUsed - before) / opened.length
     expect(each).toBeLessThan(8 * 1024)

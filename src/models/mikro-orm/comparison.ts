@@ -5,7 +5,7 @@ import type { Session } from '../../server/port.ts'
 import type { Comparison, SchemaObject } from '../port.ts'
 import { askingCatalogs } from './catalog-relations.ts'
 import { differencesOf, qualifiedName } from './differences.ts'
-import { TenantConnection } from './tenant-entity-manager.ts'
+import { TenantConnection } from './tenant-connection.ts'
 
 /**
  * Compares what a database has with what the entities declare, by MikroORM's own comparator.

@@ -1,7 +1,7 @@
 import { MikroORM, type Options } from '@mikro-orm/postgresql'
 import { TenantryError } from '../../kernel/errors.ts'
 import { invalidOption, readable } from '../../kernel/options.ts'
-import { refuseForeignEntities } from './foreign-entities.ts'
+import { refuseForeignFlush } from './foreign-entities.ts'
 import { refuseLongNames } from './long-names.ts'
 import { TenantEntityManager } from './tenant-entity-manager.ts'
 
@@ -54,7 +54,7 @@ export async function discover(options: MikroOrmModelsOptions): Promise<MikroORM
   try {
     const orm = (await MikroORM.init({
       ...options,
-      subscribers: [...(options.subscribers ?? []), refuseForeignEntities],
+      subscribers: [...(options.subscribers ?? []), refuseForeignFlush],
       entityManager: TenantEntityManager,
       // Never connected to: each tenant's connections come from its pool.
       dbName: 'models',

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql'
 import type { ConnectionPool, Session } from '../../server/port.ts'
-import type { Comparison, Models, OpenModels } from '../port.ts'
+import type { Comparison, Models, OpenModels, TenantIdentity } from '../port.ts'
 import { compareSchema, createStatements } from './comparison.ts'
 import { checkOptions, discover, type MikroOrmModelsOptions } from './discovery.ts'
 import { sharedWithTenant } from './tenant-entity-manager.ts'
 
 export type { MikroOrmModelsOptions } from './discovery.ts'
-export type { Comparison, DifferingObject, Models, OpenModels, SchemaObject } from '../port.ts'
+export type { Comparison, DifferingObject, Models, OpenModels, SchemaObject, TenantIdentity } from '../port.ts'
 
 /**
  * Models declared with MikroORM 7, by `defineEntity` or by decorators.
@@ -46,7 +46,7 @@ class MikroOrmModels implements Models<EntityManager> {
     return compareSchema(await this.#orm(), session)
   }
 
-  async open(pool: ConnectionPool, tenant: string): Promise<OpenModels<EntityManager>> {
+  async open(pool: ConnectionPool, tenant: TenantIdentity): Promise<OpenModels<EntityManager>> {
     const root = sharedWithTenant(await this.#orm(), pool, tenant)
     return {
       handle: (signal) => root.fork(signal && { signal, inflightQueryAbortStrategy: 'cancel query' }),

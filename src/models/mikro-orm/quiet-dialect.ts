@@ -1,0 +1,71 @@
+import {
+  type AbortableOperationOptions,
+  type CompiledQuery,
+  type DatabaseConnection,
+  PostgresDialect,
+  type PostgresDialectConfig,
+  PostgresDriver,
+} from 'kysely'
+
+/**
+ * Kysely's dialect, without what it prints on standard error when an aborted query ends: that it failed, which is what
+ * cancelling it is for. The caller has the signal's reason by then.
+ */
+export class QuietDialect extends PostgresDialect {
+  readonly #config: PostgresDialectConfig
+
+  constructor(config: PostgresDialectConfig) {
+    super(config)
+    this.#config = { ...config, onCreateConnection: async (connection) => silence(connection) }
+  }
+
+  override createDriver(): PostgresDriver {
+    return new QuietDriver(this.#config)
+  }
+}
+
+class QuietDriver extends PostgresDriver {
+  override acquireConnection(options?: AbortableOperationOptions): Promise<DatabaseConnection> {
+    const acquired = super.acquireConnection(options)
+    // When it is aborted the caller is answered at once, and there is no connection to give back: this stays open.
+    return unlessAborted(acquired, options, new Promise<never>(() => undefined))
+  }
+}
+
+/** Lets an aborted query end in success: nobody takes its result any more. */
+function silence(connection: DatabaseConnection): void {
+  const executeQuery = connection.executeQuery.bind(connection)
+  const streamQuery = connection.streamQuery.bind(connection)
+  connection.executeQuery = <Row>(query: CompiledQuery, options?: AbortableOperationOptions) =>
+    unlessAborted(executeQuery<Row>(query), options, { rows: [] })
+  connection.streamQuery = async function* <Row>(
+    query: CompiledQuery,
+    size: number,
+    options?: AbortableOperationOptions,
+  ) {
+    try {
+      yield* streamQuery<Row>(query, size)
+    } catch (error) {
+      if (options?.signal?.aborted !== true) throw error
+    }
+  }
+  for (const name of ['cancelQuery', 'killSession'] as const) {
+    const cancel = connection[name]?.bind(connection)
+    // A query that cannot be cancelled goes on, and its connection is given back when it ends.
+    if (cancel !== undefined) connection[name] = (provider) => cancel(provider).catch(() => undefined)
+  }
+}
+
+/** What a promise gives; where it fails after the abort of its signal, the value for a caller that has gone. */
+function unlessAborted<Value>(
+  promise: Promise<Value>,
+  options: AbortableOperationOptions | undefined,
+  otherwise: Value | Promise<Value>,
+): Promise<Value> {
+  const signal = options?.signal
+  if (signal === undefined) return promise
+  return promise.catch((error: unknown) => {
+    if (!signal.aborted) throw error
+    return otherwise
+  })
+}

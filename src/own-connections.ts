@@ -1,0 +1,43 @@
+import type { Cancellable } from './kernel/abort.ts'
+import { physicalNames } from './kernel/names.ts'
+import type { CheckedConfig } from './config.ts'
+import { administrationPool } from './provisioning/administration.ts'
+import type { ProvisioningContext } from './provisioning/context.ts'
+import type { ConnectionPool, Server, Session, SessionPool } from './server/port.ts'
+
+/** How many connections a process has for look-ups in the catalog. */
+export const catalogConnections = 3
+
+type Place = Pick<ProvisioningContext, 'home' | 'servers' | 'installation'> &
+  Pick<CheckedConfig<unknown>, 'onboardingConcurrency'>
+
+/** The connections of a process that are no tenant's. */
+export class OwnConnections {
+  /** For look-ups in the catalog. */
+  readonly catalog: ConnectionPool
+  /** Apart from it: a claim may wait for a lock, and no look-up for another tenant is to wait for it. */
+  readonly claims: ConnectionPool
+  /** For administration: as many as there may be verbs at work. */
+  readonly #sessions: ReadonlyMap<Server, SessionPool>
+
+  constructor(place: Place) {
+    const { home, servers, installation, onboardingConcurrency } = place
+    const database = physicalNames.catalog(installation)
+    // A claim waits for another one of the same id; at a stricter level it would fail.
+    const isolation = { isolationLevel: 'read committed' } as const
+    this.catalog = home.pool(database, catalogConnections, isolation)
+    this.claims = home.pool(database, onboardingConcurrency, isolation)
+    this.#sessions = new Map(
+      [...servers.values()].map((server) => [server, administrationPool(place, server, onboardingConcurrency)]),
+    )
+  }
+
+  /** A session for administration on one of the servers. */
+  session(server: Server, options: Cancellable): Promise<Session> {
+    return (this.#sessions.get(server) as SessionPool).connect(options)
+  }
+
+  async end(): Promise<void> {
+    await Promise.all([this.catalog, this.claims, ...this.#sessions.values()].map((pool) => pool.end()))
+  }
+}
