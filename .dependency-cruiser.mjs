@@ -24,6 +24,17 @@ const rooms = {
   'api.ts$': ['kernel/', 'catalog/', 'provisioning/', 'routing/'],
   'verb-options.ts$': ['kernel/', 'api.ts$', 'provisioning/'],
   'doctor.ts$': ['kernel/', 'server/', 'config.ts$'],
+  'own-connections.ts$': ['kernel/', 'server/', 'provisioning/', 'config.ts$'],
+  'routing-options.ts$': [
+    'kernel/',
+    'server/',
+    'catalog/',
+    'provisioning/',
+    'routing/',
+    'config.ts$',
+    'opening.ts$',
+    'own-connections.ts$',
+  ],
   'opening.ts$': ['kernel/', 'server/', 'catalog/', 'provisioning/', 'config.ts$', 'credentials-key.ts$'],
   'tenantry.ts$': [
     'kernel/',
@@ -37,6 +48,8 @@ const rooms = {
     'api.ts$',
     'opening.ts$',
     'verb-options.ts$',
+    'own-connections.ts$',
+    'routing-options.ts$',
   ],
   'http/': ['kernel/', 'tenantry.ts$'],
   // The types of what the root gives, and no more.

@@ -25,7 +25,7 @@ import { requireModels } from './models/require-models.ts'
 import type { Seed, TenantHook } from './provisioning/context.ts'
 import { firstRevision } from './provisioning/version.ts'
 import type { Server, SessionDefaults } from './server/port.ts'
-import { postgres } from './server/postgres/server.ts'
+import { postgres } from './server/postgres/postgres.ts'
 
 /** What a Tenantry is opened with. */
 export interface TenantryConfig<Handle> extends Cancellable {

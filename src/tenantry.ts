@@ -3,19 +3,16 @@ import { closeInTime } from './kernel/closing.ts'
 import { ConcurrencyLimit } from './kernel/concurrency.ts'
 import { TenantryError } from './kernel/errors.ts'
 import { Listeners } from './kernel/listeners.ts'
-import { parseTenantId, physicalNames, type TenantId } from './kernel/names.ts'
+import { parseTenantId, type TenantId } from './kernel/names.ts'
 import { deadline, functionOption, longestMs } from './kernel/options.ts'
 import { WorkUnderWay } from './kernel/work-under-way.ts'
 import type { AuditEntry } from './catalog/audit.ts'
 import { Catalog } from './catalog/catalog.ts'
-import { countByServer } from './catalog/fleet.ts'
 import { type ListOptions, readListOptions } from './catalog/list-options.ts'
-import type { TenantFilter } from './catalog/listing.ts'
 import { Domains } from './catalog/domains.ts'
 import type { Status } from './catalog/status.ts'
 import { Stock } from './catalog/stock.ts'
-import { publicTenant, type Tenant, type TenantRow } from './catalog/tenant.ts'
-import { versionNumber } from './catalog/version-number.ts'
+import { publicTenant, type Tenant } from './catalog/tenant.ts'
 import type { EnvironmentOptions, HistoryOptions, Tenantry } from './api.ts'
 import { type CheckedConfig, findServers, isServerGiven, readConfig, type TenantryConfig } from './config.ts'
 import { Activity } from './provisioning/activity.ts'
@@ -54,18 +51,17 @@ import { purge, type Purged, type PurgedExpired, purgeExpired, type PurgeExpired
 import { reconcile, reconcileLeftBehind, type Reconciliation, type ReconcileOptions } from './provisioning/reconcile.ts'
 import { restamp, type Restamped, type RestampOptions } from './provisioning/restamp.ts'
 import { type RemovedTemplates, removeTemplates } from './provisioning/retire.ts'
-import { loginOf } from './provisioning/separation.ts'
 import { statusOf } from './provisioning/status.ts'
 import { resume, type Resumed, suspend, type Suspended } from './provisioning/suspend.ts'
 import type { StartUp } from './provisioning/survey.ts'
 import type { OnboardOptions } from './provisioning/tenant-options.ts'
 import { update, type Updated, type UpdateOptions } from './provisioning/update.ts'
 import { keySource, type Opening, overTenants, prepare, routerError } from './opening.ts'
-import { catalogConnections, OwnConnections } from './own-connections.ts'
+import { OwnConnections } from './own-connections.ts'
+import { routingOptions } from './routing-options.ts'
 import { closedError } from './routing/closed-error.ts'
 import type { FleetResult, ForEachOptions } from './routing/for-each.ts'
 import type { LongLease } from './routing/long-leases.ts'
-import { refuseBehind } from './routing/refuse-behind.ts'
 import type { CapturedTenant } from './routing/tenant-context.ts'
 import { TenantWork, type WorkOptions } from './routing/tenant-work.ts'
 import { type Call, readCallOptions } from './verb-options.ts'
@@ -97,7 +93,6 @@ export async function openTenantry<Handle>(given: TenantryConfig<Handle>): Promi
   }
 }
 
-const kept = { keptTenants: 10_000, keptHandles: 1_000, keptDomains: { known: 10_000, unknown: 1_000 } }
 /** How many domains are looked up in the DNS at once. */
 const domainLookups = 4
 
@@ -123,24 +118,9 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     this.#connections = new OwnConnections(parts)
     const { catalog: catalogPool, claims } = this.#connections
     const [catalog, domains] = [new Catalog(catalogPool), new Domains(catalogPool)]
-    const routing = {
-      ...parts,
-      catalog,
-      domains,
-      catalogDatabase: physicalNames.catalog(parts.installation),
-      loginOf: (row: TenantRow, which: 'current' | 'pending') => loginOf(parts, row, which),
-      catalogConnections,
-      onLongLease: (lease: LongLease) => this.#listeners.tell({ event: 'lease-held', ...lease }),
-      waitMs: parts.connectionWaitMs,
-      ...kept,
-      countFleet: (filter: TenantFilter) => countByServer(catalogPool, filter),
-      condition:
-        parts.whenBehind === 'refuse'
-          ? refuseBehind(parts.fingerprint, (fingerprint) => versionNumber(catalogPool, fingerprint))
-          : undefined,
-    }
     this.#parts = parts
-    this.#work = new TenantWork(routing)
+    const onLongLease = (lease: LongLease) => this.#listeners.tell({ event: 'lease-held', ...lease })
+    this.#work = new TenantWork({ ...routingOptions(parts, catalogPool), catalog, domains, onLongLease })
     this.#making = {
       ...parts,
       catalog,

@@ -7,7 +7,7 @@ import { requireModels } from '../models/require-models.ts'
 import type { CreateDatabaseOptions, Session } from '../server/port.ts'
 import { parseConnectionUrl, requireDatabase } from '../server/postgres/connection-fields.ts'
 import { checkCreateOptions, createChecks } from '../server/postgres/databases.ts'
-import { postgres } from '../server/postgres/server.ts'
+import { postgres } from '../server/postgres/postgres.ts'
 import { type EnsuredDatabase, ensureDatabaseOn } from './ensure-database.ts'
 import { type EnsuredTables, ensureTablesIn, look } from './ensure-tables.ts'
 

@@ -79,13 +79,13 @@ describe('where the key comes from', () => {
     vi.unstubAllEnvs()
   })
   const local = { isLocal: true } as never
-  const announce = () => undefined
+  const quiet = { announce: () => undefined }
 
   it('is the configuration, then the environment', () => {
     const [configured, environment] = [newKey(), newKey()]
     vi.stubEnv('TENANTRY_CREDENTIALS_KEY', environment)
-    expect(findKeys(configured, [local], { announce }).found?.id).toBe(Keyring.parse(configured).id)
-    expect(findKeys(undefined, [local], { announce }).found?.id).toBe(Keyring.parse(environment).id)
+    expect(findKeys(configured, [local], quiet).found?.id).toBe(Keyring.parse(configured).id)
+    expect(findKeys(undefined, [local], quiet).found?.id).toBe(Keyring.parse(environment).id)
   })
 
   it('in development is made once, readable by its owner alone, and kept in the folder of the project', async () => {
@@ -110,7 +110,7 @@ describe('where the key comes from', () => {
     vi.stubEnv('TENANTRY_CREDENTIALS_KEY', '')
     vi.stubEnv('NODE_ENV', environment)
     await inFolder((folder) => {
-      const find = () => findKeys(undefined, [local, { isLocal } as never], { announce })
+      const find = () => findKeys(undefined, [local, { isLocal } as never], quiet)
       expect(find).toThrow(expect.objectContaining({ code: 'credentials-key-missing' }))
       expect(find).toThrow(expect.objectContaining({ hint: expect.stringContaining("roles: 'shared'") }))
       expect(existsSync(join(folder, '.tenantry'))).toBe(false)

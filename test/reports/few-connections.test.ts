@@ -20,13 +20,13 @@ it('sign-ups at once wait for connections of a role that has few, and none fails
   const provisioner = await createProvisioner()
   const tenantry = await openAs(provisioner)
   await tenantry.onboard('first')
-  const [{ count = 0 } = {}] = await sql<{ count: number }>(
+  const [connections] = await sql<{ count: number }>(
     'select count(*)::int as count from pg_stat_activity where usename = $1',
     [provisioner.user],
   )
   // As many as it has, and one tenant's making more.
-  await sql(`alter role ${quote(provisioner.user)} connection limit ${count + 3}`)
+  await sql(`alter role ${quote(provisioner.user)} connection limit ${(connections?.count ?? 0) + 3}`)
   const ids = Array.from({ length: 8 }, (_, number) => `t-${number}`)
   const answers = await Promise.allSettled(ids.map((id) => tenantry.onboard(id)))
-  expect(answers.flatMap((it) => (it.status === 'rejected' ? [it.reason as unknown] : []))).toEqual([])
+  expect(answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as unknown] : []))).toEqual([])
 })

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { parseIdentifier } from '../../dist/kernel/names.js'
-import { postgres } from '../../dist/server/postgres/server.js'
+import { postgres } from '../../dist/server/postgres/postgres.js'
 import { serverUrl } from '../support/server.ts'
 
 const database = parseIdentifier('postgres', 'database')

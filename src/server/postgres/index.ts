@@ -1,2 +1,2 @@
 export type { PoolerOptions } from './pooler.ts'
-export { postgres, type PostgresOptions } from './server.ts'
+export { postgres, type PostgresOptions } from './postgres.ts'

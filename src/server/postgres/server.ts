@@ -1,5 +1,4 @@
-import { type Identifier, parseIdentifier } from '../../kernel/names.ts'
-import { type Checks, durationMs, positiveInteger, positiveMs, readOptions } from '../../kernel/options.ts'
+import type { Identifier } from '../../kernel/names.ts'
 import type { DiagnosisRequest, ServerDiagnosis } from '../diagnosis.ts'
 import type { Occupancy, OccupancyQuestion } from '../occupancy.ts'
 import type {
@@ -25,8 +24,8 @@ import type {
   WhichSessions,
 } from '../port.ts'
 import { freeNotificationQueue, rollBackPrepared, whileConnecting } from './blockers.ts'
-import { clientConfig, type ConnectionLimits, graceMs, newClient } from './client.ts'
-import { type ConnectionFields, parseConnectionUrl, urlText } from './connection-fields.ts'
+import { clientConfig, type ConnectionLimits, newClient } from './client.ts'
+import type { ConnectionFields } from './connection-fields.ts'
 import { ConnectionQueue, isServerFull } from './connection-queue.ts'
 import { createDatabase, missingToCreate } from './create-database.ts'
 import {
@@ -46,7 +45,7 @@ import { connectionEnvironment } from './environment.ts'
 import type { ErrorContext } from './errors.ts'
 import { quoteIdentifier, quoteLiteral } from './quoting.ts'
 import { openPool } from './pool.ts'
-import { parsePooler, type Pooler, type PoolerOptions } from './pooler.ts'
+import type { Pooler } from './pooler.ts'
 import { roleAdministration } from './roles.ts'
 import { openRoutedConnection } from './routed-connection.ts'
 import { stateOf, unlessSilent } from './examine-session.ts'
@@ -56,81 +55,15 @@ import { openSessionPool } from './session-pool.ts'
 import { clock, endSessions, endSessionsBefore, sessionsIn } from './sessions.ts'
 import { structureDigest } from './structure-digest.ts'
 
-/** How a PostgreSQL server is reached and used. */
-export interface PostgresOptions {
-  /** `postgresql://user:password@host:port/maintenance-database`; what it leaves out comes from PGHOST and so on. */
-  readonly url: string | URL
-  /** The name by which the catalog knows the server: chosen once, not changed. Default `main`. */
-  readonly name?: string
-  /**
-   * How many connections tenants' work may hold on this server at once, in all processes of the installation together.
-   * Default 50, as far as the server has room.
-   */
-  readonly maxConnections?: number
-  /** Where CREATE DATABASE is issued from. Default: the database of the URL, or `postgres`. */
-  readonly maintenanceDatabase?: string
-  /** Time limit for a connection to stand, in milliseconds. Default 10,000. */
-  readonly connectTimeoutMs?: number
-  /**
-   * How long administration waits for a connection while the server has none left, in milliseconds; then it fails with
-   * `too-many-connections`. Default 60,000; 0 for not at all.
-   */
-  readonly busyTimeoutMs?: number
-  /** Time limit for one administrative statement, in milliseconds. Default 60,000; 0 for none. */
-  readonly statementTimeoutMs?: number
-  /**
-   * The pooler, such as PgBouncer, that tenants' work goes through. All else goes to the server itself. Default: none.
-   */
-  readonly pooler?: PoolerOptions
-}
-
-const checks: Checks<PostgresOptions> = {
-  url: urlText,
-  name: (_, name) => parseIdentifier(name as string, 'server'),
-  maxConnections: positiveInteger,
-  maintenanceDatabase: (_, name) => parseIdentifier(name as string, 'maintenance database'),
-  connectTimeoutMs: positiveMs,
-  busyTimeoutMs: durationMs,
-  statementTimeoutMs: durationMs,
-  // Read when the pooler is made of it.
-  pooler: (_, pooler) => pooler,
-}
 const noLimit = 0
-/** How long an administrative statement waits for one lock, in milliseconds. */
-const lockMs = 5_000
 /** How long a database may take to be connected to before another one is tried, in milliseconds. */
 const besideMs = 2_000
-
-/**
- * A PostgreSQL server, by its URL. Nothing is connected yet.
- *
- * @throws `invalid-url`, `invalid-name`, `invalid-option`
- */
-export function postgres(options: PostgresOptions): Server {
-  const read = readOptions('postgres()', options, checks)
-  const fields = parseConnectionUrl(read.url)
-  return new PostgresServer(fields, {
-    name: parseIdentifier(read.name ?? 'main', 'server'),
-    maxConnections: read.maxConnections ?? 50,
-    maintenanceDatabase: parseIdentifier(
-      read.maintenanceDatabase ?? fields.database ?? 'postgres',
-      'maintenance database',
-    ),
-    limits: {
-      connectMs: read.connectTimeoutMs ?? 10_000,
-      statementMs: read.statementTimeoutMs ?? 60_000,
-      graceMs,
-      lockMs,
-    },
-    busyMs: read.busyTimeoutMs ?? 60_000,
-    pooler: read.pooler === undefined ? undefined : parsePooler(read.pooler),
-  })
-}
 
 /** A single statement is a transaction as well, and must wait for others where a stricter level would fail. */
 const administrative = { isolationLevel: 'read committed' } as const
 
-interface Settings {
+/** What a server is made of, beside its connection fields. */
+export interface ServerSettings {
   readonly name: Identifier
   readonly maxConnections: number
   readonly maintenanceDatabase: Identifier
@@ -140,7 +73,8 @@ interface Settings {
   readonly tenants?: TenantSessions
 }
 
-class PostgresServer implements Server {
+/** PostgreSQL behind the port. */
+export class PostgresServer implements Server {
   readonly name: Identifier
   readonly description: string
   readonly isLocal: boolean
@@ -148,7 +82,7 @@ class PostgresServer implements Server {
   readonly maintenanceDatabase: Identifier
   readonly roles = roleAdministration
   readonly #fields: ConnectionFields
-  readonly #settings: Settings
+  readonly #settings: ServerSettings
   readonly #limits: ConnectionLimits
   readonly #pooler: Pooler | undefined
   readonly #busyMs: number
@@ -156,7 +90,7 @@ class PostgresServer implements Server {
   readonly #workQueue: ConnectionQueue
   readonly #sessions: SessionSource
 
-  constructor(fields: ConnectionFields, settings: Settings) {
+  constructor(fields: ConnectionFields, settings: ServerSettings) {
     this.name = settings.name
     this.description = `${fields.host}:${fields.port}`
     this.isLocal = isLocal(fields.host)

@@ -1,0 +1,33 @@
+import { physicalNames } from './kernel/names.ts'
+import { countByServer } from './catalog/fleet.ts'
+import type { TenantFilter } from './catalog/listing.ts'
+import type { TenantRow } from './catalog/tenant.ts'
+import { versionNumber } from './catalog/version-number.ts'
+import type { CheckedConfig } from './config.ts'
+import type { Opening } from './opening.ts'
+import { catalogConnections } from './own-connections.ts'
+import type { ProvisioningContext } from './provisioning/context.ts'
+import { loginOf } from './provisioning/separation.ts'
+import { refuseBehind } from './routing/refuse-behind.ts'
+import type { ConnectionPool } from './server/port.ts'
+
+/** How many tenants, handles and domains a process remembers. */
+const kept = { keptTenants: 10_000, keptHandles: 1_000, keptDomains: { known: 10_000, unknown: 1_000 } }
+
+type Needed<Handle> = CheckedConfig<Handle> & Opening & Pick<ProvisioningContext, 'home' | 'servers'>
+
+/** What routing needs of the configuration and of the catalog. */
+export function routingOptions<Handle>(parts: Needed<Handle>, catalog: ConnectionPool) {
+  const { installation, connectionWaitMs, whenBehind, fingerprint } = parts
+  return {
+    ...parts,
+    ...kept,
+    catalogDatabase: physicalNames.catalog(installation),
+    catalogConnections,
+    waitMs: connectionWaitMs,
+    loginOf: (row: TenantRow, which: 'current' | 'pending') => loginOf(parts, row, which),
+    countFleet: (filter: TenantFilter) => countByServer(catalog, filter),
+    condition:
+      whenBehind === 'refuse' ? refuseBehind(fingerprint, (version) => versionNumber(catalog, version)) : undefined,
+  }
+}

@@ -1,0 +1,76 @@
+import { parseIdentifier } from '../../kernel/names.ts'
+import { type Checks, durationMs, positiveInteger, positiveMs, readOptions } from '../../kernel/options.ts'
+import type { Server } from '../port.ts'
+import { graceMs } from './client.ts'
+import { parseConnectionUrl, urlText } from './connection-fields.ts'
+import { parsePooler, type PoolerOptions } from './pooler.ts'
+import { PostgresServer } from './server.ts'
+
+/** How a PostgreSQL server is reached and used. */
+export interface PostgresOptions {
+  /** `postgresql://user:password@host:port/maintenance-database`; what it leaves out comes from PGHOST and so on. */
+  readonly url: string | URL
+  /** The name by which the catalog knows the server: chosen once, not changed. Default `main`. */
+  readonly name?: string
+  /**
+   * How many connections tenants' work may hold on this server at once, in all processes of the installation together.
+   * Default 50, as far as the server has room.
+   */
+  readonly maxConnections?: number
+  /** Where CREATE DATABASE is issued from. Default: the database of the URL, or `postgres`. */
+  readonly maintenanceDatabase?: string
+  /** Time limit for a connection to stand, in milliseconds. Default 10,000. */
+  readonly connectTimeoutMs?: number
+  /**
+   * How long administration waits for a connection while the server has none left, in milliseconds; then it fails with
+   * `too-many-connections`. Default 60,000; 0 for not at all.
+   */
+  readonly busyTimeoutMs?: number
+  /** Time limit for one administrative statement, in milliseconds. Default 60,000; 0 for none. */
+  readonly statementTimeoutMs?: number
+  /**
+   * The pooler, such as PgBouncer, that tenants' work goes through. All else goes to the server itself. Default: none.
+   */
+  readonly pooler?: PoolerOptions
+}
+
+const checks: Checks<PostgresOptions> = {
+  url: urlText,
+  name: (_, name) => parseIdentifier(name as string, 'server'),
+  maxConnections: positiveInteger,
+  maintenanceDatabase: (_, name) => parseIdentifier(name as string, 'maintenance database'),
+  connectTimeoutMs: positiveMs,
+  busyTimeoutMs: durationMs,
+  statementTimeoutMs: durationMs,
+  // Read when the pooler is made of it.
+  pooler: (_, pooler) => pooler,
+}
+
+/** How long an administrative statement waits for one lock, in milliseconds. */
+const lockMs = 5_000
+
+/**
+ * A PostgreSQL server, by its URL. Nothing is connected yet.
+ *
+ * @throws `invalid-url`, `invalid-name`, `invalid-option`
+ */
+export function postgres(options: PostgresOptions): Server {
+  const read = readOptions('postgres()', options, checks)
+  const fields = parseConnectionUrl(read.url)
+  return new PostgresServer(fields, {
+    name: parseIdentifier(read.name ?? 'main', 'server'),
+    maxConnections: read.maxConnections ?? 50,
+    maintenanceDatabase: parseIdentifier(
+      read.maintenanceDatabase ?? fields.database ?? 'postgres',
+      'maintenance database',
+    ),
+    limits: {
+      connectMs: read.connectTimeoutMs ?? 10_000,
+      statementMs: read.statementTimeoutMs ?? 60_000,
+      graceMs,
+      lockMs,
+    },
+    busyMs: read.busyTimeoutMs ?? 60_000,
+    pooler: read.pooler === undefined ? undefined : parsePooler(read.pooler),
+  })
+}
