@@ -15,6 +15,7 @@ import { onboard } from './commands/onboard.ts'
 import { purge } from './commands/purge.ts'
 import { reconcile } from './commands/reconcile.ts'
 import { removeTemplates } from './commands/remove-templates.ts'
+import { restamp } from './commands/restamp.ts'
 import { rotateCredentials } from './commands/rotate-credentials.ts'
 import { offboard, restore, resume, suspend } from './commands/service-state.ts'
 import { show } from './commands/show.ts'
@@ -29,7 +30,7 @@ const groups: Readonly<Record<string, readonly CommandFactory[]>> = {
   'Tenants:': [onboard, list, show, update, clone, adopt],
   'In and out of service:': [suspend, resume, offboard, restore, purge],
   'Domains:': [addDomain, verifyDomain, removeDomain, domains],
-  'Operate:': [status, exec, rotateCredentials, reconcile, removeTemplates],
+  'Operate:': [status, exec, rotateCredentials, reconcile, restamp, removeTemplates],
 }
 
 /** The whole command line. What it does not understand it throws as a CommanderError. */

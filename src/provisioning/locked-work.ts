@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
@@ -56,7 +56,7 @@ export async function underLock<T>(
  * of the catalog, nobody can try ids until one fits.
  */
 export function tenantLock({ lockSecret }: Pick<ProvisioningContext, 'lockSecret'>, id: TenantId): string {
-  return `tenant:${createHmac('sha256', lockSecret).update(id).digest('base64url')}`
+  return `tenant:${createHash('sha256').update(`${lockSecret}:${id}`).digest('hex')}`
 }
 
 async function lockTenant(session: Session, context: ProvisioningContext, id: TenantId): Promise<void> {

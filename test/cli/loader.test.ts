@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Client } from 'pg'
 import { describe, expect, it } from 'vitest'
 import { serverUrl, sql } from '../support/server.ts'
+import { tenantLockKey } from '../support/tenants.ts'
 import { makeProject, type UserProject } from './project.ts'
 import { closing, shell } from './shell.ts'
 
@@ -93,10 +94,11 @@ describe.each(['tsx', 'jiti'] as const)('a configuration with decorators, where 
   })
 
   it.each(['SIGINT', 'SIGTERM'] as const)('ends with it by %s', async (signal) => {
-    const catalog = `${project.env['INSTALLATION']}_catalog`
+    const installation = String(project.env['INSTALLATION'])
+    const catalog = `${installation}_catalog`
     const holder = new Client({ connectionString: serverUrl({ database: catalog }) })
     await holder.connect()
-    await holder.query(`select pg_advisory_lock(hashtextextended('tenantry:tenant:globex', 0))`)
+    await holder.query(`select pg_advisory_lock(${await tenantLockKey({ installation }, 'globex')})`)
     const child = spawn('tenantry', ['onboard', 'globex'], { ...project, stdio: 'ignore' })
     const ended = closing(child)
     const isWaiting = `select 1 from pg_stat_activity where datname = $1 and query like '%pg_try_advisory_lock%'`

@@ -83,6 +83,7 @@ const before: Readonly<Record<string, readonly string[]>> = {
   ],
   update: ['tenantry onboard acme'],
   reconcile: ['tenantry init --catalog'],
+  restamp: ['tenantry onboard acme'],
   README: ['tenantry init --catalog'],
   clone: ['tenantry onboard acme'],
   adopt: ['tenantry ensure --url postgresql://localhost/app_production'],

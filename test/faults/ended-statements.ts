@@ -5,7 +5,6 @@ import type { Random } from './random.ts'
 import { type FaultContext, type Scenario, sum, type Tally } from './scenario.ts'
 import { atSite, type Site } from './site.ts'
 import { type Arranged, drawn, type VerbCase, verbCases } from './verb-cases.ts'
-import { tenantLockKey } from '../support/tenants.ts'
 import type { World } from './world.ts'
 
 // A statement is ended by the server: by its time limit or by an operator while it runs, CREATE DATABASE among them, or
@@ -86,7 +85,9 @@ async function answerUnder(site: Site, manner: Manner, arranged: Arranged, rando
       return held(world, arranged, `lock table tenantry.${random.pick(['tenant', 'audit', 'template'])}`)
     case 'advisory lock': {
       const id = 'id' in arranged.call ? arranged.call.id : ''
-      return held(world, arranged, `select pg_advisory_lock(${await tenantLockKey(world, id)})`)
+      const name = `'tenantry:tenant:' || encode(sha256(convert_to(lock_secret || ':${id}', 'UTF8')), 'hex')`
+      const lock = `select pg_advisory_lock(hashtextextended(${name}, 0)) from tenantry.installation`
+      return held(world, arranged, lock)
     }
   }
 }

@@ -2,6 +2,7 @@ import { crashPoints, someCrashPoints } from './crash-points.ts'
 import { endedStatements } from './ended-statements.ts'
 import { exhaustedConnections } from './exhausted-connections.ts'
 import { fullDisk } from './full-disk.ts'
+import { hostileTenant } from './hostile-tenant.ts'
 import { manyProcesses } from './many-processes.ts'
 import { meddling } from './meddling.ts'
 import { neighbours } from './neighbours.ts'
@@ -23,6 +24,7 @@ const common: readonly Scenario[] = [
   exhaustedConnections,
   endedStatements,
   meddling,
+  hostileTenant,
   racingNames,
   neighbours,
   olderCatalog,

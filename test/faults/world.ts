@@ -183,7 +183,7 @@ export class World implements Look {
   async drop(as = this.url): Promise<void> {
     await this.disconnect()
     await this.#observing(as)
-    const names = [...(await this.databases()).map(({ name }) => name), this.catalog]
+    const names = [...(await this.databases()).map(({ name }) => name), `${this.installation}_admin`, this.catalog]
     for (const name of names) await this.dropDatabase(name)
     for (const { name } of await this.roles()) await this.sql(`drop role "${name}"`)
     await this.disconnect()

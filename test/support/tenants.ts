@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { openTenantry, type Models, type TenantEvent, type Tenantry, type TenantryConfig } from 'tenantry'
 import { postgres, type PostgresOptions } from 'tenantry/postgres'
 import { afterwards, disposableName, serverUrl, sql, sqlAt } from './server.ts'
@@ -50,7 +50,7 @@ export function inCatalog<Row extends object = Record<string, unknown>>(
 /** The key of the advisory lock on a tenant's id, as SQL: its name holds a secret of the catalog. */
 export async function tenantLockKey(tenantry: { readonly installation: string }, id: string): Promise<string> {
   const [row] = await inCatalog<{ lock_secret: string }>(tenantry, 'select lock_secret from tenantry.installation')
-  const name = createHmac('sha256', row!.lock_secret).update(id).digest('base64url')
+  const name = createHash('sha256').update(`${row!.lock_secret}:${id}`).digest('hex')
   return `hashtextextended('tenantry:tenant:${name}', 0)`
 }
 

@@ -1,0 +1,26 @@
+import { defineCommand } from '../define-command.ts'
+import { outcomeLine } from '../tenant-text.ts'
+import type { CommonOptions } from '../tools.ts'
+
+interface Options extends CommonOptions {
+  readonly acceptDifferences?: boolean
+}
+
+/** `tenantry restamp` */
+export const restamp = defineCommand<Options>(
+  {
+    usage: 'restamp <id>',
+    summary: "Stamp a tenant's database again that was restored from a backup",
+    examples: { 'restamp acme': 'after pg_restore, into a database of the same name' },
+  },
+  (command) => command.option('--accept-differences', 'also where the database differs from the models'),
+  (tools, [id], { acceptDifferences }) =>
+    tools.withTenantry('change', async (tenantry) => {
+      const result = await tenantry.restamp(String(id), {
+        actor: tools.actor,
+        signal: tools.signal,
+        ...(acceptDifferences && { differences: 'accept' as const }),
+      })
+      return { result, lines: [outcomeLine(result.outcome, result.tenant)] }
+    }),
+)
