@@ -15,6 +15,7 @@ import { Keyring } from '../../dist/kernel/keyring.js'
 import { Secret } from '../../dist/kernel/secret.js'
 import { filled } from '../stock/support.ts'
 import { disposableName, errorOf, quote, serverUrl, sql, sqlAt } from '../support/server.ts'
+import { foreignSession } from '../support/sessions.ts'
 import { inCatalog, openTestTenantry } from '../support/tenants.ts'
 import { asTenant, attempt, createProvisioner, type Isolated, models, openAs } from './support.ts'
 
@@ -180,6 +181,19 @@ describe('credentials', () => {
     for (const text of [first.password.reveal(), password.reveal()]) expect(bytes).not.toContain(text)
     const [row] = await sql<{ kept: string }>('select rolpassword as kept from pg_authid where rolname = $1', [user])
     expect(row?.kept).toMatch(/^SCRAM-SHA-256\$4096:/)
+  })
+
+  it('set anew in vain leave no verifier in the error', async () => {
+    const tenantry = await openTestTenantry(models, { postgres: { url: serverUrl(), statementTimeoutMs: 700 } })
+    await tenantry.onboard('a')
+    const { user } = await tenantry.credentials('a')
+    const { client } = await foreignSession('postgres')
+    await client.query('begin')
+    await client.query(`alter role ${quote(user)} connection limit 5`)
+    const error = await errorOf(tenantry.rotateCredentials('a'))
+    expect(error).toMatchObject({ code: 'timeout' })
+    expect(inspect(error, { depth: 10 })).toContain('***')
+    expect(inspect(error, { depth: 10 })).not.toContain('SCRAM-SHA-256$')
   })
 
   it('set anew are heard of by every process, and end the sessions that have the old ones', async () => {

@@ -51,7 +51,7 @@ interface PhysicalDatabase {
   readonly stamp: { readonly kind: string; readonly row: string; readonly fingerprint: string } | undefined
 }
 
-/** The databases of an installation but its catalog, as the server has them. */
+/** The databases of an installation but those for administration, as the server has them. */
 export async function databases(
   { installation }: { readonly installation: string },
   url = serverUrl({ database: 'postgres' }),
@@ -60,8 +60,8 @@ export async function databases(
     url,
     `select datname as name, oid, datallowconn as open, datistemplate as template,
             shobj_description(oid, 'pg_database') as comment
-     from pg_database where starts_with(datname, $1) and datname <> $2 order by 1`,
-    [`${installation}_`, `${installation}_catalog`],
+     from pg_database where starts_with(datname, $1) and datname <> all($2) order by 1`,
+    [`${installation}_`, [`${installation}_catalog`, `${installation}_admin`]],
   )
   return rows.map(({ comment, ...row }) => ({
     ...row,

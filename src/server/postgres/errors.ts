@@ -149,6 +149,7 @@ const passwordMessage = /^SASL:|password must be a string/
  */
 export function toTenantryError(error: unknown, context: ErrorContext, phase: 'connect' | 'query'): TenantryError {
   if (error instanceof TenantryError) return error
+  concealVerifiers(error)
   const { code, message: text } = firstOf(error)
   const meaning = (context.isPooled && code === '08P01' && poolerMeaning(text)) || meaningOf(code, text, phase)
   const details: ErrorDetails = {
@@ -159,6 +160,18 @@ export function toTenantryError(error: unknown, context: ErrorContext, phase: 'c
     retryable: code === 'EAI_AGAIN' || transientPattern.test(code ?? '') || racePattern.test(text) ? true : undefined,
   }
   return new TenantryError(meaning.code, meaning.message(context, text), details)
+}
+
+const verifier = /SCRAM-SHA-256\$[^'"\s]*/g
+
+/** The server quotes what failed inside of PL/pgSQL: of a role's change, with the verifier of its password. */
+function concealVerifiers(error: unknown): void {
+  if (!(error instanceof Error)) return
+  const parts = error as unknown as Record<string, unknown>
+  for (const name of ['message', 'stack', 'where', 'internalQuery', 'detail']) {
+    const text = parts[name]
+    if (typeof text === 'string' && text.includes('SCRAM-SHA-256$')) parts[name] = text.replaceAll(verifier, '***')
+  }
 }
 
 function poolerMeaning(text: string): Meaning | undefined {
