@@ -52,7 +52,7 @@ export async function findDatabase(
     } as const
     if (name !== inService) return { name, stamp: unstamped }
   }
-  if (databases.length > 0) throw foreignError(row, 'Rename it, and repeat the call.')
+  if (databases.length > 0) throw foreignError(row, strangerHint)
   return undefined
 }
 
@@ -106,6 +106,9 @@ export function disagreeError({ id, state }: TenantRow, { name, stamp }: FoundDa
     },
   )
 }
+
+const strangerHint =
+  'Rename it, and repeat the call. If it is the tenant\'s own, restored from a backup, run "tenantry restamp" first.'
 
 /** True if a stamp is that of a tenant's own database. */
 export function isStampOf(context: ProvisioningContext, row: TenantRow, stamp: Stamp | undefined): stamp is Stamp {
