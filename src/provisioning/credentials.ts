@@ -128,11 +128,14 @@ export async function rotateCredentials(
     const { separation, installation } = context
     if (separation === undefined || row.credential === undefined) throw sharedError(row)
     await onServerOf(context, locked, row, options, async (server, admin) => {
-      const found = await findDatabase(context, server, admin, row)
-      if (isNewer(found?.stamp, row)) throw disagreeError(row, found as FoundDatabase)
       const login = newLogin(installation, separation, server, row.rowId)
       const mode = row.state === 'active' ? 'let-in' : 'locked-out'
-      const statements = await server.roles.establish(login, separation.groups, row.database, mode)
+      // The verifier of the password takes as long to compute as the look takes.
+      const [found, statements] = await Promise.all([
+        findDatabase(context, server, admin, row),
+        server.roles.establish(login, separation.groups, row.database, mode),
+      ])
+      if (isNewer(found?.stamp, row)) throw disagreeError(row, found as FoundDatabase)
       // Elsewhere the role may have it before the catalog says so: both are tried then.
       if (admin !== locked.session) await durably(locked, () => locked.credentials.announce(row.rowId, login.sealed))
       const own = { database: row.database, which: { of: login.user }, signal: options.signal } as const
@@ -148,9 +151,11 @@ export async function rotateCredentials(
         ),
       )
       if (options.endSessions === false) return
-      const moment = await server.clock(admin)
       const { database } = row
-      await context.evict({ tenant: row.id, server: row.server, database }, context.drainMs, options)
+      const [moment] = await Promise.all([
+        server.clock(admin),
+        context.evict({ tenant: row.id, server: row.server, database }, context.drainMs, options),
+      ])
       const ending = { quietMs, signal: options.signal }
       if (!(await server.endSessionsBefore(admin, login.user, moment, ending))) throw remainError(database)
     })
