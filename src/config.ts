@@ -357,7 +357,7 @@ function checkPooledSession({
   })
 }
 
-/** What tells a server from what only looks like one, such as a pool of the driver's. */
+/** Methods that a server has and a pool of the driver has not. */
 const serverMethods = ['connect', 'pool', 'sessionPool', 'open', 'diagnose', 'environment']
 
 function requireServer(server: unknown): Server {

@@ -9,7 +9,7 @@ const variable = 'TENANTRY_CREDENTIALS_KEY'
 const folder = '.tenantry'
 const fileName = 'credentials.key'
 
-/** Where the keys that tenants' passwords are encrypted with come from. */
+/** The source of the keys that tenants' passwords are encrypted with. */
 export interface KeySource {
   /** The keys that are configured or kept; undefined where one may be made for development. */
   readonly found: Keyring | undefined

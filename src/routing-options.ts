@@ -16,7 +16,7 @@ const kept = { keptTenants: 10_000, keptHandles: 1_000, keptDomains: { known: 10
 
 type Needed<Handle> = CheckedConfig<Handle> & Opening & Pick<ProvisioningContext, 'home' | 'servers'>
 
-/** What routing needs of the configuration and of the catalog. */
+/** Returns the options of routing, from the configuration and the catalog. */
 export function routingOptions<Handle>(parts: Needed<Handle>, catalog: ConnectionPool) {
   const { installation, connectionWaitMs, whenBehind, fingerprint } = parts
   return {

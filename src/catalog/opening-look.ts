@@ -28,7 +28,7 @@ export interface OpeningLook {
   readonly isPublic: boolean
   /** Whether the roles are there, and the role of the session may act as the owner. */
   readonly hasGroups: boolean
-  /** What the key of a process is compared with; null before the first process that has one. */
+  /** The check value for the key of a process; null before the first process that has one. */
   readonly keyCheck: string | null
   /** The tenants in service on the catalog's own server, held against the stamps there. */
   readonly fleet: FleetCount

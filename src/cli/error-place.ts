@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** Where frames of the stack are that are not the project's. */
+/** Places of stack frames that are not the project's. */
 const elsewhere = ['node:', '/node_modules/', '\\node_modules\\', new URL('.', import.meta.url).href]
 
 /** The first line of an error's stack that is in a file of the project. */
@@ -25,7 +25,7 @@ export function placeInCode(error: unknown, file: string): string | undefined {
   )
 }
 
-/** What cannot be compiled has its place in the line before the code, where Node.js shows it. */
+/** The place of a syntax error: Node.js shows it in the line before the code. */
 const compilerPlace = /^((?:file:\/\/)?\S.*):(\d+)\n/
 
 /** For some syntax errors Node.js tells the place only where it ends by one. `--check` runs nothing of the file. */

@@ -96,9 +96,9 @@ export const physicalNames = {
    */
   helper: (installation: Installation, rowId: string, run: string) =>
     `${ownName(installation, helperPurpose, rowId)}_${run}` as Identifier,
-  /** What the names of all helpers of a row begin with. */
+  /** The beginning of the names of all helpers of a row. */
   helpersOf: (installation: Installation, rowId: string) => `${ownName(installation, helperPurpose, rowId)}_`,
-  /** What the name of every helper begins with. */
+  /** The beginning of the name of every helper. */
   helperPrefix: (installation: Installation) => `${installation}_${helperPurpose}_`,
   /** What every name of a tenant's role begins with. */
   loginPrefix: (installation: Installation) => `${installation}_${loginPurpose}_`,

@@ -145,7 +145,7 @@ export interface Separation {
 export interface ProvisioningContext {
   readonly installation: Installation
   readonly installationId: string
-  /** What the names of locks on tenants are made with; see `tenantLock`. */
+  /** The secret in the names of locks on tenants; see `tenantLock`. */
   readonly lockSecret: string
   readonly catalog: Catalog
   readonly stock: Stock

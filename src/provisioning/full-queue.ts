@@ -3,7 +3,7 @@ import { TenantryError } from '../kernel/errors.ts'
 import { connectToAdministration } from './administration.ts'
 import type { ProvisioningContext } from './context.ts'
 
-/** What a NOTIFY fails with when the queue is full, at the latest with its commit. */
+/** The SQLSTATE of a NOTIFY that found the queue full, at the latest with its commit. */
 const queueFull = '54000'
 
 /**

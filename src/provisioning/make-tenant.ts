@@ -79,7 +79,7 @@ interface Site {
   readonly admin: Session
 }
 
-/** What a database was made for, and the number of the transition that makes its tenant active. */
+/** The purpose of a database, and the number of the transition that makes its tenant active. */
 type Made = Pick<Recipe, 'fingerprint' | 'isSeparate'> & { readonly transition: number }
 
 /** What the database was made for, if an earlier call got as far as giving it its name. */

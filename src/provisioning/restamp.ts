@@ -12,7 +12,7 @@ import { foreignError, isStampOf, missingError, tenantStamp } from './tenant-nam
 
 /** Options of `restamp`. */
 export interface RestampOptions extends VerbOptions {
-  /** Whether a database that differs from the models is refused or accepted. Default `refuse`. */
+  /** The treatment of a database that differs from the models. Default `refuse`. */
   readonly differences?: 'refuse' | 'accept'
 }
 

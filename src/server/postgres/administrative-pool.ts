@@ -11,7 +11,7 @@ export interface PoolSize {
   readonly max: number
   /** How long a connection is waited for while the server has none left, in milliseconds. */
   readonly busyMs: number
-  /** Whether all connections but the first are given up where administration has too many: see {@link isCrowded}. */
+  /** True to give up all connections but the first while administration has too many: see {@link isCrowded}. */
   readonly yields: boolean
 }
 

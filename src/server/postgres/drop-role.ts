@@ -10,7 +10,7 @@ const dependentObjects = '2BP01'
 /** How often what depends on a role is removed, while somebody may be granting it privileges. */
 const attempts = 20
 
-/** What dropping a role needs of its server. */
+/** Parts of its server that dropping a role needs. */
 interface Surroundings {
   /** Opens a session on another database of the server. */
   readonly connect: (database: Identifier) => Promise<Session>

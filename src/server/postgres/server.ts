@@ -62,7 +62,7 @@ const besideMs = 2_000
 /** A single statement is a transaction as well, and must wait for others where a stricter level would fail. */
 const administrative = { isolationLevel: 'read committed' } as const
 
-/** What a server is made of, beside its connection fields. */
+/** Settings of a server, beside its connection fields. */
 export interface ServerSettings {
   readonly name: Identifier
   readonly maxConnections: number
