@@ -281,8 +281,9 @@ function notThere(gid: string, database: Identifier): TenantryError {
 }
 
 /**
- * Ends the tenants' sessions that wait for data in COPY ... FROM STDIN, where a statement waits until every process of the
- * server has closed the files of a database: such a session does not answer (DROP DATABASE).
+ * Ends the tenants' sessions that wait for data in COPY ... FROM STDIN, or for a client that reads nothing, where a
+ * statement waits until every process of the server has closed the files of a database: such a session does not answer
+ * (DROP DATABASE).
  */
 async function endCopiesBefore(session: Session, waiting: number, policy: BlockerPolicy): Promise<void> {
   const { rows } = await session.query<{ user: Identifier }>(
@@ -307,7 +308,7 @@ async function endCopiesBefore(session: Session, waiting: number, policy: Blocke
 /** An idle session waits for its client as well, and is not active. */
 const copiesSql = `
   select pid, usename as "user", datname as database from pg_catalog.pg_stat_activity
-  where usename = any($1) and state = 'active' and wait_event = 'ClientRead'`
+  where usename = any($1) and state = 'active' and wait_event in ('ClientRead', 'ClientWrite')`
 
 function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
