@@ -103,7 +103,7 @@ export interface TenantryConfig<Handle> extends Cancellable {
   /** What `clone` runs on every copy, unless a call brings its own: it takes out what must not be in it. */
   readonly anonymise?: TenantHook<Handle>
   /**
-   * What holds in tenants' sessions until they say otherwise. Default: a statement may run for 30 seconds; for all else,
+   * Settings of tenants' sessions until they say otherwise. Default: a statement may run for 30 seconds; for all else,
    * what the server says.
    */
   readonly session?: SessionDefaults

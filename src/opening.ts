@@ -270,7 +270,7 @@ const lingeringMs = 2_000
  * Drops a catalog that this call made and could not finish. It belongs to the role of the connection, and others may not
  * connect to it: one with more privileges could not finish it either.
  *
- * What another process works with, or has worked with, stays: it has a session in it, or has made its servers known. It is
+ * A catalog that another process works with, or has worked with, stays: it has a session in it, or has made its servers known. It is
  * closed before the last look, so that nobody comes in between that and the drop.
  */
 async function unmakeCatalog(home: Server, installation: Installation): Promise<void> {

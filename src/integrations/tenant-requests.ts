@@ -112,7 +112,7 @@ export class TenantRequests<Handle, Request extends object> {
 
 const exemptHint = "Write exempt: ['/health'], with whole paths, or a function of the request."
 
-/** What is used of a Tenantry. @throws `invalid-option` */
+/** Checks that a Tenantry has the methods that are used. @throws `invalid-option` */
 export function requireTenantry(option: string, value: unknown): unknown {
   if (hasMethods(value, 'run', 'with', 'captureTenant', 'tenantOfDomain')) return value
   throw invalidOption(option, 'a Tenantry', 'Give it what openTenantry() gave.')

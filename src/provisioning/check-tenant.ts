@@ -13,7 +13,7 @@ import { loginOf } from './separation.ts'
 /** What a look at a tenant's database found. */
 export interface CheckedTenant extends Comparison {
   readonly outcome: 'matches' | 'differs'
-  /** What the tenant cannot use because of its owner or grants. Empty where it shares the role of the connection. */
+  /** Objects that the tenant cannot use because of their owner or grants. Empty where it shares the role of the connection. */
   readonly privileges: readonly WrongPrivileges[]
 }
 

@@ -31,7 +31,7 @@ export interface RotatedCredentials {
 
 /** Options of `rotateCredentials`. */
 export interface RotateOptions extends VerbOptions {
-  /** Whether sessions that began with the old password are ended. Default true: it may have been stolen. */
+  /** True to end the sessions that began with the old password, the default: it may have been stolen. */
   readonly endSessions?: boolean
 }
 

@@ -50,8 +50,8 @@ interface Call<Handle> {
 /**
  * Makes a tenant: a row in the catalog and a database that matches the models.
  *
- * Where a spare is waiting on the catalog's server, that is one transaction of one statement. Otherwise the longer way is
- * gone: under the tenant's lock, a row first, then the database, from a spare, a copy of the template, or a new template.
+ * Where a spare is waiting on the catalog's server, that is one transaction of one statement. Otherwise the slow path is
+ * taken: under the tenant's lock, a row first, then the database, from a spare, a copy of the template, or a new template.
  *
  * @throws `invalid-tenant-id`, `invalid-option`, `no-open-server`, `tenant-exists`, `tenant-not-active`,
  *   `tenant-state`, `foreign-database`, `verification-failed`, `hook-failed`, `lock-timeout`, `permission-denied` and

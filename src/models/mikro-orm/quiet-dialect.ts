@@ -56,7 +56,7 @@ function silence(connection: DatabaseConnection): void {
   }
 }
 
-/** What a promise gives; where it fails after the abort of its signal, the value for a caller that has gone. */
+/** Returns the value of a promise; where it fails after the abort of its signal, the value for a caller that has gone. */
 function unlessAborted<Value>(
   promise: Promise<Value>,
   options: AbortableOperationOptions | undefined,
