@@ -16,6 +16,7 @@ export class AbsentProcesses {
   readonly #unawareMs: number
   readonly #present = new Map<string, number>()
   readonly #absent = new Map<string, Absent>()
+  #reported = { connections: 0, at: -Infinity }
 
   /** @param unawareMs how long a process that is absent may not know it, in milliseconds */
   constructor(unawareMs: number) {
@@ -47,6 +48,19 @@ export class AbsentProcesses {
   left(process: string): void {
     this.#present.delete(process)
     this.#absent.delete(process)
+  }
+
+  /**
+   * Another process keeps so many connections free for absent processes. Where that leaves it less than its part, all have
+   * to divide what remains. The largest number holds until it is as old as `unawareMs`.
+   */
+  report(connections: number, now: number): void {
+    if (connections >= this.reported(now)) this.#reported = { connections, at: now }
+  }
+
+  /** The number of connections that was reported last. */
+  reported(now: number): number {
+    return now < this.#reported.at + this.#unawareMs ? this.#reported.connections : 0
   }
 
   /**

@@ -3,7 +3,7 @@ import { inTime } from '../kernel/abort.ts'
 import type { SessionMark } from '../server/occupancy.ts'
 import type { Server } from '../server/port.ts'
 import { AbsentProcesses } from './absent-processes.ts'
-import { type Division, fairPart, freePart, tenantPart } from './division.ts'
+import { type Division, fairPart, freePart, sumOf, tenantPart } from './division.ts'
 import { DivisionLocks, largestBudget, newProcessName } from './division-locks.ts'
 import { type Listening, type ProcessChannel, trustMs } from './process-channel.ts'
 import type { Allowance, ServerBudget } from './server-budget.ts'
@@ -57,6 +57,8 @@ export class BudgetShare implements Allowance {
   #looking: NodeJS.Timeout | undefined
   #closed = false
   #others = 0
+  /** The last report of connections that are kept free for absent processes. */
+  #report = { absent: 0, at: -Infinity }
 
   constructor(options: ShareOptions) {
     this.#options = options
@@ -128,10 +130,11 @@ export class BudgetShare implements Allowance {
     if (!isAboutDivision(message) || message.division !== this.#options.server.name) return
     if (message.from === this.#name) return
     if (message.left !== undefined) this.#absent.left(message.left)
+    if (message.absent !== undefined) this.#absent.report(message.absent, performance.now())
     if (this.#held !== undefined) this.#settleLater()
   }
 
-  async #say(more: { readonly left?: string }): Promise<void> {
+  async #say(more: Pick<DivisionMessage, 'left' | 'absent'>): Promise<void> {
     await this.#options.channel.send({ division: this.#options.server.name, from: this.#name, ...more })
   }
 
@@ -170,9 +173,7 @@ export class BudgetShare implements Allowance {
 
   async #adjust(held: Held): Promise<void> {
     const { listening } = held
-    const division = this.#absent.any
-      ? await this.#look(listening, false)
-      : { budget: this.#total, self: this.#name, others: await this.#otherShares(listening), absent: new Map() }
+    const division = this.#absent.any ? await this.#look(listening, false) : await this.#glance(listening)
     this.#part = fairPart(division)
     if (held.share > this.#part) await this.#shrink(held)
     else if (held.share < this.#part) await this.#grow(listening, held)
@@ -189,7 +190,7 @@ export class BudgetShare implements Allowance {
 
   /** Takes what is nobody's, as far as it is this process's part. */
   async #grow(listening: Listening, held: Held | undefined): Promise<void> {
-    const isContent = await this.#locks.exclusively(listening, this.#options.waitMs, async () => {
+    const { isContent, absent } = await this.#locks.exclusively(listening, this.#options.waitMs, async () => {
       const division = await this.#look(listening, held === undefined)
       this.#part = fairPart(division)
       const capacity = Math.max(held?.share ?? 0, Math.min(this.#part, freePart(division)))
@@ -197,9 +198,30 @@ export class BudgetShare implements Allowance {
       const share = Math.max(capacity, this.#open)
       if (share !== held?.share) await this.#show(listening, share, held)
       this.#budget?.setCapacity(Math.min(capacity, this.#part))
-      return capacity >= this.#part
+      return { isContent: capacity >= this.#part, absent: sumOf(division.absent) }
     })
-    if (!isContent && held === undefined) await this.#say({})
+    if (!isContent && (held === undefined || this.#isReportDue(absent))) await this.#reportAbsent(absent)
+  }
+
+  /** Processes that reported the same again at each other's messages would never end. */
+  #isReportDue(absent: number): boolean {
+    return absent > 0 && (absent > this.#report.absent || performance.now() >= this.#report.at + lookEveryMs)
+  }
+
+  /**
+   * Others may have seen fewer sessions of absent processes, or none: a tenant's role can change the marks of its sessions
+   * between their looks. They leave this process its part of what is divided as it has seen it.
+   */
+  async #reportAbsent(absent: number): Promise<void> {
+    this.#report = { absent, at: performance.now() }
+    await this.#say({ absent })
+  }
+
+  /** What is known without counting sessions, where no process is absent. */
+  async #glance(listening: Listening): Promise<Division> {
+    const others = await this.#otherShares(listening)
+    const reported = this.#absent.reported(performance.now())
+    return { budget: this.#total, self: this.#name, others, absent: new Map(), reported }
   }
 
   async #look(listening: Listening, isNew: boolean): Promise<Division> {
@@ -212,8 +234,9 @@ export class BudgetShare implements Allowance {
     const forTenants = room - beside * (others.size + 1)
     this.#total = Math.max(1, Math.min(server.maxConnections, forTenants, largestBudget))
     const theirs = sessions.filter(({ process }) => process !== this.#name)
-    const absent = this.#absent.parts(theirs, tenantPart(this.#total, tenantShare), performance.now())
-    return { budget: this.#total, self: this.#name, others, absent }
+    const now = performance.now()
+    const absent = this.#absent.parts(theirs, tenantPart(this.#total, tenantShare), now)
+    return { budget: this.#total, self: this.#name, others, absent, reported: this.#absent.reported(now) }
   }
 
   async #otherShares(listening: Listening): Promise<Map<string, number>> {
@@ -240,7 +263,10 @@ interface DivisionMessage {
   /** The server's name. */
   readonly division: string
   readonly from: string
+  /** A process that has closed all its connections. */
   readonly left?: string
+  /** How many connections the sender keeps free for absent processes. */
+  readonly absent?: number
 }
 
 function isAboutDivision(message: object): message is DivisionMessage {

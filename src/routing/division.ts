@@ -8,12 +8,14 @@ export interface Division {
   readonly others: ReadonlyMap<string, number>
   /** What is kept free for processes that do not divide the budget any more. */
   readonly absent: ReadonlyMap<string, number>
+  /** How many connections are kept free for such processes, as another process has reported. */
+  readonly reported: number
 }
 
 /** What a process should have: all have the same, and what is left over goes to the first by name. */
-export function fairPart({ budget, self, others, absent }: Division): number {
+export function fairPart({ budget, self, others, absent, reported }: Division): number {
   const processes = [self, ...others.keys()].toSorted()
-  const divisible = Math.max(0, budget - sumOf(absent))
+  const divisible = Math.max(0, budget - Math.max(sumOf(absent), reported))
   const rest = processes.indexOf(self) < divisible % processes.length ? 1 : 0
   return Math.floor(divisible / processes.length) + rest
 }
@@ -24,7 +26,7 @@ export function freePart({ budget, others, absent }: Division): number {
 }
 
 /** All parts together. */
-function sumOf(parts: ReadonlyMap<string, number>): number {
+export function sumOf(parts: ReadonlyMap<string, number>): number {
   return [...parts.values()].reduce((sum, part) => sum + part, 0)
 }
 

@@ -1,4 +1,5 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomInt } from 'node:crypto'
+import { setTimeout } from 'node:timers/promises'
 import { mikroOrm } from 'tenantry/mikro-orm'
 import { Client } from 'pg'
 import { expect, it, onTestFinished } from 'vitest'
@@ -33,22 +34,55 @@ async function forge({ installation }: TestTenantry<unknown>, url: string, count
   return clients
 }
 
+/** Gives sessions the marks of ever new processes, and takes all of them away in between, until the test ends. */
+function changeMarks(clients: readonly Client[]): void {
+  const ending = new AbortController()
+  const changing = clients.map(async (client) => {
+    const { rows } = await client.query<{ name: string }>(`select current_setting('application_name') as name`)
+    const family = rows[0]!.name.slice(0, -4)
+    while (!ending.signal.aborted) {
+      const process = randomInt(32 ** 4)
+        .toString(32)
+        .padStart(4, '0')
+      const isMarked = Math.floor(Date.now() / 100) % 2 === 0
+      await client.query(`set application_name = '${isMarked ? `${family}${process}` : 'none'}'`)
+      await setTimeout(100)
+    }
+  })
+  onTestFinished(async () => {
+    ending.abort()
+    await Promise.all(changing)
+  })
+}
+
 async function urlOf(tenantry: TestTenantry<unknown>, id: string): Promise<string> {
   const { database, user, password } = await tenantry.credentials(id)
   return serverUrl({ database, user, password: password.reveal() })
 }
 
-/** How many connections a process has to share once it works. */
-async function shareOfNew({ installation }: TestTenantry<unknown>, roles?: 'shared'): Promise<number> {
+/** Opens another process, and lets it work for a tenant. */
+async function startProcess({ installation }: TestTenantry<unknown>, roles?: 'shared') {
   const config = { installation, postgres: { maxConnections: budget }, connectionWaitMs: 2_000 }
   const process = await openTestTenantry(models, { ...config, ...(roles && { roles }) })
   expect(await process.with('good', (em) => em.count(User))).toBe(0)
-  const [lock] = await sql<{ share: number }>(
-    `select (objid::bigint & 4095)::int as share from pg_locks join pg_database on pg_database.oid = database
-     where locktype = 'advisory' and objsubid = 2 and datname = $1`,
+  return process
+}
+
+/** How many connections each process has to share, the fewest first. */
+async function shares({ installation }: TestTenantry<unknown>): Promise<number[]> {
+  const rows = await sql<{ share: number }>(
+    `select sum(objid::bigint & 4095)::int as share from pg_locks join pg_database on pg_database.oid = database
+     where locktype = 'advisory' and objsubid = 2 and datname = $1 group by objid::bigint >> 12 order by 1`,
     [`${installation}_catalog`],
   )
-  return lock!.share
+  return rows.map(({ share }) => share)
+}
+
+/** How many connections a process has to share once it works, where there is no other. */
+async function shareOfNew(tenantry: TestTenantry<unknown>, roles?: 'shared'): Promise<number> {
+  await startProcess(tenantry, roles)
+  const [share] = await shares(tenantry)
+  return share!
 }
 
 it("a tenant's sessions with the marks of unknown processes keep no connection from a process that starts", async () => {
@@ -83,4 +117,19 @@ it('those that processes left as the role of the connection count in full', asyn
   await forge(before, serverUrl({ database: 'postgres' }), 6)
   await before.close()
   expect(await shareOfNew(before, 'shared')).toBe(budget - 6)
+})
+
+it.each([
+  { marks: 'stay', disguise: () => undefined },
+  { marks: 'change all the time', disguise: changeMarks },
+])("a process that starts beside another one gets its part while a tenant's marks $marks", async ({ disguise }) => {
+  const working = await arrange()
+  expect(await working.with('good', (em) => em.count(User))).toBe(0)
+  disguise(await forge(working, await urlOf(working, 'evil'), 15))
+  for (let start = 0; start < 5; start++) {
+    const started = await startProcess(working)
+    const fewest = async () => (await shares(working)).map((share) => share >= (budget - budget / 2) / 2)
+    await expect.poll(fewest, { timeout: 10_000 }).toEqual([true, true])
+    await started.close()
+  }
 })

@@ -3,11 +3,17 @@ import { describe, expect, it } from 'vitest'
 import { AbsentProcesses } from '../../dist/routing/absent-processes.js'
 import { type Division, fairPart, freePart, tenantPart } from '../../dist/routing/division.js'
 
-const division = (budget: number, others: Record<string, number>, absent: Record<string, number> = {}): Division => ({
+const division = (
+  budget: number,
+  others: Record<string, number>,
+  absent: Record<string, number> = {},
+  reported = 0,
+): Division => ({
   budget,
   self: 'self',
   others: new Map(Object.entries(others)),
   absent: new Map(Object.entries(absent)),
+  reported,
 })
 
 describe('the division of a budget', () => {
@@ -25,13 +31,19 @@ describe('the division of a budget', () => {
     expect(freePart(division(50, { zz: 50 }, { gone: 10 }))).toBe(0)
   })
 
+  it('divides no more than another process has found, and takes no more than this one has', () => {
+    expect(fairPart(division(50, { zz: 50 }, {}, 10))).toBe(20)
+    expect(fairPart(division(50, { zz: 20 }, { gone: 10 }, 4))).toBe(20)
+    expect(freePart(division(50, { zz: 20 }, { gone: 4 }, 10))).toBe(26)
+  })
+
   it('is never more than the budget, and all of it', () => {
     const names = fc.uniqueArray(fc.string({ minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 20 })
     fc.assert(
       fc.property(names, fc.nat(200), fc.nat(200), (processes, budget, gone) => {
         const parts = processes.map((self) => {
           const others = new Map(processes.filter((name) => name !== self).map((name) => [name, 0]))
-          return fairPart({ budget, self, others, absent: new Map([['gone', gone]]) })
+          return fairPart({ budget, self, others, absent: new Map([['gone', gone]]), reported: 0 })
         })
         const sum = parts.reduce((total, part) => total + part, 0)
         expect(sum).toBe(Math.max(0, budget - gone))
@@ -87,6 +99,17 @@ describe('what is kept for a process that is not there any more', () => {
     expect(absent.parts(sessions({ another: 1 }), 10, 1)).toEqual(shares({ another: 1 }))
     expect(absent.parts([], 10, 2)).toEqual(shares({}))
     expect(absent.any).toBe(false)
+  })
+
+  it('is the most that another process has reported, until the report is old', () => {
+    const absent = new AbsentProcesses(5_000)
+    expect(absent.reported(0)).toBe(0)
+    absent.report(10, 0)
+    absent.report(4, 1_000)
+    expect(absent.reported(4_999)).toBe(10)
+    expect(absent.reported(5_000)).toBe(0)
+    absent.report(4, 5_000)
+    expect(absent.reported(9_999)).toBe(4)
   })
 
   it("is, of one tenant's sessions, no more than one tenant may have, whatever marks they carry", () => {
