@@ -1,10 +1,10 @@
 import type { Identifier } from '../kernel/names.ts'
 
-/** How CREATE DATABASE is to be done. Where nothing is said, PostgreSQL's own default holds. */
+/** Options of CREATE DATABASE. Each but `template` has PostgreSQL's own default. */
 export interface CreateDatabaseOptions {
   /** The role that will own the database; the connecting role by default. */
   readonly owner?: string | undefined
-  /** The database to copy; `template1`, or `template0` where encoding, locale or provider are given. */
+  /** The database to copy. Default `template0`: what somebody has created in `template1` is not in the new one. */
   readonly template?: string | undefined
   /** A PostgreSQL encoding, such as `UTF8`. */
   readonly encoding?: string | undefined

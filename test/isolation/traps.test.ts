@@ -111,7 +111,7 @@ it('what others have created in a database traps who is unwary', async () => {
 describe('what others have created in a database', () => {
   it('is not run by ensureDatabase', () =>
     expectUntrapped(async () => {
-      await ensureDatabase(url('made'), { template: 'template0', encoding: 'UTF8' })
+      await ensureDatabase(url('made'))
       await ensureDatabase(url('made'), { encoding: 'UTF8', maintenanceDatabase: 'service' })
       await ensureDatabase(url('service'), { encoding: 'UTF8' })
     }))

@@ -1,7 +1,13 @@
 import { TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { Session } from '../port.ts'
-import { type CheckedCreateOptions, createDatabaseStatement, templateOf } from './databases.ts'
+import {
+  type CheckedCreateOptions,
+  createDatabaseStatement,
+  defaultLocaleParameters,
+  hasDefaultLocale,
+  templateOf,
+} from './databases.ts'
 import { quoteIdentifier } from './quoting.ts'
 
 /**
@@ -18,7 +24,8 @@ export async function createDatabase(
   options: CheckedCreateOptions,
 ): Promise<boolean> {
   try {
-    await session.query(createDatabaseStatement(database, options))
+    const parameters = hasDefaultLocale(options) ? await defaultLocaleParameters(session) : ''
+    await session.query(`${createDatabaseStatement(database, options)} ${parameters}`)
     return true
   } catch (error) {
     if (!(error instanceof TenantryError)) throw error

@@ -76,14 +76,45 @@ export function createDatabaseStatement(database: Identifier, options: CheckedCr
 const localeParameters = { libc: 'locale', icu: 'icu_locale', builtin: 'builtin_locale' } as const
 
 /**
- * The database to copy. Only template0 may be copied under another encoding or locale than its own (CREATE DATABASE,
- * Notes).
+ * The database to copy: template0, which nobody can connect to. Its objects are PostgreSQL's own, and it is the only one that
+ * may be copied under another encoding or locale (CREATE DATABASE, Notes).
  */
-export function templateOf({ template, encoding, locale, localeProvider }: CheckedCreateOptions): Identifier {
-  if (template !== undefined) return template
-  const differs = encoding !== undefined || locale !== undefined || localeProvider !== undefined
-  return parseIdentifier(differs ? 'template0' : 'template1', 'template')
+export function templateOf({ template }: CheckedCreateOptions): Identifier {
+  return template ?? parseIdentifier('template0', 'template')
 }
+
+/** True if a new database is to have the encoding and locale that are the server's default. */
+export function hasDefaultLocale({ template, encoding, locale, localeProvider }: CheckedCreateOptions): boolean {
+  return [template, encoding, locale, localeProvider].every((option) => option === undefined)
+}
+
+/**
+ * The parameters of CREATE DATABASE for the encoding and locale of template1, which are the server's default. They are empty
+ * unless somebody has made template1 anew with others than template0 has.
+ */
+export async function defaultLocaleParameters(session: Session): Promise<string> {
+  const { rows } = await session.query<{ parameters: string }>(defaultLocaleSql)
+  return rows[0]?.parameters ?? ''
+}
+
+/** Two columns have other names in some versions, and one is missing in version 15: hence the row as JSON. */
+const defaultLocaleSql = `
+  with template as (
+    select datname, encoding, datlocprovider as provider, datcollate, datctype,
+           coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') as locale,
+           to_jsonb(d) ->> 'daticurules' as rules
+    from pg_catalog.pg_database d
+  )
+  select concat_ws(' ',
+    format('encoding %L lc_collate %L lc_ctype %L', pg_encoding_to_char(one.encoding), one.datcollate, one.datctype),
+    case one.provider when 'i' then format('locale_provider icu icu_locale %L', one.locale)
+                      when 'b' then format('locale_provider builtin builtin_locale %L', one.locale)
+                      else 'locale_provider libc' end,
+    case when one.rules is not null then format('icu_rules %L', one.rules) end) as parameters
+  from template one, template zero
+  where one.datname = 'template1' and zero.datname = 'template0'
+    and (one.encoding, one.provider, one.datcollate, one.datctype, one.locale, one.rules) is distinct from
+        (zero.encoding, zero.provider, zero.datcollate, zero.datctype, zero.locale, zero.rules)`
 
 /** Reads the descriptions of those of the databases that are there; works from any database of the server. */
 export async function describeDatabases(
