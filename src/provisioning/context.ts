@@ -48,8 +48,8 @@ export interface StockEvent {
 }
 
 /**
- * Spares could not be filled up, or what versions that nobody declares any more have left could not be dropped; it is
- * tried again by itself.
+ * Spares could not be filled up, or what was discarded, or is left of versions that nobody declares any more, could not be
+ * dropped; it is tried again by itself.
  */
 export interface KeepingFailedEvent {
   readonly event: 'filling-failed' | 'retiring-failed'

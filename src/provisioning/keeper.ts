@@ -4,8 +4,8 @@ import type { Server, Session } from '../server/port.ts'
 import { connectToAdministration } from './administration.ts'
 import type { KeepingFailedEvent, MakingContext } from './context.ts'
 import { lockedBy, onServer } from './locked-work.ts'
-import { declarationLock, retireVersions } from './retire.ts'
-import { fillSpare, ownShelf, spareLock, type SpareSite, tidySpares } from './spare.ts'
+import { declarationLock, dropDiscarded, retireVersions } from './retire.ts'
+import { discardUnready, fillSpare, ownShelf, spareLock, type SpareSite } from './spare.ts'
 
 /** How often to look whether processes that fill none took spares, in milliseconds. */
 const lookMs = 60_000
@@ -38,6 +38,7 @@ export class Keeper<Handle> {
   readonly #ending = new AbortController()
   #session: Session | undefined
   #running: Promise<void> | undefined
+  #clearing: Promise<void> | undefined
   #isEnding = false
   #isPoked = false
   #isBackingOff = false
@@ -45,6 +46,8 @@ export class Keeper<Handle> {
   /** The fewest that a server had when this process last looked. */
   #fewest = 0
   #retireAt = 0
+  #clearAt = 0
+  #isClearDue = false
 
   /** @param wanted how many spares each server is to have */
   constructor(context: MakingContext<Handle>, wanted: number) {
@@ -77,6 +80,7 @@ export class Keeper<Handle> {
     this.#wake?.()
     const deadline = setTimeout(() => this.#ending.abort(new Error('Tenantry was closed.')), deadlineMs)
     await this.#running
+    await this.#clearing
     clearTimeout(deadline)
   }
 
@@ -128,7 +132,7 @@ export class Keeper<Handle> {
         this.#fail(server, error)
       }
     }
-    await this.#retire(session)
+    this.#clearLater()
     return this.#untilDue()
   }
 
@@ -153,7 +157,7 @@ export class Keeper<Handle> {
 
   async #fillUp(site: SpareSite): Promise<void> {
     const shelf = ownShelf(this.#context, site.server)
-    await tidySpares(this.#context, site, shelf)
+    await discardUnready(site, shelf)
     for (;;) {
       this.#fewest = (await site.locked.stock.spares(shelf, ['ready'])).length
       if (this.#isEnding || this.#fewest >= this.#wanted) return
@@ -169,13 +173,31 @@ export class Keeper<Handle> {
     return this.#context.onboarding.quiet(hasMany ? many : few, most, this.#ending.signal)
   }
 
-  async #retire(session: Session): Promise<void> {
-    if (this.#isEnding || performance.now() < this.#retireAt) return
-    this.#retireAt = performance.now() + retireMs
+  /** Drops what is not used any more, beside all else: a drop can take long, and spares are to be filled meanwhile. */
+  #clearLater(): void {
+    if (this.#isEnding || performance.now() < this.#clearAt) return
+    this.#isClearDue = true
+    this.#clearing ??= this.#clearWhileDue().finally(() => {
+      this.#clearing = undefined
+    })
+  }
+
+  async #clearWhileDue(): Promise<void> {
+    while (this.#isClearDue && !this.#isEnding) {
+      this.#isClearDue = false
+      await this.#clear()
+    }
+  }
+
+  async #clear(): Promise<void> {
+    const { signal } = this.#ending
     try {
-      await retireVersions(this.#context, session, { signal: this.#ending.signal })
+      if (performance.now() < this.#retireAt) return await dropDiscarded(this.#context, { signal })
+      this.#retireAt = performance.now() + retireMs
+      await retireVersions(this.#context, { signal })
     } catch (error) {
-      this.#tell('retiring-failed', this.#context.home, error, retireMs)
+      this.#clearAt = performance.now() + retryMs.most
+      this.#tell('retiring-failed', this.#context.home, asTenantryError(error), retryMs.most)
     }
   }
 
@@ -185,13 +207,13 @@ export class Keeper<Handle> {
     const backOff = Math.min(retryMs.most, retryMs.first * 2 ** shelving.failures++)
     const retryInMs = isLimit(error) ? retryMs.limit : backOff
     shelving.dueAt = performance.now() + retryInMs
-    this.#tell('filling-failed', server, error, retryInMs)
+    const cause = asTenantryError(error)
+    if (cause.code === 'connection-lost') this.#forget()
+    this.#tell('filling-failed', server, cause, retryInMs)
     return retryInMs
   }
 
-  #tell(event: KeepingFailedEvent['event'], server: Server, cause: unknown, retryInMs: number): void {
-    const error = asTenantryError(cause)
-    if (error.code === 'connection-lost') this.#forget()
+  #tell(event: KeepingFailedEvent['event'], server: Server, error: TenantryError, retryInMs: number): void {
     // What ends because the keeper ends is no failure.
     if (this.#isEnding) return
     this.#context.emit({ event, server: server.name, fingerprint: this.#context.fingerprint, error, retryInMs })

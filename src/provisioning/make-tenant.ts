@@ -1,14 +1,15 @@
+import { randomUUID } from 'node:crypto'
 import { TenantryError } from '../kernel/errors.ts'
-import type { Identifier } from '../kernel/names.ts'
+import { type Identifier, physicalNames } from '../kernel/names.ts'
 import { makingVerbs } from '../catalog/audit.ts'
 import { nextTransition } from '../catalog/states.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session } from '../server/port.ts'
-import { readStamp } from '../server/stamp.ts'
+import { readStamp, writeStamp } from '../server/stamp.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
 import { endSessions, isInUse } from './drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
-import { dropLogin, isSeparate, newLogin } from './separation.ts'
+import { dropLogin, dropRole, isSeparate, newLogin } from './separation.ts'
 import { disagreeError, foreignError, isStampOf, namesOf, tenantStamp } from './tenant-names.ts'
 
 /** How a tenant's database comes about under its building name. */
@@ -64,7 +65,7 @@ export function finishMaking(context: ProvisioningContext, tenant: TenantRow, op
 async function nameOrMake(site: Site, recipe: Recipe, options: VerbOptions): Promise<TenantRow> {
   const named = await findNamed(site, options)
   if (named !== undefined) return nowMade(site, named, [], options)
-  await build(site, recipe)
+  await build(site, recipe, options)
   const { fingerprint, isSeparate: hasRole } = recipe
   const transition = nextTransition(site.row.transition)
   return takeName(site, { fingerprint, isSeparate: hasRole, transition }, options)
@@ -88,7 +89,7 @@ async function findNamed(site: Site, options: VerbOptions): Promise<Made | undef
   const { doomed } = namesOf(context, row)
   const databases = await server.describe(admin, [row.database, doomed])
   // What a purge began that was interrupted before the row knew: nobody else would ever drop it.
-  if (databases.some(({ name }) => name === doomed)) await server.drop(admin, doomed)
+  if (databases.some(({ name }) => name === doomed)) await discard(site, doomed, options)
   const found = databases.find(({ name }) => name === row.database)
   if (found === undefined) return undefined
   const stamp = readStamp(found.comment)
@@ -101,9 +102,10 @@ async function findNamed(site: Site, options: VerbOptions): Promise<Made | undef
 }
 
 /** Takes back the row and what was made: somebody else has the name. The row is what knows a building database. */
-async function withdraw({ context, locked, row, server, admin }: Site, { actor }: VerbOptions): Promise<TenantryError> {
-  await server.drop(admin, namesOf(context, row).building)
-  await dropLogin(context, server, admin, row.rowId)
+async function withdraw(site: Site, options: VerbOptions): Promise<TenantryError> {
+  const { context, locked, row } = site
+  const { actor } = options
+  await discardBuilding(site, options)
   const isGone = await locked.catalog.remove(row.rowId, 'onboarding', 'withdraw', { actor })
   if (isGone) announce(context, 'withdraw', row, { from: 'onboarding', to: undefined, since: locked.since })
   return foreignError(row, 'Rename it, or give the tenant another id.')
@@ -111,16 +113,57 @@ async function withdraw({ context, locked, row, server, admin }: Site, { actor }
 
 /**
  * Makes the database under its building name, which proves whose it is until it has a stamp. One that an interrupted call
- * left may have been made for other models: it is dropped, which its random name permits.
+ * left may have been made for other models: it is discarded, which its random name permits.
  */
-async function build({ context, row, server, admin }: Site, recipe: Recipe): Promise<void> {
-  const { building } = namesOf(context, row)
+async function build(site: Site, recipe: Recipe, options: VerbOptions): Promise<void> {
+  const { server, admin } = site
+  const { building } = namesOf(site.context, site.row)
   if (!(await recipe.create(server, admin, building))) {
-    await server.drop(admin, building)
-    await dropLogin(context, server, admin, row.rowId)
+    await discardBuilding(site, options)
     await recipe.create(server, admin, building)
   }
   await recipe.fill(server, admin, building)
+}
+
+/** Takes what an interrupted or refused call made out of the way, and drops the tenant's role. */
+async function discardBuilding(site: Site, options: VerbOptions): Promise<void> {
+  const { context, row, server, admin } = site
+  const discarded = await discard(site, namesOf(context, row).building, options)
+  if (discarded !== undefined) {
+    await dropRole(context, server, admin, physicalNames.login(context.installation, row.rowId), discarded)
+  }
+  await dropLogin(context, server, admin, row.rowId)
+}
+
+/**
+ * Takes a database out of the way. A drop can take long, and a caller waits: so it becomes a discarded spare, which is
+ * dropped with others. A clone is dropped at once: it is a copy of a tenant's data, and there may be no process that keeps
+ * spares.
+ *
+ * @returns the name that it has now; undefined where there is none
+ */
+async function discard(
+  { context, locked, row, server, admin }: Site,
+  database: Identifier,
+  { signal }: VerbOptions,
+): Promise<Identifier | undefined> {
+  if (row.origin === 'clone') await server.drop(admin, database)
+  if ((await server.describe(admin, [database])).length === 0) return undefined
+  const { installation, installationId, fingerprint } = context
+  const rowId = randomUUID()
+  const name = physicalNames.spare(installation, rowId)
+  await locked.stock.addSpare({ server: server.name, fingerprint }, rowId, name)
+  await locked.stock.discardSpares([rowId])
+  const stamp = writeStamp({ installation: installationId, kind: 'spare', row: rowId, fingerprint })
+  const rename = () => admin.script([server.renameStatement(database, name), server.commentStatement(name, stamp)])
+  try {
+    await rename()
+  } catch (error) {
+    if (!isInUse(error)) throw error
+    await endSessions(server, admin, { database, which: 'all', signal })
+    await rename()
+  }
+  return name
 }
 
 /** Gives the database its name and stamp, and makes the tenant active. */

@@ -1,11 +1,12 @@
 import type { Cancellable } from '../kernel/abort.ts'
+import { physicalNames } from '../kernel/names.ts'
 import type { Shelf } from '../catalog/stock.ts'
 import type { Server, Session } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
 import type { ProvisioningContext } from './context.ts'
 import { lockedBy } from './locked-work.ts'
-import { dropSpares, spareLock, tidySpares } from './spare.ts'
-import { dropTemplates, dropUnready, onShelf } from './template.ts'
+import { discardUnready, dropSpares, spareLock } from './spare.ts'
+import { discardTemplates, dropTemplate, onShelf } from './template.ts'
 
 /** What came of removing templates and spares. */
 export interface RemovedTemplates {
@@ -22,29 +23,49 @@ export function declarationLock(fingerprint: string): string {
 
 /**
  * Drops what is in stock of versions that no running process declares: their spares, and their templates, unless a tenant
- * has the version.
- *
- * @param session on the catalog, for the declarations
+ * has the version. It drops as well what was discarded of other versions.
  */
-export async function retireVersions(
-  context: ProvisioningContext,
-  session: Session,
-  options: Cancellable,
-): Promise<void> {
-  const { stock } = lockedBy(session)
-  const shelves = await shelvesOf(context)
-  for (const fingerprint of new Set(shelves.map((shelf) => shelf.fingerprint))) {
-    if (fingerprint === context.fingerprint || !(await session.tryLock(declarationLock(fingerprint), 'exclusive')))
-      continue
-    try {
-      const isNeeded = await stock.isNeeded(fingerprint)
-      for (const shelf of shelves.filter((it) => it.fingerprint === fingerprint)) {
-        await emptyShelf(context, shelf, options, { templates: !isNeeded })
+export async function retireVersions(context: ProvisioningContext, options: Cancellable): Promise<void> {
+  const session = await context.home.connect(physicalNames.catalog(context.installation), options)
+  try {
+    const { stock } = lockedBy(session)
+    const shelves = await shelvesOf(context)
+    for (const fingerprint of new Set(shelves.map((shelf) => shelf.fingerprint))) {
+      if (fingerprint === context.fingerprint || !(await session.tryLock(declarationLock(fingerprint), 'exclusive')))
+        continue
+      try {
+        const isNeeded = await stock.isNeeded(fingerprint)
+        for (const shelf of shelves.filter((it) => it.fingerprint === fingerprint)) {
+          await emptyShelf(context, shelf, options, { templates: !isNeeded })
+        }
+      } finally {
+        await session.unlock(declarationLock(fingerprint), 'exclusive')
       }
-    } finally {
-      await session.unlock(declarationLock(fingerprint), 'exclusive')
     }
+  } finally {
+    await session.close()
   }
+  await dropDiscarded(context, options)
+}
+
+/**
+ * Drops the templates and spares that were discarded, on all servers. Any role of a server can make a drop take long. So the
+ * only lock that is held is one of those who drop: nobody waits who makes something.
+ */
+export async function dropDiscarded(context: ProvisioningContext, options: Cancellable): Promise<void> {
+  const discarded = (await context.stock.counts()).filter(({ state }) => state === 'dropping')
+  for (const shelf of shelvesAmong(context, discarded)) await dropDiscardedOn(context, shelf, options)
+}
+
+function dropDiscardedOn(context: ProvisioningContext, shelf: Shelf, options: Cancellable): Promise<void> {
+  const server = requireServer(context.servers, shelf.server, shelf.fingerprint)
+  const lock = `discarded:${shelf.server}:${shelf.fingerprint}`
+  return onShelf(context, server, lock, options, async (locked, admin) => {
+    await dropSpares(context, { locked, server, admin }, await locked.stock.spares(shelf, ['dropping']))
+    for (const template of await locked.stock.templates(shelf, ['dropping'])) {
+      await dropTemplate(context, locked, server, admin, template)
+    }
+  })
 }
 
 /**
@@ -59,6 +80,7 @@ export async function removeTemplates(context: ProvisioningContext, options: Can
     removed.spares += spares
     removed.isKept ||= isKept
   }
+  await dropDiscarded(context, options)
   // Also where nothing of this version was in stock at this moment.
   removed.isKept ||= await isDeclaredNow(context, options)
   return removed
@@ -77,19 +99,25 @@ export async function clearLeftovers(
   for (const shelf of shelves) {
     const server = requireServer(context.servers, serverName, shelf.fingerprint)
     await onShelf(context, server, spareLock(shelf), options, (locked, admin) =>
-      tidySpares(context, { locked, server, admin }, shelf),
+      discardUnready({ locked, server, admin }, shelf),
     )
-    await dropUnready(context, server, shelf, options)
+    await discardTemplates(context, server, shelf, 'unready', options)
+    await dropDiscardedOn(context, shelf, options)
   }
 }
 
 /** Every shelf that anything is on, of the servers that this process knows. */
-async function shelvesOf({ stock, servers }: ProvisioningContext): Promise<readonly Shelf[]> {
-  const known = (await stock.counts()).filter(({ server }) => servers.has(server))
+async function shelvesOf(context: ProvisioningContext): Promise<readonly Shelf[]> {
+  return shelvesAmong(context, await context.stock.counts())
+}
+
+function shelvesAmong({ servers }: ProvisioningContext, counts: readonly Shelf[]): readonly Shelf[] {
+  const known = counts.filter(({ server }) => servers.has(server))
   const byKey = new Map(known.map(({ server, fingerprint }) => [`${server}\n${fingerprint}`, { server, fingerprint }]))
   return [...byKey.values()]
 }
 
+/** Takes what is on a shelf from use. @returns how much is to be dropped */
 async function emptyShelf(
   context: ProvisioningContext,
   shelf: Shelf,
@@ -97,19 +125,18 @@ async function emptyShelf(
   also: { readonly templates: boolean },
 ): Promise<RemovedTemplates> {
   const server = requireServer(context.servers, shelf.server, shelf.fingerprint)
-  const { spares, isKept } = await emptyOfSpares(context, server, shelf, options)
-  const templates = also.templates ? await dropTemplates(context, server, shelf, options) : 0
+  const { spares, isKept } = await discardAllSpares(context, server, shelf, options)
+  const templates = also.templates ? await discardTemplates(context, server, shelf, 'all', options) : 0
   return { templates, spares, isKept }
 }
 
-function emptyOfSpares(context: ProvisioningContext, server: Server, shelf: Shelf, options: Cancellable) {
-  return onShelf(context, server, spareLock(shelf), options, async (locked, admin) => {
-    const spares = await locked.stock.spares(shelf, ['ready', 'filling', 'dropping'])
-    await locked.stock.discardSpares(spares.map(({ rowId }) => rowId))
+function discardAllSpares(context: ProvisioningContext, server: Server, shelf: Shelf, options: Cancellable) {
+  return onShelf(context, server, spareLock(shelf), options, async ({ session, stock }) => {
+    const spares = await stock.spares(shelf, ['ready', 'filling'])
+    await stock.discardSpares(spares.map(({ rowId }) => rowId))
     // One that was being claimed meanwhile is a tenant's now.
-    const left = await locked.stock.spares(shelf, ['dropping'])
-    await dropSpares(context, { locked, server, admin }, left)
-    return { spares: left.length, isKept: await isDeclared(locked.session, shelf.fingerprint) }
+    const left = await stock.spares(shelf, ['dropping'])
+    return { spares: left.length, isKept: await isDeclared(session, shelf.fingerprint) }
   })
 }
 

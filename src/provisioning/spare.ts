@@ -91,18 +91,17 @@ async function warm(
   })
 }
 
-/** Takes from use the spares that are no longer as they were filled, then drops all that nobody uses any more. */
-export async function tidySpares(context: ProvisioningContext, site: SpareSite, shelf: Shelf): Promise<void> {
-  const { locked, server, admin } = site
+/** Takes from use the spares that are no longer as they were filled, and those whose filling was interrupted. */
+export async function discardUnready({ locked, server, admin }: SpareSite, shelf: Shelf): Promise<void> {
   const ready = await locked.stock.spares(shelf, ['ready'])
   const found = await server.describe(
     admin,
     ready.map(({ database }) => database),
   )
   const changed = ready.filter((spare) => !isAsFilled(spare, found))
-  await locked.stock.discardSpares(changed.map(({ rowId }) => rowId))
   // Whoever filled these has lost the lock, which this process has now.
-  await dropSpares(context, site, await locked.stock.spares(shelf, ['filling', 'dropping']))
+  const interrupted = await locked.stock.spares(shelf, ['filling'])
+  await locked.stock.discardSpares([...changed, ...interrupted].map(({ rowId }) => rowId))
 }
 
 /** Whether a spare is the database that was filled, and nobody opened it, or began to drop it, since. */

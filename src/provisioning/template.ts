@@ -101,7 +101,7 @@ function templateLock({ server, fingerprint }: Shelf): string {
 
 /**
  * Builds the template, unless somebody else did meanwhile. Until its last transaction it has a building name and a row
- * that says so; what an interrupted build left is dropped by whoever has the lock next.
+ * that says so. What an interrupted build left is discarded and not dropped: a drop can take long, and tenants wait here.
  */
 async function buildTemplate<Handle>(
   context: MakingContext<Handle>,
@@ -113,9 +113,7 @@ async function buildTemplate<Handle>(
     const ready = await locked.stock.readyTemplate(shelf)
     if (ready !== undefined) return { ...ready, wasBuilt: false }
     const since = performance.now()
-    for (const left of await locked.stock.templates(shelf, ['building', 'dropping'])) {
-      await dropTemplate(context, locked, server, admin, left)
-    }
+    for (const { rowId } of await locked.stock.templates(shelf, ['building'])) await locked.stock.discardTemplate(rowId)
     const template = await build(context, locked, { server, admin, shelf }, options)
     context.emit({ event: 'template-built', ...shelf, durationMs: performance.now() - since })
     return { ...template, wasBuilt: true }
@@ -242,8 +240,8 @@ async function seal(context: ProvisioningContext, locked: LockedWork, sealing: S
   })
 }
 
-/** Drops a template's database, under whichever name it has, and then its row. Its names are never used again. */
-async function dropTemplate(
+/** Drops a discarded template's database, under whichever name it has, and then its row. Its names are never used again. */
+export async function dropTemplate(
   context: ProvisioningContext,
   locked: LockedWork,
   server: Server,
@@ -261,24 +259,26 @@ async function dropTemplate(
   context.emit({ event: 'template-dropped', server: server.name, fingerprint, durationMs: performance.now() - since })
 }
 
-/** Drops all templates of a shelf. @returns how many there were */
-export function dropTemplates(context: ProvisioningContext, server: Server, shelf: Shelf, options: Cancellable) {
-  return onShelf(context, server, templateLock(shelf), options, async (locked, admin) => {
-    const templates = await locked.stock.templates(shelf, ['ready', 'building', 'dropping'])
-    for (const { rowId } of templates) await locked.stock.discardTemplate(rowId)
-    context.knownTemplates.delete(server.name)
-    for (const template of templates) await dropTemplate(context, locked, server, admin, template)
-    return templates.length
-  })
-}
-
-/** Drops the templates of a shelf that were begun and never finished, or that are no longer as they were sealed. */
-export function dropUnready(context: ProvisioningContext, server: Server, shelf: Shelf, options: Cancellable) {
-  return onShelf(context, server, templateLock(shelf), options, async (locked, admin) => {
-    for (const ready of await locked.stock.templates(shelf, ['ready'])) await isUnusable(context, server, admin, ready)
-    for (const left of await locked.stock.templates(shelf, ['building', 'dropping'])) {
-      await dropTemplate(context, locked, server, admin, left)
+/**
+ * Takes the templates of a shelf from use: all, or those that were begun and never finished, or that are no longer as they
+ * were sealed.
+ *
+ * @returns how many are to be dropped
+ */
+export function discardTemplates(
+  context: ProvisioningContext,
+  server: Server,
+  shelf: Shelf,
+  which: 'all' | 'unready',
+  options: Cancellable,
+): Promise<number> {
+  return onShelf(context, server, templateLock(shelf), options, async ({ stock }, admin) => {
+    for (const template of await stock.templates(shelf, ['ready', 'building'])) {
+      if (which === 'all' || template.state === 'building') await stock.discardTemplate(template.rowId)
+      else await isUnusable(context, server, admin, template)
     }
+    if (which === 'all') context.knownTemplates.delete(server.name)
+    return (await stock.templates(shelf, ['dropping'])).length
   })
 }
 

@@ -47,6 +47,7 @@ describe('the template', () => {
     expect(await namesOf(tenantry, 'template')).toEqual([])
     fails = false
     expect(await tenantry.onboard('a')).toMatchObject({ path: 'build' })
+    await tenantry.reconcile()
     expect(await violations(tenantry)).toEqual([])
   })
 
