@@ -175,6 +175,8 @@ export interface RoleAdministration {
    * that merely acts as `objects`, what runs in its session can become nothing else.
    */
   hire(login: Login, groups: GroupRoles, database: Identifier): Promise<string[]>
+  /** The statement that takes back the settings of a role (ALTER ROLE ... SET), in all databases; it writes only if there are any. */
+  resetSettings(user: Identifier): string
   /** The statements after which a role cannot log in, nor connect to a database, where one is named. */
   lockOut(user: Identifier, database?: Identifier): string[]
   /** The statements that undo {@link lockOut}. Neither fails where the role is gone. */

@@ -270,6 +270,25 @@ describe('rotateCredentials', () => {
     expect(await isDead(before)).toBe(true)
     expect(await isDead(after)).toBe(false)
   })
+
+  it('sets a password that nothing changes back, and settings that stay reset', async () => {
+    const tenantry = await open()
+    await tenantry.onboard('evil')
+    const { user } = await tenantry.credentials('evil')
+    // Each change is a transaction of its own, so that none waits for a lock.
+    const sessions = await Promise.all([1, 2, 3].map(() => login(tenantry, 'evil', 'postgres')))
+    const changing = sessions.map(async (client) => {
+      const change = `alter role current_user password 'x'; alter role current_user in database postgres set work_mem = '1MB'`
+      while ((await attempt(client.query(change))) !== '57P01' && !(await isDead(client)));
+    })
+    await tenantry.rotateCredentials('evil')
+    await Promise.all(changing)
+    expect(await tenantry.with('evil', (em) => em.count(User))).toBe(0)
+    const settings = 'select 1 from pg_db_role_setting s join pg_roles r on r.oid = s.setrole where r.rolname = $1'
+    expect(await sql(settings, [user])).toEqual([])
+    const asSet = new Client({ connectionString: serverUrl({ database: 'postgres', user, password: 'x' }) })
+    expect(await attempt(asSet.connect())).toBe('28P01')
+  })
 })
 
 describe("a tenant's role", () => {

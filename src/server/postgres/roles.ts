@@ -36,7 +36,7 @@ export const roleAdministration: RoleAdministration = {
     const role = quote(user)
     const make = `create role ${role} ${attributes} in role ${quote(app)}`
     // A role may change its own settings, also those for a database that it cannot connect to (ALTER ROLE).
-    const change = `alter role ${role} ${attributes}; alter role ${role} reset all; ${resetInDatabases(user)} grant ${quote(app)} to ${role}`
+    const change = `alter role ${role} ${attributes}; ${resetSettings(user)} grant ${quote(app)} to ${role}`
     const establishing = block(`if ${exists(user)} then ${change}; else ${make}; end if;`)
     return mode === 'let-in' ? [establishing, letInto(database, user)] : [establishing]
   },
@@ -60,6 +60,12 @@ export const roleAdministration: RoleAdministration = {
     return [block(`if ${exists(user)} then alter role ${quote(user)} login; ${letInto(database, user)}; end if;`)]
   },
 
+  resetSettings(user) {
+    const isSet = `exists (select from pg_catalog.pg_db_role_setting s
+      join pg_catalog.pg_roles r on r.oid = s.setrole where r.rolname = ${quoteLiteral(user)})`
+    return block(`if ${isSet} then ${resetSettings(user)} end if;`)
+  },
+
   rename(from, to) {
     return `alter role ${quote(from)} rename to ${quote(to)}`
   },
@@ -75,9 +81,9 @@ export const roleAdministration: RoleAdministration = {
   },
 }
 
-/** Statements of PL/pgSQL that take back what is set for a role in single databases. */
-function resetInDatabases(user: Identifier): string {
-  return `declare name text; begin
+/** Statements of PL/pgSQL that take back the settings of a role, also those for single databases. */
+function resetSettings(user: Identifier): string {
+  return `alter role ${quote(user)} reset all; declare name text; begin
     for name in select d.datname from pg_catalog.pg_db_role_setting s
       join pg_catalog.pg_database d on d.oid = s.setdatabase
       join pg_catalog.pg_roles r on r.oid = s.setrole where r.rolname = ${quoteLiteral(user)}
