@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { TenantryError } from '../kernel/errors.ts'
+import { type ErrorCode, TenantryError } from '../kernel/errors.ts'
 import { type Identifier, type Installation, physicalNames } from '../kernel/names.ts'
 import { Secret } from '../kernel/secret.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
@@ -147,14 +147,14 @@ export async function dropRole(
   try {
     return await server.dropRole(admin, user, { database, heir })
   } catch (error) {
-    if (!(error instanceof TenantryError) || error.sqlState !== dependentObjects) throw error
+    if (!(error instanceof TenantryError) || endsWork.includes(error.code)) throw error
     context.emit({ event: 'role-kept', server: server.name, role: user, error })
     return false
   }
 }
 
-/** Others have granted a role something. */
-const dependentObjects = '2BP01'
+/** Errors after which nothing else can be done on the session either. */
+const endsWork: readonly ErrorCode[] = ['aborted', 'closed', 'connection-lost']
 
 /**
  * The statements after which a tenant's own role, if it has one, can neither log in nor connect to its database, under the

@@ -158,6 +158,20 @@ describe('a tenant that holds locks on databases', () => {
     expect(await isDead(holding)).toBe(true)
   })
 
+  it('cannot prevent its suspension by a prepared transaction that nobody can connect to', async ({ skip }) => {
+    if (!(await hasPrepared())) skip('max_prepared_transactions is 0 on this server')
+    const tenantry = await open()
+    await tenantry.onboard('evil')
+    const { database } = await tenantry.credentials('evil')
+    const [holding, waiting] = [await login(tenantry, 'evil'), await login(tenantry, 'evil', 'postgres')]
+    await holding.query('begin')
+    await holding.query(`alter role current_user in database "${database}" set work_mem = '1MB'`)
+    await holding.query(`prepare transaction '${disposableName('x')}'`)
+    await dropInVain(waiting, database)
+    expect(await tenantry.suspend('evil')).toMatchObject({ outcome: 'suspended' })
+    expect(await tenantry.offboard('evil')).toMatchObject({ outcome: 'offboarded' })
+  })
+
   it('does not keep new processes from the catalog', async () => {
     const tenantry = await open()
     await tenantry.onboard('evil')
@@ -214,6 +228,47 @@ describe('what a tenant grants to roles of others', () => {
     await tenantry.purge('other')
     expect(await rolesLike(`^${user}$`)).toEqual([])
     expect(await sql('select 1 from pg_largeobject_metadata where oid = $1', [oid])).toEqual([])
+  })
+
+  it('keeps no tenant from being purged while it is granted again and again', async () => {
+    const tenantry = await open()
+    for (const id of ['evil', 'other']) await tenantry.onboard(id)
+    const { user } = await tenantry.credentials('other')
+    const sessions = await Promise.all(Array.from({ length: 8 }, () => login(tenantry, 'evil')))
+    const granting = sessions.map(async (client, index) => {
+      await client.query(`select lo_create(${index + 1})`)
+      await attempt(
+        client.query(`do $$ begin loop
+          begin
+            grant select on large object ${index + 1} to "${user}";
+            alter default privileges grant select on tables to "${user}";
+          exception when others then null; end;
+          commit;
+          begin revoke select on large object ${index + 1} from "${user}"; exception when others then null; end;
+          commit;
+        end loop; end $$`),
+      )
+    })
+    await tenantry.offboard('other')
+    expect(await tenantry.purge('other')).toEqual({ outcome: 'purged' })
+    const evil = (await tenantry.credentials('evil')).user
+    await sql('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [evil])
+    await Promise.all(granting)
+    await tenantry.reconcile()
+    expect(await rolesLike(`^${user}$`)).toEqual([])
+  })
+
+  it('keeps no tenant from being purged that owns more objects than the server can lock at once', async () => {
+    const tenantry = await open()
+    await tenantry.onboard('evil')
+    const { user } = await tenantry.credentials('evil')
+    const elsewhere = await login(tenantry, 'evil', 'postgres')
+    const locks = `current_setting('max_locks_per_transaction')::int
+      * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int)`
+    await elsewhere.query(`select lo_create(0) from generate_series(1, 2 * ${locks})`)
+    await tenantry.offboard('evil')
+    expect(await tenantry.purge('evil')).toEqual({ outcome: 'purged' })
+    expect(await rolesLike(`^${user}$`)).toEqual([])
   })
 
   it('is cleared up by reconcile, where a role was left', async () => {

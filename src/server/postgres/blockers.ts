@@ -41,21 +41,38 @@ export async function whileConnecting<T>(
   }
 }
 
-/** A failure here has no consequence: the connection itself fails by its own limit. */
-async function clearEntrance(policy: BlockerPolicy, database: Identifier, over: AbortSignal): Promise<void> {
-  let session: Session | undefined
-  try {
-    session = await policy.connectElsewhere(database)
-    while (!over.aborted) {
-      const { rows } = await session.query<{ pid: number }>(waitingSql, [database])
-      for (const { pid } of rows) await endBlockers(session, pid, policy)
-      await pause(lookMs, over)
-    }
-  } catch {
-    // See above.
-  } finally {
-    await session?.close()
+/** Ends what waits for a database ahead of a connection, until that has ended; if it fails, the connection has its own limit. */
+function clearEntrance(policy: BlockerPolicy, database: Identifier, over: AbortSignal): Promise<void> {
+  const reported = new Set<number>()
+  const look = async (session: Session) => {
+    const { rows } = await session.query<{ pid: number }>(waitingSql, [database])
+    for (const { pid } of rows) await endBlockers(session, pid, policy, reported)
   }
+  return repeatedly(() => policy.connectElsewhere(database), look, { over, onError: () => undefined })
+}
+
+/**
+ * Looks again and again, on a session that is opened anew if it fails, until it is told to stop. A failure ends no watch: a
+ * tenant may have caused it.
+ */
+async function repeatedly(
+  connect: () => Promise<Session>,
+  look: (session: Session) => Promise<void>,
+  { over, onError }: { readonly over: AbortSignal; readonly onError: (error: unknown) => void },
+): Promise<void> {
+  let session: Session | undefined
+  while (!over.aborted) {
+    try {
+      session ??= await connect()
+      await look(session)
+    } catch (error) {
+      onError(error)
+      await session?.close()
+      session = undefined
+    }
+    await pause(lookMs, over).catch(() => undefined)
+  }
+  await session?.close()
 }
 
 const waitingSql = `
@@ -145,19 +162,15 @@ export class BlockerWatch {
     return new TenantryError(code, message, { cause, sqlState, hint: this.#unmoved })
   }
 
-  async #clear(over: AbortSignal): Promise<void> {
-    let session: Session | undefined
-    try {
-      session = await this.#policy.connect(this.#session.database)
-      while (!over.aborted) {
-        this.#unmoved = await endBlockers(session, this.#session.processId() ?? 0, this.#policy)
-        await pause(lookMs, over)
-      }
-    } catch (error) {
-      if (!over.aborted) this.#unmoved = `What it waits for could not be looked for: ${textOf(error)}`
-    } finally {
-      await session?.close()
+  #clear(over: AbortSignal): Promise<void> {
+    const reported = new Set<number>()
+    const look = async (session: Session) => {
+      this.#unmoved = await endBlockers(session, this.#session.processId() ?? 0, this.#policy, reported)
     }
+    const onError = (error: unknown) => {
+      if (!over.aborted) this.#unmoved = `What it waits for could not be looked for: ${textOf(error)}`
+    }
+    return repeatedly(() => this.#policy.connect(this.#session.database), look, { over, onError })
   }
 }
 
@@ -172,20 +185,38 @@ interface Blocker {
 /**
  * Ends the tenants' sessions and prepared transactions that a session waits for, directly or through others.
  *
+ * @param reported the process ids that were ended at an earlier look; this one adds its own
  * @returns what else it waits for, in words for a hint; undefined where there is nothing else
  */
-async function endBlockers(session: Session, waiting: number, policy: BlockerPolicy): Promise<string | undefined> {
+async function endBlockers(
+  session: Session,
+  waiting: number,
+  policy: BlockerPolicy,
+  reported: Set<number>,
+): Promise<string | undefined> {
   const { rows } = await session.query<Blocker>(blockersSql, [waiting, policy.tenantRoles])
   const ended = rows.filter(({ isTenant }) => isTenant)
   await endSessions(
     session,
     ended.map(({ pid }) => pid),
   )
-  report(ended, policy)
+  report(
+    ended.filter(({ pid }) => !reported.has(pid)),
+    policy,
+  )
+  const lasting = ended.find(({ pid }) => reported.has(pid))
+  for (const { pid } of ended) reported.add(pid)
   if (rows.some(({ pid }) => pid === 0)) await rollBackBlocking(session, waiting, policy)
   await endCopiesBefore(session, waiting, policy)
   const other = rows.find(({ isTenant, pid }) => !isTenant && pid !== 0)
-  return other && `It waited for the process ${other.pid} (${other.user ?? 'no role'}, in ${other.database ?? '?'}).`
+  if (other !== undefined) return `It waited for ${named(other)}.`
+  return (
+    lasting && `It waited for ${named(lasting)}, which was told to end and runs a statement that cannot be interrupted.`
+  )
+}
+
+function named({ pid, user, database }: Blocker): string {
+  return `the process ${pid} (${user ?? 'no role'}, in ${database ?? '?'})`
 }
 
 /** PostgreSQL gives 0 for a prepared transaction, which has no process (pg_blocking_pids). */
