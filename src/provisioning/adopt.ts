@@ -160,8 +160,8 @@ function takeOver<Handle>(
     const transition = nextTransition(row.transition)
     const stamp = tenantStamp(context, row, { fingerprint, state: 'active', transition, comment })
     const login = separation && newLogin(context.installation, separation, server, row.rowId)
-    const secluding = groups === undefined ? [] : server.roles.seclude(row.database, undefined)
-    const role = groups && login ? await server.roles.establish(login, groups, row.database, 'let-in') : []
+    const secluding = groups === undefined ? [] : server.roles.revokePublicAccess(row.database, undefined)
+    const role = groups && login ? await server.roles.establish(login, groups, row.database, 'enabled') : []
     const made = await durablyBoth(
       locked,
       admin,

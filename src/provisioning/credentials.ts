@@ -129,7 +129,7 @@ export async function rotateCredentials(
     if (separation === undefined || row.credential === undefined) throw sharedError(row)
     await onServerOf(context, locked, row, options, async (server, admin) => {
       const login = newLogin(installation, separation, server, row.rowId)
-      const mode = row.state === 'active' ? 'let-in' : 'locked-out'
+      const mode = row.state === 'active' ? 'enabled' : 'disabled'
       // The verifier of the password takes as long to compute as the look takes.
       const [found, statements] = await Promise.all([
         findDatabase(context, server, admin, row),
@@ -158,7 +158,7 @@ export async function rotateCredentials(
       ])
       const ending = { quietMs, signal: options.signal }
       if (!(await server.endSessionsBefore(admin, login.user, moment, ending))) throw remainError(database)
-      if (mode === 'let-in') await secure({ server, admin, own }, login, statements)
+      if (mode === 'enabled') await secure({ server, admin, own }, login, statements)
     })
     announce(context, 'rotate-credentials', row, { from: row.state, to: row.state, since: locked.since })
     return { outcome: 'rotated', tenant: tenantId }
@@ -180,7 +180,7 @@ interface OwnRole {
 async function secure({ server, admin, own }: OwnRole, login: Login, establishing: readonly string[]): Promise<void> {
   await despiteRaces(server, admin, own, () => admin.script([server.roles.resetSettings(login.user)]))
   if (await accepts(server, own, login)) return
-  await despiteRaces(server, admin, own, () => admin.script(server.roles.lockOut(login.user)))
+  await despiteRaces(server, admin, own, () => admin.script(server.roles.disableLogin(login.user)))
   await endSessions(server, admin, own)
   await admin.script(establishing)
 }

@@ -4,7 +4,7 @@ import { type Identifier, physicalNames } from '../kernel/names.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session, WhichSessions } from '../server/port.ts'
 import type { ProvisioningContext } from './context.ts'
-import { lockOut } from './separation.ts'
+import { disableLogin } from './separation.ts'
 
 /** What is to be left, by which sessions, and by when. */
 export interface Drain extends Cancellable {
@@ -36,7 +36,7 @@ export async function drain(
   { database, which, drainMs, signal, also = [] }: Drain,
 ): Promise<void> {
   const deadline = Date.now() + drainMs
-  const locking = lockOut(context, server, row, database)
+  const locking = disableLogin(context, server, row, database)
   // Its own sessions, in whatever database they are: what they hold outlives the login.
   const own: WhichSessions | undefined = row.credential && { of: physicalNames.login(context.installation, row.rowId) }
   const racing = { database, which: own ?? which, signal }

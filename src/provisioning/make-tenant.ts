@@ -85,10 +85,10 @@ type Made = Pick<Recipe, 'fingerprint' | 'isSeparate'> & { readonly transition: 
 /** What the database was made for, if an earlier call got as far as giving it its name. */
 async function findNamed(site: Site, options: VerbOptions): Promise<Made | undefined> {
   const { context, row, server, admin } = site
-  const { doomed } = namesOf(context, row)
-  const databases = await server.describe(admin, [row.database, doomed])
+  const { pendingDrop } = namesOf(context, row)
+  const databases = await server.describe(admin, [row.database, pendingDrop])
   // What a purge began that was interrupted before the row knew: nobody else would ever drop it.
-  if (databases.some(({ name }) => name === doomed)) await server.drop(admin, doomed)
+  if (databases.some(({ name }) => name === pendingDrop)) await server.drop(admin, pendingDrop)
   const found = databases.find(({ name }) => name === row.database)
   if (found === undefined) return undefined
   const stamp = readStamp(found.comment)
@@ -160,7 +160,7 @@ async function nowMade(site: Site, made: Made, last: readonly string[], options:
     )
   }
   const login = newLogin(installation, separation, server, row.rowId)
-  const role = await server.roles.establish(login, separation.groups, row.database, 'let-in')
+  const role = await server.roles.establish(login, separation.groups, row.database, 'enabled')
   return durablyBoth(
     locked,
     admin,

@@ -7,7 +7,7 @@ import { readStamp } from '../server/stamp.ts'
 import { checkMatch, handOver, refuseUnlessOurs } from './adopt.ts'
 import type { ProvisioningContext, VerbOptions } from './context.ts'
 import { durably, onServerOf, underLock } from './locked-work.ts'
-import { letIn, lockOut } from './separation.ts'
+import { enableLogin, disableLogin } from './separation.ts'
 import { foreignError, isStampOf, missingError, tenantStamp } from './tenant-names.ts'
 
 /** Options of `restamp`. */
@@ -84,8 +84,8 @@ function statementsFor(context: ProvisioningContext, server: Server, row: Tenant
   const { separation } = context
   const isSeparate = separation !== undefined && row.credential !== undefined
   return [
-    ...server.roles.seclude(row.database, isSeparate ? separation.groups : undefined),
-    ...(state === 'active' ? letIn(context, server, row) : lockOut(context, server, row, row.database)),
+    ...server.roles.revokePublicAccess(row.database, isSeparate ? separation.groups : undefined),
+    ...(state === 'active' ? enableLogin(context, server, row) : disableLogin(context, server, row, row.database)),
     server.commentStatement(row.database, tenantStamp(context, row, { ...now, fingerprint, comment: found.comment })),
   ]
 }

@@ -1,11 +1,11 @@
 import type { Cancellable } from '../kernel/abort.ts'
-import type { Shelf } from '../catalog/stock.ts'
+import type { SparePool } from '../catalog/inventory.ts'
 import type { Server, Session } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
 import type { ProvisioningContext } from './context.ts'
 import { lockedBy } from './locked-work.ts'
 import { dropSpares, spareLock, tidySpares } from './spare.ts'
-import { dropTemplates, dropUnready, onShelf } from './template.ts'
+import { dropTemplates, dropUnready, inPool } from './template.ts'
 
 /** What came of removing templates and spares. */
 export interface RemovedTemplates {
@@ -21,7 +21,7 @@ export function declarationLock(fingerprint: string): string {
 }
 
 /**
- * Drops what is in stock of versions that no running process declares: their spares, and their templates, unless a tenant
+ * Drops what is in the inventory of versions that no running process declares: their spares, and their templates, unless a tenant
  * has the version.
  *
  * @param session on the catalog, for the declarations
@@ -31,15 +31,15 @@ export async function retireVersions(
   session: Session,
   options: Cancellable,
 ): Promise<void> {
-  const { stock } = lockedBy(session)
-  const shelves = await shelvesOf(context)
-  for (const fingerprint of new Set(shelves.map((shelf) => shelf.fingerprint))) {
+  const { inventory } = lockedBy(session)
+  const sparePools = await shelvesOf(context)
+  for (const fingerprint of new Set(sparePools.map((sparePool) => sparePool.fingerprint))) {
     if (fingerprint === context.fingerprint || !(await session.tryLock(declarationLock(fingerprint), 'exclusive')))
       continue
     try {
-      const isNeeded = await stock.isNeeded(fingerprint)
-      for (const shelf of shelves.filter((it) => it.fingerprint === fingerprint)) {
-        await emptyShelf(context, shelf, options, { templates: !isNeeded })
+      const isNeeded = await inventory.isNeeded(fingerprint)
+      for (const sparePool of sparePools.filter((it) => it.fingerprint === fingerprint)) {
+        await emptyPool(context, sparePool, options, { templates: !isNeeded })
       }
     } finally {
       await session.unlock(declarationLock(fingerprint), 'exclusive')
@@ -53,13 +53,13 @@ export async function retireVersions(
  */
 export async function removeTemplates(context: ProvisioningContext, options: Cancellable): Promise<RemovedTemplates> {
   const removed = { templates: 0, spares: 0, isKept: false }
-  for (const shelf of await shelvesOf(context)) {
-    const { templates, spares, isKept } = await emptyShelf(context, shelf, options, { templates: true })
+  for (const sparePool of await shelvesOf(context)) {
+    const { templates, spares, isKept } = await emptyPool(context, sparePool, options, { templates: true })
     removed.templates += templates
     removed.spares += spares
     removed.isKept ||= isKept
   }
-  // Also where nothing of this version was in stock at this moment.
+  // Also where nothing of this version was in the inventory at this moment.
   removed.isKept ||= await isDeclaredNow(context, options)
   return removed
 }
@@ -73,43 +73,43 @@ export async function clearLeftovers(
   serverName: string,
   options: Cancellable,
 ): Promise<void> {
-  const shelves = (await shelvesOf(context)).filter((shelf) => shelf.server === serverName)
-  for (const shelf of shelves) {
-    const server = requireServer(context.servers, serverName, shelf.fingerprint)
-    await onShelf(context, server, spareLock(shelf), options, (locked, admin) =>
-      tidySpares(context, { locked, server, admin }, shelf),
+  const sparePools = (await shelvesOf(context)).filter((sparePool) => sparePool.server === serverName)
+  for (const sparePool of sparePools) {
+    const server = requireServer(context.servers, serverName, sparePool.fingerprint)
+    await inPool(context, server, spareLock(sparePool), options, (locked, admin) =>
+      tidySpares(context, { locked, server, admin }, sparePool),
     )
-    await dropUnready(context, server, shelf, options)
+    await dropUnready(context, server, sparePool, options)
   }
 }
 
-/** Every shelf that anything is on, of the servers that this process knows. */
-async function shelvesOf({ stock, servers }: ProvisioningContext): Promise<readonly Shelf[]> {
-  const known = (await stock.counts()).filter(({ server }) => servers.has(server))
+/** Every pool of spares that anything is on, of the servers that this process knows. */
+async function shelvesOf({ inventory, servers }: ProvisioningContext): Promise<readonly SparePool[]> {
+  const known = (await inventory.counts()).filter(({ server }) => servers.has(server))
   const byKey = new Map(known.map(({ server, fingerprint }) => [`${server}\n${fingerprint}`, { server, fingerprint }]))
   return [...byKey.values()]
 }
 
-async function emptyShelf(
+async function emptyPool(
   context: ProvisioningContext,
-  shelf: Shelf,
+  sparePool: SparePool,
   options: Cancellable,
   also: { readonly templates: boolean },
 ): Promise<RemovedTemplates> {
-  const server = requireServer(context.servers, shelf.server, shelf.fingerprint)
-  const { spares, isKept } = await emptyOfSpares(context, server, shelf, options)
-  const templates = also.templates ? await dropTemplates(context, server, shelf, options) : 0
+  const server = requireServer(context.servers, sparePool.server, sparePool.fingerprint)
+  const { spares, isKept } = await emptyOfSpares(context, server, sparePool, options)
+  const templates = also.templates ? await dropTemplates(context, server, sparePool, options) : 0
   return { templates, spares, isKept }
 }
 
-function emptyOfSpares(context: ProvisioningContext, server: Server, shelf: Shelf, options: Cancellable) {
-  return onShelf(context, server, spareLock(shelf), options, async (locked, admin) => {
-    const spares = await locked.stock.spares(shelf, ['ready', 'filling', 'dropping'])
-    await locked.stock.discardSpares(spares.map(({ rowId }) => rowId))
+function emptyOfSpares(context: ProvisioningContext, server: Server, sparePool: SparePool, options: Cancellable) {
+  return inPool(context, server, spareLock(sparePool), options, async (locked, admin) => {
+    const spares = await locked.inventory.spares(sparePool, ['ready', 'filling', 'dropping'])
+    await locked.inventory.discardSpares(spares.map(({ rowId }) => rowId))
     // One that was being claimed meanwhile is a tenant's now.
-    const left = await locked.stock.spares(shelf, ['dropping'])
+    const left = await locked.inventory.spares(sparePool, ['dropping'])
     await dropSpares(context, { locked, server, admin }, left)
-    return { spares: left.length, isKept: await isDeclared(locked.session, shelf.fingerprint) }
+    return { spares: left.length, isKept: await isDeclared(locked.session, sparePool.fingerprint) }
   })
 }
 

@@ -49,12 +49,12 @@ interface NewDatabase {
  * @returns false when the name is taken
  * @throws `permission-denied`
  */
-export async function createSecluded(making: NewDatabase): Promise<boolean> {
+export async function createPrivate(making: NewDatabase): Promise<boolean> {
   const { server, admin, database, template, groups, also = [] } = making
   const options = { template, owner: groups?.owner, acceptsConnections: false }
   if (!(await server.create(admin, database, options))) return false
   await admin.script([
-    ...server.roles.seclude(database, groups),
+    ...server.roles.revokePublicAccess(database, groups),
     ...also,
     server.alterStatement(database, { acceptsConnections: true }),
   ])
@@ -160,20 +160,20 @@ const endsWork: readonly ErrorCode[] = ['aborted', 'closed', 'connection-lost']
  * The statements after which a tenant's own role, if it has one, can neither log in nor connect to its database, under the
  * name that this has at the moment.
  */
-export function lockOut(
+export function disableLogin(
   { installation }: ProvisioningContext,
   server: Server,
   row: TenantRow,
   database: Identifier,
 ): string[] {
   if (row.credential === undefined) return []
-  return server.roles.lockOut(physicalNames.login(installation, row.rowId), database)
+  return server.roles.disableLogin(physicalNames.login(installation, row.rowId), database)
 }
 
 /** The statements that let a tenant's own role in again, if it has one. */
-export function letIn({ installation }: ProvisioningContext, server: Server, row: TenantRow): string[] {
+export function enableLogin({ installation }: ProvisioningContext, server: Server, row: TenantRow): string[] {
   if (row.credential === undefined) return []
-  return server.roles.letIn(physicalNames.login(installation, row.rowId), row.database)
+  return server.roles.enableLogin(physicalNames.login(installation, row.rowId), row.database)
 }
 
 /** The sessions that may be a tenant's work: also a backup, if it is the tenant's own role that calls itself so. */
@@ -202,7 +202,7 @@ export async function withHelper<T>(
 ): Promise<T> {
   const run = randomBytes(4).toString('hex')
   const login = { user: physicalNames.helper(context.installation, rowId, run), password: makePassword() }
-  await admin.script(await server.roles.hire(login, groups, database))
+  await admin.script(await server.roles.createTemporaryRole(login, groups, database))
   let value: T
   try {
     value = await work(login)
@@ -221,7 +221,7 @@ async function dismiss(
   { server, admin, database }: Omit<Workplace, 'rowId'>,
   user: Identifier,
 ): Promise<void> {
-  await admin.script(server.roles.lockOut(user, database))
+  await admin.script(server.roles.disableLogin(user, database))
   const left = await server.sessions(admin, database, { of: user })
   if (left.length > 0) await server.endSessions(admin, left)
   await dropRole(context, server, admin, user, database)

@@ -152,7 +152,7 @@ export interface RoleAdministration {
    * The statements after which nobody may connect to a database but its owner's members and those who are let in. They
    * fail with SQLSTATE 42501 where PUBLIC still may, since REVOKE itself may merely warn.
    */
-  seclude(database: Identifier, groups: GroupRoles | undefined): string[]
+  revokePublicAccess(database: Identifier, groups: GroupRoles | undefined): string[]
   /** The statements, for a session in an empty database, after which `objects` can make things there, and `app` use them. */
   prepare(groups: GroupRoles): string[]
   /**
@@ -168,19 +168,19 @@ export interface RoleAdministration {
     login: Login & { readonly connectionLimit: number },
     groups: GroupRoles,
     database: Identifier,
-    mode: 'let-in' | 'locked-out',
+    mode: 'enabled' | 'disabled',
   ): Promise<string[]>
   /**
    * The statements that make a role which logs in for a while and can do what `objects` can, in one database. Unlike a role
    * that merely acts as `objects`, what runs in its session can become nothing else.
    */
-  hire(login: Login, groups: GroupRoles, database: Identifier): Promise<string[]>
+  createTemporaryRole(login: Login, groups: GroupRoles, database: Identifier): Promise<string[]>
   /** The statement that takes back the settings of a role (ALTER ROLE ... SET), in all databases; it writes only if there are any. */
   resetSettings(user: Identifier): string
   /** The statements after which a role cannot log in, nor connect to a database, where one is named. */
-  lockOut(user: Identifier, database?: Identifier): string[]
-  /** The statements that undo {@link lockOut}. Neither fails where the role is gone. */
-  letIn(user: Identifier, database: Identifier): string[]
+  disableLogin(user: Identifier, database?: Identifier): string[]
+  /** The statements that undo {@link disableLogin}. Neither fails where the role is gone. */
+  enableLogin(user: Identifier, database: Identifier): string[]
   rename(from: Identifier, to: Identifier): string
   /**
    * Finds what the groups cannot use in the session's database as they can use what `objects` makes.

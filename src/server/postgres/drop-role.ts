@@ -25,7 +25,7 @@ interface Dependence {
   readonly comment: string | null
   readonly owns: boolean
   /** True if it is a privilege on a database. */
-  readonly isLetIn: boolean
+  readonly mayConnect: boolean
 }
 
 /**
@@ -48,7 +48,7 @@ export async function dropRole(
     } catch (error) {
       if (!(error instanceof TenantryError) || error.sqlState !== dependentObjects) throw error
       const dependences = await dependencesOf(session, user, database)
-      if (dependences.some(({ isLetIn }) => isLetIn)) return false
+      if (dependences.some(({ mayConnect }) => mayConnect)) return false
       if (attempt === attempts) throw keptError(user, dependences, error)
       for (const dependence of dependences)
         await release(session, user, dependence, heir, surroundings).catch(unlessRace)
@@ -69,7 +69,7 @@ async function dependencesOf(
 ): Promise<readonly Dependence[]> {
   const { rows } = await session.query<Dependence>(
     `select d.datname as database, c.description as comment, bool_or(s.deptype = 'o') as owns,
-            bool_or(entered.datname is distinct from $2 and entered.oid is not null) as "isLetIn"
+            bool_or(entered.datname is distinct from $2 and entered.oid is not null) as "mayConnect"
      from pg_catalog.pg_shdepend s
      join pg_catalog.pg_roles r on r.oid = s.refobjid and s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
      left join pg_catalog.pg_database d on d.oid = s.dbid

@@ -13,11 +13,11 @@ const lockMs = 30_000
 export const roleAdministration: RoleAdministration = {
   ensureGroups,
 
-  seclude(database, groups) {
+  revokePublicAccess(database, groups) {
     const revoke = `revoke all on database ${quote(database)} from public`
-    if (groups === undefined) return [revoke, verifySecluded(database)]
+    if (groups === undefined) return [revoke, verifyNotPublic(database)]
     const grant = `grant create, temporary on database ${quote(database)} to ${quote(groups.objects)}`
-    return [revoke, grant, verifySecluded(database)]
+    return [revoke, grant, verifyNotPublic(database)]
   },
 
   prepare({ objects, app }) {
@@ -32,32 +32,32 @@ export const roleAdministration: RoleAdministration = {
 
   async establish({ user, password, connectionLimit }, { app }, database, mode) {
     const verifier = quoteLiteral(await scramVerifier(password))
-    const attributes = `${mode === 'let-in' ? 'login' : 'nologin'} connection limit ${connectionLimit} password ${verifier}`
+    const attributes = `${mode === 'enabled' ? 'login' : 'nologin'} connection limit ${connectionLimit} password ${verifier}`
     const role = quote(user)
     const make = `create role ${role} ${attributes} in role ${quote(app)}`
     // A role may change its own settings, also those for a database that it cannot connect to (ALTER ROLE).
     const change = `alter role ${role} ${attributes}; ${resetSettings(user)} grant ${quote(app)} to ${role}`
     const establishing = block(`if ${exists(user)} then ${change}; else ${make}; end if;`)
-    return mode === 'let-in' ? [establishing, letInto(database, user)] : [establishing]
+    return mode === 'enabled' ? [establishing, grantConnect(database, user)] : [establishing]
   },
 
-  async hire({ user, password }, { objects }, database) {
+  async createTemporaryRole({ user, password }, { objects }, database) {
     const verifier = quoteLiteral(await scramVerifier(password))
     return [
       `create role ${quote(user)} login password ${verifier} in role ${quote(objects)}`,
       `alter role ${quote(user)} set role = ${quote(objects)}`,
-      letInto(database, user),
+      grantConnect(database, user),
     ]
   },
 
-  lockOut(user, database) {
+  disableLogin(user, database) {
     const nologin = `alter role ${quote(user)} nologin;`
     const revoke = database === undefined ? '' : `revoke connect on database ${quote(database)} from ${quote(user)};`
     return [block(`if ${exists(user)} then ${nologin} ${revoke} end if;`)]
   },
 
-  letIn(user, database) {
-    return [block(`if ${exists(user)} then alter role ${quote(user)} login; ${letInto(database, user)}; end if;`)]
+  enableLogin(user, database) {
+    return [block(`if ${exists(user)} then alter role ${quote(user)} login; ${grantConnect(database, user)}; end if;`)]
   },
 
   resetSettings(user) {
@@ -90,7 +90,7 @@ function resetSettings(user: Identifier): string {
     loop execute format('alter role %I in database %I reset all', ${quoteLiteral(user)}, name); end loop; end;`
 }
 
-function verifySecluded(database: Identifier): string {
+function verifyNotPublic(database: Identifier): string {
   const isPublic = `exists (select from pg_catalog.pg_database d
     where d.datname = ${quoteLiteral(database)} and (d.datacl is null
       or exists (select from pg_catalog.aclexplode(d.datacl) a where a.grantee = 0 and a.privilege_type = 'CONNECT')))`
@@ -103,7 +103,7 @@ export function exists(role: Identifier): string {
   return `exists (select from pg_catalog.pg_roles where rolname = ${quoteLiteral(role)})`
 }
 
-function letInto(database: Identifier, user: Identifier): string {
+function grantConnect(database: Identifier, user: Identifier): string {
   return `grant connect, temporary on database ${quote(database)} to ${quote(user)}`
 }
 

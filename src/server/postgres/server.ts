@@ -225,7 +225,7 @@ export class PostgresServer implements Server {
 
   diagnose(request: DiagnosisRequest): Promise<ServerDiagnosis> {
     const { user, ssl } = this.#fields
-    const patient = {
+    const target = {
       name: this.name,
       description: this.description,
       maintenanceDatabase: this.maintenanceDatabase,
@@ -236,7 +236,7 @@ export class PostgresServer implements Server {
       connectAs: (login: ProbeLogin, database: Identifier, { signal }: Pick<DiagnosisRequest, 'signal'> = {}) =>
         this.connect(database, { login, signal }),
     }
-    return examine(patient, request)
+    return examine(target, request)
   }
 
   renameStatement(from: Identifier, to: Identifier): string {
