@@ -51,10 +51,11 @@ export function overTenants(
   { installation }: Pick<CheckedConfig<unknown>, 'installation'>,
   report: (event: BlockerEndedEvent) => void,
 ): readonly [Server, ...Server[]] {
-  const rolePrefix = physicalNames.loginPrefix(installation)
+  const [rolePrefix, group] = [physicalNames.loginPrefix(installation), physicalNames.app(installation)]
   const bound = (server: Server) =>
     server.overTenants({
       rolePrefix,
+      group,
       onEnded: (ended) => report({ event: 'blocker-ended', server: server.name, ...ended }),
     })
   return [bound(home), ...others.map(bound)]

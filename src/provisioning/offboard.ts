@@ -83,7 +83,6 @@ async function archive(
   }
   for (let attempt = 1; ; attempt++) {
     await drain(context, server, admin, row, { ...leaving, database: found.name })
-    await server.rollBackPrepared(admin, found.name)
     try {
       const renaming = [server.renameStatement(found.name, name), stamp]
       return await admin.transaction(() => admin.script(renaming), { durable: true })

@@ -189,6 +189,8 @@ async function giveBack(
   await dropRole(context, server, admin, login, found && row.database)
   const stamp = readStamp(found?.comment)
   if (isStampOf(context, row, stamp)) {
+    // A catalog that was set back to the middle of an adoption calls a tenant unfinished that is in service.
+    if (isNewer(stamp, row)) throw disagreeError(row, { name: row.database, stamp })
     await admin.script([server.commentStatement(row.database, stamp.comment ?? '')])
   }
   await takeTransition(context, locked, before, { verb: 'purge', to: 'purging', actor })

@@ -2,9 +2,9 @@ import { TenantryError } from '../kernel/errors.ts'
 import { parseTenantId } from '../kernel/names.ts'
 import { stateError } from '../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow, unknownTenant } from '../catalog/tenant.ts'
-import type { DatabaseInfo, Server } from '../server/port.ts'
+import type { DatabaseInfo, Server, Session } from '../server/port.ts'
 import { readStamp } from '../server/stamp.ts'
-import { checkMatch, handOver, refuseUnlessOurs } from './adopt.ts'
+import { checkMatch, closeToTenants, handOver, refuseUnlessOurs } from './adopt.ts'
 import type { ProvisioningContext, VerbOptions } from './context.ts'
 import { durably, onServerOf, underLock } from './locked-work.ts'
 import { enableLogin, disableLogin } from './separation.ts'
@@ -43,7 +43,7 @@ export async function restamp(context: ProvisioningContext, id: string, options:
       const stamp = readStamp(found.comment)
       if (isStampOf(context, row, stamp)) return { outcome: 'already-stamped', tenant: publicTenant(row) }
       if (stamp !== undefined) throw foreignError(row, 'It bears the stamp of another tenant.')
-      await inspect(context, server, { row, found }, differences, options)
+      await inspect(context, { server, admin }, { row, found }, differences, options)
       await admin.script(statementsFor(context, server, row, found))
       await durably(locked, () => locked.catalog.note(row, 'restamp', options))
       return { outcome: 'restamped', tenant: publicTenant(row) }
@@ -54,7 +54,7 @@ export async function restamp(context: ProvisioningContext, id: string, options:
 /** Checks a database, and hands over what is in it. */
 async function inspect(
   context: ProvisioningContext,
-  server: Server,
+  { server, admin }: { readonly server: Server; readonly admin: Session },
   { row, found }: { readonly row: TenantRow; readonly found: DatabaseInfo },
   differences: 'refuse' | 'accept',
   options: RestampOptions,
@@ -70,6 +70,7 @@ async function inspect(
   }
   const { separation } = context
   if (separation !== undefined && row.credential !== undefined) {
+    await closeToTenants(server, admin, row.database, options)
     await handOver(server, separation.groups, row.database, options)
   }
 }

@@ -6,11 +6,21 @@ import { Client } from 'pg'
 import { openTenantry, type TenantryConfig, type TenantryEvent } from 'tenantry'
 import { startEmbeddedPostgres } from 'tenantry/embedded'
 import { postgres } from 'tenantry/postgres'
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { User } from '../../examples/service/models.ts'
 import { disposableName, serverUrl, sql } from '../support/server.ts'
 import { openTestTenantry } from '../support/tenants.ts'
-import { attempt, createProvisioner, type Isolated, models, openAs } from './support.ts'
+import {
+  attempt,
+  createProvisioner,
+  dropInVain,
+  hasPrepared,
+  type Isolated,
+  isDead,
+  login,
+  models,
+  openAs,
+} from './support.ts'
 
 // Whoever can send SQL as a tenant's role can hold locks on what belongs to the whole server. None of it keeps
 // administration from anything, nor other tenants from theirs.
@@ -23,29 +33,14 @@ beforeAll(async () => {
 const open = (config: Partial<Omit<TenantryConfig<EntityManager>, 'models'>> = {}) =>
   openAs(provisioner, { drainMs: 500, ...config })
 
-/** A connection of a tenant's own role that stays open until the test has ended. */
-async function login(tenantry: Isolated, id: string, database?: string): Promise<Client> {
-  const own = await tenantry.credentials(id)
-  const parts = { database: database ?? own.database, user: own.user, password: own.password.reveal() }
-  const client = new Client({ connectionString: serverUrl(parts) })
-  client.on('error', () => undefined)
-  await client.connect()
-  onTestFinished(() => client.end().catch(() => undefined))
-  return client
-}
-
 function eventsOf(tenantry: Pick<Isolated, 'on'>): TenantryEvent[] {
   const events: TenantryEvent[] = []
   tenantry.on((event) => events.push(event))
   return events
 }
 
-const isDead = (client: Client) => attempt(client.query('select 1')).then((outcome) => outcome !== 'done')
 const rolesLike = (pattern: string) =>
   sql<{ rolname: string }>('select rolname from pg_roles where rolname ~ $1', [pattern])
-const hasPrepared = async () =>
-  (await sql<{ n: string }>(`select current_setting('max_prepared_transactions') as n`))[0]!.n !== '0'
-
 /** Begins a COPY that never sends anything. */
 async function startCopy(client: Client): Promise<void> {
   const started = Promise.withResolvers<void>()
@@ -106,14 +101,6 @@ async function lockDatabases(client: Client, pattern: string): Promise<void> {
   ])
   for (const { datname } of rows)
     await client.query(`alter role current_user in database "${datname}" set work_mem = '1MB'`)
-}
-
-/** Begins a DROP DATABASE that would be refused, once it waits for its lock. */
-async function dropInVain(client: Client, database: string): Promise<void> {
-  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
-  void attempt(client.query(`drop database "${database}"`))
-  const waiting = `select 1 from pg_locks where pid = $1 and mode = 'AccessExclusiveLock' and not granted`
-  await expect.poll(() => sql(waiting, [rows[0]?.pid])).toHaveLength(1)
 }
 
 describe('a tenant that changes its own role again and again', () => {

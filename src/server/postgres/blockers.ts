@@ -1,4 +1,4 @@
-import { pause } from '../../kernel/abort.ts'
+import { pause, poll } from '../../kernel/abort.ts'
 import { TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { EndedBlocker, Session } from '../port.ts'
@@ -14,6 +14,8 @@ const lookMs = 300
 export interface BlockerPolicy {
   /** The beginning of the names of the roles whose sessions and prepared transactions may be ended. */
   readonly tenantRoles: string
+  /** The group of these roles: they can prepare a transaction as it. */
+  readonly tenantGroup: Identifier
   readonly onEnded: (ended: EndedBlocker) => void
   /** Opens another session on the server: on this database, or another one where this cannot be connected to. */
   readonly connect: (database: Identifier) => Promise<Session>
@@ -79,6 +81,27 @@ const waitingSql = `
   select l.pid from pg_catalog.pg_locks l
   where l.locktype = 'object' and l.classid = 'pg_catalog.pg_database'::pg_catalog.regclass and not l.granted
     and l.objid = (select oid from pg_catalog.pg_database where datname = $1) and l.pid is not null`
+
+/** A login holds the lock on its database until pg_stat_activity shows its role. */
+const loginsSql = `
+  select l.pid from pg_catalog.pg_locks l
+  where l.locktype = 'object' and l.classid = 'pg_catalog.pg_database'::pg_catalog.regclass and l.pid is not null
+    and (not l.granted or not exists (
+      select from pg_catalog.pg_stat_get_activity(l.pid) a where a.usesysid is not null))`
+
+/** How long logins under way are waited for, in milliseconds. */
+const loginsMs = 3_000
+
+/** Ends tenants' sessions that keep others from connecting, until no login is under way; see `Server.admitLogins`. */
+export async function admitLogins(session: Session, policy: BlockerPolicy): Promise<void> {
+  const reported = new Set<number>()
+  const isClear = async () => {
+    const { rows } = await session.query<{ pid: number }>(loginsSql)
+    for (const { pid } of rows) await endBlockers(session, pid, policy, reported)
+    return rows.length === 0 || undefined
+  }
+  await poll(isClear, loginsMs, undefined)
+}
 
 /** How full the queue of notifications may stay, as a part of its size. */
 const fullestQueue = 0.5
@@ -239,7 +262,7 @@ interface Prepared {
 
 /** Rolls back the prepared transactions of tenants that have a lock which a session waits for. */
 async function rollBackBlocking(session: Session, waiting: number, policy: BlockerPolicy): Promise<void> {
-  const { rows } = await session.query<Prepared>(blockingPreparedSql, [waiting, policy.tenantRoles])
+  const { rows } = await session.query<Prepared>(blockingPreparedSql, [waiting, policy.tenantRoles, policy.tenantGroup])
   await rollBack(session, rows, policy)
 }
 
@@ -263,14 +286,19 @@ const blockingPreparedSql = `
   join pg_catalog.pg_locks x on x.pid is null and x.locktype = 'transactionid'
     and x.virtualtransaction = h.virtualtransaction
   join pg_catalog.pg_prepared_xacts p on p.transaction = x.transactionid
-  where pg_catalog.starts_with(p.owner, $2::text)`
+  where pg_catalog.starts_with(p.owner, $2::text) or p.owner = $3`
 
-/** Rolls back every prepared transaction of a tenant's role in a database. */
-export async function rollBackPrepared(session: Session, database: Identifier, policy: BlockerPolicy): Promise<void> {
+/** Rolls back the prepared transactions of tenants in a database, and those of one role in any; see `Server.rollBackPrepared`. */
+export async function rollBackPrepared(
+  session: Session,
+  database: Identifier,
+  user: Identifier | undefined,
+  policy: BlockerPolicy,
+): Promise<void> {
   const { rows } = await session.query<Prepared>(
     `select gid, owner, database from pg_catalog.pg_prepared_xacts
-     where database = $1 and pg_catalog.starts_with(owner, $2::text)`,
-    [database, policy.tenantRoles],
+     where owner = $4 or database = $1 and (pg_catalog.starts_with(owner, $2::text) or owner = $3)`,
+    [database, policy.tenantRoles, policy.tenantGroup, user ?? null],
   )
   await rollBack(session, rows, policy)
 }
@@ -336,10 +364,10 @@ async function endCopiesBefore(session: Session, waiting: number, policy: Blocke
   report(ended, policy)
 }
 
-/** An idle session waits for its client as well, and is not active. */
+/** An idle session waits for data as well. One whose last result is not read waits for its client, and may be idle. */
 const copiesSql = `
   select pid, usename as "user", datname as database from pg_catalog.pg_stat_activity
-  where usename = any($1) and state = 'active' and wait_event in ('ClientRead', 'ClientWrite')`
+  where usename = any($1) and (wait_event = 'ClientWrite' or wait_event = 'ClientRead' and state not like 'idle%')`
 
 function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)

@@ -34,10 +34,10 @@ export const roleAdministration: RoleAdministration = {
     const verifier = quoteLiteral(await scramVerifier(password))
     const attributes = `${mode === 'enabled' ? 'login' : 'nologin'} connection limit ${connectionLimit} password ${verifier}`
     const role = quote(user)
-    const make = `create role ${role} ${attributes} in role ${quote(app)}`
+    const make = `create role ${role} ${attributes}`
     // A role may change its own settings, also those for a database that it cannot connect to (ALTER ROLE).
-    const change = `alter role ${role} ${attributes}; ${resetSettings(user)} grant ${quote(app)} to ${role}`
-    const establishing = block(`if ${exists(user)} then ${change}; else ${make}; end if;`)
+    const change = `alter role ${role} ${attributes}; ${resetSettings(user)}`
+    const establishing = block(`if ${exists(user)} then ${change} else ${make}; end if; ${admission(app, user)}`)
     return mode === 'enabled' ? [establishing, grantConnect(database, user)] : [establishing]
   },
 
@@ -79,6 +79,16 @@ export const roleAdministration: RoleAdministration = {
     )
     return new Map(rows.map(({ name, canLogIn }) => [name, { canLogIn }]))
   },
+}
+
+/**
+ * Statements of PL/pgSQL that make a role a member of a group. From version 16 on it cannot act as the group: what a role
+ * creates as the group belongs to all members.
+ */
+function admission(group: Identifier, user: Identifier): string {
+  const grant = `grant ${quote(group)} to ${quote(user)}`
+  return `if current_setting('server_version_num')::int < 160000 then ${grant};
+    else execute ${quoteLiteral(`${grant} with set false`)}; end if;`
 }
 
 /** Statements of PL/pgSQL that take back the settings of a role, also those for single databases. */
