@@ -24,7 +24,7 @@ export type {
   ReconciledEvent,
   RoleKeptEvent,
   Seed,
-  StockEvent,
+  InventoryEvent,
   TenantEvent,
   TenantHook,
   TenantryEvent,

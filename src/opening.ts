@@ -51,10 +51,11 @@ export function overTenants(
   { installation }: Pick<CheckedConfig<unknown>, 'installation'>,
   report: (event: BlockerEndedEvent) => void,
 ): readonly [Server, ...Server[]] {
-  const rolePrefix = physicalNames.loginPrefix(installation)
+  const [rolePrefix, group] = [physicalNames.loginPrefix(installation), physicalNames.app(installation)]
   const bound = (server: Server) =>
     server.overTenants({
       rolePrefix,
+      group,
       onEnded: (ended) => report({ event: 'blocker-ended', server: server.name, ...ended }),
     })
   return [bound(home), ...others.map(bound)]
@@ -137,7 +138,7 @@ async function warnOfPublicSchemas(
 function openToPublic({ name, maintenanceDatabase }: Server, schemas: readonly string[]): string {
   return `Every role may create in the database ${maintenanceDatabase} of the server ${name}, a tenant's as well (schema ${schemas.join(', ')}). "tenantry doctor" has the statements that end it.`
 }
-const secludeAttempts = 5
+const revokeAttempts = 5
 
 interface OpeningRequest<Handle> {
   readonly checked: CheckedConfig<Handle>
@@ -158,7 +159,7 @@ async function openCatalog<Handle>(
   const owner = physicalNames.owner(installation)
   const question = { home: home.name, servers: servers.map(({ name }) => name), fingerprint, owner }
   const look = await lookUpToDate(session, question, checked)
-  if (mode === 'full' && look.isPublic) await secludeCatalog(home, session, checked)
+  if (mode === 'full' && look.isPublic) await revokePublicAccess(home, session, checked)
   const connectionLimit = ({ maxConnections }: Server) =>
     tenantConnectionLimit ?? Math.ceil(maxConnections * tenantShare) + spareConnections
   const separating = keys && { groups: groupRoles(installation), connectionLimit, preparedServers: new Set<string>() }
@@ -195,12 +196,12 @@ async function settleKeys(
 }
 
 /** PostgreSQL lets every role into a new database; what somebody is to have needs a grant of its own. */
-async function secludeCatalog(
+async function revokePublicAccess(
   home: Server,
   session: Session,
   { installation, lockTimeoutMs }: Pick<CheckedConfig<unknown>, 'installation' | 'lockTimeoutMs'>,
 ): Promise<void> {
-  const statements = home.roles.seclude(physicalNames.catalog(installation), undefined)
+  const statements = home.roles.revokePublicAccess(physicalNames.catalog(installation), undefined)
   for (let attempt = 1; ; attempt++) {
     try {
       await session.transaction(async () => {
@@ -212,7 +213,7 @@ async function secludeCatalog(
     } catch (error) {
       // Somebody else, who takes no lock of ours, can still be that other one.
       const isRace = error instanceof TenantryError && error.code === 'query-failed' && error.retryable
-      if (!isRace || attempt === secludeAttempts) throw error
+      if (!isRace || attempt === revokeAttempts) throw error
     }
   }
 }

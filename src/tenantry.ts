@@ -11,7 +11,7 @@ import { Catalog } from './catalog/catalog.ts'
 import { type ListOptions, readListOptions } from './catalog/list-options.ts'
 import { Domains } from './catalog/domains.ts'
 import type { Status } from './catalog/status.ts'
-import { Stock } from './catalog/stock.ts'
+import { Inventory } from './catalog/inventory.ts'
 import { publicTenant, type Tenant } from './catalog/tenant.ts'
 import type { EnvironmentOptions, HistoryOptions, Tenantry } from './api.ts'
 import { type CheckedConfig, findServers, isServerGiven, readConfig, type TenantryConfig } from './config.ts'
@@ -125,7 +125,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       ...parts,
       catalog,
       domains,
-      stock: new Stock(claims),
+      inventory: new Inventory(claims),
       knownTemplates: new Map(),
       onboarding: new Activity(),
       connect: (server, options) => this.#connections.session(server, options),

@@ -117,7 +117,7 @@ describe('openTenantry and onboard', () => {
   const roles = 1
   /** A database, and its opening to those who may connect to it. */
   const create = 1 + 1
-  /** The name and the stamp, with the tenant's role; the password, and the arrow. */
+  /** The name and the stamp, with the tenant's role; the password, and the transition. */
   const [named, madeActive] = [1, 1 + 1]
   const transaction = (statements: number) => 1 + statements + 1
   const unlock = 1
@@ -219,8 +219,8 @@ describe("the verbs of a tenant's life", () => {
   /** The lock, on a connection that was used before, and its end. */
   const locked = 1 + 1
   const [find, evict, present, empty, describe_, rename, prepared] = [1, 1, 1, 1, 1, 1, 1]
-  /** A transaction that takes an arrow and writes its audit entry by the same statement. */
-  const arrow = 1 + 1 + 1
+  /** A transaction that takes a transition and writes its audit entry by the same statement. */
+  const transition = 1 + 1 + 1
   /** To tell every process, and to see that there is no other. */
   const letGo = evict + present
   /** The role cannot log in any more, and nobody is left who could before. */
@@ -234,10 +234,10 @@ describe("the verbs of a tenant's life", () => {
       () => tenantry.environment('a'),
     ]
     for (const look of looks) expect(await costOfVerb(look)).toEqual({ connections: 0, statements: 1 })
-    const [counts, migration, stock] = [1, 1, 1]
+    const [counts, migration, inventory] = [1, 1, 1]
     expect(await costOfVerb(() => tenantry.status())).toEqual({
       connections: 0,
-      statements: counts + migration + stock,
+      statements: counts + migration + inventory,
     })
   })
 
@@ -278,16 +278,16 @@ describe("the verbs of a tenant's life", () => {
     }
   })
 
-  it('suspend: a session with the lock, the arrow, then every process lets go and the database is empty', async () => {
+  it('suspend: a session with the lock, the transition, then every process lets go and the database is empty', async () => {
     const suspend = () => tenantry.suspend('a')
     const left = describe_ + lockedOut + letGo + empty
-    expect(await costOfVerb(suspend)).toEqual({ connections: 0, statements: locked + find + arrow + left })
+    expect(await costOfVerb(suspend)).toEqual({ connections: 0, statements: locked + find + transition + left })
     expect(await costOfVerb(suspend)).toEqual({ connections: 0, statements: locked + find + left })
   })
 
-  it('resume: a session with the lock, and the arrow, with which the role can log in again', async () => {
+  it('resume: a session with the lock, and the transition, with which the role can log in again', async () => {
     const resume = () => tenantry.resume('a')
-    expect(await costOfVerb(resume)).toEqual({ connections: 0, statements: locked + find + describe_ + 1 + arrow })
+    expect(await costOfVerb(resume)).toEqual({ connections: 0, statements: locked + find + describe_ + 1 + transition })
     expect(await costOfVerb(resume)).toEqual({ connections: 0, statements: locked + find })
   })
 
@@ -295,16 +295,19 @@ describe("the verbs of a tenant's life", () => {
     const offboard = () => tenantry.offboard('a')
     // Nobody is in the database, and the role has no session in any other.
     const leave = describe_ + lockedOut + letGo + empty + empty + prepared
-    const setAside = 1 + rename + 1
-    expect(await costOfVerb(offboard)).toEqual({ connections: 0, statements: locked + find + arrow + leave + setAside })
+    const archived = 1 + rename + 1
+    expect(await costOfVerb(offboard)).toEqual({
+      connections: 0,
+      statements: locked + find + transition + leave + archived,
+    })
     expect(await costOfVerb(offboard)).toEqual({ connections: 0, statements: locked + find + describe_ })
   })
 
-  it('restore: the database is looked for, and renamed in the transaction that takes the arrow', async () => {
+  it('restore: the database is looked for, and renamed in the transaction that takes the transition', async () => {
     const restore = () => tenantry.restore('a')
     expect(await costOfVerb(restore)).toEqual({
       connections: 0,
-      statements: locked + find + describe_ + arrow + rename,
+      statements: locked + find + describe_ + transition + rename,
     })
     expect(await costOfVerb(restore)).toEqual({ connections: 0, statements: locked + find })
   })
@@ -315,12 +318,12 @@ describe("the verbs of a tenant's life", () => {
     const look = source + locked + known
     const [secluded, password, owned] = [1, 1, 1]
     const make = intend + read + describe_ + letGo + create + secluded + sourceAgain + owned
-    const name = arrow + rename + password
+    const name = transition + rename + password
     expect(await costOfVerb(clone)).toEqual({ connections: 0, statements: look + make + name })
     expect(await costOfVerb(clone)).toEqual({ connections: 0, statements: look + intend + read })
   })
 
-  it('purge: the database is looked for and left, renamed with the arrow, dropped, then its role, and the row is removed', async () => {
+  it('purge: the database is looked for and left, renamed with the transition, dropped, then its role, and the row is removed', async () => {
     await tenantry.offboard('b')
     const purge = () => tenantry.purge('b')
     // Whether it is there is asked twice: once for a tenant of which nothing but its history is left.
@@ -328,14 +331,14 @@ describe("the verbs of a tenant's life", () => {
     const [drop, helpers, remove] = [1 + 1, 1, 1]
     expect(await costOfVerb(purge)).toEqual({
       connections: 0,
-      statements: look + empty + prepared + arrow + rename + drop + helpers + remove,
+      statements: look + empty + prepared + transition + rename + drop + helpers + remove,
     })
     const history = 1
     expect(await costOfVerb(purge)).toEqual({ connections: 0, statements: locked + find + history })
     expect(await costOfVerb(() => tenantry.purgeExpired())).toEqual({ connections: 0, statements: 1 })
   })
 
-  it('adopt: a look at the database on a connection there, then the row, the grants on another, and the stamp and the role with the arrow', async () => {
+  it('adopt: a look at the database on a connection there, then the row, the grants on another, and the stamp and the role with the transition', async () => {
     const database = `${installation}_own`
     await ensureDatabase(serverUrl({ database }))
     await ensureTables(serverUrl({ database }), models)
@@ -344,7 +347,7 @@ describe("the verbs of a tenant's life", () => {
     const [intend, read, granted, stamp, password] = [1, 1, 1 + 1 + 1, 1, 1]
     expect(await costOfVerb(adopt)).toEqual({
       connections: 1 + 1,
-      statements: locked + find + look + intend + read + granted + arrow + stamp + password,
+      statements: locked + find + look + intend + read + granted + transition + stamp + password,
     })
     expect(await costOfVerb(adopt)).toEqual({ connections: 0, statements: locked + find })
   })
@@ -358,16 +361,16 @@ describe("the verbs of a tenant's life", () => {
     const [there, begin, commit] = [locked + stillLocked, 1, 1]
     const renamed = begin + rename + commit
     const left = lockedOut + letGo + empty + empty + prepared
-    const statements = locked + find + arrow + there + describe_ + left + renamed
+    const statements = locked + find + transition + there + describe_ + left + renamed
     expect(await costOfVerb(() => two.offboard('far'))).toEqual({ connections: 0, statements })
     const back = there + describe_ + renamed
     expect(await costOfVerb(() => two.restore('far'))).toEqual({
       connections: 0,
-      statements: locked + find + back + arrow,
+      statements: locked + find + back + transition,
     })
     await two.offboard('far')
     const [drop, helpers, remove] = [1 + 1, 1, 1]
-    const destroyed = there + describe_ + empty + prepared + renamed + arrow + drop + helpers + remove
+    const destroyed = there + describe_ + empty + prepared + renamed + transition + drop + helpers + remove
     expect(await costOfVerb(() => two.purge('far'))).toEqual({
       connections: 0,
       statements: locked + find + find + destroyed,

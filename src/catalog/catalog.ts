@@ -239,9 +239,9 @@ export class Catalog {
   }
 
   /**
-   * Takes an arrow of the state machine, and writes it into the audit trail by the same statement.
+   * Takes a transition of the state machine, and writes it into the audit trail by the same statement.
    *
-   * @returns the tenant as it is then; undefined when it is not, or no longer, in a state that has the arrow
+   * @returns the tenant as it is then; undefined when it is not, or no longer, in a state that has the transition
    */
   async take(transition: Transition, rowId: string, change: TransitionDetails): Promise<TenantRow | undefined> {
     const from: readonly TenantState[] = transitions[transition].from

@@ -6,7 +6,7 @@ export const tenantStates = ['onboarding', 'active', 'suspended', 'offboarded', 
 /** The state of a tenant. */
 export type TenantState = (typeof tenantStates)[number]
 
-/** The arrows between the states. Nothing else may change one; a test holds every pair against this table. */
+/** The transitions between the states. Nothing else may change one; a test holds every pair against this table. */
 export const transitions = {
   activate: { from: ['onboarding'], to: ['active'] },
   suspend: { from: ['active'], to: ['suspended'] },
@@ -16,10 +16,10 @@ export const transitions = {
   purge: { from: ['onboarding', 'offboarded'], to: ['purging'] },
 } as const satisfies Record<string, { from: readonly TenantState[]; to: readonly TenantState[] }>
 
-/** The name of an arrow. */
+/** The name of a transition. */
 export type Transition = keyof typeof transitions
 
-/** Whether a tenant in this state may take the arrow. */
+/** Whether a tenant in this state may take the transition. */
 export function mayTake(transition: Transition, state: TenantState): boolean {
   const from: readonly TenantState[] = transitions[transition].from
   return from.includes(state)

@@ -1,6 +1,6 @@
 import type { TenantCounts } from './catalog.ts'
 import { type TenantState, tenantStates } from './states.ts'
-import type { ShelfCount } from './stock.ts'
+import type { SpareCount } from './inventory.ts'
 import type { SpareState, TemplateState } from './tables.ts'
 
 /** What an installation has, in numbers. */
@@ -77,9 +77,9 @@ export function summarise(
   }
 }
 
-/** Sums up what is in stock. */
-export function summariseStock(
-  counts: readonly ShelfCount[],
+/** Sums up what is in the inventory. */
+export function summariseInventory(
+  counts: readonly SpareCount[],
   currentFingerprint: string,
   wanted: number,
 ): Pick<Status, 'templates' | 'spares'> {

@@ -79,9 +79,9 @@ export const physicalNames = {
   /** A tenant's database, or a template, while it is being made: the random row id shows that it is ours. */
   building: (installation: Installation, rowId: string) => ownName(installation, 'building', rowId),
   /** A tenant's database while the tenant is offboarded. */
-  setAside: (installation: Installation, rowId: string) => ownName(installation, 'off', rowId),
+  archived: (installation: Installation, rowId: string) => ownName(installation, 'off', rowId),
   /** A tenant's database that is about to be dropped. The name is never used again, and no other is ever dropped. */
-  doomed: (installation: Installation, rowId: string) => ownName(installation, 'drop', rowId),
+  pendingDrop: (installation: Installation, rowId: string) => ownName(installation, 'drop', rowId),
   /** The role that owns the databases of an installation. */
   owner: (installation: Installation) => `${installation}_owner` as Identifier,
   /** The role that owns what is in them. */

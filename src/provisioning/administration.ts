@@ -2,7 +2,7 @@ import { type Cancellable, poll } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { type Identifier, physicalNames } from '../kernel/names.ts'
 import type { Server, Session, SessionPool } from '../server/port.ts'
-import { createSecluded } from './separation.ts'
+import { createPrivate } from './separation.ts'
 import type { ProvisioningContext } from './context.ts'
 
 /** How long the process that makes a closed database may take before another one finishes it, in milliseconds. */
@@ -70,11 +70,11 @@ async function madeOnDemand(
 export async function makeClosedDatabase(server: Server, database: Identifier, options: Cancellable): Promise<boolean> {
   const admin = await server.connect(server.maintenanceDatabase, options)
   try {
-    if (await createSecluded({ server, admin, database, template: 'template0', groups: undefined })) return true
+    if (await createPrivate({ server, admin, database, template: 'template0', groups: undefined })) return true
     const isOpen = async () => (await server.describe(admin, [database]))[0]?.acceptsConnections || undefined
     if (await poll(isOpen, finishMs, options.signal)) return false
     const open = [
-      ...server.roles.seclude(database, undefined),
+      ...server.roles.revokePublicAccess(database, undefined),
       server.alterStatement(database, { acceptsConnections: true }),
     ]
     const finish = async () => {

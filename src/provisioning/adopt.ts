@@ -9,6 +9,7 @@ import type { DatabaseInfo, GroupRoles, Login, Server, Session } from '../server
 import { readStamp } from '../server/stamp.ts'
 import { existsError } from './clone.ts'
 import { announce, type MakingContext, type ProvisioningContext } from './context.ts'
+import { endSessions } from './drain.ts'
 import { look } from './ensure-tables.ts'
 import { runHook } from './hooks.ts'
 import { goneError } from './make-tenant.ts'
@@ -150,7 +151,10 @@ function takeOver<Handle>(
     const { initialise, fingerprint, separation } = context
     const target = { server, database: row.database, tenant: publicTenant(row) }
     const groups = await ensureGroups(separation, server, admin)
-    if (groups !== undefined) await handOver(server, groups, row.database, options)
+    if (groups !== undefined) {
+      await closeToTenants(server, admin, row.database, options)
+      await handOver(server, groups, row.database, options)
+    }
     if (initialise !== undefined) {
       const run = (by?: Login) => runHook(context, 'initialise', initialise, { ...target, login: by }, options)
       await (separation === undefined
@@ -160,12 +164,11 @@ function takeOver<Handle>(
     const transition = nextTransition(row.transition)
     const stamp = tenantStamp(context, row, { fingerprint, state: 'active', transition, comment })
     const login = separation && newLogin(context.installation, separation, server, row.rowId)
-    const secluding = groups === undefined ? [] : server.roles.seclude(row.database, undefined)
-    const role = groups && login ? await server.roles.establish(login, groups, row.database, 'let-in') : []
+    const role = groups && login ? await server.roles.establish(login, groups, row.database, 'enabled') : []
     const made = await durablyBoth(
       locked,
       admin,
-      () => admin.script([server.commentStatement(row.database, stamp), ...secluding, ...role]),
+      () => admin.script([server.commentStatement(row.database, stamp), ...role]),
       async () => {
         if (login !== undefined) await locked.credentials.put(row.rowId, login.sealed)
         const change = { verb: 'adopt', to: 'active', fingerprint, transition, actor: options.actor } as const
@@ -176,6 +179,23 @@ function takeOver<Handle>(
     announce(context, 'adopt', made, { from: 'onboarding', to: 'active', since: locked.since })
     return made
   })
+}
+
+/**
+ * Revokes public access to a database, and ends the sessions that tenants have in it: once it is handed over, their roles
+ * have privileges on what it contains.
+ *
+ * @throws `sessions-remain`, `permission-denied`
+ */
+export async function closeToTenants(
+  server: Server,
+  admin: Session,
+  database: Identifier,
+  { signal }: Cancellable,
+): Promise<void> {
+  await admin.script(server.roles.revokePublicAccess(database, undefined))
+  await endSessions(server, admin, { database, which: 'tenants', signal })
+  await server.rollBackPrepared(admin, database)
 }
 
 /**

@@ -10,7 +10,7 @@ import { announce, type MakingContext, type ProvisioningContext, type Separation
 import { runHook } from './hooks.ts'
 import { makeTenant, type Recipe } from './make-tenant.ts'
 import { underLock } from './locked-work.ts'
-import { createSecluded, ensureGroups, newLogin, withHelper } from './separation.ts'
+import { createPrivate, ensureGroups, newLogin, withHelper } from './separation.ts'
 import { missingError, newName } from './tenant-names.ts'
 import type { NewTenantOptions } from './tenant-options.ts'
 
@@ -141,7 +141,7 @@ async function inherit(
   const from = physicalNames.login(installation, source.rowId)
   if (!(await server.ownsAnything(admin, building, from))) return
   const login = newLogin(installation, separation, server, row.rowId)
-  await admin.script(await server.roles.establish(login, separation.groups, building, 'locked-out'))
+  await admin.script(await server.roles.establish(login, separation.groups, building, 'disabled'))
   await server.reassignOwned(building, from, login.user)
 }
 
@@ -172,7 +172,7 @@ async function copy(
     await context.evict({ tenant: source.id, server: source.server, database: source.database }, left, { signal })
     try {
       const groups = await ensureGroups(separationOf(context, source), server, admin)
-      return await createSecluded({ server, admin, database: building, template: source.database, groups })
+      return await createPrivate({ server, admin, database: building, template: source.database, groups })
     } catch (error) {
       if (!(error instanceof TenantryError)) throw error
       if (error.code === 'template-missing') await refuseUnlessThere(context, source, { server, admin })

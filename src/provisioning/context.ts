@@ -7,7 +7,7 @@ import type { Verb } from '../catalog/audit.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Domains } from '../catalog/domains.ts'
 import type { TenantState } from '../catalog/states.ts'
-import type { Stock, TemplateRow } from '../catalog/stock.ts'
+import type { Inventory, TemplateRow } from '../catalog/inventory.ts'
 import type { Tenant, TenantRow } from '../catalog/tenant.ts'
 import type { Models } from '../models/port.ts'
 import type { EndedBlocker, GroupRoles, Server, Session } from '../server/port.ts'
@@ -39,7 +39,7 @@ export interface ClaimEvent {
 }
 
 /** What became of templates and spares. */
-export interface StockEvent {
+export interface InventoryEvent {
   readonly event: 'template-built' | 'template-dropped' | 'spare-filled' | 'spare-dropped'
   readonly server: string
   /** The version of the models. */
@@ -111,7 +111,7 @@ export interface RoleKeptEvent {
 export type TenantryEvent =
   | TenantEvent
   | ClaimEvent
-  | StockEvent
+  | InventoryEvent
   | KeepingFailedEvent
   | ReconciledEvent
   | LeaseEvent
@@ -148,7 +148,7 @@ export interface ProvisioningContext {
   /** The secret in the names of locks on tenants; see `tenantLock`. */
   readonly lockSecret: string
   readonly catalog: Catalog
-  readonly stock: Stock
+  readonly inventory: Inventory
   readonly domains: Domains
   /** The templates that this process has seen, by the server's name. */
   readonly knownTemplates: Map<string, TemplateRow>

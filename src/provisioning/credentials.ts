@@ -5,10 +5,10 @@ import type { Secret } from '../kernel/secret.ts'
 import { replaceKeyCheck } from '../catalog/key-check.ts'
 import { stateError } from '../catalog/states.ts'
 import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
-import type { Login } from '../server/port.ts'
+import type { Login, Server, Session } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
 import { announce, type ProvisioningContext, type Separation, type VerbOptions } from './context.ts'
-import { despiteRaces, remainError } from './drain.ts'
+import { despiteRaces, type Drain, endSessions, remainError } from './drain.ts'
 import { durably, durablyBoth, lockedBy, onServerOf, underLock } from './locked-work.ts'
 import { loginOf, newLogin } from './separation.ts'
 import { disagreeError, findDatabase, type FoundDatabase, isNewer } from './tenant-names.ts'
@@ -129,7 +129,7 @@ export async function rotateCredentials(
     if (separation === undefined || row.credential === undefined) throw sharedError(row)
     await onServerOf(context, locked, row, options, async (server, admin) => {
       const login = newLogin(installation, separation, server, row.rowId)
-      const mode = row.state === 'active' ? 'let-in' : 'locked-out'
+      const mode = row.state === 'active' ? 'enabled' : 'disabled'
       // The verifier of the password takes as long to compute as the look takes.
       const [found, statements] = await Promise.all([
         findDatabase(context, server, admin, row),
@@ -154,14 +154,50 @@ export async function rotateCredentials(
       const { database } = row
       const [moment] = await Promise.all([
         server.clock(admin),
+        server.admitLogins(admin),
         context.evict({ tenant: row.id, server: row.server, database }, context.drainMs, options),
       ])
       const ending = { quietMs, signal: options.signal }
       if (!(await server.endSessionsBefore(admin, login.user, moment, ending))) throw remainError(database)
+      await server.rollBackPrepared(admin, database, login.user)
+      if (mode === 'enabled') await secure({ server, admin, own }, login, statements)
     })
     announce(context, 'rotate-credentials', row, { from: row.state, to: row.state, since: locked.since })
     return { outcome: 'rotated', tenant: tenantId }
   })
+}
+
+/** A role whose password was set, and its sessions. */
+interface OwnRole {
+  readonly server: Server
+  readonly admin: Session
+  readonly own: Omit<Drain, 'drainMs' | 'also'>
+}
+
+/**
+ * Makes sure that nothing has changed since the password was set: until its older sessions are gone, a role can change its
+ * password and its settings once more. If it has changed the password, its login is disabled while the password is set again,
+ * once no session is left that could change it.
+ */
+async function secure({ server, admin, own }: OwnRole, login: Login, establishing: readonly string[]): Promise<void> {
+  await despiteRaces(server, admin, own, () => admin.script([server.roles.resetSettings(login.user)]))
+  if (await accepts(server, own, login)) return
+  await despiteRaces(server, admin, own, () => admin.script(server.roles.disableLogin(login.user)))
+  await endSessions(server, admin, own)
+  await admin.script(establishing)
+}
+
+/** True if a role can log in with its password; false also where all its connections are taken. */
+async function accepts(server: Server, { database, signal }: OwnRole['own'], login: Login): Promise<boolean> {
+  try {
+    const session = await server.connect(database, { login, signal })
+    await session.close()
+    return true
+  } catch (error) {
+    if (!(error instanceof TenantryError)) throw error
+    if (error.code !== 'authentication-failed' && error.code !== 'too-many-connections') throw error
+    return false
+  }
 }
 
 const pageSize = 500

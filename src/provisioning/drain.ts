@@ -4,7 +4,7 @@ import { type Identifier, physicalNames } from '../kernel/names.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session, WhichSessions } from '../server/port.ts'
 import type { ProvisioningContext } from './context.ts'
-import { lockOut } from './separation.ts'
+import { disableLogin } from './separation.ts'
 
 /** What is to be left, by which sessions, and by when. */
 export interface Drain extends Cancellable {
@@ -24,7 +24,8 @@ const endingMs = 5_000
  * Takes a tenant's role its login, makes every process let go of the tenant, and waits until its database is empty. At the
  * deadline, the sessions that are left are ended.
  *
- * The login goes first: nothing that the tenant does can keep it, and nobody comes back while the rest is done.
+ * The login goes first: nothing that the tenant does can keep it, and nobody comes back while the rest is done. The role's
+ * prepared transactions, which need no session, are rolled back last.
  *
  * @throws `sessions-remain`, `permission-denied`
  */
@@ -36,9 +37,10 @@ export async function drain(
   { database, which, drainMs, signal, also = [] }: Drain,
 ): Promise<void> {
   const deadline = Date.now() + drainMs
-  const locking = lockOut(context, server, row, database)
+  const locking = disableLogin(context, server, row, database)
   // Its own sessions, in whatever database they are: what they hold outlives the login.
-  const own: WhichSessions | undefined = row.credential && { of: physicalNames.login(context.installation, row.rowId) }
+  const user = row.credential && physicalNames.login(context.installation, row.rowId)
+  const own: WhichSessions | undefined = user && { of: user }
   const racing = { database, which: own ?? which, signal }
   await despiteRaces(server, admin, racing, () => admin.script([...locking, ...also]))
   await context.evict({ tenant: row.id, server: row.server, database: row.database }, drainMs, { signal })
@@ -46,9 +48,11 @@ export async function drain(
   const how = server.pooling === undefined ? 'any' : 'busy'
   const isEmpty = async () => (await server.sessions(admin, database, which, how)).length === 0 || undefined
   const isLeft = await poll(isEmpty, Math.max(0, deadline - Date.now()), signal)
+  if (own !== undefined) await server.admitLogins(admin)
   // A login under way when the role lost its own may not have been seen.
   if (!isLeft || locking.length > 0 || how === 'busy') await endSessions(server, admin, { database, which, signal })
   if (own !== undefined && which === 'all') await endSessions(server, admin, { database, which: own, signal })
+  await server.rollBackPrepared(admin, database, user)
 }
 
 /** How often the change of a role is repeated that its own sessions change at the same moment. */

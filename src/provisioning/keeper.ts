@@ -5,7 +5,7 @@ import { connectToAdministration } from './administration.ts'
 import type { KeepingFailedEvent, MakingContext } from './context.ts'
 import { lockedBy, onServer } from './locked-work.ts'
 import { declarationLock, dropDiscarded, retireVersions } from './retire.ts'
-import { discardUnready, fillSpare, ownShelf, spareLock, type SpareSite } from './spare.ts'
+import { discardUnready, fillSpare, ownPool, spareLock, type SpareSite } from './spare.ts'
 
 /** How often to look whether processes that fill none took spares, in milliseconds. */
 const lookMs = 60_000
@@ -27,7 +27,7 @@ interface Shelving {
 
 /**
  * Keeps spares of this process's version ready on every server. It declares the version by a lock that all such
- * processes share; which of them fills a shelf is decided by another lock.
+ * processes share; which of them fills a pool of spares is decided by another lock.
  *
  * It stays out of the way of onboarding, and backs off where it meets an error.
  */
@@ -119,7 +119,7 @@ export class Keeper<Handle> {
 
   /** Fills every server that has too few. @returns when to look again, in milliseconds */
   async #round(session: Session): Promise<number> {
-    const ready = await lockedBy(session).stock.readySpares(this.#context.fingerprint)
+    const ready = await lockedBy(session).inventory.readySpares(this.#context.fingerprint)
     const countOn = ({ name }: Server) => ready.get(name) ?? 0
     this.#fewest = Math.min(...[...this.#shelving.keys()].map(countOn))
     for (const [server, shelving] of this.#shelving) {
@@ -138,7 +138,7 @@ export class Keeper<Handle> {
 
   /** Fills one server up. @returns false when another process is at it */
   async #fill(session: Session, server: Server): Promise<boolean> {
-    const lock = spareLock(ownShelf(this.#context, server))
+    const lock = spareLock(ownPool(this.#context, server))
     if (!(await session.tryLock(lock, 'exclusive'))) return false
     try {
       const there = `${this.#context.installationId}:${lock}`
@@ -156,10 +156,10 @@ export class Keeper<Handle> {
   }
 
   async #fillUp(site: SpareSite): Promise<void> {
-    const shelf = ownShelf(this.#context, site.server)
-    await discardUnready(site, shelf)
+    const sparePool = ownPool(this.#context, site.server)
+    await discardUnready(site, sparePool)
     for (;;) {
-      this.#fewest = (await site.locked.stock.spares(shelf, ['ready'])).length
+      this.#fewest = (await site.locked.inventory.spares(sparePool, ['ready'])).length
       if (this.#isEnding || this.#fewest >= this.#wanted) return
       await this.#quiet()
       await fillSpare(this.#context, site, { signal: this.#ending.signal })

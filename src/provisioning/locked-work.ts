@@ -4,7 +4,7 @@ import { TenantryError } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
 import { Catalog } from '../catalog/catalog.ts'
 import { Credentials } from '../catalog/credentials.ts'
-import { Stock } from '../catalog/stock.ts'
+import { Inventory } from '../catalog/inventory.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
@@ -17,7 +17,7 @@ export interface LockedWork {
   /** The catalog over that session. */
   readonly catalog: Catalog
   /** Templates and spares over that session. */
-  readonly stock: Stock
+  readonly inventory: Inventory
   /** The encrypted passwords over that session. */
   readonly credentials: Credentials
   /** When the work began, for its duration. */
@@ -82,7 +82,13 @@ async function noteFailure({ catalog }: LockedWork, { code }: TenantryError): Pr
 /** Work that a session on the catalog holds a lock for. */
 export function lockedBy(session: Session, since = performance.now()): LockedWork {
   const pool = session.asPool()
-  return { session, catalog: new Catalog(pool), stock: new Stock(pool), credentials: new Credentials(pool), since }
+  return {
+    session,
+    catalog: new Catalog(pool),
+    inventory: new Inventory(pool),
+    credentials: new Credentials(pool),
+    since,
+  }
 }
 
 /** Runs `work` with a session on the tenant's server; see {@link onServer}. */

@@ -86,10 +86,10 @@ type Made = Pick<Recipe, 'fingerprint' | 'isSeparate'> & { readonly transition: 
 /** What the database was made for, if an earlier call got as far as giving it its name. */
 async function findNamed(site: Site, options: VerbOptions): Promise<Made | undefined> {
   const { context, row, server, admin } = site
-  const { doomed } = namesOf(context, row)
-  const databases = await server.describe(admin, [row.database, doomed])
+  const { pendingDrop } = namesOf(context, row)
+  const databases = await server.describe(admin, [row.database, pendingDrop])
   // What a purge began that was interrupted before the row knew: nobody else would ever drop it.
-  if (databases.some(({ name }) => name === doomed)) await discard(site, doomed, options)
+  if (databases.some(({ name }) => name === pendingDrop)) await discard(site, pendingDrop, options)
   const found = databases.find(({ name }) => name === row.database)
   if (found === undefined) return undefined
   const stamp = readStamp(found.comment)
@@ -152,8 +152,8 @@ async function discard(
   const { installation, installationId, fingerprint } = context
   const rowId = randomUUID()
   const name = physicalNames.spare(installation, rowId)
-  await locked.stock.addSpare({ server: server.name, fingerprint }, rowId, name)
-  await locked.stock.discardSpares([rowId])
+  await locked.inventory.addSpare({ server: server.name, fingerprint }, rowId, name)
+  await locked.inventory.discardSpares([rowId])
   const stamp = writeStamp({ installation: installationId, kind: 'spare', row: rowId, fingerprint })
   const rename = () => admin.script([server.renameStatement(database, name), server.commentStatement(name, stamp)])
   try {
@@ -203,7 +203,7 @@ async function nowMade(site: Site, made: Made, last: readonly string[], options:
     )
   }
   const login = newLogin(installation, separation, server, row.rowId)
-  const role = await server.roles.establish(login, separation.groups, row.database, 'let-in')
+  const role = await server.roles.establish(login, separation.groups, row.database, 'enabled')
   return durablyBoth(
     locked,
     admin,

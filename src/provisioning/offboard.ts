@@ -2,12 +2,12 @@ import { parseTenantId } from '../kernel/names.ts'
 import { publicTenant, type Tenant, type TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
-import { beforeArrow, takeArrow } from './arrows.ts'
+import { beforeTransition, takeTransition } from './transitions.ts'
 import type { DrainOptions, ProvisioningContext, VerbOptions } from './context.ts'
 import { drain, type Drain, isInUse, remainError } from './drain.ts'
 import { isNameTaken } from './make-tenant.ts'
 import { durablyBoth, onServerOf, underLock } from './locked-work.ts'
-import { letIn, lockOut } from './separation.ts'
+import { enableLogin, disableLogin } from './separation.ts'
 import { findDatabase, foreignError, missingError, namesOf, stampStatement } from './tenant-names.ts'
 
 /** Options of `offboard`. */
@@ -47,13 +47,13 @@ export async function offboard(
   const tenantId = parseTenantId(id)
   const { drainMs = context.drainMs, retentionDays = context.retentionDays } = options
   return underLock(context, tenantId, options, async (locked) => {
-    const before = await beforeArrow(locked, 'offboard', tenantId, ['offboarded'])
+    const before = await beforeTransition(locked, 'offboard', tenantId, ['offboarded'])
     requireServer(context.servers, before.row.server, tenantId)
     const restingState = before.row.state === 'suspended' ? 'suspended' : 'active'
     const change = { verb: 'offboard', to: 'offboarded', restingState, retentionDays, actor: options.actor } as const
-    const row = await takeArrow(context, locked, before, change)
+    const row = await takeTransition(context, locked, before, change)
     await onServerOf(context, locked, row, options, (server, admin) =>
-      setAside(context, server, admin, row, {
+      archive(context, server, admin, row, {
         which: 'all',
         drainMs,
         signal: options.signal,
@@ -64,7 +64,7 @@ export async function offboard(
 }
 
 /** Renames a tenant's database once everybody has left it, also one that an interrupted purge had renamed. */
-async function setAside(
+async function archive(
   context: ProvisioningContext,
   server: Server,
   admin: Session,
@@ -73,16 +73,16 @@ async function setAside(
 ): Promise<void> {
   const found = await findDatabase(context, server, admin, row)
   if (found === undefined) throw missingError(row)
-  const { setAside: name } = namesOf(context, row)
+  const { archived: name } = namesOf(context, row)
   const stamp = stampStatement(context, server, row, { ...found, name }, row)
   if (found.name === name) {
     // An explicit call may bring a catalog that was set back to what the server has.
-    if (found.stamp.transition !== row.transition) await admin.script([...lockOut(context, server, row, name), stamp])
+    if (found.stamp.transition !== row.transition)
+      await admin.script([...disableLogin(context, server, row, name), stamp])
     return
   }
   for (let attempt = 1; ; attempt++) {
     await drain(context, server, admin, row, { ...leaving, database: found.name })
-    await server.rollBackPrepared(admin, found.name)
     try {
       const renaming = [server.renameStatement(found.name, name), stamp]
       return await admin.transaction(() => admin.script(renaming), { durable: true })
@@ -101,7 +101,7 @@ async function setAside(
 export async function restore(context: ProvisioningContext, id: string, options: VerbOptions): Promise<Restored> {
   const tenantId = parseTenantId(id)
   return underLock(context, tenantId, options, async (locked) => {
-    const before = await beforeArrow(locked, 'restore', tenantId, ['active', 'suspended'])
+    const before = await beforeTransition(locked, 'restore', tenantId, ['active', 'suspended'])
     if (before.isDone) return { outcome: 'already-restored', tenant: publicTenant(before.row) }
     const change = { verb: 'restore', to: before.row.restingState ?? 'active', actor: options.actor } as const
     const row = await onServerOf(context, locked, before.row, options, async (server, admin) => {
@@ -113,13 +113,15 @@ export async function restore(context: ProvisioningContext, id: string, options:
         admin.script([
           // An interrupted call may have renamed it, or never did.
           ...(isNamed ? [] : [server.renameStatement(found.name, name)]),
-          ...(change.to === 'active' ? letIn(context, server, offboarded) : []),
+          ...(change.to === 'active' ? enableLogin(context, server, offboarded) : []),
           stampStatement(context, server, offboarded, { ...found, name }, { state: change.to, transition }),
         ])
       try {
-        return await takeArrow(context, locked, before, change, (take) => durablyBoth(locked, admin, bringBack, take))
+        return await takeTransition(context, locked, before, change, (take) =>
+          durablyBoth(locked, admin, bringBack, take),
+        )
       } catch (error) {
-        if (isInUse(error)) throw remainError(namesOf(context, before.row).setAside)
+        if (isInUse(error)) throw remainError(namesOf(context, before.row).archived)
         throw isNameTaken(error) ? foreignError(before.row, 'Rename it, and repeat the call.') : error
       }
     })

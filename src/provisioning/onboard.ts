@@ -87,8 +87,8 @@ async function claim<Handle>(call: Call<Handle>): Promise<Onboarded | undefined>
 }
 
 async function claimSpare<Handle>({ context, id, wanted, options }: Call<Handle>): Promise<Claimed> {
-  const { stock, home, fingerprint, installation, naming } = context
-  const claiming = stock.claim(
+  const { inventory, home, fingerprint, installation, naming } = context
+  const claiming = inventory.claim(
     {
       ...wanted,
       id,
@@ -178,7 +178,7 @@ function alreadyThere<Handle>({ options, watch }: Call<Handle>, row: TenantRow):
   })
 }
 
-/** A tenant's database from what is in stock: a spare, or else a copy of the template. */
+/** A tenant's database from what is in the inventory: a spare, or else a copy of the template. */
 class FromStock<Handle> implements Recipe {
   readonly fingerprint: string
   readonly isSeparate: boolean

@@ -5,7 +5,7 @@ import { stateError } from '../catalog/states.ts'
 import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
 import type { Server, Session } from '../server/port.ts'
 import { readStamp } from '../server/stamp.ts'
-import { type BeforeArrow, beforeArrow, takeArrow } from './arrows.ts'
+import { type BeforeTransition, beforeTransition, takeTransition } from './transitions.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
 import { endSessions, isInUse, remainError } from './drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
@@ -99,7 +99,7 @@ function purgeIf(
 ): Promise<Purged> {
   return underLock(context, id, options, async (locked) => {
     if (await wasPurged(locked, id)) return { outcome: 'already-purged' }
-    const before = await beforeArrow(locked, 'purge', id, ['purging'])
+    const before = await beforeTransition(locked, 'purge', id, ['purging'])
     if (!(await condition(locked))) throw stateError('purge', id, before.row.state)
     await onServerOf(context, locked, before.row, options, (server, admin) =>
       destroy(context, locked, { server, admin }, before, options),
@@ -125,37 +125,37 @@ async function destroy(
   context: ProvisioningContext,
   locked: LockedWork,
   { server, admin }: Site,
-  before: BeforeArrow,
+  before: BeforeTransition,
   { actor, signal }: VerbOptions,
 ): Promise<void> {
   const { row } = before
-  const { doomed } = namesOf(context, row)
+  const { pendingDrop } = namesOf(context, row)
   // What was to be adopted and never was stays whose it is.
   const isOurs = row.origin !== 'adopt' || row.activatedAt !== undefined
   if (!isOurs) return giveBack(context, locked, { server, admin }, before, actor)
   const found = await findDatabase(context, server, admin, row)
   if (found !== undefined) refuseUnproven(context, row, found)
   const rename = async () => {
-    if (found === undefined || found.name === doomed) return
+    if (found === undefined || found.name === pendingDrop) return
     const isTenants = found.stamp.kind === 'tenant'
     const now = { state: 'purging', transition: before.transition } as const
     await admin.script([
-      server.renameStatement(found.name, doomed),
-      ...(isTenants ? [stampStatement(context, server, row, { ...found, name: doomed }, now)] : []),
+      server.renameStatement(found.name, pendingDrop),
+      ...(isTenants ? [stampStatement(context, server, row, { ...found, name: pendingDrop }, now)] : []),
     ])
   }
-  if (found !== undefined && found.name !== doomed) {
+  if (found !== undefined && found.name !== pendingDrop) {
     await endSessions(server, admin, { database: found.name, which: 'all', signal })
     await server.rollBackPrepared(admin, found.name)
   }
   try {
     if (before.isDone) await rename()
     const change = { verb: 'purge', to: 'purging', actor } as const
-    await takeArrow(context, locked, before, change, (take) => durablyBoth(locked, admin, rename, take))
+    await takeTransition(context, locked, before, change, (take) => durablyBoth(locked, admin, rename, take))
   } catch (error) {
     throw isInUse(error) && found !== undefined ? remainError(found.name) : error
   }
-  if (found !== undefined) await server.drop(admin, doomed)
+  if (found !== undefined) await server.drop(admin, pendingDrop)
   await dropLogin(context, server, admin, row.rowId)
   await forget(context, locked, row, actor)
 }
@@ -167,12 +167,12 @@ async function destroy(
  * @throws `catalog-disagrees`
  */
 function refuseUnproven(context: ProvisioningContext, row: TenantRow, found: FoundDatabase): void {
-  const { building, setAside, doomed } = namesOf(context, row)
-  if (found.name === doomed) return
+  const { building, archived, pendingDrop } = namesOf(context, row)
+  if (found.name === pendingDrop) return
   const isUnfinished = row.state === 'onboarding' && found.name === building
   const isOut = row.state === 'offboarded' || row.state === 'purging'
-  const isSetAside = isOut && found.name === setAside && !isNewer(found.stamp, row)
-  if (!isUnfinished && !isSetAside) throw disagreeError(row, found)
+  const isArchived = isOut && found.name === archived && !isNewer(found.stamp, row)
+  if (!isUnfinished && !isArchived) throw disagreeError(row, found)
 }
 
 /** Takes our stamp from a database that was to be adopted, and forgets the tenant that it was to be. */
@@ -180,7 +180,7 @@ async function giveBack(
   context: ProvisioningContext,
   locked: LockedWork,
   { server, admin }: Site,
-  before: BeforeArrow,
+  before: BeforeTransition,
   actor: string | undefined,
 ): Promise<void> {
   const { row } = before
@@ -189,9 +189,11 @@ async function giveBack(
   await dropRole(context, server, admin, login, found && row.database)
   const stamp = readStamp(found?.comment)
   if (isStampOf(context, row, stamp)) {
+    // A catalog that was set back to the middle of an adoption calls a tenant unfinished that is in service.
+    if (isNewer(stamp, row)) throw disagreeError(row, { name: row.database, stamp })
     await admin.script([server.commentStatement(row.database, stamp.comment ?? '')])
   }
-  await takeArrow(context, locked, before, { verb: 'purge', to: 'purging', actor })
+  await takeTransition(context, locked, before, { verb: 'purge', to: 'purging', actor })
   await forget(context, locked, row, actor)
 }
 

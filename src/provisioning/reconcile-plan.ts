@@ -1,5 +1,5 @@
 import { type Identifier, type Installation, physicalNames, type TenantId } from '../kernel/names.ts'
-import type { SpareRow, TemplateRow } from '../catalog/stock.ts'
+import type { SpareRow, TemplateRow } from '../catalog/inventory.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { DatabaseInfo } from '../server/port.ts'
 import { readStamp, type Stamp } from '../server/stamp.ts'
@@ -36,7 +36,7 @@ export interface Finding {
 }
 
 /** What the catalog and the servers have. */
-export interface Inventory {
+export interface Snapshot {
   readonly installation: Installation
   readonly installationId: string
   /** The name of the server that the catalog is on. */
@@ -65,19 +65,19 @@ export interface ReconcilePlan {
 }
 
 /**
- * Compares the catalog with the servers. Without a look at any of them, and without a clock: the same inventory has the
+ * Compares the catalog with the servers. Without a look at any of them, and without a clock: the same snapshot has the
  * same plan.
  */
-export function planReconcile(inventory: Inventory): ReconcilePlan {
-  const orphans = orphansOf(inventory)
-  const isCatalogOlder = orphans.length > 0 || inventory.tenants.some((row) => isOutdatedAtHome(inventory, row))
+export function planReconcile(snapshot: Snapshot): ReconcilePlan {
+  const orphans = orphansOf(snapshot)
+  const isCatalogOlder = orphans.length > 0 || snapshot.tenants.some((row) => isOutdatedAtHome(snapshot, row))
   const findings = [
-    ...inventory.tenants.flatMap((row) => tenantFindings(inventory, row)),
-    ...inventory.tenants.flatMap((row) => roleFindings(inventory, row)),
-    ...strayRoles(inventory),
-    ...stockFindings(inventory),
+    ...snapshot.tenants.flatMap((row) => tenantFindings(snapshot, row)),
+    ...snapshot.tenants.flatMap((row) => roleFindings(snapshot, row)),
+    ...strayRoles(snapshot),
+    ...inventoryFindings(snapshot),
     ...orphans,
-    ...foreignOf(inventory),
+    ...foreignOf(snapshot),
   ]
   const isDestructive = ({ action }: Finding) => action === 'undo' || action === 'drop'
   return {
@@ -89,17 +89,17 @@ export function planReconcile(inventory: Inventory): ReconcilePlan {
 }
 
 /** A tenant's database by its stamp, and that stamp. */
-function stampedOf(inventory: Inventory, { server, rowId }: TenantRow) {
-  for (const info of inventory.databases.get(server) ?? []) {
-    const stamp = stampOf(inventory, info.comment)
+function stampedOf(snapshot: Snapshot, { server, rowId }: TenantRow) {
+  for (const info of snapshot.databases.get(server) ?? []) {
+    const stamp = stampOf(snapshot, info.comment)
     if (stamp?.row === rowId) return { info, stamp }
   }
   return undefined
 }
 
 /** True where only a catalog that was set back explains it: at home, row and stamp change in one transaction. */
-function isOutdatedAtHome(inventory: Inventory, row: TenantRow): boolean {
-  return row.server === inventory.home && isNewer(stampedOf(inventory, row)?.stamp, row)
+function isOutdatedAtHome(snapshot: Snapshot, row: TenantRow): boolean {
+  return row.server === snapshot.home && isNewer(stampedOf(snapshot, row)?.stamp, row)
 }
 
 /** The finding of a tenant that was brought into another state since, by the stamp on its database. */
@@ -112,13 +112,13 @@ function outdatedFindings({ row, name, stamp }: { row: TenantRow; name: Identifi
   return [{ kind: 'outdated', action, server, database: name, tenant: id, what }]
 }
 
-function tenantFindings(inventory: Inventory, row: TenantRow): Finding[] {
-  const databases = inventory.databases.get(row.server)
+function tenantFindings(snapshot: Snapshot, row: TenantRow): Finding[] {
+  const databases = snapshot.databases.get(row.server)
   if (databases === undefined) return []
   const { rowId, state, server, database, id } = row
   const finding = { server, database, tenant: id }
-  const { info: stamped, stamp } = stampedOf(inventory, row) ?? {}
-  const found = stamped ?? databases.find(({ name }) => ownNames(inventory, rowId).includes(name))
+  const { info: stamped, stamp } = stampedOf(snapshot, row) ?? {}
+  const found = stamped ?? databases.find(({ name }) => ownNames(snapshot, rowId).includes(name))
   // Steps on a server without the catalog, where the database is changed before the row.
   const isMade = state === 'onboarding' && stamped?.name === database && stamp?.state === 'active'
   const isBegun = stamp?.state === 'purging' || isMade
@@ -136,7 +136,7 @@ function tenantFindings(inventory: Inventory, row: TenantRow): Finding[] {
       return [{ ...finding, kind: 'unfinished', action: 'finish', what: 'Its purge was interrupted.' }]
     case 'offboarded':
       if (found === undefined) return absentFindings(finding, databases)
-      return offboardedFindings(inventory, row, found)
+      return offboardedFindings(snapshot, row, found)
     case 'active':
     case 'suspended':
       if (found?.name === database) return invalidOf(finding, found)
@@ -157,14 +157,14 @@ function absentFindings(
 }
 
 /** Of tenants whose state says whether their role can log in. What is unfinished decides that when it is finished. */
-function roleFindings(inventory: Inventory, row: TenantRow): Finding[] {
-  const { installation, logins } = inventory
+function roleFindings(snapshot: Snapshot, row: TenantRow): Finding[] {
+  const { installation, logins } = snapshot
   const { rowId, state, server, database, id, credential } = row
   const known = logins.get(server)
   const isSettled = state === 'active' || state === 'suspended' || state === 'offboarded'
   if (known === undefined || credential === undefined || !isSettled) return []
   // Its role is as the later state wants it.
-  if (isNewer(stampedOf(inventory, row)?.stamp, row)) return []
+  if (isNewer(stampedOf(snapshot, row)?.stamp, row)) return []
   const finding = { kind: 'role', server, database, tenant: id } as const
   const login = known.get(physicalNames.login(installation, rowId))
   if (login === undefined) return [{ ...finding, action: 'none', what: 'Its role is gone: rotate its credentials.' }]
@@ -174,7 +174,7 @@ function roleFindings(inventory: Inventory, row: TenantRow): Finding[] {
 }
 
 /** Roles of rows that the catalog does not have, and helpers of which nobody is in need. */
-function strayRoles({ installation, logins, knownRows, tenants }: Inventory): Finding[] {
+function strayRoles({ installation, logins, knownRows, tenants }: Snapshot): Finding[] {
   const working = new Map(tenants.map((row) => [row.rowId.replaceAll('-', ''), row]))
   const known = new Set([...knownRows].map((rowId) => rowId.replaceAll('-', '')))
   const [login, helper] = [physicalNames.loginPrefix(installation), physicalNames.helperPrefix(installation)]
@@ -191,15 +191,15 @@ function strayRoles({ installation, logins, knownRows, tenants }: Inventory): Fi
 }
 
 /** Its database is set aside; or was not yet; or is under the name of a purge that was never decided. */
-function offboardedFindings({ installation }: Inventory, row: TenantRow, found: DatabaseInfo): Finding[] {
+function offboardedFindings({ installation }: Snapshot, row: TenantRow, found: DatabaseInfo): Finding[] {
   const { rowId, server, database, id } = row
   const finding = { server, database, tenant: id }
   switch (found.name) {
-    case physicalNames.setAside(installation, rowId):
+    case physicalNames.archived(installation, rowId):
       return invalidOf(finding, found)
     case database:
       return [{ ...finding, kind: 'unfinished', action: 'finish', what: 'Its database still has its name.' }]
-    case physicalNames.doomed(installation, rowId):
+    case physicalNames.pendingDrop(installation, rowId):
       return [{ ...finding, kind: 'unfinished', action: 'finish', what: 'Its purge was begun, and not decided.' }]
     default:
       return [{ ...finding, kind: 'ghost', action: 'none', what: `Its database is ${found.name}.` }]
@@ -213,18 +213,18 @@ function invalidOf(finding: Pick<Finding, 'server' | 'tenant'>, { name, invalid 
 }
 
 /** The names that hold a row's random id: whatever has one is what that row speaks of. */
-function ownNames({ installation }: Inventory, rowId: string): readonly Identifier[] {
-  const makers = ['building', 'setAside', 'doomed', 'template', 'spare', 'opaque'] as const
+function ownNames({ installation }: Snapshot, rowId: string): readonly Identifier[] {
+  const makers = ['building', 'archived', 'pendingDrop', 'template', 'spare', 'opaque'] as const
   return makers.map((maker) => physicalNames[maker](installation, rowId))
 }
 
 /** Templates and spares that were begun, or set apart, and that a process which keeps spares may never come to. */
-function stockFindings(inventory: Inventory): Finding[] {
-  const { templates, spares, databases } = inventory
+function inventoryFindings(snapshot: Snapshot): Finding[] {
+  const { templates, spares, databases } = snapshot
   return [...templates, ...spares].flatMap((row) => {
     const onServer = databases.get(row.server)
     if (onServer === undefined) return []
-    const found = onServer.find(({ name }) => ownNames(inventory, row.rowId).includes(name))
+    const found = onServer.find(({ name }) => ownNames(snapshot, row.rowId).includes(name))
     const what = 'database' in row ? 'spare' : 'template'
     if (row.state === 'ready' && found !== undefined && !found.invalid) return []
     const why = row.state === 'ready' ? 'is not there any more' : `was left while it was ${row.state}`
@@ -234,10 +234,10 @@ function stockFindings(inventory: Inventory): Finding[] {
 }
 
 /** Databases that this installation made, and of which the catalog does not know. */
-function orphansOf(inventory: Inventory): Finding[] {
-  const { knownRows, knownTenants } = inventory
-  return everyDatabase(inventory).flatMap(({ server, info }) => {
-    const stamp = stampOf(inventory, info.comment)
+function orphansOf(snapshot: Snapshot): Finding[] {
+  const { knownRows, knownTenants } = snapshot
+  return everyDatabase(snapshot).flatMap(({ server, info }) => {
+    const stamp = stampOf(snapshot, info.comment)
     if (stamp === undefined || (stamp.kind === 'tenant' ? knownTenants : knownRows).has(stamp.row)) return []
     const what = `It is stamped as ${stamp.kind === 'building' ? 'being built' : `a ${stamp.kind}`}, and has no row.`
     return [{ kind: 'orphan', action: 'none', server, database: info.name, tenant: undefined, what } as const]
@@ -245,26 +245,26 @@ function orphansOf(inventory: Inventory): Finding[] {
 }
 
 /** Databases with one of our names that are not ours, or cannot be shown to be. */
-function foreignOf(inventory: Inventory): Finding[] {
-  const { tenants, knownRows, installation } = inventory
-  const own = new Set([...knownRows].flatMap((rowId) => ownNames(inventory, rowId)))
+function foreignOf(snapshot: Snapshot): Finding[] {
+  const { tenants, knownRows, installation } = snapshot
+  const own = new Set([...knownRows].flatMap((rowId) => ownNames(snapshot, rowId)))
   const ours: readonly string[] = [physicalNames.catalog(installation), physicalNames.administration(installation)]
   // Of a database with a tenant's name is spoken with the tenant.
   const tenantsNames = new Set(tenants.map(({ server, database }) => `${server} ${database}`))
-  return everyDatabase(inventory).flatMap(({ server, info }) => {
+  return everyDatabase(snapshot).flatMap(({ server, info }) => {
     const isNamedLikeOurs = info.name.startsWith(`${installation}_`) && !ours.includes(info.name)
-    const isOurs = stampOf(inventory, info.comment) !== undefined || own.has(info.name)
+    const isOurs = stampOf(snapshot, info.comment) !== undefined || own.has(info.name)
     if (!isNamedLikeOurs || isOurs || tenantsNames.has(`${server} ${info.name}`)) return []
     const what = info.comment === undefined ? 'It has no stamp.' : 'Its comment is no stamp of this installation.'
     return [{ kind: 'foreign', action: 'none', server, database: info.name, tenant: undefined, what } as const]
   })
 }
 
-function everyDatabase({ databases }: Inventory): { readonly server: string; readonly info: DatabaseInfo }[] {
+function everyDatabase({ databases }: Snapshot): { readonly server: string; readonly info: DatabaseInfo }[] {
   return [...databases].flatMap(([server, all]) => all.map((info) => ({ server, info })))
 }
 
-function stampOf({ installationId }: Inventory, comment: string | undefined): Stamp | undefined {
+function stampOf({ installationId }: Snapshot, comment: string | undefined): Stamp | undefined {
   const stamp = readStamp(comment)
   return stamp?.installation === installationId ? stamp : undefined
 }

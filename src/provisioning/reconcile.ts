@@ -4,16 +4,16 @@ import { type Identifier, physicalNames } from '../kernel/names.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { DatabaseInfo, Server } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
-import { takeArrow } from './arrows.ts'
+import { takeTransition } from './transitions.ts'
 import type { ProvisioningContext, VerbOptions } from './context.ts'
 import { endSessions } from './drain.ts'
 import { onServerOf, tenantLock, underLock } from './locked-work.ts'
 import { finishMaking } from './make-tenant.ts'
 import { offboard } from './offboard.ts'
 import { finishPurge, isNoLonger, takeBack } from './purge.ts'
-import { type Finding, type Inventory, planReconcile } from './reconcile-plan.ts'
+import { type Finding, type Snapshot, planReconcile } from './reconcile-plan.ts'
 import { clearLeftovers } from './retire.ts'
-import { dropRole, letIn, workOf } from './separation.ts'
+import { dropRole, enableLogin, workOf } from './separation.ts'
 import { disagreeError, findDatabase, type FoundDatabase, isNewer } from './tenant-names.ts'
 
 /** Options of `reconcile`. */
@@ -52,11 +52,11 @@ export interface Reconciliation {
  *   in its outcome
  */
 export async function reconcile(context: ProvisioningContext, options: ReconcileOptions): Promise<Reconciliation> {
-  const { inventory, unreachable } = await takeStock(context, options)
-  const { findings, isCatalogOlder } = planReconcile(inventory)
+  const { snapshot, unreachable } = await takeSnapshot(context, options)
+  const { findings, isCatalogOlder } = planReconcile(snapshot)
   const reconciled: Reconciled[] = []
   for (const finding of findings) {
-    reconciled.push(options.dryRun === true ? planned(finding) : await carryOut(context, finding, inventory, options))
+    reconciled.push(options.dryRun === true ? planned(finding) : await carryOut(context, finding, snapshot, options))
   }
   return { findings: reconciled, isCatalogOlder, unreachable }
 }
@@ -89,18 +89,18 @@ async function* tidying(
   options: ReconcileOptions,
 ): AsyncGenerator<Reconciled['outcome'], void> {
   const leftBehind = await untilAborted(context.catalog.leftBehind(atStart.tenants), options.signal)
-  const { inventory } = await takeStock(context, options)
-  for (const finding of planReconcile(inventory).findings) {
+  const { snapshot } = await takeSnapshot(context, options)
+  for (const finding of planReconcile(snapshot).findings) {
     if (finding.tenant === undefined || !leftBehind.has(finding.tenant)) continue
-    yield (await carryOut(context, finding, inventory, options)).outcome
+    yield (await carryOut(context, finding, snapshot, options)).outcome
   }
 }
 
 /** Everything that is known of an installation: all rows, and all databases of every server that answers. */
-async function takeStock(
+async function takeSnapshot(
   context: ProvisioningContext,
   options: Cancellable,
-): Promise<{ inventory: Inventory; unreachable: readonly string[] }> {
+): Promise<{ snapshot: Snapshot; unreachable: readonly string[] }> {
   const { home, servers, installation, installationId } = context
   const before = await untilAborted(recordsOf(context), options.signal)
   const databases = new Map<string, readonly DatabaseInfo[]>()
@@ -125,7 +125,7 @@ async function takeStock(
   const knownRows = new Set(all.map(({ rowId }) => rowId))
   const knownTenants = new Set([...before.tenants, ...after.tenants].map(({ rowId }) => rowId))
   return {
-    inventory: {
+    snapshot: {
       installation,
       installationId,
       home: home.name,
@@ -139,11 +139,11 @@ async function takeStock(
   }
 }
 
-async function recordsOf({ catalog, stock }: ProvisioningContext) {
+async function recordsOf({ catalog, inventory }: ProvisioningContext) {
   return {
     tenants: await allTenants(catalog),
-    templates: await stock.allTemplates(),
-    spares: await stock.allSpares(),
+    templates: await inventory.allTemplates(),
+    spares: await inventory.allSpares(),
   }
 }
 
@@ -200,7 +200,7 @@ function planned(finding: Finding): Reconciled {
 async function carryOut(
   context: ProvisioningContext,
   finding: Finding,
-  { tenants }: Inventory,
+  { tenants }: Snapshot,
   options: ReconcileOptions,
 ): Promise<Reconciled> {
   if (finding.action === 'none') return { ...finding, outcome: 'left', error: undefined }
@@ -276,7 +276,7 @@ function takeOverState(context: ProvisioningContext, tenant: TenantRow, options:
       if (to !== 'active' && to !== 'suspended') return
       const verb = row.state === 'offboarded' ? 'restore' : to === 'active' ? 'resume' : 'suspend'
       const before = { row, isDone: false, transition }
-      await takeArrow(context, locked, before, { verb, to, actor: options.actor })
+      await takeTransition(context, locked, before, { verb, to, actor: options.actor })
     })
   })
 }
@@ -295,10 +295,10 @@ function settleLogin(context: ProvisioningContext, tenant: TenantRow, options: V
     await onServerOf(context, locked, row, options, async (server, admin) => {
       const found = await findDatabase(context, server, admin, row)
       if (isNewer(found?.stamp, row)) throw disagreeError(row, found as FoundDatabase)
-      if (row.state === 'active') return admin.script(letIn(context, server, row))
+      if (row.state === 'active') return admin.script(enableLogin(context, server, row))
       // The database of an offboarded tenant has another name, and PUBLIC is not let in there either.
       const database = row.state === 'suspended' ? row.database : undefined
-      await admin.script(server.roles.lockOut(physicalNames.login(context.installation, row.rowId), database))
+      await admin.script(server.roles.disableLogin(physicalNames.login(context.installation, row.rowId), database))
       if (database === undefined) return
       await endSessions(server, admin, { database, which: workOf(context, row), signal: options.signal })
     })

@@ -2,12 +2,12 @@ import { TenantryError } from '../kernel/errors.ts'
 import { parseTenantId } from '../kernel/names.ts'
 import { stateError } from '../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow, unknownTenant } from '../catalog/tenant.ts'
-import type { DatabaseInfo, Server } from '../server/port.ts'
+import type { DatabaseInfo, Server, Session } from '../server/port.ts'
 import { readStamp } from '../server/stamp.ts'
-import { checkMatch, handOver, refuseUnlessOurs } from './adopt.ts'
+import { checkMatch, closeToTenants, handOver, refuseUnlessOurs } from './adopt.ts'
 import type { ProvisioningContext, VerbOptions } from './context.ts'
 import { durably, onServerOf, underLock } from './locked-work.ts'
-import { letIn, lockOut } from './separation.ts'
+import { enableLogin, disableLogin } from './separation.ts'
 import { foreignError, isStampOf, missingError, tenantStamp } from './tenant-names.ts'
 
 /** Options of `restamp`. */
@@ -43,7 +43,7 @@ export async function restamp(context: ProvisioningContext, id: string, options:
       const stamp = readStamp(found.comment)
       if (isStampOf(context, row, stamp)) return { outcome: 'already-stamped', tenant: publicTenant(row) }
       if (stamp !== undefined) throw foreignError(row, 'It bears the stamp of another tenant.')
-      await inspect(context, server, { row, found }, differences, options)
+      await inspect(context, { server, admin }, { row, found }, differences, options)
       await admin.script(statementsFor(context, server, row, found))
       await durably(locked, () => locked.catalog.note(row, 'restamp', options))
       return { outcome: 'restamped', tenant: publicTenant(row) }
@@ -54,7 +54,7 @@ export async function restamp(context: ProvisioningContext, id: string, options:
 /** Checks a database, and hands over what is in it. */
 async function inspect(
   context: ProvisioningContext,
-  server: Server,
+  { server, admin }: { readonly server: Server; readonly admin: Session },
   { row, found }: { readonly row: TenantRow; readonly found: DatabaseInfo },
   differences: 'refuse' | 'accept',
   options: RestampOptions,
@@ -70,6 +70,7 @@ async function inspect(
   }
   const { separation } = context
   if (separation !== undefined && row.credential !== undefined) {
+    await closeToTenants(server, admin, row.database, options)
     await handOver(server, separation.groups, row.database, options)
   }
 }
@@ -84,8 +85,8 @@ function statementsFor(context: ProvisioningContext, server: Server, row: Tenant
   const { separation } = context
   const isSeparate = separation !== undefined && row.credential !== undefined
   return [
-    ...server.roles.seclude(row.database, isSeparate ? separation.groups : undefined),
-    ...(state === 'active' ? letIn(context, server, row) : lockOut(context, server, row, row.database)),
+    ...server.roles.revokePublicAccess(row.database, isSeparate ? separation.groups : undefined),
+    ...(state === 'active' ? enableLogin(context, server, row) : disableLogin(context, server, row, row.database)),
     server.commentStatement(row.database, tenantStamp(context, row, { ...now, fingerprint, comment: found.comment })),
   ]
 }

@@ -1,12 +1,12 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import { physicalNames } from '../kernel/names.ts'
-import type { Shelf } from '../catalog/stock.ts'
+import type { SparePool } from '../catalog/inventory.ts'
 import type { Server, Session } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
 import type { ProvisioningContext } from './context.ts'
 import { lockedBy } from './locked-work.ts'
 import { discardUnready, dropSpares, spareLock } from './spare.ts'
-import { discardTemplates, dropTemplate, onShelf } from './template.ts'
+import { discardTemplates, dropTemplate, inPool } from './template.ts'
 
 /** What came of removing templates and spares. */
 export interface RemovedTemplates {
@@ -22,21 +22,21 @@ export function declarationLock(fingerprint: string): string {
 }
 
 /**
- * Drops what is in stock of versions that no running process declares: their spares, and their templates, unless a tenant
+ * Drops what is in the inventory of versions that no running process declares: their spares, and their templates, unless a tenant
  * has the version. It drops as well what was discarded of other versions.
  */
 export async function retireVersions(context: ProvisioningContext, options: Cancellable): Promise<void> {
   const session = await context.home.connect(physicalNames.catalog(context.installation), options)
   try {
-    const { stock } = lockedBy(session)
-    const shelves = await shelvesOf(context)
-    for (const fingerprint of new Set(shelves.map((shelf) => shelf.fingerprint))) {
+    const { inventory } = lockedBy(session)
+    const sparePools = await shelvesOf(context)
+    for (const fingerprint of new Set(sparePools.map((sparePool) => sparePool.fingerprint))) {
       if (fingerprint === context.fingerprint || !(await session.tryLock(declarationLock(fingerprint), 'exclusive')))
         continue
       try {
-        const isNeeded = await stock.isNeeded(fingerprint)
-        for (const shelf of shelves.filter((it) => it.fingerprint === fingerprint)) {
-          await emptyShelf(context, shelf, options, { templates: !isNeeded })
+        const isNeeded = await inventory.isNeeded(fingerprint)
+        for (const sparePool of sparePools.filter((it) => it.fingerprint === fingerprint)) {
+          await emptyPool(context, sparePool, options, { templates: !isNeeded })
         }
       } finally {
         await session.unlock(declarationLock(fingerprint), 'exclusive')
@@ -53,16 +53,16 @@ export async function retireVersions(context: ProvisioningContext, options: Canc
  * only lock that is held is one of those who drop: nobody waits who makes something.
  */
 export async function dropDiscarded(context: ProvisioningContext, options: Cancellable): Promise<void> {
-  const discarded = (await context.stock.counts()).filter(({ state }) => state === 'dropping')
-  for (const shelf of shelvesAmong(context, discarded)) await dropDiscardedOn(context, shelf, options)
+  const discarded = (await context.inventory.counts()).filter(({ state }) => state === 'dropping')
+  for (const sparePool of shelvesAmong(context, discarded)) await dropDiscardedOn(context, sparePool, options)
 }
 
-function dropDiscardedOn(context: ProvisioningContext, shelf: Shelf, options: Cancellable): Promise<void> {
-  const server = requireServer(context.servers, shelf.server, shelf.fingerprint)
-  const lock = `discarded:${shelf.server}:${shelf.fingerprint}`
-  return onShelf(context, server, lock, options, async (locked, admin) => {
-    await dropSpares(context, { locked, server, admin }, await locked.stock.spares(shelf, ['dropping']))
-    for (const template of await locked.stock.templates(shelf, ['dropping'])) {
+function dropDiscardedOn(context: ProvisioningContext, sparePool: SparePool, options: Cancellable): Promise<void> {
+  const server = requireServer(context.servers, sparePool.server, sparePool.fingerprint)
+  const lock = `discarded:${sparePool.server}:${sparePool.fingerprint}`
+  return inPool(context, server, lock, options, async (locked, admin) => {
+    await dropSpares(context, { locked, server, admin }, await locked.inventory.spares(sparePool, ['dropping']))
+    for (const template of await locked.inventory.templates(sparePool, ['dropping'])) {
       await dropTemplate(context, locked, server, admin, template)
     }
   })
@@ -74,14 +74,14 @@ function dropDiscardedOn(context: ProvisioningContext, shelf: Shelf, options: Ca
  */
 export async function removeTemplates(context: ProvisioningContext, options: Cancellable): Promise<RemovedTemplates> {
   const removed = { templates: 0, spares: 0, isKept: false }
-  for (const shelf of await shelvesOf(context)) {
-    const { templates, spares, isKept } = await emptyShelf(context, shelf, options, { templates: true })
+  for (const sparePool of await shelvesOf(context)) {
+    const { templates, spares, isKept } = await emptyPool(context, sparePool, options, { templates: true })
     removed.templates += templates
     removed.spares += spares
     removed.isKept ||= isKept
   }
   await dropDiscarded(context, options)
-  // Also where nothing of this version was in stock at this moment.
+  // Also where nothing of this version was in the inventory at this moment.
   removed.isKept ||= await isDeclaredNow(context, options)
   return removed
 }
@@ -95,48 +95,48 @@ export async function clearLeftovers(
   serverName: string,
   options: Cancellable,
 ): Promise<void> {
-  const shelves = (await shelvesOf(context)).filter((shelf) => shelf.server === serverName)
-  for (const shelf of shelves) {
-    const server = requireServer(context.servers, serverName, shelf.fingerprint)
-    await onShelf(context, server, spareLock(shelf), options, (locked, admin) =>
-      discardUnready({ locked, server, admin }, shelf),
+  const sparePools = (await shelvesOf(context)).filter((sparePool) => sparePool.server === serverName)
+  for (const sparePool of sparePools) {
+    const server = requireServer(context.servers, serverName, sparePool.fingerprint)
+    await inPool(context, server, spareLock(sparePool), options, (locked, admin) =>
+      discardUnready({ locked, server, admin }, sparePool),
     )
-    await discardTemplates(context, server, shelf, 'unready', options)
-    await dropDiscardedOn(context, shelf, options)
+    await discardTemplates(context, server, sparePool, 'unready', options)
+    await dropDiscardedOn(context, sparePool, options)
   }
 }
 
-/** Every shelf that anything is on, of the servers that this process knows. */
-async function shelvesOf(context: ProvisioningContext): Promise<readonly Shelf[]> {
-  return shelvesAmong(context, await context.stock.counts())
+/** Every sparePool that anything is on, of the servers that this process knows. */
+async function shelvesOf(context: ProvisioningContext): Promise<readonly SparePool[]> {
+  return shelvesAmong(context, await context.inventory.counts())
 }
 
-function shelvesAmong({ servers }: ProvisioningContext, counts: readonly Shelf[]): readonly Shelf[] {
+function shelvesAmong({ servers }: ProvisioningContext, counts: readonly SparePool[]): readonly SparePool[] {
   const known = counts.filter(({ server }) => servers.has(server))
   const byKey = new Map(known.map(({ server, fingerprint }) => [`${server}\n${fingerprint}`, { server, fingerprint }]))
   return [...byKey.values()]
 }
 
-/** Takes what is on a shelf from use. @returns how much is to be dropped */
-async function emptyShelf(
+/** Takes what is on a sparePool from use. @returns how much is to be dropped */
+async function emptyPool(
   context: ProvisioningContext,
-  shelf: Shelf,
+  sparePool: SparePool,
   options: Cancellable,
   also: { readonly templates: boolean },
 ): Promise<RemovedTemplates> {
-  const server = requireServer(context.servers, shelf.server, shelf.fingerprint)
-  const { spares, isKept } = await discardAllSpares(context, server, shelf, options)
-  const templates = also.templates ? await discardTemplates(context, server, shelf, 'all', options) : 0
+  const server = requireServer(context.servers, sparePool.server, sparePool.fingerprint)
+  const { spares, isKept } = await discardAllSpares(context, server, sparePool, options)
+  const templates = also.templates ? await discardTemplates(context, server, sparePool, 'all', options) : 0
   return { templates, spares, isKept }
 }
 
-function discardAllSpares(context: ProvisioningContext, server: Server, shelf: Shelf, options: Cancellable) {
-  return onShelf(context, server, spareLock(shelf), options, async ({ session, stock }) => {
-    const spares = await stock.spares(shelf, ['ready', 'filling'])
-    await stock.discardSpares(spares.map(({ rowId }) => rowId))
+function discardAllSpares(context: ProvisioningContext, server: Server, sparePool: SparePool, options: Cancellable) {
+  return inPool(context, server, spareLock(sparePool), options, async ({ session, inventory }) => {
+    const spares = await inventory.spares(sparePool, ['ready', 'filling'])
+    await inventory.discardSpares(spares.map(({ rowId }) => rowId))
     // One that was being claimed meanwhile is a tenant's now.
-    const left = await stock.spares(shelf, ['dropping'])
-    return { spares: left.length, isKept: await isDeclared(session, shelf.fingerprint) }
+    const left = await inventory.spares(sparePool, ['dropping'])
+    return { spares: left.length, isKept: await isDeclared(session, sparePool.fingerprint) }
   })
 }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { TenantryError } from '../kernel/errors.ts'
+import { type ErrorCode, TenantryError } from '../kernel/errors.ts'
 import { type Identifier, type Installation, physicalNames } from '../kernel/names.ts'
 import { Secret } from '../kernel/secret.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
@@ -49,12 +49,12 @@ interface NewDatabase {
  * @returns false when the name is taken
  * @throws `permission-denied`
  */
-export async function createSecluded(making: NewDatabase): Promise<boolean> {
+export async function createPrivate(making: NewDatabase): Promise<boolean> {
   const { server, admin, database, template, groups, also = [] } = making
   const options = { template, owner: groups?.owner, acceptsConnections: false }
   if (!(await server.create(admin, database, options))) return false
   await admin.script([
-    ...server.roles.seclude(database, groups),
+    ...server.roles.revokePublicAccess(database, groups),
     ...also,
     server.alterStatement(database, { acceptsConnections: true }),
   ])
@@ -145,35 +145,38 @@ export async function dropRole(
     return login === user ? undefined : login
   }
   try {
+    // A session outlives its role, and nothing tells then whose it is.
+    const left = await server.sessions(admin, server.maintenanceDatabase, { of: user })
+    if (left.length > 0) await server.endSessions(admin, left)
     return await server.dropRole(admin, user, { database, heir })
   } catch (error) {
-    if (!(error instanceof TenantryError) || error.sqlState !== dependentObjects) throw error
+    if (!(error instanceof TenantryError) || endsWork.includes(error.code)) throw error
     context.emit({ event: 'role-kept', server: server.name, role: user, error })
     return false
   }
 }
 
-/** Others have granted a role something. */
-const dependentObjects = '2BP01'
+/** Errors after which nothing else can be done on the session either. */
+const endsWork: readonly ErrorCode[] = ['aborted', 'closed', 'connection-lost']
 
 /**
  * The statements after which a tenant's own role, if it has one, can neither log in nor connect to its database, under the
  * name that this has at the moment.
  */
-export function lockOut(
+export function disableLogin(
   { installation }: ProvisioningContext,
   server: Server,
   row: TenantRow,
   database: Identifier,
 ): string[] {
   if (row.credential === undefined) return []
-  return server.roles.lockOut(physicalNames.login(installation, row.rowId), database)
+  return server.roles.disableLogin(physicalNames.login(installation, row.rowId), database)
 }
 
 /** The statements that let a tenant's own role in again, if it has one. */
-export function letIn({ installation }: ProvisioningContext, server: Server, row: TenantRow): string[] {
+export function enableLogin({ installation }: ProvisioningContext, server: Server, row: TenantRow): string[] {
   if (row.credential === undefined) return []
-  return server.roles.letIn(physicalNames.login(installation, row.rowId), row.database)
+  return server.roles.enableLogin(physicalNames.login(installation, row.rowId), row.database)
 }
 
 /** The sessions that may be a tenant's work: also a backup, if it is the tenant's own role that calls itself so. */
@@ -202,7 +205,7 @@ export async function withHelper<T>(
 ): Promise<T> {
   const run = randomBytes(4).toString('hex')
   const login = { user: physicalNames.helper(context.installation, rowId, run), password: makePassword() }
-  await admin.script(await server.roles.hire(login, groups, database))
+  await admin.script(await server.roles.createTemporaryRole(login, groups, database))
   let value: T
   try {
     value = await work(login)
@@ -221,8 +224,6 @@ async function dismiss(
   { server, admin, database }: Omit<Workplace, 'rowId'>,
   user: Identifier,
 ): Promise<void> {
-  await admin.script(server.roles.lockOut(user, database))
-  const left = await server.sessions(admin, database, { of: user })
-  if (left.length > 0) await server.endSessions(admin, left)
+  await admin.script(server.roles.disableLogin(user, database))
   await dropRole(context, server, admin, user, database)
 }

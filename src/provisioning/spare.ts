@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { type Identifier, physicalNames } from '../kernel/names.ts'
-import type { Shelf, SpareRow } from '../catalog/stock.ts'
+import type { SparePool, SpareRow } from '../catalog/inventory.ts'
 import type { DatabaseInfo, Server, Session } from '../server/port.ts'
 import { readStamp, writeStamp } from '../server/stamp.ts'
 import type { MakingContext, ProvisioningContext } from './context.ts'
@@ -19,19 +19,19 @@ export interface SpareSite {
   readonly admin: Session
 }
 
-/** The shelf of this process's version on a server. */
-export function ownShelf({ fingerprint }: ProvisioningContext, server: Server): Shelf {
+/** The pool of spares of this process's version on a server. */
+export function ownPool({ fingerprint }: ProvisioningContext, server: Server): SparePool {
   return { server: server.name, fingerprint }
 }
 
-/** The name of the lock under which one process fills, or empties, a shelf. */
-export function spareLock({ server, fingerprint }: Shelf): string {
+/** The name of the lock under which one process fills, or empties, a pool of spares. */
+export function spareLock({ server, fingerprint }: SparePool): string {
   return `spares:${server}:${fingerprint}`
 }
 
 /**
  * Makes one spare: a copy of the template that was connected to once, was found to have the template's structure, and is
- * closed. The caller has the lock of the shelf.
+ * closed. The caller has the lock of the pool of spares.
  *
  * The first connection builds the file by which PostgreSQL knows the database's own catalogs (pg_internal.init), which
  * halves the time that the tenant's first connection takes.
@@ -43,9 +43,9 @@ export async function fillSpare<Handle>(
 ): Promise<void> {
   const since = performance.now()
   const { installation, installationId, fingerprint } = context
-  const [shelf, rowId] = [ownShelf(context, server), randomUUID()]
+  const [sparePool, rowId] = [ownPool(context, server), randomUUID()]
   const name = (context.naming === 'opaque' ? physicalNames.opaque : physicalNames.spare)(installation, rowId)
-  await locked.stock.addSpare(shelf, rowId, name)
+  await locked.inventory.addSpare(sparePool, rowId, name)
   const { digest } = await copyTemplate(context, { server, admin, database: name }, options)
   await warm(context, server, name, digest, options)
   const [made] = await server.describe(admin, [name])
@@ -54,7 +54,7 @@ export async function fillSpare<Handle>(
   const { separation } = context
   const login = separation && newLogin(installation, separation, server, rowId)
   const roleStatements =
-    separation && login ? await server.roles.establish(login, separation.groups, name, 'let-in') : []
+    separation && login ? await server.roles.establish(login, separation.groups, name, 'enabled') : []
   const isKept = await durablyBoth(
     locked,
     admin,
@@ -66,10 +66,10 @@ export async function fillSpare<Handle>(
       ]),
     async () => {
       if (login !== undefined) await locked.credentials.put(rowId, login.sealed)
-      return locked.stock.finishSpare(rowId, made.oid)
+      return locked.inventory.finishSpare(rowId, made.oid)
     },
   )
-  if (isKept) context.emit({ event: 'spare-filled', ...shelf, durationMs: performance.now() - since })
+  if (isKept) context.emit({ event: 'spare-filled', ...sparePool, durationMs: performance.now() - since })
 }
 
 async function warm(
@@ -92,16 +92,16 @@ async function warm(
 }
 
 /** Takes from use the spares that are no longer as they were filled, and those whose filling was interrupted. */
-export async function discardUnready({ locked, server, admin }: SpareSite, shelf: Shelf): Promise<void> {
-  const ready = await locked.stock.spares(shelf, ['ready'])
+export async function discardUnready({ locked, server, admin }: SpareSite, sparePool: SparePool): Promise<void> {
+  const ready = await locked.inventory.spares(sparePool, ['ready'])
   const found = await server.describe(
     admin,
     ready.map(({ database }) => database),
   )
   const changed = ready.filter((spare) => !isAsFilled(spare, found))
   // Whoever filled these has lost the lock, which this process has now.
-  const interrupted = await locked.stock.spares(shelf, ['filling'])
-  await locked.stock.discardSpares([...changed, ...interrupted].map(({ rowId }) => rowId))
+  const interrupted = await locked.inventory.spares(sparePool, ['filling'])
+  await locked.inventory.discardSpares([...changed, ...interrupted].map(({ rowId }) => rowId))
 }
 
 /** Whether a spare is the database that was filled, and nobody opened it, or began to drop it, since. */
@@ -131,7 +131,7 @@ export async function dropSpares(
     const info = found.find(({ name }) => name === database)
     if (readStamp(info?.comment)?.kind !== 'tenant') await server.drop(admin, database)
     await dropLogin(context, server, admin, rowId)
-    await locked.stock.removeSpare(rowId)
+    await locked.inventory.removeSpare(rowId)
     context.emit({ event: 'spare-dropped', server: server.name, fingerprint, durationMs: performance.now() - since })
   }
 }
@@ -155,17 +155,17 @@ export async function useSpare(
   for (;;) {
     let spare: SpareRow | undefined
     const use = async () => {
-      spare = await locked.stock.takeSpare(ownShelf(context, server))
+      spare = await locked.inventory.takeSpare(ownPool(context, server))
       if (spare === undefined) return false
       await becomes(context, { locked, server, admin }, spare, rowId, stamp)
-      await locked.stock.removeSpare(spare.rowId)
+      await locked.inventory.removeSpare(spare.rowId)
       return true
     }
     try {
       return await locked.session.transaction(use, { durable: true })
     } catch (error) {
       if (spare === undefined || !isSpoilt(error)) throw error
-      await locked.stock.discardSpares([spare.rowId])
+      await locked.inventory.discardSpares([spare.rowId])
     }
   }
 }

@@ -1,6 +1,6 @@
 import { type Cancellable, untilAborted } from '../kernel/abort.ts'
 import { physicalNames } from '../kernel/names.ts'
-import { type Status, summarise, summariseStock } from '../catalog/status.ts'
+import { type Status, summarise, summariseInventory } from '../catalog/status.ts'
 import type { ProvisioningContext } from './context.ts'
 
 /**
@@ -9,19 +9,19 @@ import type { ProvisioningContext } from './context.ts'
  * @param wanted how many spares this process keeps
  */
 export async function statusOf(
-  { catalog, stock, installation, home, fingerprint }: ProvisioningContext,
+  { catalog, inventory, installation, home, fingerprint }: ProvisioningContext,
   roles: 'separate' | 'shared',
   wanted: number,
   { signal }: Cancellable,
 ): Promise<Status> {
   const counts = await untilAborted(catalog.count(), signal)
   const migration = await untilAborted(catalog.migration(), signal)
-  const shelves = await untilAborted(stock.counts(), signal)
+  const sparePools = await untilAborted(inventory.counts(), signal)
   return {
     installation,
     catalog: { server: home.name, database: physicalNames.catalog(installation), migration },
     roles,
     ...summarise(counts, fingerprint),
-    ...summariseStock(shelves, fingerprint, wanted),
+    ...summariseInventory(sparePools, fingerprint, wanted),
   }
 }

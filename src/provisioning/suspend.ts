@@ -1,11 +1,11 @@
 import { parseTenantId } from '../kernel/names.ts'
 import { publicTenant, type Tenant, type TenantRow } from '../catalog/tenant.ts'
 import { requireServer } from '../server/require-server.ts'
-import { type BeforeArrow, beforeArrow, takeArrow } from './arrows.ts'
+import { type BeforeTransition, beforeTransition, takeTransition } from './transitions.ts'
 import type { DrainOptions, ProvisioningContext, VerbOptions } from './context.ts'
 import { drain } from './drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
-import { letIn, workOf } from './separation.ts'
+import { enableLogin, workOf } from './separation.ts'
 import { findDatabase, missingError, stampStatement } from './tenant-names.ts'
 
 /** What came of suspending a tenant. */
@@ -31,9 +31,13 @@ export async function suspend(context: ProvisioningContext, id: string, options:
   const tenantId = parseTenantId(id)
   const { drainMs = context.drainMs } = options
   return underLock(context, tenantId, options, async (locked) => {
-    const before = await beforeArrow(locked, 'suspend', tenantId, ['suspended'])
+    const before = await beforeTransition(locked, 'suspend', tenantId, ['suspended'])
     requireServer(context.servers, before.row.server, tenantId)
-    const row = await takeArrow(context, locked, before, { verb: 'suspend', to: 'suspended', actor: options.actor })
+    const row = await takeTransition(context, locked, before, {
+      verb: 'suspend',
+      to: 'suspended',
+      actor: options.actor,
+    })
     await onServerOf(context, locked, row, options, async (server, admin) => {
       const found = await findDatabase(context, server, admin, row)
       if (found?.name !== row.database) throw missingError(row)
@@ -57,7 +61,7 @@ export async function suspend(context: ProvisioningContext, id: string, options:
 export async function resume(context: ProvisioningContext, id: string, options: VerbOptions): Promise<Resumed> {
   const tenantId = parseTenantId(id)
   return underLock(context, tenantId, options, async (locked) => {
-    const before = await beforeArrow(locked, 'resume', tenantId, ['active'])
+    const before = await beforeTransition(locked, 'resume', tenantId, ['active'])
     const change = { verb: 'resume', to: 'active', actor: options.actor } as const
     const row = await resumed(context, locked, before, change, options)
     return { outcome: before.isDone ? 'already-active' : 'resumed', tenant: publicTenant(row) }
@@ -68,17 +72,17 @@ export async function resume(context: ProvisioningContext, id: string, options: 
 function resumed(
   context: ProvisioningContext,
   locked: LockedWork,
-  before: BeforeArrow,
+  before: BeforeTransition,
   change: { readonly verb: 'resume'; readonly to: 'active'; readonly actor: string | undefined },
   options: VerbOptions,
 ): Promise<TenantRow> {
   const { row, isDone, transition } = before
-  if (isDone) return takeArrow(context, locked, before, change)
+  if (isDone) return takeTransition(context, locked, before, change)
   return onServerOf(context, locked, row, options, async (server, admin) => {
     const found = await findDatabase(context, server, admin, row)
     if (found?.name !== row.database) throw missingError(row)
     const stamp = stampStatement(context, server, row, found, { state: 'active', transition })
-    const opening = () => admin.script([...letIn(context, server, row), stamp])
-    return takeArrow(context, locked, before, change, (take) => durablyBoth(locked, admin, opening, take))
+    const opening = () => admin.script([...enableLogin(context, server, row), stamp])
+    return takeTransition(context, locked, before, change, (take) => durablyBoth(locked, admin, opening, take))
   })
 }

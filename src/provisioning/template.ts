@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { type Identifier, physicalNames } from '../kernel/names.ts'
-import type { Shelf, TemplateRow } from '../catalog/stock.ts'
+import type { SparePool, TemplateRow } from '../catalog/inventory.ts'
 import type { Server, Session, SessionOptions } from '../server/port.ts'
 import { readStamp, writeStamp } from '../server/stamp.ts'
 import { connectToAdministration } from './administration.ts'
@@ -11,7 +11,7 @@ import { makeTables } from './create-tables.ts'
 import { endSessions, isInUse } from './drain.ts'
 import { runSeed } from './hooks.ts'
 import { durablyBoth, type LockedWork, lockedBy, onServer } from './locked-work.ts'
-import { createSecluded, ensureGroups } from './separation.ts'
+import { createPrivate, ensureGroups } from './separation.ts'
 
 /** A database that was copied from the template. */
 export interface Copied {
@@ -43,7 +43,7 @@ export async function copyTemplate<Handle>(
     try {
       const name = physicalNames.template(context.installation, template.rowId)
       const groups = await ensureGroups(context.separation, server, admin)
-      const isMade = await createSecluded({ server, admin, database, template: name, groups })
+      const isMade = await createPrivate({ server, admin, database, template: name, groups })
       return { isMade, digest: template.digest, wasBuilt }
     } catch (error) {
       // Somebody dropped, opened or outdated it since it was looked at.
@@ -63,10 +63,10 @@ async function usableTemplate(
   server: Server,
   admin: Session,
 ): Promise<FoundTemplate | undefined> {
-  const { knownTemplates, stock, fingerprint } = context
+  const { knownTemplates, inventory, fingerprint } = context
   const known = knownTemplates.get(server.name)
   if (known !== undefined && !(await isUnusable(context, server, admin, known))) return { ...known, wasBuilt: false }
-  const ready = await stock.readyTemplate({ server: server.name, fingerprint })
+  const ready = await inventory.readyTemplate({ server: server.name, fingerprint })
   if (ready === undefined || (await isUnusable(context, server, admin, ready))) return undefined
   knownTemplates.set(server.name, ready)
   return { ...ready, wasBuilt: false }
@@ -90,12 +90,12 @@ async function isUnusable(
     !found.hasOldCollation
   if (isSealed) return false
   context.knownTemplates.delete(server.name)
-  await context.stock.discardTemplate(rowId)
+  await context.inventory.discardTemplate(rowId)
   return true
 }
 
-/** The name of the lock under which one process builds, or drops, the templates of a shelf. */
-function templateLock({ server, fingerprint }: Shelf): string {
+/** The name of the lock under which one process builds, or drops, the templates of a pool of spares. */
+function templateLock({ server, fingerprint }: SparePool): string {
   return `template:${server}:${fingerprint}`
 }
 
@@ -108,23 +108,24 @@ async function buildTemplate<Handle>(
   server: Server,
   options: Cancellable,
 ): Promise<FoundTemplate> {
-  const shelf = { server: server.name, fingerprint: context.fingerprint }
-  return onShelf(context, server, templateLock(shelf), options, async (locked, admin) => {
-    const ready = await locked.stock.readyTemplate(shelf)
+  const sparePool = { server: server.name, fingerprint: context.fingerprint }
+  return inPool(context, server, templateLock(sparePool), options, async (locked, admin) => {
+    const ready = await locked.inventory.readyTemplate(sparePool)
     if (ready !== undefined) return { ...ready, wasBuilt: false }
     const since = performance.now()
-    for (const { rowId } of await locked.stock.templates(shelf, ['building'])) await locked.stock.discardTemplate(rowId)
-    const template = await build(context, locked, { server, admin, shelf }, options)
-    context.emit({ event: 'template-built', ...shelf, durationMs: performance.now() - since })
+    for (const { rowId } of await locked.inventory.templates(sparePool, ['building']))
+      await locked.inventory.discardTemplate(rowId)
+    const template = await build(context, locked, { server, admin, sparePool }, options)
+    context.emit({ event: 'template-built', ...sparePool, durationMs: performance.now() - since })
     return { ...template, wasBuilt: true }
   })
 }
 
 /**
- * Runs `work` under a lock of a shelf, on sessions that are nobody else's: who wants a template may hold one of those
+ * Runs `work` under a lock of a pool of spares, on sessions that are nobody else's: who wants a template may hold one of those
  * that are kept, and all of them may want one.
  */
-export async function onShelf<T>(
+export async function inPool<T>(
   context: ProvisioningContext,
   server: Server,
   lock: string,
@@ -147,26 +148,26 @@ export async function onShelf<T>(
 interface Site {
   readonly server: Server
   readonly admin: Session
-  readonly shelf: Shelf
+  readonly sparePool: SparePool
 }
 
 async function build<Handle>(
   context: MakingContext<Handle>,
   locked: LockedWork,
-  { server, admin, shelf }: Site,
+  { server, admin, sparePool }: Site,
   options: Cancellable,
 ): Promise<TemplateRow> {
   const rowId = randomUUID()
   const building = physicalNames.building(context.installation, rowId)
-  await locked.stock.addTemplate(shelf, rowId)
+  await locked.inventory.addTemplate(sparePool, rowId)
   const groups = await ensureGroups(context.separation, server, admin)
   const also = [server.commentStatement(building, stampOf(context, 'building', rowId))]
   // From template0, so that nothing is in the database but what the models declare.
   const making = { server, admin, database: building, template: 'template0', groups, also }
-  if (!(await createSecluded(making))) throw takenError(building)
+  if (!(await createPrivate(making))) throw takenError(building)
   const digest = await fill(context, server, building, options)
   await seal(context, locked, { server, admin, rowId, digest, signal: options.signal })
-  return { ...shelf, rowId, state: 'ready', digest }
+  return { ...sparePool, rowId, state: 'ready', digest }
 }
 
 /** @returns the digest of the structure that it has then */
@@ -224,7 +225,7 @@ async function seal(context: ProvisioningContext, locked: LockedWork, sealing: S
           server.alterStatement(name, { acceptsConnections: false, isTemplate: true }),
           server.commentStatement(name, stampOf(context, 'template', rowId)),
         ]),
-      () => locked.stock.finishTemplate(rowId, digest),
+      () => locked.inventory.finishTemplate(rowId, digest),
     )
   try {
     if (await change()) return
@@ -255,12 +256,12 @@ export async function dropTemplate(
     if (isTemplate) await admin.query(server.alterStatement(name, { isTemplate: false }))
     await server.drop(admin, name)
   }
-  await locked.stock.removeTemplate(rowId)
+  await locked.inventory.removeTemplate(rowId)
   context.emit({ event: 'template-dropped', server: server.name, fingerprint, durationMs: performance.now() - since })
 }
 
 /**
- * Takes the templates of a shelf from use: all, or those that were begun and never finished, or that are no longer as they
+ * Takes the templates of a sparePool from use: all, or those that were begun and never finished, or that are no longer as they
  * were sealed.
  *
  * @returns how many are to be dropped
@@ -268,17 +269,17 @@ export async function dropTemplate(
 export function discardTemplates(
   context: ProvisioningContext,
   server: Server,
-  shelf: Shelf,
+  sparePool: SparePool,
   which: 'all' | 'unready',
   options: Cancellable,
 ): Promise<number> {
-  return onShelf(context, server, templateLock(shelf), options, async ({ stock }, admin) => {
-    for (const template of await stock.templates(shelf, ['ready', 'building'])) {
-      if (which === 'all' || template.state === 'building') await stock.discardTemplate(template.rowId)
+  return inPool(context, server, templateLock(sparePool), options, async ({ inventory }, admin) => {
+    for (const template of await inventory.templates(sparePool, ['ready', 'building'])) {
+      if (which === 'all' || template.state === 'building') await inventory.discardTemplate(template.rowId)
       else await isUnusable(context, server, admin, template)
     }
     if (which === 'all') context.knownTemplates.delete(server.name)
-    return (await stock.templates(shelf, ['dropping'])).length
+    return (await inventory.templates(sparePool, ['dropping'])).length
   })
 }
 

@@ -22,8 +22,8 @@ export function namesOf({ installation }: ProvisioningContext, row: TenantRow) {
   return {
     inService: row.database,
     building: physicalNames.building(installation, row.rowId),
-    setAside: physicalNames.setAside(installation, row.rowId),
-    doomed: physicalNames.doomed(installation, row.rowId),
+    archived: physicalNames.archived(installation, row.rowId),
+    pendingDrop: physicalNames.pendingDrop(installation, row.rowId),
   }
 }
 

@@ -52,7 +52,7 @@ export interface Capabilities {
   /** ALTER DATABASE ... OWNER TO another role. */
   readonly changeOwner: boolean | undefined
   /** CONNECT is taken from PUBLIC and given to one role, as the ACL that was read back says. */
-  readonly secludeDatabase: boolean | undefined
+  readonly revokePublicAccess: boolean | undefined
   /** Tables that belong to another role, with default privileges for a group. */
   readonly createAsRole: boolean | undefined
   /** That login role logs in with its password. */
@@ -212,7 +212,7 @@ export const untried: Capabilities = {
   createLogin: undefined,
   createForOwner: undefined,
   changeOwner: undefined,
-  secludeDatabase: undefined,
+  revokePublicAccess: undefined,
   createAsRole: undefined,
   logIn: undefined,
   endSessions: undefined,

@@ -12,12 +12,14 @@ import type {
 import type { DiagnosisRequest, ServerDiagnosis } from './diagnosis.ts'
 import type { Occupancy, OccupancyQuestion, SessionMark } from './occupancy.ts'
 import type { SessionDefaults } from './session-defaults.ts'
+import type { EndingOptions, TenantSessions, WhichSessions } from './tenant-sessions.ts'
 import type { WrongPrivileges } from './wrong-privileges.ts'
 
 export type { SessionDefaults } from './session-defaults.ts'
 
 export type * from './connection-pool.ts'
 export type * from './database.ts'
+export type * from './tenant-sessions.ts'
 
 /** What a statement gave back. */
 export interface QueryResult<Row> {
@@ -152,7 +154,7 @@ export interface RoleAdministration {
    * The statements after which nobody may connect to a database but its owner's members and those who are let in. They
    * fail with SQLSTATE 42501 where PUBLIC still may, since REVOKE itself may merely warn.
    */
-  seclude(database: Identifier, groups: GroupRoles | undefined): string[]
+  revokePublicAccess(database: Identifier, groups: GroupRoles | undefined): string[]
   /** The statements, for a session in an empty database, after which `objects` can make things there, and `app` use them. */
   prepare(groups: GroupRoles): string[]
   /**
@@ -168,17 +170,19 @@ export interface RoleAdministration {
     login: Login & { readonly connectionLimit: number },
     groups: GroupRoles,
     database: Identifier,
-    mode: 'let-in' | 'locked-out',
+    mode: 'enabled' | 'disabled',
   ): Promise<string[]>
   /**
    * The statements that make a role which logs in for a while and can do what `objects` can, in one database. Unlike a role
    * that merely acts as `objects`, what runs in its session can become nothing else.
    */
-  hire(login: Login, groups: GroupRoles, database: Identifier): Promise<string[]>
+  createTemporaryRole(login: Login, groups: GroupRoles, database: Identifier): Promise<string[]>
+  /** The statement that takes back the settings of a role (ALTER ROLE ... SET), in all databases; it writes only if there are any. */
+  resetSettings(user: Identifier): string
   /** The statements after which a role cannot log in, nor connect to a database, where one is named. */
-  lockOut(user: Identifier, database?: Identifier): string[]
-  /** The statements that undo {@link lockOut}. Neither fails where the role is gone. */
-  letIn(user: Identifier, database: Identifier): string[]
+  disableLogin(user: Identifier, database?: Identifier): string[]
+  /** The statements that undo {@link disableLogin}. Neither fails where the role is gone. */
+  enableLogin(user: Identifier, database: Identifier): string[]
   rename(from: Identifier, to: Identifier): string
   /**
    * Finds what the groups cannot use in the session's database as they can use what `objects` makes.
@@ -215,12 +219,6 @@ export interface PoolOptions extends Pick<SessionOptions, 'login' | 'role'>, Pic
   readonly purpose?: 'administration' | 'service'
 }
 
-/**
- * All sessions, or those that may be work; `workOf` names a role whose sessions always are, whatever they call themselves
- * and in whatever database they are; `of` the role whose sessions alone are meant, in whatever database they are.
- */
-export type WhichSessions = 'all' | 'work' | { readonly workOf: Identifier } | { readonly of: Identifier }
-
 /** How a connection for routing is opened. */
 export interface OpenOptions {
   readonly session?: SessionDefaults | undefined
@@ -234,30 +232,6 @@ export interface Listeners {
   readonly onMessage: (payload: string) => void
   /** The session is gone, whoever ended it; called once. */
   readonly onEnd: () => void
-}
-
-/** A tenant's session, or its prepared transaction, that was ended because administration waited for it. */
-export interface EndedBlocker {
-  /** The role. */
-  readonly user: string
-  readonly database: string | undefined
-  /** The server's process id; undefined for a prepared transaction. */
-  readonly processId: number | undefined
-  /** The name of the prepared transaction that was rolled back; undefined for a session. */
-  readonly transaction: string | undefined
-}
-
-/** The tenants whose roles are not to keep administration waiting. */
-export interface TenantSessions {
-  /** The beginning of the names of their roles. */
-  readonly rolePrefix: string
-  readonly onEnded: (ended: EndedBlocker) => void
-}
-
-/** How sessions are ended. */
-export interface EndingOptions extends Cancellable {
-  /** How long they may take to end by themselves, in milliseconds. */
-  readonly quietMs: number
 }
 
 /** One database server. Sessions always go to the server itself; only the connections of `open` may go through a pooler. */
@@ -343,10 +317,15 @@ export interface Server {
   /** Ends tenants' sessions, the one with the oldest transaction first, until the queue of notifications has room. */
   freeNotificationQueue(session: Session): Promise<void>
   /**
-   * Rolls back the prepared transactions of tenants' roles in a database: they outlive every session, and keep a database
-   * from being renamed and dropped.
+   * Rolls back the prepared transactions of tenants' roles in a database, and those of `user` in any: they outlive every
+   * session, and keep a database from being renamed and dropped.
    */
-  rollBackPrepared(session: Session, database: Identifier): Promise<void>
+  rollBackPrepared(session: Session, database: Identifier, user?: Identifier): Promise<void>
+  /**
+   * Ends tenants' sessions that keep others from connecting. PostgreSQL checks a role before it waits for the database: a
+   * login that waits can become a session of a role whose login was disabled since.
+   */
+  admitLogins(session: Session): Promise<void>
   /** Ends sessions by their process ids, without waiting until they are gone. @throws `permission-denied` */
   endSessions(session: Session, processIds: readonly number[]): Promise<void>
   /** What libpq's programs and most drivers read from their environment to connect. It holds the password. */

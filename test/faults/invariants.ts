@@ -11,7 +11,7 @@ type Invariant = (evidence: Evidence) => string[] | Promise<string[]>
 const invariants: readonly Invariant[] = [
   oneDatabaseEach,
   everyDatabaseIsAccountedFor,
-  stockIsSealed,
+  inventoryIsSealed,
   acknowledgedIsThere,
   noneTwice,
   rolesFit,
@@ -19,8 +19,8 @@ const invariants: readonly Invariant[] = [
 
 /** Everything that does not hold, each in a sentence. */
 export async function violationsIn(world: World, findings: readonly Reconciled[]): Promise<string[]> {
-  const [tenants, stock, databases] = [await world.tenants(), await world.stock(), await world.databases()]
-  const evidence = { world, tenants, stock, databases, findings }
+  const [tenants, inventory, databases] = [await world.tenants(), await world.inventory(), await world.databases()]
+  const evidence = { world, tenants, inventory, databases, findings }
   const found: string[] = []
   for (const invariant of invariants) found.push(...(await invariant(evidence)))
   return found
@@ -63,7 +63,7 @@ function oneDatabaseEach(evidence: Evidence): string[] {
 
 /** Every database with one of our names is a row's, or reported. */
 function everyDatabaseIsAccountedFor(evidence: Evidence): string[] {
-  const rows = new Set([...evidence.tenants, ...evidence.stock].map(({ rowId }) => rowId))
+  const rows = new Set([...evidence.tenants, ...evidence.inventory].map(({ rowId }) => rowId))
   return evidence.databases
     .filter((database) => !rows.has(stampOn(database)?.row ?? ''))
     .filter(({ name }) => !isReported(evidence, { database: name }))
@@ -71,9 +71,9 @@ function everyDatabaseIsAccountedFor(evidence: Evidence): string[] {
 }
 
 /** Templates and spares are ready and closed; nothing that was begun is left. */
-function stockIsSealed(evidence: Evidence): string[] {
-  const { stock, databases } = evidence
-  return stock.flatMap(({ kind, rowId, state }) => {
+function inventoryIsSealed(evidence: Evidence): string[] {
+  const { inventory, databases } = evidence
+  return inventory.flatMap(({ kind, rowId, state }) => {
     const own = databases.filter((database) => stampOn(database)?.row === rowId)
     const [only] = own
     if (only !== undefined && isReported(evidence, { database: only.name })) return []

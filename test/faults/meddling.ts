@@ -30,7 +30,7 @@ const meddlings: Readonly<Record<string, Meddling>> = {
   'a stranger before a new tenant': strangerBefore,
   'a stranger before a restored tenant': strangerBeforeRestore,
   'an interrupted drop of a tenant': invalidTenant,
-  'a spoilt template or spare': spoiltStock,
+  'a spoilt template or spare': spoiltInventory,
 }
 
 export const meddling: Scenario = {
@@ -141,10 +141,10 @@ const spoilings: Readonly<Record<string, (name: string) => string[]>> = {
 }
 
 /** Tenants are made all the same. */
-async function spoiltStock({ world, tenantry, random }: Site): Promise<string[]> {
+async function spoiltInventory({ world, tenantry, random }: Site): Promise<string[]> {
   await world.within((keeper) => world.do(keeper, { verb: 'fill' }), { spares: 2 })
-  const stock = (await world.databases()).filter(({ isOpen }) => !isOpen)
-  const spoilt = random.pick(stock)
+  const inventory = (await world.databases()).filter(({ isOpen }) => !isOpen)
+  const spoilt = random.pick(inventory)
   const [how, statements] = random.pick(Object.entries(spoilings))
   for (const statement of statements(spoilt.name)) await world.sql(statement)
   const wrong: string[] = []

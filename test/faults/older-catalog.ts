@@ -52,7 +52,7 @@ async function walk(world: World, walkers: readonly Walker[], random: Random): P
 
 /** Reconciles, fills and onboards. @returns what was destroyed, or not reported */
 async function reconciledOlder(world: World): Promise<string[]> {
-  const rows = new Set([...(await world.tenants()), ...(await world.stock())].map(({ rowId }) => rowId))
+  const rows = new Set([...(await world.tenants()), ...(await world.inventory())].map(({ rowId }) => rowId))
   const known = [...rows].join(' ')
   const strangers = (await world.databases()).filter(({ comment }) => !known.includes(rowIn(comment)))
   const wrong: string[] = []

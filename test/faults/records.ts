@@ -19,7 +19,7 @@ export interface TenantRecord {
 }
 
 /** A row of a template or a spare. */
-export interface StockRecord {
+export interface InventoryRecord {
   readonly kind: 'template' | 'spare'
   readonly rowId: string
   readonly state: string

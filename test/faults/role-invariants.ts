@@ -13,7 +13,7 @@ interface Entry {
  * there; whether it can log in is as the tenant's state says; and the catalog keeps its password.
  */
 export async function rolesFit(evidence: Evidence): Promise<string[]> {
-  const { world, tenants, stock, databases, findings } = evidence
+  const { world, tenants, inventory, databases, findings } = evidence
   const prefix = `${world.installation}_r_`
   const passwords = await world.inCatalog<{ row: string }>('select row_id::text as row from tenantry.credential')
   const kept = new Set(passwords.map(({ row }) => prefix + row.replaceAll('-', '')))
@@ -28,7 +28,7 @@ export async function rolesFit(evidence: Evidence): Promise<string[]> {
   const isReported = (id: string) => findings.some(({ tenant }) => tenant === id)
   const wrong: string[] = []
   for (const role of roles) {
-    const row = [...tenants, ...stock].find(({ rowId }) => prefix + rowId.replaceAll('-', '') === role.role)
+    const row = [...tenants, ...inventory].find(({ rowId }) => prefix + rowId.replaceAll('-', '') === role.role)
     const tenant = tenants.find(({ rowId }) => rowId === row?.rowId)
     const own = databases
       .filter(({ comment }) => row !== undefined && comment?.includes(row.rowId))

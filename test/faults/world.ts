@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { Client } from 'pg'
 import { answerTo, type Call, open, type Opened, type Opening } from './calls.ts'
 import { Ledger } from './ledger.ts'
-import type { Look, PhysicalDatabase, StockRecord, TenantRecord } from './records.ts'
+import type { Look, PhysicalDatabase, InventoryRecord, TenantRecord } from './records.ts'
 
 /** How long sessions may take to be gone whose client is, in milliseconds: one may still be at CREATE DATABASE. */
 const endingMs = 30_000
@@ -124,7 +124,7 @@ export class World implements Look {
     return (await this.tenants()).find((it) => it.id === id)
   }
 
-  stock(): Promise<StockRecord[]> {
+  inventory(): Promise<InventoryRecord[]> {
     return this.inCatalog(
       `select 'template' as kind, row_id as "rowId", state from tenantry.template
        union all select 'spare', row_id, state from tenantry.spare`,
@@ -149,10 +149,10 @@ export class World implements Look {
       `select (select json_agg(t order by id) from tenantry.tenant t) as tenants,
               (select json_agg(a order by number) from tenantry.audit a) as audit`,
     )
-    const stock = (await this.stock()).flatMap(({ rowId }) => [rowId, rowId.replaceAll('-', '')])
-    const isStock = ({ name, comment }: PhysicalDatabase) =>
-      stock.some((rowId) => name.includes(rowId) || comment?.includes(rowId))
-    return JSON.stringify({ records, databases: (await this.databases()).filter((it) => !isStock(it)) })
+    const inventory = (await this.inventory()).flatMap(({ rowId }) => [rowId, rowId.replaceAll('-', '')])
+    const isInventory = ({ name, comment }: PhysicalDatabase) =>
+      inventory.some((rowId) => name.includes(rowId) || comment?.includes(rowId))
+    return JSON.stringify({ records, databases: (await this.databases()).filter((it) => !isInventory(it)) })
   }
 
   /** Waits until backends whose client is gone are gone as well. */

@@ -6,11 +6,21 @@ import { Client } from 'pg'
 import { openTenantry, type TenantryConfig, type TenantryEvent } from 'tenantry'
 import { startEmbeddedPostgres } from 'tenantry/embedded'
 import { postgres } from 'tenantry/postgres'
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { User } from '../../examples/service/models.ts'
 import { disposableName, serverUrl, sql } from '../support/server.ts'
 import { openTestTenantry } from '../support/tenants.ts'
-import { attempt, createProvisioner, type Isolated, models, openAs } from './support.ts'
+import {
+  attempt,
+  createProvisioner,
+  dropInVain,
+  hasPrepared,
+  type Isolated,
+  isDead,
+  login,
+  models,
+  openAs,
+} from './support.ts'
 
 // Whoever can send SQL as a tenant's role can hold locks on what belongs to the whole server. None of it keeps
 // administration from anything, nor other tenants from theirs.
@@ -23,29 +33,14 @@ beforeAll(async () => {
 const open = (config: Partial<Omit<TenantryConfig<EntityManager>, 'models'>> = {}) =>
   openAs(provisioner, { drainMs: 500, ...config })
 
-/** A connection of a tenant's own role that stays open until the test has ended. */
-async function login(tenantry: Isolated, id: string, database?: string): Promise<Client> {
-  const own = await tenantry.credentials(id)
-  const parts = { database: database ?? own.database, user: own.user, password: own.password.reveal() }
-  const client = new Client({ connectionString: serverUrl(parts) })
-  client.on('error', () => undefined)
-  await client.connect()
-  onTestFinished(() => client.end().catch(() => undefined))
-  return client
-}
-
 function eventsOf(tenantry: Pick<Isolated, 'on'>): TenantryEvent[] {
   const events: TenantryEvent[] = []
   tenantry.on((event) => events.push(event))
   return events
 }
 
-const isDead = (client: Client) => attempt(client.query('select 1')).then((outcome) => outcome !== 'done')
 const rolesLike = (pattern: string) =>
   sql<{ rolname: string }>('select rolname from pg_roles where rolname ~ $1', [pattern])
-const hasPrepared = async () =>
-  (await sql<{ n: string }>(`select current_setting('max_prepared_transactions') as n`))[0]!.n !== '0'
-
 /** Begins a COPY that never sends anything. */
 async function startCopy(client: Client): Promise<void> {
   const started = Promise.withResolvers<void>()
@@ -108,14 +103,6 @@ async function lockDatabases(client: Client, pattern: string): Promise<void> {
     await client.query(`alter role current_user in database "${datname}" set work_mem = '1MB'`)
 }
 
-/** Begins a DROP DATABASE that would be refused, once it waits for its lock. */
-async function dropInVain(client: Client, database: string): Promise<void> {
-  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
-  void attempt(client.query(`drop database "${database}"`))
-  const waiting = `select 1 from pg_locks where pid = $1 and mode = 'AccessExclusiveLock' and not granted`
-  await expect.poll(() => sql(waiting, [rows[0]?.pid])).toHaveLength(1)
-}
-
 describe('a tenant that changes its own role again and again', () => {
   it.each(['suspend', 'offboard', 'rotateCredentials'] as const)('cannot prevent %s', async (verb) => {
     const tenantry = await open()
@@ -156,6 +143,20 @@ describe('a tenant that holds locks on databases', () => {
     await dropInVain(waiting, database)
     expect(await tenantry.with('other', (em) => em.count(User))).toBe(0)
     expect(await isDead(holding)).toBe(true)
+  })
+
+  it('cannot prevent its suspension by a prepared transaction that nobody can connect to', async ({ skip }) => {
+    if (!(await hasPrepared())) skip('max_prepared_transactions is 0 on this server')
+    const tenantry = await open()
+    await tenantry.onboard('evil')
+    const { database } = await tenantry.credentials('evil')
+    const [holding, waiting] = [await login(tenantry, 'evil'), await login(tenantry, 'evil', 'postgres')]
+    await holding.query('begin')
+    await holding.query(`alter role current_user in database "${database}" set work_mem = '1MB'`)
+    await holding.query(`prepare transaction '${disposableName('x')}'`)
+    await dropInVain(waiting, database)
+    expect(await tenantry.suspend('evil')).toMatchObject({ outcome: 'suspended' })
+    expect(await tenantry.offboard('evil')).toMatchObject({ outcome: 'offboarded' })
   })
 
   it('does not keep new processes from the catalog', async () => {
@@ -216,6 +217,47 @@ describe('what a tenant grants to roles of others', () => {
     expect(await sql('select 1 from pg_largeobject_metadata where oid = $1', [oid])).toEqual([])
   })
 
+  it('keeps no tenant from being purged while it is granted again and again', async () => {
+    const tenantry = await open()
+    for (const id of ['evil', 'other']) await tenantry.onboard(id)
+    const { user } = await tenantry.credentials('other')
+    const sessions = await Promise.all(Array.from({ length: 8 }, () => login(tenantry, 'evil')))
+    const granting = sessions.map(async (client, index) => {
+      await client.query(`select lo_create(${index + 1})`)
+      await attempt(
+        client.query(`do $$ begin loop
+          begin
+            grant select on large object ${index + 1} to "${user}";
+            alter default privileges grant select on tables to "${user}";
+          exception when others then null; end;
+          commit;
+          begin revoke select on large object ${index + 1} from "${user}"; exception when others then null; end;
+          commit;
+        end loop; end $$`),
+      )
+    })
+    await tenantry.offboard('other')
+    expect(await tenantry.purge('other')).toEqual({ outcome: 'purged' })
+    const evil = (await tenantry.credentials('evil')).user
+    await sql('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [evil])
+    await Promise.all(granting)
+    await tenantry.reconcile()
+    expect(await rolesLike(`^${user}$`)).toEqual([])
+  })
+
+  it('keeps no tenant from being purged that owns more objects than the server can lock at once', async () => {
+    const tenantry = await open()
+    await tenantry.onboard('evil')
+    const { user } = await tenantry.credentials('evil')
+    const elsewhere = await login(tenantry, 'evil', 'postgres')
+    const locks = `current_setting('max_locks_per_transaction')::int
+      * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int)`
+    await elsewhere.query(`select lo_create(0) from generate_series(1, 2 * ${locks})`)
+    await tenantry.offboard('evil')
+    expect(await tenantry.purge('evil')).toEqual({ outcome: 'purged' })
+    expect(await rolesLike(`^${user}$`)).toEqual([])
+  })
+
   it('is cleared up by reconcile, where a role was left', async () => {
     const tenantry = await open()
     await tenantry.onboard('a')
@@ -269,6 +311,25 @@ describe('rotateCredentials', () => {
     expect(await rotating).toMatchObject({ outcome: 'rotated' })
     expect(await isDead(before)).toBe(true)
     expect(await isDead(after)).toBe(false)
+  })
+
+  it('sets a password that nothing changes back, and settings that stay reset', async () => {
+    const tenantry = await open()
+    await tenantry.onboard('evil')
+    const { user } = await tenantry.credentials('evil')
+    // Each change is a transaction of its own, so that none waits for a lock.
+    const sessions = await Promise.all([1, 2, 3].map(() => login(tenantry, 'evil', 'postgres')))
+    const changing = sessions.map(async (client) => {
+      const change = `alter role current_user password 'x'; alter role current_user in database postgres set work_mem = '1MB'`
+      while ((await attempt(client.query(change))) !== '57P01' && !(await isDead(client)));
+    })
+    await tenantry.rotateCredentials('evil')
+    await Promise.all(changing)
+    expect(await tenantry.with('evil', (em) => em.count(User))).toBe(0)
+    const settings = 'select 1 from pg_db_role_setting s join pg_roles r on r.oid = s.setrole where r.rolname = $1'
+    expect(await sql(settings, [user])).toEqual([])
+    const asSet = new Client({ connectionString: serverUrl({ database: 'postgres', user, password: 'x' }) })
+    expect(await attempt(asSet.connect())).toBe('28P01')
   })
 })
 

@@ -54,8 +54,8 @@ beforeAll(async () => {
   }
   await tenantry.suspend('suspended')
   await tenantry.offboard('offboarded')
-  const [setAside = ''] = await databasesLike('_off_')
-  victims.set('offboarded', { ...victims.get('offboarded')!, database: setAside })
+  const [archived = ''] = await databasesLike('_off_')
+  victims.set('offboarded', { ...victims.get('offboarded')!, database: archived })
 })
 
 /** Functions that run as those who own what is in a database: the worst that a service's own schema may have in it. */
@@ -203,7 +203,7 @@ describe.each(attackers)('the role of a tenant that was %s', (attacker) => {
     expect(await asTenant(tenantry, attacker, (client) => notRefused(client, texts))).toEqual([])
   })
 
-  it('does not get into the catalog, nor into what is in stock', async () => {
+  it('does not get into the catalog, nor into what is in the inventory', async () => {
     await tenantry.onboard('last')
     const names = [`${tenantry.installation}_catalog`, ...(await databasesLike('_template_'))]
     expect(names.length).toBeGreaterThan(1)

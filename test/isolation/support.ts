@@ -4,6 +4,7 @@ import { ensureTables, type TenantryConfig } from 'tenantry'
 import { mikroOrm } from 'tenantry/mikro-orm'
 import { Address, User } from '../../examples/service/models.ts'
 import { createRole, dropAfterwards, quote, serverUrl, sql } from '../support/server.ts'
+import { expect, onTestFinished } from 'vitest'
 import { openTestTenantry, type TestTenantry } from '../support/tenants.ts'
 
 export const models = mikroOrm({ entities: [User, Address] })
@@ -67,4 +68,30 @@ export async function makeTheirs(tenantry: Isolated, owner: { user: string; pass
   const url = serverUrl({ ...owner, database })
   await ensureTables(url, models)
   return { database, url }
+}
+
+/** A connection of a tenant's own role that stays open until the test has ended. */
+export async function login(tenantry: Isolated, id: string, database?: string): Promise<Client> {
+  const own = await tenantry.credentials(id)
+  const parts = { database: database ?? own.database, user: own.user, password: own.password.reveal() }
+  const client = new Client({ connectionString: serverUrl(parts) })
+  client.on('error', () => undefined)
+  await client.connect()
+  onTestFinished(() => client.end().catch(() => undefined))
+  return client
+}
+
+/** True if the server has ended a connection. */
+export const isDead = (client: Client) => attempt(client.query('select 1')).then((outcome) => outcome !== 'done')
+
+/** True if the server allows prepared transactions. */
+export const hasPrepared = async () =>
+  (await sql<{ n: string }>(`select current_setting('max_prepared_transactions') as n`))[0]!.n !== '0'
+
+/** Begins a DROP DATABASE that would be refused, once it waits for its lock. */
+export async function dropInVain(client: Client, database: string): Promise<void> {
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
+  void attempt(client.query(`drop database "${database}"`))
+  const waiting = `select 1 from pg_locks where pid = $1 and mode = 'AccessExclusiveLock' and not granted`
+  await expect.poll(() => sql(waiting, [rows[0]?.pid])).toHaveLength(1)
 }

@@ -28,9 +28,9 @@ async function openFailing(): Promise<Failing> {
 }
 
 const databaseNow = async (tenantry: Isolated, id: string): Promise<string> => {
-  const { inService, building, setAside, doomed } = await namesOf(tenantry, id)
+  const { inService, building, archived, pendingDrop } = await namesOf(tenantry, id)
   const [found] = await sql<{ datname: string }>('select datname from pg_database where datname = any($1)', [
-    [inService, building, setAside, doomed],
+    [inService, building, archived, pendingDrop],
   ])
   return found?.datname ?? ''
 }

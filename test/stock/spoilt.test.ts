@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { User } from '../../examples/service/models.ts'
 import { quote, serverUrl, sql } from '../support/server.ts'
 import { inCatalog } from '../support/tenants.ts'
-import { filled, namesOf, open, type Stocked, told, violations } from './support.ts'
+import { filled, namesOf, open, type Inventoried, told, violations } from './support.ts'
 
 /** What somebody may do to a spare, or to a template, behind our back. */
 const deeds: Readonly<Record<string, (database: string) => Promise<unknown>>> = {
@@ -17,20 +17,20 @@ const deeds: Readonly<Record<string, (database: string) => Promise<unknown>>> = 
 }
 
 /** An installation with two spares that no process keeps any more, so that nobody mends what a test breaks. */
-async function stocked(config: Parameters<typeof open>[0] = {}): Promise<Stocked> {
+async function stocked(config: Parameters<typeof open>[0] = {}): Promise<Inventoried> {
   const keeping = await open({ ...config, spares: 2 })
   await filled(keeping, 2)
   await keeping.close()
   return open({ ...config, installation: keeping.installation })
 }
 
-async function expectWhole(tenantry: Stocked, id: string): Promise<void> {
+async function expectWhole(tenantry: Inventoried, id: string): Promise<void> {
   expect(await tenantry.check(id)).toMatchObject({ outcome: 'matches' })
   expect(await tenantry.with(id, (em) => em.count(User))).toBe(0)
 }
 
 /** Makes a keeper clear up, and waits until nothing is left over. */
-async function expectMended(tenantry: Stocked): Promise<void> {
+async function expectMended(tenantry: Inventoried): Promise<void> {
   await tenantry.close()
   const keeping = await open({ installation: tenantry.installation, spares: 2 })
   await filled(keeping, 2)

@@ -6,12 +6,12 @@ import { inCatalog, openTestTenantry, type TestTenantry } from '../support/tenan
 import { models } from './models.ts'
 
 /** A Tenantry on the models of these suites. */
-export type Stocked = TestTenantry<EntityManager>
+export type Inventoried = TestTenantry<EntityManager>
 
 type Config = Partial<Omit<TenantryConfig<EntityManager>, 'models'>> & { readonly postgres?: Partial<PostgresOptions> }
 
 /** Opens a Tenantry, and collects what it tells from its beginning. */
-export async function open(config: Config = {}): Promise<Stocked & { readonly events: TenantryEvent[] }> {
+export async function open(config: Config = {}): Promise<Inventoried & { readonly events: TenantryEvent[] }> {
   const tenantry = await openTestTenantry(models, config)
   const events: TenantryEvent[] = []
   tenantry.on((event) => events.push(event))
@@ -19,7 +19,7 @@ export async function open(config: Config = {}): Promise<Stocked & { readonly ev
 }
 
 /** Waits until every server has as many spares of these models as this process wants, and nothing else is left over. */
-export async function filled(tenantry: Stocked, wanted: number, servers = 1): Promise<void> {
+export async function filled(tenantry: Inventoried, wanted: number, servers = 1): Promise<void> {
   await told(tenantry, async () => {
     const { spares } = await tenantry.status()
     const own = spares.filter((it) => it.wanted !== undefined)
@@ -28,7 +28,7 @@ export async function filled(tenantry: Stocked, wanted: number, servers = 1): Pr
 }
 
 /** Waits until a condition holds, looking again whenever something is told, and now and then in between. */
-export async function told(tenantry: Stocked, condition: () => Promise<boolean>): Promise<void> {
+export async function told(tenantry: Inventoried, condition: () => Promise<boolean>): Promise<void> {
   for (;;) {
     if (await condition()) return
     await new Promise<void>((resolve) => {
@@ -84,7 +84,7 @@ export async function namesOf(tenantry: { readonly installation: string }, purpo
 
 /**
  * What must hold whenever nobody is at work: every tenant in service has one database, whole and stamped as its own;
- * every row in stock has its database, sealed; and nothing else is there.
+ * every row in the inventory has its database, sealed; and nothing else is there.
  */
 export async function violations(tenantry: { readonly installation: string }): Promise<string[]> {
   const all = await databases(tenantry)

@@ -63,7 +63,7 @@ export async function namesOf(tenantry: { readonly installation: string }, id: s
   )
   const { row_id: rowId, database } = row!
   const own = (purpose: string) => `${tenantry.installation}_${purpose}_${rowId.replaceAll('-', '')}`
-  return { rowId, inService: database, building: own('building'), setAside: own('off'), doomed: own('drop') }
+  return { rowId, inService: database, building: own('building'), archived: own('off'), pendingDrop: own('drop') }
 }
 
 /** The databases of an installation's tenants, in whatever state, in the order of their names. */

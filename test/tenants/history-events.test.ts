@@ -14,7 +14,7 @@ function listen(tenantry: TestTenantry<unknown>): TenantEvent[] {
   return events
 }
 
-const arrows = (of: readonly Pick<TenantEvent, 'verb' | 'from' | 'to'>[]) =>
+const transitions = (of: readonly Pick<TenantEvent, 'verb' | 'from' | 'to'>[]) =>
   of.map(({ verb, from, to }) => [verb, from, to])
 
 /** Every change of a life, in its order. */
@@ -51,8 +51,8 @@ describe('every change of a tenant', () => {
     const actor = `O'Neil "x" \\ 🦑`
     await live(tenantry, actor)
     const history = await tenantry.history('a')
-    expect(arrows(history.toReversed())).toEqual(life)
-    expect(arrows(events)).toEqual(life)
+    expect(transitions(history.toReversed())).toEqual(life)
+    expect(transitions(events)).toEqual(life)
     for (const entry of history) expect(entry).toMatchObject({ tenant: 'a', actor, role: login.user })
     for (const event of events) expect(event).toMatchObject({ tenant: 'a', server: 'main' })
     expect(events.every(({ durationMs }) => durationMs > 0)).toBe(true)
@@ -71,14 +71,14 @@ describe('every change of a tenant', () => {
       [verb, undefined, 'onboarding'],
       [verb, 'onboarding', 'active'],
     ]
-    expect(arrows((await tenantry.history('b')).toReversed())).toEqual(making('clone'))
+    expect(transitions((await tenantry.history('b')).toReversed())).toEqual(making('clone'))
     const database = `${tenantry.installation}_own`
     await sql(`create database ${quote(database)} template ${quote(`${tenantry.installation}_t_b`)}`)
     await tenantry.adopt('c', { database })
     const adopted = await tenantry.history('c')
-    expect(arrows(adopted.toReversed())).toEqual(making('adopt'))
+    expect(transitions(adopted.toReversed())).toEqual(making('adopt'))
     expect(adopted.map(({ actor }) => actor)).toEqual([undefined, undefined])
-    expect(arrows(events)).toEqual([...making('onboard'), ...making('clone'), ...making('adopt')])
+    expect(transitions(events)).toEqual([...making('onboard'), ...making('clone'), ...making('adopt')])
   })
 
   it('that was done already is neither written down nor told again', async () => {
@@ -102,8 +102,8 @@ describe('every change of a tenant', () => {
       ['onboard', undefined, 'onboarding'],
       ['withdraw', 'onboarding', undefined],
     ]
-    expect(arrows((await tenantry.history('a')).toReversed())).toEqual(expected)
-    expect(arrows(events)).toEqual(expected)
+    expect(transitions((await tenantry.history('a')).toReversed())).toEqual(expected)
+    expect(transitions(events)).toEqual(expected)
     expect((await tenantry.history('a')).map(({ actor }) => actor)).toEqual(['me', 'me'])
     expect(await errorOf(tenantry.purge('a'))).toMatchObject({ code: 'tenant-unknown' })
   })
@@ -121,12 +121,12 @@ describe('every change of a tenant', () => {
     await errorOf(tenantry.onboard('a'))
     const begun = [['onboard', undefined, 'onboarding']]
     const [failure, ...before] = await tenantry.history('a')
-    expect(arrows(before)).toEqual(begun)
+    expect(transitions(before)).toEqual(begun)
     expect(failure).toMatchObject({ outcome: 'failed', error: 'query-failed', from: 'onboarding', to: 'onboarding' })
-    expect(arrows(events)).toEqual(begun)
+    expect(transitions(events)).toEqual(begun)
     await inCatalog(tenantry, 'drop trigger no on tenantry.tenant')
     await tenantry.onboard('a')
-    expect(arrows(events)).toEqual([...begun, ['onboard', 'onboarding', 'active']])
+    expect(transitions(events)).toEqual([...begun, ['onboard', 'onboarding', 'active']])
   })
 
   it('can be read by whoever hears of it', async () => {
@@ -160,7 +160,7 @@ describe('every change of a tenant', () => {
     const events = listen(tenantry)
     expect(await tenantry.onboard('a')).toMatchObject({ outcome: 'onboarded' })
     expect(await tenantry.suspend('a')).toMatchObject({ outcome: 'suspended' })
-    expect(arrows(events)).toEqual([...life.slice(0, 2), ['suspend', 'active', 'suspended']])
+    expect(transitions(events)).toEqual([...life.slice(0, 2), ['suspend', 'active', 'suspended']])
     // Three changes of the tenant, and the template that was built.
     expect(heard).toEqual([mine, mine, mine, mine])
   })

@@ -48,7 +48,7 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
   it('offboard sets the database aside, restore brings it back with all data, purge leaves nothing', async () => {
     const { tenantry, names: own, databases } = await openWithTenant()
     const { tenant } = await tenantry.offboard('a')
-    expect(await databases()).toEqual([own.setAside])
+    expect(await databases()).toEqual([own.archived])
     const days = ((tenant.purgeAfter?.getTime() ?? 0) - tenant.stateSince.getTime()) / 86_400_000
     expect(days).toBeCloseTo(30, 0)
     expect(await tenantry.restore('a')).toMatchObject({
@@ -77,7 +77,7 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
     const { tenantry, names: own, databases, set } = await openWithTenant()
     await set(offboarded)
     expect(await tenantry.offboard('a')).toMatchObject({ outcome: 'already-offboarded' })
-    expect(await databases()).toEqual([own.setAside])
+    expect(await databases()).toEqual([own.archived])
   })
 
   it('offboard that was interrupted before the database was renamed is taken back by restore', async () => {
@@ -101,10 +101,10 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
   it('restore that was interrupted between the name and the row is finished, or taken back by offboard', async () => {
     const { tenantry, names: own, databases, rename } = await openWithTenant()
     await tenantry.offboard('a')
-    await rename(own.setAside, own.inService)
+    await rename(own.archived, own.inService)
     expect(await tenantry.offboard('a')).toMatchObject({ outcome: 'already-offboarded' })
-    expect(await databases()).toEqual([own.setAside])
-    await rename(own.setAside, own.inService)
+    expect(await databases()).toEqual([own.archived])
+    await rename(own.archived, own.inService)
     expect(await tenantry.restore('a')).toMatchObject({ outcome: 'restored' })
     expect(await names(tenantry)).toEqual(['sandy'])
   })
@@ -114,8 +114,8 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
     async (how) => {
       const { tenantry, names: own, databases, rename, set, admin } = await openWithTenant()
       await tenantry.offboard('a')
-      if (how !== 'set aside') await rename(own.setAside, own.doomed)
-      if (how === 'gone') await admin(`drop database ${quote(own.doomed)}`)
+      if (how !== 'set aside') await rename(own.archived, own.pendingDrop)
+      if (how === 'gone') await admin(`drop database ${quote(own.pendingDrop)}`)
       await set(`state = 'purging', purge_after = null, resting_state = null`)
       expect(await tenantry.purge('a')).toEqual({ outcome: 'purged' })
       expect(await databases()).toEqual([])
@@ -126,11 +126,11 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
   it('purge that was interrupted between the name and the row is finished, or taken back by restore', async () => {
     const { tenantry, names: own, databases, rename } = await openWithTenant()
     await tenantry.offboard('a')
-    await rename(own.setAside, own.doomed)
+    await rename(own.archived, own.pendingDrop)
     expect(await tenantry.restore('a')).toMatchObject({ outcome: 'restored' })
     expect(await names(tenantry)).toEqual(['sandy'])
     await tenantry.offboard('a')
-    await rename(own.setAside, own.doomed)
+    await rename(own.archived, own.pendingDrop)
     expect(await tenantry.purge('a')).toEqual({ outcome: 'purged' })
     expect(await databases()).toEqual([])
   })
@@ -142,7 +142,7 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
       const unmake = async () => {
         await tenantry.suspend('a')
         await rename(own.inService, own.building)
-        if (when !== 'before it') await rename(own.building, own.doomed)
+        if (when !== 'before it') await rename(own.building, own.pendingDrop)
         await set(
           `state = '${when === 'after both' ? 'purging' : 'onboarding'}', fingerprint = null, activated_at = null`,
         )
@@ -166,7 +166,7 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
     await admin(`comment on database ${quote(own.inService)} is 'theirs'`)
     expect(await errorOf(tenantry.restore('a'))).toMatchObject({ code: 'foreign-database', tenant: 'a' })
     expect((await tenantry.get('a'))?.state).toBe('offboarded')
-    expect(await databases()).toEqual([own.setAside, own.inService].toSorted())
+    expect(await databases()).toEqual([own.archived, own.inService].toSorted())
     expect(await commentOn(own.inService, adminUrl())).toBe('theirs')
     await rename(own.inService, `${own.inService}_theirs`)
     expect(await tenantry.restore('a')).toMatchObject({ outcome: 'restored' })

@@ -83,13 +83,13 @@ describe('reconcile', () => {
       await tenantry.offboard(id)
     }
     const [a, b, c] = [await namesOf(tenantry, 'a'), await namesOf(tenantry, 'b'), await namesOf(tenantry, 'c')]
-    await rename(a.setAside, a.inService)
+    await rename(a.archived, a.inService)
     await inCatalog(tenantry, `update tenantry.tenant set state = 'purging' where id in ('b', 'c', 'd')`)
-    await rename(b.setAside, b.doomed)
-    await sql(`drop database ${quote(c.setAside)}`)
+    await rename(b.archived, b.pendingDrop)
+    await sql(`drop database ${quote(c.archived)}`)
     expect(inShort(await reconciled(tenantry))).toEqual(['a', 'b', 'c', 'd'].map((id) => ['unfinished', 'finish', id]))
     expect((await tenantry.list()).map(({ id, state }) => [id, state])).toEqual([['a', 'offboarded']])
-    expect(await databasesOf(tenantry)).toEqual([a.setAside])
+    expect(await databasesOf(tenantry)).toEqual([a.archived])
     expect(await tenantry.restore('a')).toMatchObject({ outcome: 'restored' })
   })
 

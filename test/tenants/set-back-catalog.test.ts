@@ -1,8 +1,9 @@
 import type { EntityManager } from '@mikro-orm/postgresql'
+import { ensureTables } from 'tenantry'
 import { mikroOrm } from 'tenantry/mikro-orm'
 import { describe, expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
-import { errorOf, quote, sql } from '../support/server.ts'
+import { errorOf, quote, serverUrl, sql } from '../support/server.ts'
 import { commentOn, inCatalog, namesOf, openTestTenantry, type TestTenantry } from '../support/tenants.ts'
 
 // The catalog is set back to an older backup, while the server went on. The stamp on each database has the state that its
@@ -101,9 +102,9 @@ describe('a catalog set back to when a tenant was active, which was offboarded s
     const goBack = await backUp(tenantry)
     await tenantry.offboard('a')
     await goBack()
-    const { setAside } = await namesOf(tenantry, 'a')
+    const { archived } = await namesOf(tenantry, 'a')
     const { findings } = await tenantry.reconcile()
-    expect(findings).toMatchObject([{ kind: 'outdated', action: 'none', outcome: 'left', database: setAside }])
+    expect(findings).toMatchObject([{ kind: 'outdated', action: 'none', outcome: 'left', database: archived }])
     expect(await tenantry.offboard('a')).toMatchObject({ outcome: 'offboarded' })
     expect((await tenantry.reconcile()).findings).toEqual([])
     expect(await tenantry.purge('a')).toEqual({ outcome: 'purged' })
@@ -205,5 +206,20 @@ describe('restamp', () => {
     expect(await errorOf(tenantry.restamp('a', { differences: 'no' as never }))).toMatchObject({
       code: 'invalid-option',
     })
+  })
+})
+
+describe('a catalog set back to the middle of an adoption that was finished', () => {
+  it('does not take the tenant out of service', async () => {
+    const tenantry = await openTestTenantry(models)
+    const database = `${tenantry.installation}_theirs`
+    await sql(`create database ${quote(database)}`)
+    await ensureTables(serverUrl({ database }), models)
+    await tenantry.adopt('a', { database })
+    await add(tenantry, 'a')
+    await inCatalog(tenantry, `update tenantry.tenant set state = 'onboarding', activated_at = null, transition = 0`)
+    expect(await errorOf(tenantry.purge('a'))).toMatchObject({ code: 'catalog-disagrees', tenant: 'a' })
+    expect(await tenantry.adopt('a', { database })).toMatchObject({ outcome: 'adopted' })
+    expect(await count(tenantry, 'a')).toBe(1)
   })
 })

@@ -192,14 +192,14 @@ describe('every verb in every state', () => {
     else expect((await tenantry.get(id))?.state).toBe(expected[1])
   })
 
-  it('is written down in the table of arrows in the code, and no other', () => {
-    const arrows = ['suspend', 'resume', 'offboard', 'restore', 'purge'] as const
-    for (const arrow of arrows) {
+  it('is written down in the table of transitions in the code, and no other', () => {
+    const verbs = ['suspend', 'resume', 'offboard', 'restore', 'purge'] as const
+    for (const verb of verbs) {
       const from = states.filter((state) => {
-        const expected = table[arrow][state]
+        const expected = table[verb][state]
         return typeof expected !== 'string' && expected.length === 2 && state !== 'purging'
       })
-      expect({ arrow, from }).toEqual({ arrow, from: transitions[arrow].from })
+      expect({ verb, from }).toEqual({ verb, from: transitions[verb].from })
     }
     expect(transitions.activate).toEqual({ from: ['onboarding'], to: ['active'] })
     const makers = ['onboard', 'onboard refusing'] as const

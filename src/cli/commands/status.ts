@@ -39,7 +39,7 @@ export const status = defineCommand(
             ]),
           ]),
           '',
-          ...table([['VERSION', 'SERVER', 'TEMPLATE', 'SPARES READY', 'FILLING'], ...shelves(templates, spares)]),
+          ...table([['VERSION', 'SERVER', 'TEMPLATE', 'SPARES READY', 'FILLING'], ...sparePools(templates, spares)]),
         ],
       }
     }),
@@ -52,9 +52,9 @@ function rolesText({ roles, sharedTenants }: Status): string {
 }
 
 /** Templates and spares, a line for each version on each server. */
-function shelves(templates: Status['templates'], spares: Status['spares']): string[][] {
+function sparePools(templates: Status['templates'], spares: Status['spares']): string[][] {
   const all = [...templates, ...spares].map(({ version, server }) => ({ version, server }))
-  const distinct = new Map(all.map((shelf) => [`${shelf.version} ${shelf.server}`, shelf]))
+  const distinct = new Map(all.map((sparePool) => [`${sparePool.version} ${sparePool.server}`, sparePool]))
   return [...distinct.values()].map(({ version, server }) => {
     const isHere = (it: { readonly version: number; readonly server: string }) =>
       it.version === version && it.server === server

@@ -1,4 +1,4 @@
-import { pause } from '../../kernel/abort.ts'
+import { pause, poll } from '../../kernel/abort.ts'
 import { TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { EndedBlocker, Session } from '../port.ts'
@@ -14,6 +14,8 @@ const lookMs = 300
 export interface BlockerPolicy {
   /** The beginning of the names of the roles whose sessions and prepared transactions may be ended. */
   readonly tenantRoles: string
+  /** The group of these roles: they can prepare a transaction as it. */
+  readonly tenantGroup: Identifier
   readonly onEnded: (ended: EndedBlocker) => void
   /** Opens another session on the server: on this database, or another one where this cannot be connected to. */
   readonly connect: (database: Identifier) => Promise<Session>
@@ -41,27 +43,65 @@ export async function whileConnecting<T>(
   }
 }
 
-/** A failure here has no consequence: the connection itself fails by its own limit. */
-async function clearEntrance(policy: BlockerPolicy, database: Identifier, over: AbortSignal): Promise<void> {
-  let session: Session | undefined
-  try {
-    session = await policy.connectElsewhere(database)
-    while (!over.aborted) {
-      const { rows } = await session.query<{ pid: number }>(waitingSql, [database])
-      for (const { pid } of rows) await endBlockers(session, pid, policy)
-      await pause(lookMs, over)
-    }
-  } catch {
-    // See above.
-  } finally {
-    await session?.close()
+/** Ends what waits for a database ahead of a connection, until that has ended; if it fails, the connection has its own limit. */
+function clearEntrance(policy: BlockerPolicy, database: Identifier, over: AbortSignal): Promise<void> {
+  const reported = new Set<number>()
+  const look = async (session: Session) => {
+    const { rows } = await session.query<{ pid: number }>(waitingSql, [database])
+    for (const { pid } of rows) await endBlockers(session, pid, policy, reported)
   }
+  return repeatedly(() => policy.connectElsewhere(database), look, { over, onError: () => undefined })
+}
+
+/**
+ * Looks again and again, on a session that is opened anew if it fails, until it is told to stop. A failure ends no watch: a
+ * tenant may have caused it.
+ */
+async function repeatedly(
+  connect: () => Promise<Session>,
+  look: (session: Session) => Promise<void>,
+  { over, onError }: { readonly over: AbortSignal; readonly onError: (error: unknown) => void },
+): Promise<void> {
+  let session: Session | undefined
+  while (!over.aborted) {
+    try {
+      session ??= await connect()
+      await look(session)
+    } catch (error) {
+      onError(error)
+      await session?.close()
+      session = undefined
+    }
+    await pause(lookMs, over).catch(() => undefined)
+  }
+  await session?.close()
 }
 
 const waitingSql = `
   select l.pid from pg_catalog.pg_locks l
   where l.locktype = 'object' and l.classid = 'pg_catalog.pg_database'::pg_catalog.regclass and not l.granted
     and l.objid = (select oid from pg_catalog.pg_database where datname = $1) and l.pid is not null`
+
+/** A login holds the lock on its database until pg_stat_activity shows its role. */
+const loginsSql = `
+  select l.pid from pg_catalog.pg_locks l
+  where l.locktype = 'object' and l.classid = 'pg_catalog.pg_database'::pg_catalog.regclass and l.pid is not null
+    and (not l.granted or not exists (
+      select from pg_catalog.pg_stat_get_activity(l.pid) a where a.usesysid is not null))`
+
+/** How long logins under way are waited for, in milliseconds. */
+const loginsMs = 3_000
+
+/** Ends tenants' sessions that keep others from connecting, until no login is under way; see `Server.admitLogins`. */
+export async function admitLogins(session: Session, policy: BlockerPolicy): Promise<void> {
+  const reported = new Set<number>()
+  const isClear = async () => {
+    const { rows } = await session.query<{ pid: number }>(loginsSql)
+    for (const { pid } of rows) await endBlockers(session, pid, policy, reported)
+    return rows.length === 0 || undefined
+  }
+  await poll(isClear, loginsMs, undefined)
+}
 
 /** How full the queue of notifications may stay, as a part of its size. */
 const fullestQueue = 0.5
@@ -145,19 +185,15 @@ export class BlockerWatch {
     return new TenantryError(code, message, { cause, sqlState, hint: this.#unmoved })
   }
 
-  async #clear(over: AbortSignal): Promise<void> {
-    let session: Session | undefined
-    try {
-      session = await this.#policy.connect(this.#session.database)
-      while (!over.aborted) {
-        this.#unmoved = await endBlockers(session, this.#session.processId() ?? 0, this.#policy)
-        await pause(lookMs, over)
-      }
-    } catch (error) {
-      if (!over.aborted) this.#unmoved = `What it waits for could not be looked for: ${textOf(error)}`
-    } finally {
-      await session?.close()
+  #clear(over: AbortSignal): Promise<void> {
+    const reported = new Set<number>()
+    const look = async (session: Session) => {
+      this.#unmoved = await endBlockers(session, this.#session.processId() ?? 0, this.#policy, reported)
     }
+    const onError = (error: unknown) => {
+      if (!over.aborted) this.#unmoved = `What it waits for could not be looked for: ${textOf(error)}`
+    }
+    return repeatedly(() => this.#policy.connect(this.#session.database), look, { over, onError })
   }
 }
 
@@ -172,20 +208,38 @@ interface Blocker {
 /**
  * Ends the tenants' sessions and prepared transactions that a session waits for, directly or through others.
  *
+ * @param reported the process ids that were ended at an earlier look; this one adds its own
  * @returns what else it waits for, in words for a hint; undefined where there is nothing else
  */
-async function endBlockers(session: Session, waiting: number, policy: BlockerPolicy): Promise<string | undefined> {
+async function endBlockers(
+  session: Session,
+  waiting: number,
+  policy: BlockerPolicy,
+  reported: Set<number>,
+): Promise<string | undefined> {
   const { rows } = await session.query<Blocker>(blockersSql, [waiting, policy.tenantRoles])
   const ended = rows.filter(({ isTenant }) => isTenant)
   await endSessions(
     session,
     ended.map(({ pid }) => pid),
   )
-  report(ended, policy)
+  report(
+    ended.filter(({ pid }) => !reported.has(pid)),
+    policy,
+  )
+  const lasting = ended.find(({ pid }) => reported.has(pid))
+  for (const { pid } of ended) reported.add(pid)
   if (rows.some(({ pid }) => pid === 0)) await rollBackBlocking(session, waiting, policy)
   await endCopiesBefore(session, waiting, policy)
   const other = rows.find(({ isTenant, pid }) => !isTenant && pid !== 0)
-  return other && `It waited for the process ${other.pid} (${other.user ?? 'no role'}, in ${other.database ?? '?'}).`
+  if (other !== undefined) return `It waited for ${named(other)}.`
+  return (
+    lasting && `It waited for ${named(lasting)}, which was told to end and runs a statement that cannot be interrupted.`
+  )
+}
+
+function named({ pid, user, database }: Blocker): string {
+  return `the process ${pid} (${user ?? 'no role'}, in ${database ?? '?'})`
 }
 
 /** PostgreSQL gives 0 for a prepared transaction, which has no process (pg_blocking_pids). */
@@ -208,7 +262,7 @@ interface Prepared {
 
 /** Rolls back the prepared transactions of tenants that have a lock which a session waits for. */
 async function rollBackBlocking(session: Session, waiting: number, policy: BlockerPolicy): Promise<void> {
-  const { rows } = await session.query<Prepared>(blockingPreparedSql, [waiting, policy.tenantRoles])
+  const { rows } = await session.query<Prepared>(blockingPreparedSql, [waiting, policy.tenantRoles, policy.tenantGroup])
   await rollBack(session, rows, policy)
 }
 
@@ -232,14 +286,19 @@ const blockingPreparedSql = `
   join pg_catalog.pg_locks x on x.pid is null and x.locktype = 'transactionid'
     and x.virtualtransaction = h.virtualtransaction
   join pg_catalog.pg_prepared_xacts p on p.transaction = x.transactionid
-  where pg_catalog.starts_with(p.owner, $2::text)`
+  where pg_catalog.starts_with(p.owner, $2::text) or p.owner = $3`
 
-/** Rolls back every prepared transaction of a tenant's role in a database. */
-export async function rollBackPrepared(session: Session, database: Identifier, policy: BlockerPolicy): Promise<void> {
+/** Rolls back the prepared transactions of tenants in a database, and those of one role in any; see `Server.rollBackPrepared`. */
+export async function rollBackPrepared(
+  session: Session,
+  database: Identifier,
+  user: Identifier | undefined,
+  policy: BlockerPolicy,
+): Promise<void> {
   const { rows } = await session.query<Prepared>(
     `select gid, owner, database from pg_catalog.pg_prepared_xacts
-     where database = $1 and pg_catalog.starts_with(owner, $2::text)`,
-    [database, policy.tenantRoles],
+     where owner = $4 or database = $1 and (pg_catalog.starts_with(owner, $2::text) or owner = $3)`,
+    [database, policy.tenantRoles, policy.tenantGroup, user ?? null],
   )
   await rollBack(session, rows, policy)
 }
@@ -305,10 +364,10 @@ async function endCopiesBefore(session: Session, waiting: number, policy: Blocke
   report(ended, policy)
 }
 
-/** An idle session waits for its client as well, and is not active. */
+/** An idle session waits for data as well. One whose last result is not read waits for its client, and may be idle. */
 const copiesSql = `
   select pid, usename as "user", datname as database from pg_catalog.pg_stat_activity
-  where usename = any($1) and state = 'active' and wait_event in ('ClientRead', 'ClientWrite')`
+  where usename = any($1) and (wait_event = 'ClientWrite' or wait_event = 'ClientRead' and state not like 'idle%')`
 
 function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)

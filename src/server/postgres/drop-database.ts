@@ -27,7 +27,7 @@ async function drop(session: Session, database: Identifier): Promise<void> {
   } catch (error) {
     if (!(error instanceof TenantryError) || error.code !== 'permission-denied') throw error
     // Somebody's session that may not be ended, or a database that is not ours to drop.
-    if ((await sessionsIn(session, database, 'all', 'any')).length > 0) throw error
+    if ((await sessionsIn(session, database, { which: 'all', how: 'any' })).length > 0) throw error
     await session.query(statement)
   }
 }

@@ -1,7 +1,7 @@
 import { TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { DropRoleOptions, Session } from '../port.ts'
-import { doBlock, quoteIdentifier as quote } from './quoting.ts'
+import { doBlock, quoteIdentifier as quote, quoteLiteral } from './quoting.ts'
 import { exists } from './roles.ts'
 
 /** A role owns something, or has privileges on it. */
@@ -25,7 +25,7 @@ interface Dependence {
   readonly comment: string | null
   readonly owns: boolean
   /** True if it is a privilege on a database. */
-  readonly isLetIn: boolean
+  readonly mayConnect: boolean
 }
 
 /**
@@ -48,11 +48,17 @@ export async function dropRole(
     } catch (error) {
       if (!(error instanceof TenantryError) || error.sqlState !== dependentObjects) throw error
       const dependences = await dependencesOf(session, user, database)
-      if (dependences.some(({ isLetIn }) => isLetIn)) return false
+      if (dependences.some(({ mayConnect }) => mayConnect)) return false
       if (attempt === attempts) throw keptError(user, dependences, error)
-      for (const dependence of dependences) await release(session, user, dependence, heir, surroundings)
+      for (const dependence of dependences)
+        await release(session, user, dependence, heir, surroundings).catch(unlessRace)
     }
   }
+}
+
+/** Passes over the error of two that change the privileges of one object at once: the next attempt may succeed. */
+function unlessRace(error: unknown): void {
+  if (!(error instanceof TenantryError) || !error.retryable) throw error
 }
 
 /** @param leaving the database whose privileges are revoked with the role */
@@ -63,7 +69,7 @@ async function dependencesOf(
 ): Promise<readonly Dependence[]> {
   const { rows } = await session.query<Dependence>(
     `select d.datname as database, c.description as comment, bool_or(s.deptype = 'o') as owns,
-            bool_or(entered.datname is distinct from $2 and entered.oid is not null) as "isLetIn"
+            bool_or(entered.datname is distinct from $2 and entered.oid is not null) as "mayConnect"
      from pg_catalog.pg_shdepend s
      join pg_catalog.pg_roles r on r.oid = s.refobjid and s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
      left join pg_catalog.pg_database d on d.oid = s.dbid
@@ -90,6 +96,7 @@ async function release(
   try {
     // What the owner of an object has granted, nobody else can revoke (REVOKE, Notes).
     const owners = grantors === undefined ? [] : await ownersIn(there, grantors)
+    if (owns && to === undefined) await deleteLargeObjects(there, user)
     await asMember(
       there,
       [user, ...(to === undefined ? [] : [to]), ...owners],
@@ -98,6 +105,18 @@ async function release(
   } finally {
     if (there !== session) await there.close()
   }
+}
+
+/** How many large objects are deleted in one transaction: each takes a lock, of which a server has few thousands. */
+const portion = 1_000
+
+/** Deletes the large objects of a role in the session's database. */
+async function deleteLargeObjects(session: Session, user: Identifier): Promise<void> {
+  const own = `from pg_catalog.pg_largeobject_metadata
+    where lomowner = (select oid from pg_catalog.pg_roles where rolname = ${quoteLiteral(user)})`
+  const { rows } = await session.query<{ count: number }>(`select count(*)::int as count ${own}`)
+  const deletion = `select pg_catalog.lo_unlink(oid) from (select oid ${own} limit ${portion}) o`
+  for (let left = rows[0]?.count ?? 0; left > 0; left -= portion) await asMember(session, [user], [deletion])
 }
 
 /** The roles with names of this beginning that own something in the session's database. */

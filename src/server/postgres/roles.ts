@@ -13,11 +13,11 @@ const lockMs = 30_000
 export const roleAdministration: RoleAdministration = {
   ensureGroups,
 
-  seclude(database, groups) {
+  revokePublicAccess(database, groups) {
     const revoke = `revoke all on database ${quote(database)} from public`
-    if (groups === undefined) return [revoke, verifySecluded(database)]
+    if (groups === undefined) return [revoke, verifyNotPublic(database)]
     const grant = `grant create, temporary on database ${quote(database)} to ${quote(groups.objects)}`
-    return [revoke, grant, verifySecluded(database)]
+    return [revoke, grant, verifyNotPublic(database)]
   },
 
   prepare({ objects, app }) {
@@ -32,32 +32,38 @@ export const roleAdministration: RoleAdministration = {
 
   async establish({ user, password, connectionLimit }, { app }, database, mode) {
     const verifier = quoteLiteral(await scramVerifier(password))
-    const attributes = `${mode === 'let-in' ? 'login' : 'nologin'} connection limit ${connectionLimit} password ${verifier}`
+    const attributes = `${mode === 'enabled' ? 'login' : 'nologin'} connection limit ${connectionLimit} password ${verifier}`
     const role = quote(user)
-    const make = `create role ${role} ${attributes} in role ${quote(app)}`
+    const make = `create role ${role} ${attributes}`
     // A role may change its own settings, also those for a database that it cannot connect to (ALTER ROLE).
-    const change = `alter role ${role} ${attributes}; alter role ${role} reset all; ${resetInDatabases(user)} grant ${quote(app)} to ${role}`
-    const establishing = block(`if ${exists(user)} then ${change}; else ${make}; end if;`)
-    return mode === 'let-in' ? [establishing, letInto(database, user)] : [establishing]
+    const change = `alter role ${role} ${attributes}; ${resetSettings(user)}`
+    const establishing = block(`if ${exists(user)} then ${change} else ${make}; end if; ${admission(app, user)}`)
+    return mode === 'enabled' ? [establishing, grantConnect(database, user)] : [establishing]
   },
 
-  async hire({ user, password }, { objects }, database) {
+  async createTemporaryRole({ user, password }, { objects }, database) {
     const verifier = quoteLiteral(await scramVerifier(password))
     return [
       `create role ${quote(user)} login password ${verifier} in role ${quote(objects)}`,
       `alter role ${quote(user)} set role = ${quote(objects)}`,
-      letInto(database, user),
+      grantConnect(database, user),
     ]
   },
 
-  lockOut(user, database) {
+  disableLogin(user, database) {
     const nologin = `alter role ${quote(user)} nologin;`
     const revoke = database === undefined ? '' : `revoke connect on database ${quote(database)} from ${quote(user)};`
     return [block(`if ${exists(user)} then ${nologin} ${revoke} end if;`)]
   },
 
-  letIn(user, database) {
-    return [block(`if ${exists(user)} then alter role ${quote(user)} login; ${letInto(database, user)}; end if;`)]
+  enableLogin(user, database) {
+    return [block(`if ${exists(user)} then alter role ${quote(user)} login; ${grantConnect(database, user)}; end if;`)]
+  },
+
+  resetSettings(user) {
+    const isSet = `exists (select from pg_catalog.pg_db_role_setting s
+      join pg_catalog.pg_roles r on r.oid = s.setrole where r.rolname = ${quoteLiteral(user)})`
+    return block(`if ${isSet} then ${resetSettings(user)} end if;`)
   },
 
   rename(from, to) {
@@ -75,16 +81,26 @@ export const roleAdministration: RoleAdministration = {
   },
 }
 
-/** Statements of PL/pgSQL that take back what is set for a role in single databases. */
-function resetInDatabases(user: Identifier): string {
-  return `declare name text; begin
+/**
+ * Statements of PL/pgSQL that make a role a member of a group. From version 16 on it cannot act as the group: what a role
+ * creates as the group belongs to all members.
+ */
+function admission(group: Identifier, user: Identifier): string {
+  const grant = `grant ${quote(group)} to ${quote(user)}`
+  return `if current_setting('server_version_num')::int < 160000 then ${grant};
+    else execute ${quoteLiteral(`${grant} with set false`)}; end if;`
+}
+
+/** Statements of PL/pgSQL that take back the settings of a role, also those for single databases. */
+function resetSettings(user: Identifier): string {
+  return `alter role ${quote(user)} reset all; declare name text; begin
     for name in select d.datname from pg_catalog.pg_db_role_setting s
       join pg_catalog.pg_database d on d.oid = s.setdatabase
       join pg_catalog.pg_roles r on r.oid = s.setrole where r.rolname = ${quoteLiteral(user)}
     loop execute format('alter role %I in database %I reset all', ${quoteLiteral(user)}, name); end loop; end;`
 }
 
-function verifySecluded(database: Identifier): string {
+function verifyNotPublic(database: Identifier): string {
   const isPublic = `exists (select from pg_catalog.pg_database d
     where d.datname = ${quoteLiteral(database)} and (d.datacl is null
       or exists (select from pg_catalog.aclexplode(d.datacl) a where a.grantee = 0 and a.privilege_type = 'CONNECT')))`
@@ -97,7 +113,7 @@ export function exists(role: Identifier): string {
   return `exists (select from pg_catalog.pg_roles where rolname = ${quoteLiteral(role)})`
 }
 
-function letInto(database: Identifier, user: Identifier): string {
+function grantConnect(database: Identifier, user: Identifier): string {
   return `grant connect, temporary on database ${quote(database)} to ${quote(user)}`
 }
 

@@ -23,7 +23,7 @@ import type {
   TenantSessions,
   WhichSessions,
 } from '../port.ts'
-import { freeNotificationQueue, rollBackPrepared, whileConnecting } from './blockers.ts'
+import { admitLogins, freeNotificationQueue, rollBackPrepared, whileConnecting } from './blockers.ts'
 import { clientConfig, type ConnectionLimits, newClient } from './client.ts'
 import type { ConnectionFields } from './connection-fields.ts'
 import { ConnectionQueue, isServerFull } from './connection-queue.ts'
@@ -174,7 +174,7 @@ export class PostgresServer implements Server {
     which: WhichSessions,
     how: 'busy' | 'any' = 'any',
   ): Promise<readonly number[]> {
-    return sessionsIn(session, database, which, how)
+    return sessionsIn(session, database, { which, how, tenantRoles: this.#settings.tenants?.rolePrefix })
   }
 
   endSessions(session: Session, processIds: readonly number[]): Promise<void> {
@@ -186,9 +186,14 @@ export class PostgresServer implements Server {
     if (blockers !== undefined) await freeNotificationQueue(session, blockers)
   }
 
-  async rollBackPrepared(session: Session, database: Identifier): Promise<void> {
+  async rollBackPrepared(session: Session, database: Identifier, user?: Identifier): Promise<void> {
     const { blockers } = this.#sessions
-    if (blockers !== undefined) await rollBackPrepared(session, database, blockers)
+    if (blockers !== undefined) await rollBackPrepared(session, database, user, blockers)
+  }
+
+  async admitLogins(session: Session): Promise<void> {
+    const { blockers } = this.#sessions
+    if (blockers !== undefined) await admitLogins(session, blockers)
   }
 
   environment(database: Identifier, as?: Pick<SessionOptions, 'login' | 'role'>): Readonly<Record<string, string>> {
@@ -225,7 +230,7 @@ export class PostgresServer implements Server {
 
   diagnose(request: DiagnosisRequest): Promise<ServerDiagnosis> {
     const { user, ssl } = this.#fields
-    const patient = {
+    const target = {
       name: this.name,
       description: this.description,
       maintenanceDatabase: this.maintenanceDatabase,
@@ -236,7 +241,7 @@ export class PostgresServer implements Server {
       connectAs: (login: ProbeLogin, database: Identifier, { signal }: Pick<DiagnosisRequest, 'signal'> = {}) =>
         this.connect(database, { login, signal }),
     }
-    return examine(patient, request)
+    return examine(target, request)
   }
 
   renameStatement(from: Identifier, to: Identifier): string {
@@ -305,6 +310,7 @@ export class PostgresServer implements Server {
       context: (database) => this.#context(database, fields.user),
       blockers: tenants && {
         tenantRoles: tenants.rolePrefix,
+        tenantGroup: tenants.group,
         onEnded: tenants.onEnded,
         connect: (database) => this.#connectBeside([database, ...this.#commonDatabases()]),
         connectElsewhere: (database) => this.#connectBeside([...this.#commonDatabases(), database]),

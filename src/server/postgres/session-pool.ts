@@ -2,7 +2,7 @@ import type { PoolConfig } from 'pg'
 import type { Identifier } from '../../kernel/names.ts'
 import type { SessionPool } from '../port.ts'
 import { AdministrativePool, type PoolSize } from './administrative-pool.ts'
-import { lendSession, type SessionSource } from './session.ts'
+import { leaseSession, type SessionSource } from './session.ts'
 
 /** Sessions on one database over connections that are kept for a while and used again. */
 export function openSessionPool(
@@ -15,7 +15,7 @@ export function openSessionPool(
   return {
     connect: async ({ signal } = {}) => {
       const client = await pool.connect(signal)
-      return lendSession(client, source, database, signal, (isClean) => client.release(!isClean))
+      return leaseSession(client, source, database, signal, (isClean) => client.release(!isClean))
     },
     end: () => pool.end(),
   }

@@ -81,7 +81,7 @@ export async function runBeside(source: SessionSource, database: Identifier, sql
 }
 
 /** A session on a client that is connected, and that is given back when the session is closed. */
-export function lendSession(
+export function leaseSession(
   client: Client,
   source: SessionSource,
   database: Identifier,

@@ -13,16 +13,29 @@ import { quoteIdentifier } from './quoting.ts'
 export async function sessionsIn(
   session: Session,
   database: Identifier,
-  which: WhichSessions,
-  how: 'busy' | 'any',
+  { which, how, tenantRoles }: SessionSearch,
 ): Promise<readonly number[]> {
-  const { kind, role } = parameters(which)
+  const { kind, role } = parameters(which, tenantRoles)
   const { rows } = await session.query<{ pid: number }>(sessionsSql, [database, kind, role, how === 'busy'])
   return rows.map(({ pid }) => pid)
 }
 
-function parameters(which: WhichSessions): { kind: 'all' | 'work' | 'of'; role: Identifier | null } {
-  if (typeof which === 'string') return { kind: which, role: null }
+/** Sessions to look for in a database. */
+interface SessionSearch {
+  readonly which: WhichSessions
+  readonly how: 'busy' | 'any'
+  /** The beginning of the names of tenants' roles. */
+  readonly tenantRoles?: string | undefined
+}
+
+interface SearchParameters {
+  readonly kind: 'all' | 'tenants' | 'work' | 'of'
+  /** The name of a role, or the beginning of names. */
+  readonly role: string | null
+}
+
+function parameters(which: WhichSessions, tenantRoles: string | undefined): SearchParameters {
+  if (typeof which === 'string') return { kind: which, role: which === 'tenants' ? (tenantRoles ?? null) : null }
   return 'of' in which ? { kind: 'of', role: which.of } : { kind: 'work', role: which.workOf }
 }
 
@@ -31,6 +44,7 @@ const sessionsSql = `
   from pg_catalog.pg_stat_activity a left join pg_catalog.pg_roles r on r.oid = a.usesysid
   where a.pid <> pg_backend_pid() and not ($4 and a.state is not distinct from 'idle')
     and case $2 when 'of' then a.usename = $3
+                when 'tenants' then a.datname = $1 and pg_catalog.starts_with(a.usename, $3)
                 when 'all' then a.datname = $1 and a.usesysid is not null
                 else coalesce(a.backend_type, 'client backend') = 'client backend'
                      and (a.usename = $3

@@ -16,7 +16,7 @@ export const capabilityWords: Readonly<Record<Capability, string>> = {
   createLogin: 'create a login with a SCRAM verifier',
   createForOwner: 'create a database for another owner',
   changeOwner: 'give a database to another owner',
-  secludeDatabase: 'take CONNECT from PUBLIC',
+  revokePublicAccess: 'take CONNECT from PUBLIC',
   createAsRole: 'create tables as another role',
   logIn: 'log in as that login',
   endSessions: 'end its session',

@@ -11,7 +11,7 @@ import { type ConnectionNature, readFacts } from './read-facts.ts'
 import { leftoversOf, removeLeftovers } from './scratch.ts'
 
 /** A server as it is examined: how it is reached, and what is known of it beforehand. */
-export interface Patient extends ProbeConnections {
+export interface Target extends ProbeConnections {
   readonly name: string
   readonly description: string
   readonly user: Identifier
@@ -24,13 +24,13 @@ export interface Patient extends ProbeConnections {
  *
  * @throws `aborted`
  */
-export async function examine(patient: Patient, request: DiagnosisRequest): Promise<ServerDiagnosis> {
-  const names = { server: patient.name, address: patient.description }
+export async function examine(target: Target, request: DiagnosisRequest): Promise<ServerDiagnosis> {
+  const names = { server: target.name, address: target.description }
   try {
-    const read = await look(patient, request)
-    const probed = request.probe ? await probe(patient, request, read.trustRules === undefined) : undefined
+    const read = await look(target, request)
+    const probed = request.probe ? await probe(target, request, read.trustRules === undefined) : undefined
     const { installation, roles, connections } = request
-    const { maintenanceDatabase } = patient
+    const { maintenanceDatabase } = target
     const findings = diagnose({
       installation,
       roles,
@@ -42,17 +42,17 @@ export async function examine(patient: Patient, request: DiagnosisRequest): Prom
     return { reachable: true, ...names, ...findings }
   } catch (error) {
     if (!(error instanceof TenantryError) || error.code === 'aborted') throw error
-    const missing = missingToConnect(error, patient.user, patient.maintenanceDatabase)
+    const missing = missingToConnect(error, target.user, target.maintenanceDatabase)
     return { reachable: false, ...names, error, missing }
   }
 }
 
 /** What earlier probes have left is removed first, unless it is only to be looked at. */
-async function look(patient: Patient, request: DiagnosisRequest): Promise<ReadFacts> {
-  const read = await within(patient.connect(patient.maintenanceDatabase, request), async (session) => {
+async function look(target: Target, request: DiagnosisRequest): Promise<ReadFacts> {
+  const read = await within(target.connect(target.maintenanceDatabase, request), async (session) => {
     const tidy = request.probe ? removeLeftovers : leftoversOf
     const leftovers = await tidy(session, request.installation)
-    return { ...(await readFacts(session, request, patient.nature)), leftovers }
+    return { ...(await readFacts(session, request, target.nature)), leftovers }
   })
-  return { ...read, ...(await readPublicSchemas(patient, read.openToPublic, request)) }
+  return { ...read, ...(await readPublicSchemas(target, read.openToPublic, request)) }
 }

@@ -27,7 +27,7 @@ export async function probeDatabases(context: ProbeContext): Promise<boolean> {
     await attempts.try('changeOwner', () => session.query(changeOwner))
   }
   if (attempts.capabilities.createForOwner && attempts.capabilities.createLogin) {
-    await attempts.try('secludeDatabase', () => seclude(context))
+    await attempts.try('revokePublicAccess', () => revokePublicAccess(context))
   }
   return attempts.try('openDatabase', async () => {
     await session.query(`alter database ${quote(renamed)} with allow_connections true`)
@@ -75,7 +75,7 @@ async function rename(context: ProbeContext): Promise<boolean> {
 }
 
 /** GRANT and REVOKE may merely warn, so the ACL is read back. https://www.postgresql.org/docs/current/sql-revoke.html */
-async function seclude({ session, scratch }: ProbeContext): Promise<boolean> {
+async function revokePublicAccess({ session, scratch }: ProbeContext): Promise<boolean> {
   const { databases, roles } = scratch
   const database = quote(databases.renamed)
   await session.script([

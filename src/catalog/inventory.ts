@@ -7,14 +7,14 @@ import { openCatalogDatabase } from './open-catalog-database.ts'
 import type { CatalogTables, SpareState, TemplateState } from './tables.ts'
 
 /** Where templates and spares belong: one server, one version of the models. */
-export interface Shelf {
+export interface SparePool {
   /** The name of the server. */
   readonly server: string
   readonly fingerprint: string
 }
 
 /** A template as the catalog knows it. */
-export interface TemplateRow extends Shelf {
+export interface TemplateRow extends SparePool {
   readonly rowId: string
   readonly state: TemplateState
   /** Of its structure, once it is ready. */
@@ -22,7 +22,7 @@ export interface TemplateRow extends Shelf {
 }
 
 /** A spare as the catalog knows it. */
-export interface SpareRow extends Shelf {
+export interface SpareRow extends SparePool {
   readonly rowId: string
   readonly database: Identifier
   readonly state: SpareState
@@ -30,8 +30,8 @@ export interface SpareRow extends Shelf {
   readonly oid: number | undefined
 }
 
-/** How much of something is on a shelf, in one state. */
-export type ShelfCount = Shelf & {
+/** How much of something is on a pool of spares, in one state. */
+export type SpareCount = SparePool & {
   /** The version's running number. */
   readonly version: number
   readonly count: number
@@ -41,7 +41,7 @@ export type ShelfCount = Shelf & {
   )
 
 /** The catalog's records of templates and spares, over a pool or over one session. */
-export class Stock {
+export class Inventory {
   readonly #db: Kysely<CatalogTables>
 
   constructor(pool: ConnectionPool) {
@@ -49,21 +49,26 @@ export class Stock {
   }
 
   /** The template to clone from; undefined where none is ready. */
-  async readyTemplate(shelf: Shelf): Promise<TemplateRow | undefined> {
-    const [row] = await this.templates(shelf, ['ready'])
+  async readyTemplate(sparePool: SparePool): Promise<TemplateRow | undefined> {
+    const [row] = await this.templates(sparePool, ['ready'])
     return row
   }
 
-  async templates(shelf: Shelf, states: readonly TemplateState[]): Promise<TemplateRow[]> {
+  async templates(sparePool: SparePool, states: readonly TemplateState[]): Promise<TemplateRow[]> {
     const rows = await this.#db
       .selectFrom('template')
       .innerJoin('server', 'server.id', 'template.server_id')
       .select(['template.row_id', 'template.state', 'template.digest'])
-      .where('server.name', '=', shelf.server)
-      .where('template.fingerprint', '=', shelf.fingerprint)
+      .where('server.name', '=', sparePool.server)
+      .where('template.fingerprint', '=', sparePool.fingerprint)
       .where('template.state', 'in', states)
       .execute()
-    return rows.map(({ row_id, state, digest }) => ({ ...shelf, rowId: row_id, state, digest: digest ?? undefined }))
+    return rows.map(({ row_id, state, digest }) => ({
+      ...sparePool,
+      rowId: row_id,
+      state,
+      digest: digest ?? undefined,
+    }))
   }
 
   /** Every template of every version and server. */
@@ -93,7 +98,7 @@ export class Stock {
     return rows.map(({ server, fingerprint, ...row }) => toSpare({ server, fingerprint }, row))
   }
 
-  async addTemplate({ server, fingerprint }: Shelf, rowId: string): Promise<void> {
+  async addTemplate({ server, fingerprint }: SparePool, rowId: string): Promise<void> {
     await this.#db
       .insertInto('template')
       .columns(['row_id', 'fingerprint', 'server_id'])
@@ -132,21 +137,21 @@ export class Stock {
   }
 
   /** Spares in these states, the oldest first. */
-  async spares(shelf: Shelf, states: readonly SpareState[]): Promise<SpareRow[]> {
-    const rows = await this.#spares(shelf, states).execute()
-    return rows.map((row) => toSpare(shelf, row))
+  async spares(sparePool: SparePool, states: readonly SpareState[]): Promise<SpareRow[]> {
+    const rows = await this.#spares(sparePool, states).execute()
+    return rows.map((row) => toSpare(sparePool, row))
   }
 
   /**
    * Takes the oldest spare for as long as the open transaction lasts; others pass it over. Whoever uses it removes it in
    * that transaction.
    */
-  async takeSpare(shelf: Shelf): Promise<SpareRow | undefined> {
-    const row = await this.#spares(shelf, ['ready']).limit(1).forUpdate('spare').skipLocked().executeTakeFirst()
-    return row && toSpare(shelf, row)
+  async takeSpare(sparePool: SparePool): Promise<SpareRow | undefined> {
+    const row = await this.#spares(sparePool, ['ready']).limit(1).forUpdate('spare').skipLocked().executeTakeFirst()
+    return row && toSpare(sparePool, row)
   }
 
-  async addSpare({ server, fingerprint }: Shelf, rowId: string, database: Identifier): Promise<void> {
+  async addSpare({ server, fingerprint }: SparePool, rowId: string, database: Identifier): Promise<void> {
     await this.#db
       .insertInto('spare')
       .columns(['row_id', 'fingerprint', 'database', 'server_id'])
@@ -189,8 +194,8 @@ export class Stock {
       .execute()
   }
 
-  /** All shelves that anything is on. */
-  async counts(): Promise<ShelfCount[]> {
+  /** All pools that anything is on. */
+  async counts(): Promise<SpareCount[]> {
     const counted = (kind: 'template' | 'spare') =>
       this.#db
         .selectFrom(kind)
@@ -206,7 +211,7 @@ export class Stock {
         ])
         .groupBy(['server.name', 'version.number', 'version.fingerprint', sql.ref(`${kind}.state`)])
     const rows = await counted('template').unionAll(counted('spare')).orderBy('server').orderBy('version').execute()
-    return rows.map((row) => ({ ...row, count: Number(row.count) }) as ShelfCount)
+    return rows.map((row) => ({ ...row, count: Number(row.count) }) as SpareCount)
   }
 
   /** How many spares of a version are ready on each server, by its name; servers without any are left out. */
@@ -233,23 +238,23 @@ export class Stock {
     return row !== undefined
   }
 
-  #spares(shelf: Shelf, states: readonly SpareState[]) {
+  #spares(sparePool: SparePool, states: readonly SpareState[]) {
     return this.#db
       .selectFrom('spare')
       .innerJoin('server', 'server.id', 'spare.server_id')
       .select(['spare.row_id', 'spare.database', 'spare.state', 'spare.oid'])
-      .where('server.name', '=', shelf.server)
-      .where('spare.fingerprint', '=', shelf.fingerprint)
+      .where('server.name', '=', sparePool.server)
+      .where('spare.fingerprint', '=', sparePool.fingerprint)
       .where('spare.state', 'in', states)
       .orderBy('spare.created_at')
   }
 }
 
 function toSpare(
-  shelf: Shelf,
+  sparePool: SparePool,
   row: { readonly row_id: string; readonly database: string; readonly state: SpareState; readonly oid: number | null },
 ): SpareRow {
   // The catalog holds only names that were checked on their way in.
   const database = row.database as Identifier
-  return { ...shelf, rowId: row.row_id, database, state: row.state, oid: row.oid ?? undefined }
+  return { ...sparePool, rowId: row.row_id, database, state: row.state, oid: row.oid ?? undefined }
 }

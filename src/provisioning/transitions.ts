@@ -7,11 +7,11 @@ import { announce, type ProvisioningContext } from './context.ts'
 import { goneError } from './make-tenant.ts'
 import { durably, type LockedWork } from './locked-work.ts'
 
-/** The arrows that are verbs of their own. */
-type ArrowVerb = Transition & Verb
+/** The transitions that are verbs of their own. */
+type TransitionVerb = Transition & Verb
 
-/** A tenant before an arrow, and whether it has taken it already. */
-export interface BeforeArrow {
+/** A tenant before a transition, and whether it has taken it already. */
+export interface BeforeTransition {
   readonly row: TenantRow
   readonly isDone: boolean
   /** The number of the transition: the next one, or the last where it is done. */
@@ -19,17 +19,17 @@ export interface BeforeArrow {
 }
 
 /**
- * Looks up a tenant that is to take an arrow.
+ * Looks up a tenant that is to take a transition.
  *
  * @param done the states in which there is nothing left to do but to finish what an interrupted call left
  * @throws `tenant-unknown`, `tenant-state`
  */
-export async function beforeArrow(
+export async function beforeTransition(
   { catalog }: LockedWork,
-  verb: ArrowVerb,
+  verb: TransitionVerb,
   id: TenantId,
   done: readonly TenantState[],
-): Promise<BeforeArrow> {
+): Promise<BeforeTransition> {
   const row = await catalog.find(id)
   if (row === undefined) throw unknownTenant(id)
   const isDone = done.includes(row.state)
@@ -37,12 +37,12 @@ export async function beforeArrow(
   return { row, isDone, transition: isDone ? row.transition : nextTransition(row.transition) }
 }
 
-/** Takes an arrow, in a transaction of its own unless `commit` is given one, and tells of it. */
-export async function takeArrow(
+/** Takes a transition, in a transaction of its own unless `commit` is given one, and tells of it. */
+export async function takeTransition(
   context: ProvisioningContext,
   locked: LockedWork,
-  { row, isDone, transition }: BeforeArrow,
-  change: Omit<TransitionDetails, 'verb' | 'transition'> & { readonly verb: ArrowVerb },
+  { row, isDone, transition }: BeforeTransition,
+  change: Omit<TransitionDetails, 'verb' | 'transition'> & { readonly verb: TransitionVerb },
   commit = (take: () => Promise<TenantRow>) => durably(locked, take),
 ): Promise<TenantRow> {
   if (isDone) return row

@@ -1,0 +1,35 @@
+import type { Cancellable } from '../kernel/abort.ts'
+import type { Identifier } from '../kernel/names.ts'
+
+/**
+ * All sessions, those of tenants' roles, or those that may be work; `workOf` names a role whose sessions always are,
+ * whatever they call themselves and in whatever database they are; `of` the role whose sessions alone are meant, in whatever
+ * database they are.
+ */
+export type WhichSessions = 'all' | 'tenants' | 'work' | { readonly workOf: Identifier } | { readonly of: Identifier }
+
+/** A tenant's session, or its prepared transaction, that was ended because administration waited for it. */
+export interface EndedBlocker {
+  /** The role. */
+  readonly user: string
+  readonly database: string | undefined
+  /** The server's process id; undefined for a prepared transaction. */
+  readonly processId: number | undefined
+  /** The name of the prepared transaction that was rolled back; undefined for a session. */
+  readonly transaction: string | undefined
+}
+
+/** The tenants whose roles are not to keep administration waiting. */
+export interface TenantSessions {
+  /** The beginning of the names of their roles. */
+  readonly rolePrefix: string
+  /** The group that all of them are members of. */
+  readonly group: Identifier
+  readonly onEnded: (ended: EndedBlocker) => void
+}
+
+/** How sessions are ended. */
+export interface EndingOptions extends Cancellable {
+  /** How long they may take to end by themselves, in milliseconds. */
+  readonly quietMs: number
+}
