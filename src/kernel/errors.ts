@@ -12,49 +12,49 @@ interface ErrorKind {
 export const errorKinds = {
   aborted: { raised: 'Raised when the AbortSignal given to a call was aborted.', retryable: false },
   'authentication-failed': {
-    raised: 'Raised when the server refused the user name or the password.',
+    raised: 'Raised when the server refused the user name or password.',
     retryable: false,
   },
   'catalog-disagrees': {
-    raised: 'Raised when the catalog has a tenant in another state than its database on the server proves.',
+    raised: "Raised when the catalog and a database's stamp disagree about a tenant's state.",
     retryable: false,
   },
   'catalog-missing': {
-    raised: 'Raised when there is no catalog, and the process or command that looks for it does not create one.',
+    raised: 'Raised when there is no catalog, and the process or command does not create one.',
     retryable: false,
   },
   'catalog-newer': {
-    raised: 'Raised when the catalog was migrated by a newer Tenantry that this one cannot work beside.',
+    raised: 'Raised when a newer, incompatible Tenantry has migrated the catalog.',
     retryable: false,
   },
   'catalog-older': {
-    raised: "Raised when a process with `mode: 'router'` finds a catalog that is not migrated to what it needs.",
+    raised: 'Raised when a router or a read-only command finds a catalog that is not migrated yet.',
     retryable: true,
   },
-  closed: { raised: 'Raised when something is used after it was closed.', retryable: false },
+  closed: { raised: 'Raised when a Tenantry or a connection is used after it was closed.', retryable: false },
   'command-failed': {
-    raised: 'Raised when the program that `tenantry exec` was to run cannot be started.',
+    raised: 'Raised when the program of `tenantry exec` cannot be started.',
     retryable: false,
   },
   'config-exists': {
-    raised: 'Raised when `tenantry init` was to write a configuration where there is one.',
+    raised: 'Raised when `tenantry init` finds an existing configuration.',
     retryable: false,
   },
   'config-missing': { raised: 'Raised when the command line finds no configuration.', retryable: false },
   'config-unreadable': {
-    raised: 'Raised when the configuration cannot be loaded, or is none.',
+    raised: 'Raised when the configuration cannot be loaded.',
     retryable: false,
   },
   'connection-lost': {
-    raised: 'Raised when a connection broke while work was under way on it.',
+    raised: 'Raised when a connection broke during a call.',
     retryable: true,
   },
   'credentials-key-missing': {
-    raised: "Raised when tenants' passwords are to be kept encrypted and no key is configured.",
+    raised: "Raised when no key is configured to encrypt the passwords of tenants' roles.",
     retryable: false,
   },
   'credentials-unreadable': {
-    raised: "Raised when the passwords of tenants' roles were encrypted with a key that is not configured.",
+    raised: "Raised when no configured key decrypts the passwords of tenants' roles.",
     retryable: false,
   },
   'cross-tenant-entity': {
@@ -69,14 +69,14 @@ export const errorKinds = {
     raised: 'Raised when an interrupted DROP DATABASE left a database that can only be dropped.',
     retryable: false,
   },
-  'database-missing': { raised: 'Raised when a database that must exist does not.', retryable: false },
+  'database-missing': { raised: 'Raised when a required database does not exist.', retryable: false },
   'domain-lookup-failed': {
-    raised: 'Raised when the DNS could not be asked for the record that proves a domain.',
+    raised: 'Raised when the DNS lookup of the record that proves a domain failed.',
     retryable: true,
   },
-  'domain-taken': { raised: 'Raised when a domain is to be added that another tenant has.', retryable: false },
+  'domain-taken': { raised: 'Raised when another tenant already has the domain.', retryable: false },
   'domain-unknown': {
-    raised: 'Raised when a domain is to be verified that the tenant does not have.',
+    raised: 'Raised when the tenant does not have the domain to verify.',
     retryable: false,
   },
   'embedded-failed': {
@@ -92,39 +92,39 @@ export const errorKinds = {
     retryable: false,
   },
   'foreign-database': {
-    raised: 'Raised when a database has the name a tenant needs and was not made by this installation.',
+    raised: "Raised when a database has the name that a tenant needs, but not this installation's stamp.",
     retryable: false,
   },
   'hook-failed': {
     raised: "Raised when the service's own `seed`, `initialise` or `anonymise` failed.",
     retryable: true,
   },
-  'invalid-domain': { raised: "Raised when something cannot be a tenant's domain.", retryable: false },
+  'invalid-domain': { raised: "Raised when a value cannot be a tenant's domain.", retryable: false },
   'invalid-name': {
     raised: 'Raised when a name cannot be a PostgreSQL identifier: empty, over 63 bytes, or with control characters.',
     retryable: false,
   },
   'invalid-option': {
-    raised: 'Raised when an option is unknown, missing, of a wrong type or out of range.',
+    raised: 'Raised when an option is unknown, missing, of the wrong type or out of range.',
     retryable: false,
   },
   'invalid-tenant-id': { raised: 'Raised when a tenant id is outside its alphabet or length.', retryable: false },
   'invalid-url': { raised: 'Raised when a connection URL cannot be understood.', retryable: false },
   'lock-timeout': {
-    raised: 'Raised when a lock was held by somebody else for longer than the limit.',
+    raised: 'Raised when a lock was not released within the time limit.',
     retryable: true,
   },
   'models-invalid': { raised: 'Raised when the models cannot be read.', retryable: false },
   'no-open-server': {
-    raised: 'Raised when no server is open for a new tenant, or the one asked for is unknown or closed.',
+    raised: 'Raised when no server is open for a new tenant, or the requested one is unknown or closed.',
     retryable: false,
   },
   'no-tenant': {
-    raised: 'Raised when code that needs a tenant runs outside of one.',
+    raised: "Raised when code that needs a tenant runs outside of a tenant's context.",
     retryable: false,
   },
   'not-confirmed': {
-    raised: 'Raised when something was to be destroyed and nobody confirmed it.',
+    raised: 'Raised when a destructive command was not confirmed.',
     retryable: false,
   },
   'permission-denied': {
@@ -132,29 +132,29 @@ export const errorKinds = {
     retryable: false,
   },
   'pool-timeout': {
-    raised: 'Raised when no connection of the budget became free within the limit.',
+    raised: 'Raised when no connection of the budget became free within the time limit.',
     retryable: true,
   },
   'pooler-in-the-way': {
-    raised: 'Raised when a connection pooler answered where administration needs the server itself.',
+    raised: 'Raised when a connection pooler answers in place of the server during administration.',
     retryable: false,
   },
   'query-failed': { raised: 'Raised when the server refused a statement for any other reason.', retryable: false },
   'role-missing': { raised: 'Raised when a role named in the options does not exist.', retryable: false },
   'router-only': {
-    raised: "Raised when a process that was opened with `mode: 'router'` is asked to change something.",
+    raised: "Raised when a process with `mode: 'router'` makes a call that changes something.",
     retryable: false,
   },
   'roles-shared': {
-    raised: 'Raised when the password of a tenant is asked for that has no role of its own.',
+    raised: 'Raised when the credentials of a tenant without a role of its own are requested.',
     retryable: false,
   },
   'schema-conflict': {
-    raised: 'Raised when what is missing cannot be created because of what is already there.',
+    raised: 'Raised when existing objects or rows prevent the creation of missing objects.',
     retryable: false,
   },
   'server-unreachable': {
-    raised: 'Raised when no connection could be made: nothing listens there, or the answer did not come in time.',
+    raised: 'Raised when no server listens at the address, or it did not answer in time.',
     retryable: true,
   },
   'sessions-remain': {
@@ -163,12 +163,12 @@ export const errorKinds = {
   },
   'tablespace-missing': { raised: 'Raised when a tablespace named in the options does not exist.', retryable: false },
   'template-in-use': {
-    raised: 'Raised when somebody is connected to the template that was to be copied.',
+    raised: 'Raised when a session is connected to the template of a copy.',
     retryable: true,
   },
   'template-missing': { raised: 'Raised when the template named in the options does not exist.', retryable: false },
   'tenant-behind': {
-    raised: "Raised when a tenant's version is older than the process's, which was opened with `whenBehind: 'refuse'`.",
+    raised: "Raised when a tenant's version is older than that of a process with `whenBehind: 'refuse'`.",
     retryable: true,
   },
   'tenant-conflict': {
@@ -176,29 +176,28 @@ export const errorKinds = {
     retryable: false,
   },
   'tenant-exists': {
-    raised: 'Raised when a new tenant was to have an id, or a database, that another has.',
+    raised: 'Raised when the id or database of a new tenant belongs to another one.',
     retryable: false,
   },
   'tenant-mismatch': {
-    raised: 'Raised when the parts of a request that must name one tenant do not.',
+    raised: 'Raised when parts of a request name different tenants, or a required one names none.',
     retryable: false,
   },
   'tenant-not-active': { raised: 'Raised when a tenant exists and is not active.', retryable: false },
-  'tenant-state': { raised: "Raised when a tenant's state does not allow what was asked.", retryable: false },
+  'tenant-state': { raised: "Raised when a tenant's state does not allow the call.", retryable: false },
   'tenant-unknown': { raised: 'Raised when no tenant has this id.', retryable: false },
-  'tenant-unresolved': { raised: 'Raised when nothing in a request says which tenant it is for.', retryable: false },
+  'tenant-unresolved': { raised: 'Raised when no part of a request names a tenant.', retryable: false },
   timeout: {
-    raised: 'Raised when a statement, or the work of a fleet query for one tenant, was ended at its time limit.',
+    raised: 'Raised when a statement, or the work of a fleet query for one tenant, exceeded its time limit.',
     retryable: true,
   },
   'too-many-connections': {
-    raised:
-      'Raised when the server, the database or the role had no connection left, for as long as it may be waited for.',
+    raised: 'Raised when the server, database or role had no connection left within the time limit.',
     retryable: true,
   },
   'unknown-host': { raised: "Raised when the server's host name could not be resolved.", retryable: false },
   'verification-failed': {
-    raised: 'Raised when a database was made and does not match the models.',
+    raised: 'Raised when a created, adopted or restamped database does not match the models.',
     retryable: false,
   },
 } as const satisfies Record<string, ErrorKind>

@@ -14,6 +14,9 @@ const main = join(root, 'dist', 'cli', 'main.js')
 const overview = 'docs/commands/README.md'
 const commands = [...helpOf().matchAll(/^ {2}([a-z-]+) (?:\[|<)/gm)].flatMap(([, name = '']) => name).slice(0, -1)
 
+const commonOptions = shownOptions(readPage(overview))
+const isOwn = (option: string) => !commonOptions.includes(option)
+
 test('every command has a page, every page a command', () => {
   const pages = readdirSync(join(root, 'docs/commands')).map((name) => name.replace('.md', ''))
   expect(commands).toEqual(expect.arrayContaining(['init', 'onboard', 'completion']))
@@ -23,6 +26,10 @@ test('every command has a page, every page a command', () => {
 test('the overview lists the commands in the order of the help', () => {
   const listed = [...readPage(overview).matchAll(/^\| \[([a-z-]+)\]\(\1\.md\) \|/gm)].map(([, name]) => name)
   expect(listed).toEqual(commands)
+})
+
+test('the overview has the options of any command', () => {
+  expect(commonOptions).toEqual(knownOptions(helpOf('status')))
 })
 
 describe.each(commands)('%s', (name) => {
@@ -39,11 +46,9 @@ describe.each(commands)('%s', (name) => {
   })
 
   test('has the options of the help, and no others', () => {
-    const [, options = ''] = /^Options:\n(.*?)(?:\n\n|$(?![^]))/ms.exec(help) ?? []
-    const known = [...options.matchAll(/^ {2}((?:-\w, )?--[\w-]+(?: <\w+>)?) {2,}/gm)].map(([, flags]) => flags)
-    const shown = [...page.matchAll(/^\| `(-[^`]+)` \|/gm)].map(([, flags]) => flags)
-    expect(known).toContain('-h, --help')
-    expect(shown).toEqual(known)
+    const known = knownOptions(help)
+    expect(known).toEqual(expect.arrayContaining(name === 'completion' ? ['-h, --help'] : commonOptions))
+    expect(shownOptions(page).filter(isOwn)).toEqual(known.filter(isOwn))
   })
 })
 
@@ -150,4 +155,15 @@ async function runHere(command: string, { cwd, env }: UserProject): Promise<stri
 
 function helpOf(...words: string[]): string {
   return execFileSync(process.execPath, [main, ...words, '--help'], { encoding: 'utf8' })
+}
+
+/** Returns the options that a help text lists. */
+function knownOptions(help: string): string[] {
+  const [, options = ''] = /^Options:\n(.*?)(?:\n\n|$(?![^]))/ms.exec(help) ?? []
+  return [...options.matchAll(/^ {2}((?:-\w, )?--[\w-]+(?: <\w+>)?) {2,}/gm)].flatMap(([, flags = '']) => flags)
+}
+
+/** Returns the options that a page has rows for. */
+function shownOptions(page: string): string[] {
+  return [...page.matchAll(/^\| `(-[^`]+)` \|/gm)].flatMap(([, flags = '']) => flags)
 }
