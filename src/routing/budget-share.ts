@@ -8,38 +8,37 @@ import { DivisionLocks, largestBudget, newProcessName } from './division-locks.t
 import { type Listening, type ProcessChannel, trustMs } from './process-channel.ts'
 import type { Allowance, ServerBudget } from './server-budget.ts'
 
-/** Whose share it is, and of what. */
+/** Options of a {@link BudgetShare}. */
 export interface ShareOptions {
   readonly channel: ProcessChannel
   readonly server: Server
-  /** What tells the sessions of this installation from others': {@link SessionMark.family}. */
+  /** The mark of this installation's sessions: {@link SessionMark.family}. */
   readonly family: string
-  /** How many connections a process has on this server at least, beside tenants' work. */
+  /** The least number of connections that a process has on this server besides tenants' work. */
   readonly beside: number
   /** Counts the sessions of this installation; see {@link Server.occupancy}. */
   readonly occupancy: (listening: Listening) => ReturnType<Server['occupancy']>
-  /** Which part of the connections one tenant may have, above 0 and at most 1. */
+  /** The part of the connections that one tenant may have, above 0 and at most 1. */
   readonly tenantShare: number
-  /** How long to wait while other processes take their shares, in milliseconds. */
+  /** The longest wait for other processes to take their shares, in milliseconds. */
   readonly waitMs: number
 }
 
-/** How often a process that could use more looks, unasked, whether others have gone, in milliseconds. */
+/** The interval at which a process that could use more checks for processes that have ended, in milliseconds. */
 const lookEveryMs = 2_000
 
-/** What this process shows that it has set aside. */
+/** The share that this process publishes as reserved. */
 interface Held {
   readonly listening: Listening
   readonly share: number
 }
 
 /**
- * The part of one server's budget that this process may use. All processes of the installation that work on the server have
- * an equal one, and together never more than the budget.
- *
- * Each shows what it has set aside ({@link DivisionLocks}). Who has more than its part closes connections, and shows less
- * when they are gone. Who has less takes what is nobody's, one process at a time. Sessions of a process that shows nothing
- * any more count until they are gone from the server ({@link AbsentProcesses}).
+ * The part of one server's budget that this process may use. All processes of the installation that work on the server
+ * have an equal part, and together never more than the budget. Each publishes its reservation ({@link DivisionLocks}).
+ * A process with more than its part closes connections, and publishes less once they are closed. A process with less
+ * takes free connections, one process at a time. Sessions of a process that publishes nothing any more count until the
+ * server has ended them ({@link AbsentProcesses}).
  */
 export class BudgetShare implements Allowance {
   readonly #options: ShareOptions
@@ -48,9 +47,9 @@ export class BudgetShare implements Allowance {
   #name = newProcessName()
   #budget: Pick<ServerBudget, 'open' | 'setCapacity'> | undefined
   #held: Held | undefined
-  /** How many connections all processes may have together, as of the last time this one took some. */
+  /** The number of connections for all processes together, as of the last time this one took some. */
   #total: number
-  /** What this process should have, as of the last look. */
+  /** This process's fair part, as of the last look. */
   #part = 0
   #settling: Promise<void> | undefined
   #isOutdated = false
@@ -80,7 +79,7 @@ export class BudgetShare implements Allowance {
   async ensure(): Promise<void> {
     const { channel } = this.#options
     for (let attempt = 1; ; attempt++) {
-      // The end of the session that shows the share may have arrived, and be next to be read.
+      // The end of the session that publishes the share may have arrived, and be the next event to be read.
       await setImmediate()
       await channel.start()
       const listening = await channel.listening()
@@ -102,23 +101,23 @@ export class BudgetShare implements Allowance {
   }
 
   /**
-   * Gives all back, once the budget has closed its connections. The others are told, where that takes no longer than
-   * `limitMs` milliseconds: what this process has shown goes with its session in any case.
+   * Gives the whole share back, once the budget has closed its connections. The other processes are notified, if that
+   * takes no longer than `limitMs` milliseconds: the published share ends with its session in any case.
    */
   async leave(limitMs: number): Promise<void> {
     this.#closed = true
     clearInterval(this.#looking)
-    await inTime(this.#sayGoodbye(), limitMs)
+    await inTime(this.#withdraw(), limitMs)
   }
 
-  async #sayGoodbye(): Promise<void> {
+  async #withdraw(): Promise<void> {
     await this.#settling?.catch(() => undefined)
     const held = this.#held
     if (held === undefined) return
     this.#held = undefined
     try {
       await this.#locks.hide(held.listening, this.#name, held.share)
-      await this.#say({ left: this.#name })
+      await this.#send({ left: this.#name })
     } catch {
       // Without its session there is nothing left to give back.
     }
@@ -131,16 +130,21 @@ export class BudgetShare implements Allowance {
     if (this.#held !== undefined) this.#settleLater()
   }
 
-  async #say(more: { readonly left?: string }): Promise<void> {
+  async #send(more: { readonly left?: string }): Promise<void> {
     await this.#options.channel.send({ division: this.#options.server.name, from: this.#name, ...more })
   }
 
-  /** What goes wrong unasked is over at the next look, or shows when a connection is wanted. */
+  /**
+   * Settles in the background. A failure is repaired by the next look, or shows at the next request for a connection.
+   */
   #settleLater(): void {
     if (!this.#closed) void this.#settle().catch(() => undefined)
   }
 
-  /** What others say is heard. Those that were killed say nothing, which matters to who could use what they had. */
+  /**
+   * Looks for processes that were killed. Others send a message, but a killed process sends none, and its share is lost
+   * to processes that could use it.
+   */
   #lookAgain(): void {
     const share = this.#held?.share ?? 0
     const isScarce = this.#others > 0 && this.#open >= share
@@ -148,7 +152,7 @@ export class BudgetShare implements Allowance {
     if (isScarce || isLost || share < this.#part || this.#absent.any) this.#settleLater()
   }
 
-  /** Brings what this process has nearer to what it should have; again if something changes meanwhile. */
+  /** Brings this process's share nearer to its fair part, and repeats if something changes meanwhile. */
   #settle(): Promise<void> {
     this.#isOutdated = true
     this.#settling ??= this.#settleUntilQuiet().finally(() => {
@@ -178,35 +182,35 @@ export class BudgetShare implements Allowance {
     else if (held.share < this.#part) await this.#grow(listening, held)
   }
 
-  /** Closes what is beyond, and shows less when it is gone. */
+  /** Closes surplus connections, and publishes less once they are closed. */
   async #shrink(held: Held): Promise<void> {
     this.#budget?.setCapacity(this.#part)
     const share = Math.max(this.#part, this.#open)
     if (share === held.share) return
     await this.#show(held.listening, share, held)
-    await this.#say({})
+    await this.#send({})
   }
 
-  /** Takes what is nobody's, as far as it is this process's part. */
+  /** Takes free connections, up to this process's part. */
   async #grow(listening: Listening, held: Held | undefined): Promise<void> {
     const isContent = await this.#locks.exclusively(listening, this.#options.waitMs, async () => {
       const division = await this.#look(listening, held === undefined)
       this.#part = fairPart(division)
       const capacity = Math.max(held?.share ?? 0, Math.min(this.#part, freePart(division)))
-      // What is open is shown in any case: others have counted it by its sessions until now.
+      // Open connections are published in any case: others have counted them by their sessions until now.
       const share = Math.max(capacity, this.#open)
       if (share !== held?.share) await this.#show(listening, share, held)
       this.#budget?.setCapacity(Math.min(capacity, this.#part))
       return capacity >= this.#part
     })
-    if (!isContent && held === undefined) await this.#say({})
+    if (!isContent && held === undefined) await this.#send({})
   }
 
   async #look(listening: Listening, isNew: boolean): Promise<Division> {
     const { server, occupancy, beside, tenantShare } = this.#options
     const others = await this.#otherShares(listening)
     const { room, sessions } = await occupancy(listening)
-    // Two processes that have chosen one name would take each other's share for their own.
+    // Two processes with the same name would each take the other's share for its own.
     const isTaken = (name: string) => others.has(name) || sessions.some(({ process }) => process === name)
     if (isNew && this.#open === 0) while (isTaken(this.#name)) this.#name = newProcessName()
     const forTenants = room - beside * (others.size + 1)
@@ -224,7 +228,7 @@ export class BudgetShare implements Allowance {
     return shares
   }
 
-  /** Shows the new share before the old one is hidden: for a moment others see both, never none. */
+  /** Publishes the new share before it withdraws the old one: for a moment others see both, never none. */
   async #show(listening: Listening, share: number, before: Held | undefined): Promise<void> {
     await this.#locks.show(listening, this.#name, share)
     this.#held = { listening, share }

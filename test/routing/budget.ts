@@ -13,5 +13,5 @@ export const fixed = (capacity: number): Allowance => ({
 
 /** Asks a budget for a connection. @returns what it lends; rejects with what it refuses with */
 export function acquire(budget: ServerBudget, target: Target): Promise<ServerConnection> {
-  return new Promise((grant, refuse) => budget.ask({ target, where: [], since: performance.now(), grant, refuse }))
+  return new Promise((grant, refuse) => budget.acquire({ target, where: [], since: performance.now(), grant, refuse }))
 }

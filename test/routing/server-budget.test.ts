@@ -302,7 +302,7 @@ describe('a budget', () => {
       }
       await Promise.all(workers)
       expect(budget.open).toBe(server.now)
-      expect([...budget.lent]).toEqual([])
+      expect([...budget.leases]).toEqual([])
       await budget.close(1_000)
       expect([budget.open, server.now]).toEqual([0, 0])
     },
