@@ -27,12 +27,12 @@ export interface Tenant {
   readonly purgeAfter: Date | undefined
 }
 
-/** A tenant with what is of no use outside. */
+/** A tenant with its internal columns. */
 export interface TenantRow extends Tenant {
   /** The id that its database's stamp names it by. */
   readonly rowId: string
   readonly origin: TenantOrigin
-  /** Whose database is copied, or the database that is taken over. */
+  /** The tenant whose database is copied, or the database that is adopted. */
   readonly source: string | undefined
   /** The state that an offboarded tenant had before. */
   readonly restingState: 'active' | 'suspended' | undefined
@@ -52,7 +52,7 @@ export interface SealedCredential {
   readonly pending: string | undefined
 }
 
-/** A tenant without what is of no use outside. */
+/** Returns a tenant without its internal columns. */
 export function publicTenant({
   rowId,
   origin,
