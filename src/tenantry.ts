@@ -81,7 +81,7 @@ export async function openTenantry<Handle>(given: TenantryConfig<Handle>): Promi
   if (!isServerGiven(config)) await checked.models.fingerprint()
   const { servers: found, stop } = await findServers(config, { create: checked.createCatalog })
   const listeners = new Listeners<TenantryEvent>()
-  const servers = overTenants(found, checked, (event) => listeners.tell(event))
+  const servers = overTenants(found, checked, (event) => listeners.emit(event))
   const [home] = servers
   try {
     const opening = await prepare(servers, checked, keySource(config, checked, servers), config.signal)
@@ -119,7 +119,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     const { catalog: catalogPool, claims } = this.#connections
     const [catalog, domains] = [new Catalog(catalogPool), new Domains(catalogPool)]
     this.#parts = parts
-    const onLongLease = (lease: LongLease) => this.#listeners.tell({ event: 'lease-held', ...lease })
+    const onLongLease = (lease: LongLease) => this.#listeners.emit({ event: 'lease-held', ...lease })
     this.#work = new TenantWork({ ...routingOptions(parts, catalogPool), catalog, domains, onLongLease })
     this.#making = {
       ...parts,
@@ -134,7 +134,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       evict: (eviction, limitMs, options) =>
         despiteFullQueue(parts, options, () => this.#work.evict(eviction, limitMs, options)),
       forgetDomains: (domain) => this.#work.forgetDomains(domain),
-      emit: (event) => this.#listeners.tell(event),
+      emit: (event) => this.#listeners.emit(event),
     }
     this.#changing = new ConcurrencyLimit(parts.onboardingConcurrency)
     this.#stop = stop
