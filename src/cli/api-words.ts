@@ -1,4 +1,4 @@
-/** What errors call by its name in the API, and what it is on the command line. */
+/** Names in the API that errors mention, and their names on the command line. */
 const apiWords: readonly (readonly [api: string, commandLine: string])[] = [
   ['the option `existing`', '--refuse-existing'],
   ['environment cannot be done', 'exec cannot be done'],
@@ -34,7 +34,7 @@ const apiWords: readonly (readonly [api: string, commandLine: string])[] = [
   ['in this process.', 'in the configuration.'],
 ]
 
-/** An error's text in the words of the command line. */
+/** Returns an error's text in the words of the command line. */
 export function inOurWords(text: string): string {
   return apiWords.reduce((result, [api, ours]) => result.replaceAll(api, ours), text)
 }

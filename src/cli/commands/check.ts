@@ -71,7 +71,7 @@ async function inService(tenantry: Tenantry<unknown>, signal: AbortSignal): Prom
   }
 }
 
-/** How many databases are looked at at once. */
+/** The number of databases that are checked at once. */
 const atOnce = 4
 
 async function checkAll(

@@ -11,7 +11,7 @@ interface Options extends CommonOptions {
   readonly dataDir?: string
 }
 
-/** `tenantry dev`: keeps the project's development server up until it is interrupted. */
+/** `tenantry dev`: keeps the project's development server running until it is interrupted. */
 export const dev = defineCommand<Options>(
   {
     usage: 'dev',
@@ -26,11 +26,11 @@ export const dev = defineCommand<Options>(
         'where its data lies (default: .tenantry/postgres in the folder of the configuration)',
       ),
   async ({ signal, asJson }, _, { port, dataDir, config }) => {
-    // Loaded only here: the other commands load it through the library, where they need it.
+    // Loaded only here: the other commands load it through the library, when they need it.
     const { developmentServer } = await import('../../embedded/index.ts')
     const server = await developmentServer({
       baseDir: projectFolder(config),
-      // As it was typed: from the working directory.
+      // The path as it was typed: from the working directory.
       ...(dataDir !== undefined && { dataDir: resolve(dataDir) }),
       port,
       signal,

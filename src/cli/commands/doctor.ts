@@ -34,7 +34,7 @@ function asResult({ servers, ...rest }: Diagnosis): object {
   return { ...rest, servers: servers.map((it) => (it.reachable ? it : { ...it, error: asValue(it.error) })) }
 }
 
-/** What is missing weighs more than a server that may only be down for a moment. */
+/** Returns the exit code. A missing privilege outranks an unreachable server, which may only be down for a moment. */
 function exitCodeFor({ servers }: Diagnosis): ExitCode {
   if (servers.some(({ missing }) => missing.length > 0)) return exitCodes.denied
   const failed = servers.find((it) => !it.reachable)

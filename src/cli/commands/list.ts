@@ -70,7 +70,7 @@ function filterOf({ state, server, modelsVersion, metadata, search, expired, aft
   }
 }
 
-/** The most that Tenantry gives at once. */
+/** The largest page of Tenantry's list. */
 const pageSize = 1_000
 
 async function collect(tenantry: Tenantry<unknown>, options: ListOptions, most: number): Promise<readonly Tenant[]> {

@@ -64,7 +64,7 @@ async function wanted(
   })
 }
 
-/** More databases than that is more than a PostgreSQL server bears. */
+/** The largest number of tenants at once. A PostgreSQL server does not bear more databases. */
 const mostNumbered = 100_000
 
 function countError(): TenantryError {
@@ -89,7 +89,7 @@ function parseTenant(line: string): Wanted {
   const [unknown] = Object.keys(others)
   if (unknown !== undefined) throw lineError(`The key ${JSON.stringify(unknown)} is unknown in this line`, line)
   if (typeof id !== 'string') throw lineError('This line has no id', line)
-  // What the others hold is checked where they are used.
+  // Values of other types are checked where they are used.
   return { id, ...(displayName !== undefined && { displayName }), ...(metadata !== undefined && { metadata }) }
 }
 
@@ -109,7 +109,7 @@ function lineError(problem: string, line: string, cause?: unknown): TenantryErro
   })
 }
 
-/** How many are under way at once; Tenantry itself makes fewer at a time. */
+/** The number of calls that run at once; Tenantry itself makes fewer at a time. */
 const ahead = 16
 
 async function onboardAll(
@@ -140,7 +140,7 @@ async function onboardAll(
     }
   }
   await Promise.all(Array.from({ length: Math.min(ahead, tenants.length) }, work))
-  // In the order in which they were given, whichever was ready first.
+  // In the order of the arguments, whichever was ready first.
   return report(inOrder(done), inOrder(failed))
 }
 

@@ -46,7 +46,7 @@ async function purgeOne(tenantry: Tenantry<unknown>, tools: Tools, id: string, o
   const { signal, actor } = tools
   const tenant = await tenantry.get(id, { signal })
   if (tenant !== undefined) {
-    // Of a state that it refuses, purge itself says so, and nobody is asked before.
+    // In a state that it refuses, purge itself reports that, without a question before.
     const isPurgeable = purgeable.has(tenant.state)
     if (options.dryRun) return dryRun(isPurgeable ? [tenant] : [])
     if (!options.yes && isPurgeable)
