@@ -20,7 +20,7 @@ export interface CheckedCreateOptions extends CreateDatabaseOptions {
   readonly tablespace: Identifier | undefined
 }
 
-/** The checks of what CREATE DATABASE is told, by the options of `ensureDatabase`. */
+/** The checks of the options of CREATE DATABASE, by the options of `ensureDatabase`. */
 export const createChecks: Checks<Omit<CreateDatabaseOptions, 'acceptsConnections'>> = {
   owner: (_, name) => parseIdentifier(name as string, 'owner'),
   template: (_, name) => parseIdentifier(name as string, 'template'),
@@ -35,7 +35,7 @@ export const createChecks: Checks<Omit<CreateDatabaseOptions, 'acceptsConnection
 }
 
 /**
- * Checks what goes together, before anything is sent.
+ * Checks combinations of options, before anything is sent.
  *
  * @throws `invalid-name`, `invalid-option`
  */
@@ -54,7 +54,7 @@ export function checkCreateOptions(options: CreateDatabaseOptions): CheckedCreat
   }
 }
 
-/** The CREATE DATABASE statement. https://www.postgresql.org/docs/current/sql-createdatabase.html */
+/** Returns the CREATE DATABASE statement. https://www.postgresql.org/docs/current/sql-createdatabase.html */
 export function createDatabaseStatement(database: Identifier, options: CheckedCreateOptions): string {
   const { owner, encoding, locale, localeProvider, tablespace, connectionLimit, acceptsConnections } = options
   const template = templateOf(options)
@@ -76,8 +76,8 @@ export function createDatabaseStatement(database: Identifier, options: CheckedCr
 const localeParameters = { libc: 'locale', icu: 'icu_locale', builtin: 'builtin_locale' } as const
 
 /**
- * The database to copy. Only template0 may be copied under another encoding or locale than its own (CREATE DATABASE,
- * Notes).
+ * Returns the database to copy. Only template0 may be copied under another encoding or locale than its own (CREATE
+ * DATABASE, Notes).
  */
 export function templateOf({ template, encoding, locale, localeProvider }: CheckedCreateOptions): Identifier {
   if (template !== undefined) return template
@@ -85,7 +85,7 @@ export function templateOf({ template, encoding, locale, localeProvider }: Check
   return parseIdentifier(differs ? 'template0' : 'template1', 'template')
 }
 
-/** Reads the descriptions of those of the databases that are there; works from any database of the server. */
+/** Reads the descriptions of the existing ones among some databases; works from any database of the server. */
 export async function describeDatabases(
   session: Session,
   databases: readonly Identifier[],
@@ -94,7 +94,7 @@ export async function describeDatabases(
   return rows.map(toDatabaseInfo)
 }
 
-/** Reads the descriptions of all databases whose name begins with this, or whose comment has that in it. */
+/** Reads the descriptions of all databases whose name begins with a prefix, or whose comment contains a text. */
 export async function findDatabases(
   session: Session,
   { prefix, comment }: DatabaseSearch,
@@ -114,8 +114,8 @@ interface DatabaseRow extends Omit<DatabaseInfo, 'comment' | 'locale'> {
 }
 
 /**
- * datconnlimit is -2 where a DROP DATABASE was interrupted. The locale's column was renamed in version 17, hence the
- * look through the row as JSON.
+ * The description of databases. datconnlimit is -2 if a DROP DATABASE was interrupted. The locale's column was renamed
+ * in version 17, hence the look through the row as JSON.
  */
 const describeSql = `
   select d.datname as name, d.oid, r.rolname as owner, pg_has_role(d.datdba, 'usage') as "mayAlter", pg_encoding_to_char(d.encoding) as encoding,
@@ -134,8 +134,8 @@ const describeSql = `
   left join pg_catalog.pg_shdescription c on c.objoid = d.oid and c.classoid = 'pg_catalog.pg_database'::regclass`
 
 /**
- * The schemas of the session's database in which every role of the server may create, where every role may connect to it.
- * PostgreSQL 14 and older let everybody create in `public`, and pg_upgrade leaves it so
+ * Returns the schemas of the session's database in which every role of the server may create, if every role may connect
+ * to it. PostgreSQL 14 and older allowed every role to create in `public`, and pg_upgrade leaves it so
  * (https://www.postgresql.org/docs/15/release-15.html, "Remove PUBLIC creation permission on the public schema").
  */
 export async function schemasOpenToPublic(session: Session): Promise<readonly string[]> {
@@ -155,7 +155,9 @@ function isPublic(row: string): string {
                                      where a.grantee = 0::oid and a.privilege_type = 'CONNECT'::text))`
 }
 
-/** All databases whose comment has this text in it, in one query; one join, not a call of a function for each. */
+/**
+ * Returns all databases whose comment contains a text, in one query: by one join, not by a call of a function for each.
+ */
 export async function commentedDatabases(session: Session, text: string): Promise<readonly StampedDatabase[]> {
   const { rows } = await session.query<StampedDatabase>(
     `select d.datname as name, c.description as comment
@@ -166,13 +168,15 @@ export async function commentedDatabases(session: Session, text: string): Promis
   return rows
 }
 
-/** The statements that create an extension where it is missing: in `public`, unless it belongs elsewhere itself. */
+/**
+ * Returns the statements that create a missing extension: in `public`, unless it belongs into another schema itself.
+ */
 export function createExtensionStatement(name: Identifier): string {
   const create = `create extension if not exists ${quoteIdentifier(name)} cascade`
   return `set local search_path = public; ${create}; set local search_path = ${ownNames}`
 }
 
-/** The statement that opens, closes, marks or unmarks a database. */
+/** Returns the statement that opens, closes, marks or unmarks a database. */
 export function alterDatabaseStatement(database: Identifier, change: DatabaseChange): string {
   const { acceptsConnections, isTemplate } = change
   return [
