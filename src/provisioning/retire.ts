@@ -7,21 +7,21 @@ import { lockedBy } from './locked-work.ts'
 import { dropSpares, spareLock, tidySpares } from './spare.ts'
 import { dropTemplates, dropUnready, inPool } from './template.ts'
 
-/** What came of removing templates and spares. */
+/** The result of removing templates and spares. */
 export interface RemovedTemplates {
   readonly templates: number
   readonly spares: number
-  /** Whether a running process keeps spares of one of the versions: it makes them anew. */
+  /** True if a running process keeps spares of one of the versions: it will make new ones. */
   readonly isKept: boolean
 }
 
-/** The name of the lock that every process shares which keeps spares of a version. */
+/** Returns the name of the lock that all processes share which keep spares of a version. */
 export function declarationLock(fingerprint: string): string {
   return `declared:${fingerprint}`
 }
 
 /**
- * Drops what is in the inventory of versions that no running process declares: their spares, and their templates, unless a tenant
+ * Drops the inventory of versions that no running process declares: their spares, and their templates, unless a tenant
  * has the version.
  *
  * @param session on the catalog, for the declarations
@@ -59,14 +59,14 @@ export async function removeTemplates(context: ProvisioningContext, options: Can
     removed.spares += spares
     removed.isKept ||= isKept
   }
-  // Also where nothing of this version was in the inventory at this moment.
+  // Also if the inventory had nothing of this version at this moment.
   removed.isKept ||= await isDeclaredNow(context, options)
   return removed
 }
 
 /**
- * Drops the templates and spares on a server that were begun, or set apart, and that nobody is at work on. What is ready
- * stays.
+ * Drops templates and spares on a server that were begun, or discarded, and that no process is working on. Ready ones
+ * stay.
  */
 export async function clearLeftovers(
   context: ProvisioningContext,
@@ -83,7 +83,7 @@ export async function clearLeftovers(
   }
 }
 
-/** Every pool of spares that anything is on, of the servers that this process knows. */
+/** Returns every pool of spares that has anything, of the servers that this process knows. */
 async function shelvesOf({ inventory, servers }: ProvisioningContext): Promise<readonly SparePool[]> {
   const known = (await inventory.counts()).filter(({ server }) => servers.has(server))
   const byKey = new Map(known.map(({ server, fingerprint }) => [`${server}\n${fingerprint}`, { server, fingerprint }]))
@@ -106,7 +106,7 @@ function emptyOfSpares(context: ProvisioningContext, server: Server, sparePool: 
   return inPool(context, server, spareLock(sparePool), options, async (locked, admin) => {
     const spares = await locked.inventory.spares(sparePool, ['ready', 'filling', 'dropping'])
     await locked.inventory.discardSpares(spares.map(({ rowId }) => rowId))
-    // One that was being claimed meanwhile is a tenant's now.
+    // A spare that was being claimed meanwhile is a tenant's now.
     const left = await locked.inventory.spares(sparePool, ['dropping'])
     await dropSpares(context, { locked, server, admin }, left)
     return { spares: left.length, isKept: await isDeclared(locked.session, sparePool.fingerprint) }
@@ -122,10 +122,10 @@ async function isDeclaredNow(context: ProvisioningContext, options: Cancellable)
   }
 }
 
-/** Whether a running process keeps spares of a version. */
+/** True if a running process keeps spares of a version. */
 async function isDeclared(session: Session, fingerprint: string): Promise<boolean> {
   const lock = declarationLock(fingerprint)
-  // Two who look at once must not take each other for such a process: a shared lock would not tell.
+  // Two processes that look at once must not take each other for such a process: a shared lock would not show it.
   if (!(await session.tryLock(lock, 'exclusive'))) return true
   await session.unlock(lock, 'exclusive')
   return false

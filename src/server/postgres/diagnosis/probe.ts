@@ -12,23 +12,23 @@ import { dropScratchDatabase, probeDatabases, probeInside } from './probe-databa
 import { dropScratchRoles, probeLogin, probeRoles } from './probe-roles.ts'
 import { newScratch, removeScratch, type Scratch, type ScratchName } from './scratch.ts'
 
-/** What was found, and the names that could not be removed again. */
+/** The findings of a probe, and the names that could not be removed again. */
 export interface Probed {
   readonly facts: ProbedFacts
   readonly leftovers: readonly ScratchName[]
 }
 
-/** How long what was broken off may still be at work on the server, in milliseconds, before tidying up begins. */
+/** The time that aborted work has to end on the server, in milliseconds, before tidying up begins. */
 const endingMs = 10_000
 
-/** How long a notification may take, in milliseconds. */
+/** The time that a notification has to arrive, in milliseconds. */
 const hearingMs = 5_000
 
 /**
- * Tries what Tenantry does, in names that are never used again, and removes all of it, also where the probe fails or is
- * aborted. What it leaves when its process is killed the next one finds.
+ * Tries Tenantry's operations, in names that are never used again, and removes all of it, also if the probe fails or is
+ * aborted. The next probe removes the remains of a killed process.
  *
- * @param mayTryOwnPassword whether to try a wrong password of the connecting role, where there is no other login
+ * @param mayTryOwnPassword tries a wrong password of the connecting role, if there is no other login
  */
 export async function probe(
   connections: ProbeConnections,
@@ -45,7 +45,7 @@ export async function probe(
     facts = await tryAll(context, mayTryOwnPassword)
   } catch (error) {
     await session.close()
-    // Why it ended says more than what else may go wrong now; what stays, the next probe finds.
+    // The reason of its end is more useful than a later error; the next probe finds the remains.
     await tidyUp(connections, scratch).catch(() => undefined)
     throw error
   }
@@ -53,7 +53,10 @@ export async function probe(
   return { facts, leftovers: await tidyUp(connections, scratch) }
 }
 
-/** On a connection of its own, which no signal cancels; once nothing of the probe is at work any more. */
+/**
+ * Removes the remains, on a connection of its own, which no signal cancels; once no part of the probe is running any
+ * more.
+ */
 async function tidyUp(connections: ProbeConnections, scratch: Scratch): Promise<readonly ScratchName[]> {
   return within(connections.connect(connections.maintenanceDatabase), async (session) => {
     await session.lock(scratch.lock, 'session', endingMs)
@@ -78,7 +81,7 @@ async function tryAll(context: ProbeContext, mayTryOwnPassword: boolean): Promis
   return { capabilities, refusals, refusedExtensions, isWrongPasswordAccepted }
 }
 
-/** The probe's own lock is held by its session: another one must not get it. */
+/** True if another session is refused the probe's own lock, which its session holds. */
 async function isLockExclusive({ connections, scratch, request }: ProbeContext): Promise<boolean> {
   const { maintenanceDatabase } = connections
   return within(
@@ -98,7 +101,7 @@ async function isNotificationHeard({ connections, session, scratch, request }: P
   })
 }
 
-/** The login of the probe, or the connecting role, with a password that nobody has. */
+/** Tries a wrong password, for the login of the probe or the connecting role. */
 async function letsInWithWrongPassword(
   { connections, scratch, session, request }: ProbeContext,
   hasLogin: boolean,

@@ -4,7 +4,7 @@ import { quoteIdentifier } from '../quoting.ts'
 import type { ServerFacts } from './facts.ts'
 import { someOf } from './missing.ts'
 
-/** What works, and is better otherwise; the graver first. */
+/** Returns states that work but should be improved; the most serious first. */
 export function warningsOf(facts: ServerFacts, service: ManagedService): readonly Warning[] {
   return [
     trustAuthentication(facts),
@@ -25,7 +25,7 @@ export function warningsOf(facts: ServerFacts, service: ManagedService): readonl
   ].filter((it) => it !== undefined)
 }
 
-/** What the role may not look at. */
+/** Returns the parts that the role may not see. */
 export function unseenOf({ read, probed }: ServerFacts): readonly Unseen[] {
   const unseen: Unseen[] = []
   if (read.leakedDirectories === undefined) {
@@ -43,7 +43,7 @@ export function unseenOf({ read, probed }: ServerFacts): readonly Unseen[] {
   return unseen
 }
 
-/** A name from the server as it stands in SQL. */
+/** Quotes a name from the server for SQL. */
 function quoted(name: string): string {
   return quoteIdentifier(name as Identifier)
 }
@@ -90,7 +90,10 @@ function superuser({ read, roles, installation }: ServerFacts): Warning | undefi
   }
 }
 
-/** https://www.postgresql.org/docs/15/role-attributes.html, and the release notes of 16. */
+/**
+ * Warns of CREATEROLE before version 16. https://www.postgresql.org/docs/15/role-attributes.html, and the release notes
+ * of 16.
+ */
 function createRoleBefore16({ read, roles }: ServerFacts): Warning | undefined {
   const { createRole, superuser: isSuperuser, name } = read.role
   if (!createRole || isSuperuser || read.hasMembershipOptions) return undefined
@@ -123,7 +126,10 @@ function publicConnect({ read, roles, maintenanceDatabase }: ServerFacts): Warni
   }
 }
 
-/** PostgreSQL 14 and older let everybody create in `public`, and pg_upgrade leaves it so. */
+/**
+ * Warns of public schemas. PostgreSQL 14 and older allowed every role to create in `public`, and pg_upgrade leaves it
+ * so.
+ */
 function publicCreate({ read }: ServerFacts): Warning | undefined {
   const open = [...read.publicSchemas]
   if (open.length === 0) return undefined
@@ -143,7 +149,7 @@ const mostNamed = 5
 
 function noSignalBackend({ read, probed, roles }: ServerFacts): Warning | undefined {
   const { signalBackend, superuser: isSuperuser, name } = read.role
-  // Where nothing else ends them either, it is missing, and not only better.
+  // If nothing else ends them either, the privilege is missing, rather than merely recommended.
   if (signalBackend || isSuperuser || probed?.capabilities.endSessionsAsMember === false) return undefined
   return {
     code: 'no-signal-backend',
@@ -183,7 +189,7 @@ function tooFewConnections({ read, connections }: ServerFacts): Warning | undefi
   }
 }
 
-/** https://www.postgresql.org/docs/current/sql-altercollation.html (Notes) */
+/** Warns of old collations. https://www.postgresql.org/docs/current/sql-altercollation.html (Notes) */
 function collationVersion({ read }: ServerFacts): Warning | undefined {
   const names = read.oldCollations
   if (names.length === 0) return undefined
@@ -208,7 +214,7 @@ function invalidDatabases({ read }: ServerFacts): Warning | undefined {
   }
 }
 
-/** A branch of Neon has 500 at most (https://neon.com/docs/manage/databases). */
+/** Warns of many databases. A branch of Neon has 500 at most (https://neon.com/docs/manage/databases). */
 function manyDatabases({ read }: ServerFacts, service: ManagedService): Warning | undefined {
   const most = service === 'neon' ? 400 : 1_000
   if (read.databases <= most) return undefined
@@ -224,7 +230,7 @@ function manyDatabases({ read }: ServerFacts, service: ManagedService): Warning 
   }
 }
 
-/** https://www.postgresql.org/docs/current/runtime-config-error-handling.html */
+/** Warns of a slow recovery. https://www.postgresql.org/docs/current/runtime-config-error-handling.html */
 function recoverySync({ read }: ServerFacts, service: ManagedService): Warning | undefined {
   if (read.recoverySync !== 'fsync' || read.databases < 100 || service !== 'plain') return undefined
   return {
