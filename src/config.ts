@@ -208,7 +208,7 @@ export const configChecks = {
   servers: requireServers,
   installation: (_, name) => parseInstallation(name as string),
   mode: oneOf(['full', 'router'], 'Leave it out for a process that onboards tenants.'),
-  whenBehind: oneOf(['serve', 'refuse'], 'Leave it out to serve tenants whatever their version is.'),
+  whenBehind: oneOf(['serve', 'refuse'], 'Leave it out to serve tenants of any version.'),
   spares: numberOfSpares,
   seed: hook('It gets the handle on the template: async (em) => { ... }'),
   extensions: (option, value) => list(option, value, "Write extensions: ['citext', ...].").map(parseExtension),
@@ -356,7 +356,7 @@ function checkPooledSession({
   const { applicationName: _, isolationLevel, ...timeouts } = session
   const isSet = isolationLevel !== undefined || Object.values(timeouts).some((ms = 0) => ms > 0)
   if (!isSet || ![server, ...servers].some((it) => it?.pooling === 'transaction')) return
-  throw new TenantryError('invalid-option', 'A pooler that lends by the transaction keeps nothing that session sets.', {
+  throw new TenantryError('invalid-option', 'A pooler in transaction mode keeps none of the settings in session.', {
     hint: 'Set it in PostgreSQL (ALTER ROLE ... SET, ALTER DATABASE ... SET), or use session mode. applicationName holds.',
   })
 }

@@ -245,7 +245,7 @@ async function lookUpToDate(
   else await checkCatalog(session)
   const again = await lookAtCatalog(session, question)
   if (again !== undefined) return again
-  throw new TenantryError('query-failed', `The catalog ${session.database} was taken away while it was opened.`, {
+  throw new TenantryError('query-failed', `The catalog ${session.database} was dropped while it was opened.`, {
     hint: 'Open it again.',
     retryable: true,
   })

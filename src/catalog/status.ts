@@ -32,9 +32,9 @@ export interface Status {
     readonly current: boolean
   }[]
   /** The templates that new tenants' databases are copied from. */
-  readonly templates: readonly (Shelving & { readonly state: TemplateState })[]
+  readonly templates: readonly (PoolKey & { readonly state: TemplateState })[]
   /** The databases that wait to become tenants'. */
-  readonly spares: readonly (Shelving & {
+  readonly spares: readonly (PoolKey & {
     readonly ready: number
     readonly filling: number
     /** The number that this process keeps; undefined for a version that it does not keep. */
@@ -42,7 +42,7 @@ export interface Status {
   })[]
 }
 
-interface Shelving {
+interface PoolKey {
   /** The name of the server. */
   readonly server: string
   /** The version's running number. */

@@ -127,14 +127,14 @@ function unreadableError(file: string, cause: unknown): TenantryError {
   if (!isForLoader(cause) && !isLoaders) {
     return new TenantryError('config-unreadable', `${name} throws an error: ${text}`, {
       cause,
-      hint: 'It is thrown by the file itself, or by what it imports. See the stack: --verbose',
+      hint: 'The file itself, or one of its imports, throws it. See the stack: --verbose',
     })
   }
   const by = currentLoader ?? 'Node.js itself'
   const hint =
     currentLoader === undefined
       ? `Where its syntax is the reason: install a loader (${loaderNames.join(', ')}), which is then used, or name another by NODE_OPTIONS=--import=...`
-      : 'Check the file, and what it imports.'
+      : 'Check the file and its imports.'
   return new TenantryError('config-unreadable', `${name} cannot be read by ${by}: ${text}`, { cause, hint })
 }
 

@@ -9,7 +9,7 @@ import { TenantryError } from '../kernel/errors.ts'
  */
 export async function confirmByTyping(word: string, warning: string, signal: AbortSignal): Promise<void> {
   if (!process.stdin.isTTY) {
-    throw new TenantryError('not-confirmed', `${warning} Nobody is there to confirm it.`, {
+    throw new TenantryError('not-confirmed', `${warning} The input is no terminal, so it cannot be confirmed.`, {
       hint: 'Add --yes, if it is meant. --dry-run shows what would be destroyed.',
     })
   }

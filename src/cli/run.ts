@@ -71,7 +71,7 @@ function interruptedError(cause: TenantryError): TenantryError {
   return new TenantryError('aborted', 'Interrupted.', {
     cause,
     tenant: cause.tenant,
-    hint: 'Repeat the command: it finds what is done already, and finishes what is not.',
+    hint: 'Repeat the command: it finishes the work.',
   })
 }
 

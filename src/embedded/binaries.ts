@@ -101,7 +101,7 @@ function missing(program: string): TenantryError {
 function denied(program: string, cause: unknown): TenantryError {
   return new TenantryError('embedded-failed', `The user that PostgreSQL runs as may not run ${program}.`, {
     cause,
-    hint: 'Let everybody read it and pass the folders above it (chmod o+x), or run this as an ordinary user.',
+    hint: 'Allow all users to read it and to pass the folders above it (chmod o+x), or run this as an ordinary user.',
   })
 }
 

@@ -52,7 +52,7 @@ export function nameOfData(folder: Folder, data: string, major: number, runAs: R
     'embedded-failed',
     `The user that PostgreSQL runs as (uid ${runAs.uid}) cannot reach ${folder.root}.`,
     {
-      hint: 'Run this as an ordinary user, or give a dataDir below folders that everybody may pass (chmod o+x).',
+      hint: 'Run this as an ordinary user, or choose a dataDir below folders that all users may pass (chmod o+x).',
     },
   )
 }

@@ -86,6 +86,6 @@ function unexpected({ dataDir }: ParsedOptions, cause: unknown): TenantryError {
   const reason = cause instanceof Error ? cause.message : String(cause)
   return new TenantryError('embedded-failed', `The embedded PostgreSQL in ${dataDir} could not be started: ${reason}`, {
     cause,
-    hint: 'See whether the folder belongs to the user who runs this and may be written, and whether the disk is full.',
+    hint: 'Check that the folder belongs to this user and is writable, and that the disk is not full.',
   })
 }

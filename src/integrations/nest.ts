@@ -88,7 +88,7 @@ export class CurrentTenant<Handle = unknown> implements RequestTenant<Handle> {
     const tenant = this.#storage.getStore()
     if (tenant !== undefined) return tenant
     throw new TenantryError('no-tenant', 'No request of a tenant is under way where this code runs.', {
-      hint: 'Use it in handlers, pipes and what they call. Guards and middleware come before; exempt routes have none.',
+      hint: 'Use it in handlers, pipes and the code that they call. Guards and middleware come before; exempt routes have none.',
     })
   }
 }

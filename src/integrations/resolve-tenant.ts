@@ -39,19 +39,19 @@ function parse(named: string): TenantId {
   try {
     return parseTenantId(named)
   } catch (error) {
-    throw new TenantryError('tenant-unknown', 'The request is for what cannot be a tenant.', { cause: error })
+    throw new TenantryError('tenant-unknown', 'The request names no valid tenant id.', { cause: error })
   }
 }
 
 function unclaimed(name: string): TenantryError {
   return new TenantryError('tenant-mismatch', `The ${name} of the request names no tenant.`, {
-    hint: 'Authenticate before the tenant is looked for; for requests that nobody is logged in to, say optional: true.',
+    hint: 'Authenticate before the tenant is resolved; for anonymous requests, set optional: true.',
   })
 }
 
 function mismatch(one: string, other: string): TenantryError {
   return new TenantryError('tenant-mismatch', `The ${one} and the ${other} of the request name different tenants.`, {
-    hint: "Somebody may be using one tenant's token for another.",
+    hint: "Check the client: it may be using one tenant's token for another.",
   })
 }
 

@@ -115,7 +115,7 @@ const exemptHint = "Write exempt: ['/health'], with whole paths, or a function o
 /** Checks that a Tenantry has the required methods. @throws `invalid-option` */
 export function requireTenantry(option: string, value: unknown): unknown {
   if (hasMethods(value, 'run', 'with', 'captureTenant', 'tenantOfDomain')) return value
-  throw invalidOption(option, 'a Tenantry', 'Give it what openTenantry() gave.')
+  throw invalidOption(option, 'a Tenantry', 'Pass the result of openTenantry().')
 }
 
 function requireRequest(request: object, like: RequestLike): void {
@@ -129,7 +129,7 @@ export const requestsChecks = {
   tenantFrom: (option, value) => {
     const sources = Array.isArray(value) ? list(option, value) : []
     if (sources.length > 0 && sources.every((source) => hasMethods(source, 'find'))) return sources
-    const hint = "Say where a request names its tenant: tenantFrom: [subdomain({ base: 'app.example.com' })]."
+    const hint = "Name the sources of the tenant: tenantFrom: [subdomain({ base: 'app.example.com' })]."
     throw invalidOption(option, 'a list of at least one source', hint)
   },
   exempt: (option, value) => {

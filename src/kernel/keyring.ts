@@ -64,7 +64,7 @@ export class Keyring {
       const text = Buffer.concat([opening.update(buffer.subarray(bytes.nonce, -bytes.tag)), opening.final()])
       return new Secret(text.toString())
     } catch (cause) {
-      throw unreadable('what the catalog keeps of it was changed, or belongs to another role', cause)
+      throw unreadable('its record in the catalog was changed, or belongs to another role', cause)
     }
   }
 

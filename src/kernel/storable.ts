@@ -54,7 +54,10 @@ function metadataError(cause?: unknown): TenantryError {
   return new TenantryError(
     'invalid-option',
     `metadata must be a plain object that JSON can hold, of at most ${metadataBytes} bytes and ${metadataLevels} levels.`,
-    { cause, hint: 'Leave out what is circular, and write as text what JSON does not have, such as big numbers.' },
+    {
+      cause,
+      hint: 'Leave out circular references, and write values that JSON does not have, such as big numbers, as text.',
+    },
   )
 }
 

@@ -86,7 +86,7 @@ export async function makeClosedDatabase(server: Server, database: Identifier, o
     await admin.close()
   }
   throw new TenantryError('database-closed', `The database ${database} was begun and could not be opened.`, {
-    hint: 'pg_stat_activity shows what holds it. Repeat the call.',
+    hint: 'Find the session that holds it in pg_stat_activity, and repeat the call.',
   })
 }
 

@@ -209,6 +209,6 @@ function inUseError({ id, database }: TenantRow, cause: TenantryError): Tenantry
     cause: cause.cause,
     sqlState: cause.sqlState,
     tenant: id,
-    hint: `Suspend ${id} while it is cloned, or allow more time (drainMs); pg_stat_activity shows who is connected.`,
+    hint: `Suspend ${id} while it is cloned, or allow more time (drainMs); pg_stat_activity shows the sessions.`,
   })
 }

@@ -90,7 +90,7 @@ function explain(error: TenantryError, { database }: Session): TenantryError {
     {
       cause: error.cause,
       sqlState: error.sqlState,
-      hint: 'Nothing was created. Mend the data or the object that is in the way, then run it again.',
+      hint: 'Nothing was created. Fix the data or the object that is in the way, then run it again.',
     },
   )
 }

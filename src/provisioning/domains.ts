@@ -191,7 +191,7 @@ function publicDomain({ domain, tenant, token, addedAt, verifiedAt }: DomainRow)
 function takenError(domain: DomainName, tenant: TenantId): TenantryError {
   return new TenantryError('domain-taken', `The domain ${domain} is another tenant's.`, {
     tenant,
-    hint: 'getDomain() shows whose, and whether it is verified. One that is not is only reserved: removeDomain() frees it.',
+    hint: 'Look it up with getDomain(). An unverified domain is only reserved: removeDomain() frees it.',
   })
 }
 

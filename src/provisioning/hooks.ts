@@ -31,7 +31,7 @@ export async function runHook<Handle>(
     throw new TenantryError('hook-failed', `${name} failed for the tenant ${tenant.id}: ${textOf(error)}`, {
       cause: error,
       tenant: tenant.id,
-      hint: `The tenant is not active. Mend ${name}, and repeat the call: then it runs again.`,
+      hint: `The tenant is not active. Fix ${name}, and repeat the call: then it runs again.`,
     })
   }
 }
@@ -53,7 +53,7 @@ export async function runSeed<Handle>(
     throwIfAborted(signal)
     throw new TenantryError('hook-failed', `seed failed: ${textOf(error)}`, {
       cause: error,
-      hint: 'No template was made. Mend seed: it runs again when the next tenant or spare needs the template.',
+      hint: 'No template was made. Fix seed: it runs again when the next tenant or spare needs the template.',
     })
   }
 }

@@ -21,7 +21,7 @@ const retryMs = { first: 1_000, most: 60_000, limit: 300_000 }
 const quietMs = { many: 100, few: 0, most: 10_000 }
 
 /** The state of one server. */
-interface Shelving {
+interface PoolState {
   failures: number
   /** The time of the next attempt, by the monotonic clock. */
   dueAt: number
@@ -35,7 +35,7 @@ interface Shelving {
 export class Keeper<Handle> {
   readonly #context: MakingContext<Handle>
   readonly #wanted: number
-  readonly #shelving: ReadonlyMap<Server, Shelving>
+  readonly #states: ReadonlyMap<Server, PoolState>
   readonly #ending = new AbortController()
   #session: Session | undefined
   #running: Promise<void> | undefined
@@ -51,7 +51,7 @@ export class Keeper<Handle> {
   constructor(context: MakingContext<Handle>, wanted: number) {
     this.#context = context
     this.#wanted = wanted
-    this.#shelving = new Map([...context.servers.values()].map((server) => [server, { failures: 0, dueAt: 0 }]))
+    this.#states = new Map([...context.servers.values()].map((server) => [server, { failures: 0, dueAt: 0 }]))
   }
 
   /** The number of spares for each server; 0 while it does not keep any. */
@@ -118,13 +118,13 @@ export class Keeper<Handle> {
   async #round(session: Session): Promise<number> {
     const ready = await lockedBy(session).inventory.readySpares(this.#context.fingerprint)
     const countOn = ({ name }: Server) => ready.get(name) ?? 0
-    this.#fewest = Math.min(...[...this.#shelving.keys()].map(countOn))
-    for (const [server, shelving] of this.#shelving) {
-      const isDue = performance.now() >= shelving.dueAt
+    this.#fewest = Math.min(...[...this.#states.keys()].map(countOn))
+    for (const [server, state] of this.#states) {
+      const isDue = performance.now() >= state.dueAt
       if (this.#isEnding || !isDue || countOn(server) >= this.#wanted) continue
       try {
-        shelving.dueAt = (await this.#fill(session, server)) ? 0 : performance.now() + busyMs
-        shelving.failures = 0
+        state.dueAt = (await this.#fill(session, server)) ? 0 : performance.now() + busyMs
+        state.failures = 0
       } catch (error) {
         this.#fail(server, error)
       }
@@ -178,21 +178,21 @@ export class Keeper<Handle> {
     try {
       await retireVersions(this.#context, session, { signal: this.#ending.signal })
     } catch (error) {
-      this.#tell('retiring-failed', this.#context.home, error, retireMs)
+      this.#report('retiring-failed', this.#context.home, error, retireMs)
     }
   }
 
   /** Reports an error, and backs off. @returns the time to wait, in milliseconds */
   #fail(server: Server, error: unknown): number {
-    const shelving = this.#shelving.get(server) as Shelving
-    const backOff = Math.min(retryMs.most, retryMs.first * 2 ** shelving.failures++)
+    const state = this.#states.get(server) as PoolState
+    const backOff = Math.min(retryMs.most, retryMs.first * 2 ** state.failures++)
     const retryInMs = isLimit(error) ? retryMs.limit : backOff
-    shelving.dueAt = performance.now() + retryInMs
-    this.#tell('filling-failed', server, error, retryInMs)
+    state.dueAt = performance.now() + retryInMs
+    this.#report('filling-failed', server, error, retryInMs)
     return retryInMs
   }
 
-  #tell(event: KeepingFailedEvent['event'], server: Server, cause: unknown, retryInMs: number): void {
+  #report(event: KeepingFailedEvent['event'], server: Server, cause: unknown, retryInMs: number): void {
     const error = asTenantryError(cause)
     if (error.code === 'connection-lost') this.#forget()
     // An abort by the keeper's own end is no failure.
@@ -207,7 +207,7 @@ export class Keeper<Handle> {
   }
 
   #untilDue(): number {
-    const waits = [...this.#shelving.values()].map(({ dueAt }) => dueAt - performance.now()).filter((ms) => ms > 0)
+    const waits = [...this.#states.values()].map(({ dueAt }) => dueAt - performance.now()).filter((ms) => ms > 0)
     return Math.max(1, Math.min(lookMs, ...waits))
   }
 
@@ -231,7 +231,7 @@ function isLimit(error: unknown): boolean {
 }
 
 function beingRetired(): TenantryError {
-  return new TenantryError('lock-timeout', 'What an earlier process left of this version is being dropped.', {
+  return new TenantryError('lock-timeout', 'The remains of this version are being dropped.', {
     hint: 'Spares are filled as soon as that is done.',
   })
 }

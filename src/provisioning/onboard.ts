@@ -147,7 +147,7 @@ function make<Handle>(call: Call<Handle>): Promise<Onboarded> {
     if (isNew) announce(context, 'onboard', row, { from: undefined, to: 'onboarding', since: locked.since })
     if (row.state !== 'onboarding') return alreadyThere(call, row)
     if (row.origin !== 'models') throw stateError('onboard', id, row.state)
-    const recipe = new FromStock(call, locked, row)
+    const recipe = new FromInventory(call, locked, row)
     const made = await makeTenant(context, locked, row, recipe, options)
     watch.lap('activate')
     return onboarded(call, made, recipe.path)
@@ -178,7 +178,7 @@ function alreadyThere<Handle>({ options, watch }: Call<Handle>, row: TenantRow):
 }
 
 /** Makes a tenant's database from the inventory: a spare, or else a copy of the template. */
-class FromStock<Handle> implements Recipe {
+class FromInventory<Handle> implements Recipe {
   readonly fingerprint: string
   readonly isSeparate: boolean
   path: OnboardingPath | undefined

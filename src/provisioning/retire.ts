@@ -32,7 +32,7 @@ export async function retireVersions(
   options: Cancellable,
 ): Promise<void> {
   const { inventory } = lockedBy(session)
-  const sparePools = await shelvesOf(context)
+  const sparePools = await poolsOf(context)
   for (const fingerprint of new Set(sparePools.map((sparePool) => sparePool.fingerprint))) {
     if (fingerprint === context.fingerprint || !(await session.tryLock(declarationLock(fingerprint), 'exclusive')))
       continue
@@ -53,7 +53,7 @@ export async function retireVersions(
  */
 export async function removeTemplates(context: ProvisioningContext, options: Cancellable): Promise<RemovedTemplates> {
   const removed = { templates: 0, spares: 0, isKept: false }
-  for (const sparePool of await shelvesOf(context)) {
+  for (const sparePool of await poolsOf(context)) {
     const { templates, spares, isKept } = await emptyPool(context, sparePool, options, { templates: true })
     removed.templates += templates
     removed.spares += spares
@@ -73,7 +73,7 @@ export async function clearLeftovers(
   serverName: string,
   options: Cancellable,
 ): Promise<void> {
-  const sparePools = (await shelvesOf(context)).filter((sparePool) => sparePool.server === serverName)
+  const sparePools = (await poolsOf(context)).filter((sparePool) => sparePool.server === serverName)
   for (const sparePool of sparePools) {
     const server = requireServer(context.servers, serverName, sparePool.fingerprint)
     await inPool(context, server, spareLock(sparePool), options, (locked, admin) =>
@@ -84,7 +84,7 @@ export async function clearLeftovers(
 }
 
 /** Returns every pool of spares that has anything, of the servers that this process knows. */
-async function shelvesOf({ inventory, servers }: ProvisioningContext): Promise<readonly SparePool[]> {
+async function poolsOf({ inventory, servers }: ProvisioningContext): Promise<readonly SparePool[]> {
   const known = (await inventory.counts()).filter(({ server }) => servers.has(server))
   const byKey = new Map(known.map(({ server, fingerprint }) => [`${server}\n${fingerprint}`, { server, fingerprint }]))
   return [...byKey.values()]

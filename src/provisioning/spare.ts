@@ -84,7 +84,7 @@ async function warm(
     await session.close()
   }
   throw new TenantryError('verification-failed', `The spare ${name} does not have the structure of its template.`, {
-    hint: 'Somebody changed it while it was made. It is dropped and made anew.',
+    hint: 'Repeat the call: it was changed while it was made, so it is dropped and made again.',
     retryable: true,
   })
 }
@@ -206,7 +206,7 @@ function isSpoilt(error: unknown): boolean {
 const spoilt = 'database-missing'
 
 function spoiltError(name: Identifier): TenantryError {
-  return new TenantryError(spoilt, `The spare ${name} was dropped or changed by somebody.`, {
+  return new TenantryError(spoilt, `The spare ${name} was dropped or changed by another program.`, {
     hint: 'It is made anew.',
     retryable: true,
   })

@@ -131,7 +131,7 @@ function activeTenant(id: TenantId, row: TenantRow | undefined): TenantRow {
 }
 
 const wayBack = {
-  onboarding: 'Make it again as before (onboard, clone or adopt): that finishes what was interrupted.',
+  onboarding: 'Make it again as before (onboard, clone or adopt): that finishes the interrupted call.',
   suspended: 'Resume it, if it is to be in service again.',
   offboarded: 'Restore it, if it is to be in service again.',
   purging: 'It is being destroyed.',

@@ -128,6 +128,6 @@ function refusedLoginError({ id }: TenantRow, { message, cause, sqlState }: Tena
     cause,
     sqlState,
     tenant: id,
-    hint: `Somebody changed or dropped the role of the tenant ${id}. rotateCredentials() sets it right.`,
+    hint: `The role of the tenant ${id} was changed or dropped. Repair it with rotateCredentials().`,
   })
 }

@@ -104,7 +104,7 @@ export class TenantContext {
     if (current === undefined) return
     throw new TenantryError('tenant-conflict', `${what} was begun inside the context of ${current}.`, {
       tenant: current,
-      hint: `Leave the context of ${current} first: what concerns other tenants must not run as part of its work.`,
+      hint: `Leave the context of ${current} first: work on other tenants must not run as part of its own.`,
     })
   }
 
@@ -124,7 +124,7 @@ function refuseOther(current: CapturedTenant, { tenant, row }: CapturedTenant): 
   const inside = current.tenant === tenant ? `an earlier tenant with that id` : current.tenant
   throw new TenantryError('tenant-conflict', `Work for ${tenant} was begun inside the context of ${inside}.`, {
     tenant,
-    hint: `Leave that context first: what belongs to one tenant must not run as part of another's work. If it is meant, say nested: 'allow'.`,
+    hint: `Leave that context first: one tenant's work must not run as part of another's. If it is intended, set nested: 'allow'.`,
   })
 }
 
@@ -135,13 +135,9 @@ function refuseOther(current: CapturedTenant, { tenant, row }: CapturedTenant): 
  */
 export function toCaptured(given: string | CapturedTenant, parse: (id: string) => TenantId): CapturedTenant {
   if (typeof given === 'string') return { tenant: parse(given) }
-  const { tenant, row } = readable('What is given for a tenant', () => ({ tenant: given?.tenant, row: given?.row }))
+  const { tenant, row } = readable('The tenant argument', () => ({ tenant: given?.tenant, row: given?.row }))
   if (row === undefined || typeof row === 'string') return { tenant: parse(tenant), row }
-  throw new TenantryError(
-    'invalid-option',
-    'What is given for a tenant is neither an id nor what captureTenant() gave.',
-    {
-      hint: 'Carry what captureTenant() gives unchanged; as JSON it may be written and read again.',
-    },
-  )
+  throw new TenantryError('invalid-option', 'The tenant argument is neither an id nor a result of captureTenant().', {
+    hint: 'Pass the result of captureTenant() unchanged; it may be written to JSON and read again.',
+  })
 }

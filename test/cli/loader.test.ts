@@ -88,7 +88,7 @@ describe.each(['tsx', 'jiti'] as const)('a configuration with decorators, where 
   it('that throws an error is not blamed on it', async () => {
     const { stderr, code } = await shell('tenantry list', { ...project, env: { ...project.env, THROWING: '1' } })
     expect(stderr).toBe(
-      'tenantry.config.ts throws an error: No plan. (tenantry.config.ts:7)\nIt is thrown by the file itself, or by what it imports. See the stack: --verbose\n(config-unreadable)\n',
+      'tenantry.config.ts throws an error: No plan. (tenantry.config.ts:7)\nThe file itself, or one of its imports, throws it. See the stack: --verbose\n(config-unreadable)\n',
     )
     expect(code).toBe(2)
   })

@@ -22,7 +22,7 @@ const knowsRoles = () => [
 const modes = ['session', 'transaction'] as const
 
 describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipped where it is not installed)", () => {
-  describe.each(modes)('that lends by the %s', (mode) => {
+  describe.each(modes)('in %s mode', (mode) => {
     let pooler: Pooler
     let tenantry: TestTenantry<EntityManager>
     const open = (overrides: Partial<TenantryConfig<EntityManager>> = {}) =>
@@ -224,7 +224,7 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
     expect(await tenantry.suspend('a', { drainMs: 600_000 })).toMatchObject({ outcome: 'suspended' })
   })
 
-  it('that lends by the session keeps what session sets', async () => {
+  it('in session mode keeps the settings in session', async () => {
     const pooler = await startPgbouncer(...knowsRoles())
     onTestFinished(pooler.stop)
     const session = {
@@ -275,12 +275,12 @@ describe('the pooler of a server', () => {
   )
 
   it.each([{ lockTimeoutMs: 1 }, { isolationLevel: 'serializable' }] as const)(
-    'that lends by the transaction is refused with %o in session, which would not hold',
+    'in transaction mode is refused with %o in session, which would be lost',
     async (session) => {
       const server = postgres({ url: serverUrl(), pooler: { url: 'postgresql://localhost', mode: 'transaction' } })
       const error = await errorOf(openTenantry({ models, server, session }))
       expect(error).toMatchObject({ code: 'invalid-option' })
-      expect(String(error)).toContain('lends by the transaction')
+      expect(String(error)).toContain('A pooler in transaction mode')
     },
   )
 })

@@ -34,7 +34,7 @@ export const verifyDomain = defineCommand<VerifyWords>(
     summary: 'Lead a domain to its tenant, once its record is in the DNS',
     examples: {
       'verify-domain acme shop.acme.example': 'looks for the record in its DNS',
-      'verify-domain acme shop.acme.example --proven': 'somebody made sure of it otherwise',
+      'verify-domain acme shop.acme.example --proven': 'it was verified by other means',
     },
   },
   (command) => command.option('--proven', 'do not look: it is certain that the domain is theirs'),

@@ -28,7 +28,7 @@ export const reconcile = defineCommand<Options>(
         lines: [
           ...(findings.length === 0 ? ['all is as it should be'] : findingTable(findings)),
           ...(isCatalogOlder ? ['', olderText] : []),
-          ...unreachable.map((name) => `${shown(name)} did not answer: nothing is known of what is there.`),
+          ...unreachable.map((name) => `${shown(name)} did not answer: its databases are not covered.`),
         ],
         exitCode: findings.some(({ outcome }) => outcome === 'failed') ? exitCodes.failed : exitCodes.done,
       }

@@ -40,7 +40,7 @@ export function checkOptions(options: MikroOrmModelsOptions): MikroOrmModelsOpti
   const refused = ownOptions.find((name) => name in read)
   if (refused === undefined) return read
   throw new TenantryError('invalid-option', `mikroOrm() does not take the option ${refused}.`, {
-    hint: 'Where the databases are is said once, by postgres({ url }); the EntityManager is made per tenant.',
+    hint: 'Set the server once, by postgres({ url }); the EntityManager is made per tenant.',
   })
 }
 

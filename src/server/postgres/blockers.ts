@@ -170,7 +170,7 @@ export class BlockerWatch {
       this.#unmoved = await endBlockers(session, this.#session.processId() ?? 0, this.#policy, reported)
     }
     const onError = (error: unknown) => {
-      if (!over.aborted) this.#unmoved = `What it waits for could not be looked for: ${textOf(error)}`
+      if (!over.aborted) this.#unmoved = `Its blockers could not be read: ${textOf(error)}`
     }
     return repeatedly(() => this.#policy.connect(this.#session.database), look, { over, onError })
   }
@@ -213,7 +213,8 @@ async function endBlockers(
   const other = rows.find(({ isTenant, pid }) => !isTenant && pid !== 0)
   if (other !== undefined) return `It waited for ${named(other)}.`
   return (
-    lasting && `It waited for ${named(lasting)}, which was told to end and runs a statement that cannot be interrupted.`
+    lasting &&
+    `It waited for ${named(lasting)}, which has received the request to end, and runs a statement that cannot be interrupted.`
   )
 }
 

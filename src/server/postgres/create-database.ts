@@ -56,7 +56,7 @@ async function explain(error: TenantryError, session: Session, attempt: Attempt)
       return new TenantryError('template-missing', message, { ...details, hint: 'Check the option `template`.' })
     }
     case '55006': {
-      const message = `Somebody is connected to the template ${templateOf(options)}, so ${database} cannot be copied from it.`
+      const message = `The template ${templateOf(options)} has sessions, so ${database} cannot be copied from it.`
       const hint = 'End the sessions in the template (pg_stat_activity lists them), or give another `template`.'
       return new TenantryError('template-in-use', message, { ...details, hint })
     }

@@ -40,7 +40,7 @@ async function timeoutError(session: Session, { message, cause, sqlState }: Tena
   const hint =
     copying.length > 0
       ? `PostgreSQL drops no database while a session on the server waits for data in COPY ... FROM STDIN, as this may be: ${copying.join(', ')}. Let it go on, or end it with pg_terminate_backend, and repeat the call.`
-      : 'PostgreSQL drops no database while a session anywhere on the server waits in COPY ... FROM STDIN or FROM PROGRAM. pg_stat_activity shows to a superuser what is active. Repeat the call once that has ended.'
+      : 'PostgreSQL drops no database while a session anywhere on the server waits in COPY ... FROM STDIN or FROM PROGRAM. pg_stat_activity shows such sessions to a superuser. Repeat the call once they have ended.'
   return new TenantryError('timeout', message, { cause, sqlState, hint })
 }
 

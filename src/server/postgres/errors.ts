@@ -27,7 +27,7 @@ const unreachable: Meaning = {
 const lost: Meaning = {
   code: 'connection-lost',
   message: ({ server, database }, text) => `The connection to ${database} at ${server} broke: ${text}`,
-  hint: () => 'Whether the last statement took effect is not known; the call may be repeated, since it looks first.',
+  hint: () => 'Repeat the call: the last statement may or may not have taken effect, so it looks first.',
 }
 
 const refused: Meaning = {
@@ -57,7 +57,7 @@ const poolerMeanings: readonly (readonly [RegExp, Meaning])[] = [
     {
       code: 'server-unreachable',
       message: (context, text) => `${otherSide(context)} refuses a connection to ${context.database}: ${text}`,
-      hint: () => "The pooler's log says why. It must lead to the same server as the connection URL.",
+      hint: () => "See the pooler's log for the reason. It must route to the same server as the connection URL.",
     },
   ],
 ]
@@ -80,7 +80,7 @@ const systemErrors: Readonly<Record<string, Meaning>> = {
 const sqlStates: Readonly<Record<string, Meaning>> = {
   '08P01': {
     code: 'pooler-in-the-way',
-    message: ({ server }, text) => `What answers at ${server} does not speak as PostgreSQL itself does: ${text}`,
+    message: ({ server }, text) => `The program that answers at ${server} is not PostgreSQL itself: ${text}`,
     hint: () => "Administration must reach the server itself: use the server's own host and port, not a pooler's.",
   },
   '28000': refused,
@@ -99,7 +99,7 @@ const sqlStates: Readonly<Record<string, Meaning>> = {
   '57014': {
     code: 'timeout',
     message: ({ database }, text) => `A statement in ${database} was ended: ${text}`,
-    hint: () => 'Allow more time (statementTimeoutMs), or look in pg_stat_activity for what it waited for.',
+    hint: () => 'Allow more time (statementTimeoutMs), or find its blocker in pg_stat_activity.',
   },
   '57P03': unreachable,
 }
@@ -197,7 +197,7 @@ function meaningOf(code: string | undefined, text: string, phase: 'connect' | 'q
 const failed: Meaning = {
   code: 'query-failed',
   message: ({ database }, text) => `A statement in ${database} failed: ${text}`,
-  hint: () => "PostgreSQL's own error is the cause, with its detail and hint; sqlState says which of its errors it is.",
+  hint: () => "See the cause for PostgreSQL's own error, with its detail and hint, and sqlState for its code.",
 }
 
 /**

@@ -23,7 +23,7 @@ type Address = Pick<ConnectionFields, 'host' | 'port' | 'ssl'>
 
 const checks: Checks<PoolerOptions> = {
   url: urlText,
-  mode: oneOf(['session', 'transaction'], "It is what the pooler's configuration says of pool_mode."),
+  mode: oneOf(['session', 'transaction'], "Use the value of pool_mode in the pooler's configuration."),
 }
 
 /** Makes the pooler of a server's options. @throws `invalid-url`, `invalid-option` */
@@ -39,7 +39,7 @@ function withDefaults(given: string | URL): string | URL {
   const url = new URL(given)
   const isMore = [...url.searchParams.keys()].some((name) => ['user', 'password', 'options'].includes(name))
   if (url.username !== '' || url.password !== '' || url.pathname.length > 1 || isMore) {
-    throw new TenantryError('invalid-url', 'The URL of a pooler says more than where it is.', {
+    throw new TenantryError('invalid-url', 'The URL of a pooler must have only host, port and TLS parameters.', {
       hint: 'Write postgresql://host:port. Each tenant logs in as itself, to its own database.',
     })
   }

@@ -59,7 +59,7 @@ class RoutedConnection implements ServerConnection {
     // The statement under way fails by itself; only the count of connections has to follow.
     client.on('error', () => this.#end())
     client.once('end', () => this.#end())
-    onServerError(client, (error) => this.#hear(error))
+    onServerError(client, (error) => this.#onServerError(error))
   }
 
   get processID(): number | undefined {
@@ -134,7 +134,7 @@ class RoutedConnection implements ServerConnection {
   }
 
   /** Receives every error. Listening also for readiness would be a call for every statement. */
-  #hear(error: unknown): void {
+  #onServerError(error: unknown): void {
     // The server reports the end of the session a moment before the connection closes.
     this.broken ||= endsSession(error)
     if (!this.#isUnsettled) onceReady(this.#client, () => (this.#isUnsettled = false))

@@ -22,7 +22,7 @@ export interface Probed {
 const endingMs = 10_000
 
 /** The time that a notification has to arrive, in milliseconds. */
-const hearingMs = 5_000
+const notificationMs = 5_000
 
 /**
  * Tries Tenantry's operations, in names that are never used again, and removes all of it, also if the probe fails or is
@@ -73,7 +73,7 @@ async function tryAll(context: ProbeContext, mayTryOwnPassword: boolean): Promis
   const refusedExtensions = hasDatabase ? await probeInside(context) : []
   const hasLogin = hasDatabase && attempts.capabilities.createLogin === true
   const isWrongPasswordAccepted =
-    hasLogin || mayTryOwnPassword ? await letsInWithWrongPassword(context, hasLogin) : undefined
+    hasLogin || mayTryOwnPassword ? await acceptsWrongPassword(context, hasLogin) : undefined
   if (hasLogin) await probeLogin(context)
   if (hasDatabase) await dropScratchDatabase(context)
   if (attempts.capabilities.createRole) await dropScratchRoles(context)
@@ -96,13 +96,13 @@ async function isNotificationHeard({ connections, session, scratch, request }: P
   const listeners = { onMessage: () => heard.resolve(true), onEnd: () => heard.resolve(false) }
   return within(connections.listen(connections.maintenanceDatabase, channel, listeners), async () => {
     await session.query('select pg_notify($1, $2)', [channel, 'probe'])
-    const limit = sleep(hearingMs, false, { ref: false })
+    const limit = sleep(notificationMs, false, { ref: false })
     return untilAborted(Promise.race([heard.promise, limit]), request.signal)
   })
 }
 
 /** Tries a wrong password, for the login of the probe or the connecting role. */
-async function letsInWithWrongPassword(
+async function acceptsWrongPassword(
   { connections, scratch, session, request }: ProbeContext,
   hasLogin: boolean,
 ): Promise<boolean | undefined> {

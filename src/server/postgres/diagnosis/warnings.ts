@@ -33,11 +33,11 @@ export function unseenOf({ read, probed }: ServerFacts): readonly Unseen[] {
     unseen.push({ code: 'leaked-directories', what })
   }
   if (read.trustRules === undefined && probed?.isWrongPasswordAccepted !== false) {
-    const what = 'Whether somebody is let in without a password: only a superuser may read pg_hba_file_rules.'
+    const what = 'Connections without a password: only a superuser may read pg_hba_file_rules.'
     if (probed?.isWrongPasswordAccepted === undefined) unseen.push({ code: 'trust-authentication', what })
   }
   if (read.unvisited.length > 0) {
-    const what = `Whether every role may create in ${someOf(read.unvisited)}: this role was not let in, or there are too many.`
+    const what = `The right of every role to create in ${someOf(read.unvisited)}: this role may not connect, or there are too many databases.`
     unseen.push({ code: 'public-create', what })
   }
   return unseen
@@ -57,7 +57,7 @@ function trustAuthentication({ read, probed }: ServerFacts): Warning | undefined
     found: isOpen
       ? 'A wrong password was accepted from here.'
       : `pg_hba.conf lets in without a password: ${someOf(rules, 3)}.`,
-    why: 'Whoever reaches the server so is any role that he names, also a superuser or a tenant.',
+    why: 'Any client that can reach the server can log in as any role, also a superuser or a tenant.',
     fix: 'Put scram-sha-256 in the place of trust in pg_hba.conf, and reload it.',
     sql: ['SELECT pg_reload_conf();'],
   }
@@ -68,7 +68,7 @@ function noTls({ read }: ServerFacts): Warning | undefined {
   return {
     code: 'no-tls',
     found: 'The connection leaves this machine and is not encrypted.',
-    why: "Whoever is on the way reads all tenants' data.",
+    why: "Anyone on the network path can read all tenants' data.",
     fix: 'Add ?sslmode=verify-full to the URL, and sslrootcert=<file> where the certificate is of an authority of your own.',
     sql: [],
   }
@@ -81,8 +81,8 @@ function superuser({ read, roles, installation }: ServerFacts): Warning | undefi
   return {
     code: 'superuser',
     found: `${name} is a superuser.`,
-    why: 'Nothing limits what a mistake, or somebody who has the URL, can do with it.',
-    fix: 'For daily work, make a role that has only what is needed, set its password (\\password in psql), and use that.',
+    why: 'Nothing limits the damage by a mistake, or by anyone who has the URL.',
+    fix: 'For daily work, make a role that has only the needed privileges, set its password (\\password in psql), and use that.',
     sql: [
       `CREATE ROLE ${role} LOGIN CREATEDB${roles === 'separate' ? ' CREATEROLE' : ''};`,
       `GRANT pg_signal_backend TO ${role};`,
@@ -208,7 +208,7 @@ function invalidDatabases({ read }: ServerFacts): Warning | undefined {
   return {
     code: 'invalid-databases',
     found: `A DROP DATABASE was interrupted in ${someOf(names)}.`,
-    why: 'Nobody can connect to what is left, and it takes its name and its disk space.',
+    why: 'No role can connect to the remains, which occupy the name and disk space.',
     fix: 'Drop it again; nothing else can be done with it.',
     sql: names.slice(0, mostNamed).map((name) => `DROP DATABASE ${quoted(name)};`),
   }
@@ -236,7 +236,7 @@ function recoverySync({ read }: ServerFacts, service: ManagedService): Warning |
   return {
     code: 'recovery-sync',
     found: `recovery_init_sync_method is fsync, with ${read.databases} databases.`,
-    why: 'After a crash the server opens every file before it lets anybody in: about 300 files a database.',
+    why: 'After a crash the server opens every file before it accepts connections: about 300 files a database.',
     fix: 'On Linux, set it to syncfs.',
     sql: ["ALTER SYSTEM SET recovery_init_sync_method = 'syncfs';", 'SELECT pg_reload_conf();'],
   }
@@ -248,8 +248,8 @@ function leakedDirectories({ read }: ServerFacts): Warning | undefined {
   return {
     code: 'leaked-directories',
     found: `Directories that no database belongs to: ${someOf(names)}.`,
-    why: 'A server that was killed during CREATE DATABASE leaves them for ever, each as large as what was copied.',
-    fix: 'Look once more whether pg_database has their number (oid), then remove them from the data directory, with the server stopped.',
+    why: 'A server that was killed during CREATE DATABASE leaves them for ever, each as large as the copied database.',
+    fix: 'Check once more that pg_database does not have their number (oid), then remove them from the data directory, with the server stopped.',
     sql: [],
   }
 }
@@ -260,8 +260,8 @@ function probeLeftovers({ read }: ServerFacts): Warning | undefined {
   return {
     code: 'probe-leftovers',
     found: `An earlier probe has left ${someOf(names.map(({ name }) => name))}.`,
-    why: 'It was killed, and what it left could not be removed, or not be shown to be its own.',
-    fix: 'Drop them, if nobody else has made them.',
+    why: 'It was killed, and its remains could not be removed, or not be proven to be its own.',
+    fix: 'Drop them, unless another program has made them.',
     sql: names.map(({ kind, name }) => `DROP ${kind.toUpperCase()} ${quoted(name)};`),
   }
 }
