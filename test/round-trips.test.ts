@@ -6,7 +6,7 @@ import { Address, User } from '../examples/service/models.ts'
 import { type CountingProxy, startCountingProxy } from './support/counting-proxy.ts'
 import { disposableName, serverUrl, sql } from './support/server.ts'
 
-// What everything costs: connections, and statements, of which each is a round trip. A change that adds one shows here.
+// The costs: connections, and statements, each of which is a round trip. A change that adds one shows here.
 
 const models = mikroOrm({ entities: [User, Address] })
 let proxy: CountingProxy
@@ -86,7 +86,7 @@ describe('checkDatabase', () => {
 describe('openTenantry and onboard', () => {
   /** The catalog, and the tenants held against the stamps of its server. */
   const look = 1
-  /** Whether everybody may create in the maintenance database: beside the rest. */
+  /** The look for schemas of the maintenance database in which every role may create: beside the rest. */
   const warn = 1
   const installation = disposableName('i')
   const open = () => openTenantry({ models, server: postgres({ url: through() }), installation })
@@ -109,13 +109,13 @@ describe('openTenantry and onboard', () => {
     expect(cost).toEqual({ connections: 1 + 1, statements: look + warn })
   })
 
-  /** A claim that finds no spare; the lock; the row and what it became; whether the database is there already. */
+  /** A claim that finds no spare; the lock; the row and its next state; the look for the database. */
   const begin = 1 + 1 + 2 + 1
-  /** What a new database gets: its grants, tables in a transaction that verifies them, and the digest in another. */
+  /** The steps of a new database: its grants, tables in a transaction that verifies them, and the digest in another. */
   const fill = 1 + 1 + 1 + comparison + 1 + (1 + 1 + 1)
-  /** Whether the roles are there, once on each server. */
+  /** The look for the roles, once on each server. */
   const roles = 1
-  /** A database, and its opening to those who may connect to it. */
+  /** A database, and the grants of the privilege to connect to it. */
   const create = 1 + 1
   /** The name and the stamp, with the tenant's role; the password, and the transition. */
   const [named, madeActive] = [1, 1 + 1]
@@ -199,12 +199,14 @@ describe("the verbs of a tenant's life", () => {
   beforeAll(async () => {
     tenantry = await open()
     for (const id of ['a', 'other']) await tenantry.onboard(id)
-    // The process listens, and has its connection to the catalog; to what is left below, it has none that must end first.
+    // The process listens, and has its connection to the catalog; below, no connection has to end first.
     await tenantry.with('other', (em) => em.count(User))
   })
   afterAll(() => tenantry.close())
 
-  /** The proxy lets a client go before the server has: until then the lock of the call before is tried more than once. */
+  /**
+   * The proxy releases a client before the server has: until then the lock of the call before is tried more than once.
+   */
   async function costOfVerb(work: () => Promise<unknown>) {
     const locked = () =>
       sql(
@@ -221,9 +223,9 @@ describe("the verbs of a tenant's life", () => {
   const [find, evict, present, empty, describe_, rename, prepared] = [1, 1, 1, 1, 1, 1, 1]
   /** A transaction that takes a transition and writes its audit entry by the same statement. */
   const transition = 1 + 1 + 1
-  /** To tell every process, and to see that there is no other. */
+  /** The notification of every process, and the look for others. */
   const letGo = evict + present
-  /** The role cannot log in any more, and nobody is left who could before. */
+  /** The role cannot log in any more, and no session is left from before. */
   const lockedOut = 1 + empty
 
   it('looking: one statement each, and none that connects', async () => {
@@ -293,7 +295,7 @@ describe("the verbs of a tenant's life", () => {
 
   it('offboard: the same as suspend, and the database is looked for and renamed in a transaction', async () => {
     const offboard = () => tenantry.offboard('a')
-    // Nobody is in the database, and the role has no session in any other.
+    // The database has no session, and the role has none in any other.
     const leave = describe_ + lockedOut + letGo + empty + empty + prepared
     const archived = 1 + rename + 1
     expect(await costOfVerb(offboard)).toEqual({
@@ -326,7 +328,7 @@ describe("the verbs of a tenant's life", () => {
   it('purge: the database is looked for and left, renamed with the transition, dropped, then its role, and the row is removed', async () => {
     await tenantry.offboard('b')
     const purge = () => tenantry.purge('b')
-    // Whether it is there is asked twice: once for a tenant of which nothing but its history is left.
+    // The database is looked up twice: once for a tenant of which nothing but its history is left.
     const look = locked + find + find + describe_
     const [drop, helpers, remove] = [1 + 1, 1, 1]
     expect(await costOfVerb(purge)).toEqual({

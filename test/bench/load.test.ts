@@ -74,7 +74,7 @@ test("the most connections at once are those that the server's log has, of one a
     [begin(1), begin(2), name(1, 'routed'), name(2, 'other')],
     // A process id comes again; one that was refused is none of anybody's.
     [end(1), begin(1), begin(3), name(3, 'routed'), begin(4), end(4)],
-    // Received counts, though it is known only later whose it is.
+    // A received request counts, though its connection is known only later.
     [begin(5), end(3), name(1, 'routed'), name(5, 'routed'), end(5)],
   ].flat()
   await writeFile(file, log.join('\n'))

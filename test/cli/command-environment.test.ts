@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-// What a command inherits is not part of the public face of the package.
+// A command's inherited environment is not part of the public face of the package.
 import { commandEnvironment } from '../../dist/cli/command-environment.js'
 
 const connection = { PGUSER: 'role', PGPASSWORD: 'own', DATABASE_URL: 'postgresql://role:own@db/acme' }

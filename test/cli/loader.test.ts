@@ -54,7 +54,7 @@ const files = {
   `,
 }
 
-/** A project whose models are of a kind that Node itself cannot read. */
+/** Makes a project with models that Node itself cannot read. */
 function makeDecoratedProject(...loaders: (keyof typeof packages)[]): UserProject {
   const project = makeProject('loader')
   for (const [name, text] of Object.entries(files)) writeFileSync(join(project.cwd, name), text)

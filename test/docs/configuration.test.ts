@@ -31,7 +31,7 @@ test('mikroOrm() refuses what the page says', () => {
   }
 })
 
-/** The error of an unknown option names those that are known. */
+/** Returns the known options, which the error of an unknown one names. */
 async function optionsOf(call: () => unknown): Promise<string[]> {
   try {
     await call()

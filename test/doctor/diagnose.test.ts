@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-// The pure part, and the list of what it can say; neither is part of the public face.
+// The pure part, and the list of its codes; neither is part of the public face.
 import { untried, warningCodes } from '../../dist/server/diagnosis.js'
 import { diagnose } from '../../dist/server/postgres/diagnosis/diagnose.js'
 import type { ReadFacts, ServerFacts } from '../../dist/server/postgres/diagnosis/facts.js'
@@ -71,7 +71,7 @@ describe('a server with which all is well', () => {
   })
 })
 
-/** What each warning is about, in facts that are well without it. */
+/** The reason of each warning, in facts that cause no other. */
 const warned: Readonly<Record<(typeof warningCodes)[number], Partial<ReadFacts>>> = {
   'collation-version': { oldCollations: ['shop_catalog'] },
   'createrole-before-16': { hasMembershipOptions: false },

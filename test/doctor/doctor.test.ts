@@ -196,12 +196,12 @@ describe('what it is given', () => {
   })
 })
 
-/** Expects that this is missing, and that nothing is once a superuser has run what is given. */
+/** Expects these codes, and none once a superuser has run the given statements. */
 async function expectMended(name: string, login: { user: string; password: string }, expected: string[]) {
   const diagnosis = await ask(name, login)
   const { missing } = examined(diagnosis)
   expect([diagnosis.healthy, codes(missing)]).toEqual([false, expected])
-  // What is only read comes to the same.
+  // The result is the same without a probe.
   expect(codes(examined(await ask(name, login, { probe: false })).missing)).toEqual(expected)
   for (const statement of missing.flatMap((finding) => finding.sql)) await sql(statement)
   expect(await ask(name, login)).toMatchObject({ healthy: true, servers: [{ missing: [] }] })

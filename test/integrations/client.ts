@@ -3,7 +3,7 @@ import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:h
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 
-/** What is asked. */
+/** A request. */
 export interface Question {
   readonly host?: string
   readonly method?: 'GET' | 'POST'
@@ -12,7 +12,7 @@ export interface Question {
   readonly body?: unknown
 }
 
-/** What came back. */
+/** A response. */
 export interface Answer {
   readonly status: number
   readonly headers: IncomingMessage['headers']

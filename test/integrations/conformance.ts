@@ -19,10 +19,10 @@ const unknown = { error: 'tenant-unknown', message: 'There is no such tenant.' }
 
 let tenantry: TestTenantry<EntityManager>
 let happenings: Happenings
-/** What was logged as an error in the test under way, by a framework's logger or to the console. */
+/** The errors logged in the current test, by a framework's logger or to the console. */
 const logs: string[] = []
 
-/** An app with these options, on a Tenantry of the installation, and somebody who speaks to it. */
+/** Returns a client of an app with these options, on a Tenantry of the installation. */
 async function appOf(serve: Serve, options: Partial<AppParts> = {}, maxSockets?: number): Promise<HttpClient> {
   happenings = new Happenings()
   const logged = (text: string) => void logs.push(text)
@@ -48,7 +48,7 @@ async function withOneConnection(connectionWaitMs = 10_000): Promise<TestTenantr
 
 const of = (tenant: string, question: Omit<Question, 'host'>): Question => ({ host: `${tenant}.app.test`, ...question })
 
-/** What every integration does, whatever its framework. */
+/** The tests of every integration, for any framework. */
 export function conformance(serve: Serve): void {
   beforeEach(() => {
     logs.length = 0
@@ -380,7 +380,7 @@ async function settled(): Promise<Counts> {
   return { ...counts }
 }
 
-/** How many sessions of the installation are asleep in a query. */
+/** Returns the number of sessions of the installation that sleep in a query. */
 async function sleeping(installation: string): Promise<number> {
   const [row] = await sql<{ count: number }>(
     `select count(*)::int as count from pg_stat_activity

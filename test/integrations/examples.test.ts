@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { afterwards, dropAfterwards, serverUrl } from '../support/server.ts'
 import { HttpClient } from './client.ts'
 
-// The example apps, each run as its reader runs it, and asked over HTTP.
+// The example apps, each run as its reader runs it, and tested over HTTP.
 
 const examples = [
   { framework: 'express', program: 'express/main.ts' },

@@ -10,7 +10,8 @@ import { afterwards } from '../support/server.ts'
 import { openTestTenantry } from '../support/tenants.ts'
 import { HttpClient } from './client.ts'
 
-// What NestJS has and the other frameworks do not. Decorators are called by hand: the runner of the tests has none.
+// Features of NestJS that the other frameworks do not have. Decorators are called by hand: the runner of the tests has
+// none.
 
 const bySubdomain = subdomain({ base: 'app.test' })
 let tenantry: Tenantry<EntityManager>

@@ -53,7 +53,7 @@ describe('subdomain', () => {
     ['acme.app.example.com.:443', 'acme'],
     ['ACME.App.Example.Com', 'acme'],
     ['xn--bcher-kva.app.example.com', 'xn--bcher-kva'],
-    // The domain itself, what is below it and reserved, and other domains say nothing.
+    // The domain itself, reserved names below it, and other domains name no tenant.
     ['app.example.com', 'tenant-unresolved'],
     ['www.app.example.com', 'tenant-unresolved'],
     ['status.app.example.com', 'tenant-unresolved'],

@@ -4,7 +4,8 @@ import { quote, sql, sqlAt } from '../support/server.ts'
 import { inCatalog } from '../support/tenants.ts'
 import { asTenant, attempt, createProvisioner, type Isolated, makeTheirs, openAs } from './support.ts'
 
-// What somebody leaves in a database for the provisioner to run: none of it may run as more than owns the tables.
+// Traps that a tenant leaves in a database for the provisioner to run: none of them may run as more than the owner of
+// the tables.
 
 /** Leaves in a table a trigger that tries to become the provisioner, and to make an attacker of it. */
 async function plantTrigger(tenantry: Isolated, database: string, attacker: string): Promise<void> {

@@ -12,8 +12,8 @@ import { disposableName, serverUrl, sql } from '../support/server.ts'
 import { openTestTenantry } from '../support/tenants.ts'
 import { attempt, createProvisioner, type Isolated, models, openAs } from './support.ts'
 
-// Whoever can send SQL as a tenant's role can hold locks on what belongs to the whole server. None of it keeps
-// administration from anything, nor other tenants from theirs.
+// Any client that can send SQL as a tenant's role can hold locks on objects of the whole server. None of it keeps
+// administration from anything, nor other tenants from their work.
 
 let provisioner: { user: string; password: string }
 beforeAll(async () => {

@@ -16,7 +16,7 @@ import { asTenant, attempt, createProvisioner, type Isolated, makeTheirs, openAs
 const ids = ['copied', 'claimed', 'cloned', 'adopted', 'suspended', 'offboarded'] as const
 const attackers = ['copied', 'claimed', 'cloned', 'adopted'] as const
 
-/** What is known of a tenant by those who want to reach it. */
+/** An attacker's knowledge of a tenant. */
 interface Victim {
   readonly id: string
   readonly database: string
@@ -47,7 +47,7 @@ beforeAll(async () => {
     })
   }
   for (const id of attackers) await addTraps(victims.get(id)!.database)
-  // Somebody of each is connected, whose session might be ended.
+  // Each has a session, which might be ended.
   for (const id of attackers) {
     const { user, password, database } = await tenantry.credentials(id)
     await foreignSession(database, { user, password: password.reveal() })
@@ -58,7 +58,10 @@ beforeAll(async () => {
   victims.set('offboarded', { ...victims.get('offboarded')!, database: archived })
 })
 
-/** Functions that run as those who own what is in a database: the worst that a service's own schema may have in it. */
+/**
+ * Adds functions that run as the owners of the objects in a database: the worst that a service's own schema may
+ * contain.
+ */
 async function addTraps(database: string): Promise<void> {
   const [row] = await sql<{ owner: string }>(
     `select tableowner as owner from pg_tables where tablename = 'user_account'`,
@@ -74,7 +77,7 @@ async function addTraps(database: string): Promise<void> {
   await sql(`alter function as_objects owner to ${quote(row!.owner)}`, [], database)
 }
 
-/** The statements, and whether a role may do each to its own tenant. */
+/** Statements, and the expected result of each on the role's own tenant. */
 const statements: readonly { readonly own: 'done' | 'refused'; readonly text: (victim: Victim) => string }[] = [
   // The database
   { own: 'refused', text: ({ database }) => `drop database ${quote(database)}` },
@@ -121,7 +124,7 @@ const statements: readonly { readonly own: 'done' | 'refused'; readonly text: (v
 
 const isAboutSessions = (text: string) => /pg_(?:cancel|terminate)_backend/.test(text)
 
-/** What would be as bad whoever is meant: the installation, the server, its files. */
+/** Statements that attack no single tenant: the installation, the server, its files. */
 const againstAll: readonly string[] = [
   `set role {installation}_owner`,
   `set role {installation}_objects`,
@@ -143,7 +146,7 @@ const againstAll: readonly string[] = [
   `create language plpython3u`,
 ]
 
-/** Reaches further than a statement: through a function that runs as those who own the schema. */
+/** Attacks through a function that runs as the owner of the schema. */
 const throughTraps: readonly ((victim: Victim) => string)[] = [
   ({ database }) => `alter database ${quote(database)} rename to stolen`,
   ({ database }) => `comment on database ${quote(database)} is 'stolen'`,
@@ -156,12 +159,15 @@ const throughTraps: readonly ((victim: Victim) => string)[] = [
   () => `create role stolen`,
 ]
 
-/** Tries statements one after the other, each in a transaction that is taken back. @returns those that were not refused */
+/**
+ * Tries statements one after the other, each in a transaction that is rolled back. @returns those that were not refused
+ */
 async function notRefused(client: Client, texts: readonly string[]): Promise<string[]> {
   const done: string[] = []
   for (const text of texts) {
     await client.query('begin')
-    // What may not be in a transaction is refused for that; the databases are looked at afterwards all the same.
+    // A statement that cannot run in a transaction is refused for that; the databases are checked afterwards all the
+    // same.
     if ((await attempt(client.query(text))) === 'done') done.push(text)
     await client.query('rollback')
   }
@@ -190,7 +196,7 @@ describe.each(attackers)('the role of a tenant that was %s', (attacker) => {
     const before = await snapshot(tenantry)
     const calls = throughTraps.map((text) => `select as_objects(${literal(text(victim))})`)
     const done = await asTenant(tenantry, attacker, (client) => notRefused(client, calls))
-    // To revoke what one never granted is no error, and does nothing.
+    // Revoking a privilege that one never granted is no error, and does nothing.
     expect(done.filter((text) => !text.includes('revoke connect'))).toEqual([])
     expect(await snapshot(tenantry)).toEqual(before)
     expect(await accessOf(victim)).toEqual({ public: false, canLogIn: id !== 'suspended' && id !== 'offboarded' })
@@ -293,7 +299,7 @@ describe('a password', () => {
     for (const { datname } of all) {
       if ((await attempt(asTenant(tenantry, 'copied', async () => undefined, datname))) === 'done') let_in.push(datname)
     }
-    // Where PostgreSQL lets everybody in is not ours to close: the doctor says so.
+    // Databases that PostgreSQL opens to every role are not ours to close: the doctor reports them.
     expect(let_in.toSorted()).toEqual([own, ...all.filter(({ open }) => open).map(({ datname }) => datname)].toSorted())
     expect(
       all

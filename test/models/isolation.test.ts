@@ -11,8 +11,8 @@ import { Customer, entities as shopEntities } from '../../examples/shop/models.t
 import { disposableName, errorOf, serverUrl, sql } from '../support/server.ts'
 import { openTestTenantry } from '../support/tenants.ts'
 
-// Two tenants' handles straight from the adapter, without Tenantry's own context around them: what keeps them apart
-// here is the adapter alone.
+// Two tenants' handles straight from the adapter, without Tenantry's own context around them: the adapter alone
+// separates them here.
 
 const models = mikroOrm({ entities: [User, Address] })
 const names = [disposableName('isoa'), disposableName('isob')] as const
@@ -209,7 +209,7 @@ describe("another tenant's entity", () => {
   })
 })
 
-/** A call as a promise, whether it throws or rejects. */
+/** Returns a call as a promise, also if it throws. */
 const attempted = async (call: () => unknown): Promise<unknown> => call()
 
 describe('connections', () => {

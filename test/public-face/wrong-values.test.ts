@@ -34,7 +34,7 @@ const argumentsOf = ({ args = [], options, needed = {} }: Face, given: object = 
   ...(options === undefined ? [] : [{ ...needed, ...given }]),
 ]
 
-/** Goes over all faces, and gives what was not refused by one of the right codes. */
+/** Calls all faces. @returns those that did not refuse by one of the right codes */
 async function wronglyTaken(
   attempts: (face: Face) => Iterable<{ what: string; args: unknown[]; codes: readonly string[] }>,
 ): Promise<string[]> {
@@ -163,7 +163,7 @@ describe('what is wrong is refused, and nothing is touched', () => {
   })
 })
 
-/** An ORM's options are an object; what it does with one is its own affair. */
+/** An ORM's options are an object; the ORM itself checks them. */
 function open(name: string): readonly string[] {
   return name === 'what looks like a signal' ? ['accepted'] : ['invalid-option']
 }

@@ -4,16 +4,15 @@ import type { TenantRow } from '../../dist/catalog/tenant.js'
 import { Admissions } from '../../dist/routing/admissions.js'
 import { errorOf } from '../support/server.ts'
 
-// What is remembered, and what is asked for. What the catalog says, and how processes hear of changes, is tested with
-// the tenants.
+// The memory, and the look-ups. The catalog's answers, and the notices of changes, are tested with the tenants.
 
 const id = (label: string | number) => parseTenantId(`t-${label}`)
 const unknown = Array.from({ length: 50 }, (_, place) => id(`unknown-${place}`))
 
-/** A catalog that answers when it is told to, and knows all tenants but those that are unknown. */
+/** A catalog that answers on command, and knows all tenants but the unknown ones. */
 class Catalog {
   readonly asked: (readonly TenantId[])[] = []
-  /** What ends each look that has not ended. */
+  /** Callbacks that end the look-ups under way. */
   readonly answers: (() => void)[] = []
   isHolding = false
 
@@ -105,7 +104,7 @@ describe('admissions', () => {
     catalog.isHolding = false
     admissions.revokeAll()
     expect((await Promise.all(admitted)).map(({ row }) => row.id)).toEqual([id(1), id(2)])
-    // The first asks alone again, since nobody else has come by then.
+    // The first look-up is alone again, since no other caller has come by then.
     expect(catalog.asked).toEqual([[id(1)], [id(1)], [id(2)]])
   })
 })

@@ -3,7 +3,7 @@ import { TenantryError } from '../../dist/kernel/errors.js'
 import { BatchLoader } from '../../dist/routing/batch-loader.js'
 import { errorOf } from '../support/server.ts'
 
-// By itself: what is made of it is in the suites of admissions and of the directory of domains.
+// The loader by itself: its uses are in the suites of admissions and of the directory of domains.
 
 type Answers = (keys: readonly string[]) => Promise<ReadonlyMap<string, string>>
 

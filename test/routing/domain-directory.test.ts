@@ -5,15 +5,15 @@ import { parseTenantId } from '../../dist/kernel/names.js'
 import { DomainDirectory } from '../../dist/routing/domain-directory.js'
 import { errorOf } from '../support/server.ts'
 
-// What is remembered, and what is asked for. That processes hear of changes is tested with the tenants.
+// The memory, and the look-ups. The notices of changes are tested with the tenants.
 
 const acme: RoutedTenant = { tenant: parseTenantId('acme'), row: 'row of acme' }
 const name = (label: string | number) => parseDomain(`${label}.example`)
 
-/** A catalog that answers when it is told to, and knows the domains that begin with `known`. */
+/** A catalog that answers on command, and knows the domains that begin with `known`. */
 class Catalog {
   readonly asked: (readonly DomainName[])[] = []
-  /** What ends each look that has not ended. */
+  /** Callbacks that end the look-ups under way. */
   readonly answers: ((error?: Error) => void)[] = []
   isHolding = false
 
@@ -134,7 +134,7 @@ describe('the directory of domains', () => {
     directory.forgetAll()
     expect(await Promise.all(stuck)).toEqual([acme, acme])
     expect(await directory.tenantOf(name('known-3'))).toBe(acme)
-    // What comes of it at last is of no interest.
+    // Its late result does not matter.
     catalog.answers[0]?.(new Error('gone'))
     await settle()
     const asked = catalog.asked.length

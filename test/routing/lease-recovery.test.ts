@@ -3,7 +3,8 @@ import { LeaseRecovery } from '../../dist/routing/lease-recovery.js'
 import type { LeasedConnection } from '../../dist/routing/target.js'
 import type { SessionState } from '../../dist/server/port.js'
 
-// When a connection is examined, and what becomes of it. On a real network: silent-network.test.ts and with.test.ts.
+// The times at which a connection is examined, and the consequences. On a real network: silent-network.test.ts and
+// with.test.ts.
 
 /** A lease as far as it is looked at, and the times that its connection was examined, cut or taken back. */
 function fakeLease(state: { isAwaited: boolean; isOver?: boolean }) {

@@ -19,7 +19,7 @@ async function open(gate: () => Admission | Promise<Admission>) {
   return { budget, pool, free: () => budget.release(to(a), busy, false) }
 }
 
-/** The leave to work on the tenant, for as long as it is told. */
+/** Returns an admission that the test can invalidate. */
 function admission(): Admission & { valid: boolean } {
   const given = { valid: true, row: { id: a, database: a, rowId: a } as never, isValid: () => given.valid }
   return given

@@ -26,7 +26,7 @@ describe('how many connections are opened at once', () => {
   })
 })
 
-/** A server whose connections open when they are told to. */
+/** A server whose connections open on command. */
 class SlowServer {
   readonly maxConnections = 6
   readonly name = 'slow'

@@ -10,6 +10,6 @@ test('every lease is of its own tenant, and sees nothing of another, whatever wa
   const report = await takeLeases(serverUrl(), disposableName('l'), extent)
   expect(report.violations, `seed ${seed}`).toEqual([])
   expect(report.looks).toBeGreaterThan(2_500)
-  // What it is there for did happen: sessions were used again, leases were cancelled, and failed.
+  // The intended events did happen: sessions were used again, leases were cancelled, and failed.
   expect([report.used, report.cancelled, report.failed].map((count) => count > 100)).toEqual([true, true, true])
 }, 300_000)

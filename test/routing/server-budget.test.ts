@@ -273,7 +273,7 @@ describe('a budget', () => {
         },
         holds: () => random() > 0.05,
       }
-      // Whoever waits for that long was forgotten: nothing here takes longer than a turn of the event loop.
+      // A waiter of that age was forgotten: nothing here takes longer than a turn of the event loop.
       const waitMs = 2_000
       const options = { server: server as never, waitMs, tenantShare: seed % 2 === 0 ? 0.5 : 1 }
       const budget = new ServerBudget(options, allowance)
@@ -297,7 +297,7 @@ describe('a budget', () => {
         serve?.setCapacity(Math.floor(random() * 6))
         for (let i = 0; i < 5; i++) await turn()
         serve?.setCapacity(1 + Math.floor(random() * 4))
-        // Long enough that who is forgotten is not served by the next change.
+        // Long enough that a forgotten waiter is not served by the next change.
         for (let i = 0; i < 50; i++) await turn()
       }
       await Promise.all(workers)

@@ -20,7 +20,7 @@ async function openThrough(config: Config = {}): Promise<{ proxy: FaultProxy; te
     ...config,
     postgres: { url: proxy.url, connectTimeoutMs: 1_000, ...config.postgres },
   })
-  // What the end of the test waits for would be silent as well.
+  // Closing at the end of the test would be silent as well.
   onTestFinished(() => proxy.thaw())
   await tenantry.onboard('a')
   await tenantry.with('a', (em) => em.count(User))
@@ -67,7 +67,7 @@ it('a statement that takes its time on a network that works is left alone', asyn
   expect(await slept).toEqual([{ nothing: '' }])
 })
 
-/** What may be under way when it is closed; it resolves when that is so. */
+/** Work that may be under way during the close; resolves once it is. */
 const underWay: Readonly<Record<string, (it: TestTenantry<EntityManager>, proxy: FaultProxy) => Promise<unknown>>> = {
   nothing: async () => undefined,
   'a query': async (tenantry) => {
@@ -113,7 +113,7 @@ const underWay: Readonly<Record<string, (it: TestTenantry<EntityManager>, proxy:
     await begun.promise
   },
 }
-/** Whatever comes of it. */
+/** Waits for work with any result. */
 const settled = (work: Promise<unknown>) => Promise.allSettled([work])
 let initialising: () => void = () => undefined
 

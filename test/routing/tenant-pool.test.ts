@@ -9,7 +9,7 @@ import { openTestTenantry, type TestTenantry } from '../support/tenants.ts'
 let tenantry: TestTenantry<TenantPool>
 
 beforeAll(async () => {
-  // Who does not give its connection back keeps the next from having one.
+  // A lease that is not released keeps the next request from having one.
   tenantry = await openTestTenantry(plainModels(), { postgres: { maxConnections: 1 }, connectionWaitMs: 2_000 })
   await tenantry.onboard('a')
 })
@@ -69,7 +69,10 @@ it('leaves no failed transaction to the next, though the state comes after the e
   await proxy.close()
 })
 
-/** A connection that the server has ended may be lent before that is heard. Whoever has it is told. */
+/**
+ * Waits for the end of a connection. One that the server has ended may be leased before that is noticed, and its holder
+ * gets the error.
+ */
 async function untilItsEndIsHeard(askOnce: () => Promise<unknown>): Promise<void> {
   for (;;) {
     const error = await errorOf(askOnce())

@@ -6,7 +6,7 @@ import { Secret } from '../../dist/kernel/secret.js'
 import { type CountingProxy, startCountingProxy } from '../support/counting-proxy.ts'
 import { createRole, disposableName, errorOf, quote, serverUrl, sql } from '../support/server.ts'
 
-// Whatever the URL, the role and the database say of the search_path, administration looks names up in pg_catalog alone.
+// With any search_path of the URL, the role and the database, administration looks names up in pg_catalog alone.
 
 const own = 'pg_catalog,pg_temp'
 const query = { text: `select current_setting('search_path') as path` }
@@ -141,7 +141,7 @@ describe('a transaction with a schema', () => {
       { schema: 'trap' },
     )
     await session.close()
-    // Who has that schema in the search_path is trapped.
+    // A session with that schema in its search_path is trapped.
     expect(await errorOf(sql(`select c.oid ${table}`, [], database))).toMatchObject({ message: 'sprung' })
   })
 })

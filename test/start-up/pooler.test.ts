@@ -34,7 +34,7 @@ describe.skipIf(pgbouncer === undefined)('behind PgBouncer (skipped where its pr
   })
 })
 
-/** Starts a PgBouncer; ended after the test. Gives what leads a URL through it. */
+/** Starts a PgBouncer; ended after the test. Returns a function that routes a URL through it. */
 async function startPooler(...settings: string[]): Promise<(url: string) => string> {
   const { host, port, stop } = await startPgbouncer(...settings)
   onTestFinished(stop)

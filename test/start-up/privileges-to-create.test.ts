@@ -133,7 +133,7 @@ describe('a role that lacks several privileges', () => {
   })
 })
 
-/** Expects that it is refused, that nothing was made, and that the statements of the hint are what was lacking. */
+/** Expects a refusal, that nothing was made, and that the statements of the hint are sufficient. */
 async function expectMendedBy(url: string, options: EnsureDatabaseOptions): Promise<string> {
   const name = decodeURIComponent(new URL(url).pathname.slice(1))
   const error = await expectCausedFailure(ensureDatabase(url, options), 'permission-denied')

@@ -115,7 +115,7 @@ describe('a statement of MikroORM', () => {
 
 type Differs = Extract<Awaited<ReturnType<typeof checkDatabase>>, { outcome: 'matches' | 'differs' }>
 
-/** Reads a database by MikroORM, whose statements go through the function given. */
+/** Reads a database by MikroORM, whose statements pass through the given function. */
 async function read(url: string, change: (statement: string) => string) {
   const orm = await MikroORM.init({ clientUrl: url, entities: shop })
   const sent: string[] = []
@@ -135,7 +135,7 @@ async function read(url: string, change: (statement: string) => string) {
   return { schema: JSON.parse(JSON.stringify({ ...schema.toJSON(), present })) as unknown, sent }
 }
 
-/** What a database may have beside tables of a shop. */
+/** Objects that a database may have beside tables of a shop. */
 const allSorts = [
   `create domain code as varchar(7) default 'a' collate "C"`,
   'create domain inner_code as code not null',

@@ -55,7 +55,7 @@ describe('a server that', () => {
   it('has no such name', async () => {
     const error = await errorOf(ensureDatabase('postgresql://someone:hush-1@no-such-host.invalid/somewhere'))
     expect(error).toBeInstanceOf(TenantryError)
-    // Whether it is worth another try depends on whether a resolver answered at all.
+    // A retry helps only if no resolver answered.
     expect(error).toMatchObject({ code: 'unknown-host', hint: expect.stringContaining('host') })
     expect((error as TenantryError).message).not.toContain('hush-')
   })

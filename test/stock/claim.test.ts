@@ -126,7 +126,7 @@ describe('many processes', () => {
     const spares = paths.filter((one) => one === 'spare').length
     expect(spares).toBeGreaterThan(0)
     expect(spares).toBeLessThanOrEqual(5)
-    // Those children keep none: whoever does looks again when it onboards itself.
+    // Those children keep none: a process that does looks again when it onboards itself.
     await tenantry.onboard('last')
     await filled(tenantry, 5)
     expect(await violations(tenantry)).toEqual([])

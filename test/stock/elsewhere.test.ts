@@ -55,7 +55,8 @@ describe('on a server without the catalog', () => {
     await filled(keeping, 1, 2)
     await keeping.close()
     const tenantry = await open({ servers: servers(), installation: keeping.installation })
-    // What a crash between the two commits leaves: the spare is a tenant's building database, and its row is still there.
+    // The state after a crash between the two commits: the spare is a tenant's building database, and its row still
+    // exists.
     const [spare] = (await databases(tenantry, second.url)).filter(({ name }) => name.includes('_spare_'))
     await sqlAt(
       second.url,

@@ -5,7 +5,7 @@ import { quote, serverUrl, sql } from '../support/server.ts'
 import { inCatalog } from '../support/tenants.ts'
 import { filled, namesOf, open, type Inventoried, told, violations } from './support.ts'
 
-/** What somebody may do to a spare, or to a template, behind our back. */
+/** Changes that others may make to a spare, or to a template. */
 const deeds: Readonly<Record<string, (database: string) => Promise<unknown>>> = {
   'dropped it': async (database) => {
     await sql(`alter database ${quote(database)} is_template false`)
@@ -16,7 +16,7 @@ const deeds: Readonly<Record<string, (database: string) => Promise<unknown>>> = 
     sql(`update pg_database set datcollversion = 'old' where datname = $1`, [database]),
 }
 
-/** An installation with two spares that no process keeps any more, so that nobody mends what a test breaks. */
+/** Returns an installation with two spares that no process keeps any more, so that none repairs a test's damage. */
 async function stocked(config: Parameters<typeof open>[0] = {}): Promise<Inventoried> {
   const keeping = await open({ ...config, spares: 2 })
   await filled(keeping, 2)
@@ -29,7 +29,7 @@ async function expectWhole(tenantry: Inventoried, id: string): Promise<void> {
   expect(await tenantry.with(id, (em) => em.count(User))).toBe(0)
 }
 
-/** Makes a keeper clear up, and looks whether anything is left over. */
+/** Makes a keeper clear up, and checks that nothing is left over. */
 async function expectMended(tenantry: Inventoried): Promise<void> {
   await tenantry.close()
   const keeping = await open({ installation: tenantry.installation, spares: 2 })

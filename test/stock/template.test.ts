@@ -103,7 +103,7 @@ describe('the template', () => {
   })
 })
 
-/** What a keeper drops after it has filled is waited for. */
+/** The test waits for databases that a keeper drops after it has filled. */
 const longest = { timeout: 50_000 }
 
 describe('versions side by side', () => {
@@ -124,7 +124,8 @@ describe('versions side by side', () => {
       [2, 1],
     ])
     await old.close()
-    // The last process of the old version is gone: its spares go, its template stays for the tenant that has the version.
+    // The last process of the old version has ended: its spares are dropped, its template stays for the tenant that has
+    // the version.
     const later = await open({ installation, spares: 1, revision: 3 })
     await filled(later, 1)
     await expect.poll(async () => (await later.status()).spares.map(({ version }) => version), longest).toEqual([2, 3])

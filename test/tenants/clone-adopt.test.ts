@@ -15,7 +15,7 @@ const addUser = async (em: EntityManager, name: string) => {
   await em.flush()
 }
 
-/** A Tenantry with the tenant `source`, who has one user. */
+/** Returns a Tenantry with the tenant `source`, which has one user. */
 async function openWithSource(config: Partial<TenantryConfig<EntityManager>> = {}) {
   const { models: _, server: __, ...overrides } = { models, server: undefined, ...config }
   const tenantry = await openTestTenantry(models, overrides)
@@ -246,7 +246,7 @@ describe('adopt', () => {
       for (const state of ['onboarding', 'purging']) {
         broken.clear()
         await tenantry.adopt('a', { database })
-        // In a process of its own, which hears nothing of what is done behind its back.
+        // In a process of its own, which receives no notices of changes by hand.
         const looking = await openTestTenantry(models, { installation: tenantry.installation })
         await looking.with('a', namesIn)
         await looking.close()

@@ -6,7 +6,8 @@ import { startSecondServer } from '../support/second-server.ts'
 import { afterwards, disposableName, errorOf, sqlAt } from '../support/server.ts'
 import { databasesOf, openTestTenantry } from '../support/tenants.ts'
 
-// Sessions that hear nothing for a while. Until they do, no database of their server is dropped: it is one of its own.
+// Sessions that do not respond for a while. Until they do, no database of their server is dropped: it is one of its
+// own.
 
 const models = mikroOrm({ entities: [User, Address] })
 let url: string

@@ -333,7 +333,7 @@ it('means the tenant that had it when it was asked for, not another that has the
 })
 
 describe('another process', () => {
-  /** Waits until it has heard that a domain is that tenant's, or nobody's. */
+  /** Waits until it has notice that a domain is that tenant's, or no tenant's. */
   const expectSeen = async (other: TestTenantry<unknown>, domain: string, tenant: string | undefined) => {
     const seen = async () => (await other.tenantOfDomain(domain))?.tenant
     await expect.poll(seen, { timeout: 10_000, interval: 5 }).toBe(tenant)
@@ -386,7 +386,7 @@ describe('another process', () => {
     await inCatalog(tenantry, 'alter table tenantry.domain disable trigger domain_told')
     await tenantry.removeDomain('a', domain)
     await inCatalog(tenantry, 'alter table tenantry.domain enable trigger domain_told')
-    // Nobody has told it.
+    // No notice has reached it.
     expect(await other.tenantOfDomain(domain)).toMatchObject({ tenant: 'a' })
     await sql(
       `select pg_terminate_backend(pid) from pg_stat_activity

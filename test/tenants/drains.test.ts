@@ -20,7 +20,7 @@ async function openTwo() {
   return { one, other, database: tenant.database, count, stateIs: stateReader(one) }
 }
 
-/** Waits until the catalog says that the tenant `a` is in that state. */
+/** Waits until the catalog has the tenant `a` in that state. */
 function stateReader(tenantry: TestTenantry<unknown>) {
   const read = async () => (await tenantry.get('a'))?.state
   return async (state: string) => {
@@ -28,7 +28,7 @@ function stateReader(tenantry: TestTenantry<unknown>) {
   }
 }
 
-/** Work that has begun a transaction and waits in it; what ends it by a query, and what came of it. */
+/** Begins work that waits in a transaction; returns a function that ends it by a query, and its result. */
 async function transactionUnderWay(tenantry: TestTenantry<EntityManager>) {
   const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   const done = tenantry.with('a', (em) =>
@@ -142,7 +142,7 @@ describe.each(['suspend', 'offboard'] as const)('%s', (verb) => {
     expect(await one[verb]('a', { drainMs: 300 })).toMatchObject({ outcome: after })
     expect(await sessionsIn(database)).toEqual([])
     stopped.child.kill('SIGCONT')
-    // Where it finds its connection ended before it looks at what it knows, that is what it says first.
+    // If it finds its connection ended before it checks its memory, that is its first error.
     await expect.poll(() => stopped.ask()).toBe('tenant-not-active')
     await one[back]('a')
     expect(await stopped.ask()).toBe('0')
@@ -178,7 +178,7 @@ describe('sessions of others', () => {
     const { one, database } = await openTwo()
     await sql(`grant connect on database ${quote(database)} to ${quote(login.user)}`)
     const backup = await foreignSession(database, { ...login, application_name: 'pg_dump' })
-    // Whoever was let in is asked to leave.
+    // The remaining session has to end.
     const work = await foreignSession(database, login)
     await one.suspend('a', { drainMs: 0 })
     await work.ended
@@ -228,7 +228,7 @@ describe('sessions of others', () => {
   })
 })
 
-/** A process of its own that has worked for the tenant `a`: what it answers, now and whenever it is asked. */
+/** A process of its own that has worked for the tenant `a`: it answers on each question. */
 async function startInstance(installation: string) {
   const program = new URL('instance.ts', import.meta.url).pathname
   const child = spawn(process.execPath, [program, serverUrl(), installation, 'a'], {

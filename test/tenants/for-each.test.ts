@@ -53,7 +53,7 @@ describe('forEach', () => {
   it.each([
     [undefined, 4],
     [2, 2],
-    // The budget of ten has a share of five connections, one of which is kept for whoever needs a second one.
+    // The budget of ten has a share of five connections, one of which is reserved for work that needs a second one.
     [40, 4],
   ])('with a concurrency of %s works on %s at once', async (concurrency, atOnce) => {
     let running = 0

@@ -7,7 +7,7 @@ import { inCatalog, onChange, openTestTenantry, type TestTenantry } from '../sup
 
 const models = mikroOrm({ entities: [User, Address] })
 
-/** Collects what is told from now on. */
+/** Collects the events from now on. */
 function listen(tenantry: TestTenantry<unknown>): TenantEvent[] {
   const events: TenantEvent[] = []
   onChange(tenantry, (event) => events.push(event))
@@ -166,7 +166,7 @@ describe('every change of a tenant', () => {
   })
 })
 
-/** What nobody catches during this test, in place of what the test runner does with it. */
+/** Collects the uncaught errors of this test, in place of the test runner. */
 function catchUncaught(): unknown[] {
   const heard: unknown[] = []
   const former = process.listeners('uncaughtException')

@@ -20,7 +20,7 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
   const server = isHome ? 'one' : 'two'
   const adminUrl = () => (isHome ? serverUrl({ database: 'postgres' }) : second.url)
 
-  /** A Tenantry with the tenant `a`, who has one user; its names, and what is on its server. */
+  /** Returns a Tenantry with the tenant `a`, which has one user; its names, and the state of its server. */
   async function openWithTenant() {
     const servers = [postgres({ name: 'one', url: serverUrl() }), postgres({ name: 'two', url: second.url })]
     const tenantry = await openTestTenantry(models, { servers })
@@ -36,7 +36,7 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
       names: await namesOf(tenantry, 'a'),
       databases: () => databasesOf(tenantry, adminUrl()),
       rename: (from: string, to: string) => admin(`alter database ${quote(from)} rename to ${quote(to)}`),
-      /** Writes into the row what an interrupted call has written. */
+      /** Writes the row of an interrupted call. */
       set: (assignments: string) => inCatalog(tenantry, `update tenantry.tenant set ${assignments} where id = 'a'`),
     }
   }
@@ -171,7 +171,7 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
     await rename(own.inService, `${own.inService}_theirs`)
     expect(await tenantry.restore('a')).toMatchObject({ outcome: 'restored' })
     expect(await names(tenantry)).toEqual(['sandy'])
-    // And at the end of a life, somebody else's stays as well.
+    // And at the end of a life, a foreign one stays as well.
     await tenantry.offboard('a')
     await rename(`${own.inService}_theirs`, own.inService)
     expect(await tenantry.purge('a')).toEqual({ outcome: 'purged' })

@@ -13,7 +13,7 @@ type Opened = Awaited<ReturnType<typeof open>>
 
 const inShort = (findings: readonly Finding[]) => findings.map(({ kind, action, tenant }) => [kind, action, tenant])
 
-/** First only says what it would do, and changes nothing; then does it; then finds nothing left to do. */
+/** Reports the plan first, and changes nothing; then carries it out; then finds nothing left to do. */
 async function reconciled(tenantry: Opened): Promise<readonly Finding[]> {
   const before = await snapshot(tenantry)
   const planned = await tenantry.reconcile({ dryRun: true })
@@ -149,7 +149,7 @@ describe('reconcile', () => {
     await tenantry.onboard('kept')
     await tenantry.onboard('b')
     const begun = await namesOf(tenantry, 'b')
-    // What a backup of the catalog gives back that was made while "b" was made, and before "kept" was.
+    // The content of a backup of the catalog that was made while "b" was made, and before "kept" was.
     await rename(begun.inService, begun.building)
     await inCatalog(tenantry, `update tenantry.tenant set state = 'onboarding', activated_at = null where id = 'b'`)
     await inCatalog(tenantry, `delete from tenantry.tenant where id = 'kept'`)

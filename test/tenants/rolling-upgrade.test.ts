@@ -11,7 +11,7 @@ const models = mikroOrm({ entities: [User, Address] })
 /** The number of the newest migration that this Tenantry knows. */
 const ours = async (tenantry: TestTenantry<unknown>) => (await tenantry.status()).catalog.migration
 
-/** Changes the catalog as a newer Tenantry would that lets processes from `compatibleFrom` on go on. */
+/** Changes the catalog as a newer Tenantry would that is compatible with processes from `compatibleFrom` on. */
 async function upgrade(tenantry: TestTenantry<unknown>, compatibleFrom: number): Promise<void> {
   const statements = [
     `alter table tenantry.tenant add column region text not null default 'eu', add column note jsonb`,

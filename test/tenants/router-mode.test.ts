@@ -19,7 +19,7 @@ describe('a router', () => {
     full = await openTestTenantry(models)
     await full.onboard('a')
     const role = quote(login.user)
-    // No more than this: with what the catalog keeps, it logs in as the tenants' own roles.
+    // Nothing else: with the catalog's records, it logs in as the tenants' own roles.
     await inCatalog(full, `grant connect on database ${quote(`${full.installation}_catalog`)} to ${role}`)
     await inCatalog(full, `grant usage on schema tenantry to ${role}`)
     await inCatalog(full, `grant select on all tables in schema tenantry to ${role}`)

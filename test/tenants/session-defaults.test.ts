@@ -8,7 +8,7 @@ import { openTestTenantry } from '../support/tenants.ts'
 
 const models = mikroOrm({ entities: [User, Address] })
 
-/** What holds in a tenant's session that was opened with these defaults. */
+/** Returns the settings of a tenant's session that was opened with these defaults. */
 async function settingsWith(session: SessionDefaults, url = serverUrl()) {
   const tenantry = await openTestTenantry(models, { session, postgres: { url } })
   await tenantry.onboard('a')
@@ -25,7 +25,7 @@ async function settingsWith(session: SessionDefaults, url = serverUrl()) {
   return row as object
 }
 
-/** The name with what tells the process. */
+/** Returns the name with the mark of the process. */
 function marked(name: string): unknown {
   const escaped = name.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')
   return expect.stringMatching(new RegExp(`^${escaped} #[0-9a-v]{8}$`))

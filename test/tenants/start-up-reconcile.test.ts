@@ -21,7 +21,7 @@ async function withUnfinished(age: string): Promise<string> {
   return failing.installation
 }
 
-/** Opens, and waits until it is told what had been left behind. */
+/** Opens, and waits for the report on interrupted work. */
 async function openAndTidy(installation: string): Promise<TenantryEvent> {
   const tenantry = await openTestTenantry(models, { installation })
   return new Promise((resolve) => {

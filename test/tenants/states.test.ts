@@ -11,8 +11,8 @@ const models = mikroOrm({ entities: [User, Address] })
 type Verb = keyof typeof table
 
 /**
- * What comes of every verb in every state: the state after it, the outcome of one whose work is done and that changes
- * nothing, or the code it is refused with.
+ * The result of every verb in every state: the state after it, the outcome of one whose work is done and that changes
+ * nothing, or the code of its refusal.
  */
 const table = {
   onboard: {

@@ -78,7 +78,7 @@ describe('whenBehind', () => {
       await notesOf(em)
       return em.fork()
     })
-    // The stamp is of no concern here: it is what the catalog says that counts.
+    // The stamp does not matter here: only the catalog counts.
     await second.suspend('kept')
     await record(second, 'kept', 1)
     await second.resume('kept')

@@ -10,7 +10,7 @@ import { openTestTenantry } from '../support/tenants.ts'
 
 const models = mikroOrm({ entities: [User, Address] })
 
-/** A promise and what settles it, to hold work where a test wants it. */
+/** A promise and its settling functions, to hold work at a point of a test. */
 function gate() {
   return Promise.withResolvers<void>()
 }

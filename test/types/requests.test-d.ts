@@ -10,7 +10,7 @@ import { type CurrentTenant, TenantryModule } from 'tenantry/nestjs'
 import { claim, errorResponse, type OnError, type RequestTenant, subdomain, TenantRequests } from 'tenantry/requests'
 import { expectTypeOf, test } from 'vitest'
 
-// What the test suite as a whole has registered: see test/integrations/framework.ts.
+// The type that the test suite as a whole has registered: see test/integrations/framework.ts.
 type Ours = RequestTenant<EntityManager>
 
 interface Other {

@@ -82,7 +82,7 @@ export function purge({ id }: { readonly id: string }, actor: string): Step {
   )
 }
 
-/** Purges one after the other those that it saw at first, and that are still so when their turn comes. */
+/** Purges one after the other those that it listed, if they still qualify in their turn. */
 export function purgeExpired(_: unknown, actor: string): Step {
   return (world) => {
     const found = tenantsOf(world).filter((it) => it.state === 'purging' || hasExpired(it))
@@ -118,7 +118,7 @@ export function hasExpired({ state, retentionDays }: TenantModel): boolean {
   return state === 'offboarded' && retentionDays === 0
 }
 
-/** What was never finished is taken back like what was offboarded; a database that was never adopted stays. */
+/** Removes an unfinished tenant like an offboarded one; a database that was never adopted stays. */
 function purged(id: string, actor: string, condition: (tenant: TenantModel) => boolean): Step {
   return (world) => {
     const tenant = world.tenants[id]
