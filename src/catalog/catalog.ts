@@ -80,7 +80,7 @@ export class Catalog {
       .execute()
   }
 
-  /** Every tenant that is active or suspended on another server than this, with no more than where it is. */
+  /** Returns every tenant that is active or suspended on another server than this, with only its place. */
   async inServiceElsewhere(
     home: string,
   ): Promise<readonly { readonly id: TenantId; readonly rowId: string; readonly server: string }[]> {
@@ -99,7 +99,7 @@ export class Catalog {
     return (await this.findAll([id])).get(id)
   }
 
-  /** Those of the tenants that there are. */
+  /** Returns the existing ones among some tenants. */
   async findAll(ids: readonly TenantId[]): Promise<ReadonlyMap<TenantId, TenantRow>> {
     const rows = await this.#tenants()
       .where('tenant.id', '=', sql<string>`any(${ids})`)
@@ -230,7 +230,7 @@ export class Catalog {
     const note = { actor: authorship.actor, verb: makingVerbs[tenant.origin], to: 'onboarding' } as const
     const { numInsertedOrUpdatedRows } = await noted(query, note).executeTakeFirstOrThrow()
     const row = await this.find(tenant.id)
-    // A row that is there for another purpose is refused, and nothing is begun.
+    // A row for another purpose is refused, and nothing is begun.
     const isMeant = row?.state === 'onboarding' && row.origin === tenant.origin && row.source === tenant.source
     if (isMeant) this.#begun = { ...authorship, rowId: row.rowId, verb: makingVerbs[row.origin] }
     if (row !== undefined) return { row, isNew: numInsertedOrUpdatedRows === 1n }

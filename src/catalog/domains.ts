@@ -17,7 +17,7 @@ export interface DomainRow {
   readonly verifiedAt: Date | undefined
 }
 
-/** The tenant that a domain leads to, and its row: another tenant may have the id one day. */
+/** The tenant of a domain, and its row: a later tenant may have the same id. */
 export interface RoutedTenant {
   readonly tenant: TenantId
   readonly row: string
@@ -34,7 +34,7 @@ export interface DomainOwner {
 /** The result of a change of a domain. */
 export interface DomainChange<Outcome> {
   readonly outcome: Outcome
-  /** The domain as it is then; undefined where there is none. */
+  /** The domain after the change; undefined if there is none. */
   readonly row: DomainRow | undefined
   readonly owner: DomainOwner
 }
@@ -103,8 +103,8 @@ export class Domains {
   /**
    * Marks a domain as verified.
    *
-   * @param token the one that was proven: the domain may have been removed and added anew since
-   * @returns undefined where there is no such tenant; without a row where it has not that domain with that token
+   * @param token the token that was proven: the domain may have been removed and added again since
+   * @returns undefined if there is no such tenant; without a row if it does not have that domain with that token
    */
   verify(
     id: TenantId,
@@ -128,7 +128,7 @@ export class Domains {
     })
   }
 
-  /** Takes a domain from a tenant. @returns undefined where there is no such tenant */
+  /** Removes a domain from a tenant. @returns undefined if there is no such tenant */
   remove(
     id: TenantId,
     domain: DomainName,

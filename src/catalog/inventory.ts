@@ -48,7 +48,7 @@ export class Inventory {
     this.#db = openCatalogDatabase(pool)
   }
 
-  /** The template to clone from; undefined where none is ready. */
+  /** Returns the template to clone from; undefined if none is ready. */
   async readyTemplate(sparePool: SparePool): Promise<TemplateRow | undefined> {
     const [row] = await this.templates(sparePool, ['ready'])
     return row
@@ -111,7 +111,7 @@ export class Inventory {
       .execute()
   }
 
-  /** @returns false when the row was taken away or set apart meanwhile */
+  /** @returns false if the row was removed or discarded meanwhile */
   async finishTemplate(rowId: string, digest: string): Promise<boolean> {
     const { numUpdatedRows } = await this.#db
       .updateTable('template')
@@ -169,7 +169,7 @@ export class Inventory {
       .execute()
   }
 
-  /** @returns false when the row was taken away or set apart meanwhile */
+  /** @returns false if the row was removed or discarded meanwhile */
   async finishSpare(rowId: string, oid: number): Promise<boolean> {
     const { numUpdatedRows } = await this.#db
       .updateTable('spare')

@@ -41,7 +41,7 @@ export async function requireCatalog(session: Session): Promise<number> {
   })
 }
 
-/** The hint where there is no catalog. */
+/** The hint if there is no catalog. */
 export const missingHint =
   'Make it with "tenantry init --catalog". If there should be one, check the URL and the option `installation`.'
 

@@ -41,14 +41,14 @@ export interface FleetCount {
   readonly current: number
   /** With another one. */
   readonly behind: number
-  /** Tenants whose databases are not there under their names, with their stamps: the first 100. */
+  /** Tenants without a database under its name, with its stamp: the first 100. */
   readonly missing: readonly TenantId[]
 }
 
 /**
  * Looks at a catalog, and at the stamps of its server, in one statement, however many tenants there are.
  *
- * @returns undefined where the catalog is not made yet, or not at the migration that this Tenantry needs
+ * @returns undefined if the catalog is not made yet, or not at the migration that this Tenantry needs
  */
 export async function lookAtCatalog(
   session: Session,

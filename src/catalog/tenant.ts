@@ -13,7 +13,7 @@ export interface Tenant {
   readonly state: TenantState
   /** Since when it is in that state. */
   readonly stateSince: Date
-  /** The name of the server where its database is. */
+  /** The name of its server. */
   readonly server: string
   /** The name of its database while it is in service. */
   readonly database: Identifier
@@ -41,7 +41,7 @@ export interface TenantRow extends Tenant {
    * milliseconds since 1970 at that moment.
    */
   readonly transition: number
-  /** The password of its role; undefined where it shares that of the connection. */
+  /** The password of its role; undefined if it shares the role of the connection. */
   readonly credential: SealedCredential | undefined
 }
 

@@ -26,7 +26,7 @@ export class RanElsewhere extends Error {
 
 /**
  * Reads the configuration: the given file, or the nearest one from the working directory upwards. The project's folder
- * is the file's, in whatever folder the command runs. Node reads the file itself; if it cannot (decorators, imports
+ * is the file's, even if the command runs in another one. Node reads the file itself; if it cannot (decorators, imports
  * without an extension), the command is run again through the project's own loader.
  *
  * @throws `config-missing`, `config-unreadable`

@@ -26,7 +26,7 @@ export interface BringUp {
   readonly signal: AbortSignal
 }
 
-/** A running server. It accepts connections, whatever the outcome. */
+/** A running server. It accepts connections, for every outcome. */
 export interface BroughtUp {
   readonly server: ServerState
   readonly outcome: Outcome

@@ -23,8 +23,8 @@ const pattern = new RegExp(`^(?:${label}\\.)+(?!\\d+$)${label}$`)
  */
 const otherAscii = /[^a-z0-9.\-\u0080-\u{10ffff}]/iu
 /**
- * Invisible characters, and those that turn the direction of text. A domain may have only the joiners that some scripts
- * need.
+ * Invisible characters, and characters that turn the direction of text. A domain may have only the joiners that some
+ * scripts need.
  */
 const unseen = /(?![\u200c\u200d])[\p{Cc}\p{Cf}]/u
 

@@ -1,6 +1,6 @@
 /**
  * Returns text from outside in a form for terminals and logs: without control characters, which could move the cursor
- * or more (CWE-150), and without those that break a line or turn the direction of text. They are replaced by their
+ * or more (CWE-150), and without characters that break a line or turn the direction of text. They are replaced by their
  * escapes in JSON, so that JSON stays the same JSON.
  */
 export function printable(text: string): string {

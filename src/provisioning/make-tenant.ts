@@ -82,7 +82,7 @@ interface Site {
 /** The purpose of a database, and the number of the transition that makes its tenant active. */
 type Made = Pick<Recipe, 'fingerprint' | 'isSeparate'> & { readonly transition: number }
 
-/** Returns the purpose of the database, if an earlier call got as far as giving it its name. */
+/** Returns the purpose of the database, if an earlier call has given it its name. */
 async function findNamed(site: Site, options: VerbOptions): Promise<Made | undefined> {
   const { context, row, server, admin } = site
   const { pendingDrop } = namesOf(context, row)

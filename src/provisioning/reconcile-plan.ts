@@ -29,7 +29,7 @@ export interface Finding {
   readonly server: string
   readonly database: Identifier | undefined
   readonly tenant: TenantId | undefined
-  /** The role that is left over. */
+  /** The role to drop. */
   readonly role?: Identifier
   /** The deviation, in a sentence. */
   readonly what: string

@@ -17,7 +17,7 @@ export interface Admission {
 export interface Listening {
   /** Makes sure that this process receives notices of changes, which arrive as calls of {@link Admissions.revoke}. */
   start(): Promise<void>
-  /** True if it is started, as far as is known without a query. */
+  /** True if it is started, without a query. */
   isStarted(): boolean
 }
 

@@ -41,7 +41,7 @@ export class DivisionLocks {
     for (const { key } of rows) {
       const process = Math.floor(Number(key) / 2 ** shareBits)
       const name = process.toString(radix).padStart(letters, '0')
-      // During a change both the old and the new share are there.
+      // During a change both the old and the new share exist.
       shares.set(name, (shares.get(name) ?? 0) + (Number(key) % 2 ** shareBits))
     }
     return shares

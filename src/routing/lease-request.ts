@@ -102,7 +102,7 @@ export class LeaseRequest implements ConnectionRequest, LeaseHolder {
     const isRefused = isCode(error, 'authentication-failed') && credential !== undefined
     // A request that has timed out is not repeated.
     if (isCode(error, 'closed') || isCode(error, 'pool-timeout')) this.#lease.reject(error)
-    // Repeated once only, whatever notices arrive meanwhile: each refused request invalidates the admission that others
+    // Repeated once only, even if further notices arrive: each refused request invalidates the admission that others
     // hold.
     else if (isRefused && !this.#isRetried) this.#retry(admission)
     else if (isRefused && this.#which === 'pending') this.#lease.reject(error)

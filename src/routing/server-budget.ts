@@ -90,7 +90,7 @@ export class ServerBudget {
     allowance.serve(this)
   }
 
-  /** The number of connections, including those that are opening and closing. */
+  /** The number of connections, including opening and closing ones. */
   get open(): number {
     return this.#open
   }
@@ -208,9 +208,9 @@ export class ServerBudget {
   }
 
   /**
-   * True if a request may evict another tenant's connection, where that is needed. Requests of tenants that have a
-   * connection already may do so a few at a time: otherwise a busy tenant would close connections that others return
-   * to, and all would keep opening new ones.
+   * True if a request may evict another tenant's connection, if it needs to. Requests of tenants that have a connection
+   * already may do so a few at a time: otherwise a busy tenant would close connections that others return to, and all
+   * would keep opening new ones.
    */
   #mayDisplace(target: Target): boolean {
     if (!this.#isFull() || this.#line.shareOf(target) === 0) return true
@@ -318,7 +318,7 @@ export class ServerBudget {
     return busyError(tenant, this.#options, scarcity)
   }
 
-  /** Stops counting a connection that has ended, in whatever state it was. */
+  /** Stops counting a connection that has ended, in any state. */
   #forget(connection: ServerConnection): void {
     this.#takeBack(connection)
     this.#idle.remove(connection)

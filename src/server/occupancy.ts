@@ -21,7 +21,7 @@ export interface OccupancyQuestion {
   readonly tenantGroup: Identifier
   /**
    * True if the question is asked in a database that only the installation's processes may connect to. Then every role
-   * that may connect there counts as the installation's own; otherwise only the session's own role, beside tenants'
+   * that may connect there counts as the installation's own; otherwise only the session's own role, besides tenants'
    * roles.
    */
   readonly isAmongProcesses: boolean
@@ -36,7 +36,7 @@ export interface MarkedSessions {
   readonly count: number
 }
 
-/** The number of sessions that a server has room for, and of those that an installation has. */
+/** The number of sessions that a server has room for, and the sessions of an installation. */
 export interface Occupancy {
   /** The number of sessions that roles without special privileges may have at once. */
   readonly room: number

@@ -166,8 +166,9 @@ export interface RoleAdministration {
    */
   takeOver(database: Identifier, groups: GroupRoles): string[]
   /**
-   * The statements that make a role, a member of `app`, or give an existing one this password; and let it log in and
-   * connect to a database, or neither. All settings of an existing role are reset, also those for single databases.
+   * The statements that make a role, a member of `app`, or give an existing one this password; and allow it to log in
+   * and to connect to a database, or neither. All settings of an existing role are reset, also those for single
+   * databases.
    */
   establish(
     login: Login & { readonly connectionLimit: number },

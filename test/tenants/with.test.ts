@@ -171,7 +171,7 @@ describe('with', () => {
       await em.execute(`insert into user_account (name) select 'slow' from generate_series(1, 300)`)
       const names: string[] = []
       for await (const { name } of em.stream(User, { where: { name: 'slow' } })) {
-        // Longer than what is left open may stand still once the work has ended.
+        // Longer than an open transaction may stand idle once the work has ended.
         if (names.push(name) === 50) await sql('select pg_sleep(1.5)')
       }
       await em.nativeDelete(User, { name: 'slow' })

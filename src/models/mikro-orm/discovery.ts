@@ -5,7 +5,7 @@ import { refuseForeignFlush } from './foreign-entities.ts'
 import { refuseLongNames } from './long-names.ts'
 import { TenantEntityManager } from './tenant-entity-manager.ts'
 
-/** Options that say where the database is or how it is reached: Tenantry's part. */
+/** Options about the place of the database, or the way to it: Tenantry sets them. */
 const ownOptions = [
   'driver',
   'dbName',
@@ -25,7 +25,7 @@ const ownOptions = [
   'ensureIndexes',
 ] as const
 
-/** MikroORM's options, less those that say where the database is or how it is reached. */
+/** MikroORM's options, without those that Tenantry sets. */
 export type MikroOrmModelsOptions = Omit<Options, (typeof ownOptions)[number]> & {
   /** The entities, as MikroORM takes them. */
   readonly entities: NonNullable<Options['entities']>

@@ -331,7 +331,7 @@ class PostgresSession implements Session {
 
 /**
  * Returns the beginning of a transaction, for one round trip. Administration is written for READ COMMITTED, with any
- * default of the URL, the role or the server: it waits for others, where a stricter level would fail.
+ * default of the URL, the role or the server: it waits for others; at a stricter level it would fail.
  */
 function begin({ isolation = 'read committed', readOnly, durable }: TransactionOptions): string {
   const statements = [`begin isolation level ${isolation}${readOnly ? ', read only' : ''}`]
