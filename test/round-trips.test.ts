@@ -96,11 +96,11 @@ describe('openTenantry and onboard', () => {
     const [create, version] = [1, 1]
     const steps = 6 * (1 + 1) // each of the catalog's migrations: its statements in one trip, and its row
     const make = 1 + 1 + 1 + steps + 1 + 1 // begin, lock, look again, the steps, the installation's row, commit
-    const secluded = 1 // before anybody can connect to it
+    const closed = 1 // before anybody can connect to it
     const roles = 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 // a look; begin, lock, look again, make them, whose member, commit; a look
     const key = 1 + 1 + 1 // begin, the key check, commit
     const register = 1 + 1 // the server and the version
-    const opened = look + version + make + secluded + look + roles + key + register
+    const opened = look + version + make + closed + look + roles + key + register
     expect(cost).toEqual({ connections: 3 + 1, statements: create + opened + warn })
   })
 
@@ -318,8 +318,8 @@ describe("the verbs of a tenant's life", () => {
     const clone = () => tenantry.clone('a', 'b')
     const [source, known, intend, read, create, sourceAgain] = [1, 1, 1, 1, 1, 1]
     const look = source + locked + known
-    const [secluded, password, owned] = [1, 1, 1]
-    const make = intend + read + describe_ + letGo + create + secluded + sourceAgain + owned
+    const [closed, password, owned] = [1, 1, 1]
+    const make = intend + read + describe_ + letGo + create + closed + sourceAgain + owned
     const name = transition + rename + password
     expect(await costOfVerb(clone)).toEqual({ connections: 0, statements: look + make + name })
     expect(await costOfVerb(clone)).toEqual({ connections: 0, statements: look + intend + read })

@@ -18,7 +18,7 @@ function stateText(state: TenantState): string {
 export function outcomeLine(outcome: string, { id, state, database, server }: Tenant): string {
   const stateOnly = outcome.replace('already-', '') === state
   const where =
-    state === 'offboarded' ? `its database set aside on ${shown(server)}` : `in ${shown(database)} on ${shown(server)}`
+    state === 'offboarded' ? `its database archived on ${shown(server)}` : `in ${shown(database)} on ${shown(server)}`
   return [`${coloured('bold', id)}: ${outcome}`, ...(stateOnly ? [] : [stateText(state)]), where].join(', ')
 }
 

@@ -18,8 +18,7 @@ export interface BudgetOptions {
   /** The defaults of tenants' sessions. */
   readonly session?: SessionDefaults
   /**
-   * The part of the connections that one tenant may have at once, above 0 and at most 1, the default; see {@link
-   * tenantPart}.
+   * The part of the connections that one tenant may have at once, above 0, at most 1 (default); see {@link tenantPart}.
    */
   readonly tenantShare?: number
   /** Resets a connection in full when it is released; by default only an open transaction is rolled back. */
@@ -30,10 +29,7 @@ export interface BudgetOptions {
 export interface Allowance {
   /** The mark of the budget's sessions on the server. */
   readonly mark?: SessionMark | undefined
-  /**
-   * Sets from now on, by `setCapacity`, the number of connections that the budget may have open; it reads the number
-   * that are.
-   */
+  /** Sets the number of connections that may be open, by `setCapacity`, from now on; reads the number that are. */
   serve(budget: Pick<ServerBudget, 'open' | 'setCapacity'>): void
   /** Makes sure that the last capacity holds. Called before a connection is opened. */
   ensure(): Promise<void>
@@ -49,10 +45,7 @@ export interface Allowance {
 const checkedAfterMs = 5_000
 /** The time that it has to answer then, in milliseconds. */
 const answerMs = 2_000
-/**
- * The time after which an opening is slow, in milliseconds: it waits for something (a lock on the database, a lost
- * packet), and others no longer wait for it.
- */
+/** The time after which an opening is slow (a lock, a lost packet) and does not delay others, in milliseconds. */
 const slowOpeningMs = 250
 /** The part of the openings at once that may evict other tenants' connections for a tenant that has one already. */
 const moreAtOnce = 1 / 4
@@ -113,8 +106,8 @@ export class ServerBudget {
   }
 
   /**
-   * Leases a connection to a database, at once or when one is free; pass it to {@link release} afterwards. Refuses with
-   * `pool-timeout`, `closed`, `credentials-unreadable` and the errors of connecting.
+   * Leases a connection to a database, at once or when one is free; see {@link release}. Refuses with `pool-timeout`,
+   * `closed`, `credentials-unreadable` and the errors of connecting.
    */
   acquire(request: ConnectionRequest): void {
     if (this.#capacity > 0) this.#next(request)
@@ -157,10 +150,7 @@ export class ServerBudget {
     await Promise.all([...closing, ...[...this.#busy.keys()].map((connection) => this.#discard(connection))])
   }
 
-  /**
-   * Takes an idle connection of the tenant, opens one, or queues the request. A connection is leased as soon as it is
-   * ready.
-   */
+  /** Takes an idle connection of the tenant, opens one, or queues the request. It is leased as soon as it is ready. */
   #next(request: ConnectionRequest): void {
     // The budget may have been closed during a wait: a request that is queued now would never be served.
     if (this.#closed) return request.refuse(closedError())
@@ -226,10 +216,7 @@ export class ServerBudget {
     void this.#openCounted(request, this.#isFull() ? this.#idle.takeOldest() : undefined)
   }
 
-  /**
-   * Closes first and opens then, so that the server never sees more than the budget; the place is reserved meanwhile.
-   * The connection counts as the tenant's already.
-   */
+  /** Closes first and opens then, so that the server never sees more than the budget. The connection counts already. */
   async #openCounted(request: ConnectionRequest, replaced?: ServerConnection): Promise<void> {
     const { target } = request
     this.#open++

@@ -71,15 +71,12 @@ export interface Session {
    */
   lock(name: string, scope: 'transaction' | 'session', limitMs: number): Promise<void>
   /**
-   * Takes an advisory lock of this database for the rest of the session if it is free at this moment. A shared lock
-   * excludes only exclusive ones.
+   * Takes an advisory lock for the rest of the session if it is free now. A shared lock excludes only exclusive ones.
    */
   tryLock(name: string, mode: 'exclusive' | 'shared'): Promise<boolean>
   /** Releases an advisory lock that was taken by {@link lock} or {@link tryLock} on this connection. */
   unlock(name: string, mode: 'exclusive' | 'shared'): Promise<void>
-  /**
-   * Returns the statements that grant the session's role the privileges that creating these needs; none if it has them.
-   */
+  /** The statements that grant the session's role the missing privileges to create these; none if it has them. */
   missingGrants(creation: Creation): Promise<readonly string[]>
   /**
    * Returns this connection as a pool of one, for libraries that want a `pg` pool. Ending it does nothing. In a
@@ -140,25 +137,18 @@ export interface GroupRoles {
 }
 
 /**
- * Operations on the roles of a server. The statements may all be part of a transaction, and hold no password, only its
+ * Operations on the roles of a server. Statements may be part of a transaction, and hold no password, only its
  * verifier.
  */
 export interface RoleAdministration {
-  /**
-   * Makes missing groups, and makes the session's role a member of those that own.
-   *
-   * @throws `permission-denied` with the statement that grants the missing privilege
-   */
+  /** Makes missing groups, and joins the session's role to the owning ones. @throws `permission-denied` with the SQL */
   ensureGroups(session: Session, groups: GroupRoles): Promise<void>
   /**
    * The statements after which only the members of a database's owner may connect to it, and roles with a grant of
    * their own. They fail with SQLSTATE 42501 if PUBLIC still may, since REVOKE itself may merely warn.
    */
   revokePublicAccess(database: Identifier, groups: GroupRoles | undefined): string[]
-  /**
-   * The statements, for a session in an empty database, after which `objects` can create there, and `app` can use its
-   * objects.
-   */
+  /** The statements for an empty database, after which `objects` can create in it, and `app` can use the objects. */
   prepare(groups: GroupRoles): string[]
   /**
    * The statements, for a session in a database of another origin, that transfer it and the session role's objects in
@@ -181,22 +171,15 @@ export interface RoleAdministration {
    * that merely acts as `objects`, code in its session can become no other role.
    */
   createTemporaryRole(login: Login, groups: GroupRoles, database: Identifier): Promise<string[]>
-  /**
-   * The statement that resets the settings of a role (ALTER ROLE ... SET), in all databases; it writes only if there
-   * are any.
-   */
+  /** The statement that resets all settings of a role (ALTER ROLE ... SET); it writes only if there are any. */
   resetSettings(user: Identifier): string
-  /**
-   * The statements that disable the login of a role, and revoke its privilege to connect to a database, if one is
-   * named.
-   */
+  /** The statements that disable the login of a role, and revoke its privilege to connect to a database, if given. */
   disableLogin(user: Identifier, database?: Identifier): string[]
   /** The statements that undo {@link disableLogin}. Neither fails if the role does not exist. */
   enableLogin(user: Identifier, database: Identifier): string[]
   rename(from: Identifier, to: Identifier): string
   /**
-   * Finds the objects in the session's database that the groups cannot use in the way that they can use those of
-   * `objects`.
+   * Finds the objects that the groups cannot use in the way that they can use those of `objects`.
    *
    * @param tables those that `app` must be able to read and write, as `schema.name`
    */
@@ -275,10 +258,7 @@ export interface EndingOptions extends Cancellable {
   readonly quietMs: number
 }
 
-/**
- * One database server. Sessions always connect to the server itself; only the connections of `open` may pass through a
- * pooler.
- */
+/** One database server. Sessions always connect to the server itself; connections of `open` may use a pooler. */
 export interface Server {
   /** The name of the server in the catalog. */
   readonly name: string
@@ -297,8 +277,8 @@ export interface Server {
   readonly maintenanceDatabase: Identifier
   readonly roles: RoleAdministration
   /**
-   * Returns the same server for one installation: an administrative statement that waits for a tenant's session, or for
-   * a prepared transaction of a tenant, ends it.
+   * Returns the same server for one installation. Its administrative statements end the sessions, and prepared
+   * transactions, of tenants that they wait for.
    */
   overTenants(tenants: TenantSessions): Server
   /**
@@ -307,9 +287,7 @@ export interface Server {
    * @throws `database-missing`, `authentication-failed`, `server-unreachable` and other errors of a connection
    */
   connect(database: Identifier, options?: SessionOptions): Promise<Session>
-  /**
-   * Returns at most `max` sessions on one database, each kept for the next user for a while. It connects on first use.
-   */
+  /** Returns at most `max` sessions on one database, kept for the next user for a while. It connects on first use. */
   sessionPool(database: Identifier, max: number): SessionPool
   /** Returns a pool of at most `max` connections to one database. It connects on first use. */
   pool(database: Identifier, max: number, options?: PoolOptions): ConnectionPool
@@ -331,9 +309,7 @@ export interface Server {
   examine(database: Identifier, processId: number | undefined, login?: Login): Promise<SessionState>
   /** Counts the marked sessions of an installation, in all databases, in one query. */
   occupancy(session: Pick<Session, 'query'>, question: OccupancyQuestion): Promise<Occupancy>
-  /**
-   * Opens a session that receives the notifications of a channel of its database. The caller runs one query at a time.
-   */
+  /** Opens a session that receives a channel's notifications in its database. The caller runs one query at a time. */
   listen(database: Identifier, channel: string, listeners: Listeners): Promise<Session>
   /** Describes the existing ones among some databases, in one query. */
   describe(session: Session, databases: readonly Identifier[]): Promise<readonly DatabaseInfo[]>
@@ -341,10 +317,7 @@ export interface Server {
   find(session: Session, search: DatabaseSearch): Promise<readonly DatabaseInfo[]>
   /** Returns all databases whose comment contains a text, in one query. */
   commented(session: Session, text: string): Promise<readonly StampedDatabase[]>
-  /**
-   * Returns the schemas of the session's database in which every role of the server may create, if every role may
-   * connect.
-   */
+  /** Returns the schemas in which every role of the server may create, if every role may connect to the database. */
   schemasOpenToPublic(session: Session): Promise<readonly string[]>
   /**
    * A hash of the structure of the session's database: schemas, extensions, tables, columns, constraints, indexes,
@@ -368,24 +341,16 @@ export interface Server {
   ): Promise<readonly number[]>
   /** Ends tenants' sessions, the one with the oldest transaction first, until the queue of notifications has room. */
   freeNotificationQueue(session: Session): Promise<void>
-  /**
-   * Rolls back the prepared transactions of tenants' roles in a database: they outlive every session, and keep a database
-   * from being renamed and dropped.
-   */
+  /** Rolls back tenants' prepared transactions in a database, which would keep it from being renamed and dropped. */
   rollBackPrepared(session: Session, database: Identifier): Promise<void>
   /** Ends sessions by their process ids, without waiting for their end. @throws `permission-denied` */
   endSessions(session: Session, processIds: readonly number[]): Promise<void>
   /** Returns the environment in which libpq's programs and most drivers connect. It holds the password. */
   environment(database: Identifier, as?: Pick<SessionOptions, 'login' | 'role'>): Readonly<Record<string, string>>
-  /**
-   * Creates a database.
-   *
-   * @returns false if a database of that name exists, even if it was created at the same moment
-   */
+  /** Creates a database. @returns false if one of that name exists, even if it was created at the same moment */
   create(session: Session, database: Identifier, options: CreateDatabaseOptions): Promise<boolean>
   /**
-   * Returns the statements that grant the session's role the privileges to create and rename databases; none if it has
-   * them.
+   * The statements that grant the session's role the privileges to create and rename databases; none if it has them.
    */
   missingToCreate(session: Session): Promise<readonly string[]>
   /**
@@ -417,9 +382,8 @@ export interface Server {
   /** Returns the server's time, as text for {@link endSessionsBefore}. */
   clock(session: Session): Promise<string>
   /**
-   * Ends the sessions of a role, in any database, that began before a moment of {@link clock}.
-   *
-   * @returns false if some have not ended after some seconds
+   * Ends a role's sessions that began before a moment of {@link clock}. @returns false if some remain after some
+   * seconds
    */
   endSessionsBefore(session: Session, user: Identifier, moment: string, options: EndingOptions): Promise<boolean>
   /** The statement that sets the comment on a database; it may be part of a transaction. */

@@ -61,7 +61,7 @@ export class Child {
 /** Keeps processes ready, since starting one takes longer than most of its work. */
 export class Nursery {
   readonly #waiting: Child[] = []
-  readonly #lent = new Set<Child>()
+  readonly #inUse = new Set<Child>()
   readonly #size: number
 
   constructor(size = 2) {
@@ -71,17 +71,17 @@ export class Nursery {
   take(): Child {
     while (this.#waiting.length <= this.#size) this.#waiting.push(new Child())
     const child = this.#waiting.shift() as Child
-    this.#lent.add(child)
+    this.#inUse.add(child)
     return child
   }
 
   /** Ends a process in any state. */
   async end(child: Child): Promise<void> {
-    this.#lent.delete(child)
+    this.#inUse.delete(child)
     await child.kill()
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#waiting.splice(0), ...this.#lent].map((child) => child.kill()))
+    await Promise.all([...this.#waiting.splice(0), ...this.#inUse].map((child) => child.kill()))
   }
 }

@@ -247,26 +247,26 @@ function stockCall(verb: 'fill' | 'remove-templates' | 'reconcile', outcome: str
 const reconciling: VerbCase = {
   name: 'reconcile',
   arrange: async (world, tenantry, id) => {
-    const [half, whole, leaving, doomed] = ['half', 'whole', 'leaving', 'doomed'].map((it) => `${id}-${it}`) as [
+    const [half, whole, leaving, purging] = ['half', 'whole', 'leaving', 'purging'].map((it) => `${id}-${it}`) as [
       string,
       string,
       string,
       string,
     ]
-    for (const made of [half, whole, leaving, doomed]) await world.do(tenantry, { verb: 'onboard', id: made })
-    for (const gone of [leaving, doomed]) await world.do(tenantry, { verb: 'offboard', id: gone })
+    for (const made of [half, whole, leaving, purging]) await world.do(tenantry, { verb: 'onboard', id: made })
+    for (const gone of [leaving, purging]) await world.do(tenantry, { verb: 'offboard', id: gone })
     const back = `set state = 'onboarding', activated_at = null, fingerprint = null`
     await world.inCatalog(`update tenantry.tenant ${back} where id in ($1, $2)`, [half, whole])
-    await world.inCatalog(`update tenantry.tenant set state = 'purging' where id = $1`, [doomed])
+    await world.inCatalog(`update tenantry.tenant set state = 'purging' where id = $1`, [purging])
     await rename(world, half, 'building')
     await rename(world, leaving, undefined)
-    await rename(world, doomed, 'drop')
+    await rename(world, purging, 'drop')
     await leaveSpare(world)
     return {
       call: { verb: 'reconcile' },
       opening: {},
-      between: { [half]: ['none'], [whole]: ['active'], [leaving]: ['offboarded'], [doomed]: ['none'] },
-      after: { [half]: 'none', [whole]: 'active', [leaving]: 'offboarded', [doomed]: 'none' },
+      between: { [half]: ['none'], [whole]: ['active'], [leaving]: ['offboarded'], [purging]: ['none'] },
+      after: { [half]: 'none', [whole]: 'active', [leaving]: 'offboarded', [purging]: 'none' },
       outcomes: ['reconciled'],
     }
   },

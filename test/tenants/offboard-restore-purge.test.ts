@@ -109,12 +109,12 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
     expect(await names(tenantry)).toEqual(['sandy'])
   })
 
-  it.each(['set aside', 'renamed to be dropped', 'gone'])(
+  it.each(['archived', 'renamed to be dropped', 'gone'])(
     'purge that left the database %s is finished',
     async (how) => {
       const { tenantry, names: own, databases, rename, set, admin } = await openWithTenant()
       await tenantry.offboard('a')
-      if (how !== 'set aside') await rename(own.archived, own.pendingDrop)
+      if (how !== 'archived') await rename(own.archived, own.pendingDrop)
       if (how === 'gone') await admin(`drop database ${quote(own.pendingDrop)}`)
       await set(`state = 'purging', purge_after = null, resting_state = null`)
       expect(await tenantry.purge('a')).toEqual({ outcome: 'purged' })

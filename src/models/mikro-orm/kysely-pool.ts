@@ -41,7 +41,7 @@ function asKyselyClient(lease: PooledConnection): PostgresPoolClient {
   const origin = lease.origin ?? lease
   let client = clients.get(origin)
   if (client === undefined) clients.set(origin, (client = new MikroOrmClient(lease)))
-  client.lend(lease)
+  client.use(lease)
   return client
 }
 
@@ -59,7 +59,7 @@ class MikroOrmClient implements PostgresPoolClient {
   }
 
   /** Sets the lease that uses the client until its release. */
-  lend(lease: PooledConnection): void {
+  use(lease: PooledConnection): void {
     this.#lease = lease
   }
 

@@ -48,8 +48,8 @@ function nameOf({ id, place, database }: TenantModel): string | undefined {
     nowhere: undefined,
     building: `_building_<${id}>`,
     'in service': database,
-    'set aside': `_off_<${id}>`,
-    doomed: `_drop_<${id}>`,
+    archived: `_off_<${id}>`,
+    'pending drop': `_drop_<${id}>`,
   }
   return names[place]
 }

@@ -18,7 +18,7 @@ export interface TenantModel {
   readonly activated: boolean
   readonly retentionDays: number | null
   /** The place of its database. One that is to be adopted is foreign until it is. */
-  readonly place: 'nowhere' | 'building' | 'in service' | 'set aside' | 'doomed'
+  readonly place: 'nowhere' | 'building' | 'in service' | 'archived' | 'pending drop'
   readonly rows: readonly string[]
 }
 
