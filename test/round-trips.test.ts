@@ -122,7 +122,7 @@ describe('openTenantry and onboard', () => {
   const transaction = (statements: number) => 1 + statements + 1
   const unlock = 1
 
-  it("onboarding the first tenant: the template is built, on connections that are nobody else's", async () => {
+  it('onboarding the first tenant: the template is built, on connections of its own', async () => {
     const tenantry = await open()
     await tenantry.get('none')
     const cost = await costOf(() => tenantry.onboard('acme'))
@@ -255,7 +255,7 @@ describe("the verbs of a tenant's life", () => {
     expect(await costOfVerb(change)).toEqual({ connections: 0, statements: begin + row + commit })
   })
 
-  it('a domain: a transaction with the row of the tenant, the change, the audit entry, and what it is then', async () => {
+  it('a domain: a transaction with the row of the tenant, the change, the audit entry, and the resulting row', async () => {
     const given = { proof: 'given' } as const
     const [begin, row, write, audit, read, commit] = [1, 1, 1, 1, 1, 1]
     const add = () => tenantry.addDomain('a', 'a.example')
@@ -269,7 +269,7 @@ describe("the verbs of a tenant's life", () => {
     expect(await costOfVerb(remove)).toEqual({ connections: 0, statements: added - read })
   })
 
-  it('whose a domain is: one statement the first time, none from then on, also where it is nobody’s', async () => {
+  it('the tenant of a domain: one statement the first time, none from then on, even if it has none', async () => {
     await tenantry.addDomain('a', 'b.example')
     await tenantry.verifyDomain('a', 'b.example', { proof: 'given' })
     await expect.poll(() => tenantry.tenantOfDomain('b.example')).toMatchObject({ tenant: 'a' })

@@ -21,7 +21,7 @@ describe.each(allPeers(serverUrl({ database: 'postgres' }), 2))('$name', (peer) 
     expect(await sql('select name from user_account', [], peer.databaseOf(id))).toEqual([{ name: 'spongebob' }])
   })
 
-  test('makes at the start what is missing, and leaves what is there', async () => {
+  test('makes missing parts at the start, and leaves existing ones', async () => {
     const databases = [tenantOf(peer), tenantOf(peer), tenantOf(peer)].map((id) => peer.databaseOf(id))
     await peer.start(databases)
     const made = await Promise.all(databases.map(objectsIn))

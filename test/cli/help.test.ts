@@ -9,7 +9,7 @@ const names = makeProgram('0.0.0', { signal: AbortSignal.abort(), end: () => und
 describe.each(names)('the help of %s', (name) => {
   const help = helpOf(name)
 
-  test('says what it is for, and has examples of it', () => {
+  test('describes its purpose, and has examples of it', () => {
     expect(help).toMatch(new RegExp(`^Usage: tenantry ${name}\\b.*\\n\\n[A-Z].*\\.\\n`))
     expect(help).toMatch(new RegExp(`\\nExamples:\\n(?:.*\\n)*.*\\btenantry ${name}\\b`))
   })

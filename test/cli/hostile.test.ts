@@ -55,7 +55,7 @@ describe('names and metadata that are hostile', () => {
   })
 })
 
-describe('what cannot be understood', () => {
+describe('unusable input', () => {
   const project = { ...makeProject('hostile-words') }
   beforeAll(() => prepare('tenantry init --catalog', project))
 

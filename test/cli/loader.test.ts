@@ -120,7 +120,7 @@ describe('a configuration with decorators, where no loader is installed', () => 
   })
 })
 
-it('an error of the configuration itself is not blamed on a loader, be it a syntax error', async () => {
+it('an error of the configuration itself, such as a syntax error, is not blamed on a loader', async () => {
   const project = makeProject('loader')
   writeFileSync(join(project.cwd, 'parse.config.ts'), `export default JSON.parse('{')\n`)
   const { stderr, code } = await shell('tenantry list --config parse.config.ts', project)

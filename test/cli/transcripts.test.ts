@@ -10,7 +10,7 @@ const folder = join(import.meta.dirname, 'transcripts')
 const isUpdating = process.env['UPDATE_TRANSCRIPTS'] === '1'
 
 describe.concurrent.each(readdirSync(folder))('%s', (name) => {
-  it('is what the command line prints', { timeout: 600_000 }, async ({ expect }) => {
+  it('equals the output of the command line', { timeout: 600_000 }, async ({ expect }) => {
     const file = join(folder, name)
     const { preamble, steps } = parseTranscript(readFileSync(file, 'utf8'))
     const project = makeProject(basename(name, '.txt'))

@@ -29,7 +29,7 @@ describe.each(commands)('%s', (name) => {
   const page = readPage(`docs/commands/${name}.md`)
   const help = helpOf(name)
 
-  test('is used as the help says', () => {
+  test('is used as in the help', () => {
     const [, usage] = /^Usage: (.*)$/m.exec(help) ?? []
     expect(
       allCodeBlocks(page)
@@ -113,22 +113,26 @@ const withExample = [...commands, 'README'].filter((name) =>
   readPage(`docs/commands/${name}.md`).includes('```console'),
 )
 
-test.each(withExample)('the example of %s is what the command line prints', { timeout: 180_000 }, async (name) => {
-  const path = `docs/commands/${name}.md`
-  const page = readPage(path)
-  const project = makeProject(name.toLowerCase())
-  for (const command of before[name] ?? []) expect(await runHere(command, project)).not.toMatch(/^(?:!|\[)/m)
-  let updated = page
-  for (const { code } of allCodeBlocks(page).filter(({ language }) => language === 'console')) {
-    const { steps } = parseTranscript(code)
-    const seen: Step[] = []
-    for (const { command } of steps) seen.push({ command, expected: await runHere(command, project) })
-    const text = formatTranscript({ preamble: '', steps: seen })
-    if (isUpdating) updated = updated.replace(code, () => text)
-    else expect(normalised(text, {})).toBe(normalised(code, {}))
-  }
-  if (isUpdating) writeFileSync(join(root, path), updated)
-})
+test.each(withExample)(
+  'the example of %s equals the output of the command line',
+  { timeout: 180_000 },
+  async (name) => {
+    const path = `docs/commands/${name}.md`
+    const page = readPage(path)
+    const project = makeProject(name.toLowerCase())
+    for (const command of before[name] ?? []) expect(await runHere(command, project)).not.toMatch(/^(?:!|\[)/m)
+    let updated = page
+    for (const { code } of allCodeBlocks(page).filter(({ language }) => language === 'console')) {
+      const { steps } = parseTranscript(code)
+      const seen: Step[] = []
+      for (const { command } of steps) seen.push({ command, expected: await runHere(command, project) })
+      const text = formatTranscript({ preamble: '', steps: seen })
+      if (isUpdating) updated = updated.replace(code, () => text)
+      else expect(normalised(text, {})).toBe(normalised(code, {}))
+    }
+    if (isUpdating) writeFileSync(join(root, path), updated)
+  },
+)
 
 /** Runs a command of a page in a project, with names of the project's own; returns the visible output. */
 async function runHere(command: string, { cwd, env }: UserProject): Promise<string> {

@@ -21,7 +21,7 @@ describe.each(Object.entries(calls))('%s', (heading, call) => {
   })
 })
 
-test('mikroOrm() refuses what the page says', () => {
+test('mikroOrm() refuses the options listed on the page', () => {
   const refused = sectionOf('mikroOrm()').match(/Refused is.*/s)?.[0] ?? ''
   const names = [...refused.matchAll(/`(\w+)`/g)].map(([, name]) => name ?? '')
   expect(names).toContain('dbName')

@@ -101,7 +101,7 @@ describe('followed step by step', { timeout: 180_000 }, () => {
     expect(exit[0]).toBe(0)
   })
 
-  test('exec keeps the embedded server up for its command, also where nobody else does', async ({ skip }) => {
+  test('exec keeps the embedded server up for its command, even as its only user', async ({ skip }) => {
     skip(hasFailed, 'a step before this one failed')
     const connect = `require('net').connect(process.env.PGPORT, process.env.PGHOST).on('connect', () => process.exit())`
     const { failed, errors } = await runShell(

@@ -29,7 +29,7 @@ describe('a probe that is aborted', () => {
     expect(await namesOf(name)).toEqual([])
   })
 
-  it('leaves nothing at whatever moment', async () => {
+  it('leaves nothing at any moment', async () => {
     const name = disposableName('i')
     const login = await createRole('createdb createrole')
     for (const ms of [5, 20, 50, 90, 140, 200, 300, 450]) {
@@ -47,7 +47,7 @@ describe('a probe that is aborted', () => {
 })
 
 describe('a probe that fails half-way', () => {
-  it('leaves nothing, and says why', async () => {
+  it('leaves nothing, and reports the reason', async () => {
     const name = disposableName('i')
     const login = await createRole('createdb createrole')
     const asking = ask(name, login)
@@ -59,7 +59,7 @@ describe('a probe that fails half-way', () => {
   })
 })
 
-describe('what a killed probe leaves', () => {
+describe('the remains of a killed probe', () => {
   it('is removed by the next', async () => {
     const name = disposableName('i')
     const login = await createRole('createdb createrole')
@@ -92,7 +92,7 @@ describe('what a killed probe leaves', () => {
     expect(await namesOf(name)).toEqual([])
   })
 
-  it('is reported where it belongs to somebody else', async () => {
+  it('is reported if it belongs to another role', async () => {
     const name = disposableName('i')
     const database = scratchDatabase(name)
     await sql(`create database ${quote(database)}`)

@@ -52,7 +52,7 @@ function everything(): Promise<Record<string, string>[]> {
 // The page shows the findings on a quiet server; the one of all suites always has more. UPDATE_TRANSCRIPTS=1 records
 // the current output; read the difference before you commit it.
 describe('the command', () => {
-  it('prints what the page shows', async () => {
+  it('prints the output on the page', async () => {
     await sql("create role app login createdb password 'secret'")
     const as = new URL(url)
     Object.assign(as, { username: 'app', password: 'secret' })
@@ -149,7 +149,7 @@ describe('a collation of another version', () => {
 })
 
 describe('trust authentication', () => {
-  it('is seen by who may read the rules, and found out by who may not', async () => {
+  it('is seen by a role that may read the rules, and found out by any other', async () => {
     const file = join(dataDirectory, 'pg_hba.conf')
     const rules = readFileSync(file, 'utf8')
     expect(codes((await ask('provisioner')).warnings)).not.toContain('trust-authentication')

@@ -34,7 +34,7 @@ async function started(program: string): Promise<{ child: ChildProcess; client: 
 describe.each(examples)('the example of $framework', ({ framework, program }) => {
   dropAfterwards(`by${framework}`)
 
-  it('signs tenants up, keeps the users of each, and ends when it is told to', async () => {
+  it('signs tenants up, keeps the users of each, and ends when it is stopped', async () => {
     const { child, client } = await started(program)
     const signUp = (id: string) =>
       client.ask({ method: 'POST', path: '/tenants', body: { id, displayName: `The ${id}` } })

@@ -103,7 +103,7 @@ describe('a trigger that waits for the provisioner', () => {
 })
 
 describe('a function of a name that PostgreSQL has itself', () => {
-  it('in a database that is adopted is not called by whoever takes it over', async () => {
+  it('in a database that is adopted is not called by the adopting role', async () => {
     const provisioner = await createProvisioner()
     const shop = await createProvisioner()
     const tenantry = await openAs(provisioner)
@@ -122,8 +122,8 @@ describe('a function of a name that PostgreSQL has itself', () => {
   })
 })
 
-describe('what somebody did to a role', () => {
-  it('that they dropped keeps no tenant from being set aside, brought back and mended', async () => {
+describe('changes of a role by others', () => {
+  it('a drop keeps no tenant from being archived, restored and repaired', async () => {
     const tenantry = await openAs(await createProvisioner())
     await tenantry.onboard('a')
     const { user, database } = await tenantry.credentials('a')

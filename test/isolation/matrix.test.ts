@@ -202,14 +202,14 @@ describe.each(attackers)('the role of a tenant that was %s', (attacker) => {
     expect(await accessOf(victim)).toEqual({ public: false, canLogIn: id !== 'suspended' && id !== 'offboarded' })
   })
 
-  it('gets nowhere with what would open the whole installation or server', async () => {
+  it('fails to open the whole installation or server', async () => {
     const texts = againstAll.map((text) =>
       text.replaceAll('{installation}', tenantry.installation).replaceAll('{provisioner}', provisioner.user),
     )
     expect(await asTenant(tenantry, attacker, (client) => notRefused(client, texts))).toEqual([])
   })
 
-  it('does not get into the catalog, nor into what is in the inventory', async () => {
+  it('does not get into the catalog, nor into the inventory', async () => {
     await tenantry.onboard('last')
     const names = [`${tenantry.installation}_catalog`, ...(await databasesLike('_template_'))]
     expect(names.length).toBeGreaterThan(1)
@@ -219,7 +219,7 @@ describe.each(attackers)('the role of a tenant that was %s', (attacker) => {
     }
   })
 
-  it('can do to its own tenant what it is granted: so far the statements are sound', async () => {
+  it('can use its privileges on its own tenant: so the statements are valid', async () => {
     const own = victims.get(attacker)!
     const textsThatAre = (outcome: 'done' | 'refused') =>
       statements.filter((statement) => statement.own === outcome).map(({ text }) => text(own))
@@ -242,8 +242,8 @@ describe('the sessions of a tenant', () => {
   })
 })
 
-describe('what stays visible to a tenant', () => {
-  it('are names and who is connected where, and no text of a query', async () => {
+describe('facts visible to a tenant', () => {
+  it('are names and sessions, and no text of a query', async () => {
     const other = victims.get('cloned')!
     await asTenant(tenantry, 'cloned', async (client) => {
       await client.query(`select 'a very secret query'`)
@@ -262,7 +262,7 @@ describe('what stays visible to a tenant', () => {
     })
   })
 
-  it("tells nobody's name where names are opaque", async () => {
+  it('have no names of tenants with opaque names', async () => {
     const opaque = await openAs(provisioner, { naming: 'opaque' })
     // Other suites on the same server have names of their own.
     const [own, other, displayName] = [uniqueName('own'), uniqueName('other'), uniqueName('Ltd')]

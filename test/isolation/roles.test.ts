@@ -101,7 +101,7 @@ describe('a tenant that is', () => {
 })
 
 describe('a database that is adopted from another role', () => {
-  it('goes on serving it: what it owns stays its own, and it can connect', async () => {
+  it('still serves it: its objects stay its own, and it can connect', async () => {
     const provisioner = await createProvisioner()
     const shop = await createProvisioner()
     const tenantry = await openAs(provisioner)
@@ -166,7 +166,7 @@ describe("a tenant's role", () => {
     expect(row?.granted).toBe(false)
   })
 
-  it('cannot log in while its tenant is suspended or offboarded, and is gone when it is purged', async () => {
+  it('cannot log in while its tenant is suspended or offboarded, and is dropped when it is purged', async () => {
     const tenantry = await openAs(await createProvisioner())
     await tenantry.onboard('a')
     const { user, password, database } = await tenantry.credentials('a')
@@ -192,7 +192,7 @@ describe("a tenant's role", () => {
     expect(await inCatalog(tenantry, 'select 1 from tenantry.credential')).toEqual([])
   })
 
-  it('is taken for no backup, whatever it calls itself', async () => {
+  it('is never taken for a backup, with any application name', async () => {
     const tenantry = await openAs(await createProvisioner())
     await tenantry.onboard('a')
     const ended = asTenant(tenantry, 'a', async (client) => {
@@ -219,7 +219,7 @@ describe("a tenant's role", () => {
 })
 
 describe('spares, templates and the catalog', () => {
-  it('let nobody in but their owner', async () => {
+  it('allow no connections but of their owner', async () => {
     const tenantry = await openAs(await createProvisioner(), { spares: 1 })
     await filled(tenantry, 1)
     await tenantry.onboard('a')

@@ -97,7 +97,7 @@ async function expectUntrapped(work: () => Promise<unknown>): Promise<void> {
   expect(await timesSprung()).toBe(before)
 }
 
-it('what others have created in a database traps who is unwary', async () => {
+it('objects of others in a database trap a session that is unwary', async () => {
   for (const unwary of [
     `select hashtextextended('x', 0)`,
     `select from pg_class where oid = 'pg_class'::regclass`,
@@ -108,7 +108,7 @@ it('what others have created in a database traps who is unwary', async () => {
   expect(await timesSprung()).toBeGreaterThan(0)
 })
 
-describe('what others have created in a database', () => {
+describe('objects of others in a database', () => {
   it('is not run by ensureDatabase', () =>
     expectUntrapped(async () => {
       await ensureDatabase(url('made'), { template: 'template0', encoding: 'UTF8' })
@@ -136,7 +136,7 @@ describe('what others have created in a database', () => {
       }
     }))
 
-  describe('is not run by Tenantry, on a server of its own or where somebody else works,', () => {
+  describe('are not run by Tenantry, on a server of its own or in databases of others,', () => {
     const notices: string[] = []
     let tenantry: Tenantry<EntityManager>
     const open = (spares: number) =>
@@ -189,7 +189,7 @@ describe('what others have created in a database', () => {
         await errorOf(sleeping)
       }))
 
-    it('when it is asked', () =>
+    it('when it is requested', () =>
       expectUntrapped(async () => {
         await tenantry.list({ search: 'e', metadata: {} })
         await tenantry.history('here')

@@ -455,7 +455,7 @@ const namesIn = (groups: Readonly<Record<string, string>>) =>
   Object.values(groups).flatMap((names) => names.split(/\s+/))
 
 describe('each method of the EntityManager', () => {
-  it('is known here: decide of a new one whether it can be given an entity', () => {
+  it('is known here: decide for a new one if it can receive an entity', () => {
     const known = [...Object.keys(entityManager), ...namesIn(harmlessOfEntityManager)]
     expect(methodsOf(EntityManager)).toEqual(known.toSorted())
   })
@@ -467,7 +467,7 @@ describe('each method of the EntityManager', () => {
 })
 
 describe('each method of the QueryBuilder', () => {
-  it('is known here: decide of a new one whether it can be given an entity', () => {
+  it('is known here: decide for a new one if it can receive an entity', () => {
     const known = [...Object.keys(queryBuilder), ...namesIn(harmlessOfQueryBuilder)]
     expect(methodsOf(QueryBuilder)).toEqual(known.toSorted())
   })

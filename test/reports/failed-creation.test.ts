@@ -82,7 +82,7 @@ it('a tenant that could be neither created nor removed keeps its id, and the nex
 })
 
 // metabase/metabase#77875: provisioning failed, so did its clean-up, and no message named the remains.
-it('what could not be cleaned up stays recorded, and whoever looks is told what may be there', async () => {
+it('remains of a failed clean-up stay recorded, and a look reports them', async () => {
   const failing = await openFailing()
   const { tenantry } = failing
   const { stranger, refused } = await failTwice(failing)
@@ -121,7 +121,7 @@ it.each(['', "login password 'of the attempt before'", "nologin password 'of the
 )
 
 // PostHog/posthog#56057: the client gave up waiting and repeated its request.
-it('a call whose client went away and that is repeated twice at once is one tenant, and the same answer', async () => {
+it('a call of a lost client that is repeated twice at once makes one tenant, with the same answer', async () => {
   const { tenantry, fail } = await openFailing()
   const client = new AbortController()
   const begun = Promise.withResolvers<void>()

@@ -39,7 +39,7 @@ it('a catalog that is up to date is opened while another process makes or change
 })
 
 // JasperFx/weasel#431: with 1,037 databases and nothing to do, a start took as many round trips.
-it('what a start costs does not grow with the number of tenants', async () => {
+it('the cost of a start does not grow with the number of tenants', async () => {
   const first = await openTestTenantry(models)
   const { installation } = first
   const proxy = await startCountingProxy(serverUrl())

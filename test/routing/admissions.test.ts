@@ -38,7 +38,7 @@ function open(kept = 100) {
 const settle = () => new Promise((resolve) => setImmediate(resolve))
 
 describe('admissions', () => {
-  it('ask once for a tenant, and remember', async () => {
+  it('look a tenant up once, and remember', async () => {
     const { catalog, admissions } = open()
     expect(admissions.known(id(1))).toBeUndefined()
     const first = await admissions.admit(id(1))
@@ -47,7 +47,7 @@ describe('admissions', () => {
     expect(catalog.asked).toEqual([[id(1)]])
   })
 
-  it('have one statement under way, however many tenants are asked for, and ask for all the others by the next', async () => {
+  it('have one statement under way for any number of tenants, and look all others up by the next', async () => {
     const { catalog, admissions } = open()
     catalog.isHolding = true
     const all = [id(1), id(2), ...unknown].map((asked) => admissions.admit(asked).catch((error: unknown) => error))
@@ -61,7 +61,7 @@ describe('admissions', () => {
     expect(catalog.asked.slice(1)).toEqual([[id(2), ...unknown]])
   })
 
-  it('ask twice for an unknown tenant that many ask for at once: the second look began after all of them', async () => {
+  it('look an unknown tenant up twice for many requests at once: the second look began after all of them', async () => {
     const { catalog, admissions } = open()
     const [asked = id(0)] = unknown
     const errors = await Promise.all(Array.from({ length: 50 }, () => errorOf(admissions.admit(asked))))
@@ -69,7 +69,7 @@ describe('admissions', () => {
     expect(catalog.asked).toEqual([[asked], [asked]])
   })
 
-  it('forget no tenant for the sake of ids that are nobody’s', async () => {
+  it('forget no tenant for the sake of unknown ids', async () => {
     const { admissions } = open(2)
     const kept = await Promise.all([admissions.admit(id(1)), admissions.admit(id(2))])
     await Promise.all(unknown.map((asked) => errorOf(admissions.admit(asked))))
@@ -80,7 +80,7 @@ describe('admissions', () => {
     expect(third.isValid()).toBe(true)
   })
 
-  it('read anew what was revoked while it was being read', async () => {
+  it('read again a tenant that was revoked while it was being read', async () => {
     const { catalog, admissions } = open()
     catalog.isHolding = true
     const admitted = admissions.admit(id(1))

@@ -52,7 +52,7 @@ describe('a batch loader', () => {
     expect(await last).toBe('C')
   })
 
-  it('asks once more where the connection was lost, and says so the second time to all', async () => {
+  it('repeats a statement once after a lost connection, and reports the second loss to all', async () => {
     const { lookUp, loader, queried } = open()
     lookUp.mockRejectedValueOnce(lost())
     expect(await loader.load('a')).toBe('A')

@@ -26,7 +26,7 @@ function recover(leases: readonly LeasedConnection[], found: () => SessionState 
   return { examine, pass: (ms: number) => vi.advanceTimersByTimeAsync(ms) }
 }
 
-it('takes back what stands still once its work is over, and nothing before', async () => {
+it('takes back an idle connection once its work is over, and nothing before', async () => {
   const [over, going] = [fakeLease({ isAwaited: false, isOver: true }), fakeLease({ isAwaited: false })]
   const { pass } = recover([over.lease, going.lease])
   await pass(500)
@@ -55,7 +55,7 @@ it('examines a connection again after each silence, and leaves it alone while th
   expect(connection.cut).not.toHaveBeenCalled()
 })
 
-it('hangs up where the server is twice not at work on what it owes: the first time its answer may be on its way', async () => {
+it('cuts a connection if the server is idle twice while an answer is due: the first time it may be on its way', async () => {
   const { connection, lease } = fakeLease({ isAwaited: true })
   const { examine, pass } = recover([lease], () => 'idle')
   await pass(2_500)
@@ -65,7 +65,7 @@ it('hangs up where the server is twice not at work on what it owes: the first ti
   expect(connection.cut).toHaveBeenCalledTimes(1)
 })
 
-it('hangs up on all that are silent where nobody answers, and on no other', async () => {
+it('cuts all silent connections if the server is unreachable, and no other', async () => {
   const silent = [fakeLease({ isAwaited: true }), fakeLease({ isAwaited: true })]
   const [answered, standing] = [fakeLease({ isAwaited: true }), fakeLease({ isAwaited: false })]
   const { examine, pass } = recover(

@@ -26,7 +26,7 @@ function admission(): Admission & { valid: boolean } {
 }
 
 describe('how long a connection is waited for', () => {
-  it('does not count what the catalog took', async () => {
+  it('does not count the time of the catalog', async () => {
     const asked = Promise.withResolvers<Admission>()
     const { pool, free } = await open(() => asked.promise)
     const connecting = pool.connect()

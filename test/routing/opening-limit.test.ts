@@ -101,7 +101,7 @@ describe('a budget, while as many are being opened as may be', () => {
     await more[1]
   })
 
-  it('counts one that takes long no more, so that a database which is locked holds up nobody else', async () => {
+  it('stops counting a slow opening, so that a locked database delays no other', async () => {
     vi.useFakeTimers()
     const server = new SlowServer()
     const budget = new ServerBudget({ server: server as never, waitMs: 10_000 }, fixed(6))

@@ -79,7 +79,7 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
       expect(names).toHaveLength(25)
     })
 
-    it("cancels a query on the server, and nobody else's", async () => {
+    it('cancels a query on the server, and no other', async () => {
       const controller = new AbortController()
       const database = await databaseOf('a')
       const other = tenantry.with('b', (em) => em.execute('select pg_sleep(0.5)'))
@@ -92,7 +92,7 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
       expect(await tenantry.with('a', (em) => em.execute('select 1 as it'))).toEqual([{ it: 1 }])
     })
 
-    it('waits, before a tenant is suspended, for work under way and not for what the pooler keeps', async () => {
+    it('waits, before a tenant is suspended, for work under way and not for idle connections of the pooler', async () => {
       const database = await databaseOf('a')
       const gate = Promise.withResolvers<void>()
       onTestFinished(() => gate.resolve())
@@ -136,7 +136,7 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
       expect(await errorOf(through(await databaseOf('a'), 'guessed'))).toBeInstanceOf(Error)
     })
 
-    it('says that a role was changed, as without a pooler', async () => {
+    it('reports a changed role, as without a pooler', async () => {
       await tenantry.onboard('changed')
       const { user } = await tenantry.credentials('changed')
       await sql(`alter role "${user}" nologin`)
@@ -173,7 +173,7 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
       expect(await tenantry.with('copy', (em) => em.count(User))).toBe(0)
     })
 
-    it('is not gone through for anything else', async () => {
+    it('is not used for anything else', async () => {
       const own = await startPgbouncer(...knowsRoles(), `pool_mode = ${mode}`)
       const direct = await openTestTenantry(models, { postgres: { pooler: { url: urlOf(own), mode } } })
       await direct.onboard('x')
@@ -211,7 +211,7 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
     await sql('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [asker])
   })
 
-  it('a role that is no superuser waits for nobody idle either, if it may see who is', async () => {
+  it('a role that is no superuser does not wait for idle sessions either, if it may see them', async () => {
     const pooler = await startPgbouncer(...knowsRoles())
     onTestFinished(pooler.stop)
     const admin = await createRole('createdb createrole in role pg_read_all_stats')
@@ -262,7 +262,7 @@ describe('the pooler of a server', () => {
     ['postgresql://pooler:6432?options=-c%20lock_timeout%3D1', 'invalid-url'],
     ['http://pooler:6432', 'invalid-url'],
     ['pooler:6432:', 'invalid-url'],
-  ])('%s is refused: it says where it is, and nothing else', (url, code) => {
+  ])('%s is refused: it must have only the address', (url, code) => {
     expect(() => postgres({ url: serverUrl(), pooler: { url } })).toThrow(expect.objectContaining({ code }))
   })
 

@@ -27,7 +27,7 @@ describe('a budget', () => {
     expect(server.peak).toBe(2)
   })
 
-  it('never lends a connection again that ended as it was opened', async () => {
+  it('never reuses a connection that ended as it was opened', async () => {
     const server = new FakeServer()
     const budget = budgetOf(server)
     server.stillborn = true
@@ -53,7 +53,7 @@ describe('a budget', () => {
     expect(server.peak).toBe(2)
   })
 
-  it('serves who waits for the share of its tenant when a connection that was opened may not be kept', async () => {
+  it("serves a waiter for its tenant's share when an opened connection may not be kept", async () => {
     const server = new FakeServer()
     const share = { ...fixed(2), isHeld: true, isRefused: false }
     const allowance = {
@@ -80,7 +80,7 @@ describe('a budget', () => {
     expect(await errorOf(second)).toMatchObject({ message: 'no catalog' })
   })
 
-  it('serves who waits for the share of its tenant when one that had ended as it was lent comes back', async () => {
+  it("serves a waiter for its tenant's share when a connection that had ended is released", async () => {
     const server = new FakeServer()
     const budget = new ServerBudget({ server: server as never, waitMs: 500, tenantShare: 0.5 }, fixed(2))
     server.stillborn = true
@@ -91,7 +91,7 @@ describe('a budget', () => {
     expect(fake(await waiting).broken).toBe(false)
   })
 
-  it('closes a connection that broke while it was lent, and rolls back one that was left in a transaction', async () => {
+  it('closes a connection that broke during its lease, and rolls back one that was left in a transaction', async () => {
     const budget = budgetOf(new FakeServer())
     const connection = fake(await acquire(budget, to(a)))
     connection.transaction = true
@@ -103,7 +103,7 @@ describe('a budget', () => {
     expect(await acquire(budget, to(a))).not.toBe(again)
   })
 
-  it('asks one that was idle for long whether it still stands, and replaces one that does not answer', async () => {
+  it('checks a connection that was idle for long, and replaces one that does not answer', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
     onTestFinished(() => void vi.useRealTimers())
     const server = new FakeServer()
@@ -126,7 +126,7 @@ describe('a budget', () => {
     expect(server.now).toBe(1)
   })
 
-  it('closes what is beyond a smaller capacity, idle ones at once and busy ones when they are given back', async () => {
+  it('closes surplus connections of a smaller capacity, idle ones at once and busy ones on release', async () => {
     const server = new FakeServer()
     let setCapacity: (capacity: number) => void = () => undefined
     const budget = new ServerBudget(
@@ -156,7 +156,7 @@ describe('a budget', () => {
     expect(server.peak).toBe(4)
   })
 
-  it('lets nobody wait who loses a place while it is closed', async () => {
+  it('refuses a waiter that loses a place during the close', async () => {
     const opening = Promise.withResolvers<void>()
     const begun = Promise.withResolvers<void>()
     const server = new FakeServer()
@@ -176,7 +176,7 @@ describe('a budget', () => {
     expect([budget.open, server.now]).toEqual([0, 0])
   })
 
-  it('serves who waits in turn, and refuses who waited too long', async () => {
+  it('serves waiters in turn, and refuses one that has waited too long', async () => {
     const server = new FakeServer()
     const budget = budgetOf(server)
     const held = [await acquire(budget, to(a)), await acquire(budget, to(a))]
@@ -189,7 +189,7 @@ describe('a budget', () => {
     expect(server.peak).toBe(2)
   })
 
-  it('gives the next connection to the tenant that has the fewest, and among equals to who waits longest', async () => {
+  it('gives the next connection to the tenant with the fewest, and among equals to the longest waiter', async () => {
     const server = new FakeServer()
     const budget = budgetOf(server, 10_000)
     const held = [await acquire(budget, to(a)), await acquire(budget, to(a))]

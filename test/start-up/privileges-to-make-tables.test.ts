@@ -49,7 +49,7 @@ describe('where all tables are in place', () => {
   })
 })
 
-describe('where tables are missing, a role is told what it lacks', () => {
+describe('if tables are missing, a role gets the privileges that it lacks', () => {
   it('in the default schema', async () => {
     const role = await newRole()
     const { name, url } = await existingDatabase()

@@ -34,7 +34,7 @@ describe('all that is in place is seen as its owner sees it, by a role', () => {
     expect(await checkDatabase(own, models)).toMatchObject({ outcome: 'matches' })
   })
 
-  it('and so is what differs', async () => {
+  it('and so are differences', async () => {
     const role = await newRole()
     const { name, url } = await existingDatabase()
     await ensureTables(url, models)
@@ -54,7 +54,7 @@ describe('all that is in place is seen as its owner sees it, by a role', () => {
   })
 })
 
-it("names of others with quotes and dots in them are in nobody's way", async () => {
+it('names of others with quotes and dots in them do no harm', async () => {
   const { name, url } = await existingDatabase()
   await ensureTables(url, models)
   await queryIn(
@@ -67,8 +67,8 @@ it("names of others with quotes and dots in them are in nobody's way", async () 
   expect(await checkDatabase(url, models)).toMatchObject({ outcome: 'matches' })
 })
 
-describe('what MikroORM reads of a database with all sorts of objects', () => {
-  it('is what information_schema says to its owner, whose every relation it asks for is known', async () => {
+describe('the schema that MikroORM reads of a database with all sorts of objects', () => {
+  it('equals the information_schema of its owner, and every relation of its queries is known', async () => {
     const { name, url } = await existingDatabase()
     await ensureTables(url, models)
     await queryIn(name, ...allSorts)

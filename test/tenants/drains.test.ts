@@ -55,7 +55,7 @@ describe.each(['suspend', 'offboard'] as const)('%s', (verb) => {
   const after = verb === 'suspend' ? 'suspended' : 'offboarded'
   const back = verb === 'suspend' ? 'resume' : 'restore'
 
-  it.each(['the same process', 'another process'])('lets work under way in %s end normally', async (whose) => {
+  it.each(['the same process', 'another process'])('allows work under way in %s to end normally', async (whose) => {
     const { one, other, database, stateIs, count } = await openTwo()
     const transaction = await transactionUnderWay(whose === 'another process' ? other : one)
     const leaving = one[verb]('a')
@@ -120,7 +120,7 @@ describe.each(['suspend', 'offboard'] as const)('%s', (verb) => {
     expect(await sessionsIn(`${one.installation}_t_b`)).toEqual(idle)
   })
 
-  it('is heeded by a process whose listening connection was ended', async () => {
+  it('is heeded by a process after the loss of its listening connection', async () => {
     const { one, other, count } = await openTwo()
     const holdsPresence = `pid in (select pid from pg_locks where locktype = 'advisory' and mode = 'ShareLock')`
     const listening = () => sessionsIn(`${one.installation}_catalog`, holdsPresence)
@@ -148,7 +148,7 @@ describe.each(['suspend', 'offboard'] as const)('%s', (verb) => {
     expect(await stopped.ask()).toBe('0')
   })
 
-  it('is waited for by whoever suspends or offboards the same tenant at the same time', async () => {
+  it('delays other calls that suspend or offboard the same tenant at the same time', async () => {
     const { one, other } = await openTwo()
     const outcomes = await Promise.all(
       [one, other, one, other].map(async (tenantry) => (await tenantry[verb]('a')).outcome),
@@ -172,7 +172,7 @@ describe.each(['suspend', 'offboard'] as const)('%s', (verb) => {
 })
 
 describe('sessions of others', () => {
-  it('that make a backup may stay in a suspended database, and must leave one that is set aside', async () => {
+  it('that make a backup may stay in a suspended database, and must leave an archived one', async () => {
     const login = await createRole()
     dropAfterwards(login.user)
     const { one, database } = await openTwo()
@@ -188,7 +188,7 @@ describe('sessions of others', () => {
     expect(await sql('select 1 from pg_database where datname = $1', [database])).toEqual([])
   })
 
-  it('that replicate a database keep it from being set aside no longer than the deadline', async () => {
+  it('that replicate a database delay its archiving no longer than the deadline', async () => {
     const { one, database } = await openTwo()
     const replica = await foreignSession(database, { replication: 'database' })
     await one.suspend('a', { drainMs: 0 })
@@ -197,7 +197,7 @@ describe('sessions of others', () => {
     await replica.ended
   })
 
-  it('that a plain role may not end are told of as a missing privilege', async () => {
+  it('that a plain role may not end are reported as a missing privilege', async () => {
     const login = await createRole('createdb createrole')
     dropAfterwards(login.user)
     const one = await openTestTenantry(models, { postgres: { url: serverUrl(login) } })
@@ -208,7 +208,7 @@ describe('sessions of others', () => {
     expect(await one.offboard('a')).toMatchObject({ outcome: 'already-offboarded' })
   })
 
-  it('that send what they like to the channel disturb nobody', async () => {
+  it('that send messages to the channel do no harm', async () => {
     const { one, other, count } = await openTwo()
     for (const message of [
       '',

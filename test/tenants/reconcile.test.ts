@@ -65,7 +65,7 @@ describe('reconcile', () => {
     expect((await tenantry.history('a'))[0]).toMatchObject({ verb: 'purge', to: undefined, actor: 'operator' })
   })
 
-  it('makes a tenant active whose database was whole already', async () => {
+  it('makes a tenant active if its database was complete already', async () => {
     const tenantry = await open()
     await tenantry.onboard('a')
     await inCatalog(
@@ -93,7 +93,7 @@ describe('reconcile', () => {
     expect(await tenantry.restore('a')).toMatchObject({ outcome: 'restored' })
   })
 
-  it('leaves alone what a process is at work on', async () => {
+  it('leaves work under way alone', async () => {
     const tenantry = await open()
     await tenantry.onboard('a')
     await inCatalog(tenantry, `update tenantry.tenant set state = 'onboarding', activated_at = null`)
@@ -104,7 +104,7 @@ describe('reconcile', () => {
     expect(await snapshot(tenantry)).toEqual(before)
   })
 
-  it('reports what is for a person to decide, and touches none of it', async () => {
+  it('reports problems that a person has to decide on, and touches none of them', async () => {
     const tenantry = await open()
     for (const id of ['gone', 'moved', 'commented', 'invalid', 'fine']) await tenantry.onboard(id)
     const name = (id: string) => `${tenantry.installation}_t_${id}`
@@ -179,7 +179,7 @@ describe('reconcile', () => {
     expect((await tenantry.reconcile()).findings).toEqual([])
   })
 
-  it('lets roles log in, or not, as the state of their tenants says', async () => {
+  it('enables or disables the login of roles, by the state of their tenants', async () => {
     const tenantry = await open()
     for (const id of ['a', 'b', 'c', 'd', 'e']) await tenantry.onboard(id)
     const logins = new Map<string, string>()

@@ -27,7 +27,7 @@ async function upgrade(tenantry: TestTenantry<unknown>, compatibleFrom: number):
 }
 
 describe('a catalog that a newer Tenantry has changed', () => {
-  it('within what this one can work with is worked with, by processes that run and by new ones', async () => {
+  it('within compatibility is accepted, by processes that run and by new ones', async () => {
     const running = await openTestTenantry(models)
     await running.onboard('before')
     await upgrade(running, await ours(running))
@@ -55,7 +55,7 @@ describe('a catalog that a newer Tenantry has changed', () => {
   })
 
   it.each(['full', 'router'] as const)(
-    'beyond that is refused to a %s process, which is told to upgrade',
+    'beyond that is refused to a %s process, with the hint to upgrade',
     async (mode) => {
       const tenantry = await openTestTenantry(models)
       const newer = (await ours(tenantry)) + 1

@@ -33,14 +33,14 @@ describe('whenBehind', () => {
     await second.onboard('new')
   })
 
-  it('left out, serves tenants of whatever version', async () => {
+  it('left out, serves tenants of any version', async () => {
     for (const options of [{}, { whenBehind: 'serve' }] as const) {
       const serving = await openTestTenantry(newer, { installation: first.installation, ...options })
       expect(await serving.with('old', notesOf)).toBe(0)
     }
   })
 
-  it('refuse: refuses with and run on an older one, and says which version it has and which is wanted', async () => {
+  it('refuse: refuses with and run on an older one, and names both versions', async () => {
     for (const refused of [second.with('old', notesOf), second.run('old', () => 1)]) {
       const error = await errorOf(refused)
       expect(error).toMatchObject({ code: 'tenant-behind', retryable: true, tenant: 'old' })
@@ -65,7 +65,7 @@ describe('whenBehind', () => {
     expect(String(error)).toContain('wants a version that the catalog does not know')
   })
 
-  it('refuse: serves a tenant as soon as it is brought up to date, without a word from anybody', async () => {
+  it('refuse: serves a tenant as soon as it is brought up to date, without a notice', async () => {
     await first.onboard('late')
     expect(await errorOf(second.with('late', notesOf))).toMatchObject({ code: 'tenant-behind' })
     await record(second, 'late', 2)
@@ -85,7 +85,7 @@ describe('whenBehind', () => {
     expect(await errorOf(notesOf(handle))).toMatchObject({ code: 'tenant-behind' })
   })
 
-  it('refuse: does not concern what makes, changes or looks at tenants', async () => {
+  it('refuse: does not concern calls that make, change or look at tenants', async () => {
     const { installation } = first
     const seen: string[] = []
     const hooks: Partial<TenantryConfig<EntityManager>> = {

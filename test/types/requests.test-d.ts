@@ -53,7 +53,7 @@ test("a claim and the hook get the framework's own request", () => {
   TenantryModule.forRoot<Request>({ tenantry, tenantFrom: [claim(({ headers }) => headers.authorization)] })
 })
 
-test('what is none is refused', () => {
+test('an invalid source is refused', () => {
   // @ts-expect-error -- no source is the default
   expressTenants(tenantry, {})
   // @ts-expect-error -- a source is made by subdomain() and the like

@@ -136,7 +136,7 @@ test('they do so in processes of their own', async () => {
   }, lane)
 })
 
-test('what the catalog holds is listed and shown harmlessly, and whole for programs', async () => {
+test('records of the catalog are listed and shown harmlessly, and in full for programs', async () => {
   const displayName = '\u001b[2J\u009b31m\u202e\u2066\u061c\u2028\u007f"\n'
   await run([
     'update',

@@ -68,7 +68,7 @@ describe('tenants with hostile names', () => {
     }
   })
 
-  test('are found by what is asked for, which harms nothing', async () => {
+  test('are found by any filter, which harms nothing', async () => {
     const all = await tenantry.list({ limit: 1_000 })
     const texts = all.flatMap(({ displayName }) => (displayName ? [displayName] : []))
     const some = <T>(values: readonly T[]) => fc.constantFrom(...values)
@@ -103,7 +103,7 @@ describe('tenants with hostile names', () => {
   })
 })
 
-describe('what is told of a tenant', () => {
+describe('properties of a tenant', () => {
   const told = fc.record(
     {
       displayName: fc.oneof(
@@ -157,7 +157,7 @@ describe('an id', () => {
   }
   const call = fc.constantFrom(...Object.keys(calls))
 
-  test('is refused as one by every call, or is that of a tenant who is not there', async () => {
+  test('is refused as one by every call, or is that of a missing tenant', async () => {
     await world.unchanged(async () => {
       await fc.assert(fc.asyncProperty(anyId, call, expectUnknown), runs(cases.ids))
     })

@@ -57,12 +57,12 @@ describe('the whole life of tenants, by two processes', () => {
     }
   }
 
-  it('one call after the other: each has the outcome, and leaves behind, what the model says', { timeout }, () =>
+  it('one call after the other: each has the outcome, and leaves the state, of the model', { timeout }, () =>
     expectAsTheModelSays({ atOnce: 1, most: 150 }, {}),
   )
 
   // Concurrent calls do not interleave again in the same way, so there is no search for a shorter sequence.
-  it('several calls at once: some order of them explains what came of each and what is there', { timeout }, () =>
+  it('several calls at once: some order of them explains their results and the final state', { timeout }, () =>
     expectAsTheModelSays({ atOnce: 4, most: 40 }, { endOnFailure: true }),
   )
 })
