@@ -22,7 +22,7 @@ export class Credentials {
   }
 
   /** Keeps a password that is about to be set, besides the one in force until then. */
-  async announce(rowId: string, pending: string): Promise<void> {
+  async setPending(rowId: string, pending: string): Promise<void> {
     await this.#db.updateTable('credential').set({ pending }).where('row_id', '=', rowId).execute()
   }
 

@@ -137,7 +137,7 @@ export async function rotateCredentials(
       ])
       if (isNewer(found?.stamp, row)) throw disagreeError(row, found as FoundDatabase)
       // On another server the role may have it before the catalog does: both passwords are tried then.
-      if (admin !== locked.session) await durably(locked, () => locked.credentials.announce(row.rowId, login.sealed))
+      if (admin !== locked.session) await durably(locked, () => locked.credentials.setPending(row.rowId, login.sealed))
       const own = { database: row.database, which: { of: login.user }, signal: options.signal } as const
       await despiteRaces(server, admin, own, () =>
         durablyBoth(

@@ -14,7 +14,7 @@ interface Options extends CommonOptions {
 export const check = defineCommand<Options>(
   {
     usage: 'check [id...]',
-    summary: 'Compare databases with the models; ends with 1 on a difference',
+    summary: 'Compare databases with the models; exit with 1 on a difference',
     examples: {
       check: 'those of all tenants in service, or suspended',
       'check acme globex': 'those of two tenants',

@@ -13,7 +13,7 @@ interface Options extends CommonOptions {
 export const doctor = defineCommand<Options>(
   {
     usage: 'doctor',
-    summary: 'Say what the servers and the role can do, and the SQL for what is missing',
+    summary: 'Examine what the servers and the role can do, with SQL for what is missing',
     examples: {
       doctor: 'tries it in scratch names, and removes them',
       'doctor --no-probe': 'only reads',

@@ -23,7 +23,7 @@ interface Options extends CommonOptions {
 export const onboard = defineCommand<Options>(
   {
     usage: 'onboard [id...]',
-    summary: 'Make tenants, each with a database of its own',
+    summary: 'Create tenants, each with its own database',
     examples: {
       'onboard acme': 'one tenant',
       "onboard acme --display-name 'Acme GmbH'": 'with a name for people',
@@ -35,11 +35,11 @@ export const onboard = defineCommand<Options>(
     command
       .option('--display-name <text>', 'a name for people')
       .option('--metadata <json>', "the service's own notes, as a JSON object", jsonObject)
-      .option('--server <name>', 'where to place them (default: the open server with the fewest tenants)')
-      .option('--refuse-existing', 'fail where an id exists already')
+      .option('--server <name>', 'the server to place them on (default: the open server with the fewest tenants)')
+      .option('--refuse-existing', 'fail if an id exists already')
       .option('--from <file>', 'read tenants from a file, one a line; - for standard input')
-      .option('--count <number>', 'make so many, numbered', wholeNumber)
-      .option('--prefix <text>', 'what the ids of --count begin with', 'tenant-'),
+      .option('--count <number>', 'make this number of tenants', wholeNumber)
+      .option('--prefix <text>', 'the prefix of the ids of --count', 'tenant-'),
   async (tools, [ids], options) => {
     const tenants = await wanted(ids as readonly string[], options)
     return tools.withTenantry('create', (tenantry) =>

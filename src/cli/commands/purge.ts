@@ -29,9 +29,9 @@ export const purge = defineCommand<Options>(
   (command) =>
     command
       .option('--expired', 'all tenants whose retention has ended')
-      .option('--limit <number>', 'at most so many of them', wholeNumber, 100)
+      .option('--limit <number>', 'at most this number of them', wholeNumber, 100)
       .option('-y, --yes', 'do not ask')
-      .option('--dry-run', 'show what would be destroyed, and destroy nothing'),
+      .option('--dry-run', 'show the tenants, and destroy nothing'),
   (tools, [id], options) => {
     if ((id === undefined) === (options.expired !== true)) throw whichError()
     return tools.withTenantry(options.dryRun ? 'read' : 'change', (tenantry) =>

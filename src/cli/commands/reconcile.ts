@@ -12,8 +12,8 @@ interface Options extends CommonOptions {
 export const reconcile = defineCommand<Options>(
   {
     usage: 'reconcile',
-    summary: 'Finish or take back what was interrupted, and report the rest',
-    examples: { 'reconcile --dry-run': 'only say what would be done', reconcile: 'do it' },
+    summary: 'Finish or undo interrupted work, and report the rest',
+    examples: { 'reconcile --dry-run': 'only report the plan', reconcile: 'do it' },
   },
   (command) => command.option('--dry-run', 'change nothing'),
   (tools, _, { dryRun = false }) =>
