@@ -205,7 +205,7 @@ async function refuseUnlessSame({ catalog }: ProvisioningContext, source: Tenant
 }
 
 function inUseError({ id, database }: TenantRow, cause: TenantryError): TenantryError {
-  return new TenantryError('template-in-use', `Somebody stays connected to ${database}, so it cannot be copied.`, {
+  return new TenantryError('template-in-use', `The database ${database} still has sessions, so it cannot be copied.`, {
     cause: cause.cause,
     sqlState: cause.sqlState,
     tenant: id,

@@ -84,13 +84,9 @@ const conflict = /^(?:23...|42P01|42P06|42P07|42P16|42703|42710|42804|42809|4283
 
 function explain(error: TenantryError, { database }: Session): TenantryError {
   if (error.sqlState === undefined || !conflict.test(error.sqlState)) return error
-  return new TenantryError(
-    'schema-conflict',
-    `What the models lack in ${database} cannot be created: ${error.message}`,
-    {
-      cause: error.cause,
-      sqlState: error.sqlState,
-      hint: 'Nothing was created. Fix the data or the object that is in the way, then run it again.',
-    },
-  )
+  return new TenantryError('schema-conflict', `Missing objects in ${database} cannot be created: ${error.message}`, {
+    cause: error.cause,
+    sqlState: error.sqlState,
+    hint: 'Nothing was created. Fix the data or the object that is in the way, then run it again.',
+  })
 }

@@ -97,7 +97,7 @@ export function isInUse(error: unknown): boolean {
 
 /** Returns the error of a database with a remaining session. */
 export function remainError(database: Identifier): TenantryError {
-  return new TenantryError('sessions-remain', `Somebody is still connected to the database ${database}.`, {
-    hint: 'pg_stat_activity shows who. Stop it, and repeat the call: it goes on from where it is.',
+  return new TenantryError('sessions-remain', `The database ${database} still has sessions.`, {
+    hint: 'Find them in pg_stat_activity, end their programs, and repeat the call: it continues.',
   })
 }

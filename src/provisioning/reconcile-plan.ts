@@ -154,7 +154,7 @@ function absentFindings(
 ): Finding[] {
   return databases.some(({ name }) => name === finding.database)
     ? [{ ...finding, kind: 'foreign', action: 'none', what: 'The database of its name does not have its stamp.' }]
-    : [{ ...finding, kind: 'ghost', action: 'none', what: 'Its database is gone.' }]
+    : [{ ...finding, kind: 'ghost', action: 'none', what: 'Its database is missing.' }]
 }
 
 /**
@@ -171,7 +171,7 @@ function roleFindings(snapshot: Snapshot, row: TenantRow): Finding[] {
   if (isNewer(stampedOf(snapshot, row)?.stamp, row)) return []
   const finding = { kind: 'role', server, database, tenant: id } as const
   const login = known.get(physicalNames.login(installation, rowId))
-  if (login === undefined) return [{ ...finding, action: 'none', what: 'Its role is gone: rotate its credentials.' }]
+  if (login === undefined) return [{ ...finding, action: 'none', what: 'Its role is missing: rotate its credentials.' }]
   if (login.canLogIn === (state === 'active')) return []
   const what = login.canLogIn ? `Its role can log in while it is ${state}.` : 'Its role cannot log in.'
   return [{ ...finding, action: 'finish', what }]

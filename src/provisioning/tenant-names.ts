@@ -127,6 +127,6 @@ export function foreignError({ database, id }: TenantRow, hint: string): Tenantr
 export function missingError({ database, server, id }: TenantRow): TenantryError {
   return new TenantryError('database-missing', `The database ${database} of the tenant ${id} is not on ${server}.`, {
     tenant: id,
-    hint: 'Somebody dropped or renamed it. Bring it back under that name, or let the tenant go: offboard, then purge.',
+    hint: 'Bring it back under that name, or remove the tenant (offboard, then purge): it was dropped or renamed.',
   })
 }

@@ -26,7 +26,9 @@ export const check = defineCommand<Options>(
     const given = ids as readonly string[]
     if (url === undefined) return tools.withTenantry('read', (tenantry) => checkTenants(tenantry, tools, given))
     if (given.length > 0) {
-      throw new TenantryError('invalid-option', 'What is to be checked?', { hint: 'Give either ids or --url.' })
+      throw new TenantryError('invalid-option', 'Both tenants and a database were named.', {
+        hint: 'Give either ids or --url.',
+      })
     }
     return checkOne(tools, url)
   },

@@ -37,7 +37,7 @@ export const reconcile = defineCommand<Options>(
 
 const olderText =
   'The servers have databases of this installation that the catalog does not know: it may be an older copy. Nothing is\n' +
-  'taken back or dropped until they are gone or in the catalog.'
+  'undone or dropped until they are removed or in the catalog.'
 
 function findingTable(findings: readonly Reconciled[]): string[] {
   return table([

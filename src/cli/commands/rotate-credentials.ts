@@ -106,7 +106,7 @@ function lostError(): TenantryError {
 }
 
 function whichError(): TenantryError {
-  return new TenantryError('invalid-option', 'Whose credentials are to be rotated?', {
+  return new TenantryError('invalid-option', 'It is unclear which credentials to rotate.', {
     hint: 'Give one of: an id, --all, --reencrypt.',
   })
 }

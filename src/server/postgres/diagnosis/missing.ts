@@ -101,7 +101,7 @@ function adminsOf({ admins }: OwnRole, service: ManagedService): string {
 function ownDatabasesMissing({ read }: ServerFacts, service: ManagedService): Missing[] {
   return read.foreignOwners.map(({ owner, databases }) => ({
     code: 'own-databases',
-    what: `The privileges of ${owner}, who owns ${someOf(databases)} of this installation.`,
+    what: `The privileges of ${owner}, the owner of ${someOf(databases)} of this installation.`,
     sql: [`GRANT ${quoted(owner)} TO ${quoted(read.role.name)};`],
     runAs: `${administratorOf(service)}, or ${owner}`,
   }))
