@@ -72,7 +72,7 @@ test("the most connections at once are those that the server's log has, of one a
   const end = (pid: number) => line(pid, 'disconnection: session time: 0:00:00.001 user=a database=b')
   const log = [
     [begin(1), begin(2), name(1, 'routed'), name(2, 'other')],
-    // A process id comes again; one that was refused is none of anybody's.
+    // A process id is reused; that of a refused connection belongs to no one.
     [end(1), begin(1), begin(3), name(3, 'routed'), begin(4), end(4)],
     // A received request counts, though its connection is known only later.
     [begin(5), end(3), name(1, 'routed'), name(5, 'routed'), end(5)],

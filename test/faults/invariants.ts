@@ -115,7 +115,7 @@ function marksAmiss(row: TenantRecord, expected: readonly string[], found: reado
   ]
 }
 
-/** No two rows lead to one database. */
+/** No two rows point to one database. */
 function noneTwice({ tenants, databases }: Evidence): string[] {
   const names = tenants.map(({ database }) => database)
   const doubles = names.filter((name, place) => names.indexOf(name) !== place)

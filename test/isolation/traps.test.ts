@@ -9,9 +9,9 @@ import { startSecondServer } from '../support/second-server.ts'
 import { errorOf, quote, sqlAt } from '../support/server.ts'
 import { models } from './support.ts'
 
-// A server as pg_upgrade leaves it that comes from 14: everybody may create in the schema public of databases that others
-// work in. There are functions and operators that fit the arguments of administration better than PostgreSQL's own. Who
-// runs one gets an error, and is in the server's log.
+// A server as pg_upgrade leaves it that comes from 14: every role may create in the schema public of databases of
+// others. There are functions and operators that fit the arguments of administration better than PostgreSQL's own. A
+// session that runs one gets an error, and is in the server's log.
 
 const functions = [
   'array_to_string(text[], text) returns text',
@@ -80,7 +80,7 @@ function url(database: string, user = 'provisioner'): string {
   return target.href
 }
 
-/** Runs statements as somebody who minds what there is in the database. */
+/** Runs statements as a superuser with a safe search_path. */
 function asSuperuser<Row extends object>(statement: string, database = 'postgres'): Promise<Row[]> {
   return sqlAt<Row>(`${url(database, 'postgres')}?options=-csearch_path%3Dpg_catalog`, statement)
 }

@@ -162,7 +162,7 @@ async function everythingOf(rows: AsyncIterable<unknown>): Promise<void> {
   for await (const row of rows) expect(row).toBeDefined()
 }
 
-/** An entity of nobody that refers to one of a: MikroORM writes it with the foreign key. */
+/** Returns an entity without a tenant that refers to one of a: MikroORM writes it with the foreign key. */
 function newBook(author: Author): Book {
   const book = new Book()
   Object.assign(book, { title: 'new', author: ref(author) })

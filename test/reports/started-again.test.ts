@@ -45,7 +45,7 @@ it('the cost of a start does not grow with the number of tenants', async () => {
   const proxy = await startCountingProxy(serverUrl())
   afterwards(() => proxy.close())
   const start = async () => {
-    // A router has no keeper of spares, which goes on with statements of its own.
+    // A router has no keeper of spares, which would send statements of its own.
     const started = await openTenantry({
       models,
       server: postgres({ url: proxy.url(serverUrl()) }),

@@ -34,7 +34,7 @@ function open(kept = 100) {
   return { catalog, admissions: new Admissions(catalog, listening, kept) }
 }
 
-/** Lets everything run on that waits for nothing from outside. */
+/** Runs all work that waits for no event from outside. */
 const settle = () => new Promise((resolve) => setImmediate(resolve))
 
 describe('admissions', () => {

@@ -38,7 +38,7 @@ function open({ known = 100, unknown = 100 } = {}) {
   return { catalog, listening, directory: new DomainDirectory(catalog.lookUp, listen, { known, unknown }) }
 }
 
-/** Lets everything run on that waits for nothing from outside. */
+/** Runs all work that waits for no event from outside. */
 const settle = () => new Promise((resolve) => setImmediate(resolve))
 
 describe('the directory of domains', () => {

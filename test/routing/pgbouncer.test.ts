@@ -12,7 +12,10 @@ import { namesOf, openTestTenantry, type TestTenantry } from '../support/tenants
 
 const models = mikroOrm({ entities: [User, Address] })
 
-/** PgBouncer asks the server for each role's password. Up to 1.18 it does so in the database that the role wants. */
+/**
+ * Returns the settings by which PgBouncer reads each role's password from the server. Up to 1.18 it does so in the
+ * database that the role wants.
+ */
 const knowsRoles = () => [
   'auth_type = scram-sha-256',
   `auth_user = ${decodeURIComponent(new URL(serverUrl()).username)}`,
@@ -192,7 +195,7 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
     await tenantry.onboard('a')
     const { inService: database } = await namesOf(tenantry, 'a')
     const [statements = ''] = codeBlocks(readPage('docs/concepts/pgbouncer.md'), 'sql')
-    // Up to 1.18 PgBouncer asks in the tenant's own database.
+    // Up to 1.18 PgBouncer reads them in the tenant's own database.
     await sql(statements.replaceAll(/(ROLE|TO) pgbouncer/g, `$1 ${asker}`).replace("'...'", "'asked'"), [], database)
     await sql(`grant connect on database "${database}" to ${asker}`)
     const pooler = await startPgbouncerFor(

@@ -5,8 +5,7 @@ import { errorOf } from '../support/server.ts'
 import { acquire, fixed } from './budget.ts'
 import { fake, FakeServer, to } from './fake-server.ts'
 
-// The accounting by itself, on connections that fail when they are told to. Routing on a real server is tested with
-// the tenants.
+// The accounting by itself, on connections that fail on command. Routing on a real server is tested with the tenants.
 
 const [a, b, c] = [parseIdentifier('a', 'database'), parseIdentifier('b', 'database'), parseIdentifier('c', 'database')]
 
@@ -205,7 +204,7 @@ describe('a budget', () => {
     await budget.release(to(b), (await polite[0]) as never, false)
     const last = (await polite[1]) as never
     expect(order).toEqual(['b', 'c'])
-    // Now nobody has more than another.
+    // Now no tenant has more than another.
     await budget.release(to(a), held[1] as never, false)
     await budget.release(to(c), last, false)
     for (const asking of greedy) await budget.release(to(a), await asking, false)

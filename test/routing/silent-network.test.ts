@@ -6,7 +6,7 @@ import { FaultProxy } from '../faults/fault-proxy.ts'
 import { errorOf, serverUrl, sql } from '../support/server.ts'
 import { openTestTenantry, type TestTenantry } from '../support/tenants.ts'
 
-// Packets are dropped without a word: connections stay open, and nothing comes or goes on them.
+// Packets are dropped silently: connections stay open, without any traffic.
 
 const models = mikroOrm({ entities: [User, Address] })
 

@@ -81,7 +81,7 @@ function expectAllThere({ created, existing, differing }: Start, made: readonly 
 interface Starter {
   /** Sends the URL, and returns the process's report. */
   readonly ensure: (url: string) => Promise<Start>
-  /** Lets the process end by itself, and gives its exit code. */
+  /** Waits for the end of the process, and returns its exit code. */
   readonly end: () => Promise<number>
 }
 

@@ -131,7 +131,7 @@ async function read(url: string, change: (statement: string) => string) {
   const present = await platform.getSchemaHelper()!.getNamespaces(connection)
   await connection.close()
   await orm.close()
-  // As text, because what its tables consist of is private.
+  // As text, because the fields of its tables are private.
   return { schema: JSON.parse(JSON.stringify({ ...schema.toJSON(), present })) as unknown, sent }
 }
 

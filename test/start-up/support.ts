@@ -252,7 +252,7 @@ export async function holdUserTable({ name, url }: { name: string; url: string }
   return openSession(name, 'begin', 'lock table user_account in row exclusive mode')
 }
 
-/** The users of examples/service, without what refers to them. */
+/** The users of examples/service, without the entities that refer to them. */
 export const UserAlone = defineEntity({
   name: 'User',
   tableName: 'user_account',

@@ -115,7 +115,7 @@ describe('clone', () => {
     await tenantry.suspend('copy')
     expect(await tenantry.clone('source', 'copy')).toMatchObject({ outcome: 'already-exists' })
     await tenantry.resume('copy')
-    // Their stamps say that one of them was suspended and resumed.
+    // By their stamps, one of them was suspended and resumed.
     const named = ({ databases }: Awaited<ReturnType<typeof snapshot>>) => databases.map(({ datname }) => datname)
     expect(named(await snapshot(tenantry))).toEqual(named(before))
   })

@@ -50,7 +50,7 @@ describe('a catalog that a newer Tenantry has changed', () => {
     expect(await router.with('before', (em) => em.count(User))).toBe(0)
     const listed = await router.list()
     expect(listed.map(({ id }) => id)).toEqual(['after-0-copy', 'after-1-copy', 'before'])
-    // What only the newer knows is its own business.
+    // The newer version's own facts do not matter here.
     for (const tenant of listed) expect(Object.keys(tenant)).not.toContain('region')
   })
 

@@ -43,7 +43,7 @@ export class Lessee {
     ])
   }
 
-  /** A handle that was kept leads to its own tenant still. */
+  /** A kept handle still reaches its own tenant. */
   async afterwards(random: Random, tenant: Identity): Promise<void> {
     const kept = this.#kept
     if (kept?.id !== tenant.id || random.below(4) > 0) return

@@ -25,7 +25,7 @@ interface Sides {
   readonly there: Neighbour
 }
 
-/** The real thing: one installation with two processes at work on it, and a look past them at the server. */
+/** The real installation, with two processes at work on it, and a look past them at the server. */
 export class Installation {
   readonly #sides: Sides
   readonly #server: ServerView

@@ -30,7 +30,7 @@ export class Participant {
       models,
       installation,
       servers: servers.map((name) => postgres({ name, url, maxConnections: 4 })),
-      // Work in these tests takes moments, and a release of a tenant must not be waited for in vain.
+      // Work in these tests takes moments, and a wait for the release of a tenant must end.
       drainMs: 5_000,
       initialise: (_, { metadata }) => {
         if (metadata['broken'] === true) throw new Error('It is broken.')
