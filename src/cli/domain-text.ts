@@ -4,9 +4,9 @@ import { time } from './tenant-text.ts'
 
 /** Returns one line with the outcome of a verb. */
 export function domainLine(outcome: string, { domain, tenant, verified }: TenantDomain): string {
-  const isSaid = outcome.endsWith('verified')
+  const hasState = outcome.endsWith('verified')
   const state = verified ? coloured('green', 'verified') : coloured('yellow', 'not verified')
-  return [`${coloured('bold', domain)}: ${outcome}`, ...(isSaid ? [] : [state]), `of ${tenant}`].join(', ')
+  return [`${coloured('bold', domain)}: ${outcome}`, ...(hasState ? [] : [state]), `of ${tenant}`].join(', ')
 }
 
 /** Returns the DNS record to set, in the fields of a DNS form; empty if it is not needed any more. */

@@ -65,7 +65,7 @@ function printJson(value: object): void {
 }
 
 /** Prints a notice for people: on standard error, so that it never mixes with the result. */
-export function say(line: string): void {
+export function notify(line: string): void {
   process.stderr.write(`${printableLines(line)}\n`)
 }
 

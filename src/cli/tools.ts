@@ -3,7 +3,7 @@ import yoctoSpinner from 'yocto-spinner'
 import type * as Library from '../index.ts'
 import type { Tenantry, TenantryConfig } from '../index.ts'
 import { readConfig } from './config-file.ts'
-import { say, shown } from './report.ts'
+import { notify, shown } from './report.ts'
 
 /** The options of every command. */
 export interface CommonOptions {
@@ -44,7 +44,7 @@ export interface Tools {
     changes?: Partial<TenantryConfig<unknown>>,
   ) => Promise<T>
   /** Shows on a terminal that `work` continues, and its progress. */
-  readonly progress: <T>(text: string, work: (tell: (text: string) => void) => Promise<T>) => Promise<T>
+  readonly progress: <T>(text: string, work: (update: (text: string) => void) => Promise<T>) => Promise<T>
 }
 
 /** Makes the tools of one command. */
@@ -59,7 +59,7 @@ export function makeTools({ config: file, json = false }: CommonOptions, signal:
       // A command ends before it could keep spares; the service does that.
       const own = { ...accessConfig[access], ...changes, spares: 0, signal }
       const read = await config()
-      const tenantry = await (await library()).openTenantry({ announce: say, ...read, ...own })
+      const tenantry = await (await library()).openTenantry({ announce: notify, ...read, ...own })
       try {
         return await work(tenantry)
       } finally {
@@ -71,7 +71,7 @@ export function makeTools({ config: file, json = false }: CommonOptions, signal:
 }
 
 /** Shows a spinner, which does not handle Ctrl-C: it would end the process in the middle of work under way. */
-async function spin<T>(text: string, work: (tell: (text: string) => void) => Promise<T>): Promise<T> {
+async function spin<T>(text: string, work: (update: (text: string) => void) => Promise<T>): Promise<T> {
   const spinner = yoctoSpinner({ text: shown(text), stream: process.stderr, handleSignals: false }).start()
   try {
     return await work((now) => {

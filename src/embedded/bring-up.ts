@@ -64,8 +64,8 @@ export async function bringUp(work: BringUp): Promise<BroughtUp> {
 
 async function tryOnce(work: BringUp): Promise<Attempt> {
   const running = findServer(work.folder.data)
-  if (running === undefined) return startAnew(work)
-  if (running.status === 'stopping' || isToldToStop(work.folder, running)) {
+  if (running === undefined) return startNew(work)
+  if (running.status === 'stopping' || isStopping(work.folder, running)) {
     return { waitingFor: `The former server (process ${running.pid}) does not end.` }
   }
   if (running.status === 'starting') return { waitingFor: `The server (process ${running.pid}) does not become ready.` }
@@ -86,7 +86,7 @@ async function takeRunning({ options, folder, presence, binaries }: BringUp, ser
   return { server, outcome }
 }
 
-async function startAnew(work: BringUp): Promise<Attempt> {
+async function startNew(work: BringUp): Promise<Attempt> {
   const { options, folder, binaries } = work
   const record = readRecord(folder)
   const port = options.port ?? (await freePort(record.port))
@@ -126,7 +126,7 @@ function checkData({ options, folder, binaries }: BringUp): void {
   })
 }
 
-function isToldToStop(folder: Folder, server: ServerState): boolean {
+function isStopping(folder: Folder, server: ServerState): boolean {
   return existsSync(folder.stopping) && readFileSync(folder.stopping, 'utf8') === String(server.pid)
 }
 

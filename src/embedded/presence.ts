@@ -6,7 +6,7 @@ import type { Folder } from './folder.ts'
 import { type Lock, waitForLock, waitForLockSync } from './lock.ts'
 import { findServer } from './postmaster-file.ts'
 import { identify, isAlive, type ProcessIdentity } from './processes.ts'
-import { requestShutdown, waitUntilGone } from './shutdown.ts'
+import { requestShutdown, waitForEnd } from './shutdown.ts'
 import { countUsers, registerUser } from './users.ts'
 
 const lockMs = 10_000
@@ -85,7 +85,7 @@ export class Presence implements Guarded {
   }
 
   async gone(): Promise<boolean> {
-    return this.#ending === undefined || waitUntilGone(this.#ending, this.#pgCtl)
+    return this.#ending === undefined || waitForEnd(this.#ending, this.#pgCtl)
   }
 
   /** @throws `embedded-failed` if the server does not end */

@@ -29,12 +29,12 @@ export function requestShutdown(pid: number, signal: 'SIGINT' | 'SIGQUIT', pgCtl
  * Waits for the end of a server that is shutting down, and requests an immediate shutdown if it takes too long.
  * @returns true if it has ended
  */
-export async function waitUntilGone(pid: number, pgCtl: string): Promise<boolean> {
-  if (await goneWithin(pid, fastMs)) return true
+export async function waitForEnd(pid: number, pgCtl: string): Promise<boolean> {
+  if (await endedWithin(pid, fastMs)) return true
   requestShutdown(pid, 'SIGQUIT', pgCtl)
-  return goneWithin(pid, immediateMs)
+  return endedWithin(pid, immediateMs)
 }
 
-async function goneWithin(pid: number, limitMs: number): Promise<boolean> {
+async function endedWithin(pid: number, limitMs: number): Promise<boolean> {
   return (await poll(async () => (identify(pid) === undefined ? true : undefined), limitMs, undefined)) ?? false
 }

@@ -88,11 +88,11 @@ export class TenantRequests<Handle, Request extends object> {
     const own = this.#options.onError?.(error, request)
     if (own === 'framework') return undefined
     const answer = own ?? errorResponse(error)
-    if (answer !== undefined && answer.status >= firstFailure) this.#tell(error, answer, request)
+    if (answer !== undefined && answer.status >= firstFailure) this.#logFailure(error, answer, request)
     return answer
   }
 
-  #tell(err: TenantryError, { status }: ErrorResponse, request: Request): void {
+  #logFailure(err: TenantryError, { status }: ErrorResponse, request: Request): void {
     if (this.#log === false) return
     const { code, hint, tenant = this.#tenants.get(request) } = err
     const failure = { status, code, tenant, hint, err }

@@ -226,6 +226,6 @@ export function announce(
     readonly domain?: DomainName
   },
 ): void {
-  const { since, ...told } = change
-  context.emit({ event: 'tenant-changed', verb, tenant: id, server, ...told, durationMs: performance.now() - since })
+  const { since, ...states } = change
+  context.emit({ event: 'tenant-changed', verb, tenant: id, server, ...states, durationMs: performance.now() - since })
 }

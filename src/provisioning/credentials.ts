@@ -220,9 +220,9 @@ export async function reencryptCredentials(
       const page = await records.page(pageSize, after)
       for (const { row_id: rowId, sealed } of page) {
         if (separation.keys.isCurrent(sealed)) continue
-        const anew = resealed(context, separation, rowId, sealed)
-        if (anew === undefined) counts.unreadable++
-        else if (await records.reword(rowId, sealed, anew)) counts.reencrypted++
+        const renewed = resealed(context, separation, rowId, sealed)
+        if (renewed === undefined) counts.unreadable++
+        else if (await records.reword(rowId, sealed, renewed)) counts.reencrypted++
       }
       if (page.length < pageSize) break
       after = page.at(-1)?.row_id

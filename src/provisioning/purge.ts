@@ -76,7 +76,11 @@ export function isNoLonger({ code, retryable }: TenantryError): boolean {
 }
 
 /** Removes a tenant that was never finished, if it is the same tenant, and still not finished. */
-export function takeBack(context: ProvisioningContext, tenant: TenantRow, options: VerbOptions): Promise<Purged> {
+export function removeUnfinished(
+  context: ProvisioningContext,
+  tenant: TenantRow,
+  options: VerbOptions,
+): Promise<Purged> {
   return purgeIf(context, tenant.id, options, async ({ catalog }) => {
     const now = await catalog.find(tenant.id)
     return now?.rowId === tenant.rowId && now.state === 'onboarding'

@@ -10,7 +10,7 @@ import { endSessions } from './drain.ts'
 import { onServerOf, tenantLock, underLock } from './locked-work.ts'
 import { finishMaking } from './make-tenant.ts'
 import { offboard } from './offboard.ts'
-import { finishPurge, isNoLonger, takeBack } from './purge.ts'
+import { finishPurge, isNoLonger, removeUnfinished } from './purge.ts'
 import { type Finding, type Snapshot, planReconcile } from './reconcile-plan.ts'
 import { clearLeftovers } from './retire.ts'
 import { dropRole, enableLogin, workOf } from './separation.ts'
@@ -204,7 +204,7 @@ async function carryOut(
   if (finding.action === 'none') return { ...finding, outcome: 'left', error: undefined }
   const row = tenants.find(({ id }) => id === finding.tenant)
   try {
-    const isFree = row === undefined || (await isNobodyAtWork(context, row, options))
+    const isFree = row === undefined || (await isUnlocked(context, row, options))
     if (!isFree) return { ...finding, outcome: 'busy', error: undefined }
     if (finding.role !== undefined) {
       const isDropped = await dropStray(context, finding.server, finding.role, options)
@@ -237,7 +237,7 @@ async function dropStray(
 }
 
 /** True if no process holds the tenant's lock: work under way is not interrupted. */
-async function isNobodyAtWork(context: ProvisioningContext, { id }: TenantRow, options: Cancellable): Promise<boolean> {
+async function isUnlocked(context: ProvisioningContext, { id }: TenantRow, options: Cancellable): Promise<boolean> {
   const session = await context.connect(context.home, options)
   try {
     return await session.tryLock(tenantLock(context, id), 'exclusive')
@@ -256,7 +256,7 @@ async function settle(
   const options = { signal, ...(actor !== undefined && { actor }) }
   if (kind === 'role') return settleLogin(context, row, options)
   if (kind === 'outdated') return takeOverState(context, row, options)
-  if (action === 'undo') await takeBack(context, row, options)
+  if (action === 'undo') await removeUnfinished(context, row, options)
   else if (row.state === 'purging') await finishPurge(context, row, options)
   else if (row.state === 'onboarding') await finishMaking(context, row, options)
   else await finishOffboarding(context, row, options)

@@ -207,7 +207,7 @@ const spoilt = 'database-missing'
 
 function spoiltError(name: Identifier): TenantryError {
   return new TenantryError(spoilt, `The spare ${name} was dropped or changed by another program.`, {
-    hint: 'It is made anew.',
+    hint: 'Repeat the call: it is made again.',
     retryable: true,
   })
 }

@@ -45,7 +45,7 @@ export async function survey(atHome: FleetCount, surveyed: Surveyed): Promise<St
   const { catalog, home, servers, fingerprint } = surveyed
   const others = servers.filter((server) => server !== home)
   if (others.length === 0) return { ...atHome, unreachable: [] }
-  const answers = new Map(await Promise.all(others.map((server) => ask(server, surveyed))))
+  const answers = new Map(await Promise.all(others.map((server) => answerOf(server, surveyed))))
   const count = { tenants: atHome.tenants, current: atHome.current, behind: atHome.behind }
   const missing = [...atHome.missing]
   for (const { id, rowId, server } of await catalog.inServiceElsewhere(home.name)) {
@@ -62,7 +62,7 @@ export async function survey(atHome: FleetCount, surveyed: Surveyed): Promise<St
 }
 
 /** Returns the stamps of an installation's databases on a server, by their rows; undefined if it does not answer. */
-async function ask(
+async function answerOf(
   server: Server,
   { installationId, signal }: Surveyed,
 ): Promise<[string, ReadonlyMap<string, Stamp> | undefined]> {

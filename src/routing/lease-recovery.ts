@@ -76,9 +76,9 @@ export class LeaseRecovery {
         if (before === undefined || !isSilent(lease, before)) continue
         const found = await budget.examine(lease).catch(() => 'busy' as const)
         if (!isSilent(lease, before)) continue
-        if (found === 'unreachable') return hangUp(silent.filter((it) => isSilent(it, this.#standing.get(it))))
+        if (found === 'unreachable') return cut(silent.filter((it) => isSilent(it, this.#standing.get(it))))
         if (found === 'busy') this.#standing.set(lease, { ...before, since: performance.now(), isDoubtful: false })
-        else if (before.isDoubtful) hangUp([lease])
+        else if (before.isDoubtful) cut([lease])
         else this.#standing.set(lease, { ...before, isDoubtful: true })
       }
     } finally {
@@ -91,6 +91,6 @@ function isSilent({ connection }: LeasedConnection, before: Standstill | undefin
   return connection.isAwaited && connection.traffic === before?.traffic
 }
 
-function hangUp(silent: readonly LeasedConnection[]): void {
+function cut(silent: readonly LeasedConnection[]): void {
   for (const { connection } of silent) connection.cut()
 }

@@ -145,29 +145,29 @@ export class ProcessChannel {
 
   /** Checks that the session is alive; one that does not answer in time counts as lost. */
   async #renew(starting: Promise<Standing>, end: () => Promise<void>): Promise<void> {
-    const askedAt = performance.now()
-    const gone = setTimeout(() => void end(), trustMs)
+    const checkedAt = performance.now()
+    const timer = setTimeout(() => void end(), trustMs)
     try {
       const { session } = await starting
       await session.query('select 1')
-      if (this.#starting === starting) this.#trustedUntil = askedAt + trustMs
+      if (this.#starting === starting) this.#trustedUntil = checkedAt + trustMs
     } catch {
       this.#lose(starting)
       await this.#start()
     } finally {
-      clearTimeout(gone)
+      clearTimeout(timer)
     }
   }
 
   async #listen(onEnd: () => void): Promise<Standing> {
-    const askedAt = performance.now()
+    const checkedAt = performance.now()
     const onMessage = (payload: string) => this.#receive(payload)
     const session = await this.#home.listen(this.#catalog, channel, { onMessage, onEnd })
     try {
       const { rows } = await session.query<{ pid: number }>(
         `select pg_backend_pid() as pid, pg_advisory_lock_shared(${presenceKey})`,
       )
-      this.#trustedUntil = askedAt + trustMs
+      this.#trustedUntil = checkedAt + trustMs
       return { session: inTurn(session), processId: rows[0]?.pid ?? 0, end: () => session.close() }
     } catch (error) {
       await session.close()

@@ -116,7 +116,7 @@ export class Router<Handle> {
     this.#evictions = new EvictionChannel(this.#channel, (eviction) => this.#onEvict(eviction))
     this.#admissions = new Admissions(catalog, this.#channel, keptTenants, condition)
     this.#domains = new DomainDirectory(
-      (asked) => options.domains.routes(asked),
+      (domains) => options.domains.routes(domains),
       () => this.#channel.start(),
       options.keptDomains,
     )
@@ -199,8 +199,8 @@ export class Router<Handle> {
     try {
       await this.#admit(captured)
     } catch (error) {
-      const gone: readonly string[] = ['tenant-unknown', 'tenant-not-active']
-      return !(error instanceof TenantryError && gone.includes(error.code))
+      const outOfService: readonly string[] = ['tenant-unknown', 'tenant-not-active']
+      return !(error instanceof TenantryError && outOfService.includes(error.code))
     }
     return true
   }

@@ -55,7 +55,7 @@ interface Checked {
 
 async function checkTenants(tenantry: Tenantry<unknown>, tools: Tools, given: readonly string[]): Promise<Report> {
   const ids = given.length > 0 ? given : await inService(tenantry, tools.signal)
-  const checked = await tools.progress(`0 of ${ids.length}`, (tell) => checkAll(tenantry, ids, tools.signal, tell))
+  const checked = await tools.progress(`0 of ${ids.length}`, (update) => checkAll(tenantry, ids, tools.signal, update))
   return {
     result: { tenants: checked.map(({ error, ...rest }) => ({ ...rest, ...(error && { error: asValue(error) }) })) },
     lines: checked.length === 0 ? ['No tenants.'] : checked.flatMap(linesOf),
@@ -80,14 +80,14 @@ async function checkAll(
   tenantry: Tenantry<unknown>,
   ids: readonly string[],
   signal: AbortSignal,
-  tell: (text: string) => void,
+  update: (text: string) => void,
 ): Promise<Checked[]> {
   const checked: Checked[] = []
   const left = ids.values()
   const work = async () => {
     for (const id of left) {
       checked.push(await checkTenant(tenantry, id, signal, ids.length))
-      tell(`${checked.length} of ${ids.length}`)
+      update(`${checked.length} of ${ids.length}`)
     }
   }
   await Promise.all(Array.from({ length: atOnce }, work))

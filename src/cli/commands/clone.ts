@@ -1,5 +1,5 @@
 import { defineCommand } from '../define-command.ts'
-import { say } from '../report.ts'
+import { notify } from '../report.ts'
 import { outcomeLine } from '../tenant-text.ts'
 import type { CommonOptions } from '../tools.ts'
 import { duration, jsonObject } from '../words.ts'
@@ -44,7 +44,7 @@ export const clone = defineCommand<Options>(
       })
       const result = await tools.progress(`copying ${String(source)}`, () => cloning)
       if (result.outcome === 'cloned' && anonymise && config.anonymise === undefined) {
-        say('The configuration has no anonymise: the copy has everything that is in the source.')
+        notify('The configuration has no anonymise: the copy has everything that is in the source.')
       }
       return { result, lines: [outcomeLine(result.outcome, result.tenant)] }
     })

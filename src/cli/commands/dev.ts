@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { resolve } from 'node:path'
 import { defineCommand } from '../define-command.ts'
 import { projectFolder } from '../config-file.ts'
-import { printReport, say } from '../report.ts'
+import { printReport, notify } from '../report.ts'
 import type { CommonOptions } from '../tools.ts'
 import { wholeNumber } from '../words.ts'
 
@@ -53,7 +53,7 @@ export const dev = defineCommand<Options>(
     await untilAborted(signal)
     await server.stop()
     const stopped = !server.runsOn
-    say(stopped ? 'Stopped.' : 'The server runs on: another process uses it.')
+    notify(stopped ? 'Stopped.' : 'The server runs on: another process uses it.')
     return { result: { stopped }, lines: [] }
   },
 )

@@ -43,7 +43,7 @@ export const onboard = defineCommand<Options>(
   async (tools, [ids], options) => {
     const tenants = await wanted(ids as readonly string[], options)
     return tools.withTenantry('create', (tenantry) =>
-      tools.progress(`0 of ${tenants.length}`, (tell) => onboardAll(tenantry, tools, tenants, options, tell)),
+      tools.progress(`0 of ${tenants.length}`, (update) => onboardAll(tenantry, tools, tenants, options, update)),
     )
   },
 )
@@ -117,7 +117,7 @@ async function onboardAll(
   { signal, actor }: Tools,
   tenants: readonly Wanted[],
   { server, refuseExisting }: Options,
-  tell: (text: string) => void,
+  update: (text: string) => void,
 ): Promise<Report> {
   const done = new Map<number, Onboarded>()
   const failed = new Map<number, { id: string; error: TenantryError }>()
@@ -136,7 +136,7 @@ async function onboardAll(
         if (!(error instanceof TenantryError) || error.code === 'aborted' || tenants.length === 1) throw error
         failed.set(index, { id, error })
       }
-      tell(`${done.size + failed.size} of ${tenants.length}`)
+      update(`${done.size + failed.size} of ${tenants.length}`)
     }
   }
   await Promise.all(Array.from({ length: Math.min(ahead, tenants.length) }, work))

@@ -32,7 +32,7 @@ export async function openRoutedConnection(
 }
 
 /** The time that the server has to close a connection that was ended, in milliseconds: nothing is at stake any more. */
-const farewellMs = 1_000
+const closingMs = 1_000
 
 /** Parts of a client that are missing from the driver's types. */
 interface Readiness {
@@ -107,7 +107,7 @@ class RoutedConnection implements ServerConnection {
   }
 
   async close(): Promise<void> {
-    const silent = setTimeout(() => this.cut(), farewellMs)
+    const silent = setTimeout(() => this.cut(), closingMs)
     await endClient(this.#client)
     clearTimeout(silent)
   }

@@ -298,16 +298,16 @@ class PostgresSession implements Session {
   async #cancel(running: Promise<unknown>): Promise<void> {
     const messenger = this.#source.newClient(this.database)
     messenger.on('error', () => undefined)
-    const hangUp = () => {
+    const cut = () => {
       cutClient(this.#client)
       cutClient(messenger)
     }
-    const limit = setTimeout(hangUp, cancelMs)
-    const asked = messenger
+    const limit = setTimeout(cut, cancelMs)
+    const cancelling = messenger
       .connect()
       .then(() => messenger.query('select pg_cancel_backend($1)', [processId(this.#client)]))
-      .catch(hangUp)
-    await Promise.allSettled([asked, running])
+      .catch(cut)
+    await Promise.allSettled([cancelling, running])
     clearTimeout(limit)
     await endClient(messenger)
   }

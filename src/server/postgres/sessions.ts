@@ -102,8 +102,8 @@ export async function endSessionsBefore(
   moment: string,
   { quietMs, signal }: EndingOptions,
 ): Promise<boolean> {
-  const areGone = async () => (await begunBefore(session, user, moment)).length === 0 || undefined
-  if (await poll(areGone, quietMs, signal)) return true
+  const haveEnded = async () => (await begunBefore(session, user, moment)).length === 0 || undefined
+  if (await poll(haveEnded, quietMs, signal)) return true
   const end = async () => {
     const left = await begunBefore(session, user, moment)
     await endSessions(session, left)

@@ -67,7 +67,7 @@ async function tidyUp(connections: ProbeConnections, scratch: Scratch): Promise<
 async function tryAll(context: ProbeContext, mayTryOwnPassword: boolean): Promise<ProbedFacts> {
   const { attempts, request } = context
   await attempts.try('advisoryLocks', () => isLockExclusive(context))
-  await attempts.try('notifications', () => isNotificationHeard(context))
+  await attempts.try('notifications', () => isNotificationDelivered(context))
   if (request.roles === 'separate') await probeRoles(context)
   const hasDatabase = await probeDatabases(context)
   const refusedExtensions = hasDatabase ? await probeInside(context) : []
@@ -90,14 +90,14 @@ async function isLockExclusive({ connections, scratch, request }: ProbeContext):
   )
 }
 
-async function isNotificationHeard({ connections, session, scratch, request }: ProbeContext): Promise<boolean> {
+async function isNotificationDelivered({ connections, session, scratch, request }: ProbeContext): Promise<boolean> {
   const channel = `tenantry_probe_${scratch.run}`
-  const heard = Promise.withResolvers<boolean>()
-  const listeners = { onMessage: () => heard.resolve(true), onEnd: () => heard.resolve(false) }
+  const delivery = Promise.withResolvers<boolean>()
+  const listeners = { onMessage: () => delivery.resolve(true), onEnd: () => delivery.resolve(false) }
   return within(connections.listen(connections.maintenanceDatabase, channel, listeners), async () => {
     await session.query('select pg_notify($1, $2)', [channel, 'probe'])
     const limit = sleep(notificationMs, false, { ref: false })
-    return untilAborted(Promise.race([heard.promise, limit]), request.signal)
+    return untilAborted(Promise.race([delivery.promise, limit]), request.signal)
   })
 }
 
