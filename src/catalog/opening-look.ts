@@ -10,7 +10,7 @@ export interface OpeningQuestion {
   /** The names of all servers that the process knows. */
   readonly servers: readonly string[]
   readonly fingerprint: string
-  /** The name of the role that owns the databases, where tenants have roles of their own. */
+  /** The name of the role that owns the databases, if tenants have roles of their own. */
   readonly owner: string
 }
 

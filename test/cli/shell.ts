@@ -42,7 +42,7 @@ export interface OnTerminal {
 /** The key that interrupts. */
 export const ctrlC = '\u0003'
 
-/** Runs a command on a terminal: standard input, output and error, where the command does not send them elsewhere. */
+/** Runs a command on a terminal: standard input, output and error, unless the command redirects them. */
 export function onTerminal(command: string, { cwd, env }: Pick<UserProject, 'cwd' | 'env'>): OnTerminal {
   const child = spawn('script', ['-qec', command, '/dev/null'], { cwd, env: { ...env, TERM: 'xterm' } })
   let screen = ''

@@ -25,7 +25,7 @@ import { allCodeBlocks, type CodeBlock, readPage, root } from './markdown.ts'
 
 const page = readPage('docs/getting-started.md')
 const folder = mkdtempSync(join(tmpdir(), 'tenantry-getting-started-'))
-// The embedded server has a user of its own where everything runs as root.
+// The embedded server has a user of its own if everything runs as root.
 chmodSync(folder, 0o755)
 const project = join(folder, 'notes')
 const productionServer = 'db.example.com:5432'

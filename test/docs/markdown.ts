@@ -17,7 +17,7 @@ export function readPage(page: string): string {
 /** A code block: the words behind the three backticks, and its content. */
 export interface CodeBlock {
   readonly language: string
-  /** The file that it is, where one is named: `ts src/app.ts`. */
+  /** The name of its file, if there is one: `ts src/app.ts`. */
   readonly file: string | undefined
   readonly code: string
 }

@@ -17,7 +17,7 @@ export interface Answer {
   readonly status: number
   readonly headers: IncomingMessage['headers']
   readonly text: string
-  /** Undefined where it is no JSON. */
+  /** Undefined if it is no JSON. */
   readonly body: unknown
 }
 

@@ -12,7 +12,7 @@ declare module 'tenantry/requests' {
 export interface Route {
   readonly method: 'get' | 'post'
   readonly path: string
-  /** @param tenant that of the request; not there where it is exempt, and of no use there with NestJS */
+  /** @param tenant the tenant of the request; absent if it is exempt, and unusable then with NestJS */
   readonly run: (tenant: RequestTenant<EntityManager>, body: unknown) => Promise<unknown>
 }
 

@@ -8,7 +8,7 @@ import { afterwards, serverUrl, sql } from '../support/server.ts'
 import { foreignSession } from '../support/sessions.ts'
 import { openTestTenantry } from '../support/tenants.ts'
 
-// A service that starts where all is there already.
+// A service that starts with everything in place.
 
 // raia-live/amfs#310: the schema was applied at every start, behind locks that requests held for half an hour.
 it('tables that are there are ensured while every one of them is locked', async () => {

@@ -153,7 +153,7 @@ function requireOwnQuery(query: object, tenant: TenantIdentity): void {
   if (driver.tenant?.rowId !== tenant.rowId) throw crossTenant('A query', driver.tenant, tenant)
 }
 
-/** The error where something of one tenant is given to a handle of another. */
+/** Returns the error of an entity of one tenant that is given to a handle of another. */
 export function crossTenant(what: string, owner: TenantIdentity | undefined, tenant: TenantIdentity): TenantryError {
   const belongs = owner === undefined ? 'belongs to another database' : `belongs to the tenant ${owner.id}`
   return new TenantryError('cross-tenant-entity', `${what} that ${belongs} was given to a handle of ${tenant.id}.`, {
