@@ -1,15 +1,15 @@
 import { parseArgs } from 'node:util'
 
-/** How much of everything is measured. Each has a flag of the same name. */
+/** The amounts of all measurements. Each has a flag of the same name. */
 export interface Counts {
   /** Scenarios 1 to 3: how many turns each contender has, and how many tenants it makes in each. */
   readonly rounds: number
   readonly batch: number
   /** Scenario 1: how many tenants are made one after the other, for the rate. */
   readonly sustained: number
-  /** How many spares are kept where there are any. */
+  /** The number of spares, if there are any. */
   readonly spares: number
-  /** How many tenants Tenantry makes at once, and how many sessions clone beside it in scenario 4. */
+  /** The number of tenants that Tenantry makes at once, and of sessions that clone beside it in scenario 4. */
   readonly concurrency: number
   /** Scenario 4: how many tenants at once, and how often. */
   readonly burst: number
@@ -27,7 +27,7 @@ export interface Counts {
   /** Scenarios 8 to 10: how many turns each contender has, and how many requests it makes in each; some take a multiple. */
   readonly routedRounds: number
   readonly requests: number
-  /** Scenario 9: how many tenants there are, how many workers ask for them, and how many connections there may be. */
+  /** Scenario 9: the numbers of tenants, of workers that request them, and of connections. */
   readonly routed: number
   readonly workers: number
   readonly budget: number
@@ -40,7 +40,7 @@ export interface Options {
   readonly counts: Counts
   /** The scenarios' numbers. */
   readonly only: readonly number[] | undefined
-  /** Whether this is all at full length, which is what may be published. */
+  /** True if all of this is at full length, which alone may be published. */
   readonly isComplete: boolean
 }
 

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { connect } from './peers/maintenance.ts'
 import { onServer } from './server.ts'
 
-/** What the figures depend on. */
+/** The facts that the figures depend on. */
 export interface Facts {
   readonly date: string
   readonly processors: string
@@ -29,7 +29,7 @@ const shownSettings = [
   'password_encryption',
 ]
 
-/** Asks the machine and a server. */
+/** Reads the facts of the machine and a server. */
 export async function readFacts(): Promise<Facts> {
   const server = await onServer(readSettings)
   const [processor] = cpus()
@@ -60,7 +60,7 @@ async function readSettings(url: string): Promise<Pick<Facts, 'postgres' | 'sett
   }
 }
 
-/** They are pinned, so the manifests say what is installed. */
+/** Reads the installed versions from the manifests, since they are pinned. */
 async function readVersions(): Promise<Readonly<Record<string, string>>> {
   const [bench, tenantry] = await Promise.all(['package.json', '../package.json'].map(readManifest))
   return {

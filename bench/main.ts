@@ -23,8 +23,8 @@ async function bench({ counts, only, isComplete }: Options): Promise<void> {
 }
 
 /**
- * The result as it is, whether its targets were met or not: a bench is no test. A scenario that breaks down is an error,
- * but no reason to lose the minutes that the others take.
+ * Runs a scenario. It returns the result even if it missed its targets: a bench is no test. A scenario that fails is an
+ * error, but no reason to lose the minutes of the others.
  */
 async function runScenario({ number, title, run }: Scenario, counts: Options['counts']): Promise<Result | undefined> {
   try {

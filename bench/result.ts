@@ -1,13 +1,13 @@
-/** What one scenario found, as plain data: the table, the JSON file and the chart are made of it. */
+/** The result of one scenario, as plain data: the table, the JSON file and the chart are made of it. */
 export interface Result {
   readonly number: number
   readonly title: string
   readonly columns: readonly Column[]
   readonly rows: readonly Row[]
   readonly targets: readonly Target[]
-  /** What a reader has to know besides. */
+  /** Notes for the reader. */
   readonly notes: readonly string[]
-  /** Which column the chart shows; undefined for a scenario that is not in it. */
+  /** The column of the chart; undefined for a scenario that is not in it. */
   readonly chart?: { readonly title: string; readonly column: number } | undefined
 }
 
@@ -25,7 +25,7 @@ export interface Row {
   readonly values: readonly (number | undefined)[]
 }
 
-/** What was aimed at, and what was measured. */
+/** A target, and the measured value. */
 export interface Target {
   readonly what: string
   readonly sense: 'at least' | 'at most'

@@ -40,15 +40,16 @@ export type { CapturedTenant } from './routing/tenant-context.ts'
 
 /** Options of `history`. */
 export interface HistoryOptions extends Cancellable {
-  /** How many entries at most. Default 100, at most 1,000. */
+  /** The largest number of entries. Default 100, at most 1,000. */
   readonly limit?: number
 }
 
 /** Options of `environment`. */
 export interface EnvironmentOptions extends Cancellable {
   /**
-   * Whose connection it is: the one that administers; the same, acting as the owner of the tenant's tables, so that what
-   * it makes is the owner's and the tenant may use it; or that of the tenant's own role. Default `administrator`.
+   * The role that connects: `administrator`, the role of the server's URL; `owner`, the same role acting as the owner
+   * of the tenant's tables, so that new objects belong to the owner and the tenant may use them; `tenant`, the tenant's
+   * own role. Default `administrator`.
    */
   readonly as?: 'administrator' | 'owner' | 'tenant'
 }
@@ -56,12 +57,12 @@ export interface EnvironmentOptions extends Cancellable {
 /**
  * An open Tenantry. Close it when the service stops.
  *
- * Every verb may be repeated: what was done already is an outcome, what was interrupted is finished. Each throws, besides
- * what it names, what may be wrong with a connection; `aborted` by its signal; `closed` after `close`; and those that
- * change something `router-only` in a process opened with `mode: 'router'`.
+ * Every verb may be repeated: a repeated call reports an outcome if the work was done already, and finishes interrupted
+ * work. Each throws, besides the errors it names, the errors of a connection; `aborted` by its signal; `closed` after
+ * `close`; and those that change something throw `router-only` in a process opened with `mode: 'router'`.
  */
 export interface Tenantry<Handle> extends AsyncDisposable {
-  /** What was found when it was opened: how many tenants there are, and which of them are not as they should be. */
+  /** The state of the installation when it was opened: the number of tenants, and the tenants with a problem. */
   readonly startUp: StartUp
   /**
    * Makes a tenant with a database of its own. An id that exists already is an outcome, not an error.
@@ -71,13 +72,13 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    */
   onboard(id: string, options?: OnboardOptions): Promise<Onboarded>
   /**
-   * Changes what the catalog says of a tenant.
+   * Changes a tenant's record in the catalog.
    *
    * @throws `invalid-tenant-id`, `invalid-option`, `tenant-unknown`, `tenant-state`
    */
   update(id: string, options: UpdateOptions): Promise<Updated>
   /**
-   * Takes a tenant out of service: no process begins new work on it. What is under way may end until the deadline, then
+   * Takes a tenant out of service: no process begins new work on it. Work under way may end until the deadline, then
    * its sessions are ended.
    *
    * @throws `tenant-unknown`, `tenant-state`, `sessions-remain`, `permission-denied`, `lock-timeout`
@@ -86,30 +87,31 @@ export interface Tenantry<Handle> extends AsyncDisposable {
   /** Puts a suspended tenant back into service. @throws `tenant-unknown`, `tenant-state`, `lock-timeout` */
   resume(id: string, options?: VerbOptions): Promise<Resumed>
   /**
-   * Ends a tenant's service: its database is left by everybody and set aside, its id stays reserved, and all is kept
-   * for the retention.
+   * Ends a tenant's service: all sessions in its database end, the database is archived, its id stays reserved, and
+   * everything is kept for the retention.
    *
    * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `sessions-remain`,
    *   `permission-denied`, `lock-timeout`
    */
   offboard(id: string, options?: OffboardOptions): Promise<Offboarded>
   /**
-   * Takes an offboarded tenant back, with all its data, into the state it had before.
+   * Returns an offboarded tenant, with all its data, to the state it had before.
    *
    * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `sessions-remain`, `lock-timeout`
    */
   restore(id: string, options?: VerbOptions): Promise<Restored>
   /**
-   * Destroys an offboarded tenant with all its data, whether its retention has ended or not, or takes back one that was
-   * never finished. The id is free then.
+   * Destroys an offboarded tenant with all its data, even before its retention has ended, or removes one that was never
+   * finished. The id is free then.
    *
-   * @throws `tenant-unknown`, `tenant-state`, `foreign-database`, `sessions-remain`, `permission-denied`, `lock-timeout`
+   * @throws `tenant-unknown`, `tenant-state`, `foreign-database`, `sessions-remain`, `permission-denied`,
+   *   `lock-timeout`
    */
   purge(id: string, options?: VerbOptions): Promise<Purged>
-  /** Purges the tenants whose retention has ended. Nothing calls this by itself: run it once a day. */
+  /** Purges the tenants whose retention has ended. Tenantry never calls this by itself: run it once a day. */
   purgeExpired(options?: PurgeExpiredOptions): Promise<PurgedExpired>
   /**
-   * Makes a new tenant with a copy of another one's database, on the same server. The source is out of reach while it is
+   * Makes a new tenant with a copy of another one's database, on the same server. The source is unreachable while it is
    * copied: work on it waits.
    *
    * @throws `invalid-option`, `tenant-unknown`, `tenant-state`, `tenant-exists`, `template-in-use`, `database-missing`,
@@ -117,15 +119,15 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    */
   clone(source: string, id: string, options?: CloneOptions<Handle>): Promise<Cloned>
   /**
-   * Makes a tenant of a database that is there and matches the models.
+   * Makes a tenant of an existing database that matches the models.
    *
    * @throws `invalid-option`, `database-missing`, `foreign-database`, `verification-failed`, `tenant-exists`,
    *   `tenant-state`, `hook-failed`, `lock-timeout`, `permission-denied`
    */
   adopt(id: string, options: AdoptOptions): Promise<Adopted>
   /**
-   * Stamps a tenant's database again that lost its stamp, as one does that was restored by `pg_restore`: after a check that
-   * it has the tenant's name, no other stamp, and the tables of the models.
+   * Renews the stamp of a tenant's database that has lost it, for example by `pg_restore`: after a check that it has
+   * the tenant's name, no other stamp, and the tables of the models.
    *
    * @throws `invalid-option`, `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`,
    *   `verification-failed`, `permission-denied`, `lock-timeout`
@@ -133,127 +135,132 @@ export interface Tenantry<Handle> extends AsyncDisposable {
   restamp(id: string, options?: RestampOptions): Promise<Restamped>
   /**
    * Drops all templates and spares, of every version: before an upgrade by pg_upgrade, which refuses databases that are
-   * closed to connections. This process keeps none from then on; stop others that do, or they make them anew.
+   * closed to connections. This process keeps none from then on; stop other processes that do, or they make new ones.
    *
    * @throws `permission-denied`, `lock-timeout`
    */
   removeTemplates(options?: Cancellable): Promise<RemovedTemplates>
   /**
-   * Brings the catalog and the servers into agreement: finishes or takes back what was interrupted and nobody is at work
-   * on, and reports what is for a person to decide. Twice in a row changes nothing the second time.
+   * Brings the catalog and the servers into agreement: finishes or undoes interrupted work that no process continues,
+   * and reports problems that a person has to decide on. A second call in a row changes nothing.
    *
    * @throws `invalid-option`
    */
   reconcile(options?: ReconcileOptions): Promise<Reconciliation>
   /** Compares a tenant's database with the models, changing nothing. @throws `tenant-unknown`, `tenant-state` */
   check(id: string, options?: Cancellable): Promise<CheckedTenant>
-  /** A tenant as the catalog knows it; undefined where there is none. @throws `invalid-tenant-id` */
+  /** Returns a tenant as the catalog knows it; undefined if there is none. @throws `invalid-tenant-id` */
   get(id: string, options?: Cancellable): Promise<Tenant | undefined>
-  /** Tenants in the order of their ids, a page at a time. @throws `invalid-option`, `invalid-tenant-id` */
+  /** Returns tenants in the order of their ids, a page at a time. @throws `invalid-option`, `invalid-tenant-id` */
   list(options?: ListOptions): Promise<readonly Tenant[]>
-  /** What was done to a tenant, the latest first; of one that was purged, too. @throws `invalid-tenant-id` */
+  /** Returns the audit trail of a tenant, the latest entry first; also of a purged one. @throws `invalid-tenant-id` */
   history(id: string, options?: HistoryOptions): Promise<readonly AuditEntry[]>
-  /** Tenants, servers, versions, templates and spares in numbers. */
+  /** Returns the numbers of tenants, servers, versions, templates and spares. */
   status(options?: Cancellable): Promise<Status>
   /**
-   * What a program such as `psql` needs in its environment to connect to a tenant's database: PGHOST, PGPASSWORD and so
-   * on, and DATABASE_URL. It holds the password.
+   * Returns the environment in which a program such as `psql` connects to a tenant's database: PGHOST, PGPASSWORD and
+   * so on, and DATABASE_URL. It holds the password.
    *
    * @throws `tenant-unknown`, `tenant-state` for a tenant without a database in service; `roles-shared`,
    *   `credentials-unreadable`
    */
   environment(id: string, options?: EnvironmentOptions): Promise<Readonly<Record<string, string>>>
   /**
-   * What a tenant's own role logs in with.
+   * Returns the credentials of a tenant's own role.
    *
    * @throws `tenant-unknown`, `tenant-state` for a tenant without a database in service, `roles-shared`,
    *   `credentials-unreadable`
    */
   credentials(id: string, options?: Cancellable): Promise<TenantCredentials>
   /**
-   * Gives a tenant's role a new password, and ends the sessions that have the old one. It also sets right a role that
-   * somebody dropped or changed, and a password that no key can read any more.
+   * Gives a tenant's role a new password, and ends the sessions that have the old one. It also repairs a role that was
+   * dropped or changed by hand, and a password that no key can read any more.
    *
    * @throws `tenant-unknown`, `tenant-state`, `roles-shared`, `sessions-remain`, `permission-denied`, `lock-timeout`
    */
   rotateCredentials(id: string, options?: RotateOptions): Promise<RotatedCredentials>
   /**
-   * Encrypts every password with the first of the configured keys: then the others can be left out. The passwords stay.
+   * Encrypts every password with the first of the configured keys, so that the others can be left out. The passwords
+   * stay.
    *
    * @throws `roles-shared`
    */
   reencryptCredentials(options?: VerbOptions): Promise<ReencryptedCredentials>
   /**
-   * Adds a domain of its own to a tenant: it is reserved for it, and led to it once it is verified.
+   * Adds a domain of its own to a tenant: it is reserved for the tenant, and routed to it once it is verified.
    *
    * @throws `invalid-tenant-id`, `invalid-domain`, `tenant-unknown`, `tenant-state`, `domain-taken`
    */
   addDomain(id: string, domain: string, options?: VerbOptions): Promise<AddedDomain>
   /**
-   * Makes requests to a domain the tenant's, once its record is in the DNS, or the service says that it is proven. A
-   * record that is not there is an outcome.
+   * Routes requests for a domain to the tenant, once its record is in the DNS, or the service declares that it is
+   * proven. A missing record is an outcome.
    *
-   * @throws `invalid-tenant-id`, `invalid-domain`, `invalid-option`, `tenant-unknown`, `tenant-state`, `domain-unknown`,
-   *   `domain-lookup-failed`
+   * @throws `invalid-tenant-id`, `invalid-domain`, `invalid-option`, `tenant-unknown`, `tenant-state`,
+   *   `domain-unknown`, `domain-lookup-failed`
    */
   verifyDomain(id: string, domain: string, options?: VerifyDomainOptions): Promise<VerifiedDomain>
-  /** Takes a domain from a tenant; it is free then. @throws `invalid-tenant-id`, `invalid-domain`, `tenant-unknown` */
+  /**
+   * Removes a domain from a tenant; it is free then. @throws `invalid-tenant-id`, `invalid-domain`, `tenant-unknown`
+   */
   removeDomain(id: string, domain: string, options?: VerbOptions): Promise<RemovedDomain>
   /**
-   * A tenant's domains in their order, a page at a time.
+   * Returns a tenant's domains in their order, a page at a time.
    *
    * @throws `invalid-tenant-id`, `invalid-domain`, `invalid-option`, `tenant-unknown`
    */
   domains(id: string, options?: DomainsOptions): Promise<readonly TenantDomain[]>
-  /** A domain, whoever has it, verified or not; undefined where nobody has. @throws `invalid-domain` */
+  /** Returns a domain of any tenant, verified or not; undefined if no tenant has it. @throws `invalid-domain` */
   getDomain(domain: string, options?: Cancellable): Promise<TenantDomain | undefined>
   /**
-   * The tenant of the domain that a request was sent to, such as its host name without the port; undefined where it is
-   * nobody's, not verified, or no domain. It is for every request: what the catalog said is remembered until it changes.
-   * Given to `with` or `run` in place of an id, it means that tenant, and never another one that has the id since. It does
-   * not say whether the tenant is in service: `with` does.
+   * Returns the tenant of a request's domain, such as its host name without the port; undefined if it belongs to no
+   * tenant, is not verified, or is no domain at all. It is fast enough for every request: the catalog's answer is
+   * remembered until it changes. Passed to `with` or `run` in place of an id, it means that tenant, and never another
+   * one that has the id since. The tenant may be out of service: `with` checks that.
    */
   tenantOfDomain(domain: string, options?: Cancellable): Promise<CapturedTenant | undefined>
-  /** Calls back after every change that this process makes to a tenant, a template or a spare. @returns what ends it */
+  /**
+   * Calls back after every change that this process makes to a tenant, a template or a spare. @returns an unsubscribe
+   * function
+   */
   on(listener: (event: TenantryEvent) => void): () => void
   /**
    * Runs `work` with the ORM's own handle on the tenant's database, in the tenant's context. The handle is a new unit
-   * of work; it holds no connection but while a query or a transaction runs.
+   * of work; it holds a connection only while a query or a transaction runs.
    *
-   * @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind`, `tenant-conflict`, and what `work` throws
+   * @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind`, `tenant-conflict`, and the errors of `work`
    */
   with<T>(id: string | CapturedTenant, work: (handle: Handle) => T | Promise<T>, options?: WorkOptions): Promise<T>
   /** Runs `work` in the tenant's context. @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind`, `tenant-conflict` */
   run<T>(id: string | CapturedTenant, work: () => T | Promise<T>, options?: WorkOptions): Promise<T>
   /**
-   * Runs `work` for every active tenant, or those that the filter means, a few at once, as `with` does: with the ORM's own
-   * handle, in the tenant's context. `tenant` is as it was listed. All fleet queries of a process together take at most
-   * half of each server's `maxConnections`, or two.
+   * Runs `work` for every active tenant, or those that match the filter, a few at once, as `with` does: with the ORM's
+   * own handle, in the tenant's context. `tenant` is as it was listed. All fleet queries of a process together take at
+   * most half of each server's `maxConnections`, or two.
    *
-   * A tenant whose work takes longer than `tenantTimeoutMs` has failed with `timeout`, and the next has its turn.
+   * A tenant whose work takes longer than `tenantTimeoutMs` has failed with `timeout`, and the next has its turn. The
+   * result contains all tenants so far even if the call ended early: neither an error of one tenant nor the signal is
+   * an error of this call.
    *
-   * What it got before its end is in what it gives, whatever that end was: an error of one tenant, or the signal, is no
-   * error of this call.
-   *
-   * @throws `invalid-option`, `tenant-conflict` inside a tenant's context, and what `onProgress` throws
+   * @throws `invalid-option`, `tenant-conflict` inside a tenant's context, and the errors of `onProgress`
    */
   forEach<T>(
     work: (handle: Handle, tenant: Tenant) => T | Promise<T>,
     options?: ForEachOptions<T>,
   ): Promise<FleetResult<T>>
-  /** The tenant in whose context this is called. @throws `no-tenant` outside of one */
+  /** Returns the tenant of the current context. @throws `no-tenant` outside of one */
   currentTenant(): TenantId
   /**
-   * The tenant in whose context this is called, as plain data to be carried into a job queue and back: given to `with` or
-   * `run` in place of an id, it means that tenant, and never another one that has the id since.
+   * Returns the tenant of the current context, as plain data that can be carried into a job queue and back: passed to
+   * `with` or `run` in place of an id, it means that tenant, and never another one that has the id since.
    *
    * @throws `no-tenant` outside of one
    */
   captureTenant(): CapturedTenant
   /**
-   * Lets work under way finish, and closes every connection. What does not finish is ended so early that this returns
-   * within `deadlineMs` milliseconds (default 10,000), whatever the network does; within three seconds more where that is
-   * less than ten.
+   * Waits for work under way, and closes every connection. Unfinished work is ended early enough that this returns
+   * within `deadlineMs` milliseconds (default 10,000), even on a failed network; for less than ten seconds, within
+   * three seconds more.
    */
   close(deadlineMs?: number): Promise<void>
 }

@@ -27,31 +27,34 @@ import { firstRevision } from './provisioning/version.ts'
 import type { Server, SessionDefaults } from './server/port.ts'
 import { postgres } from './server/postgres/postgres.ts'
 
-/** What a Tenantry is opened with. */
+/** The configuration of a Tenantry. */
 export interface TenantryConfig<Handle> extends Cancellable {
   /** The models that every tenant's database has, by an adapter such as `mikroOrm(...)`. */
   readonly models: Models<Handle>
   /**
-   * The server, as by `postgres({ url })`. Default: the one that DATABASE_URL names; without that, and unless NODE_ENV is
+   * The server, as by `postgres({ url })`. Default: the one of DATABASE_URL; without that, and unless NODE_ENV is
    * `production`, an embedded PostgreSQL in `.tenantry/`.
    */
   readonly server?: Server
   /** Several servers; the catalog is on the first. */
   readonly servers?: readonly Server[]
   /**
-   * How many databases wait, on each server, to become tenants' databases. Default 0: each new tenant's database is then
-   * copied when it is asked for. One takes some 8 MB of disk.
+   * The number of spares on each server: databases that wait to become tenants' databases. Default 0: each new tenant's
+   * database is then copied on demand. A spare takes some 8 MB of disk.
    */
   readonly spares?: number
-  /** What every tenant begins with: it runs once for each version and server, in the template that tenants are copied from. */
+  /**
+   * The initial data of every tenant: it runs once for each version and server, in the template that tenants are copied
+   * from.
+   */
   readonly seed?: Seed<Handle>
   /** PostgreSQL's extensions that every tenant's database has. */
   readonly extensions?: readonly string[]
-  /** What stands for the seed, which cannot be read: change it whenever the seed changes. Default 1. */
+  /** The revision of the seed, which Tenantry cannot read: change it whenever the seed changes. Default 1. */
   readonly revision?: string | number
   /**
-   * How new tenants' databases are named: `readable` by the tenant's id, `opaque` by a random number, since every role of
-   * a server sees the names of all databases. Default `readable`.
+   * The naming of new tenants' databases: `readable` by the tenant's id, `opaque` by a random number, since every role
+   * of a server sees the names of all databases. Default `readable`.
    */
   readonly naming?: 'readable' | 'opaque'
   /**
@@ -61,99 +64,100 @@ export interface TenantryConfig<Handle> extends Cancellable {
    */
   readonly roles?: 'separate' | 'shared'
   /**
-   * What the passwords of those roles are encrypted with in the catalog: 32 random bytes in base64 (`openssl rand -base64
+   * The key that encrypts the passwords of those roles in the catalog: 32 random bytes in base64 (`openssl rand -base64
    * 32`), the same in every process. Several, separated by commas, to replace one: the first encrypts. Default:
    * TENANTRY_CREDENTIALS_KEY; without that, with a server of this machine and unless NODE_ENV is `production`, one that
    * is made in `.tenantry/`.
    */
   readonly credentialsKey?: string
   /**
-   * Replace a key that is lost: the catalog accepts this process's credentialsKey from now on, and no other. Passwords
+   * Replaces a lost key: the catalog accepts this process's credentialsKey from now on, and no other. Passwords
    * encrypted with the lost one stay unreadable until `rotateCredentials`. For one opening alone. Default false.
    */
   readonly credentialsKeyLost?: boolean
   /**
-   * Create the catalog where there is none. With `false` opening fails with `catalog-missing` instead and leaves nothing
-   * behind, as a `router` always does: for a process whose URL, when it is wrong, must not begin an empty installation.
-   * Default true.
+   * Creates a missing catalog. With `false` opening fails with `catalog-missing` instead and leaves nothing behind, as
+   * a `router` always does: for a process whose URL, if it is wrong, must not begin an empty installation. Default
+   * true.
    */
   readonly createCatalog?: boolean
   /**
-   * The folder of the project: what is made for development, the embedded server and the key, is in its `.tenantry/`.
-   * Default: the working directory; for the command line, the folder of the configuration file.
+   * The folder of the project. Its `.tenantry/` holds the embedded server and the key for development. Default: the
+   * working directory; for the command line, the folder of the configuration file.
    */
   readonly baseDir?: string
-  /** Keeps apart what several services have on one server. Default `tenantry`. */
+  /** The name of the installation, which separates several services on one server. Default `tenantry`. */
   readonly installation?: string
   /**
-   * `full` processes make and change tenants. A `router` only leads to those that are there: it needs no privilege but to
-   * read the catalog and to connect to tenants' databases. Default `full`.
+   * The mode of the process: `full` processes make and change tenants. A `router` only routes to existing ones: it
+   * needs no privileges except to read the catalog and to connect to tenants' databases. Default `full`.
    */
   readonly mode?: 'full' | 'router'
   /**
-   * Whether tenants whose version is older than this process's are worked on, or refused with `tenant-behind`. Default
-   * `serve`.
+   * Serves tenants whose version is older than this process's, or refuses them with `tenant-behind`. Default `serve`.
    */
   readonly whenBehind?: 'serve' | 'refuse'
   /**
    * A step of the service's own for every new tenant, before it is active: `handle` is the ORM's, on the tenant's
-   * database. It runs again after a failure or a crash, so it must be idempotent in what it does elsewhere.
+   * database. It runs again after a failure or a crash, so its effects elsewhere must be idempotent.
    */
   readonly initialise?: TenantHook<Handle>
-  /** What `clone` runs on every copy, unless a call brings its own: it takes out what must not be in it. */
+  /**
+   * A step that `clone` runs on every copy, unless a call brings its own: it removes data that must not be in a copy.
+   */
   readonly anonymise?: TenantHook<Handle>
   /**
-   * Settings of tenants' sessions until they say otherwise. Default: a statement may run for 30 seconds; for all else,
-   * what the server says.
+   * The defaults of tenants' sessions. Default: a statement may run for 30 seconds; for all else, the server's
+   * settings.
    */
   readonly session?: SessionDefaults
-  /** How long queries and transactions under way may take on a tenant taken out of service. Default 10,000 ms. */
+  /** The time that queries and transactions under way have when a tenant is taken out of service. Default 10,000 ms. */
   readonly drainMs?: number
-  /** How many days an offboarded tenant is kept. Default 30. */
+  /** The number of days for which an offboarded tenant is kept. Default 30. */
   readonly retentionDays?: number
-  /** How long a tenant's work waits for a connection while all are busy, in milliseconds. Default 10,000. */
+  /** The longest wait of a tenant's work for a connection while all are busy, in milliseconds. Default 10,000. */
   readonly connectionWaitMs?: number
   /**
-   * Which part of a server's connections one tenant may have at once in this process, above 0 and at most 1; rounded up, and
-   * one in any case. Below 1 at least one is left for others, where there are two. Default 0.5.
+   * The part of a server's connections that one tenant may have at once in this process, above 0 and at most 1; rounded
+   * up, and one in any case. Below 1 at least one is left for others, if there are two. Default 0.5.
    */
   readonly tenantShare?: number
   /**
-   * How many connections a tenant's role may have at once on a server, whoever opens them: PostgreSQL's CONNECTION LIMIT,
-   * given to roles that are made and to those whose credentials are rotated. Default: the part of `maxConnections` that
-   * `tenantShare` allows, and 20 more.
+   * The number of connections that a tenant's role may have at once on a server, including those of other programs:
+   * PostgreSQL's CONNECTION LIMIT, set for new roles and for those whose credentials are rotated. Default: the part of
+   * `maxConnections` that `tenantShare` allows, and 20 more.
    */
   readonly tenantConnectionLimit?: number
   /**
-   * After how long without an answer to a statement its connection is examined, in milliseconds; 0 for never. Where the
-   * server cannot be reached within its `connectTimeoutMs`, or is not at work on the statement, the connection is given up and
-   * the statement fails. Default 10,000.
+   * The time without an answer to a statement after which its connection is examined, in milliseconds; 0 for never. If
+   * the server cannot be reached within its `connectTimeoutMs`, or is not working on the statement, the connection is
+   * dropped and the statement fails. Default 10,000.
    */
   readonly connectionCheckMs?: number
   /**
-   * Whether a connection is reset in full (`DISCARD ALL`) when it is given back, so that settings, temporary tables and
-   * prepared statements do not last from one piece of work to the next of the same tenant. Default false: an open
-   * transaction is rolled back. It costs a round trip each time.
+   * Resets a connection in full (`DISCARD ALL`) when it is released, so that settings, temporary tables and prepared
+   * statements do not last from one piece of work to the next of the same tenant. Default false: an open transaction is
+   * rolled back. It costs a round trip each time.
    */
   readonly resetConnections?: boolean
   /**
-   * After how long a connection that was not given back is told of by the event `lease-held`, in milliseconds; 0 for
+   * The age at which a connection that was not released is reported by the event `lease-held`, in milliseconds; 0 for
    * never. Default 60,000.
    */
   readonly leaseWarningMs?: number
   /**
-   * Whether it is noted of every connection where it was asked for, for that event, which takes some microseconds each
-   * time. Without, it is from when one has been held for half as long. Default: unless NODE_ENV is `production`.
+   * Records a stack trace for each lease, for that event, which takes some microseconds each time. If false, recording
+   * begins once a lease has been held for half as long. Default: true unless NODE_ENV is `production`.
    */
   readonly traceLeases?: boolean
   /**
-   * How many tenants this process makes or changes at once; each takes up to four connections beside
+   * The number of tenants that this process makes or changes at once; each takes up to four connections besides
    * `maxConnections`. Default 4.
    */
   readonly onboardingConcurrency?: number
-  /** How long to wait for another process that onboards the same tenant or makes the catalog. Default 60,000. */
+  /** The longest wait for another process that onboards the same tenant or makes the catalog. Default 60,000. */
   readonly lockTimeoutMs?: number
-  /** Where notices go, such as that an embedded server is used. Default: standard error. */
+  /** Receives notices, such as that an embedded server is used. Default: standard error. */
   readonly announce?: (notice: string) => void
 }
 
@@ -204,7 +208,7 @@ export const configChecks = {
   servers: requireServers,
   installation: (_, name) => parseInstallation(name as string),
   mode: oneOf(['full', 'router'], 'Leave it out for a process that onboards tenants.'),
-  whenBehind: oneOf(['serve', 'refuse'], 'Leave it out to serve tenants whatever their version is.'),
+  whenBehind: oneOf(['serve', 'refuse'], 'Leave it out to serve tenants of any version.'),
   spares: numberOfSpares,
   seed: hook('It gets the handle on the template: async (em) => { ... }'),
   extensions: (option, value) => list(option, value, "Write extensions: ['citext', ...].").map(parseExtension),
@@ -239,7 +243,7 @@ export const configChecks = {
 /**
  * Reads a configuration before anything is touched.
  *
- * @returns it as it was given, and what of it the rest is made of, with the defaults
+ * @returns the configuration as given, and the values made of it, with the defaults
  * @throws `invalid-option`, `invalid-name`
  */
 export function readConfig<Handle>(given: TenantryConfig<Handle>): {
@@ -253,7 +257,7 @@ export function readConfig<Handle>(given: TenantryConfig<Handle>): {
   return { config, checked: { ...withDefaults(config), models: config.models } }
 }
 
-/** Adds the defaults to a configuration that was read; only `models` has none. */
+/** Adds the defaults to a configuration; only `models` has none. */
 export function withDefaults<Handle>(
   config: Omit<TenantryConfig<Handle>, 'models'>,
 ): Omit<CheckedConfig<Handle>, 'models'> {
@@ -291,17 +295,17 @@ function printLine(notice: string): void {
   process.stderr.write(`${notice}\n`)
 }
 
-/** Whether a configuration names a server, so that none has to be found or started. */
+/** True if a configuration names a server, so that none has to be found or started. */
 export function isServerGiven({ server, servers }: Pick<TenantryConfig<unknown>, 'server' | 'servers'>): boolean {
   return server !== undefined || servers !== undefined
 }
 
 /**
- * The servers to use, the catalog's first, and what ends them if they were started for this. Where none is configured,
+ * Returns the servers, the catalog's first, and a function that stops those started for this. If none is configured,
  * DATABASE_URL names one; without it, an embedded PostgreSQL is started.
  *
- * @param create make the embedded one where the project has none yet
- * @throws `catalog-missing` where it may not be made
+ * @param create makes the embedded one if the project has none yet
+ * @throws `catalog-missing` if it may not be made
  */
 export async function findServers(
   config: Pick<TenantryConfig<unknown>, 'server' | 'servers' | 'baseDir' | 'announce' | 'signal'>,
@@ -318,7 +322,7 @@ export async function findServers(
   return { servers: [postgres({ url: embedded.url })], stop: () => embedded.stop() }
 }
 
-/** Each is a database: more than these are a slip of the finger. */
+/** The largest number of spares. Each is a database: more than these are a typing error. */
 const mostSpares = 1_000
 
 function numberOfSpares(option: string, value: unknown): number {
@@ -352,7 +356,7 @@ function checkPooledSession({
   const { applicationName: _, isolationLevel, ...timeouts } = session
   const isSet = isolationLevel !== undefined || Object.values(timeouts).some((ms = 0) => ms > 0)
   if (!isSet || ![server, ...servers].some((it) => it?.pooling === 'transaction')) return
-  throw new TenantryError('invalid-option', 'A pooler that lends by the transaction keeps nothing that session sets.', {
+  throw new TenantryError('invalid-option', 'A pooler in transaction mode keeps none of the settings in session.', {
     hint: 'Set it in PostgreSQL (ALTER ROLE ... SET, ALTER DATABASE ... SET), or use session mode. applicationName holds.',
   })
 }
@@ -372,10 +376,10 @@ function requireServers(option: string, value: unknown): readonly Server[] {
   return list(option, value, hint).map(requireServer)
 }
 
-/** How long a tenant's statement may take unless the configuration says otherwise, in milliseconds. */
+/** The default time limit of a tenant's statement, in milliseconds. */
 const defaultStatementMs = 30_000
 
-/** Checks that the servers of a configuration go together. @throws `invalid-option` */
+/** Checks that the servers of a configuration fit together. @throws `invalid-option` */
 export function checkServers({ server, servers }: Pick<TenantryConfig<unknown>, 'server' | 'servers'>): void {
   if (server !== undefined && servers !== undefined) {
     throw new TenantryError('invalid-option', 'openTenantry takes either server or servers, not both.', {

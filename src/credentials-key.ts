@@ -11,15 +11,15 @@ const fileName = 'credentials.key'
 
 /** The source of the keys that tenants' passwords are encrypted with. */
 export interface KeySource {
-  /** The keys that are configured or kept; undefined where one may be made for development. */
+  /** The keys that are configured or kept; undefined if one may be made for development. */
   readonly found: Keyring | undefined
-  /** Makes a key, and keeps it in the project's folder. @throws `credentials-key-missing` when that cannot be written */
+  /** Makes a key, and keeps it in the project's folder. @throws `credentials-key-missing` if that cannot be written */
   readonly make: () => Keyring
 }
 
 /**
- * Finds the keys: those configured, or those of the environment. Where there are none, in development and with servers of
- * this machine alone, the one that is kept in the project's folder. Nothing is made yet.
+ * Finds the keys: those configured, or those of the environment. Otherwise, in development and with servers of this
+ * machine alone, the one in the project's folder. Nothing is made yet.
  *
  * @param baseDir the project's folder
  * @throws `credentials-key-missing`, `invalid-option`
@@ -46,7 +46,7 @@ interface KeyOptions {
   readonly announce: (notice: string) => void
 }
 
-/** The error of a process without a key, where the catalog has passwords or the process may not make a key. */
+/** Returns the error of a process without a key, if the catalog has passwords or the process may not make a key. */
 export function keyMissingError(): TenantryError {
   return new TenantryError('credentials-key-missing', `There is no key to read the passwords of tenants with.`, {
     hint: `Give this process the key of those that made the tenants, as credentialsKey or ${variable}; in development it is in ${join(folder, fileName)} of their project's folder. If it is lost: tenantry rotate-credentials --all --key-lost.`,
@@ -80,7 +80,9 @@ function unkeptError(path: string, cause: unknown): TenantryError {
   })
 }
 
-/** Makes the file beside and links it, so that it is there only whole. @returns false when somebody else was faster */
+/**
+ * Writes another file and links it, so that the file exists only complete. @returns false if another process was faster
+ */
 function makeKey(path: string): boolean {
   const root = resolve(path, '..')
   mkdirSync(root, { recursive: true, mode: 0o755 })

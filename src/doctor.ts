@@ -3,7 +3,10 @@ import { cancellable, type Checks, readOptions, trueOrFalse } from './kernel/opt
 import { checkServers, configChecks, findServers, withDefaults, type TenantryConfig } from './config.ts'
 import type { ServerDiagnosis } from './server/diagnosis.ts'
 
-/** What of a configuration {@link doctor} needs; a whole one will do. Without a server, it is found as by `openTenantry`. */
+/**
+ * The part of a configuration that {@link doctor} needs; a whole one is accepted. Without a server, it is found as by
+ * `openTenantry`.
+ */
 export type DoctorConfig = Pick<
   TenantryConfig<unknown>,
   | 'server'
@@ -19,11 +22,11 @@ export type DoctorConfig = Pick<
 
 /** Options of {@link doctor}. */
 export interface DoctorOptions extends Cancellable {
-  /** Whether to try things in scratch names, which are gone afterwards. Default true; otherwise it only reads. */
+  /** Tries operations in scratch names, which are dropped afterwards. Default true; otherwise it only reads. */
   readonly probe?: boolean
 }
 
-/** What was found. */
+/** The result of {@link doctor}. */
 export interface Diagnosis {
   readonly installation: string
   readonly roles: 'separate' | 'shared'
@@ -34,14 +37,15 @@ export interface Diagnosis {
 }
 
 /**
- * Says what each server and its role can do, what is missing with the SQL that grants it, and what is better otherwise:
- * before anything is there. What Tenantry does is tried, in names with a random number that are never used again, and all
- * of it is removed, also where the call fails or is aborted; what a killed process leaves the next call removes.
+ * Reports the capabilities of each server and its role, the missing privileges with the SQL that grants them, and
+ * recommended changes: before an installation exists.
  *
- * A server that cannot be reached is in the diagnosis, with the error. Where no server is configured, the project's
- * embedded one is examined, and not made for it.
+ * Operations of Tenantry are tried, in names with a random number that are never used again, and all of it is removed,
+ * also if the call fails or is aborted; the next call removes the remains of a killed process. An unreachable server is
+ * in the diagnosis, with the error. If no server is configured, the project's embedded one is examined, but not created
+ * for it.
  *
- * @throws `invalid-option`, `invalid-name`, `catalog-missing` where there is no server yet, `aborted`
+ * @throws `invalid-option`, `invalid-name`, `catalog-missing` if there is no server yet, `aborted`
  */
 export async function doctor(config: DoctorConfig, options: DoctorOptions = {}): Promise<Diagnosis> {
   const read = readOptions<DoctorConfig>('The configuration', config, configChecks)
@@ -66,7 +70,10 @@ export async function doctor(config: DoctorConfig, options: DoctorOptions = {}):
   }
 }
 
-/** Of a process, beside what tenants' work and verbs take: three for queries to the catalog, and one that listens. */
+/**
+ * The connections of a process besides those of tenants' work and verbs: three for queries to the catalog, and one that
+ * listens.
+ */
 const catalogConnections = 4
 
 const doctorChecks: Checks<DoctorOptions> = { probe: trueOrFalse, ...cancellable }

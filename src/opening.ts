@@ -22,30 +22,33 @@ import { type StartUp, survey } from './provisioning/survey.ts'
 import { versionFingerprint } from './provisioning/version.ts'
 import type { Server, Session } from './server/port.ts'
 
-/** How long a look may take that opening can do without, in milliseconds. */
+/** The time limit of a look that opening can do without, in milliseconds. */
 const lookMs = 3_000
 
-/** What a Tenantry begins with. */
+/** The result of opening. */
 export interface Opening {
   readonly fingerprint: string
   readonly installationId: string
   readonly lockSecret: string
-  /** How tenants are kept apart; undefined where all share the role of the connection. */
+  /** The separation of tenants; undefined if all share the role of the connection. */
   readonly separation: Separation | undefined
   readonly startUp: StartUp
-  /** Whether there is something to take care of that was interrupted long ago. */
+  /** True if there is work that was interrupted long ago. */
   readonly hasLeftBehind: boolean
-  /** The end of the connections that all of this came by. */
+  /** The end of the connections that opening used. */
   readonly disconnected: Promise<void>
 }
 
 /**
- * How many connections a tenant's role may have beside those that routing opens for it: for people and programs that log in
+ * The number of connections that a tenant's role may have besides those of routing: for people and programs that log in
  * as the tenant, and for connections that are closing.
  */
 const spareConnections = 20
 
-/** The servers for one installation: administration ends the tenants' sessions there that it waits for, and reports it. */
+/**
+ * Returns the servers for one installation: administration ends the tenants' sessions there that it waits for, and
+ * reports it.
+ */
 export function overTenants(
   [home, ...others]: readonly [Server, ...Server[]],
   { installation }: Pick<CheckedConfig<unknown>, 'installation'>,
@@ -62,7 +65,7 @@ export function overTenants(
 }
 
 /**
- * Finds the keys of tenants' passwords; undefined where tenants share the role of the connection.
+ * Finds the keys of tenants' passwords; undefined if tenants share the role of the connection.
  *
  * @throws `credentials-key-missing`, `invalid-option`
  */
@@ -77,9 +80,9 @@ export function keySource<Handle>(
 }
 
 /**
- * Makes sure that the catalog is there and up to date, and looks at the fleet: on one connection to the catalog.
+ * Makes sure that the catalog exists and is up to date, and looks at the fleet: on one connection to the catalog.
  *
- * @param keys where the keys come from; undefined where tenants share the role of the connection
+ * @param keys the source of the keys; undefined if tenants share the role of the connection
  */
 export async function prepare<Handle>(
   servers: readonly [Server, ...Server[]],
@@ -90,7 +93,7 @@ export async function prepare<Handle>(
   const { installation, mode } = checked
   const [home] = servers
   const warned = mode === 'full' && keys !== undefined ? warnOfPublicSchemas(servers, checked, signal) : undefined
-  // The models are read while the server is waited for; what is wrong with them is said before anything is touched.
+  // The models are read during the wait for the server; their errors are thrown before anything is touched.
   const connecting = home.connect(physicalNames.catalog(installation), { signal })
   connecting.catch(() => undefined)
   const fingerprint = await fingerprintOf(checked).catch(async (error: unknown) => {
@@ -107,15 +110,15 @@ export async function prepare<Handle>(
     return await openCatalog(session, servers, { checked, keys, fingerprint, warned, signal })
   } catch (error) {
     await session.close()
-    // What went wrong first is what the caller has to know.
+    // The caller has to know the first error.
     if (isNew) await unmakeCatalog(home, installation).catch(() => undefined)
     throw error
   }
 }
 
 /**
- * Announces maintenance databases where tenants' roles can create functions: what administers there unwarily, by hand or
- * by another program, may run them. It keeps no process from opening, nor any longer than {@link lookMs} from closing.
+ * Reports maintenance databases in which tenants' roles can create functions: an administrator, or another program,
+ * could run them unawares. It keeps no process from opening, nor any longer than {@link lookMs} from closing.
  */
 async function warnOfPublicSchemas(
   servers: readonly Server[],
@@ -144,7 +147,7 @@ interface OpeningRequest<Handle> {
   readonly checked: CheckedConfig<Handle>
   readonly keys: KeySource | undefined
   readonly fingerprint: string
-  /** The end of the look for schemas in which everybody may create. */
+  /** The end of the look for schemas in which every role may create. */
   readonly warned: Promise<void> | undefined
   readonly signal: AbortSignal | undefined
 }
@@ -175,8 +178,9 @@ async function openCatalog<Handle>(
 }
 
 /**
- * Compares the keys of this process with the key check of the catalog. Where there is no check yet, this process's key
- * becomes the installation's. One is made for development only then: in a catalog that has a check, it would be a wrong one.
+ * Compares the keys of this process with the key check of the catalog. If there is no check yet, this process's key
+ * becomes the installation's. A key for development is made only then: for a catalog with a check, it would be a wrong
+ * one.
  *
  * @throws `credentials-unreadable`, `credentials-key-missing`
  */
@@ -195,7 +199,10 @@ async function settleKeys(
   return keys
 }
 
-/** PostgreSQL lets every role into a new database; what somebody is to have needs a grant of its own. */
+/**
+ * Revokes the privilege of every role to connect, which PostgreSQL gives to a new database; a role that is to connect
+ * needs a grant of its own.
+ */
 async function revokePublicAccess(
   home: Server,
   session: Session,
@@ -205,13 +212,14 @@ async function revokePublicAccess(
   for (let attempt = 1; ; attempt++) {
     try {
       await session.transaction(async () => {
-        // Of two that change one database's privileges at once, PostgreSQL fails one: "tuple concurrently updated".
+        // Of two sessions that change one database's privileges at once, PostgreSQL fails one: "tuple concurrently
+        // updated".
         await session.lock(catalogLock, 'transaction', lockTimeoutMs)
         await session.script(statements)
       })
       return
     } catch (error) {
-      // Somebody else, who takes no lock of ours, can still be that other one.
+      // Another program, which does not take our lock, can still be the other session.
       const isRace = error instanceof TenantryError && error.code === 'query-failed' && error.retryable
       if (!isRace || attempt === revokeAttempts) throw error
     }
@@ -224,7 +232,7 @@ async function fingerprintOf<Handle>(checked: CheckedConfig<Handle>): Promise<st
   return versionFingerprint(await models.fingerprint(), parts)
 }
 
-/** Looks at the catalog; one that is not up to date is brought there first. A router only looks. */
+/** Looks at the catalog, and migrates one that is not up to date first. A router only looks. */
 async function lookUpToDate(
   session: Session,
   question: OpeningQuestion,
@@ -238,13 +246,13 @@ async function lookUpToDate(
   else await checkCatalog(session)
   const again = await lookAtCatalog(session, question)
   if (again !== undefined) return again
-  throw new TenantryError('query-failed', `The catalog ${session.database} was taken away while it was opened.`, {
+  throw new TenantryError('query-failed', `The catalog ${session.database} was dropped while it was opened.`, {
     hint: 'Open it again.',
     retryable: true,
   })
 }
 
-/** Makes the catalog's database where it could not be connected to because it is not there. */
+/** Makes the catalog's database if connecting failed because it is missing. */
 async function makeCatalog(
   home: Server,
   error: unknown,
@@ -264,15 +272,15 @@ function missingError(home: Server, installation: Installation, { cause, sqlStat
   return new TenantryError('catalog-missing', message, { cause, sqlState, hint: missingHint })
 }
 
-/** How long the session that failed may take to be gone, in milliseconds. */
+/** The time that the failed session has to end, in milliseconds. */
 const lingeringMs = 2_000
 
 /**
- * Drops a catalog that this call made and could not finish. It belongs to the role of the connection, and others may not
- * connect to it: one with more privileges could not finish it either.
+ * Drops a catalog that this call made and could not finish. It belongs to the role of the connection, and others may
+ * not connect to it: a role with more privileges could not finish it either.
  *
- * A catalog that another process works with, or has worked with, stays: it has a session in it, or has made its servers known. It is
- * closed before the last look, so that nobody comes in between that and the drop.
+ * A catalog that another process works with, or has worked with, stays: it has a session in it, or a record of its
+ * servers. It is closed before the last look, so that no session begins between that and the drop.
  */
 async function unmakeCatalog(home: Server, installation: Installation): Promise<void> {
   const database = physicalNames.catalog(installation)
@@ -296,7 +304,7 @@ async function unmakeCatalog(home: Server, installation: Installation): Promise<
   }
 }
 
-/** The error of a change in a process that only looks. */
+/** Returns the error of a change in a process that only routes. */
 export function routerError(): TenantryError {
   return new TenantryError('router-only', "This process was opened with mode: 'router' and changes nothing.", {
     hint: "Do it from the command line, or in a process opened without mode: 'router'.",

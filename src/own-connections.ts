@@ -5,19 +5,19 @@ import { administrationPool } from './provisioning/administration.ts'
 import type { ProvisioningContext } from './provisioning/context.ts'
 import type { ConnectionPool, Server, Session, SessionPool } from './server/port.ts'
 
-/** How many connections a process has for look-ups in the catalog. */
+/** The number of connections that a process has for look-ups in the catalog. */
 export const catalogConnections = 3
 
 type Place = Pick<ProvisioningContext, 'home' | 'servers' | 'installation'> &
   Pick<CheckedConfig<unknown>, 'onboardingConcurrency'>
 
-/** The connections of a process that are no tenant's. */
+/** The connections of a process that belong to no tenant. */
 export class OwnConnections {
   /** For look-ups in the catalog. */
   readonly catalog: ConnectionPool
-  /** Apart from it: a claim may wait for a lock, and no look-up for another tenant is to wait for it. */
+  /** For claims. A claim may wait for a lock, and must not delay look-ups for other tenants. */
   readonly claims: ConnectionPool
-  /** For administration: as many as there may be verbs at work. */
+  /** For administration: as many as verbs may run at once. */
   readonly #sessions: ReadonlyMap<Server, SessionPool>
 
   constructor(place: Place) {
@@ -32,7 +32,7 @@ export class OwnConnections {
     )
   }
 
-  /** A session for administration on one of the servers. */
+  /** Opens a session for administration on one of the servers. */
   session(server: Server, options: Cancellable): Promise<Session> {
     return (this.#sessions.get(server) as SessionPool).connect(options)
   }

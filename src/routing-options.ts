@@ -11,7 +11,7 @@ import { loginOf } from './provisioning/separation.ts'
 import { refuseBehind } from './routing/refuse-behind.ts'
 import type { ConnectionPool } from './server/port.ts'
 
-/** How many tenants, handles and domains a process remembers. */
+/** The numbers of tenants, handles and domains that a process remembers. */
 const kept = { keptTenants: 10_000, keptHandles: 1_000, keptDomains: { known: 10_000, unknown: 1_000 } }
 
 type Needed<Handle> = CheckedConfig<Handle> & Opening & Pick<ProvisioningContext, 'home' | 'servers'>

@@ -67,12 +67,13 @@ import { TenantWork, type WorkOptions } from './routing/tenant-work.ts'
 import { type Call, readCallOptions } from './verb-options.ts'
 
 /**
- * Opens Tenantry: makes sure that the catalog exists and is up to date, and that servers and models are known to it. With
- * `mode: 'router'` it only looks, with `createCatalog: false` the catalog must exist. Any number of processes may do this
- * at once.
+ * Opens Tenantry: makes sure that the catalog exists and is up to date, and that it knows the servers and models. With
+ * `mode: 'router'` it only looks, with `createCatalog: false` the catalog must exist. Any number of processes may do
+ * this at once.
  *
  * @throws `invalid-option`, `models-invalid`, `embedded-in-production`, `embedded-unavailable`, `catalog-missing`,
- *   `catalog-newer`, `catalog-older`, `credentials-key-missing`, `credentials-unreadable`, `permission-denied` and what may be wrong with a connection
+ *   `catalog-newer`, `catalog-older`, `credentials-key-missing`, `credentials-unreadable`, `permission-denied` and the
+ *   errors of a connection
  */
 export async function openTenantry<Handle>(given: TenantryConfig<Handle>): Promise<Tenantry<Handle>> {
   const { config, checked } = readConfig(given)
@@ -81,7 +82,7 @@ export async function openTenantry<Handle>(given: TenantryConfig<Handle>): Promi
   if (!isServerGiven(config)) await checked.models.fingerprint()
   const { servers: found, stop } = await findServers(config, { create: checked.createCatalog })
   const listeners = new Listeners<TenantryEvent>()
-  const servers = overTenants(found, checked, (event) => listeners.tell(event))
+  const servers = overTenants(found, checked, (event) => listeners.emit(event))
   const [home] = servers
   try {
     const opening = await prepare(servers, checked, keySource(config, checked, servers), config.signal)
@@ -93,7 +94,7 @@ export async function openTenantry<Handle>(given: TenantryConfig<Handle>): Promi
   }
 }
 
-/** How many domains are looked up in the DNS at once. */
+/** The number of domains that are looked up in the DNS at once. */
 const domainLookups = 4
 
 type Parts<Handle> = CheckedConfig<Handle> & Opening & Pick<MakingContext<Handle>, 'home' | 'servers'>
@@ -104,7 +105,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   readonly #work: TenantWork<Handle>
   readonly #listeners: Listeners<TenantryEvent>
   readonly #changing: ConcurrencyLimit
-  /** Apart from it, since the DNS may be slow. */
+  /** A limit of its own, since the DNS may be slow. */
   readonly #verifying = new ConcurrencyLimit(domainLookups)
   readonly #underWay = new WorkUnderWay()
   readonly #keeper: Keeper<Handle>
@@ -112,14 +113,14 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   readonly #stop: () => Promise<void>
   #closing: Promise<void> | undefined
 
-  /** @param stop ends what was started for this Tenantry */
+  /** @param stop stops the server that was started for this Tenantry */
   constructor(parts: Parts<Handle>, listeners: Listeners<TenantryEvent>, stop: () => Promise<void>) {
     this.#listeners = listeners
     this.#connections = new OwnConnections(parts)
     const { catalog: catalogPool, claims } = this.#connections
     const [catalog, domains] = [new Catalog(catalogPool), new Domains(catalogPool)]
     this.#parts = parts
-    const onLongLease = (lease: LongLease) => this.#listeners.tell({ event: 'lease-held', ...lease })
+    const onLongLease = (lease: LongLease) => this.#listeners.emit({ event: 'lease-held', ...lease })
     this.#work = new TenantWork({ ...routingOptions(parts, catalogPool), catalog, domains, onLongLease })
     this.#making = {
       ...parts,
@@ -134,7 +135,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       evict: (eviction, limitMs, options) =>
         despiteFullQueue(parts, options, () => this.#work.evict(eviction, limitMs, options)),
       forgetDomains: (domain) => this.#work.forgetDomains(domain),
-      emit: (event) => this.#listeners.tell(event),
+      emit: (event) => this.#listeners.emit(event),
     }
     this.#changing = new ConcurrencyLimit(parts.onboardingConcurrency)
     this.#stop = stop
@@ -156,7 +157,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     }
   }
 
-  /** What this process itself keeps ready would be made anew at once: it keeps nothing from then on. */
+  /** Drops templates and spares. This process would make its own again at once, so it keeps none from then on. */
   async removeTemplates(options: Cancellable = {}): Promise<RemovedTemplates> {
     return this.#change('removeTemplates', options, async (checked) => {
       await this.#keeper.stop(longestMs)
@@ -331,11 +332,11 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     }
   }
 
-  /** Ends all that is under way, after so many milliseconds at the latest, and closes every connection. */
+  /** Ends all work under way, after a number of milliseconds at the latest, and closes every connection. */
   async #end(workMs: number): Promise<void> {
     const end = performance.now() + workMs
     const keeping = this.#keeper.stop(workMs)
-    // What is being changed may still have to tell the others, so the router goes last.
+    // A change under way may still have to notify the other processes, so the router is closed last.
     await this.#underWay.end(workMs, new Error('Tenantry was closed.'))
     await keeping
     await this.#work.close(Math.max(0, end - performance.now()))
@@ -347,7 +348,9 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     return this.close()
   }
 
-  /** Takes care of what was interrupted long ago, beside all else. What goes wrong is for the next who looks. */
+  /**
+   * Finishes work that was interrupted long ago, in the background. A failure is left to the next process that opens.
+   */
   #tidyUp(): void {
     const tidy = (signal: AbortSignal) =>
       this.#changing.run(() => reconcileLeftBehind(this.#making, { signal }), signal)
@@ -357,7 +360,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     })
   }
 
-  /** Runs a verb: in its turn, ended by the caller's signal or by `close`. */
+  /** Runs a verb in its turn; the caller's signal or `close` ends it. */
   async #change<Options extends Cancellable, T>(
     call: Call,
     options: Options,
@@ -384,7 +387,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     return this.#change(call, options, (checked) => despiteFullQueue(this.#parts, checked, () => verb(checked)), turns)
   }
 
-  /** A step of the service's own runs for the tenant that is being made, whatever the context of the call. */
+  /** Runs a hook of the service in the context of the tenant that is being made, in any context of the call. */
   #inContext<Hook extends TenantHook<Handle> | undefined>(hook: Hook): Hook {
     const inside: TenantHook<Handle> = (handle, tenant) => this.#work.runFor(tenant.id, () => hook?.(handle, tenant))
     return (hook && inside) as Hook

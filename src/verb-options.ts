@@ -75,10 +75,10 @@ const checks = {
   tenantOfDomain: cancellable,
 }
 
-/** A call of an open Tenantry whose options are read here. */
+/** A call of an open Tenantry with options that are read here. */
 export type Call = keyof typeof checks
 
-/** Reads the options of a call. @throws `invalid-option`, and what the checks of names throw */
+/** Reads the options of a call. @throws `invalid-option`, and the errors of checks of names */
 export function readCallOptions<Options extends object>(call: Call, options: Options): Options {
   return readOptions(call, options, checks[call] as unknown as Checks<Options>)
 }

@@ -6,7 +6,7 @@ import { Address, User } from '../examples/service/models.ts'
 import { type CountingProxy, startCountingProxy } from './support/counting-proxy.ts'
 import { disposableName, serverUrl, sql } from './support/server.ts'
 
-// What everything costs: connections, and statements, of which each is a round trip. A change that adds one shows here.
+// The costs: connections, and statements, each of which is a round trip. A change that adds one shows here.
 
 const models = mikroOrm({ entities: [User, Address] })
 let proxy: CountingProxy
@@ -86,7 +86,7 @@ describe('checkDatabase', () => {
 describe('openTenantry and onboard', () => {
   /** The catalog, and the tenants held against the stamps of its server. */
   const look = 1
-  /** Whether everybody may create in the maintenance database: beside the rest. */
+  /** The look for schemas of the maintenance database in which every role may create: beside the rest. */
   const warn = 1
   const installation = disposableName('i')
   const open = () => openTenantry({ models, server: postgres({ url: through() }), installation })
@@ -96,11 +96,11 @@ describe('openTenantry and onboard', () => {
     const [create, version] = [1, 1]
     const steps = 6 * (1 + 1) // each of the catalog's migrations: its statements in one trip, and its row
     const make = 1 + 1 + 1 + steps + 1 + 1 // begin, lock, look again, the steps, the installation's row, commit
-    const secluded = 1 // before anybody can connect to it
+    const closed = 1 // before anybody can connect to it
     const roles = 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 // a look; begin, lock, look again, make them, whose member, commit; a look
     const key = 1 + 1 + 1 // begin, the key check, commit
     const register = 1 + 1 // the server and the version
-    const opened = look + version + make + secluded + look + roles + key + register
+    const opened = look + version + make + closed + look + roles + key + register
     expect(cost).toEqual({ connections: 3 + 1, statements: create + opened + warn })
   })
 
@@ -109,20 +109,20 @@ describe('openTenantry and onboard', () => {
     expect(cost).toEqual({ connections: 1 + 1, statements: look + warn })
   })
 
-  /** A claim that finds no spare; the lock; the row and what it became; whether the database is there already. */
+  /** A claim that finds no spare; the lock; the row and its next state; the look for the database. */
   const begin = 1 + 1 + 2 + 1
-  /** What a new database gets: its grants, tables in a transaction that verifies them, and the digest in another. */
+  /** The steps of a new database: its grants, tables in a transaction that verifies them, and the digest in another. */
   const fill = 1 + 1 + 1 + comparison + 1 + (1 + 1 + 1)
-  /** Whether the roles are there, once on each server. */
+  /** The look for the roles, once on each server. */
   const roles = 1
-  /** A database, and its opening to those who may connect to it. */
+  /** A database, and the grants of the privilege to connect to it. */
   const create = 1 + 1
   /** The name and the stamp, with the tenant's role; the password, and the transition. */
   const [named, madeActive] = [1, 1 + 1]
   const transaction = (statements: number) => 1 + statements + 1
   const unlock = 1
 
-  it("onboarding the first tenant: the template is built, on connections that are nobody else's", async () => {
+  it('onboarding the first tenant: the template is built, on connections of its own', async () => {
     const tenantry = await open()
     await tenantry.get('none')
     const cost = await costOf(() => tenantry.onboard('acme'))
@@ -199,12 +199,14 @@ describe("the verbs of a tenant's life", () => {
   beforeAll(async () => {
     tenantry = await open()
     for (const id of ['a', 'other']) await tenantry.onboard(id)
-    // The process listens, and has its connection to the catalog; to what is left below, it has none that must end first.
+    // The process listens, and has its connection to the catalog; below, no connection has to end first.
     await tenantry.with('other', (em) => em.count(User))
   })
   afterAll(() => tenantry.close())
 
-  /** The proxy lets a client go before the server has: until then the lock of the call before is tried more than once. */
+  /**
+   * The proxy releases a client before the server has: until then the lock of the call before is tried more than once.
+   */
   async function costOfVerb(work: () => Promise<unknown>) {
     const locked = () =>
       sql(
@@ -221,9 +223,9 @@ describe("the verbs of a tenant's life", () => {
   const [find, evict, present, empty, describe_, rename, prepared] = [1, 1, 1, 1, 1, 1, 1]
   /** A transaction that takes a transition and writes its audit entry by the same statement. */
   const transition = 1 + 1 + 1
-  /** To tell every process, and to see that there is no other. */
+  /** The notification of every process, and the look for others. */
   const letGo = evict + present
-  /** The role cannot log in any more, and nobody is left who could before. */
+  /** The role cannot log in any more, and no session is left from before. */
   const lockedOut = 1 + empty
 
   it('looking: one statement each, and none that connects', async () => {
@@ -253,7 +255,7 @@ describe("the verbs of a tenant's life", () => {
     expect(await costOfVerb(change)).toEqual({ connections: 0, statements: begin + row + commit })
   })
 
-  it('a domain: a transaction with the row of the tenant, the change, the audit entry, and what it is then', async () => {
+  it('a domain: a transaction with the row of the tenant, the change, the audit entry, and the resulting row', async () => {
     const given = { proof: 'given' } as const
     const [begin, row, write, audit, read, commit] = [1, 1, 1, 1, 1, 1]
     const add = () => tenantry.addDomain('a', 'a.example')
@@ -267,7 +269,7 @@ describe("the verbs of a tenant's life", () => {
     expect(await costOfVerb(remove)).toEqual({ connections: 0, statements: added - read })
   })
 
-  it('whose a domain is: one statement the first time, none from then on, also where it is nobody’s', async () => {
+  it('the tenant of a domain: one statement the first time, none from then on, even if it has none', async () => {
     await tenantry.addDomain('a', 'b.example')
     await tenantry.verifyDomain('a', 'b.example', { proof: 'given' })
     await expect.poll(() => tenantry.tenantOfDomain('b.example')).toMatchObject({ tenant: 'a' })
@@ -293,7 +295,7 @@ describe("the verbs of a tenant's life", () => {
 
   it('offboard: the same as suspend, and the database is looked for and renamed in a transaction', async () => {
     const offboard = () => tenantry.offboard('a')
-    // Nobody is in the database, and the role has no session in any other.
+    // The database has no session, and the role has none in any other.
     const leave = describe_ + lockedOut + letGo + empty + empty + prepared
     const archived = 1 + rename + 1
     expect(await costOfVerb(offboard)).toEqual({
@@ -316,8 +318,8 @@ describe("the verbs of a tenant's life", () => {
     const clone = () => tenantry.clone('a', 'b')
     const [source, known, intend, read, create, sourceAgain] = [1, 1, 1, 1, 1, 1]
     const look = source + locked + known
-    const [secluded, password, owned] = [1, 1, 1]
-    const make = intend + read + describe_ + letGo + create + secluded + sourceAgain + owned
+    const [closed, password, owned] = [1, 1, 1]
+    const make = intend + read + describe_ + letGo + create + closed + sourceAgain + owned
     const name = transition + rename + password
     expect(await costOfVerb(clone)).toEqual({ connections: 0, statements: look + make + name })
     expect(await costOfVerb(clone)).toEqual({ connections: 0, statements: look + intend + read })
@@ -326,7 +328,7 @@ describe("the verbs of a tenant's life", () => {
   it('purge: the database is looked for and left, renamed with the transition, dropped, then its role, and the row is removed', async () => {
     await tenantry.offboard('b')
     const purge = () => tenantry.purge('b')
-    // Whether it is there is asked twice: once for a tenant of which nothing but its history is left.
+    // The database is looked up twice: once for a tenant of which nothing but its history is left.
     const look = locked + find + find + describe_
     const [drop, helpers, remove] = [1 + 1, 1, 1]
     expect(await costOfVerb(purge)).toEqual({

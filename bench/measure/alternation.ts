@@ -1,4 +1,4 @@
-/** How long something took, in milliseconds. */
+/** Returns the duration of work, in milliseconds. */
 export async function time(work: () => Promise<unknown>): Promise<number> {
   const begin = performance.now()
   await work()
@@ -6,12 +6,12 @@ export async function time(work: () => Promise<unknown>): Promise<number> {
 }
 
 /**
- * Gives every contender its turn, round after round, so that whatever else the machine does meets all alike. Each pair
- * of rounds begins with the next one, and every other round goes backwards: nobody always follows the same, whose garbage
- * it would collect.
+ * Gives every contender its turn, round after round, so that other load on the machine meets all alike. Each pair of
+ * rounds begins with the next one, and every other round goes backwards: no contender always follows the same one,
+ * whose garbage it would collect.
  *
- * @param warmUp how many rounds are run first and not counted
- * @param turn gives the samples of one turn
+ * @param warmUp the number of rounds that are run first and not counted
+ * @param turn returns the samples of one turn
  * @returns the samples of each contender, in the order of the contenders
  */
 export async function inAlternation<T, Sample = number>(

@@ -11,7 +11,7 @@ export class IdealCache {
     this.#size = size
   }
 
-  /** Which part of the requests found nothing. What the cache holds afterwards is there for the next ones. */
+  /** Returns the part of the requests that missed. The content of the cache stays for the next ones. */
   missRate(requests: readonly number[]): number {
     return requests.filter((tenant) => !this.#hit(tenant)).length / requests.length
   }

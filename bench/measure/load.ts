@@ -1,20 +1,20 @@
 import { time } from './alternation.ts'
 import { rank, sorted } from './statistics.ts'
 
-/** What came of a load. */
+/** The result of a load. */
 export interface Load {
   readonly requests: number
   readonly seconds: number
-  /** How long each request that succeeded took, in milliseconds. */
+  /** The duration of each request that succeeded, in milliseconds. */
   readonly latencies: readonly number[]
   readonly errors: readonly unknown[]
 }
 
 /**
- * So many workers, each of which begins the next request as soon as its last one has ended: as much load as they can make.
- * They take from one queue, in its order. It may be one without an end, which stops giving when the load is to stop.
+ * Runs a number of workers, each of which begins the next request as soon as its last one has ended: as much load as
+ * they can make. They take from one queue, in its order. An endless queue stops when the load is to stop.
  *
- * @param pause what a worker does before each request, which is not part of it
+ * @param pause a step of a worker before each request, which is not part of it
  */
 export async function drive<T>(
   queue: Iterable<T>,
@@ -40,12 +40,12 @@ export async function drive<T>(
   return { requests: latencies.length + errors.length, seconds: milliseconds / 1_000, latencies, errors }
 }
 
-/** A queue without an end, until it is told to stop. */
+/** An endless queue, until it is stopped. */
 export function* endless<T>(next: () => T, stop: AbortSignal): Generator<T> {
   while (!stop.aborted) yield next()
 }
 
-/** Requests a second, of those that succeeded. */
+/** Returns the successful requests a second. */
 export function throughput({ latencies, seconds }: Load): number {
   return latencies.length / seconds
 }

@@ -4,8 +4,8 @@ import { Random } from '../../test/faults/random.ts'
 const resolution = 2 ** 31
 
 /**
- * Whom requests are for, by place from 0. By Zipf's law the tenant at place k is asked for in proportion to 1 / (k + 1)^s:
- * a few are asked for often, most hardly ever. With s = 0 all alike.
+ * The tenants of requests, by place from 0. By Zipf's law the tenant at place k is requested in proportion to 1 / (k +
+ * 1)^s: a few are requested often, most hardly ever. With s = 0 all alike.
  */
 export class Popularity {
   /** The share of all that come before each place, and of itself. */
@@ -23,7 +23,7 @@ export class Popularity {
     return Array.from({ length: requests }, () => this.#placeAt(random.below(resolution) / resolution))
   }
 
-  /** The first place whose cumulated share is above this. */
+  /** Returns the first place whose cumulated share is above this. */
   #placeAt(share: number): number {
     let low = 0
     let high = this.#cumulated.length - 1

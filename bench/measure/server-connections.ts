@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 
-/** What makes a server write down every connection. */
+/** The settings that make a server log every connection. */
 export const connectionLogging = { log_connections: 'on', log_disconnections: 'on' }
 
 const received = /\[(\d+)\] LOG: {2}connection received:/
@@ -14,8 +14,8 @@ interface Connection {
 }
 
 /**
- * How many connections of an application there were at once at most, as the server itself wrote it down: from when it
- * received one until it had ended it. Nothing is missed between two looks, since nobody looks.
+ * Returns the largest number of connections of an application at the same time, by the server's own log: from the
+ * receipt of one until its end. Unlike sampling, it misses none.
  */
 export async function peakConnections(logFile: string, application: string): Promise<number> {
   const open = new Map<string, Connection>()

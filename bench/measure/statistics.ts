@@ -1,4 +1,4 @@
-/** What is shown of many samples. */
+/** The summary of many samples. */
 export interface Summary {
   readonly samples: number
   readonly median: number

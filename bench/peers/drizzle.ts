@@ -7,7 +7,7 @@ import { userAccount } from '../models/drizzle.ts'
 import type { Peer } from './contender.ts'
 import { connect, Maintenance, urlOf } from './maintenance.ts'
 
-/** What drizzle-kit made of models/drizzle.ts; bench/README.md says how. */
+/** The output of drizzle-kit for models/drizzle.ts; see bench/README.md. */
 const migrationsFolder = fileURLToPath(new URL('../fixtures/drizzle', import.meta.url))
 
 /** Drizzle makes no databases. Its migrator needs one connection, which then serves the service. */

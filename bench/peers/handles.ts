@@ -4,12 +4,12 @@ import { type Generated, Kysely, PostgresDialect } from 'kysely'
 import { mikroOrm, type Models } from 'tenantry/mikro-orm'
 import { Address, User } from '../models/mikro-orm.ts'
 
-/** What a tenant's connections come from, in the shape of a `pg` pool. */
+/** The source of a tenant's connections, in the shape of a `pg` pool. */
 export type TenantPool = Parameters<Models<EntityManager>['open']>[0]
 
 /**
- * The models of the bench, whose handle is made of a tenant's pool and not MikroORM's: to measure routing by itself, and
- * with another library on top. Tables are still made as MikroORM says.
+ * Returns the models of the bench with a handle that is made of a tenant's pool, not MikroORM's: to measure routing by
+ * itself, and with another library on top. Tables are still made by MikroORM.
  */
 function handing<Handle>(toHandle: (pool: TenantPool) => Handle): Models<Handle> {
   const models = mikroOrm({ entities: [User, Address] })

@@ -13,7 +13,7 @@ export class Maintenance {
     await (await this.#connected()).query(`create database ${escapeIdentifier(database)}`)
   }
 
-  /** Makes those databases that are missing. One query tells which of all of them. */
+  /** Makes the missing ones of those databases. One query finds them all. */
   async ensure(databases: readonly string[]): Promise<void> {
     const client = await this.#connected()
     const { rows } = await client.query<{ datname: string }>(

@@ -14,7 +14,7 @@ export function mikroOrmAlone(serverUrl: string, loopConcurrency: number): Peer 
   async function newTenant(id: string): Promise<MikroORM> {
     const orm = instance(databaseOf(id))
     open.push(orm)
-    // Makes the database first. Less work than schema.update, which would look what a new database has already.
+    // Makes the database first. Less work than schema.update, which would look for existing tables in a new database.
     await orm.schema.create()
     return orm
   }

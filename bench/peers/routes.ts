@@ -12,16 +12,16 @@ export interface Route {
   readonly request: (tenant: number) => Promise<unknown>
 }
 
-/** What the server calls the connections of those that are counted. */
+/** The name of the counted connections on the server. */
 export const routedName = 'routed'
 
-/** What every request asks for: one row by its key, the least that a service does. */
+/** The query of every request: one row by its key, the least that a service does. */
 export const question = 'select id, name from user_account where id = $1'
 export const parameters = [1]
 
 export const tenantAt = (place: number) => `t${place}`
 
-/** As a service opens it, with what every tenant's work takes set to the bench's own. */
+/** Opens routing as a service does, with the settings of tenants' work set to the bench's own. */
 export function openRouting<Handle>(
   url: string,
   models: Models<Handle>,
@@ -32,7 +32,7 @@ export function openRouting<Handle>(
     server: postgres({ url, maxConnections }),
     installation,
     session: { applicationName: routedName },
-    // A budget that is short of what is asked for is what is measured here; nobody is to be turned away.
+    // A budget below the demand is measured here; no request may be refused.
     connectionWaitMs: 60_000,
     // One tenant may have as many connections as the pool that it is compared with.
     tenantShare: 1,
@@ -41,7 +41,7 @@ export function openRouting<Handle>(
   })
 }
 
-/** Makes tenants, each with the row that is asked for. @returns how to connect as each, with the driver alone */
+/** Makes tenants, each with the requested row. @returns the login of each, for the driver alone */
 export async function makeTenants(url: string, count: number, concurrency: number): Promise<readonly PoolConfig[]> {
   await using tenantry = await openTenantry({
     models: plainModels(),
@@ -59,7 +59,7 @@ export async function makeTenants(url: string, count: number, concurrency: numbe
   return configs
 }
 
-/** How to connect as a tenant, with the driver alone. */
+/** Returns the login of a tenant, for the driver alone. */
 export async function loginOf(
   tenantry: Pick<Tenantry<unknown>, 'credentials'>,
   url: string,
@@ -67,7 +67,7 @@ export async function loginOf(
 ): Promise<PoolConfig> {
   const { hostname: host, port } = new URL(url)
   const { user, password, database } = await tenantry.credentials(tenantAt(place))
-  // As Tenantry connects, so that nobody has less to do, on either side.
+  // The settings of Tenantry's connections, so that both sides have the same work.
   return {
     host,
     port: Number(port),
@@ -87,7 +87,7 @@ export function routed(tenantry: Tenantry<TenantPool>): Route {
   }
 }
 
-/** What keeps no connection: it is opened for each request, and ended. */
+/** A route without a pool: a connection is opened for each request, and ended. */
 export function connecting(configs: readonly PoolConfig[]): Route {
   return {
     name: 'connecting per request',

@@ -9,7 +9,7 @@ import { sparesReady } from './spares.ts'
 /** The installation of every scenario: each has a server of its own. */
 export const installation = 'bench'
 
-/** How the measured Tenantry is opened. */
+/** The options of the measured Tenantry. */
 export interface OpenOptions {
   readonly spares: number
   readonly onboardingConcurrency: number
@@ -25,7 +25,7 @@ export function open(serverUrl: string, options: OpenOptions): Promise<Tenantry<
   })
 }
 
-/** An open Tenantry as one who takes part. It is settled when all its spares are there again. */
+/** Returns an open Tenantry as a contender. It is settled when all its spares are there again. */
 export function asContender(tenantry: Tenantry<EntityManager>): Contender {
   return {
     name: 'Tenantry',

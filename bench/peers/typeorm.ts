@@ -36,7 +36,7 @@ export function typeorm(serverUrl: string, loopConcurrency: number): Peer {
     newTenant: async (id) => void (await newTenant(id)),
     newTenantWithRow: async (id) => {
       const dataSource = await newTenant(id)
-      // Leaner than save, which first looks whether the row is there.
+      // Leaner than save, which first looks for the row.
       await dataSource.getRepository(userSchema).insert({ name: 'spongebob' })
     },
     start: async (databases) => {

@@ -67,7 +67,7 @@ function renderPanel(result: Result, { title, column }: NonNullable<Result['char
 interface ChartRow {
   readonly name: string
   readonly value: string
-  /** How long its bar is, beside the longest. */
+  /** The length of its bar, as a part of the longest. */
   readonly part: number
   readonly y: number
 }

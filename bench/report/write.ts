@@ -14,7 +14,7 @@ export interface Run {
 }
 
 const complete = { json: '../results/latest.json', chart: '../../docs/images/bench.svg' }
-/** What is not the whole never replaces what is published. */
+/** A partial run never replaces the published results. */
 const partial = { json: '../results/partial.json', chart: '../results/partial.svg' }
 
 /** Writes the figures and their chart. @returns the files */

@@ -63,7 +63,7 @@ async function measure(url: string, counts: Counts) {
       async (side, round) => {
         await sparesReady(tenantry)
         const ids = Array.from({ length: size }, (_, place) => `b${round}x${place}`)
-        // What the round before left to write is not this one's.
+        // Pending writes of the round before do not belong to this one.
         await admin.query('checkpoint')
         const taken = await time(() => side.run(ids))
         await sparesReady(tenantry)
@@ -93,7 +93,7 @@ async function cloneAll(sessions: readonly Client[], ids: readonly string[], tem
   })
 }
 
-/** A round's databases go, so that the next finds the disk as it was. Their tenants stay in the catalog, unused. */
+/** Drops a round's databases, so that the next finds the disk as it was. Their tenants stay in the catalog, unused. */
 async function dropRound(admin: Client, round: number): Promise<void> {
   const { rows } = await admin.query<{ datname: string }>('select datname from pg_database where datname ~ $1', [
     `_b${round}x[0-9]+$`,

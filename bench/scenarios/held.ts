@@ -1,6 +1,6 @@
 /**
- * What the process holds, in bytes: heap and external memory. It has to run with --expose-gc. Collected more than once,
- * since what a finaliser lets go of is only then free.
+ * Returns the memory of the process, in bytes: heap and external memory. It has to run with --expose-gc. Collected more
+ * than once, since objects that a finaliser releases are only then free.
  */
 export function held(): number {
   for (let pass = 0; pass < 4; pass++) globalThis.gc?.()

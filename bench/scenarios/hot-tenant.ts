@@ -19,12 +19,12 @@ const rounds = { warmUp: 40, counted: 24 }
 /** Requests are short here, and a turn is to last for some pauses of the garbage collector. */
 const requestsFactor = 4
 
-/** What is compared: what the library does by itself, and through Tenantry. */
+/** The pairs of the comparison: the library by itself, and through Tenantry. */
 const pairs = ['pg', 'MikroORM'] as const
 export type Pair = (typeof pairs)[number]
 export type Side = 'own' | 'bare'
 
-/** What the process is told. */
+/** The order of the process. */
 export interface Hot {
   readonly pair: Pair
   readonly url: string
@@ -35,7 +35,7 @@ export interface Hot {
   readonly rounds: { readonly warmUp: number; readonly counted: number }
 }
 
-/** What came of one turn. */
+/** The figures of one turn. */
 export interface Figures {
   /** Requests a second. */
   readonly throughput: number
@@ -89,7 +89,7 @@ function rowOf(name: string, turns: readonly Figures[]): Row {
   return { name, values }
 }
 
-/** Of the two in the same turn, so that what the machine did meanwhile meets both. */
+/** Returns the targets, from both in the same turn, so that other load on the machine meets both. */
 function targetsOf(pair: Pair, { own, bare }: Turns): Target[] {
   const ratio = (of: (figures: Figures) => number) =>
     median(own.map((figures, turn) => of(figures) / of(bare[turn] as Figures)))

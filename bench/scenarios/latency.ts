@@ -15,13 +15,13 @@ export interface Latencies {
   readonly peers: ReadonlyMap<string, Summary>
 }
 
-/** What is measured of every contender. */
+/** The measured call of every contender. */
 export type Call = (contender: Contender, id: string) => Promise<void>
 
 /**
  * Measures a call of Tenantry with spares, and the same of all peers, in alternation on one server.
  *
- * @param afterwards what else is to be measured of that Tenantry, when the peers are done
+ * @param afterwards further measurements of that Tenantry, after the peers
  */
 export function measureLatencies<T>(
   counts: Counts,
@@ -71,7 +71,7 @@ export function latencyRows({ tenantry, peers }: Latencies): Row[] {
   }))
 }
 
-/** How many times the best peer's time Tenantry's goes into. */
+/** Returns the best peer's time divided by Tenantry's. */
 export function fasterThanBest({ tenantry, peers }: Latencies, figure: 'median' | 'p95', wanted: number): Target {
   const best = Math.min(...[...peers.values()].map((summary) => summary[figure]))
   return {

@@ -13,7 +13,7 @@ import type { Target } from '../result.ts'
 import { onServer } from '../server.ts'
 import type { Scenario } from './scenario.ts'
 
-/** How much more often the first tenants are asked for than the last; 0 is all alike. */
+/** The exponents of the popularity; 0 is all alike. */
 const exponents = [1.5, 1, 0] as const
 
 /** Turns are long here: each ends with its last request, and an opening takes as long as hundreds of others. */
@@ -23,9 +23,9 @@ const requestsFactor = 4
 interface Figures {
   readonly tenantry: number
   readonly connecting: number
-  /** What an ideal cache of the budget's size would make of the same requests. */
+  /** The rate of an ideal cache of the budget's size for the same requests. */
   readonly ideal: number
-  /** Which part of the requests such a cache has no connection for. */
+  /** The part of the requests for which such a cache has no connection. */
   readonly missRate: number
 }
 

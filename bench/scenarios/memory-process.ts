@@ -1,4 +1,4 @@
-// A process of its own, run with --expose-gc: leads work to every tenant once and prints what it held before and after.
+// A process of its own, run with --expose-gc: routes work to every tenant once and prints its memory before and after.
 
 import { open } from '../peers/tenantry.ts'
 import { held } from './held.ts'
@@ -12,7 +12,7 @@ export interface MemoryFigures {
 const [url = '', count = ''] = process.argv.slice(2)
 const tenantry = await open(url, { spares: 0, onboardingConcurrency: 1 })
 const lead = (place: number) => tenantry.with(`known-${place}`, () => undefined)
-// What the first tenant brings about (code, connections) is there once, whatever the number.
+// The costs of the first tenant (code, connections) arise once, for any number.
 await lead(1)
 const before = held()
 for (let place = 1; place <= Number(count); place++) await lead(place)

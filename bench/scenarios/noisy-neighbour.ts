@@ -14,9 +14,9 @@ const polite = 50
 const noisy = 200
 /** Fewer than there are tenants, and as many. */
 const budgets = [20, 50] as const
-/** What each request holds its connection for: long enough that connections are what is short, and not processors. */
+/** The work of each request: long enough that connections are the bottleneck, and not processors. */
 const work = 'select pg_sleep(0.05)'
-/** How long a polite tenant does nothing between two requests, in milliseconds. */
+/** The pause of a polite tenant between two requests, in milliseconds. */
 const pauseMs = { least: 100, most: 300 }
 const politeRequests = 12
 

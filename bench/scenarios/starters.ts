@@ -9,7 +9,7 @@ import { connect } from '../peers/maintenance.ts'
 import { installation, open } from '../peers/tenantry.ts'
 import { bareClone } from './template.ts'
 
-/** Who starts up; a turn gives its samples in milliseconds. */
+/** A service that starts up; a turn returns its samples in milliseconds. */
 export interface Starter {
   readonly name: string
   readonly turn: () => Promise<readonly number[]>
@@ -19,7 +19,7 @@ export interface Starter {
 const opensEachTurn = 5
 const pageSize = 1_000
 
-/** Makes so many tenants, and whatever the peers need beside their databases. */
+/** Makes so many tenants, and the peers' further needs beside their databases. */
 export async function prepareStarters(url: string, counts: Counts, size: number) {
   const options = { spares: 0, onboardingConcurrency: counts.concurrency }
   const databases = await makeTenants(url, options, size)
@@ -67,7 +67,7 @@ async function repeated(sample: () => Promise<number>): Promise<readonly number[
   return samples
 }
 
-/** What it takes until a service can lead work to every tenant, and what else it does then; closing is not timed. */
+/** Opens a service until it can route work to every tenant, including its other work then; closing is not timed. */
 async function openOnce(
   url: string,
   options: OpenOptions,

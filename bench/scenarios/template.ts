@@ -15,7 +15,7 @@ export async function findTemplate(tenantry: Tenantry<EntityManager>, admin: Cli
   return template.datname
 }
 
-/** The least there is: the server copies the template, and nobody has heard of the database. */
+/** Clones at the least cost: the server copies the template, and nothing else is recorded. */
 export async function bareClone(client: Client, database: string, template: string): Promise<void> {
   await client.query(`create database ${escapeIdentifier(database)} template ${escapeIdentifier(template)}`)
 }

@@ -1,4 +1,4 @@
-// A process of its own, run with --expose-gc: visits every tenant in turn, several times, and prints what it holds after
+// A process of its own, run with --expose-gc: visits every tenant in turn, several times, and prints its memory after
 // each pass.
 
 import type { EntityManager } from '@mikro-orm/postgresql'
@@ -14,7 +14,7 @@ import type { Library, Visits } from './visits.ts'
 
 const { library, url, tenants, passes, budget } = JSON.parse(process.argv[2] ?? '') as Visits
 
-/** What the process holds after each pass, in bytes. */
+/** Returns the memory of the process after each pass, in bytes. */
 async function visit<Handle>(models: Models<Handle>, ask: (handle: Handle) => Promise<unknown>): Promise<number[]> {
   await using tenantry = await openRouting(url, models, budget)
   const places = Array.from({ length: tenants }, (_, place) => `visited-${place + 1}`)

@@ -15,7 +15,7 @@ const megabyte = 2 ** 20
 const libraries = ['MikroORM', 'Kysely', 'Drizzle'] as const
 export type Library = (typeof libraries)[number]
 
-/** What the process is told. */
+/** The order of the process. */
 export interface Visits {
   readonly library: Library
   readonly url: string
@@ -87,7 +87,7 @@ async function addTenants(url: string, count: number): Promise<void> {
   }
 }
 
-/** How much a figure grows from one to the next: the line that fits best (least squares). */
+/** Returns the growth of a figure from one to the next: the line that fits best (least squares). */
 function slope(figures: readonly number[]): number {
   const middle = (figures.length - 1) / 2
   const deviation = figures.reduce((sum, figure, place) => sum + (place - middle) * figure, 0)

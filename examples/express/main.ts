@@ -24,7 +24,7 @@ const tenants = expressTenants(tenantry, { tenantFrom: [subdomain({ base: 'local
 const app = express()
 app.use(express.json())
 
-// Before the tenants: who signs up has none yet. An id that is taken belongs to somebody else.
+// Before the tenants: a customer who signs up has none yet. An id that is taken belongs to another customer.
 app.post('/tenants', async (request, response) => {
   const { id, displayName } = request.body as { id: string; displayName: string }
   const { tenant } = await tenantry.onboard(id, { displayName, existing: 'refuse', actor: 'sign-up' })
@@ -48,7 +48,7 @@ app.post('/users', async (request, response) => {
 
 app.use(tenants.errors)
 
-/** What who signs up is to hear. */
+/** Returns the response to a customer who signs up. */
 function refusals({ code }: { readonly code: string }) {
   if (code === 'invalid-tenant-id') return { status: 400, body: { error: code } }
   return code === 'tenant-exists' ? { status: 409, body: { error: code } } : undefined

@@ -24,7 +24,7 @@ const app = fastify()
 await app.register(fastifyTenants, {
   tenantry,
   tenantFrom: [subdomain({ base: 'localhost' })],
-  // Who signs up has no tenant yet.
+  // A customer who signs up has no tenant yet.
   exempt: ['/tenants'],
   onError: ({ code }) => {
     if (code === 'invalid-tenant-id') return { status: 400, body: { error: code } }
@@ -32,7 +32,7 @@ await app.register(fastifyTenants, {
   },
 })
 
-// An id that is taken belongs to somebody else.
+// An id that is taken belongs to another customer.
 app.post<{ Body: { id: string; displayName: string } }>('/tenants', async ({ body }, reply) => {
   const { id, displayName } = body
   const { tenant } = await tenantry.onboard(id, { displayName, existing: 'refuse', actor: 'sign-up' })

@@ -18,7 +18,7 @@ const app = new Hono<TenantEnv<EntityManager>>()
 app.use(
   honoTenants(tenantry, {
     tenantFrom: [subdomain({ base: 'localhost' })],
-    // Who signs up has no tenant yet.
+    // A customer who signs up has no tenant yet.
     exempt: ['/tenants'],
     onError: ({ code }) => {
       if (code === 'invalid-tenant-id') return { status: 400, body: { error: code } }
@@ -27,7 +27,7 @@ app.use(
   }),
 )
 
-// An id that is taken belongs to somebody else.
+// An id that is taken belongs to another customer.
 app.post('/tenants', async (c) => {
   const { id, displayName } = await c.req.json<{ id: string; displayName: string }>()
   const { tenant } = await tenantry.onboard(id, { displayName, existing: 'refuse', actor: 'sign-up' })

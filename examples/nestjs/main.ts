@@ -53,7 +53,7 @@ class UsersController {
 class TenantsController implements OnApplicationShutdown {
   constructor(@Inject(TENANTRY) private readonly tenantry: Tenantry<EntityManager>) {}
 
-  // An id that is taken belongs to somebody else.
+  // An id that is taken belongs to another customer.
   @Post()
   async signUp(@Body() { id, displayName }: { id: string; displayName: string }) {
     const { tenant } = await this.tenantry.onboard(id, { displayName, existing: 'refuse', actor: 'sign-up' })
@@ -71,7 +71,7 @@ class TenantsController implements OnApplicationShutdown {
       useFactory: async () => ({
         tenantry: await openTenantry({ models: mikroOrm({ entities: [User, Address] }), installation: 'bynestjs' }),
         tenantFrom: [subdomain({ base: 'localhost' })],
-        // Who signs up has no tenant yet.
+        // A customer who signs up has no tenant yet.
         exempt: ['/tenants'],
         onError: ({ code }) => {
           if (code === 'invalid-tenant-id') return { status: 400, body: { error: code } }

@@ -43,7 +43,7 @@ function showHowToConnect(shownUrl: string): void {
   line(`psql '${databaseUrl(shownUrl, 'tenantry_catalog')}' -c 'select id, state, database from tenantry.tenant'`)
 }
 
-/** What every service does when it starts. */
+/** Runs the start of every service. */
 async function startUp(serverUrl: string): Promise<boolean> {
   heading('Start-up: the database and the tables of one service')
   const url = databaseUrl(serverUrl, 'service')
@@ -60,7 +60,7 @@ async function startUp(serverUrl: string): Promise<boolean> {
   return database.outcome === 'created' || tables.created.length > 0
 }
 
-/** What a multi-tenant service does for every customer who signs up. */
+/** Runs the sign-up of every customer in a multi-tenant service. */
 async function openTenants(serverUrl: string) {
   heading('Tenants: a database for each')
   const tenantry = await step(
@@ -90,7 +90,7 @@ async function useTenants(tenantry: Tenantry<EntityManager>): Promise<void> {
 
 interface FoundServer {
   readonly url: string
-  /** How to connect, as it may be printed. */
+  /** The login, in printable form. */
   readonly shownUrl: string
   /** It runs on when this program has ended. */
   readonly isGiven: boolean
@@ -129,7 +129,7 @@ function names(objects: readonly { readonly name: string }[]): string {
   return objects.map(({ name }) => name).join(', ')
 }
 
-/** Until Ctrl-C, or until whoever started this asks it to end. */
+/** Waits for Ctrl-C, or for another signal to end. */
 async function untilInterrupted(): Promise<void> {
   line('Ctrl-C ends it. The data stays: the next start finds everything in place.')
   const forever = setInterval(() => undefined, 2 ** 31 - 1)

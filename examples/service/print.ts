@@ -1,4 +1,4 @@
-/** What the example prints: headings, and a line for each step with what came of it and how long it took. */
+/** Prints the output of the example: headings, and a line for each step with its result and its duration. */
 
 export function heading(text: string): void {
   console.log(`\n${text}`)

@@ -33,13 +33,13 @@ export function noted(
     )
 }
 
-/** What was begun on a tenant, and may fail yet. */
+/** A change of a tenant that has begun, and may still fail. */
 export interface Begun extends Authorship {
   readonly rowId: string
   readonly verb: Verb
 }
 
-/** Writes the entry of what was begun and failed: the tenant, if it is still there, stays in the state that it has. */
+/** Writes the entry of a failure after the change began: the tenant, if it still exists, stays in its state. */
 export function noteFailed(db: Kysely<CatalogTables>, { rowId, verb, actor }: Begun, error: ErrorCode) {
   return db
     .insertInto('audit')

@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../kernel/errors.ts'
 import type { TenantState } from './states.ts'
 
-/** What was done to a tenant. */
+/** A change of a tenant. */
 export type Verb =
   | 'onboard'
   | 'clone'
@@ -19,7 +19,7 @@ export type Verb =
   | 'verify-domain'
   | 'remove-domain'
 
-/** Who asked for a change. */
+/** The author of a change. */
 export interface Authorship {
   /** A person or a program, in the service's own words; any text. */
   readonly actor?: string | undefined
@@ -32,24 +32,24 @@ export interface AuditEntry {
   readonly verb: Verb
   /** The state before; undefined for the first entry of a tenant's life. */
   readonly from: TenantState | undefined
-  /** The state after; undefined once the tenant is gone. */
+  /** The state after; undefined once the tenant has been removed. */
   readonly to: TenantState | undefined
-  /** Who asked, where that was said. */
+  /** The actor, if one was given. */
   readonly actor: string | undefined
   /** The role that the change was made as. */
   readonly role: string
   /**
-   * `done`, written by the transaction that made the change. `failed` follows such an entry where the rest of what was
-   * begun failed: the tenant stays in the state that it has, and repeating the call goes on.
+   * `done`, written by the transaction that made the change. `failed` follows such an entry if a later step failed: the
+   * tenant stays in its state, and repeating the call continues.
    */
   readonly outcome: 'done' | 'failed'
-  /** The code of the error of what failed. */
+  /** The code of the error of that failure. */
   readonly error: ErrorCode | undefined
   /** The domain that was added, verified or removed. */
   readonly domain: string | undefined
 }
 
-/** What a tenant's making is called in the audit trail, by where its database comes from. */
+/** The verb in the audit trail by which a tenant was made, by the origin of its database. */
 export const makingVerbs = { models: 'onboard', clone: 'clone', adopt: 'adopt' } as const
 
 /** An entry as the catalog's query selects it. */

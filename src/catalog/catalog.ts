@@ -25,7 +25,7 @@ export interface NewTenant {
   readonly source?: string | undefined
 }
 
-/** What a transition writes beside the state. */
+/** Columns that a transition writes besides the state. */
 export interface TransitionDetails extends Authorship {
   readonly verb: Verb
   readonly to: TenantState
@@ -33,17 +33,17 @@ export interface TransitionDetails extends Authorship {
   readonly transition: number
   readonly fingerprint?: string | undefined
   readonly restingState?: 'active' | 'suspended' | undefined
-  /** How long an offboarded tenant is kept, in days. */
+  /** The retention of an offboarded tenant, in days. */
   readonly retentionDays?: number | undefined
 }
 
-/** What may change of a tenant without its state. */
+/** Columns of a tenant that may change without its state. */
 export interface TenantPatch {
   readonly displayName: string | undefined
   readonly metadata: Readonly<Record<string, unknown>>
 }
 
-/** How many tenants and which, of one installation. */
+/** Counts of the tenants of one installation. */
 export interface TenantCounts {
   readonly server: string
   readonly serverState: 'open' | 'closed'
@@ -51,7 +51,7 @@ export interface TenantCounts {
   readonly version: number | undefined
   readonly fingerprint: string | undefined
   readonly tenants: number
-  /** How many of them have a role of their own. */
+  /** The number of them that have a role of their own. */
   readonly separate: number
 }
 
@@ -64,7 +64,7 @@ export class Catalog {
     this.#db = openCatalogDatabase(pool)
   }
 
-  /** Makes servers and a version known; what is known already stays as it is. */
+  /** Records servers and a version; existing records stay unchanged. */
   async register(servers: readonly string[], fingerprint: string): Promise<void> {
     for (const name of servers) {
       await this.#db
@@ -80,7 +80,7 @@ export class Catalog {
       .execute()
   }
 
-  /** Every tenant that is active or suspended on another server than this, with no more than where it is. */
+  /** Returns every tenant that is active or suspended on another server than this, with only its place. */
   async inServiceElsewhere(
     home: string,
   ): Promise<readonly { readonly id: TenantId; readonly rowId: string; readonly server: string }[]> {
@@ -99,7 +99,7 @@ export class Catalog {
     return (await this.findAll([id])).get(id)
   }
 
-  /** Those of the tenants that there are. */
+  /** Returns the existing ones among some tenants. */
   async findAll(ids: readonly TenantId[]): Promise<ReadonlyMap<TenantId, TenantRow>> {
     const rows = await this.#tenants()
       .where('tenant.id', '=', sql<string>`any(${ids})`)
@@ -120,13 +120,16 @@ export class Catalog {
     return rows.map((row) => toTenant(row).id)
   }
 
-  /** Whether a tenant is one of them at this moment, by the server's clock. */
+  /** True if the retention of a tenant has ended, by the server's clock. */
   async hasExpired(id: TenantId): Promise<boolean> {
     const row = await filtered(this.#tenants(), { expired: true }).where('tenant.id', '=', id).executeTakeFirst()
     return row !== undefined
   }
 
-  /** Tenants whose making or purge has stood still for `leftBehindMinutes`, by the server's clock; at most `limit`. */
+  /**
+   * Returns tenants whose making or purge has stood still for `leftBehindMinutes`, by the server's clock; at most
+   * `limit`.
+   */
   async leftBehind(limit: number): Promise<ReadonlySet<TenantId>> {
     const rows = await this.#tenants()
       .where('tenant.state', 'in', ['onboarding', 'purging'])
@@ -177,7 +180,7 @@ export class Catalog {
     return number
   }
 
-  /** What was done to a tenant of this id, the latest first. It outlives the tenant. */
+  /** Returns the audit trail of a tenant's id, the latest entry first. It outlives the tenant. */
   async history(id: TenantId, limit: number): Promise<AuditEntry[]> {
     const rows = await this.#db
       .selectFrom('audit')
@@ -189,15 +192,15 @@ export class Catalog {
     return rows.map(toAuditEntry)
   }
 
-  /** Writes into the audit trail what was done to a tenant without a change of its state. */
+  /** Writes an entry into the audit trail for a change of a tenant other than of its state. */
   async note({ id, rowId, state }: TenantRow, verb: Verb, { actor }: Authorship): Promise<void> {
     const entry = { tenant: id, row_id: rowId, verb, from_state: state, to_state: state, actor: actor ?? null }
     await this.#db.insertInto('audit').values(entry).execute()
   }
 
   /**
-   * Writes down that what this object has begun, by {@link intend} or {@link take}, failed afterwards; nothing where it has
-   * begun nothing.
+   * Records the failure of a change that this object has begun, by {@link intend} or {@link take}; does nothing if it
+   * has begun none.
    */
   async noteFailure(code: ErrorCode): Promise<void> {
     const begun = this.#begun
@@ -205,11 +208,11 @@ export class Catalog {
   }
 
   /**
-   * Writes down that a tenant is to be, and where; the one that is there already where there is one.
+   * Records a planned tenant and its place, or returns the existing one.
    *
-   * @param isFollowed whether what comes next on the catalog's own server waits for the disk: that writes this, too, and
-   *   what was lost before has no consequence. Otherwise this waits for it by itself.
-   * @throws `no-open-server`, `tenant-exists` when the database is another tenant's
+   * @param isFollowed true if the next step on the catalog's own server waits for the disk: that flushes this record,
+   *   too, and the loss of an earlier record has no consequence. Otherwise this call waits for the disk itself.
+   * @throws `no-open-server`, `tenant-exists` if the database is another tenant's
    */
   async intend(
     tenant: NewTenant,
@@ -227,7 +230,7 @@ export class Catalog {
     const note = { actor: authorship.actor, verb: makingVerbs[tenant.origin], to: 'onboarding' } as const
     const { numInsertedOrUpdatedRows } = await noted(query, note).executeTakeFirstOrThrow()
     const row = await this.find(tenant.id)
-    // A row that is there for another purpose is refused, and nothing is begun.
+    // A row for another purpose is refused, and nothing is begun.
     const isMeant = row?.state === 'onboarding' && row.origin === tenant.origin && row.source === tenant.source
     if (isMeant) this.#begun = { ...authorship, rowId: row.rowId, verb: makingVerbs[row.origin] }
     if (row !== undefined) return { row, isNew: numInsertedOrUpdatedRows === 1n }
@@ -285,9 +288,9 @@ export class Catalog {
   }
 
   /**
-   * Takes a tenant's row away: that of one that was never made (`withdraw`), or the last step of a purge.
+   * Removes a tenant's row: one that was never made (`withdraw`), or as the last step of a purge.
    *
-   * @returns false when it was gone already, or is in another state
+   * @returns false if it was removed already, or is in another state
    */
   async remove(rowId: string, state: TenantState, verb: Verb, authorship: Authorship = {}): Promise<boolean> {
     const query = this.#db
@@ -307,8 +310,8 @@ export class Catalog {
   }
 
   /**
-   * Changes what is said of a tenant. `patch` sees the row as nobody else can change it meanwhile; it gives undefined
-   * when there is nothing to change.
+   * Changes the record of a tenant. `patch` receives the row under a lock; it returns undefined if there is nothing to
+   * change.
    */
   update(
     id: TenantId,

@@ -1,6 +1,6 @@
-/** How long a claim waits for a session that holds a lock on a spare, in milliseconds. */
+/** The longest wait of a claim for a session that holds a lock on a spare, in milliseconds. */
 const spareLockMs = 200
-/** How many spares a claim tries before the slow path is taken. */
+/** The number of spares that a claim tries before the slow path is taken. */
 const spareAttempts = 4
 
 /**
@@ -11,12 +11,12 @@ const spareAttempts = 4
  *
  * - `claimed`: this very call made the tenant
  * - `exists`: the id has a tenant already
- * - `no-spare`; `elsewhere`, when the place for the tenant is not on the catalog's own server; `no-open-server`;
- *   `name-taken`, when a database has the name: nothing was made, and the caller takes the slow path
+ * - `no-spare`; `elsewhere`, if the place for the tenant is not on the catalog's own server; `no-open-server`;
+ *   `name-taken`, if a database has the name: nothing was made, and the caller takes the slow path
  *
- * A spare is used only as it was filled: the same database, closed to connections and to PUBLIC, with nobody in it, with
- * its role, and with the collation that the server has now. Any other is marked for dropping; so is one that a session
- * holds a lock on, which any role of the server can do. The stamp has the form that `writeStamp` gives it.
+ * A spare is used only as it was filled: the same database, closed to connections and to PUBLIC, without a session,
+ * with its role, and with the collation that the server has now. Any other is marked for dropping; so is one that a
+ * session holds a lock on, which any role of the server can do. The stamp has the form that `writeStamp` gives it.
  */
 export const claimFunction = `
 create or replace function tenantry.claim(

@@ -12,11 +12,11 @@ export interface Claim extends Omit<NewTenant, 'rowId' | 'database' | 'origin' |
   readonly fingerprint: string
   /** The database's name; undefined for one that is made from the spare's row id. */
   readonly database: Identifier | undefined
-  /** What such a name begins with. */
+  /** The prefix of such a name. */
   readonly opaquePrefix: string
 }
 
-/** What came of a claim; see the function in `claim-function.ts`. */
+/** The result of a claim; see the function in `claim-function.ts`. */
 export type Claimed =
   | { readonly outcome: 'claimed' | 'exists'; readonly row: TenantRow }
   | { readonly outcome: 'no-spare' | 'elsewhere' | 'no-open-server' | 'name-taken' }

@@ -21,8 +21,8 @@ export class Credentials {
       .execute()
   }
 
-  /** Keeps a password that is about to be set, beside the one that holds until then. */
-  async announce(rowId: string, pending: string): Promise<void> {
+  /** Keeps a password that is about to be set, besides the one in force until then. */
+  async setPending(rowId: string, pending: string): Promise<void> {
     await this.#db.updateTable('credential').set({ pending }).where('row_id', '=', rowId).execute()
   }
 

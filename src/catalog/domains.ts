@@ -11,13 +11,13 @@ import type { CatalogTables } from './tables.ts'
 export interface DomainRow {
   readonly domain: DomainName
   readonly tenant: TenantId
-  /** What proves the domain, in a record of its DNS. */
+  /** The token that proves the domain, in a record of its DNS. */
   readonly token: string
   readonly addedAt: Date
   readonly verifiedAt: Date | undefined
 }
 
-/** The tenant that a domain leads to, and its row: another tenant may have the id one day. */
+/** The tenant of a domain, and its row: a later tenant may have the same id. */
 export interface RoutedTenant {
   readonly tenant: TenantId
   readonly row: string
@@ -31,20 +31,20 @@ export interface DomainOwner {
   readonly state: TenantState
 }
 
-/** What a change of a domain comes to. */
+/** The result of a change of a domain. */
 export interface DomainChange<Outcome> {
   readonly outcome: Outcome
-  /** The domain as it is then; undefined where there is none. */
+  /** The domain after the change; undefined if there is none. */
   readonly row: DomainRow | undefined
   readonly owner: DomainOwner
 }
 
-/** What looks at a tenant before anything is changed of its domains, and throws where that may not be. */
+/** A check of the tenant before its domains are changed, which throws to refuse the change. */
 export type CheckOwner = (owner: DomainOwner) => void
 
 /**
- * The catalog's records of tenants' domains. Each change holds the tenant's row, as a purge does, and has its audit entry
- * in its transaction. The table itself tells the processes, by a trigger.
+ * The catalog's records of tenants' domains. Each change locks the tenant's row, as a purge does, and writes its audit
+ * entry in the same transaction. A trigger of the table notifies the processes.
  */
 export class Domains {
   readonly #db: Kysely<CatalogTables>
@@ -53,7 +53,7 @@ export class Domains {
     this.#db = openCatalogDatabase(pool)
   }
 
-  /** A domain, whoever has it, verified or not. */
+  /** Returns a domain of any tenant, verified or not. */
   find(domain: DomainName): Promise<DomainRow | undefined> {
     return find(this.#db, domain)
   }
@@ -78,7 +78,7 @@ export class Domains {
     )
   }
 
-  /** Adds a domain that nobody has. @returns undefined where there is no such tenant */
+  /** Adds a domain that no tenant has. @returns undefined if there is no such tenant */
   add(
     id: TenantId,
     domain: DomainName,
@@ -103,8 +103,8 @@ export class Domains {
   /**
    * Marks a domain as verified.
    *
-   * @param token the one that was proven: the domain may have been removed and added anew since
-   * @returns undefined where there is no such tenant; without a row where it has not that domain with that token
+   * @param token the token that was proven: the domain may have been removed and added again since
+   * @returns undefined if there is no such tenant; without a row if it does not have that domain with that token
    */
   verify(
     id: TenantId,
@@ -128,7 +128,7 @@ export class Domains {
     })
   }
 
-  /** Takes a domain from a tenant. @returns undefined where there is no such tenant */
+  /** Removes a domain from a tenant. @returns undefined if there is no such tenant */
   remove(
     id: TenantId,
     domain: DomainName,
@@ -149,7 +149,7 @@ export class Domains {
     )
   }
 
-  /** Runs a change in a transaction that is on disk when it returns, while nobody else changes the tenant. */
+  /** Runs a change under a lock of the tenant, in a transaction that is on disk on return. */
   #change<Outcome>(
     id: TenantId,
     check: CheckOwner,
@@ -200,7 +200,7 @@ function toDomain({ domain, tenant, token, added_at, verified_at }: SelectedDoma
   return { ...checked, token, addedAt: added_at, verifiedAt: verified_at ?? undefined }
 }
 
-/** Writes down what was done to a domain, by the transaction that does it. */
+/** Records a change of a domain, in the transaction that makes it. */
 async function note(
   db: Kysely<CatalogTables>,
   verb: Verb,

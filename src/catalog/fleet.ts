@@ -2,7 +2,7 @@ import type { ConnectionPool } from '../server/port.ts'
 import { filtered, type TenantFilter } from './listing.ts'
 import { openCatalogDatabase } from './open-catalog-database.ts'
 
-/** How many of the tenants that are meant there are on each server that has some, by its name. */
+/** Returns the number of matching tenants on each server that has any, by its name. */
 export async function countByServer(pool: ConnectionPool, filter: TenantFilter): Promise<ReadonlyMap<string, number>> {
   const counted = openCatalogDatabase(pool)
     .selectFrom('tenant')

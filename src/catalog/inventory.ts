@@ -6,7 +6,7 @@ import { type Claim, type Claimed, claimSpare } from './claim.ts'
 import { openCatalogDatabase } from './open-catalog-database.ts'
 import type { CatalogTables, SpareState, TemplateState } from './tables.ts'
 
-/** Where templates and spares belong: one server, one version of the models. */
+/** The key of a group of spares and its template: one server, one version of the models. */
 export interface SparePool {
   /** The name of the server. */
   readonly server: string
@@ -30,7 +30,7 @@ export interface SpareRow extends SparePool {
   readonly oid: number | undefined
 }
 
-/** How much of something is on a pool of spares, in one state. */
+/** The number of items of a pool of spares in one state. */
 export type SpareCount = SparePool & {
   /** The version's running number. */
   readonly version: number
@@ -48,7 +48,7 @@ export class Inventory {
     this.#db = openCatalogDatabase(pool)
   }
 
-  /** The template to clone from; undefined where none is ready. */
+  /** Returns the template to clone from; undefined if none is ready. */
   async readyTemplate(sparePool: SparePool): Promise<TemplateRow | undefined> {
     const [row] = await this.templates(sparePool, ['ready'])
     return row
@@ -111,7 +111,7 @@ export class Inventory {
       .execute()
   }
 
-  /** @returns false when the row was taken away or set apart meanwhile */
+  /** @returns false if the row was removed or discarded meanwhile */
   async finishTemplate(rowId: string, digest: string): Promise<boolean> {
     const { numUpdatedRows } = await this.#db
       .updateTable('template')
@@ -122,7 +122,7 @@ export class Inventory {
     return numUpdatedRows === 1n
   }
 
-  /** From now on nobody uses it. */
+  /** Marks a template for dropping; it is not used from now on. */
   async discardTemplate(rowId: string): Promise<void> {
     await this.#db.updateTable('template').set({ state: 'dropping' }).where('row_id', '=', rowId).execute()
   }
@@ -131,7 +131,7 @@ export class Inventory {
     await this.#db.deleteFrom('template').where('row_id', '=', rowId).execute()
   }
 
-  /** Makes a tenant of a spare on the catalog's own server, or says why not. */
+  /** Makes a tenant of a spare on the catalog's own server, or returns the reason why it cannot. */
   claim(claim: Claim, authorship: Authorship): Promise<Claimed> {
     return claimSpare(this.#db, claim, authorship)
   }
@@ -143,8 +143,8 @@ export class Inventory {
   }
 
   /**
-   * Takes the oldest spare for as long as the open transaction lasts; others pass it over. Whoever uses it removes it in
-   * that transaction.
+   * Takes the oldest spare for the duration of the open transaction; others skip it. The caller removes it in that
+   * transaction if it uses it.
    */
   async takeSpare(sparePool: SparePool): Promise<SpareRow | undefined> {
     const row = await this.#spares(sparePool, ['ready']).limit(1).forUpdate('spare').skipLocked().executeTakeFirst()
@@ -169,7 +169,7 @@ export class Inventory {
       .execute()
   }
 
-  /** @returns false when the row was taken away or set apart meanwhile */
+  /** @returns false if the row was removed or discarded meanwhile */
   async finishSpare(rowId: string, oid: number): Promise<boolean> {
     const { numUpdatedRows } = await this.#db
       .updateTable('spare')
@@ -180,7 +180,10 @@ export class Inventory {
     return numUpdatedRows === 1n
   }
 
-  /** From now on nobody uses them; one that is being claimed at this moment is waited for, and gone then. */
+  /**
+   * Marks spares for dropping; they are not used from now on. It waits for a spare that is being claimed at this
+   * moment, which is no spare afterwards.
+   */
   async discardSpares(rowIds: readonly string[]): Promise<void> {
     if (rowIds.length === 0) return
     await this.#db.updateTable('spare').set({ state: 'dropping' }).where('row_id', 'in', rowIds).execute()
@@ -214,7 +217,10 @@ export class Inventory {
     return rows.map((row) => ({ ...row, count: Number(row.count) }) as SpareCount)
   }
 
-  /** How many spares of a version are ready on each server, by its name; servers without any are left out. */
+  /**
+   * Returns the number of spares of a version that are ready on each server, by its name; servers without any are left
+   * out.
+   */
   async readySpares(fingerprint: string): Promise<ReadonlyMap<string, number>> {
     const rows = await this.#db
       .selectFrom('spare')
@@ -227,7 +233,7 @@ export class Inventory {
     return new Map(rows.map(({ name, count }) => [name, Number(count)]))
   }
 
-  /** Whether any tenant has this version, on whatever server, be it in service or set aside. */
+  /** True if any tenant has this version, on any server, in service or archived. */
   async isNeeded(fingerprint: string): Promise<boolean> {
     const row = await this.#db
       .selectFrom('tenant')

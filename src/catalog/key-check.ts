@@ -43,7 +43,7 @@ const claimSql = `
   from (select (select split_part(sealed, '.', 1) from tenantry.credential group by 1 order by count(*) desc limit 1) as key) u
   returning i.key_check as check, u.key as used`
 
-/** Makes the first of these keys the one that every process must have, whatever the check was sealed with before. */
+/** Makes the first of these keys the required key of every process, in place of any earlier one. */
 export async function replaceKeyCheck(session: Session, keys: Keyring): Promise<void> {
   const replace = () => session.query('update tenantry.installation set key_check = $1', [keys.seal(constant, purpose)])
   await session.transaction(replace, { durable: true })

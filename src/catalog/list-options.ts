@@ -7,9 +7,9 @@ import { checkMetadata, storableText } from '../kernel/storable.ts'
 import type { TenantFilter } from './listing.ts'
 import { type TenantState, tenantStates } from './states.ts'
 
-/** Which tenants to list; each filter that is given must hold. */
+/** Filters of a list of tenants; a tenant has to meet every given one. */
 export interface ListOptions extends Cancellable {
-  /** How many at most. Default 100, at most 1,000. */
+  /** The largest number of tenants. Default 100, at most 1,000. */
   readonly limit?: number
   /** Only those after this id: the last one of the page before. */
   readonly after?: string
@@ -22,13 +22,13 @@ export interface ListOptions extends Cancellable {
   readonly metadata?: Readonly<Record<string, unknown>>
   /** Text that the id or the display name contains, in upper or lower case. */
   readonly search?: string
-  /** Only those that `purgeExpired` would take: offboarded with their retention at its end, or half purged. */
+  /** Only tenants that `purgeExpired` would take: offboarded with their retention at its end, or half purged. */
   readonly expired?: boolean
 }
 
 const mostAtOnce = 1_000
 
-/** The checks of what to list. */
+/** The checks of list options. */
 export const listChecks = {
   limit: positiveInteger,
   after: (_, id) => parseTenantId(id as string),
@@ -41,7 +41,7 @@ export const listChecks = {
   ...cancellable,
 } satisfies Checks<ListOptions>
 
-/** Reads what to list. @throws `invalid-option`, `invalid-tenant-id` */
+/** Reads list options. @throws `invalid-option`, `invalid-tenant-id` */
 export function readListOptions(options: ListOptions): {
   readonly filter: TenantFilter
   readonly limit: number
@@ -53,7 +53,7 @@ export function readListOptions(options: ListOptions): {
   return { filter: { ...filter, states }, limit: Math.min(limit, mostAtOnce), after, signal }
 }
 
-/** What the catalog counts versions by. */
+/** The largest number of a version in the catalog. */
 const mostVersions = 2 ** 31 - 1
 
 function checkVersion(option: string, version: unknown): string | number {

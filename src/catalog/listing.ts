@@ -2,7 +2,7 @@ import { type ExpressionBuilder, type Kysely, type SelectQueryBuilder, sql } fro
 import type { TenantState } from './states.ts'
 import type { CatalogTables } from './tables.ts'
 
-/** Which tenants are meant; what is left out does not matter. */
+/** A filter on tenants; an absent part matches all. */
 export interface TenantFilter {
   readonly states?: readonly TenantState[] | undefined
   /** The name of a server. */
@@ -13,11 +13,11 @@ export interface TenantFilter {
   readonly metadata?: Readonly<Record<string, unknown>> | undefined
   /** Text that the id or the display name must contain, in upper or lower case. */
   readonly search?: string | undefined
-  /** Only those that `purgeExpired` would take. */
+  /** Only tenants that `purgeExpired` would take. */
   readonly expired?: boolean | undefined
 }
 
-/** What is told of a tenant beside the columns of its own row. */
+/** Columns selected besides those of the tenant's own row. */
 export const alsoSelected = [
   'server.name as server',
   'version.number as version',
@@ -39,13 +39,13 @@ export function tenantsOf(db: Kysely<CatalogTables>) {
 type Tables = CatalogTables & { version: CatalogTables['version'] | { number: number | null } }
 type Joined = ExpressionBuilder<Tables, 'tenant' | 'server' | 'version'>
 
-/** Leaves in a query over tenants, servers and versions what the filter means. */
+/** Applies the filter to a query over tenants, servers and versions. */
 export function filtered<DB, TB extends keyof DB, Output>(
   query: SelectQueryBuilder<DB, TB, Output>,
   filter: TenantFilter,
 ): SelectQueryBuilder<DB, TB, Output> {
   const { states, server, version, metadata, search, expired } = filter
-  // The joined tables are the same in every query that this is used on; their types differ by what is selected.
+  // The joined tables are the same in every query here; their types differ by the selected columns.
   return query.where((eb) => {
     const on = eb as unknown as Joined
     return on.and([

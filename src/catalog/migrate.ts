@@ -5,14 +5,14 @@ import { type Migration, migrations, newestMigration as newest } from './migrati
 
 const undefinedTable = '42P01'
 
-/** The name of the lock under which the catalog itself is changed: its schema, and who may connect to it. */
+/** The name of the lock under which the catalog's schema and its privileges to connect are changed. */
 export const catalogLock = 'catalog'
 
 /**
- * Brings a catalog's own schema up to date, under a lock. One query where there is nothing to do.
+ * Brings a catalog's own schema up to date, under a lock. One query if there is nothing to do.
  *
- * @throws `catalog-newer` when a newer Tenantry has changed it beyond what this one can work with, `foreign-database`
- *   when the database has the catalog's name and somebody else's tables, `lock-timeout`
+ * @throws `catalog-newer` if a newer Tenantry has changed it beyond compatibility, `foreign-database` if the database
+ *   has the catalog's name but the tables of another program, `lock-timeout`
  */
 export async function migrateCatalog(
   session: Session,
@@ -28,7 +28,7 @@ export async function migrateCatalog(
 }
 
 /**
- * Checks that there is a catalog, of whatever version, and changes nothing.
+ * Checks that there is a catalog, of any version, and changes nothing.
  *
  * @returns the number of the last step that was applied
  * @throws `catalog-newer`, `catalog-missing`
@@ -41,7 +41,7 @@ export async function requireCatalog(session: Session): Promise<number> {
   })
 }
 
-/** The hint where there is no catalog. */
+/** The hint if there is no catalog. */
 export const missingHint =
   'Make it with "tenantry init --catalog". If there should be one, check the URL and the option `installation`.'
 

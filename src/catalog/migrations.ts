@@ -7,7 +7,7 @@ import { claimFunction } from './claim-function.ts'
 export interface Migration {
   readonly number: number
   readonly statements: readonly string[]
-  /** The oldest catalog version whose Tenantry can go on working once this step is done. */
+  /** The oldest catalog version whose Tenantry still works after this step. */
   readonly compatibleFrom: number
 }
 
@@ -57,7 +57,7 @@ export const migrations: readonly Migration[] = [
   },
   {
     number: 2,
-    // A Tenantry that knows only step 1 does not hear when another process suspends or offboards a tenant.
+    // A Tenantry that knows only step 1 receives no notice when another process suspends or offboards a tenant.
     compatibleFrom: 2,
     statements: [
       `alter table tenantry.tenant
@@ -91,7 +91,7 @@ export const migrations: readonly Migration[] = [
   },
   {
     number: 3,
-    // What knows only step 2 makes its tenants without templates and spares, and touches neither.
+    // A Tenantry that knows only step 2 makes its tenants without templates and spares, and touches neither.
     compatibleFrom: 2,
     statements: [
       `create table tenantry.template (
@@ -119,10 +119,10 @@ export const migrations: readonly Migration[] = [
   },
   {
     number: 4,
-    // What knows only step 3 leaves the role of a tenant that it suspends, and that of one that it purges.
+    // A Tenantry that knows only step 3 leaves the role of a tenant that it suspends, and of one that it purges.
     compatibleFrom: 4,
     statements: [
-      // By the row of the tenant or the spare whose role it is the password of: a claim has nothing to do with it.
+      // Keyed by the row of the tenant or the spare whose role has the password, so that a claim does not touch it.
       `create table tenantry.credential (
          row_id uuid primary key,
          sealed text not null,
@@ -137,7 +137,8 @@ export const migrations: readonly Migration[] = [
   },
   {
     number: 5,
-    // What knows only step 4 serves tenants by their ids, and removes their domains with their rows without knowing it.
+    // A Tenantry that knows only step 4 serves tenants by their ids, and removes their domains together with their
+    // rows.
     compatibleFrom: 4,
     statements: [
       `create table tenantry.domain (
@@ -148,7 +149,7 @@ export const migrations: readonly Migration[] = [
          verified_at timestamptz
        )`,
       `create index domain_tenant on tenantry.domain (row_id, domain)`,
-      // By a trigger, so that nobody can change one without telling: a purge by an older process, or a hand.
+      // A trigger, so that every change sends a notice: also a purge by an older process, or a change by hand.
       `create function tenantry.tell_domain() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $tell$
        begin
          perform pg_notify('tenantry', json_build_object('domain', coalesce(new.domain, old.domain))::text);
@@ -162,11 +163,11 @@ export const migrations: readonly Migration[] = [
   },
   {
     number: 6,
-    // What knows only step 5 takes locks by other names, and writes stamps that prove no state.
+    // A Tenantry that knows only step 5 takes locks by other names, and writes stamps that prove no state.
     compatibleFrom: 6,
     statements: [
       `alter table tenantry.tenant add column transition bigint not null default 0`,
-      // What the names of locks on tenants are made with: tenants see the locks of the server, and must not guess ids.
+      // The secret in the names of locks on tenants: tenants see the locks of the server, and must not guess ids.
       `alter table tenantry.installation
          add column lock_secret uuid not null default gen_random_uuid(),
          add column key_check text`,

@@ -3,30 +3,30 @@ import type { TenantId } from '../kernel/names.ts'
 import type { Session } from '../server/port.ts'
 import { newestMigration } from './migrations.ts'
 
-/** What a process asks the catalog when it opens. */
+/** The parameters of the query with which a process opens the catalog. */
 export interface OpeningQuestion {
   /** The name of the server that the catalog is on. */
   readonly home: string
   /** The names of all servers that the process knows. */
   readonly servers: readonly string[]
   readonly fingerprint: string
-  /** The name of the role that owns the databases, where tenants have roles of their own. */
+  /** The name of the role that owns the databases, if tenants have roles of their own. */
   readonly owner: string
 }
 
-/** What the catalog, and the server that it is on, say to a process that opens. */
+/** The state of the catalog and its server when a process opens. */
 export interface OpeningLook {
   readonly installationId: string
-  /** Known to nobody who cannot read the catalog: the names of locks on tenants are made with it. */
+  /** The secret in the names of locks on tenants. Only roles that can read the catalog know it. */
   readonly lockSecret: string
   /** The names of those of the servers that the catalog knows. */
   readonly knownServers: readonly string[]
   readonly isVersionKnown: boolean
-  /** Whether a tenant's making or purge was left for so long that nobody can be expected to finish it. */
+  /** True if the making or purge of a tenant has stood still for so long that its process has probably ended. */
   readonly hasLeftBehind: boolean
-  /** Whether every role of the server may connect to the catalog. */
+  /** True if every role of the server may connect to the catalog. */
   readonly isPublic: boolean
-  /** Whether the roles are there, and the role of the session may act as the owner. */
+  /** True if the roles exist, and the session's role may act as the owner. */
   readonly hasGroups: boolean
   /** The check value for the key of a process; null before the first process that has one. */
   readonly keyCheck: string | null
@@ -34,21 +34,21 @@ export interface OpeningLook {
   readonly fleet: FleetCount
 }
 
-/** Tenants in service, counted by what the stamps on their databases say. */
+/** Tenants in service, counted by the stamps on their databases. */
 export interface FleetCount {
   readonly tenants: number
-  /** With the version that was asked for. */
+  /** The number of tenants with the given version. */
   readonly current: number
   /** With another one. */
   readonly behind: number
-  /** Those whose databases are not there under their names, with their stamps: the first 100. */
+  /** Tenants without a database under its name, with its stamp: the first 100. */
   readonly missing: readonly TenantId[]
 }
 
 /**
  * Looks at a catalog, and at the stamps of its server, in one statement, however many tenants there are.
  *
- * @returns undefined where the catalog is not made yet, or not at the migration that this Tenantry needs
+ * @returns undefined if the catalog is not made yet, or not at the migration that this Tenantry needs
  */
 export async function lookAtCatalog(
   session: Session,
@@ -72,18 +72,19 @@ interface OpeningRow extends Omit<OpeningLook, 'fleet'>, Omit<FleetCount, 'missi
   readonly compatible_from: number
 }
 
-/** How long a tenant's making or purge may stand still before the next process that opens takes care of it. */
+/** The time for which a tenant's making or purge may stand still before the next process that opens takes it over. */
 export const leftBehindMinutes = 10
 
 /** A schema, a table or a column that is not there. */
 const notMade = ['3F000', '42P01', '42703']
 
 /**
- * Rows and stamps are put side by side and grouped, rather than joined: with 1,000 tenants that takes half as long as
- * looking up each database, which is what the planner does that knows nothing of the number of rows.
+ * The query for {@link lookAtCatalog}. Rows and stamps are concatenated and grouped, rather than joined: with 1,000
+ * tenants that takes half as long as a look-up of each database, which the planner would choose since it does not know
+ * the number of rows.
  *
- * A stamp is read as text, since anybody may have written anything there, and what is no JSON would fail the query. It is
- * worded as `writeStamp` does it.
+ * A stamp is read as text, since any text may be there, and text that is not JSON would fail the query. Its wording is
+ * that of `writeStamp`.
  */
 const openingSql = `
   with side (name, row, id, fingerprint) as (

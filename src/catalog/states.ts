@@ -19,7 +19,7 @@ export const transitions = {
 /** The name of a transition. */
 export type Transition = keyof typeof transitions
 
-/** Whether a tenant in this state may take the transition. */
+/** True if a tenant in this state may take the transition. */
 export function mayTake(transition: Transition, state: TenantState): boolean {
   const from: readonly TenantState[] = transitions[transition].from
   return from.includes(state)

@@ -3,7 +3,7 @@ import { type TenantState, tenantStates } from './states.ts'
 import type { SpareCount } from './inventory.ts'
 import type { SpareState, TemplateState } from './tables.ts'
 
-/** What an installation has, in numbers. */
+/** The figures of an installation. */
 export interface Status {
   readonly installation: string
   readonly catalog: {
@@ -12,11 +12,11 @@ export interface Status {
     /** The number of its newest migration. */
     readonly migration: number
   }
-  /** Whether this process gives new tenants roles of their own. */
+  /** `separate` if this process gives new tenants roles of their own. */
   readonly roles: 'separate' | 'shared'
-  /** How many tenants have none, so that their work runs as the role of the connection. */
+  /** The number of tenants without a role of their own, whose work runs as the role of the connection. */
   readonly sharedTenants: number
-  /** How many tenants are in each state. */
+  /** The number of tenants in each state. */
   readonly tenants: Readonly<Record<TenantState, number>>
   readonly servers: readonly {
     readonly name: string
@@ -28,21 +28,21 @@ export interface Status {
     readonly number: number
     readonly fingerprint: string
     readonly tenants: number
-    /** Whether it is that of this process's models. */
+    /** True for the version of this process's models. */
     readonly current: boolean
   }[]
   /** The templates that new tenants' databases are copied from. */
-  readonly templates: readonly (Shelving & { readonly state: TemplateState })[]
+  readonly templates: readonly (PoolKey & { readonly state: TemplateState })[]
   /** The databases that wait to become tenants'. */
-  readonly spares: readonly (Shelving & {
+  readonly spares: readonly (PoolKey & {
     readonly ready: number
     readonly filling: number
-    /** How many this process keeps; undefined for a version that it does not keep. */
+    /** The number that this process keeps; undefined for a version that it does not keep. */
     readonly wanted: number | undefined
   })[]
 }
 
-interface Shelving {
+interface PoolKey {
   /** The name of the server. */
   readonly server: string
   /** The version's running number. */
@@ -50,7 +50,7 @@ interface Shelving {
   readonly fingerprint: string
 }
 
-/** Sums up what the catalog counted. */
+/** Sums up the catalog's counts. */
 export function summarise(
   counts: readonly TenantCounts[],
   currentFingerprint: string,
@@ -77,7 +77,7 @@ export function summarise(
   }
 }
 
-/** Sums up what is in the inventory. */
+/** Sums up the inventory. */
 export function summariseInventory(
   counts: readonly SpareCount[],
   currentFingerprint: string,

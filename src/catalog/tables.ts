@@ -1,13 +1,13 @@
 import type { ColumnType, Generated } from 'kysely'
 import type { TenantState } from './states.ts'
 
-/** How a tenant's database comes about: made from the models, copied from another tenant's, or taken over. */
+/** The origin of a tenant's database: made from the models, cloned from another tenant's, or adopted. */
 export type TenantOrigin = 'models' | 'clone' | 'adopt'
 
-/** How far a template is. One that is dropping is no longer used, and its database goes. */
+/** The state of a template. One that is `dropping` is no longer used, and its database will be dropped. */
 export type TemplateState = 'building' | 'ready' | 'dropping'
 
-/** How far a spare is. One that is dropping is no longer used, and its database goes. */
+/** The state of a spare. One that is `dropping` is no longer used, and its database will be dropped. */
 export type SpareState = 'filling' | 'ready' | 'dropping'
 
 /** The catalog's tables, all in the schema `tenantry`, as Kysely sees them. */

@@ -13,7 +13,7 @@ export interface Tenant {
   readonly state: TenantState
   /** Since when it is in that state. */
   readonly stateSince: Date
-  /** The name of the server where its database is. */
+  /** The name of its server. */
   readonly server: string
   /** The name of its database while it is in service. */
   readonly database: Identifier
@@ -27,12 +27,12 @@ export interface Tenant {
   readonly purgeAfter: Date | undefined
 }
 
-/** A tenant with what is of no use outside. */
+/** A tenant with its internal columns. */
 export interface TenantRow extends Tenant {
   /** The id that its database's stamp names it by. */
   readonly rowId: string
   readonly origin: TenantOrigin
-  /** Whose database is copied, or the database that is taken over. */
+  /** The tenant whose database is copied, or the database that is adopted. */
   readonly source: string | undefined
   /** The state that an offboarded tenant had before. */
   readonly restingState: 'active' | 'suspended' | undefined
@@ -41,7 +41,7 @@ export interface TenantRow extends Tenant {
    * milliseconds since 1970 at that moment.
    */
   readonly transition: number
-  /** The password of its role; undefined where it shares that of the connection. */
+  /** The password of its role; undefined if it shares the role of the connection. */
   readonly credential: SealedCredential | undefined
 }
 
@@ -52,7 +52,7 @@ export interface SealedCredential {
   readonly pending: string | undefined
 }
 
-/** A tenant without what is of no use outside. */
+/** Returns a tenant without its internal columns. */
 export function publicTenant({
   rowId,
   origin,

@@ -1,7 +1,7 @@
 import type { ConnectionPool } from '../server/port.ts'
 import { openCatalogDatabase } from './open-catalog-database.ts'
 
-/** The running number of a version; undefined where the catalog has none of this fingerprint. */
+/** Returns the running number of a version; undefined if the catalog does not have this fingerprint. */
 export async function versionNumber(pool: ConnectionPool, fingerprint: string): Promise<number | undefined> {
   const row = await openCatalogDatabase(pool)
     .selectFrom('version')

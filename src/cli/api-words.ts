@@ -1,10 +1,10 @@
-/** What errors call by its name in the API, and what it is on the command line. */
+/** Names in the API that errors mention, and their names on the command line. */
 const apiWords: readonly (readonly [api: string, commandLine: string])[] = [
   ['the option `existing`', '--refuse-existing'],
   ['environment cannot be done', 'exec cannot be done'],
   ['rotateCredentials cannot be done', 'rotate-credentials cannot be done'],
-  ['rotateCredentials() sets it right', '"tenantry rotate-credentials" sets it right'],
-  ['getDomain() shows', '"tenantry domains --find <domain>" shows'],
+  ['Repair it with rotateCredentials()', 'Repair it with "tenantry rotate-credentials"'],
+  ['Look it up with getDomain()', 'Look it up with "tenantry domains --find <domain>"'],
   ['removeDomain() frees it', '"tenantry remove-domain" frees it'],
   ["{ proof: 'given' }", '--proven'],
   ['verifyDomain cannot be done', 'verify-domain cannot be done'],
@@ -34,7 +34,7 @@ const apiWords: readonly (readonly [api: string, commandLine: string])[] = [
   ['in this process.', 'in the configuration.'],
 ]
 
-/** An error's text in the words of the command line. */
+/** Returns an error's text in the words of the command line. */
 export function inOurWords(text: string): string {
   return apiWords.reduce((result, [api, ours]) => result.replaceAll(api, ours), text)
 }

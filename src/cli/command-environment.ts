@@ -1,9 +1,9 @@
-/** Variables that libpq heeds before PGHOST and PGDATABASE, or that belong to another connection. */
+/** Variables that libpq prefers to PGHOST and PGDATABASE, or that belong to another connection. */
 const othersConnection = ['PGSERVICE', 'PGSERVICEFILE', 'PGHOSTADDR', 'PGOPTIONS', 'PGPASSWORD', 'PGPASSFILE']
 
 /**
- * What a program needs to run and to talk to a person: where programs and files are, the user, the terminal, the language.
- * On Windows, what programs cannot start without.
+ * Variables that a program needs to run and to interact with a person: the places of programs and files, the user, the
+ * terminal, the language. On Windows, those without which programs cannot start.
  */
 const harmless: ReadonlySet<string> = new Set(
   [
@@ -15,11 +15,10 @@ const harmless: ReadonlySet<string> = new Set(
 )
 
 /**
- * The environment of a command that has a connection: what it inherits, and the connection's own variables.
- *
- * A command that works as a tenant may be the tenant's, or do what the tenant's rows say. It inherits only what is known
- * to be harmless: which of a service's variables hold a secret (a key, a URL with a password, a token for something
- * else) no list could name, and one that was missed would be given away.
+ * Returns the environment of a command that has a connection: inherited variables, and the connection's own. A command
+ * that works as a tenant may be the tenant's program, or follow the tenant's rows. It inherits only variables that are
+ * known to be harmless: no list could name all of a service's variables that hold a secret (a key, a URL with a
+ * password, a token), and one that the list missed would be revealed.
  */
 export function commandEnvironment(
   as: 'administrator' | 'owner' | 'tenant',
@@ -30,7 +29,7 @@ export function commandEnvironment(
   return { ...Object.fromEntries(Object.entries(environment).filter(([name]) => isInherited(name))), ...connection }
 }
 
-/** The names of variables have no case on Windows. */
+/** True for a harmless variable. The names of variables have no case on Windows. */
 function isHarmless(name: string): boolean {
   return harmless.has(name.toUpperCase()) || name.startsWith('LC_')
 }

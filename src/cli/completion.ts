@@ -1,12 +1,12 @@
 import type { Command, Option } from 'commander'
 
-/** Shells that a completion script can be written for. */
+/** Shells with a completion script. */
 export const shells = ['bash', 'zsh', 'fish'] as const
 
 /** One of {@link shells}. */
 export type Shell = (typeof shells)[number]
 
-/** A script that completes the names of commands and of their options. */
+/** Returns a script that completes the names of commands and of their options. */
 export function completionScript(program: Command, shell: Shell): string {
   const commands = program.commands.map((command) => ({
     name: command.name(),

@@ -6,7 +6,7 @@ import type { TenantryConfig } from '../index.ts'
 import { placeInCode, throwingFrame } from './error-place.ts'
 import { currentLoader, findLoader, loaderNames, runThrough } from './loader.ts'
 
-/** The names that a configuration file may have, the first that is found counts. */
+/** The names of a configuration file; the first that is found counts. */
 export const configFileNames = [
   'tenantry.config.ts',
   'tenantry.config.mts',
@@ -14,7 +14,7 @@ export const configFileNames = [
   'tenantry.config.mjs',
 ]
 
-/** Thrown when the command was run again by another process, whose exit code is ours. */
+/** Thrown after another process has run the command again; its exit code is this process's. */
 export class RanElsewhere extends Error {
   readonly exitCode: number
 
@@ -25,11 +25,9 @@ export class RanElsewhere extends Error {
 }
 
 /**
- * Reads the configuration: of the file given, or the nearest one from the working directory upwards. The project's folder
- * is the file's, wherever the command is run from.
- *
- * Node reads it itself; where it cannot (decorators, imports without an extension), the command is run again through
- * the project's own loader.
+ * Reads the configuration: the given file, or the nearest one from the working directory upwards. The project's folder
+ * is the file's, even if the command runs in another one. Node reads the file itself; if it cannot (decorators, imports
+ * without an extension), the command is run again through the project's own loader.
  *
  * @throws `config-missing`, `config-unreadable`
  */
@@ -45,10 +43,10 @@ export async function readConfig(given: string | undefined): Promise<TenantryCon
 }
 
 /**
- * The project's folder, without reading its configuration: that of the file given, or of the nearest one; else the
- * working directory.
+ * Returns the project's folder, without reading its configuration: that of the given file, or of the nearest one; else
+ * the working directory.
  *
- * @throws `config-missing` for a file that is given and missing
+ * @throws `config-missing` for a given file that is missing
  */
 export function projectFolder(given: string | undefined): string {
   const file = fileOf(given)
@@ -62,7 +60,7 @@ function fileOf(given: string | undefined): string | undefined {
   return file !== undefined && existsSync(file) ? file : undefined
 }
 
-/** The nearest configuration file, from a folder upwards. */
+/** Finds the nearest configuration file, from a folder upwards. */
 function findConfig(folder: string): string | undefined {
   const found = configFileNames.map((name) => join(folder, name)).find((file) => existsSync(file))
   const parent = dirname(folder)
@@ -82,7 +80,7 @@ async function load(file: string): Promise<unknown> {
   }
 }
 
-/** Some loaders (jiti) make a CommonJS module of the file, whose default export is then one level deeper. */
+/** Unwraps a default export. Some loaders (jiti) make a CommonJS module of the file, which has it one level deeper. */
 function withoutWrapper(value: unknown): unknown {
   return typeof value === 'object' && value !== null && '__esModule' in value && 'default' in value
     ? value.default
@@ -97,13 +95,19 @@ const loaderCodes: ReadonlySet<unknown> = new Set([
   'ERR_MODULE_NOT_FOUND',
 ])
 
-/** Decorators are left where they are when Node strips types, and are then no JavaScript. */
+/**
+ * True if the project's loader may be able to read the file. Decorators stay when Node strips types, and are no
+ * JavaScript.
+ */
 function isForLoader(error: unknown): error is Error {
   if (!(error instanceof Error)) return false
   return (error instanceof SyntaxError && !isThrownByCode(error)) || ('code' in error && loaderCodes.has(error.code))
 }
 
-/** Such as by JSON.parse in the file. What cannot be compiled has not run, and no frame of the stack is in it. */
+/**
+ * True if code of the file threw the error, such as JSON.parse. A file that cannot be compiled has not run, and is in
+ * no frame of the stack.
+ */
 function isThrownByCode(error: Error): boolean {
   return throwingFrame(error) !== undefined
 }
@@ -123,14 +127,14 @@ function unreadableError(file: string, cause: unknown): TenantryError {
   if (!isForLoader(cause) && !isLoaders) {
     return new TenantryError('config-unreadable', `${name} throws an error: ${text}`, {
       cause,
-      hint: 'It is thrown by the file itself, or by what it imports. See the stack: --verbose',
+      hint: 'The file itself, or one of its imports, throws it. See the stack: --verbose',
     })
   }
   const by = currentLoader ?? 'Node.js itself'
   const hint =
     currentLoader === undefined
       ? `Where its syntax is the reason: install a loader (${loaderNames.join(', ')}), which is then used, or name another by NODE_OPTIONS=--import=...`
-      : 'Check the file, and what it imports.'
+      : 'Check the file and its imports.'
   return new TenantryError('config-unreadable', `${name} cannot be read by ${by}: ${text}`, { cause, hint })
 }
 

@@ -3,13 +3,13 @@ import { abortedError, untilAborted } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 
 /**
- * Has a person type a word before something is destroyed.
+ * Requires a person to type a word before something is destroyed.
  *
- * @throws `not-confirmed` when another word is typed, or nobody is there who could type; `aborted` by Ctrl-C
+ * @throws `not-confirmed` if another word is typed, or the input is no terminal; `aborted` by Ctrl-C
  */
 export async function confirmByTyping(word: string, warning: string, signal: AbortSignal): Promise<void> {
   if (!process.stdin.isTTY) {
-    throw new TenantryError('not-confirmed', `${warning} Nobody is there to confirm it.`, {
+    throw new TenantryError('not-confirmed', `${warning} The input is no terminal, so it cannot be confirmed.`, {
       hint: 'Add --yes, if it is meant. --dry-run shows what would be destroyed.',
     })
   }
@@ -26,7 +26,10 @@ export async function confirmByTyping(word: string, warning: string, signal: Abo
   )
 }
 
-/** What is typed; undefined where the input ends first. @throws `aborted` by the signal, or by Ctrl-C at the question */
+/**
+ * Returns the typed line; undefined if the input ends first. @throws `aborted` by the signal, or by Ctrl-C at the
+ * question
+ */
 async function answer(terminal: Interface, question: string, signal: AbortSignal): Promise<string | undefined> {
   const { promise, resolve, reject } = Promise.withResolvers<string | undefined>()
   // While a line is edited, the terminal makes no signal of Ctrl-C.
@@ -36,7 +39,7 @@ async function answer(terminal: Interface, question: string, signal: AbortSignal
   try {
     return await untilAborted(promise, signal)
   } catch (error) {
-    // What follows begins on a line of its own.
+    // Further output begins on a line of its own.
     process.stderr.write('\n')
     throw error
   } finally {

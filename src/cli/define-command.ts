@@ -3,16 +3,16 @@ import { type ExitCode, exitCodes } from './exit-codes.ts'
 import { printReport, type Report } from './report.ts'
 import { type CommonOptions, makeTools, type Tools } from './tools.ts'
 
-/** What a command is called and how it is used. */
+/** The name and usage of a command. */
 interface CommandText {
   /** The name and the arguments: `suspend <id>`. */
   readonly usage: string
   readonly summary: string
-  /** Words after `tenantry`, each with what it does. */
+  /** Words after `tenantry`, each with its effect. */
   readonly examples: Readonly<Record<string, string>>
 }
 
-/** How a command is run, with the signal that ends it, and what is done with its exit code. */
+/** Runs a command with the signal that ends it, and handles its exit code. */
 export interface Runner {
   readonly signal: AbortSignal
   readonly end: (code: ExitCode) => void
@@ -22,10 +22,10 @@ export interface Runner {
 export type CommandFactory = (runner: Runner) => Command
 
 /**
- * Defines a command: its words, and what it does with them.
+ * Defines a command: its words and its action.
  *
  * @param shape adds arguments' descriptions and options
- * @param run gets the arguments, then the options
+ * @param run receives the arguments, then the options
  */
 // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- Commander cannot type options; each command says
 export function defineCommand<Options extends CommonOptions>(

@@ -4,7 +4,7 @@ import { coloured, shown } from './report.ts'
 
 const width = 80
 
-/** A diagnosis for people, server by server. */
+/** Returns a diagnosis for people, server by server. */
 export function diagnosisLines({ servers }: Diagnosis): string[] {
   return servers.flatMap((server, index) => [...(index > 0 ? [''] : []), ...serverLines(server)])
 }
@@ -17,14 +17,14 @@ function unreachableLines({ server, address, error, missing }: UnreachableServer
   return [
     `${coloured('bold', shown(server))} at ${shown(address)}: ${coloured('red', 'not examined')}`,
     ...wrapped(inOurWords(error.message), '  '),
-    // What can be granted is said below, in statements to copy.
+    // Missing privileges are listed below, in statements to copy.
     ...(missing.length > 0 ? [] : wrapped(inOurWords(error.hint ?? ''), '  ')),
     `  (${error.code})`,
     ...section('Missing:', missing.flatMap(missingLines)),
   ]
 }
 
-/** What the services are called by those who sell them. */
+/** The names that providers give to their services. */
 const services: Readonly<Record<ExaminedServer['service'], string>> = {
   plain: '',
   rds: ' (Amazon RDS or Aurora)',
@@ -80,7 +80,7 @@ function warningLines({ code, found, why, fix, sql }: Warning): string[] {
   ]
 }
 
-/** Statements are not wrapped, so that they can be copied. */
+/** Returns statements, not wrapped, so that they can be copied. */
 function statements(sql: readonly string[]): string[] {
   return sql.map((statement) => `      ${shown(statement)}`)
 }
@@ -94,7 +94,7 @@ function summary({ missing, warnings }: ExaminedServer): string {
   return `${first}; ${second}.`
 }
 
-/** Text in lines of at most 80 columns, each beginning with `indent`; a word that is longer stands alone. */
+/** Returns text in lines of at most 80 columns, each beginning with `indent`; a longer word stands alone. */
 function wrapped(text: string, indent: string): string[] {
   const lines: string[] = []
   for (const word of shown(text).split(' ').filter(Boolean)) {

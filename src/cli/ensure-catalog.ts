@@ -1,7 +1,7 @@
 import { type Report, shown } from './report.ts'
 import type { Tools } from './tools.ts'
 
-/** Makes sure that the catalog exists and is up to date, and says where it is. */
+/** Makes sure that the catalog exists and is up to date, and reports its place. */
 export function ensureCatalog(tools: Tools): Promise<Report> {
   return tools.withTenantry('create', async (tenantry) => {
     const { installation, catalog } = await tenantry.status({ signal: tools.signal })

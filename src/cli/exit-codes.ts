@@ -1,6 +1,6 @@
 import type { TenantryError } from '../kernel/errors.ts'
 
-/** What the process ends with. docs/commands/exit-codes.md explains each. */
+/** The exit codes of the process. docs/commands/exit-codes.md explains each. */
 export const exitCodes = {
   done: 0,
   /** `check` found a difference, or something failed for another reason than those below. */
@@ -11,13 +11,13 @@ export const exitCodes = {
   refused: 3,
   /** The same command may succeed later. */
   retryable: 4,
-  /** A privilege is missing, or the server does not let the role in. */
+  /** A privilege is missing, or the server does not accept the role. */
   denied: 5,
   /** Ended by Ctrl-C. */
   interrupted: 130,
 } as const
 
-/** One of {@link exitCodes}, or that of a command which `exec` ran. */
+/** One of {@link exitCodes}, or the exit code of a command that `exec` ran. */
 export type ExitCode = number
 
 const misuses: ReadonlySet<string> = new Set([
@@ -43,7 +43,7 @@ const refusals: ReadonlySet<string> = new Set([
 ])
 const denials: ReadonlySet<string> = new Set(['authentication-failed', 'permission-denied'])
 
-/** The exit code of an error. */
+/** Returns the exit code of an error. */
 export function exitCodeOf({ code, retryable }: TenantryError): ExitCode {
   if (code === 'aborted') return exitCodes.interrupted
   if (misuses.has(code)) return exitCodes.misused

@@ -8,7 +8,7 @@ import { dependenciesOf } from './package-json.ts'
 /** A program that reads TypeScript which Node itself cannot: decorators, imports without an extension. */
 interface Loader {
   readonly name: string
-  /** What of the package is given to `node --import`. */
+  /** The module of the package for `node --import`. */
   readonly entry: string
 }
 
@@ -18,18 +18,18 @@ const loaders: readonly Loader[] = [
   { name: 'jiti', entry: 'lib/jiti-register.mjs' },
 ]
 
-/** Tells a process that was started by {@link runThrough} which loader it was started with. */
+/** The variable by which {@link runThrough} passes the loader's name to the process that it starts. */
 const variable = 'TENANTRY_LOADER'
 
 /** The loader that this process was started with, if it was. */
 export const currentLoader: string | undefined = process.env[variable]
-// Only said to this process: what it starts itself has no loader from it.
+// Meant for this process alone: the processes that it starts have no loader from it.
 delete process.env[variable]
 
-/** The names of the loaders that are known. */
+/** The names of the known loaders. */
 export const loaderNames: readonly string[] = loaders.map(({ name }) => name)
 
-/** The project's loader: one that its package.json names, or else one that is installed for it. */
+/** Finds the project's loader: one that its package.json names, or else an installed one. */
 export function findLoader(configFile: string): Loader | undefined {
   const installed = loaders.flatMap((loader) => {
     const entry = findEntry(dirname(configFile), loader)
@@ -47,7 +47,7 @@ export function findLoader(configFile: string): Loader | undefined {
 export async function runThrough({ name, entry }: Loader): Promise<number> {
   const words = ['--import', pathToFileURL(entry).href, ...process.execArgv, ...process.argv.slice(1)]
   const child = spawn(process.execPath, words, { stdio: 'inherit', env: { ...process.env, [variable]: name } })
-  // A terminal sends Ctrl-C to both; who asks only this process to end means the other as well.
+  // A terminal sends Ctrl-C to both; other senders signal only this process, and mean the other as well.
   const pass = (signal: NodeJS.Signals) => child.kill(signal)
   process.on('SIGTERM', pass).on('SIGHUP', pass)
   process.on('SIGINT', isOnTerminal() ? () => undefined : pass)
@@ -68,7 +68,7 @@ function findEntry(folder: string, loader: Loader): string | undefined {
   return parent === folder ? undefined : findEntry(parent, loader)
 }
 
-/** What the nearest package.json depends on. */
+/** Returns the dependencies of the nearest package.json. */
 function namedIn(configFile: string): readonly string[] {
   for (let folder = dirname(configFile); ; folder = dirname(folder)) {
     const named = dependenciesOf(folder)

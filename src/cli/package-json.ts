@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** The packages that a folder's package.json names; undefined where there is none. */
+/** Returns the packages that a folder's package.json names; undefined if there is none. */
 export function dependenciesOf(folder: string): readonly string[] | undefined {
   const file = join(folder, 'package.json')
   if (!existsSync(file)) return undefined
@@ -9,7 +9,7 @@ export function dependenciesOf(folder: string): readonly string[] | undefined {
   return Object.keys({ ...dependencies, ...devDependencies })
 }
 
-/** One that is broken names nothing: npm complains of it soon enough. */
+/** Parses a package.json. A broken one names nothing: npm reports it soon enough. */
 function parse(text: string): Readonly<Record<string, object | undefined>> {
   try {
     return (JSON.parse(text) ?? {}) as Readonly<Record<string, object | undefined>>

@@ -33,7 +33,7 @@ const groups: Readonly<Record<string, readonly CommandFactory[]>> = {
   'Operate:': [status, exec, rotateCredentials, reconcile, restamp, removeTemplates],
 }
 
-/** The whole command line. What it does not understand it throws as a CommanderError. */
+/** Makes the whole command line. Words that it does not understand throw a CommanderError. */
 export function makeProgram(version: string, runner: Runner): Command {
   const program = new Command('tenantry')
     .description('Databases and tables on demand, a database for each tenant.')
@@ -67,7 +67,7 @@ function completion(program: Command): Command {
     })
 }
 
-/** Commander's own prints all commands where it does not know the one that is asked for. */
+/** Makes the command `help`. Commander's own prints all commands if it does not know the given one. */
 function help(program: Command): Command {
   return new Command('help')
     .summary('Show how a command is used')
@@ -89,7 +89,7 @@ function unknownCommand(name: string, program: Command): TenantryError {
   })
 }
 
-/** Commander throws instead of ending the process, and leaves it to us to print errors. */
+/** Makes Commander throw instead of ending the process, and leave the printing of errors to us. */
 function quiet(command: Command): void {
   command.exitOverride().configureOutput({ outputError: () => undefined })
   command.showSuggestionAfterError(true)

@@ -3,13 +3,13 @@ import { glob, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { dependenciesOf } from './package-json.ts'
 
-/** What a starting configuration needs to know of a project. */
+/** The facts about a project that a starting configuration depends on. */
 export interface Project {
   readonly folder: string
   readonly hasTypeScript: boolean
   /** The files that declare entities, with the names that they export. */
   readonly entities: readonly EntityFile[]
-  /** Packages that the configuration uses and that the project does not have, as `npm install` takes them. */
+  /** Packages that the configuration uses and the project does not have, as arguments of `npm install`. */
   readonly missing: readonly string[]
 }
 
@@ -19,7 +19,7 @@ export interface EntityFile {
   readonly names: readonly string[]
 }
 
-/** Looks at a project's package.json and source files. */
+/** Reads a project's package.json and source files. */
 export async function describeProject(folder: string): Promise<Project> {
   const dependencies = dependenciesOf(folder) ?? []
   const files: string[] = []
@@ -36,7 +36,7 @@ export async function describeProject(folder: string): Promise<Project> {
 
 const needed = ['tenantry', '@mikro-orm/core', '@mikro-orm/postgresql']
 
-/** MikroORM's packages must all be of one version, so it is named. */
+/** Returns a package with its version, since MikroORM's packages must all be of one version. */
 function withVersion(name: string): string {
   const file = new URL('../../package.json', import.meta.url)
   const { peerDependencies } = JSON.parse(readFileSync(file, 'utf8')) as { peerDependencies: Record<string, string> }
@@ -68,7 +68,9 @@ async function readEntities(file: string): Promise<EntityFile> {
   return { file, names: [...new Set(names)].filter((name) => !isSchemaOfClass(text, name)) }
 }
 
-/** `const UserSchema = defineEntity(...)` with `class User extends UserSchema.class` is one entity: the class. */
+/**
+ * True for `const UserSchema = defineEntity(...)` with `class User extends UserSchema.class`: the class is the entity.
+ */
 function isSchemaOfClass(text: string, name: string): boolean {
   return new RegExp(`extends\\s+${name}\\.class\\b`).test(text)
 }

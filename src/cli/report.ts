@@ -4,10 +4,10 @@ import { printable as shown, printableLines } from '../kernel/printable.ts'
 import { inOurWords } from './api-words.ts'
 import type { ExitCode } from './exit-codes.ts'
 
-// Whatever comes from outside goes through it on its way to a line.
+// Text from outside passes through it on its way to a line.
 export { shown }
 
-/** What a command gives: the same as a value for programs and as lines for people. */
+/** The result of a command: as a value for programs and as lines for people. */
 export interface Report {
   readonly result: object
   readonly lines: readonly string[]
@@ -15,7 +15,7 @@ export interface Report {
   readonly exitCode?: ExitCode
 }
 
-/** The version of the JSON that commands print; it rises when something that was there changes or goes. */
+/** The version of the JSON that commands print; it rises when a field changes or is removed. */
 const shape = 1
 
 /** Prints a report on standard output. */
@@ -25,7 +25,7 @@ export function printReport(command: string, { result, lines }: Report, asJson: 
 }
 
 /**
- * Prints an error: as JSON on standard output, where the result would be; for people on standard error. Its stack is for
+ * Prints an error: as JSON on standard output, in place of the result; for people on standard error. Its stack is for
  * people in either case.
  */
 export function printError(
@@ -38,12 +38,12 @@ export function printError(
   if (withStack) process.stderr.write(`\n${innermostStack(error)}\n`)
 }
 
-/** The stack of the error underneath all others, which is where it happened. */
+/** Returns the stack of the innermost cause, where the error happened. */
 function innermostStack(error: Error): string {
   return error.cause instanceof Error ? innermostStack(error.cause) : printableLines(error.stack ?? error.message)
 }
 
-/** An error's fields that are for programs. */
+/** Returns the fields of an error for programs. */
 export function asValue({ code, message, hint, retryable, tenant, tenantState, sqlState }: TenantryError): object {
   const words = { message: inOurWords(message), hint: hint && inOurWords(hint) }
   return { code, ...words, retryable, tenant, tenantState, sqlState }
@@ -54,27 +54,27 @@ function errorLines({ code, message, hint }: TenantryError): string[] {
   return [first, ...(hint === undefined ? [] : [printableLines(inOurWords(hint))]), `(${code})`]
 }
 
-/** One line that says why something among many failed. */
+/** Returns one line with the reason of one failure among many. */
 export function failureLine(id: string, { code, message }: TenantryError): string {
   return `${shown(id)}: ${coloured('red', 'failed')}: ${shown(inOurWords(message))} (${code})`
 }
 
 function printJson(value: object): void {
-  // Programs read the same, and a terminal is not harmed.
+  // Programs read the same value, and a terminal is not harmed.
   process.stdout.write(`${shown(JSON.stringify(value))}\n`)
 }
 
-/** Says something on the way, to people: on standard error, so that it never mixes with the result. */
-export function say(line: string): void {
+/** Prints a notice for people: on standard error, so that it never mixes with the result. */
+export function notify(line: string): void {
   process.stderr.write(`${printableLines(line)}\n`)
 }
 
-/** A word in a colour, where standard output is a terminal. */
+/** Returns a word in a colour, if standard output is a terminal. */
 export function coloured(colour: 'green' | 'yellow' | 'red' | 'dim' | 'bold', text: string): string {
   return styleText(colour, text, { stream: process.stdout })
 }
 
-/** Rows of cells in columns that line up; the first row is the heading. */
+/** Returns rows of cells in aligned columns; the first row is the heading. */
 export function table(rows: readonly (readonly string[])[]): string[] {
   const widths =
     rows[0]?.map((_, column) => rows.reduce((most, row) => Math.max(most, row[column]?.length ?? 0), 0)) ?? []
@@ -87,7 +87,7 @@ export function table(rows: readonly (readonly string[])[]): string[] {
   })
 }
 
-/** Names with their values, one a line. */
+/** Returns names with their values, one a line. */
 export function pairs(entries: Readonly<Record<string, string | undefined>>): string[] {
   const present = Object.entries(entries).filter((entry): entry is [string, string] => entry[1] !== undefined)
   const width = Math.max(...present.map(([name]) => name.length))

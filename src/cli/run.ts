@@ -8,18 +8,18 @@ import { printError } from './report.ts'
 import type { CommonOptions } from './tools.ts'
 
 const words = process.argv.slice(2)
-// Whoever reads the output may have seen enough of it: "tenantry list | head".
+// The reader of the output may close it early: "tenantry list | head".
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error
 })
 process.exitCode = await run()
 
-/** Runs what the words ask for, and gives the exit code. */
+/** Runs the command that the words name, and returns the exit code. */
 async function run(): Promise<ExitCode> {
   const ending = new AbortController()
   let exitCode: ExitCode = exitCodes.done
   const program = makeProgram(readVersion(), { signal: ending.signal, end: (code) => (exitCode = code) })
-  // The first one lets what is under way end in order; the second ends the process.
+  // The first signal ends work under way in order; the second ends the process.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => ending.abort())
   try {
     await program.parseAsync(words.length === 0 ? ['--help'] : words, { from: 'user' })
@@ -38,14 +38,17 @@ function commandName(): string {
   return first.startsWith('-') ? '' : first
 }
 
-/** True if an option was given to us: it may also be one of the words that "exec" passes on. */
+/** True if tenantry itself was given an option: it may also be one of the words that "exec" passes on. */
 function wants(program: Command, option: 'json' | 'verbose'): boolean {
   const command = program.commands.find((it) => it.name() === commandName())
   if (command?.name() === 'exec' && command.args.length > 0) return command.opts<CommonOptions>()[option] === true
   return words.includes(`--${option}`)
 }
 
-/** What Commander does not understand is a misuse like any other; what nobody expected is shown with its stack. */
+/**
+ * Converts an error. Words that Commander does not understand are misuse like any other; an unexpected error is shown
+ * with its stack.
+ */
 function asTenantryError(error: unknown): TenantryError {
   if (error instanceof TenantryError) return error.code === 'aborted' ? interruptedError(error) : error
   if (!(error instanceof CommanderError)) throw error
@@ -56,19 +59,19 @@ function asTenantryError(error: unknown): TenantryError {
   return new TenantryError('invalid-option', message, { hint: `${suggestion}See: ${help}` })
 }
 
-/** Commander's words as ours are: what is wrong as a sentence, and apart from it what may be meant. */
+/** Converts Commander's words into ours: the mistake as a sentence, and the suggestion apart from it. */
 function sentence(text: string): { message: string; suggestion: string } {
   const [, first = '', suggestion = ''] = /^(?:error: )?([^]*?)(?:\n\((Did you mean [^]*)\))?$/.exec(text) ?? []
   const message = `${first.charAt(0).toUpperCase()}${first.slice(1)}`
   return { message: message.endsWith('.') ? message : `${message}.`, suggestion: suggestion && `${suggestion} ` }
 }
 
-/** What ends a call here is Ctrl-C. */
+/** Returns the error of an interruption: here, Ctrl-C is the only reason that ends a call. */
 function interruptedError(cause: TenantryError): TenantryError {
   return new TenantryError('aborted', 'Interrupted.', {
     cause,
     tenant: cause.tenant,
-    hint: 'Repeat the command: it finds what is done already, and finishes what is not.',
+    hint: 'Repeat the command: it finishes the work.',
   })
 }
 

@@ -1,7 +1,7 @@
 import { relative } from 'node:path'
 import type { Project } from './project.ts'
 
-/** The text of a configuration to start with. */
+/** Returns the text of a starting configuration. */
 export function startingConfig({ folder, entities }: Project): string {
   const imports = entities.map(({ file, names }) => {
     const path = relative(folder, file).replaceAll('\\', '/')

@@ -9,20 +9,20 @@ const colours = {
   purging: 'red',
 } as const satisfies Record<TenantState, string>
 
-/** A state in its colour. */
+/** Returns a state in its colour. */
 function stateText(state: TenantState): string {
   return coloured(colours[state], state)
 }
 
-/** One line that says what came of a verb. */
+/** Returns one line with the outcome of a verb. */
 export function outcomeLine(outcome: string, { id, state, database, server }: Tenant): string {
   const stateOnly = outcome.replace('already-', '') === state
   const where =
-    state === 'offboarded' ? `its database set aside on ${shown(server)}` : `in ${shown(database)} on ${shown(server)}`
+    state === 'offboarded' ? `its database archived on ${shown(server)}` : `in ${shown(database)} on ${shown(server)}`
   return [`${coloured('bold', id)}: ${outcome}`, ...(stateOnly ? [] : [stateText(state)]), where].join(', ')
 }
 
-/** Tenants, one a line. */
+/** Returns tenants, one a line. */
 export function tenantTable(tenants: readonly Tenant[]): string[] {
   return table([
     ['ID', 'STATE', 'SERVER', 'VERSION', 'DISPLAY NAME'],
@@ -36,7 +36,7 @@ export function tenantTable(tenants: readonly Tenant[]): string[] {
   ])
 }
 
-/** Everything of one tenant. */
+/** Returns all fields of one tenant. */
 export function tenantPairs(tenant: Tenant, domains: string | undefined): string[] {
   return pairs({
     id: tenant.id,
@@ -52,7 +52,7 @@ export function tenantPairs(tenant: Tenant, domains: string | undefined): string
   })
 }
 
-/** What was done to a tenant, one entry a line. */
+/** Returns the audit trail of a tenant, one entry a line. */
 export function historyTable(entries: readonly AuditEntry[]): string[] {
   return table([
     ['AT', 'VERB', 'FROM', 'TO', 'BY'],
@@ -66,7 +66,7 @@ export function historyTable(entries: readonly AuditEntry[]): string[] {
   ])
 }
 
-/** A time to the second, in UTC. */
+/** Returns a time to the second, in UTC. */
 export function time(date: Date): string {
   return date.toISOString().slice(0, 19).replace('T', ' ')
 }

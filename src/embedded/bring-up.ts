@@ -13,10 +13,10 @@ import type { RunAs } from './run-as.ts'
 import { startServer } from './server-process.ts'
 import { requestShutdown } from './shutdown.ts'
 
-/** How a call came by its server. */
+/** The origin of a call's server. */
 export type Outcome = 'started' | 'shared' | 'adopted'
 
-/** What bringing a server up takes. The presence holds the lock. */
+/** The parameters of bringing a server up. The presence holds the lock. */
 export interface BringUp {
   readonly options: ParsedOptions
   readonly folder: Folder
@@ -26,19 +26,19 @@ export interface BringUp {
   readonly signal: AbortSignal
 }
 
-/** Whichever it is, the server accepts connections. */
+/** A running server. It accepts connections, for every outcome. */
 export interface BroughtUp {
   readonly server: ServerState
   readonly outcome: Outcome
 }
 
-/** Why an attempt led to nothing yet; the last one is told when the time is over. */
+/** The result of an attempt; an unfinished one has the reason, which is reported when the time is over. */
 type Attempt = BroughtUp | { readonly waitingFor: string }
 
 const answerMs = 5_000
 
 /**
- * Sees to it that the server of this folder runs: makes its data, starts it, or finds it running.
+ * Makes sure that the server of this folder runs: makes its data, starts it, or finds it running.
  *
  * @throws `embedded-failed`, `invalid-option`, `aborted`
  */
@@ -64,8 +64,8 @@ export async function bringUp(work: BringUp): Promise<BroughtUp> {
 
 async function tryOnce(work: BringUp): Promise<Attempt> {
   const running = findServer(work.folder.data)
-  if (running === undefined) return startAnew(work)
-  if (running.status === 'stopping' || isToldToStop(work.folder, running)) {
+  if (running === undefined) return startNew(work)
+  if (running.status === 'stopping' || isStopping(work.folder, running)) {
     return { waitingFor: `The former server (process ${running.pid}) does not end.` }
   }
   if (running.status === 'starting') return { waitingFor: `The server (process ${running.pid}) does not become ready.` }
@@ -86,7 +86,7 @@ async function takeRunning({ options, folder, presence, binaries }: BringUp, ser
   return { server, outcome }
 }
 
-async function startAnew(work: BringUp): Promise<Attempt> {
+async function startNew(work: BringUp): Promise<Attempt> {
   const { options, folder, binaries } = work
   const record = readRecord(folder)
   const port = options.port ?? (await freePort(record.port))
@@ -109,7 +109,7 @@ async function startAnew(work: BringUp): Promise<Attempt> {
   }
 }
 
-/** @throws `embedded-failed` when these binaries cannot use the data, `invalid-option` when the superuser is another */
+/** @throws `embedded-failed` if these binaries cannot use the data, `invalid-option` if the superuser is another */
 function checkData({ options, folder, binaries }: BringUp): void {
   const file = join(folder.data, 'PG_VERSION')
   const major = existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined
@@ -126,7 +126,7 @@ function checkData({ options, folder, binaries }: BringUp): void {
   })
 }
 
-function isToldToStop(folder: Folder, server: ServerState): boolean {
+function isStopping(folder: Folder, server: ServerState): boolean {
   return existsSync(folder.stopping) && readFileSync(folder.stopping, 'utf8') === String(server.pid)
 }
 

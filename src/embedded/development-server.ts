@@ -8,26 +8,27 @@ import { layout } from './folder.ts'
 import { folderPath, tcpPort } from './options.ts'
 import { startEmbeddedPostgres } from './start.ts'
 
-/** What {@link developmentServer} takes. */
+/** Options of {@link developmentServer}. */
 export interface DevelopmentServerOptions extends Cancellable {
   /** The project's folder. Default: the working directory. */
   readonly baseDir?: string | undefined
-  /** The server's folder, seen from the project's. Default: `.tenantry/postgres`. */
+  /** The server's folder, relative to the project's. Default: `.tenantry/postgres`. */
   readonly dataDir?: string | undefined
-  /** Make the server's folder where there is none. Default true. */
+  /** Makes a missing server's folder. Default true. */
   readonly create?: boolean | undefined
-  /** Default: the port of the last start when it is free, otherwise any free one. */
+  /** Default: the port of the last start if it is free, otherwise any free one. */
   readonly port?: number | undefined
-  /** Receives the one sentence that says which server is used. Default: a line on stderr. */
+  /** Receives one sentence that names the server in use. Default: a line on stderr. */
   readonly announce?: ((message: string) => void) | undefined
 }
 
 /**
- * The server to use where none is configured: an embedded one that belongs to the project, shared by its processes.
+ * Returns the server to use if none is configured: an embedded one that belongs to the project, shared by its
+ * processes.
  *
- * @throws `embedded-in-production` when NODE_ENV is `production`, before anything is touched
- * @throws `catalog-missing` when it was not made yet and `create` is false
- * @throws what `startEmbeddedPostgres` throws
+ * @throws `embedded-in-production` if NODE_ENV is `production`, before anything is touched
+ * @throws `catalog-missing` if it was not made yet and `create` is false
+ * @throws the errors of `startEmbeddedPostgres`
  */
 export async function developmentServer(options: DevelopmentServerOptions = {}): Promise<EmbeddedPostgres> {
   const {
@@ -50,7 +51,7 @@ export async function developmentServer(options: DevelopmentServerOptions = {}):
 const checks: Checks<DevelopmentServerOptions> = {
   baseDir: folderPath,
   create: trueOrFalse,
-  // Seen from the project's folder, so it is not made absolute here.
+  // Relative to the project's folder, so it is not made absolute here.
   dataDir: (option, value) => folderPath(option, value) && value,
   port: tcpPort,
   announce: functionOption,

@@ -5,7 +5,7 @@ import type { Presence } from './presence.ts'
 
 /** A running server. */
 export interface EmbeddedPostgres extends AsyncDisposable {
-  /** The superuser's connection URL to the database `postgres`. It holds the password, so it does not show when printed. */
+  /** The superuser's connection URL to the database `postgres`. It holds the password, so it is not printed. */
   readonly url: string
   readonly port: number
   readonly dataDir: string
@@ -16,13 +16,13 @@ export interface EmbeddedPostgres extends AsyncDisposable {
   readonly logFile: string
   /**
    * `started`: by this call. `shared`: it runs for another living process (or another call of this one). `adopted`: it
-   * was left running by a process that is gone.
+   * was left running by a process that has ended.
    */
   readonly outcome: Outcome
   /**
-   * Ends this use of the server, and the server itself when nobody else uses it. May be called twice.
+   * Ends this use of the server, and the server itself with its last use. May be called twice.
    *
-   * @throws `embedded-failed` when the server does not end
+   * @throws `embedded-failed` if the server does not end
    */
   stop(): Promise<void>
   /** True once {@link stop} has ended this use, and others still use the server. */
@@ -37,7 +37,7 @@ interface Parts extends BroughtUp {
   readonly presence: Presence
 }
 
-/** The handle that callers get. */
+/** The handle for callers. */
 export class RunningPostgres implements EmbeddedPostgres {
   readonly port: number
   readonly dataDir: string

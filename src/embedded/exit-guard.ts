@@ -7,7 +7,9 @@ export interface Guarded {
 }
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-/** Marks our listeners, so that a second copy of this module in the process is not taken for the program's own. */
+/**
+ * Marks our listeners, so that a second copy of this module in the process does not mistake them for the program's own.
+ */
 const ours = Symbol.for('tenantry.embedded.exit-guard')
 const guarded = new Set<Guarded>()
 const onSignal = Object.assign((signal: NodeJS.Signals) => endThenDie(signal), { [ours]: true })
@@ -16,11 +18,11 @@ let dying = false
 /**
  * Ends the given thing when this process ends normally or by SIGINT, SIGTERM or SIGHUP.
  *
- * A program that listens to a signal itself decides itself what the signal means, and may need its database while it
- * finishes: then nothing happens here before the process exits. Any other program dies of the signal as it would
- * have without us, a moment later.
+ * A program that listens to a signal decides itself on its meaning, and may need its database while it finishes: then
+ * nothing happens here before the process exits. Any other program dies of the signal as it would have without us, a
+ * moment later.
  *
- * @returns what ends the guarding; the listeners go with the last one
+ * @returns a function that ends the guarding; the last one removes the listeners
  */
 export function guardExit(entry: Guarded): () => void {
   if (guarded.size === 0) listen()
@@ -32,7 +34,7 @@ export function guardExit(entry: Guarded): () => void {
 
 function endThenDie(signal: NodeJS.Signals): void {
   if (process.listeners(signal).some((listener) => !(ours in listener))) return
-  // The second signal of an impatient user: every server has been told already.
+  // The second signal of an impatient user: every server has the shutdown request already.
   if (dying) return die(signal)
   dying = true
   leaveAll()
@@ -51,7 +53,7 @@ function leaveAll(): void {
 
 function listen(): void {
   process.on('exit', leaveAll)
-  // First in line, to see the program's listeners before any made by once() is gone.
+  // First in line, to see the program's listeners before any made by once() is removed.
   for (const signal of signals) process.prependListener(signal, onSignal)
 }
 

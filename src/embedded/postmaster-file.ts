@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isPostgresIn } from './processes.ts'
 
-/** A server process that lives in a data folder. */
+/** A server process that uses a data folder. */
 export interface ServerState {
   readonly pid: number
   readonly port: number
@@ -10,8 +10,8 @@ export interface ServerState {
 }
 
 /**
- * The server that runs in that data folder, as its postmaster.pid says; `undefined` when none does, whatever the file
- * says. pg_ctl waits on the same file: line 1 is the pid, 3 the start time, 4 the port, 8 the status
+ * Finds the server that runs in that data folder, by its postmaster.pid; `undefined` if none runs, although the file
+ * may name one. pg_ctl waits on the same file: line 1 is the pid, 3 the start time, 4 the port, 8 the status
  * (https://www.postgresql.org/docs/current/storage-file-layout.html and src/include/utils/pidfile.h).
  */
 export function findServer(dataFolder: string): ServerState | undefined {
@@ -22,10 +22,9 @@ export function findServer(dataFolder: string): ServerState | undefined {
 }
 
 /**
- * Makes PostgreSQL take its stale postmaster.pid for stale even when another process has that pid by now.
- *
- * The file must not be removed: by it the new server also finds backends of the old one that still hold the data. It
- * does ignore the pid of its own parent (src/backend/utils/init/miscinit.c, CreateLockFile), which is this process.
+ * Makes PostgreSQL take its stale postmaster.pid for stale even if another process has that pid by now. The file must
+ * not be removed: by it the new server also finds backends of the old one that still hold the data. It does ignore the
+ * pid of its own parent (src/backend/utils/init/miscinit.c, CreateLockFile), which is this process.
  */
 export function disownStaleFile(dataFolder: string): void {
   const lines = readLines(dataFolder)

@@ -6,22 +6,22 @@ import type { Folder } from './folder.ts'
 import { type Lock, waitForLock, waitForLockSync } from './lock.ts'
 import { findServer } from './postmaster-file.ts'
 import { identify, isAlive, type ProcessIdentity } from './processes.ts'
-import { requestShutdown, waitUntilGone } from './shutdown.ts'
+import { requestShutdown, waitForEnd } from './shutdown.ts'
 import { countUsers, registerUser } from './users.ts'
 
 const lockMs = 10_000
-/** A process that is about to end cannot be kept for long. */
+/** The longest wait for the lock in a process that is about to end. */
 const lastLockMs = 2_000
 
 /**
  * One use of a server by this process, from the start of its start to the end of its stop. The last use ends the
- * server, whoever started it.
+ * server, even if another process started it.
  *
- *     starting (holds the lock) --settle--> using --leave--> left, and the server stopping if nobody else uses it
+ *     starting (holds the lock) --settle--> using --leave--> left, and the server stopping if it was the last use
  *         \-------------------leave-------------------------^
  */
 export class Presence implements Guarded {
-  /** How many other uses there were when this one began. */
+  /** The number of other uses when this one began. */
   readonly others: number
   readonly #folder: Folder
   readonly #pgCtl: string
@@ -45,7 +45,7 @@ export class Presence implements Guarded {
     this.#endGuard = guardExit(this)
   }
 
-  /** Ends a program with this process should it end meanwhile; gives how the program ended, "code 0" when well. */
+  /** Ends a program with this process should it end meanwhile; resolves with the program's end, "code 0" on success. */
   whileRunning(child: ChildProcess, ending: NodeJS.Signals): Promise<string> {
     this.#running = { child, ending }
     return new Promise((resolve) => {
@@ -61,7 +61,7 @@ export class Presence implements Guarded {
     this.#running?.child.kill(this.#running.ending)
   }
 
-  /** The server runs: others may have the lock. */
+  /** Releases the lock, once the server runs. */
   settle(serverPid: number): void {
     this.#server = identify(serverPid)
     this.#running = undefined
@@ -75,7 +75,7 @@ export class Presence implements Guarded {
     try {
       this.#leaveFolder()
     } catch {
-      // A damaged folder must not keep a process from ending; the next start finds what is left.
+      // A damaged folder must not keep a process from ending; the next start finds the remains.
     }
   }
 
@@ -85,10 +85,10 @@ export class Presence implements Guarded {
   }
 
   async gone(): Promise<boolean> {
-    return this.#ending === undefined || waitUntilGone(this.#ending, this.#pgCtl)
+    return this.#ending === undefined || waitForEnd(this.#ending, this.#pgCtl)
   }
 
-  /** @throws `embedded-failed` when the server does not end */
+  /** @throws `embedded-failed` if the server does not end */
   stop(): Promise<void> {
     this.#stopped ??= this.#stop()
     return this.#stopped
@@ -105,7 +105,7 @@ export class Presence implements Guarded {
     })
   }
 
-  /** Without blocking the process, as leaving does; where this fails, leaving decides what to do without the lock. */
+  /** Takes the lock without blocking the process, as leaving does; if this fails, leaving decides without the lock. */
   async #takeLock(): Promise<void> {
     if (this.#lock !== undefined || this.#left) return
     const lock = await waitForLock(this.#folder.lock, lockMs, undefined).catch(() => undefined)
@@ -120,7 +120,7 @@ export class Presence implements Guarded {
     const lock = this.#lock ?? waitForLockSync(lockFile, lastLockMs)
     try {
       rmSync(this.#userFile, { force: true })
-      // Whoever holds the lock for so long is starting, and becomes the one that ends the server.
+      // A process that holds the lock for so long is starting, and will be the one that ends the server.
       this.#othersLeft = lock === undefined || countUsers(users) > 0
       if (!this.#othersLeft) this.#endServer()
     } finally {
@@ -128,7 +128,10 @@ export class Presence implements Guarded {
     }
   }
 
-  /** The file tells the next start not to take a server for running that has not yet written down that it is ending. */
+  /**
+   * Ends the server. The file keeps the next start from taking a server for running that has not yet recorded its own
+   * end.
+   */
   #endServer(): void {
     const { root, data, stopping } = this.#folder
     const remembered = this.#server !== undefined && isAlive(this.#server) ? this.#server.pid : undefined

@@ -2,25 +2,28 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync, readlinkSync, realpathSync } from 'node:fs'
 import { basename } from 'node:path'
 
-/** A process of this machine. The start tells it from a later one with the same pid. */
+/** A process of this machine. Its start time distinguishes it from a later one with the same pid. */
 export interface ProcessIdentity {
   readonly pid: number
-  /** Comparable only with another value from the same machine; empty where the system does not tell. */
+  /** Comparable only with another value from the same machine; empty if the system does not report it. */
   readonly startedAt: string
 }
 
-/** Who has this pid now; `undefined` when nobody has, or only a dead process that its parent has not collected yet. */
+/**
+ * Returns the process that has this pid now; `undefined` if there is none, or only a dead one that its parent has not
+ * collected yet.
+ */
 export function identify(pid: number): ProcessIdentity | undefined {
   const startedAt = startOf(pid)
   return startedAt === undefined ? undefined : { pid, startedAt }
 }
 
-/** Whether that very process still runs. */
+/** True if that very process still runs. */
 export function isAlive({ pid, startedAt }: ProcessIdentity): boolean {
   return startOf(pid) === startedAt
 }
 
-/** Whether this pid is a PostgreSQL server in that data folder, and not another process that was given its old pid. */
+/** True if this pid is a PostgreSQL server in that data folder, and not another process that was given its old pid. */
 export function isPostgresIn(pid: number, dataFolder: string, startedAtSeconds: number): boolean {
   if (identify(pid) === undefined) return false
   if (process.platform === 'linux') return worksIn(pid, dataFolder)
@@ -37,7 +40,10 @@ function startOf(pid: number): string | undefined {
   return ps(pid, 'stat').startsWith('Z') ? undefined : ps(pid, 'lstart')
 }
 
-/** From /proc/pid/stat (proc(5)): the state is field 3 and the start time field 22; field 2 may hold any character. */
+/**
+ * Reads the start time from /proc/pid/stat (proc(5)): the state is field 3 and the start time field 22; field 2 may
+ * hold any character.
+ */
 function linuxStart(pid: number): string | undefined {
   let stat: string
   try {

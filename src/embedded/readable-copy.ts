@@ -3,14 +3,14 @@ import { chmodSync, cpSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSyn
 import { join } from 'node:path'
 import { TenantryError } from '../kernel/errors.ts'
 
-/** A folder that only root writes to: programs that root starts must not come from where anybody may put them. */
+/** A folder that only root writes to: root must not start programs from a folder that others may write to. */
 const cacheFolder = '/var/cache/tenantry'
 
 /**
- * Copies a package's binaries to where every user may read them, once for each version. Needed where this process is
+ * Copies a package's binaries to a folder that every user may read, once for each version. Needed if this process is
  * root and the project lies below a folder that is closed to others.
  *
- * @param name tells this version and platform from others
+ * @param name identifies this version and platform
  * @returns the folder of the copy
  */
 export function copyForEverybody(native: string, name: string): string {

@@ -3,20 +3,20 @@ import { chownSync, readFileSync, statSync } from 'node:fs'
 import { TenantryError } from '../kernel/errors.ts'
 import type { Folder } from './folder.ts'
 
-/** The user that PostgreSQL runs as where this process is root, which PostgreSQL refuses to be. */
+/** The user that PostgreSQL runs as if this process is root, which PostgreSQL refuses to be. */
 export interface RunAs {
   readonly uid: number
   readonly gid: number
 }
 
-/** Where the kernel shows a process its working directory, without a look at the folders above it. */
+/** The path at which the kernel shows a process its working directory, without access to the folders above it. */
 const ownDirectory = '/proc/self/cwd'
 
 /**
- * Whom PostgreSQL has to run as; `undefined` for this process's own user. For root that is the owner of the data, and
- * without data the user `postgres` or else `nobody`.
+ * Returns the user that PostgreSQL has to run as; `undefined` for this process's own user. For root that is the owner
+ * of the data, and without data the user `postgres` or else `nobody`.
  *
- * @throws `embedded-failed` when root finds neither
+ * @throws `embedded-failed` if root finds neither
  */
 export function chooseUser(dataFolder: string): RunAs | undefined {
   if (process.getuid?.() !== 0) return undefined
@@ -33,26 +33,26 @@ export function chooseUser(dataFolder: string): RunAs | undefined {
   )
 }
 
-/** Hands a file or folder to that user. */
+/** Gives a file or folder to that user. */
 export function handOver(path: string, runAs: RunAs | undefined): void {
   if (runAs !== undefined) chownSync(path, runAs.uid, runAs.gid)
 }
 
 /**
- * How a PostgreSQL program that is started inside a data folder should name it: by its path, or, where a folder
- * above it is closed to the user that runs PostgreSQL (a project below /root), as its own working directory.
+ * Returns the name of the data folder for a PostgreSQL program that is started inside it: its path, or its own working
+ * directory if a folder above is closed to the user that runs PostgreSQL (a project below /root).
  *
- * @throws `embedded-failed` where the second is needed and not possible
+ * @throws `embedded-failed` if the second is needed and not possible
  */
 export function nameOfData(folder: Folder, data: string, major: number, runAs: RunAs | undefined): string {
   if (runAs === undefined || mayEnter(folder.root, runAs)) return data
-  // Before 16 PostgreSQL looks for its own program by changing directories, and cannot come back into this one.
+  // Before 16 PostgreSQL finds its own program by changing directories, and cannot come back into this one.
   if (process.platform === 'linux' && major >= 16) return ownDirectory
   throw new TenantryError(
     'embedded-failed',
     `The user that PostgreSQL runs as (uid ${runAs.uid}) cannot reach ${folder.root}.`,
     {
-      hint: 'Run this as an ordinary user, or give a dataDir below folders that everybody may pass (chmod o+x).',
+      hint: 'Run this as an ordinary user, or choose a dataDir below folders that all users may pass (chmod o+x).',
     },
   )
 }

@@ -9,7 +9,7 @@ import { disownStaleFile, findServer, type ServerState } from './postmaster-file
 import type { Presence } from './presence.ts'
 import { nameOfData, type RunAs } from './run-as.ts'
 
-/** What starting a server takes. */
+/** The parameters of starting a server. */
 export interface ServerStart {
   readonly folder: Folder
   readonly binaries: Binaries
@@ -22,7 +22,7 @@ export interface ServerStart {
   readonly signal: AbortSignal
 }
 
-/** How a start went. */
+/** The result of a start. */
 export type StartResult =
   | { readonly kind: 'ready'; readonly server: ServerState }
   /** Another program listens on the port. */
@@ -46,8 +46,8 @@ export async function startServer(start: ServerStart): Promise<StartResult> {
 }
 
 /**
- * In a session of its own: a terminal's Ctrl-C reaches this process alone, which then decides. Sockets in the file
- * system are off, since their path has a limit of about 100 bytes.
+ * Spawns the server in a session of its own: a terminal's Ctrl-C reaches this process alone, which then decides.
+ * Sockets in the file system are off, since their path has a limit of about 100 bytes.
  */
 function spawnServer({ folder, binaries, runAs, port, settings }: ServerStart, log: LogFile) {
   const name = nameOfData(folder, folder.data, binaries.major, runAs)
@@ -71,7 +71,10 @@ function readyServer(folder: Folder, pid: number | undefined): ServerState | und
   return server?.pid === pid && server?.status === 'ready' ? server : undefined
 }
 
-/** The messages are English: the data folder is made so, and {@link environment} does not change it. */
+/**
+ * Explains the end of a server by its log. Its messages are English: the data folder is made so, and {@link
+ * environment} does not change it.
+ */
 function explain(exit: string, log: string): StartResult {
   if (log.includes('could not bind ')) return { kind: 'port-taken' }
   if (/pre-existing shared memory block|lock file ".*" already exists/.test(log)) return { kind: 'data-in-use', log }

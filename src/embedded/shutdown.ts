@@ -2,12 +2,15 @@ import { spawnSync } from 'node:child_process'
 import { poll } from '../kernel/abort.ts'
 import { identify } from './processes.ts'
 
-/** Sessions are ended and the data is left whole; what one with SIGQUIT leaves is repaired at the next start. */
+/**
+ * The time for a fast shutdown, which ends sessions and leaves the data consistent; after SIGQUIT the next start
+ * repairs the data.
+ */
 const fastMs = 30_000
 const immediateMs = 10_000
 
 /**
- * Asks a server to end: SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate one.
+ * Requests a shutdown: SIGINT is PostgreSQL's fast one, SIGQUIT its immediate one.
  * (https://www.postgresql.org/docs/current/server-shutdown.html)
  */
 export function requestShutdown(pid: number, signal: 'SIGINT' | 'SIGQUIT', pgCtl: string): void {
@@ -18,17 +21,20 @@ export function requestShutdown(pid: number, signal: 'SIGINT' | 'SIGQUIT', pgCtl
   try {
     process.kill(pid, signal)
   } catch {
-    // It is gone already.
+    // It has ended already.
   }
 }
 
-/** Waits until a server that was asked to end is gone, and asks harder once; whether it is gone. */
-export async function waitUntilGone(pid: number, pgCtl: string): Promise<boolean> {
-  if (await goneWithin(pid, fastMs)) return true
+/**
+ * Waits for the end of a server that is shutting down, and requests an immediate shutdown if it takes too long.
+ * @returns true if it has ended
+ */
+export async function waitForEnd(pid: number, pgCtl: string): Promise<boolean> {
+  if (await endedWithin(pid, fastMs)) return true
   requestShutdown(pid, 'SIGQUIT', pgCtl)
-  return goneWithin(pid, immediateMs)
+  return endedWithin(pid, immediateMs)
 }
 
-async function goneWithin(pid: number, limitMs: number): Promise<boolean> {
+async function endedWithin(pid: number, limitMs: number): Promise<boolean> {
   return (await poll(async () => (identify(pid) === undefined ? true : undefined), limitMs, undefined)) ?? false
 }

@@ -14,11 +14,11 @@ import { chooseUser, type RunAs } from './run-as.ts'
  * Makes sure that a PostgreSQL server runs on 127.0.0.1 with its data in the given folder, for development and tests.
  *
  * Any number of processes may call it for one folder at the same time: one starts the server, all use it, and the last
- * to stop (or to end) ends it. It also ends with this process, by exit, SIGINT, SIGTERM or SIGHUP; what a killed
- * process leaves running the next call adopts. Its data is as durable as PostgreSQL's defaults make it.
+ * to stop (or to end) ends it. It also ends with this process, by exit, SIGINT, SIGTERM or SIGHUP; the next call adopts
+ * a server that a killed process left running. Its data is as durable as PostgreSQL's defaults make it.
  *
- * @throws `embedded-unavailable` when there are no binaries for this platform
- * @throws `embedded-failed` when the server cannot be prepared or started, with the end of its log
+ * @throws `embedded-unavailable` if there are no binaries for this platform
+ * @throws `embedded-failed` if the server cannot be prepared or started, with the end of its log
  * @throws `invalid-option`, `invalid-name`, `aborted`
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
@@ -66,7 +66,7 @@ async function use(parts: Use): Promise<EmbeddedPostgres> {
     presence.settle(brought.server.pid)
     return new RunningPostgres({ ...brought, folder, superuser, version, password, presence })
   } catch (error) {
-    // What went wrong first is what the caller has to know.
+    // The caller has to know the first error.
     await presence.stop().catch(() => {})
     throw error
   }
@@ -86,6 +86,6 @@ function unexpected({ dataDir }: ParsedOptions, cause: unknown): TenantryError {
   const reason = cause instanceof Error ? cause.message : String(cause)
   return new TenantryError('embedded-failed', `The embedded PostgreSQL in ${dataDir} could not be started: ${reason}`, {
     cause,
-    hint: 'See whether the folder belongs to the user who runs this and may be written, and whether the disk is full.',
+    hint: 'Check that the folder belongs to this user and is writable, and that the disk is not full.',
   })
 }

@@ -4,14 +4,16 @@ import { join } from 'node:path'
 import { identityOfThisProcess, readIdentity } from './lock.ts'
 import { isAlive } from './processes.ts'
 
-/** Writes down that this process uses the server, and gives the file to remove when it no longer does. */
+/** Registers this process as a user of the server, and returns the file to remove when it is no longer one. */
 export function registerUser(usersFolder: string): string {
   const file = join(usersFolder, `${process.pid}-${randomUUID()}`)
   writeFileSync(file, identityOfThisProcess(), { mode: 0o600 })
   return file
 }
 
-/** How many living processes use the server. Forgets those that ended without saying so. For the holder of the lock. */
+/**
+ * Counts the living processes that use the server. Forgets those that ended without notice. For the holder of the lock.
+ */
 export function countUsers(usersFolder: string): number {
   const files = readdirSync(usersFolder).map((name) => join(usersFolder, name))
   const dead = files.filter((file) => !isUsed(file))

@@ -1,6 +1,6 @@
 import { type ErrorCode, TenantryError } from '../kernel/errors.ts'
 
-/** What is answered in place of a route's own response. */
+/** The response to a request in place of its route's own. */
 export interface ErrorResponse {
   readonly status: number
   readonly headers?: Readonly<Record<string, string>> | undefined
@@ -9,7 +9,7 @@ export interface ErrorResponse {
 }
 
 /**
- * Changes what is answered to an error of Tenantry's. Undefined leaves it as it is; `'framework'` leaves the error to the
+ * Changes the response to an error of Tenantry's. Undefined keeps the response; `'framework'` leaves the error to the
  * framework's own error handling.
  */
 export type OnError<Request> = (error: TenantryError, request: Request) => ErrorResponse | 'framework' | undefined
@@ -19,7 +19,7 @@ const seconds = { saturated: 1, soon: 5 } as const
 const unknown = answer(404, 'tenant-unknown', 'There is no such tenant.')
 const unavailable = answer(503, 'unavailable', 'Try again later.', seconds.soon)
 
-/** By code. What is not here is a mistake of the service's, and so the framework's. */
+/** Responses by code. Any other code is a mistake in the service, and is left to the framework. */
 const byCode: Readonly<Partial<Record<ErrorCode, ErrorResponse>>> = {
   'tenant-unknown': unknown,
   'tenant-unresolved': unknown,
@@ -35,7 +35,7 @@ const byCode: Readonly<Partial<Record<ErrorCode, ErrorResponse>>> = {
   closed: unavailable,
 }
 
-/** By the state of a tenant that is not in service. One that was offboarded is gone, for who asks. */
+/** Responses by the state of a tenant that is not in service. To clients, an offboarded tenant no longer exists. */
 const byState = {
   onboarding: answer(503, 'tenant-not-ready', 'The tenant is being made.', seconds.soon),
   suspended: answer(403, 'tenant-suspended', 'The tenant is out of service.'),
@@ -44,9 +44,9 @@ const byState = {
 } as const
 
 /**
- * What to answer to an error: a status, and a few words that tell nothing of the service's inside.
+ * Returns the response to an error: a status, and a few words that reveal nothing of the service's inside.
  *
- * @returns undefined for what is not Tenantry's, and for mistakes of the service's own
+ * @returns undefined for an error that is not Tenantry's, and for mistakes in the service itself
  */
 export function errorResponse(error: unknown): ErrorResponse | undefined {
   if (!(error instanceof TenantryError)) return undefined
@@ -55,7 +55,7 @@ export function errorResponse(error: unknown): ErrorResponse | undefined {
 }
 
 function answer(status: number, error: string, message: string, retryAfter?: number): ErrorResponse {
-  // A 404 may be cached, and the tenant be there a moment later.
+  // A 404 may be cached, and the tenant may exist a moment later.
   const headers = { 'cache-control': 'no-store', ...(retryAfter && { 'retry-after': String(retryAfter) }) }
   return { status, headers, body: { error, message } }
 }

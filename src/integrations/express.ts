@@ -12,7 +12,7 @@ export { claim, customDomain, header, path, subdomain } from './sources.ts'
 declare global {
   namespace Express {
     interface Request {
-      /** The tenant that the request is for; undefined where it is exempt. */
+      /** The tenant of the request; undefined for an exempt request. */
       tenant: RequestTenant<RegisteredHandle>
     }
   }
@@ -24,8 +24,8 @@ export interface ExpressTenants extends RequestHandler {
 }
 
 /**
- * Leads requests to their tenants: `app.use(tenants)`, then the routes, then `app.use(tenants.errors)`. Each request runs
- * in its tenant's context, and has it as `request.tenant`.
+ * Routes requests to their tenants: `app.use(tenants)`, then the routes, then `app.use(tenants.errors)`. Each request
+ * runs in its tenant's context, and has it as `request.tenant`.
  *
  * @throws `invalid-option`
  */

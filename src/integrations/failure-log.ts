@@ -5,7 +5,7 @@ import { printableLines } from '../kernel/printable.ts'
 export interface AnsweredFailure {
   readonly status: number
   readonly code: ErrorCode
-  /** The tenant that the error names; where it names none, that of the request. */
+  /** The tenant of the error, or else of the request. */
   readonly tenant: string | undefined
   readonly hint: string | undefined
   /** The error itself, under the name by which pino knows errors. */
@@ -21,15 +21,15 @@ export function logToConsole(failure: AnsweredFailure): void {
   console.error(`${sentence(failure)}\n${details(failure)}`)
 }
 
-/** One line for a log: status, tenant and code. */
+/** Returns one line for a log: status, tenant and code. */
 export function sentence({ status, tenant, code }: AnsweredFailure): string {
   const whose = tenant === undefined ? 'A request' : `A request of the tenant ${tenant}`
   return `${whose} was answered with ${status}: ${code}.`
 }
 
 /**
- * The hint, and the stacks of the error and its causes. Causes are shown by their stacks alone: an error of a driver may
- * have more in its properties than a log should have.
+ * Returns the hint, and the stacks of the error and its causes. Causes are shown by their stacks alone: an error of a
+ * driver may have properties that should not be in a log.
  */
 export function details({ hint, err }: AnsweredFailure): string {
   const stacks: string[] = []

@@ -19,7 +19,7 @@ export { claim, customDomain, header, path, subdomain } from './sources.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The tenant that the request is for; undefined where it is exempt. */
+    /** The tenant of the request; undefined for an exempt request. */
     tenant: RequestTenant<RegisteredHandle>
   }
 }
@@ -27,7 +27,10 @@ declare module 'fastify' {
 /** Options of the plugin. */
 export interface FastifyTenantsOptions extends RequestsOptions<FastifyRequest> {
   readonly tenantry: RequestsTenantry<unknown>
-  /** When the tenant is looked for. Default `preValidation`; `preHandler` where who asks is known only then. */
+  /**
+   * The hook in which the tenant is resolved. Default `preValidation`; use `preHandler` if authentication is complete
+   * only then.
+   */
   readonly hook?: 'preValidation' | 'preHandler' | undefined
 }
 
@@ -38,12 +41,11 @@ const checks: Checks<FastifyTenantsOptions> = {
 }
 
 /**
- * Leads the requests of the scope that it is registered in to their tenants. Each runs in its tenant's context, and has it
- * as `request.tenant`.
+ * Routes the requests of its scope to their tenants. Each runs in its tenant's context, and has it as `request.tenant`.
  *
  * @throws `invalid-option`
  */
-// Not by a callback: what such a plugin throws nobody catches.
+// Not a callback plugin: no one catches the errors that it throws.
 export const fastifyTenants: FastifyPluginAsync<FastifyTenantsOptions> = async (fastify, options) => {
   const { tenantry, hook = 'preValidation', ...others } = readOptions('fastifyTenants', options, checks)
   const requests = new TenantRequests<unknown, FastifyRequest>(tenantry, others, logToRequest)
@@ -65,18 +67,18 @@ export const fastifyTenants: FastifyPluginAsync<FastifyTenantsOptions> = async (
     try {
       goOn = await enter(request, reply, next)
     } catch (error) {
-      // What the service's own onError throws.
+      // An error of the service's own onError.
       goOn = () => next(error as Error)
     }
     goOn()
   }
 
   fastify.decorateRequest('tenant')
-  // Calls back, since what an async hook enters is left when it ends.
+  // Takes a callback, since the context that an async hook enters ends with the hook.
   fastify.addHook(hook as 'preValidation', (request, reply, next) => {
     void goIn(request, reply, next)
   })
-  // By route, so that the error handler of the scope stays the service's own; what is thrown here goes there.
+  // Set by route, so that the error handler of the scope stays the service's own; errors thrown here go there.
   fastify.addHook('onRoute', (route) => {
     const own = route.errorHandler
     route.errorHandler = function onError(error, request, reply): unknown {
@@ -88,7 +90,7 @@ export const fastifyTenants: FastifyPluginAsync<FastifyTenantsOptions> = async (
   })
 }
 
-// What makes Fastify apply the hooks to the scope that registers the plugin, and not to one of its own.
+// These symbols make Fastify apply the hooks to the scope that registers the plugin, and not to one of its own.
 Object.assign(fastifyTenants, {
   [Symbol.for('skip-override')]: true,
   [Symbol.for('fastify.display-name')]: 'tenantry',

@@ -8,17 +8,17 @@ import { type RequestsOptions, type RequestsTenantry, TenantRequests } from './t
 
 export { claim, customDomain, header, path, subdomain } from './sources.ts'
 
-/** What a context has behind the middleware: `new Hono<TenantEnv<EntityManager>>()`. */
+/** The environment of a context behind the middleware: `new Hono<TenantEnv<EntityManager>>()`. */
 export interface TenantEnv<Handle> {
   Variables: {
-    /** The tenant that the request is for; undefined where it is exempt. */
+    /** The tenant of the request; undefined for an exempt request. */
     tenant: RequestTenant<Handle>
   }
 }
 
 /**
- * Leads requests to their tenants: `app.use(honoTenants(tenantry, { ... }))`. Each runs in its tenant's context, and has it
- * as `c.var.tenant`.
+ * Routes requests to their tenants: `app.use(honoTenants(tenantry, { ... }))`. Each runs in its tenant's context, and
+ * has it as `c.var.tenant`.
  *
  * @throws `invalid-option`
  */
@@ -43,10 +43,10 @@ export function honoTenants<Handle>(
     if (tenant instanceof Response) return tenant
     if (tenant === undefined) await next()
     else await inside(c, tenant, next)
-    // The app's onError has had it by now, and has made a response of it.
+    // The app's onError has handled it by now, and has made a response of it.
     const answer = c.error && requests.answer(c.error, c)
     if (answer === undefined) return undefined
-    // First emptied, since otherwise the headers of the two would be put together.
+    // Cleared first, since otherwise the headers of the two responses would be merged.
     c.res = undefined
     c.res = toResponse(answer)
     return undefined
@@ -71,7 +71,7 @@ function requestOf({ req }: Context): RequestLike {
   return {
     host: req.header('host') ?? url.host,
     url: url.pathname + url.search,
-    // Collected only for who reads one.
+    // Collected only if a source reads one.
     get headers() {
       return req.header()
     },

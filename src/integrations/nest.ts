@@ -1,4 +1,4 @@
-// The entry `tenantry/nestjs`. Its decorators are called as functions: the code is to run under type stripping.
+// The entry `tenantry/nestjs`. Its decorators are called as functions, since the code has to run under type stripping.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -31,19 +31,19 @@ import {
 
 export { claim, customDomain, header, path, subdomain } from './sources.ts'
 
-/** What NestJS gives for a request: Express's or Fastify's own. */
+/** A request in NestJS: Express's or Fastify's own. */
 export interface NestRequest {
   readonly host?: string
   readonly originalUrl: string
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
 }
 
-/** Options of the module. `Request` is that of the platform. */
+/** Options of the module. `Request` is the platform's type. */
 export interface TenantryModuleOptions<Request = NestRequest> extends RequestsOptions<Request> {
   readonly tenantry: RequestsTenantry<unknown>
 }
 
-/** How options are made that need other providers. */
+/** Options that are made from other providers. */
 export interface TenantryModuleAsyncOptions<Request = NestRequest> extends Pick<DynamicModule, 'imports'> {
   readonly inject?: readonly InjectionToken[]
   readonly useFactory: (
@@ -52,14 +52,14 @@ export interface TenantryModuleAsyncOptions<Request = NestRequest> extends Pick<
   ) => TenantryModuleOptions<Request> | Promise<TenantryModuleOptions<Request>>
 }
 
-/** The token of the Tenantry that the module was given: `@Inject(TENANTRY) tenantry: Tenantry<EntityManager>`. */
+/** The token of the module's Tenantry: `@Inject(TENANTRY) tenantry: Tenantry<EntityManager>`. */
 export const TENANTRY = Symbol('TENANTRY')
 
 const options = Symbol('options of TenantryModule')
 
 /**
- * The tenant of the request under way, to be injected. There is one for all requests, which looks where it is called: so
- * what injects it is made once as well.
+ * The tenant of the current request, for injection. One object serves all requests, and looks the tenant up in the
+ * context of the call: so the providers that inject it need no request scope.
  */
 export class CurrentTenant<Handle = unknown> implements RequestTenant<Handle> {
   readonly #storage: AsyncLocalStorage<RequestTenant<Handle>>
@@ -88,20 +88,20 @@ export class CurrentTenant<Handle = unknown> implements RequestTenant<Handle> {
     const tenant = this.#storage.getStore()
     if (tenant !== undefined) return tenant
     throw new TenantryError('no-tenant', 'No request of a tenant is under way where this code runs.', {
-      hint: 'Use it in handlers, pipes and what they call. Guards and middleware come before; exempt routes have none.',
+      hint: 'Use it in handlers, pipes and the code that they call. Guards and middleware come before; exempt routes have none.',
     })
   }
 }
 
-/** Leads requests to their tenants, in the whole application. */
+/** Routes requests to their tenants, in the whole application. */
 // oxlint-disable-next-line typescript/no-extraneous-class -- what NestJS calls a module
 export class TenantryModule {
-  /** With options that are known. */
+  /** Returns the module with fixed options. */
   static forRoot<Request = NestRequest>(given: TenantryModuleOptions<Request>): DynamicModule {
     return moduleWith({ provide: options, useFactory: () => readModuleOptions(given) })
   }
 
-  /** With options that are made by a function, of other providers. */
+  /** Returns the module with options that a function makes from other providers. */
   static forRootAsync<Request = NestRequest>(given: TenantryModuleAsyncOptions<Request>): DynamicModule {
     const { imports = [], inject = [], useFactory } = readOptions('forRootAsync', given, asyncChecks)
     functionOption('useFactory', useFactory)
@@ -139,7 +139,7 @@ function moduleWith(given: Provider): DynamicModule {
   }
 }
 
-/** Comes after the guards, so that they may say who asks; handlers and pipes run inside. */
+/** Enters the tenant after the guards, since they may authenticate; handlers and pipes run inside. */
 class TenantInterceptor implements NestInterceptor {
   readonly #requests: TenantRequests<unknown, NestRequest>
   readonly #adapter: HttpAdapterHost
@@ -182,7 +182,7 @@ class TenantInterceptor implements NestInterceptor {
     return enterUntilSent(this.#requests, request, like, raw(response) as ServerResponse)
   }
 
-  /** What an exception filter is to have in place of an error. */
+  /** Returns the exception for NestJS's exception filters in place of an error. */
   #translate(error: unknown, request: NestRequest, response: object): unknown {
     const { httpAdapter } = this.#adapter
     const answer = httpAdapter.isHeadersSent(response) ? undefined : this.#requests.answer(error, request)
@@ -196,12 +196,12 @@ class TenantInterceptor implements NestInterceptor {
 
 const logger = new Logger('Tenantry')
 
-/** The second argument is what NestJS calls the stack, and prints below the message. */
+/** Logs a failure. NestJS calls the second argument the stack, and prints it below the message. */
 function logToNest(failure: AnsweredFailure): void {
   logger.error(sentence(failure), details(failure))
 }
 
-/** Node's own, below that of Express or Fastify. */
+/** Returns Node's own request or response, below that of Express or Fastify. */
 function raw(it: object): unknown {
   return 'raw' in it ? it.raw : it
 }

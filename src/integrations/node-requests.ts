@@ -5,19 +5,19 @@ import type { EnteredTenant } from './request-tenant.ts'
 import type { TenantRequests } from './tenant-requests.ts'
 
 /**
- * A request of Node's.
+ * Reads a request of Node's.
  *
- * @param host as the framework tells it, which knows the proxies that are trusted
- * @param url as it came, before anything was rewritten
+ * @param host the host according to the framework, which knows the trusted proxies
+ * @param url the original URL, before any rewriting
  */
 export function nodeRequest(raw: IncomingMessage, host: string | undefined, url: string): RequestLike {
   if (!readable('The request', () => Array.isArray(raw?.rawHeaders)))
     throw invalidOption('The request', "one of Node's", 'Give its IncomingMessage.')
-  // With two hosts, what stands before this may have gone by the other one (RFC 9112, 3.2: to be refused).
+  // With two Host headers, a proxy in front may have used the other one (RFC 9112, 3.2: to be refused).
   return { host: countHosts(raw) > 1 ? undefined : host, url, headers: raw.headers }
 }
 
-/** Enters the tenant of a request that is over when Node.js has sent its response, or has lost its client. */
+/** Enters the tenant of a request that ends when Node.js has sent its response, or has lost its client. */
 export async function enterUntilSent<Handle, Request extends object>(
   requests: TenantRequests<Handle, Request>,
   request: Request,

@@ -3,17 +3,18 @@ import type { TenantId } from '../kernel/names.ts'
 import { functionOption } from '../kernel/options.ts'
 import type { CapturedTenant, Tenantry } from '../api.ts'
 
-/** What the integrations need of a Tenantry. */
+/** The methods of a Tenantry that the integrations need. */
 export type Entrance<Handle> = Pick<Tenantry<Handle>, 'run' | 'with' | 'captureTenant'>
 
 /** The tenant of a request. */
 export interface RequestTenant<Handle> {
   readonly id: TenantId
-  /** Aborted when the client goes away before it has its response. */
+  /** Aborted when the client disconnects before it has its response. */
   readonly signal: AbortSignal
   /**
-   * The ORM's own handle on the tenant's database: one unit of work for the whole request, made when it is first asked
-   * for. Its queries end when the client goes away. A transaction that is open when the request ends is rolled back.
+   * Returns the ORM's own handle on the tenant's database: one unit of work for the whole request, made at the first
+   * call. Its queries are cancelled when the client disconnects. A transaction that is open when the request ends is
+   * rolled back.
    *
    * @throws `tenant-unknown`, `tenant-not-active`, `aborted`
    */
@@ -22,7 +23,7 @@ export interface RequestTenant<Handle> {
   run<T>(work: () => T): T
 }
 
-/** The tenant of a request, for who knows when the request ends. */
+/** The tenant of a request, for the integration, which knows when the request ends. */
 export interface EnteredTenant<Handle> extends RequestTenant<Handle> {
   /** Ends the unit of work, if one was begun. May be called again. */
   end(): Promise<void>
@@ -48,7 +49,7 @@ export async function enterTenant<Handle>(
       given.resolve(own)
       return over.promise
     }
-    // What goes wrong before the handle is there is told by it; afterwards nothing does.
+    // Rejects the handle for an error before it exists; later errors are ignored here.
     unitOfWork = run(() => tenantry.with(captured, hold, { signal })).catch(given.reject)
     return given.promise
   }

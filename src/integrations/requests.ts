@@ -1,9 +1,12 @@
-// The entry `tenantry/requests`: what all integrations share, and what other frameworks are led to tenants by.
+// The entry `tenantry/requests`: the common part of all integrations, for use with other frameworks.
 
-/** Extended by a service to say, once, what handle its requests have: `interface Registered { handle: EntityManager }`. */
+/**
+ * Extended by a service to declare, once, the type of its requests' handles: `interface Registered { handle:
+ * EntityManager }`.
+ */
 export interface Registered {}
 
-/** The handle that a service has said its requests have. */
+/** The declared type of the requests' handles. */
 export type RegisteredHandle = Registered extends { readonly handle: infer Handle } ? Handle : unknown
 
 export { type ErrorResponse, errorResponse, type OnError } from './error-response.ts'
@@ -12,7 +15,7 @@ export { enterUntilSent, nodeRequest } from './node-requests.ts'
 export type { RequestLike } from './request-like.ts'
 export type { EnteredTenant, RequestTenant } from './request-tenant.ts'
 export {
-  type Asked,
+  type SourceInput,
   claim,
   type ClaimOptions,
   customDomain,
@@ -21,7 +24,7 @@ export {
   path,
   type PathOptions,
   pathWithoutTenant,
-  type Said,
+  type NamedTenant,
   subdomain,
   type SubdomainOptions,
   type TenantSource,

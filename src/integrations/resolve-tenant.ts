@@ -1,57 +1,57 @@
 import { TenantryError } from '../kernel/errors.ts'
 import { parseTenantId, type TenantId } from '../kernel/names.ts'
 import type { CapturedTenant } from '../api.ts'
-import type { Asked, Said, TenantSource } from './sources.ts'
+import type { SourceInput, NamedTenant, TenantSource } from './sources.ts'
 
 /**
- * The tenant that a request is for. Every source is asked, in their order; those that say something must say the same.
- * Whether there is such a tenant is not looked up.
+ * Returns the tenant of a request. Every source is read, in order; all that name a tenant must name the same. The
+ * tenant may not exist: it is not looked up.
  *
- * @throws `tenant-unresolved` where none says anything, `tenant-mismatch`, and `tenant-unknown` for what cannot be an id
+ * @throws `tenant-unresolved` if no source names a tenant, `tenant-mismatch`, and `tenant-unknown` for an invalid id
  */
 export async function resolveTenant<Request>(
   sources: readonly TenantSource<Request>[],
-  asked: Asked<Request>,
+  input: SourceInput<Request>,
 ): Promise<CapturedTenant> {
-  let found: { readonly said: NonNullable<Said>; readonly by: string } | undefined
+  let found: { readonly named: NonNullable<NamedTenant>; readonly by: string } | undefined
   let isHostRead = false
   for (const source of sources) {
     if (source.readsHost && isHostRead) continue
-    const said: Said = await source.find(asked)
-    if (said === undefined && source.required) throw unclaimed(source.name)
-    if (said === undefined) continue
+    const named: NamedTenant = await source.find(input)
+    if (named === undefined && source.required) throw unclaimed(source.name)
+    if (named === undefined) continue
     isHostRead ||= source.readsHost
-    if (found !== undefined && idOf(found.said) !== idOf(said)) throw mismatch(found.by, source.name)
-    // What was captured says more than an id.
-    found = { said: typeof said === 'string' && found !== undefined ? found.said : said, by: source.name }
+    if (found !== undefined && idOf(found.named) !== idOf(named)) throw mismatch(found.by, source.name)
+    // A captured tenant is more specific than an id.
+    found = { named: typeof named === 'string' && found !== undefined ? found.named : named, by: source.name }
   }
   if (found === undefined) throw unresolved(sources)
-  const id = parse(idOf(found.said))
-  return typeof found.said === 'string' ? { tenant: id } : { ...found.said, tenant: id }
+  const id = parse(idOf(found.named))
+  return typeof found.named === 'string' ? { tenant: id } : { ...found.named, tenant: id }
 }
 
-function idOf(said: NonNullable<Said>): string {
-  return typeof said === 'string' ? said : said.tenant
+function idOf(named: NonNullable<NamedTenant>): string {
+  return typeof named === 'string' ? named : named.tenant
 }
 
-/** To who asks, an id that cannot be is one that is not there. */
-function parse(said: string): TenantId {
+/** Parses an id. To clients, an invalid id is one that does not exist. */
+function parse(named: string): TenantId {
   try {
-    return parseTenantId(said)
+    return parseTenantId(named)
   } catch (error) {
-    throw new TenantryError('tenant-unknown', 'The request is for what cannot be a tenant.', { cause: error })
+    throw new TenantryError('tenant-unknown', 'The request names no valid tenant id.', { cause: error })
   }
 }
 
 function unclaimed(name: string): TenantryError {
   return new TenantryError('tenant-mismatch', `The ${name} of the request names no tenant.`, {
-    hint: 'Authenticate before the tenant is looked for; for requests that nobody is logged in to, say optional: true.',
+    hint: 'Authenticate before the tenant is resolved; for anonymous requests, set optional: true.',
   })
 }
 
 function mismatch(one: string, other: string): TenantryError {
   return new TenantryError('tenant-mismatch', `The ${one} and the ${other} of the request name different tenants.`, {
-    hint: "Somebody may be using one tenant's token for another.",
+    hint: "Check the client: it may be using one tenant's token for another.",
   })
 }
 

@@ -4,52 +4,52 @@ import { show } from '../kernel/printable.ts'
 import type { CapturedTenant, Tenantry } from '../api.ts'
 import { hostName, pathOf, type RequestLike } from './request-like.ts'
 
-/** What knows whose a domain is: a Tenantry does. */
+/** A directory of domains: a Tenantry is one. */
 export type DomainLookup = Pick<Tenantry<unknown>, 'tenantOfDomain'>
 
-/** What a source is asked about. */
-export interface Asked<Request> {
+/** The input of a source. */
+export interface SourceInput<Request> {
   readonly like: RequestLike
-  /** The framework's own. */
+  /** The framework's own request. */
   readonly request: Request
   readonly domains: DomainLookup
   readonly signal: AbortSignal
 }
 
 /**
- * What a source says: the id that is asked for, as it came and not checked, or a tenant that was captured; undefined where it
- * says nothing. What is there and cannot be an id is said to be no tenant, so that no other source is believed in its place.
+ * The tenant that a source names: the id as it came, not checked, or a captured tenant; undefined if it names none. A
+ * present but invalid value is returned as an empty id, so that no other source is trusted in its place.
  */
-export type Said = string | CapturedTenant | undefined
+export type NamedTenant = string | CapturedTenant | undefined
 
-/** One place in a request that says which tenant it is for. Made by `subdomain`, `customDomain`, `path` and so on. */
+/** A part of a request that names its tenant. Made by `subdomain`, `customDomain`, `path` and so on. */
 export interface TenantSource<Request = unknown> {
-  /** For messages: `subdomain`, `header x-tenant`. */
+  /** The name in messages: `subdomain`, `header x-tenant`. */
   readonly name: string
-  /** Whether it looks at the host: of those, the first that says something is believed. */
+  /** True if it reads the host: of such sources, the first that names a tenant is used. */
   readonly readsHost: boolean
-  /** Whether a request in which it says nothing is refused. */
+  /** True if a request is refused in which it names no tenant. */
   readonly required: boolean
-  find(asked: Asked<Request>): Said | Promise<Said>
+  find(input: SourceInput<Request>): NamedTenant | Promise<NamedTenant>
 }
 
-/** No id: what is there and means no tenant that could be. */
+/** A value that is present but names no possible tenant. */
 const none = ''
 
 /** Options of `subdomain`. */
 export interface SubdomainOptions {
-  /** The domain that tenants' are below: with `app.example.com`, `acme.app.example.com` is that of acme. */
+  /** The parent domain of the tenants' subdomains: with `app.example.com`, `acme.app.example.com` is that of acme. */
   readonly base: string
-  /** Names below it that are no tenant's. Default `['www']`. */
+  /** Names below it that belong to no tenant. Default `['www']`. */
   readonly reserved?: readonly string[] | undefined
 }
 
-/** The name right below a domain. A deeper one is no tenant. @throws `invalid-option` */
+/** Reads the name right below a domain. A deeper one names no tenant. @throws `invalid-option` */
 export function subdomain(options: SubdomainOptions): TenantSource {
   const { base, reserved = ['www'] } = readOptions('subdomain', options, subdomainChecks)
-  // Not given, it has not been checked.
+  // A missing option has not been checked.
   const suffix = `.${domain('base', base)}`
-  const find = ({ like }: Asked<unknown>): Said => {
+  const find = ({ like }: SourceInput<unknown>): NamedTenant => {
     const name = hostName(like.host)
     if (!name?.endsWith(suffix)) return undefined
     const label = name.slice(0, -suffix.length)
@@ -76,9 +76,9 @@ function domain(option: string, value: unknown): string {
   throw invalidOption(option, `a domain, not ${show(value)}`, hint)
 }
 
-/** A domain of the tenant's own, which the catalog knows and which was verified. */
+/** Reads a domain of the tenant's own, which must be verified in the catalog. */
 export function customDomain(): TenantSource {
-  const find = async ({ like, domains, signal }: Asked<unknown>): Promise<Said> => {
+  const find = async ({ like, domains, signal }: SourceInput<unknown>): Promise<NamedTenant> => {
     const name = hostName(like.host)
     return name === undefined ? undefined : domains.tenantOfDomain(name, { signal })
   }
@@ -87,14 +87,17 @@ export function customDomain(): TenantSource {
 
 /** Options of `path` and `pathWithoutTenant`. */
 export interface PathOptions {
-  /** What stands before the tenant, such as `/t`. Default nothing: the tenant comes first. */
+  /** The path before the tenant, such as `/t`. Default empty: the tenant comes first. */
   readonly prefix?: string | undefined
 }
 
-/** A part of the path: with the prefix `/t`, `/t/acme/users` is for acme. Nothing in it is decoded. @throws `invalid-option` */
+/**
+ * Reads a part of the path: with the prefix `/t`, `/t/acme/users` is for acme. Nothing in it is decoded. @throws
+ * `invalid-option`
+ */
 export function path(options: PathOptions = {}): TenantSource {
   const start = startOf('path', options)
-  const find = ({ like }: Asked<unknown>): Said => {
+  const find = ({ like }: SourceInput<unknown>): NamedTenant => {
     const whole = pathOf(like.url)
     return whole.startsWith(start) ? whole.slice(start.length).split('/', 1)[0] : undefined
   }
@@ -102,8 +105,8 @@ export function path(options: PathOptions = {}): TenantSource {
 }
 
 /**
- * Makes what takes prefix and tenant out of a request's target, for routes that are written without: `/t/acme/users?page=2`
- * becomes `/users?page=2`. What does not begin with the prefix stays as it is.
+ * Returns a function that removes prefix and tenant from a request's target, for routes that are written without:
+ * `/t/acme/users?page=2` becomes `/users?page=2`. A target without the prefix stays unchanged.
  *
  * @throws `invalid-option`
  */
@@ -120,8 +123,8 @@ export function pathWithoutTenant(options: PathOptions = {}): (url: string) => s
 }
 
 /**
- * A header. Whoever sends the request says it: only for services behind something that sets it and lets none through, or
- * beside a `claim` that has to say the same.
+ * Reads a header. Any client can send it: use it only behind a proxy that sets it and removes the client's, or beside a
+ * `claim` that has to name the same tenant.
  *
  * @throws `invalid-option`
  */
@@ -132,7 +135,7 @@ export function header(name: string): TenantSource {
     })
   }
   const key = name.toLowerCase()
-  const find = ({ like }: Asked<unknown>): Said => {
+  const find = ({ like }: SourceInput<unknown>): NamedTenant => {
     const value = (like.headers as RequestLike['headers'] | undefined)?.[key]
     return value === undefined || typeof value === 'string' ? value : none
   }
@@ -141,21 +144,21 @@ export function header(name: string): TenantSource {
 
 /** Options of `claim`. */
 export interface ClaimOptions {
-  /** Whether a request without it may go by what other sources say. Default false: then it is refused. */
+  /** Lets other sources decide for a request without a claim. Default false: it is refused. */
   readonly optional?: boolean | undefined
 }
 
 /**
- * What the service knows of who asks, such as a claim in a token that it has verified. It must say the same as the other
- * sources: so a token of one tenant is of no use at another's host.
+ * Reads the service's own knowledge of the caller, such as a claim in a token that it has verified. It must name the
+ * same tenant as the other sources: so a token of one tenant is useless at another's host.
  *
- * @param read gives it from the framework's own request; undefined or null where there is none
+ * @param read reads it from the framework's own request; undefined or null if there is none
  * @throws `invalid-option`
  */
 export function claim<Request>(read: (request: Request) => unknown, options: ClaimOptions = {}): TenantSource<Request> {
   const { optional = false } = readOptions('claim', options, claimChecks)
   functionOption('The argument of claim', read, 'Write claim((request) => request.user?.tenant).')
-  const find = async ({ request }: Asked<Request>): Promise<Said> => {
+  const find = async ({ request }: SourceInput<Request>): Promise<NamedTenant> => {
     const value = await read(request)
     if (value === undefined || value === null) return undefined
     return typeof value === 'string' ? value : none
@@ -173,7 +176,7 @@ const pathChecks: Checks<PathOptions> = {
   },
 }
 
-/** What the path begins with, up to the tenant. */
+/** Returns the beginning of the path, up to the tenant. */
 function startOf(call: string, options: PathOptions): string {
   const { prefix = '' } = readOptions(call, options, pathChecks)
   return `${prefix}/`

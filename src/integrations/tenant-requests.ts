@@ -19,25 +19,25 @@ import type { DomainLookup, TenantSource } from './sources.ts'
 
 /** Options of every integration. */
 export interface RequestsOptions<Request> {
-  /** Where a request says which tenant it is for. All that say something must say the same. */
+  /** The sources of a request's tenant. All that name one must name the same. */
   readonly tenantFrom: readonly TenantSource<Request>[]
-  /** Requests that need no tenant, by their paths or by a function. They have none, even where they name one. */
+  /** Requests that need no tenant, by their paths or by a function. They have none, even if they name one. */
   readonly exempt?: readonly string[] | ((request: Request) => boolean) | undefined
-  /** Changes what is answered to an error of Tenantry's. */
+  /** Changes the response to an error of Tenantry's. */
   readonly onError?: OnError<Request> | undefined
   /**
-   * Logs each error of Tenantry's that is answered with a status of 500 or above; false logs none. Default: the logger of
-   * the framework, or `console.error` where it has none.
+   * Logs each error of Tenantry's that is answered with a status of 500 or above; false logs none. Default: the logger
+   * of the framework, or `console.error` if it has none.
    */
   readonly log?: LogFailure<Request> | false | undefined
 }
 
 const firstFailure = 500
 
-/** What requests are led to tenants by. */
+/** The methods of a Tenantry that route requests. */
 export type RequestsTenantry<Handle> = Entrance<Handle> & DomainLookup
 
-/** Leads requests to their tenants, whatever the framework. */
+/** Routes requests to their tenants, independent of the framework. */
 export class TenantRequests<Handle, Request extends object> {
   readonly #tenantry: RequestsTenantry<Handle>
   readonly #options: RequestsOptions<Request>
@@ -45,7 +45,7 @@ export class TenantRequests<Handle, Request extends object> {
   readonly #tenants = new WeakMap<WeakKey, TenantId>()
 
   /**
-   * @param log the logger where the options name none: that of the framework
+   * @param log the default logger: that of the framework
    * @throws `invalid-option`
    */
   constructor(
@@ -56,16 +56,16 @@ export class TenantRequests<Handle, Request extends object> {
     requireTenantry('tenantry', tenantry)
     this.#tenantry = tenantry
     this.#options = readOptions<RequestsOptions<Request>>('The integration', options, requestsChecks)
-    // Not given, it has not been checked.
+    // A missing option has not been checked.
     requestsChecks.tenantFrom('tenantFrom', this.#options.tenantFrom)
     functionOption('log', log)
     this.#log = this.#options.log ?? log
   }
 
   /**
-   * Enters the context of a request's tenant. Call `end` of what it gives when the request is over.
+   * Enters the context of a request's tenant. Call `end` of the result when the request is over.
    *
-   * @param signal to be aborted when the client goes away
+   * @param signal aborted when the client disconnects
    * @returns undefined for a request that is exempt
    * @throws `tenant-unresolved`, `tenant-mismatch`, `tenant-unknown`, `tenant-not-active`, `aborted`
    */
@@ -80,26 +80,26 @@ export class TenantRequests<Handle, Request extends object> {
   }
 
   /**
-   * Returns the answer to an error, and logs the error where the status is 500 or above. Undefined leaves the error to the
-   * framework's own error handling.
+   * Returns the response to an error, and logs the error if the status is 500 or above. Undefined leaves the error to
+   * the framework's own error handling.
    */
   answer(error: unknown, request: Request): ErrorResponse | undefined {
     if (!(error instanceof TenantryError)) return undefined
     const own = this.#options.onError?.(error, request)
     if (own === 'framework') return undefined
     const answer = own ?? errorResponse(error)
-    if (answer !== undefined && answer.status >= firstFailure) this.#tell(error, answer, request)
+    if (answer !== undefined && answer.status >= firstFailure) this.#logFailure(error, answer, request)
     return answer
   }
 
-  #tell(err: TenantryError, { status }: ErrorResponse, request: Request): void {
+  #logFailure(err: TenantryError, { status }: ErrorResponse, request: Request): void {
     if (this.#log === false) return
     const { code, hint, tenant = this.#tenants.get(request) } = err
     const failure = { status, code, tenant, hint, err }
     try {
       this.#log(failure, request)
     } catch {
-      // A logger that fails must not change the answer, and what it was to log must not be lost.
+      // A logger that fails must not change the response, and its entry must not be lost.
       logToConsole(failure)
     }
   }
@@ -112,10 +112,10 @@ export class TenantRequests<Handle, Request extends object> {
 
 const exemptHint = "Write exempt: ['/health'], with whole paths, or a function of the request."
 
-/** Checks that a Tenantry has the methods that are used. @throws `invalid-option` */
+/** Checks that a Tenantry has the required methods. @throws `invalid-option` */
 export function requireTenantry(option: string, value: unknown): unknown {
   if (hasMethods(value, 'run', 'with', 'captureTenant', 'tenantOfDomain')) return value
-  throw invalidOption(option, 'a Tenantry', 'Give it what openTenantry() gave.')
+  throw invalidOption(option, 'a Tenantry', 'Pass the result of openTenantry().')
 }
 
 function requireRequest(request: object, like: RequestLike): void {
@@ -129,7 +129,7 @@ export const requestsChecks = {
   tenantFrom: (option, value) => {
     const sources = Array.isArray(value) ? list(option, value) : []
     if (sources.length > 0 && sources.every((source) => hasMethods(source, 'find'))) return sources
-    const hint = "Say where a request names its tenant: tenantFrom: [subdomain({ base: 'app.example.com' })]."
+    const hint = "Name the sources of the tenant: tenantFrom: [subdomain({ base: 'app.example.com' })]."
     throw invalidOption(option, 'a list of at least one source', hint)
   },
   exempt: (option, value) => {

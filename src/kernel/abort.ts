@@ -3,16 +3,16 @@ import { TenantryError } from './errors.ts'
 
 /** Options that every call takes. */
 export interface Cancellable {
-  /** Ends the call with the error code `aborted`, cancelling on the server what is under way. */
+  /** Ends the call with the error code `aborted`, and cancels its statement on the server. */
   readonly signal?: AbortSignal | undefined
 }
 
-/** The error of an aborted call; the signal's reason becomes its cause. */
+/** Returns the error of an aborted call; the signal's reason becomes its cause. */
 export function abortedError(signal: AbortSignal): TenantryError {
   return new TenantryError('aborted', 'The call was cancelled by its AbortSignal.', { cause: signal.reason })
 }
 
-/** Throws `aborted` when the signal is already aborted. */
+/** Throws `aborted` if the signal is already aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw abortedError(signal)
 }
@@ -20,7 +20,7 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 /** PostgreSQL's query_canceled. */
 const canceled = '57014'
 
-/** Whether an error, or one that it wraps, is how the end of work by this signal shows. */
+/** True if an error, or one that it wraps, results from the end of work by this signal. */
 export function isAbortion(error: unknown, signal: AbortSignal | undefined): boolean {
   if (signal?.aborted !== true) return false
   for (let it: unknown = error, depth = 0; it instanceof Error && depth < 4; depth++) {
@@ -30,7 +30,10 @@ export function isAbortion(error: unknown, signal: AbortSignal | undefined): boo
   return false
 }
 
-/** What `work` gives, or the error `aborted` as soon as the signal says so; the work itself goes on to its own end. */
+/**
+ * Returns the result of `work`, or throws `aborted` as soon as the signal is aborted; the work itself continues to its
+ * own end.
+ */
 export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return work
   const { promise, reject } = Promise.withResolvers<never>()
@@ -45,11 +48,10 @@ export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | un
 }
 
 /**
- * Calls `attempt` until it gives something other than `undefined`, pausing a little longer each time.
+ * Calls `attempt` until it returns something other than `undefined`, pausing a little longer each time. For conditions
+ * of which the server cannot notify (an advisory lock that must not be waited for in the server).
  *
- * For conditions that the server cannot announce (an advisory lock that must not be waited for in the server).
- *
- * @param limitMs how long to go on, in milliseconds
+ * @param limitMs the longest time to go on, in milliseconds
  * @returns the value, or `undefined` once the limit has passed
  */
 export async function poll<T>(
@@ -68,7 +70,7 @@ export async function poll<T>(
   }
 }
 
-/** Waits so many milliseconds. @throws `aborted` when the signal comes first */
+/** Waits for a number of milliseconds. @throws `aborted` if the signal comes first */
 export async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   try {
     await sleep(ms, undefined, { signal })
@@ -79,8 +81,8 @@ export async function pause(ms: number, signal: AbortSignal | undefined): Promis
 }
 
 /**
- * Waits for `work`, but no longer than so many milliseconds; then it goes on to its own end, and what goes wrong with it is
- * nobody's concern.
+ * Waits for `work`, but no longer than a number of milliseconds; then the work continues to its own end, and its errors
+ * are ignored.
  */
 export async function inTime(work: Promise<unknown>, limitMs: number): Promise<void> {
   const limit = Promise.withResolvers<void>()

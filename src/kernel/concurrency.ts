@@ -1,17 +1,17 @@
 import { abortedError, throwIfAborted } from './abort.ts'
 
-/** Lets at most so many pieces of work run at once; the others wait in the order they came. */
+/** Limits the work that runs at once; further work waits in its order. */
 export class ConcurrencyLimit {
   readonly #waiting = new Set<() => void>()
   readonly #max: () => number
   #running = 0
 
-  /** @param max how many at once, at least one; a number that may change counts as it is when somebody comes or goes */
+  /** @param max the number at once, at least one; a function is called whenever work begins or ends */
   constructor(max: number | (() => number)) {
     this.#max = typeof max === 'number' ? () => max : max
   }
 
-  /** Runs `work` when its turn comes. @throws `aborted` if the signal comes first */
+  /** Runs `work` in its turn. @throws `aborted` if the signal comes first */
   async run<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     throwIfAborted(signal)
     if (this.#running < this.#max()) this.#running++
@@ -23,7 +23,7 @@ export class ConcurrencyLimit {
     }
   }
 
-  /** Waits for a place. @returns what gives it back; a second call does nothing. @throws `aborted` */
+  /** Waits for a place. @returns a function that frees it; a second call does nothing. @throws `aborted` */
   enter(signal: AbortSignal | undefined): Promise<() => void> {
     return new Promise((resolve, reject) => {
       const inside = () =>
@@ -49,7 +49,7 @@ export class ConcurrencyLimit {
     })
   }
 
-  /** Hands the place to whoever has waited longest, and any that were added since to those behind. */
+  /** Passes the place to the longest waiter, and places that were added since to the next. */
   #leave(): void {
     this.#running--
     for (const begin of this.#waiting) {

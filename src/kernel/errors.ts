@@ -1,10 +1,10 @@
 import { printableLines } from './printable.ts'
 
-/** What one error code means. The registry below is the only place where codes are made. */
+/** The meaning of one error code. The registry below is the only place where codes are made. */
 interface ErrorKind {
   /** One sentence, "Raised when ...", the same as in docs/errors.md. */
   readonly raised: string
-  /** Whether the same call may succeed later without anybody changing anything. */
+  /** True if the same call may succeed later without a change by anyone. */
   readonly retryable: boolean
 }
 
@@ -202,38 +202,38 @@ export const errorKinds = {
   },
 } as const satisfies Record<string, ErrorKind>
 
-/** A stable name for what went wrong, to branch on; see docs/errors.md. */
+/** A stable name for an error, to branch on; see docs/errors.md. */
 export type ErrorCode = keyof typeof errorKinds
 
 /** The state of a tenant that is not in service. */
 export type StateOutOfService = 'onboarding' | 'suspended' | 'offboarded' | 'purging'
 
-/** What a {@link TenantryError} carries beside its code and message. */
+/** The details of a {@link TenantryError} besides its code and message. */
 export interface ErrorDetails {
-  /** What to do next, in words or as the exact SQL. */
+  /** The next step, in words or as the exact SQL. */
   readonly hint?: string | undefined
   /** The error underneath, never with a secret in it. */
   readonly cause?: unknown
-  /** The id of the tenant concerned, where one is known. */
+  /** The id of the tenant concerned, if one is known. */
   readonly tenant?: string | undefined
-  /** The state that this tenant is in, where that is why. */
+  /** The state of this tenant, if that is the reason. */
   readonly tenantState?: StateOutOfService | undefined
-  /** PostgreSQL's five-character code, where the server reported one. */
+  /** PostgreSQL's five-character code, if the server reported one. */
   readonly sqlState?: string | undefined
-  /** Overrides what the code says in general. */
+  /** Overrides the general value of the code. */
   readonly retryable?: boolean | undefined
 }
 
 /**
  * The only error that Tenantry throws.
  *
- * The message says what happened, `hint` what to do next; neither ever holds a password, nor a character that could
- * harm a terminal.
+ * The message says what happened, and `hint` names the next step; neither ever holds a password, nor a character that
+ * could harm a terminal.
  */
 export class TenantryError extends Error {
   override readonly name = 'TenantryError'
   readonly code: ErrorCode
-  /** Whether the same call may succeed later without anybody changing anything. */
+  /** True if the same call may succeed later without a change by anyone. */
   readonly retryable: boolean
   readonly hint: string | undefined
   readonly tenant: string | undefined
@@ -250,7 +250,7 @@ export class TenantryError extends Error {
     this.sqlState = details.sqlState
   }
 
-  /** The same error, said of a tenant. */
+  /** Returns the same error for a tenant. */
   forTenant(tenant: string): TenantryError {
     const { code, message, cause, hint, tenantState, sqlState, retryable } = this
     const error = new TenantryError(code, message, { cause, hint, tenantState, sqlState, retryable, tenant })

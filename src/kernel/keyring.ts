@@ -7,14 +7,14 @@ const cipher = 'aes-256-gcm'
 const bytes = { key: 32, nonce: 12, tag: 16 }
 
 interface Key {
-  /** What a sealed text names the key by: the beginning of its hash, which tells nothing of it. */
+  /** The name of the key in a sealed text: the beginning of its hash, which reveals nothing of it. */
   readonly id: string
   readonly secret: Buffer
 }
 
 /**
- * The keys that passwords are kept under. The first seals; all of them open, so that a key can be replaced: put the new
- * one first, seal everything anew, then leave out the old one.
+ * The keys that encrypt passwords. The first seals; all of them open, so that a key can be replaced: put the new one
+ * first, seal everything again, then leave out the old one.
  */
 export class Keyring {
   readonly #keys: readonly [Key, ...Key[]]
@@ -42,7 +42,7 @@ export class Keyring {
     return this.#keys[0].id
   }
 
-  /** @param purpose what the text is for; it can be opened for nothing else */
+  /** @param purpose the purpose of the text; it can be opened for no other */
   seal(text: Secret, purpose: string): string {
     const { id, secret } = this.#keys[0]
     const nonce = randomBytes(bytes.nonce)
@@ -51,7 +51,7 @@ export class Keyring {
     return `${id}.${sealed.toString('base64url')}`
   }
 
-  /** @throws `credentials-unreadable` when the key is not here, or the text was changed or sealed for something else */
+  /** @throws `credentials-unreadable` if the key is missing, or the text was changed or sealed for another purpose */
   open(sealed: string, purpose: string): Secret {
     const [id = '', body = ''] = sealed.split('.')
     const key = this.#keys.find((it) => it.id === id)
@@ -64,16 +64,16 @@ export class Keyring {
       const text = Buffer.concat([opening.update(buffer.subarray(bytes.nonce, -bytes.tag)), opening.final()])
       return new Secret(text.toString())
     } catch (cause) {
-      throw unreadable('what the catalog keeps of it was changed, or belongs to another role', cause)
+      throw unreadable('its record in the catalog was changed, or belongs to another role', cause)
     }
   }
 
-  /** The ids of all keys, that of the key that seals first. */
+  /** The ids of all keys, with that of the sealing key first. */
   get ids(): readonly string[] {
     return this.#keys.map(({ id }) => id)
   }
 
-  /** Whether a text is sealed with the key that seals now. */
+  /** True if a text is sealed with the current sealing key. */
   isCurrent(sealed: string): boolean {
     return sealed.startsWith(`${this.id}.`)
   }
@@ -98,7 +98,7 @@ function unreadable(why: string, cause?: unknown): TenantryError {
   })
 }
 
-/** The id of a key as it may be shown: the catalog may hold anything in its place. */
+/** Returns the id of a key in printable form, since the catalog may hold any text in its place. */
 export function printableId(id: string): string {
   return /^[0-9a-f]{1,8}$/.test(id) ? id : '(unknown)'
 }

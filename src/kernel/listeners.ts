@@ -1,15 +1,15 @@
-/** Those who want to hear of something. */
+/** Event listeners. */
 export class Listeners<Event> {
   readonly #listeners = new Set<(event: Event) => void>()
 
-  /** @returns what ends it */
+  /** @returns an unsubscribe function */
   add(listener: (event: Event) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
 
-  /** Tells all. One that throws is heard of, but does not undo what it was told. */
-  tell(event: Event): void {
+  /** Calls all listeners. An error of one becomes an uncaught exception, and changes nothing for the others. */
+  emit(event: Event): void {
     for (const listener of this.#listeners) {
       try {
         listener(event)

@@ -1,4 +1,4 @@
-/** What {@link mergePatch} works on: JSON's objects. */
+/** An object of JSON, for {@link mergePatch}. */
 export type JsonObject = Readonly<Record<string, unknown>>
 
 /**

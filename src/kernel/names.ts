@@ -32,7 +32,7 @@ export function parseTenantId(value: string): TenantId {
  * Checks a name before it becomes an identifier in SQL. Upper case, spaces, quotes and reserved words are fine, since
  * identifiers are always quoted.
  *
- * @param what what the name is for, as it should read in the error: "database", "owner"
+ * @param what the kind of name, as it should read in the error: "database", "owner"
  * @throws `invalid-name`
  */
 export function parseIdentifier(value: string, what: string): Identifier {
@@ -55,24 +55,24 @@ export function parseInstallation(value: string): Installation {
   })
 }
 
-/** Every physical name that Tenantry makes up. Tenant ids have no underscore, so the mapping is one to one. */
+/** Every physical name that Tenantry generates. Tenant ids have no underscore, so the mapping is one to one. */
 export const physicalNames = {
   catalog: (installation: Installation) => `${installation}_catalog` as Identifier,
   /** The database for administration on a server that the catalog is not on. */
   administration: (installation: Installation) => `${installation}_admin` as Identifier,
-  /** A database or role that a probe makes and takes away again; `run` is random, so the name is never used again. */
+  /** A database or role that a probe makes and drops; `run` is random, so the name is never used again. */
   probe: (installation: Installation, run: string, purpose: string) =>
     `${installation}_${probePurpose}_${run}_${purpose}` as Identifier,
-  /** What every name of a probe begins with. */
+  /** The prefix of every name of a probe. */
   probePrefix: (installation: Installation) => `${installation}_${probePurpose}_`,
-  /** A tenant's database once it is whole. */
+  /** A tenant's database once it is complete. */
   tenant: (installation: Installation, tenant: TenantId) =>
     `${installation}_t_${tenant.replaceAll('-', '_')}` as Identifier,
-  /** A tenant's database that nobody can tell the tenant from; the row id is random. */
+  /** A tenant's database whose name does not reveal the tenant; the row id is random. */
   opaque: (installation: Installation, rowId: string) => ownName(installation, opaquePurpose, rowId),
-  /** What every opaque name begins with. */
+  /** The prefix of every opaque name. */
   opaquePrefix: (installation: Installation) => `${installation}_${opaquePurpose}_`,
-  /** A template, once it is whole. */
+  /** A template, once it is complete. */
   template: (installation: Installation, rowId: string) => ownName(installation, 'template', rowId),
   /** A spare, unless it has an opaque name from the start. */
   spare: (installation: Installation, rowId: string) => ownName(installation, 'spare', rowId),
@@ -80,27 +80,30 @@ export const physicalNames = {
   building: (installation: Installation, rowId: string) => ownName(installation, 'building', rowId),
   /** A tenant's database while the tenant is offboarded. */
   archived: (installation: Installation, rowId: string) => ownName(installation, 'off', rowId),
-  /** A tenant's database that is about to be dropped. The name is never used again, and no other is ever dropped. */
+  /**
+   * A tenant's database that is about to be dropped. The name is never used again, and only databases with such a name
+   * are dropped.
+   */
   pendingDrop: (installation: Installation, rowId: string) => ownName(installation, 'drop', rowId),
   /** The role that owns the databases of an installation. */
   owner: (installation: Installation) => `${installation}_owner` as Identifier,
-  /** The role that owns what is in them. */
+  /** The role that owns the objects in them. */
   objects: (installation: Installation) => `${installation}_objects` as Identifier,
-  /** The role whose members may read and write what is in them. */
+  /** The role whose members may read and write the objects in them. */
   app: (installation: Installation) => `${installation}_app` as Identifier,
   /** The role that a tenant's work logs in as. */
   login: (installation: Installation, rowId: string) => ownName(installation, loginPurpose, rowId),
   /**
-   * The role that a step of the service's own logs in as, in a database that may hold somebody else's functions; `run` is
-   * eight random digits, so that what somebody grants to one of them keeps no other from being made.
+   * The temporary role of a step of the service's own, in a database that may hold functions of others; `run` is eight
+   * random digits, so that a privilege granted to one such role does not keep the next from being made.
    */
   helper: (installation: Installation, rowId: string, run: string) =>
     `${ownName(installation, helperPurpose, rowId)}_${run}` as Identifier,
-  /** The beginning of the names of all helpers of a row. */
+  /** The prefix of the names of all temporary roles of a row. */
   helpersOf: (installation: Installation, rowId: string) => `${ownName(installation, helperPurpose, rowId)}_`,
-  /** The beginning of the name of every helper. */
+  /** The prefix of the name of every temporary role. */
   helperPrefix: (installation: Installation) => `${installation}_${helperPurpose}_`,
-  /** What every name of a tenant's role begins with. */
+  /** The prefix of every name of a tenant's role. */
   loginPrefix: (installation: Installation) => `${installation}_${loginPurpose}_`,
 }
 

@@ -9,11 +9,11 @@ export type Check = (option: string, value: unknown) => unknown
 export type Checks<Options> = { readonly [Name in keyof Options]-?: Check }
 
 /**
- * Reads the options of a call, once: getters and proxies are not asked again, and whatever they or a check throw is
+ * Reads the options of a call, once: getters and proxies are not read again, and any error of them or a check becomes
  * `invalid-option`. An option that is undefined is left out.
  *
- * @returns a plain copy, with what the checks returned
- * @throws `invalid-option`; for an unknown one with the known option that was most likely meant
+ * @returns a plain copy, with the results of the checks
+ * @throws `invalid-option`; for an unknown option with the most similar known one
  */
 export function readOptions<Options extends object>(
   call: string,
@@ -36,7 +36,7 @@ export function readOptions<Options extends object>(
   }
 }
 
-/** Reads what was given from outside, which may throw anything. @throws `invalid-option` */
+/** Reads a value from outside, which may throw anything. @throws `invalid-option` */
 export function readable<T>(what: string, read: () => T): T {
   try {
     return read()
@@ -60,7 +60,7 @@ function requireOptions(call: string, given: unknown): void {
   })
 }
 
-/** A mistyped option would be silently without effect. */
+/** Refuses an unknown option, since a mistyped one would be silently without effect. */
 function refuseUnknown(call: string, given: object, checks: object): void {
   const unknown = Object.keys(given).find((name) => !Object.hasOwn(checks, name))
   if (unknown === undefined) return
@@ -74,15 +74,15 @@ function refuseUnknown(call: string, given: object, checks: object): void {
 
 const defaultHint = 'Leave it out for the default.'
 
-/** The error of a value that an option cannot have. `wanted` completes "must be". */
+/** Returns the error for an invalid value of an option. `wanted` completes "must be". */
 export function invalidOption(option: string, wanted: string, hint = defaultHint): TenantryError {
   return new TenantryError('invalid-option', `${option} must be ${wanted}.`, { hint })
 }
 
-/** An AbortSignal. @throws `invalid-option` */
+/** Checks an AbortSignal. @throws `invalid-option` */
 export function abortSignal(option: string, value: unknown): AbortSignal {
   try {
-    // The class's own getter refuses what only looks like a signal.
+    // The class's own getter refuses an object that only looks like a signal.
     Reflect.get(AbortSignal.prototype, 'aborted', value)
     return value as AbortSignal
   } catch {
@@ -94,13 +94,13 @@ export function abortSignal(option: string, value: unknown): AbortSignal {
 /** The check of every call that can be cancelled. */
 export const cancellable = { signal: abortSignal }
 
-/** A function. @throws `invalid-option` */
+/** Checks a function. @throws `invalid-option` */
 export function functionOption(option: string, value: unknown, hint?: string): unknown {
   if (typeof value === 'function') return value
   throw invalidOption(option, 'a function', hint)
 }
 
-/** Makes the check of an option that has a few values. */
+/** Returns the check of an option that has a few values. */
 export function oneOf<const Value extends string>(values: readonly Value[], hint?: string) {
   const wanted = values.map((value) => JSON.stringify(value)).join(' or ')
   return (option: string, value: unknown): Value => {
@@ -110,13 +110,13 @@ export function oneOf<const Value extends string>(values: readonly Value[], hint
   }
 }
 
-/** A list, as a copy. @throws `invalid-option` */
+/** Checks a list, and copies it. @throws `invalid-option` */
 export function list(option: string, value: unknown, hint?: string): readonly unknown[] {
   if (Array.isArray(value)) return [...(value as readonly unknown[])]
   throw invalidOption(option, 'a list', hint)
 }
 
-/** True if a value is an object with methods of these names. @throws `invalid-option` where it cannot be read */
+/** True if a value is an object with methods of these names. @throws `invalid-option` if it cannot be read */
 export function hasMethods(value: unknown, ...methods: readonly string[]): boolean {
   if (typeof value !== 'object' || value === null) return false
   return readable('What is given', () =>
@@ -124,34 +124,34 @@ export function hasMethods(value: unknown, ...methods: readonly string[]): boole
   )
 }
 
-/** A whole number above zero. @throws `invalid-option` */
+/** Checks a whole number above zero. @throws `invalid-option` */
 export function positiveInteger(option: string, value: unknown): number {
   if (Number.isSafeInteger(value) && (value as number) > 0) return value as number
   throw invalidOption(option, 'a whole number above 0')
 }
 
-/** A whole number, zero or above. @throws `invalid-option` */
+/** Checks a whole number, zero or above. @throws `invalid-option` */
 function wholeNumber(option: string, value: unknown): number {
   if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number
   throw invalidOption(option, 'a whole number, 0 or above')
 }
 
-/** What Node's timers can hold, some 24 days. */
+/** The longest time of Node's timers, some 24 days. */
 export const longestMs = 2 ** 31 - 1
 
-/** A time in milliseconds, zero or above. @throws `invalid-option` */
+/** Checks a time in milliseconds, zero or above. @throws `invalid-option` */
 export function durationMs(option: string, value: unknown): number {
   const ms = wholeNumber(option, value)
   if (ms <= longestMs) return ms
   throw invalidOption(option, `at most ${longestMs} milliseconds`)
 }
 
-/** A time in milliseconds above zero. @throws `invalid-option` */
+/** Checks a time in milliseconds above zero. @throws `invalid-option` */
 export function positiveMs(option: string, value: unknown): number {
   return durationMs(option, positiveInteger(option, value))
 }
 
-/** How long to wait at most, in milliseconds; cut to what timers can hold. @throws `invalid-option` */
+/** Checks the longest wait, in milliseconds; cut to the longest time of timers. @throws `invalid-option` */
 export function deadline(option: string, value: unknown): number {
   if (typeof value === 'number' && value >= 0) return Math.min(value, longestMs)
   throw invalidOption(option, 'a number of milliseconds, 0 or above')
@@ -160,28 +160,28 @@ export function deadline(option: string, value: unknown): number {
 /** A hundred years. */
 const mostDays = 36_500
 
-/** A number of days, zero or above. @throws `invalid-option` */
+/** Checks a number of days, zero or above. @throws `invalid-option` */
 export function days(option: string, value: unknown): number {
   const number = wholeNumber(option, value)
   if (number <= mostDays) return number
   throw invalidOption(option, `at most ${mostDays} days`)
 }
 
-/** A part of a whole, above 0 and at most 1. @throws `invalid-option` */
+/** Checks a part of a whole, above 0 and at most 1. @throws `invalid-option` */
 export function part(option: string, value: unknown): number {
   if (typeof value === 'number' && value > 0 && value <= 1) return value
   throw invalidOption(option, 'a number above 0 and at most 1', 'Write 0.5 for a half.')
 }
 
-/** @throws `invalid-option` */
+/** Checks a boolean. @throws `invalid-option` */
 export function trueOrFalse(option: string, value: unknown): boolean {
   if (typeof value === 'boolean') return value
   throw invalidOption(option, 'true or false')
 }
 
-/** The path of a folder, which need not exist. @throws `invalid-option` */
+/** Checks the path of a folder, which need not exist. @throws `invalid-option` */
 export function folder(option: string, value: unknown): string {
-  // No path of a system has NUL in it.
+  // No operating system allows NUL in a path.
   if (typeof value === 'string' && value !== '' && !value.includes('\u0000')) return value
   throw invalidOption(option, 'the path of a folder', "Write it as text, such as './data' or import.meta.dirname.")
 }

@@ -1,7 +1,7 @@
 /**
- * Text from outside as it may stand on a terminal or in a log: without control characters, which could move the cursor
- * or more (CWE-150), and without those that break a line or turn the direction of what follows. What stands for them is
- * what JSON writes, so that JSON stays the same JSON.
+ * Returns text from outside in a form for terminals and logs: without control characters, which could move the cursor
+ * or more (CWE-150), and without characters that break a line or turn the direction of text. They are replaced by their
+ * escapes in JSON, so that JSON stays the same JSON.
  */
 export function printable(text: string): string {
   return text.replaceAll(/\p{Cc}|[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, (character) => {
@@ -9,14 +9,14 @@ export function printable(text: string): string {
   })
 }
 
-/** The same of text that may have several lines. */
+/** Returns text with several lines in the same form. */
 export function printableLines(text: string): string {
   return text.split('\n').map(printable).join('\n')
 }
 
 const shownLength = 80
 
-/** Any value as an error's message names it: escaped and cut. */
+/** Returns any value as an error's message names it: escaped and cut. */
 export function show(value: unknown): string {
   const text = printable(asText(value))
   return text.length > shownLength ? `${text.slice(0, shownLength - 3).toWellFormed()}..."` : text
@@ -26,7 +26,7 @@ function asText(value: unknown): string {
   try {
     return JSON.stringify(value) ?? String(value)
   } catch {
-    // A bigint, or what is circular: what it is says more than what is in it.
+    // A bigint, or a circular value: its type says more than its content.
     return `a value of type ${typeof value}`
   }
 }

@@ -1,24 +1,27 @@
-/** So many entries at most: beyond, the one longest unused is forgotten. Values must not be `undefined`. */
+/**
+ * A map with a limited number of entries: beyond it the least recently used is forgotten. Values must not be
+ * `undefined`.
+ */
 export class RecentlyUsed<Key, Value> {
   readonly #most: number
   readonly #onForgotten: (value: Value) => void
-  /** Longest unused first. */
+  /** Least recently used first. */
   readonly #entries = new Map<Key, Value>()
   #newest: Key | undefined
 
   /**
-   * @param most how many entries there are at most
-   * @param onForgotten is told of a value that had to go, not of one that was deleted
+   * @param most the largest number of entries
+   * @param onForgotten called with a value that was evicted, not with one that was deleted
    */
   constructor(most: number, onForgotten: (value: Value) => void = () => undefined) {
     this.#most = most
     this.#onForgotten = onForgotten
   }
 
-  /** Counts as a use. */
+  /** Returns a value; counts as a use. */
   get(key: Key): Value | undefined {
     const value = this.#entries.get(key)
-    // Where one key is asked for again and again, nothing has to be moved.
+    // Repeated reads of one key move nothing.
     if (value !== undefined && key !== this.#newest) this.#moveToEnd(key, value)
     return value
   }
@@ -28,7 +31,7 @@ export class RecentlyUsed<Key, Value> {
     if (this.#entries.size > this.#most) this.#forgetOldest()
   }
 
-  /** What is there, without using it. */
+  /** Returns a value without using it. */
   peek(key: Key): Value | undefined {
     return this.#entries.get(key)
   }

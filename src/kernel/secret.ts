@@ -8,7 +8,7 @@ export class Secret {
     this.#value = value
   }
 
-  /** The value itself. Call it at the last moment and pass it on to nothing that prints. */
+  /** Returns the value itself. Call it at the last moment, and pass the value to nothing that prints. */
   reveal(): string {
     return this.#value
   }

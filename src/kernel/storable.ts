@@ -2,13 +2,15 @@ import { TenantryError } from './errors.ts'
 import type { JsonObject } from './merge-patch.ts'
 
 const metadataBytes = 65_536
-/** Where PostgreSQL and Node.js give up depends on the stack that is left; this is far below. */
+/**
+ * The deepest nesting of metadata. The limits of PostgreSQL and Node.js depend on the free stack; this is far below.
+ */
 const metadataLevels = 100
 
 /**
- * Checks a tenant's metadata: what the catalog can hold, and gives back unchanged.
+ * Checks that the catalog can store a tenant's metadata, and return it unchanged.
  *
- * @returns a copy, with nothing but what JSON has: what is compared, merged and stored is one and the same
+ * @returns a copy with JSON's values only, so that the same value is compared, merged and stored
  * @throws `invalid-option`
  */
 export function checkMetadata(metadata: unknown): JsonObject {
@@ -31,9 +33,11 @@ function toJson(metadata: object): string | undefined {
   }
 }
 
-/** Whether JSON keeps a value. What it would turn into `null` or `{}`, or drop from an object, is lost silently. */
+/**
+ * True if JSON keeps a value. A value that it would turn into `null` or `{}`, or drop from an object, is lost silently.
+ */
 function isKept(value: unknown, holder: JsonObject, key: string): boolean {
-  // Not from null: the time of a date that is none.
+  // A null that was no null before: the time of an invalid date.
   if (value === null) return holder[key] === null
   if (typeof value === 'object') return Array.isArray(value) || isPlainObject(value)
   // Left out of an object, as everywhere in JavaScript.
@@ -50,7 +54,10 @@ function metadataError(cause?: unknown): TenantryError {
   return new TenantryError(
     'invalid-option',
     `metadata must be a plain object that JSON can hold, of at most ${metadataBytes} bytes and ${metadataLevels} levels.`,
-    { cause, hint: 'Leave out what is circular, and write as text what JSON does not have, such as big numbers.' },
+    {
+      cause,
+      hint: 'Leave out circular references, and write values that JSON does not have, such as big numbers, as text.',
+    },
   )
 }
 
@@ -60,7 +67,9 @@ function isPlainObject(value: unknown): value is JsonObject {
   return prototype === Object.prototype || prototype === null
 }
 
-/** Text that PostgreSQL can hold: without NUL, and without half of a surrogate pair. @throws `invalid-option` */
+/**
+ * Checks text that PostgreSQL can store: without NUL, and without half of a surrogate pair. @throws `invalid-option`
+ */
 export function storableText(option: string, text: unknown): string {
   if (typeof text === 'string' && text.isWellFormed() && !text.includes('\u0000')) return text
   throw new TenantryError('invalid-option', `${option} must be well-formed text without NUL.`, {

@@ -1,4 +1,4 @@
-/** Work that may be ended before its time: by its caller, or all of it together. */
+/** Work that may be ended early: each piece by its caller, or all of it together. */
 export class WorkUnderWay {
   readonly #underWay = new Set<Promise<unknown>>()
   readonly #ending = new AbortController()
@@ -14,7 +14,7 @@ export class WorkUnderWay {
     }
   }
 
-  /** Waits until all work has ended, by itself or, after so many milliseconds, for this reason. */
+  /** Waits until all work has ended, by itself or, after a number of milliseconds, by an abort with this reason. */
   async end(deadlineMs: number, reason: Error): Promise<void> {
     const deadline = setTimeout(() => this.#ending.abort(reason), deadlineMs)
     await Promise.allSettled(this.#underWay)

@@ -25,7 +25,7 @@ export interface Comparison {
   readonly createStatements: readonly string[]
 }
 
-/** A tenant, as an adapter tells it from all others. */
+/** The identity of a tenant, for an adapter. */
 export interface TenantIdentity {
   /** The name in messages. Another tenant may get it once this one is purged. */
   readonly id: string
@@ -55,6 +55,6 @@ export interface Models<Handle> {
   createStatements(): Promise<readonly string[]>
   /** Looks at what a database has, changing nothing. */
   compare(session: Session): Promise<Comparison>
-  /** Makes the models usable on a tenant's connections. What the ORM caches is kept apart by `tenant.rowId`. */
+  /** Makes the models usable on a tenant's connections. The ORM's caches are separated by `tenant.rowId`. */
   open(pool: ConnectionPool, tenant: TenantIdentity): Promise<OpenModels<Handle>>
 }

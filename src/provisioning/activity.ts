@@ -1,14 +1,14 @@
 import { pause, throwIfAborted } from '../kernel/abort.ts'
 
-/** How often somebody who waits for quiet looks again, in milliseconds. */
+/** The interval at which a wait for quiet looks again, in milliseconds. */
 const lookMs = 10
 
-/** What is under way of something, for those who want to stay out of its way. */
+/** Tracks work under way, for other work that must not disturb it. */
 export class Activity {
   #underWay = 0
   #endedAt = -Infinity
 
-  /** Whether anything is under way at this moment. */
+  /** True if any work is under way at this moment. */
   get isBusy(): boolean {
     return this.#underWay > 0
   }

@@ -5,14 +5,14 @@ import type { Server, Session, SessionPool } from '../server/port.ts'
 import { createPrivate } from './separation.ts'
 import type { ProvisioningContext } from './context.ts'
 
-/** How long the process that makes a closed database may take before another one finishes it, in milliseconds. */
+/** The time after which another process finishes a closed database that one has begun to make, in milliseconds. */
 const finishMs = 1_000
-/** How long all of that may take, in milliseconds. */
+/** The time for all of that, in milliseconds. */
 const makingMs = 30_000
 
 /**
- * The database that administrative sessions on a server are in: the catalog on its own server, elsewhere one that has
- * nothing in it. No tenant can connect to it, so that none can take the locks that processes take there.
+ * Returns the database of administrative sessions on a server: the catalog on its own server, elsewhere an empty one.
+ * No tenant can connect to it, so that none can take the locks that processes take there.
  */
 function administrationDatabase(
   { home, installation }: Pick<ProvisioningContext, 'home' | 'installation'>,
@@ -21,7 +21,7 @@ function administrationDatabase(
   return server === home ? physicalNames.catalog(installation) : physicalNames.administration(installation)
 }
 
-/** Opens a session of its own in the administrative database of a server, which is made where it is missing. */
+/** Opens a session of its own in the administrative database of a server, which is made if it is missing. */
 export function connectToAdministration(
   context: Pick<ProvisioningContext, 'home' | 'installation'>,
   server: Server,
@@ -31,7 +31,7 @@ export function connectToAdministration(
   return madeOnDemand(server, database, options, () => server.connect(database, options))
 }
 
-/** At most `max` sessions in the administrative database of a server, which is made where it is missing. */
+/** Returns at most `max` sessions in the administrative database of a server, which is made if it is missing. */
 export function administrationPool(
   context: Pick<ProvisioningContext, 'home' | 'installation'>,
   server: Server,
@@ -61,11 +61,11 @@ async function madeOnDemand(
 }
 
 /**
- * Makes a database of the connecting role that PUBLIC can never connect to, from template0: nothing that somebody left in
- * template1 is in it. Any number of processes may do this at once; what a crash left is finished by the next.
+ * Makes a database of the connecting role that PUBLIC can never connect to, from template0: it contains no objects that
+ * others have left in template1. Any number of processes may do this at once; the next one finishes it after a crash.
  *
- * @returns false when it was there already, or another process made it
- * @throws `database-closed` where it stays closed, and what CREATE DATABASE may fail with
+ * @returns false if it existed already, or another process made it
+ * @throws `database-closed` if it stays closed, and the errors of CREATE DATABASE
  */
 export async function makeClosedDatabase(server: Server, database: Identifier, options: Cancellable): Promise<boolean> {
   const admin = await server.connect(server.maintenanceDatabase, options)
@@ -86,11 +86,14 @@ export async function makeClosedDatabase(server: Server, database: Identifier, o
     await admin.close()
   }
   throw new TenantryError('database-closed', `The database ${database} was begun and could not be opened.`, {
-    hint: 'pg_stat_activity shows what holds it. Repeat the call.',
+    hint: 'Find the session that holds it in pg_stat_activity, and repeat the call.',
   })
 }
 
-/** Of two that change the privileges of one database at once, PostgreSQL fails one: "tuple concurrently updated". */
+/**
+ * Ignores the error ("tuple concurrently updated") of one of two sessions that change the privileges of one database at
+ * once.
+ */
 function whileChanging(error: unknown): undefined {
   if (!(error instanceof TenantryError) || error.sqlState !== 'XX000') throw error
 }

@@ -17,28 +17,26 @@ import type { NewTenantOptions } from './tenant-options.ts'
 /** Options of `clone`. */
 export interface CloneOptions<Handle> extends NewTenantOptions {
   /**
-   * Removes from the copy what must not be in it, before the tenant is active. It runs again when the clone is repeated
-   * after a failure, on a new copy. Default: that of the configuration; `false` for none.
+   * Removes data from the copy that must not be in it, before the tenant is active. It runs again when the clone is
+   * repeated after a failure, on a new copy. Default: that of the configuration; `false` for none.
    */
   readonly anonymise?: TenantHook<Handle> | false
-  /** How long queries and transactions under way on the source may take, in milliseconds. */
+  /** The time that queries and transactions under way on the source have, in milliseconds. */
   readonly drainMs?: number
-  /** Whether an id that exists is an outcome or the error `tenant-exists`. Default `accept`. */
+  /** Treats an existing id as an outcome, or as the error `tenant-exists`. Default `accept`. */
   readonly existing?: 'accept' | 'refuse'
 }
 
-/** What came of cloning a tenant. */
+/** The result of cloning a tenant. */
 export interface Cloned {
   readonly outcome: 'cloned' | 'already-exists'
   readonly tenant: Tenant
 }
 
 /**
- * Makes a new tenant with a copy of another one's database, on the same server.
- *
- * PostgreSQL copies a database that nobody is connected to. Every process gives up its idle connections to the source;
- * whoever wants a new one waits until the copy is made. If somebody stays connected until the deadline, nothing is
- * made but the new tenant's row, and nobody is disturbed.
+ * Makes a new tenant with a copy of another one's database, on the same server. PostgreSQL copies a database only
+ * without sessions in it. Every process closes its idle connections to the source; requests for new ones wait until the
+ * copy is made. If a session stays until the deadline, only the new tenant's row is made, and no session is ended.
  *
  * @throws `tenant-unknown`, `tenant-state`, `tenant-exists`, `template-in-use`, `database-missing`, `hook-failed`,
  *   `foreign-database`, `lock-timeout`, `permission-denied`
@@ -60,7 +58,7 @@ export async function clone<Handle>(
     const database = newName(context, tenantId, rowId)
     const placed = { servers: [source.server], origin: 'clone', source: source.rowId } as const
     const known = await locked.catalog.find(tenantId)
-    // Looked at before anything is written: a source that cannot be copied leaves no trace of the attempt.
+    // Checked before anything is written: a source that cannot be copied leaves no trace of the attempt.
     if (known === undefined && !isCopyable(source)) throw stateError('clone', from, source.state)
     const { row, isNew } = await locked.catalog.intend(
       { rowId, id: tenantId, database, displayName, metadata, ...placed },
@@ -85,7 +83,7 @@ function alreadyThere(row: TenantRow, { existing }: CloneOptions<never>): Cloned
   return { outcome: 'already-exists', tenant: publicTenant(row) }
 }
 
-/** The error of a new tenant whose id another one has. */
+/** Returns the error of a new tenant with another's id. */
 export function existsError({ id, state }: TenantRow, hint: string): TenantryError {
   return new TenantryError('tenant-exists', `The tenant ${id} exists already and is ${state}.`, { tenant: id, hint })
 }
@@ -110,7 +108,7 @@ function copyOf<Handle>(
         await refuseUnlessSame(context, source)
         if (separation !== undefined) await inherit(context, separation, { server, admin, building }, source, row)
       } catch (error) {
-        // What was refused leaves no copy of somebody's data.
+        // A refused clone leaves no copy of data.
         await server.drop(admin, building)
         throw error
       }
@@ -130,7 +128,7 @@ function copyOf<Handle>(
   }
 }
 
-/** Gives the role of the copy what the role of its source owns in it: large objects, which nobody else may read. */
+/** Transfers objects of the source's role to the role of the copy: large objects, which no other role may read. */
 async function inherit(
   { installation }: ProvisioningContext,
   separation: Separation,
@@ -145,7 +143,10 @@ async function inherit(
   await server.reassignOwned(building, from, login.user)
 }
 
-/** A copy has a role of its own if its source has: what is in it belongs to the same roles, and is granted alike. */
+/**
+ * Returns the separation of the copy. It has a role of its own if its source has: its objects belong to the same roles,
+ * with the same grants.
+ */
 function separationOf({ separation }: ProvisioningContext, { credential }: TenantRow) {
   return credential === undefined ? undefined : separation
 }
@@ -157,8 +158,8 @@ interface Site {
 }
 
 /**
- * While CREATE DATABASE looks whether somebody is connected to what it copies (five seconds long), new connections wait
- * already: those that were there have to end, and each of our processes ends its own.
+ * Copies the database. While CREATE DATABASE waits for the sessions of its source to end (five seconds long), new
+ * connections already wait; each of our processes closes its own existing ones.
  */
 async function copy(
   context: ProvisioningContext,
@@ -182,7 +183,10 @@ async function copy(
   }
 }
 
-/** The source may have been offboarded since it was looked up; if it was restored already, its database is there again. */
+/**
+ * Checks that the source's database exists. The source may have been offboarded since it was looked up; if it was
+ * restored already, its database is back.
+ */
 async function refuseUnlessThere(
   context: ProvisioningContext,
   source: TenantRow,
@@ -193,7 +197,7 @@ async function refuseUnlessThere(
   if (!isThere) throw missingError(source)
 }
 
-/** A row's random id is never given again: with it, what the catalog says is said of the same tenant. */
+/** Checks that the source is still the same tenant: a row's random id is never given again. */
 async function refuseUnlessSame({ catalog }: ProvisioningContext, source: TenantRow): Promise<void> {
   const now = await catalog.find(source.id)
   if (now?.rowId !== source.rowId) throw unknownTenant(source.id)
@@ -201,10 +205,10 @@ async function refuseUnlessSame({ catalog }: ProvisioningContext, source: Tenant
 }
 
 function inUseError({ id, database }: TenantRow, cause: TenantryError): TenantryError {
-  return new TenantryError('template-in-use', `Somebody stays connected to ${database}, so it cannot be copied.`, {
+  return new TenantryError('template-in-use', `The database ${database} still has sessions, so it cannot be copied.`, {
     cause: cause.cause,
     sqlState: cause.sqlState,
     tenant: id,
-    hint: `Suspend ${id} while it is cloned, or allow more time (drainMs); pg_stat_activity shows who is connected.`,
+    hint: `Suspend ${id} while it is cloned, or allow more time (drainMs); pg_stat_activity shows the sessions.`,
   })
 }

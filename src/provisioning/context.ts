@@ -13,16 +13,16 @@ import type { Models } from '../models/port.ts'
 import type { EndedBlocker, GroupRoles, Server, Session } from '../server/port.ts'
 import type { Activity } from './activity.ts'
 
-/** What happened to a tenant, told once it is certain. */
+/** A change of a tenant, emitted once it is certain. */
 export interface TenantEvent {
   readonly event: 'tenant-changed'
   readonly verb: Verb
   readonly tenant: TenantId
   /** The name of its server. */
   readonly server: string
-  /** The state before; undefined where there was no tenant. */
+  /** The state before; undefined if there was no tenant. */
   readonly from: TenantState | undefined
-  /** The state after; undefined where the tenant is gone. */
+  /** The state after; undefined if the tenant was removed. */
   readonly to: TenantState | undefined
   /** The domain that was added, verified or removed. */
   readonly domain?: string
@@ -30,7 +30,7 @@ export interface TenantEvent {
   readonly durationMs: number
 }
 
-/** A tenant got its database from a spare. Its `tenant-changed` is told, too. */
+/** A tenant got its database from a spare. Its `tenant-changed` is emitted, too. */
 export interface ClaimEvent {
   readonly event: 'tenant-claimed'
   readonly tenant: TenantId
@@ -38,7 +38,7 @@ export interface ClaimEvent {
   readonly durationMs: number
 }
 
-/** What became of templates and spares. */
+/** A change of templates and spares. */
 export interface InventoryEvent {
   readonly event: 'template-built' | 'template-dropped' | 'spare-filled' | 'spare-dropped'
   readonly server: string
@@ -48,12 +48,12 @@ export interface InventoryEvent {
 }
 
 /**
- * Spares could not be filled up, or what was discarded, or is left of versions that nobody declares any more, could not be
- * dropped; it is tried again by itself.
+ * Spares could not be filled, or discarded databases and versions that no process declares any more could not be dropped;
+ * it is retried automatically.
  */
 export interface KeepingFailedEvent {
   readonly event: 'filling-failed' | 'retiring-failed'
-  /** The server; that of the catalog where it is not one server's affair. */
+  /** The server; that of the catalog if the failure concerns no single server. */
   readonly server: string
   /** The version that this process keeps. */
   readonly fingerprint: string
@@ -62,33 +62,38 @@ export interface KeepingFailedEvent {
   readonly retryInMs: number
 }
 
-/** What earlier processes had left of tenants was finished or taken back when this one opened. */
+/** Interrupted work of earlier processes on tenants was finished or undone when this one opened. */
 export interface ReconciledEvent {
   readonly event: 'reconciled'
-  /** How many tenants it could be done for, and for how many not; those are tried again by the next that opens. */
+  /**
+   * The number of tenants for which it succeeded, and for which it failed; the next process that opens retries those.
+   */
   readonly done: number
   readonly failed: number
-  /** What ended it before it was through. */
+  /** The error that ended it early. */
   readonly error: TenantryError | undefined
   readonly durationMs: number
 }
 
-/** A connection is lent to a tenant's work for longer than `leaseWarningMs`: perhaps it was forgotten. Told once of each. */
+/**
+ * A lease of a connection has lasted longer than `leaseWarningMs`: perhaps it was forgotten. Emitted once for each
+ * lease.
+ */
 export interface LeaseEvent {
   readonly event: 'lease-held'
   readonly tenant: TenantId
-  /** For how long already, in milliseconds. */
+  /** The age of the lease, in milliseconds. */
   readonly heldMs: number
   /**
-   * Where it was asked for: the lines of the stack that are the service's own, the innermost first. Where an ORM has cut
-   * them off, those of the call of `with` or `run`. None where it was not noted (`traceLeases`).
+   * The stack of the request: the lines of the service's own code, the innermost first. If an ORM has cut them off, the
+   * lines of the call of `with` or `run`. Empty if no stack was recorded (`traceLeases`).
    */
   readonly where: readonly string[]
 }
 
 /**
- * A session or a prepared transaction of a tenant was ended, because an administrative statement waited for a lock that it
- * held: perhaps an attack. `user` names the tenant's role.
+ * A session or a prepared transaction of a tenant was ended, because an administrative statement waited for its lock:
+ * perhaps an attack. `user` names the tenant's role.
  */
 export interface BlockerEndedEvent extends EndedBlocker {
   readonly event: 'blocker-ended'
@@ -96,8 +101,8 @@ export interface BlockerEndedEvent extends EndedBlocker {
 }
 
 /**
- * A role that is not needed any more could not be dropped, because others go on granting it privileges. It cannot log in;
- * `reconcile` tries again.
+ * A role that is not needed any more could not be dropped, because other roles keep granting it privileges. It cannot
+ * log in; `reconcile` tries again.
  */
 export interface RoleKeptEvent {
   readonly event: 'role-kept'
@@ -107,7 +112,7 @@ export interface RoleKeptEvent {
   readonly error: TenantryError
 }
 
-/** What an open Tenantry tells of, for logs and metrics. */
+/** The events of an open Tenantry, for logs and metrics. */
 export type TenantryEvent =
   | TenantEvent
   | ClaimEvent
@@ -121,27 +126,30 @@ export type TenantryEvent =
 /** A step of the service's own in the making of a tenant. */
 export type TenantHook<Handle> = (handle: Handle, tenant: Tenant) => unknown
 
-/** What every tenant begins with: it runs once, in the template. */
+/** The initial data of every tenant: it runs once, in the template. */
 export type Seed<Handle> = (handle: Handle) => unknown
 
-/** Makes every process of the installation let go of a tenant's database. Routing does it; the root wires it. */
+/**
+ * Makes every process of the installation release a tenant's database. Routing implements it; `tenantry.ts` passes it
+ * on.
+ */
 export type Evict = (
   eviction: { readonly tenant: TenantId; readonly server: string; readonly database: Identifier },
   limitMs: number,
   options: Cancellable,
 ) => Promise<void>
 
-/** How tenants are kept apart where each has a role of its own. */
+/** The separation of tenants that each have a role of their own. */
 export interface Separation {
   readonly groups: GroupRoles
   readonly keys: Keyring
-  /** How many connections the role of a tenant may have at once on a server. */
+  /** Returns the number of connections that the role of a tenant may have at once on a server. */
   readonly connectionLimit: (server: Server) => number
   /** The servers, by name, that are known to have the groups. */
   readonly preparedServers: Set<string>
 }
 
-/** What the verbs of a tenant's life work with. */
+/** The context of the verbs of a tenant's life. */
 export interface ProvisioningContext {
   readonly installation: Installation
   readonly installationId: string
@@ -152,10 +160,10 @@ export interface ProvisioningContext {
   readonly domains: Domains
   /** The templates that this process has seen, by the server's name. */
   readonly knownTemplates: Map<string, TemplateRow>
-  /** What is being onboarded by this process. */
+  /** The onboardings of this process. */
   readonly onboarding: Activity
   readonly naming: 'readable' | 'opaque'
-  /** Undefined where all tenants share the role of the connection. */
+  /** Undefined if all tenants share the role of the connection. */
   readonly separation: Separation | undefined
   /** The server that the catalog is on. */
   readonly home: Server
@@ -163,47 +171,50 @@ export interface ProvisioningContext {
   readonly models: Models<unknown>
   readonly fingerprint: string
   /**
-   * A session for administration, in the administrative database of the server; see `administrationDatabase`. It may have
-   * been used before.
+   * Opens a session for administration, in the administrative database of the server; see `administrationDatabase`. It
+   * may have been used before.
    */
   readonly connect: (server: Server, options: Cancellable) => Promise<Session>
-  /** How long another process may take with the same tenant, in milliseconds. */
+  /** The longest wait for another process that works on the same tenant, in milliseconds. */
   readonly lockTimeoutMs: number
-  /** How long work under way on a tenant may take that is taken out of service, in milliseconds. */
+  /** The time that work under way has when a tenant is taken out of service, in milliseconds. */
   readonly drainMs: number
-  /** How long an offboarded tenant is kept. */
+  /** The retention of an offboarded tenant. */
   readonly retentionDays: number
   readonly evict: Evict
-  /** Makes this process forget whose a domain is, or all of them. The others hear of a change from the catalog. */
+  /** Makes this process forget a domain, or all of them. The catalog notifies the other processes of a change. */
   readonly forgetDomains: (domain?: DomainName) => void
   readonly emit: (event: TenantryEvent) => void
 }
 
-/** What the verbs that make a tenant work with besides. */
+/** The further context of the verbs that make a tenant. */
 export interface MakingContext<Handle> extends ProvisioningContext {
   readonly models: Models<Handle>
-  /** What a template has beside the models. */
+  /** The initial data of a template. */
   readonly seed: Seed<Handle> | undefined
   readonly extensions: readonly Identifier[]
   /** Runs once per tenant before it is active, and again after a failure. */
   readonly initialise: TenantHook<Handle> | undefined
-  /** Runs on every copy that brings none of its own. */
+  /** Runs on every copy whose call brings none of its own. */
   readonly anonymise: TenantHook<Handle> | undefined
 }
 
 /** Options of every verb. */
 export interface VerbOptions extends Cancellable {
-  /** Who asks, for the audit trail; any text of at most 200 characters. */
+  /** The author, for the audit trail; any text of at most 200 characters. */
   readonly actor?: string
 }
 
 /** Options of the verbs that take a tenant out of service. */
 export interface DrainOptions extends VerbOptions {
-  /** How long work under way may take before its sessions are ended, in milliseconds. Default: that of the configuration. */
+  /**
+   * The time that work under way has before its sessions are ended, in milliseconds. Default: that of the
+   * configuration.
+   */
   readonly drainMs?: number
 }
 
-/** Tells of a change, for logs and metrics. */
+/** Emits the event of a change, for logs and metrics. */
 export function announce(
   context: ProvisioningContext,
   verb: Verb,
@@ -215,6 +226,6 @@ export function announce(
     readonly domain?: DomainName
   },
 ): void {
-  const { since, ...told } = change
-  context.emit({ event: 'tenant-changed', verb, tenant: id, server, ...told, durationMs: performance.now() - since })
+  const { since, ...states } = change
+  context.emit({ event: 'tenant-changed', verb, tenant: id, server, ...states, durationMs: performance.now() - since })
 }

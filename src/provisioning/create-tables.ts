@@ -3,9 +3,9 @@ import type { Comparison, Models } from '../models/port.ts'
 import type { Session } from '../server/port.ts'
 
 /**
- * Creates what a comparison found missing, in the transaction that is open.
+ * Creates the missing parts of a comparison, in the open transaction.
  *
- * @returns what the database has then
+ * @returns the resulting state of the database
  */
 export async function createMissing(
   session: Session,
@@ -37,7 +37,7 @@ async function makeAndVerify(session: Session, models: Models<unknown>): Promise
     for (const statement of statements) carriedOut.add(statement)
     return true
   })
-  // What the ORM still wants after it was done is a disagreement of the ORM with itself, not with the database.
+  // A statement that the ORM still generates after it was carried out contradicts the ORM itself, not the database.
   const unmet = differing.filter(({ statements }) => !statements.every((statement) => carriedOut.has(statement)))
   const wrong = [...missing, ...unmet].map(({ kind, name }) => `${kind} ${name}`)
   if (wrong.length === 0) return
@@ -47,9 +47,10 @@ async function makeAndVerify(session: Session, models: Models<unknown>): Promise
 }
 
 /**
- * An ORM may word what it creates otherwise than what it then wants to see (a key that refers to its parent's table is
- * made with a sequence first, which is then one too many). On tables made in this very transaction, which nobody has
- * seen yet, such afterthoughts are carried out. What they want of a type is not: a type that differs was there before.
+ * Carries out the ORM's corrections. An ORM may create a table otherwise than it then expects it (a key that refers to
+ * its parent's table is made with a sequence first, which is then one too many). On tables made in this very
+ * transaction, which no other session has seen yet, such corrections are carried out. Corrections of a type are not: a
+ * type that differs existed before.
  */
 async function settle(
   session: Session,
@@ -65,7 +66,7 @@ async function settle(
   return (await tried(session, afterthoughts)) ? models.compare(session) : found
 }
 
-/** Runs statements that the work can do without: where one fails, all are taken back. */
+/** Runs optional statements: if one fails, all are rolled back. */
 async function tried(session: Session, statements: readonly string[]): Promise<boolean> {
   await session.query('savepoint afterthoughts')
   try {
@@ -78,21 +79,14 @@ async function tried(session: Session, statements: readonly string[]): Promise<b
   }
 }
 
-/**
- * Integrity violations, objects of that name which are something else, references to what cannot be referred to or is
- * not there.
- */
+/** Integrity violations, other objects with that name, and references to missing or unsuitable objects. */
 const conflict = /^(?:23...|42P01|42P06|42P07|42P16|42703|42710|42804|42809|42830)$/
 
 function explain(error: TenantryError, { database }: Session): TenantryError {
   if (error.sqlState === undefined || !conflict.test(error.sqlState)) return error
-  return new TenantryError(
-    'schema-conflict',
-    `What the models lack in ${database} cannot be created: ${error.message}`,
-    {
-      cause: error.cause,
-      sqlState: error.sqlState,
-      hint: 'Nothing was created. Mend the data or the object that is in the way, then run it again.',
-    },
-  )
+  return new TenantryError('schema-conflict', `Missing objects in ${database} cannot be created: ${error.message}`, {
+    cause: error.cause,
+    sqlState: error.sqlState,
+    hint: 'Nothing was created. Fix the data or the object that is in the way, then run it again.',
+  })
 }

@@ -13,17 +13,17 @@ import { durably, durablyBoth, lockedBy, onServerOf, underLock } from './locked-
 import { loginOf, newLogin } from './separation.ts'
 import { disagreeError, findDatabase, type FoundDatabase, isNewer } from './tenant-names.ts'
 
-/** What a tenant's own role logs in with. */
+/** The credentials of a tenant's own role. */
 export interface TenantCredentials {
   readonly user: Identifier
-  /** Shows as `***`; `reveal()` gives it. */
+  /** Shows as `***`; `reveal()` returns it. */
   readonly password: Secret
   readonly database: Identifier
   /** The name of the server. */
   readonly server: string
 }
 
-/** What came of setting a tenant's password anew. */
+/** The result of rotating a tenant's password. */
 export interface RotatedCredentials {
   readonly outcome: 'rotated'
   readonly tenant: TenantId
@@ -31,23 +31,23 @@ export interface RotatedCredentials {
 
 /** Options of `rotateCredentials`. */
 export interface RotateOptions extends VerbOptions {
-  /** True to end the sessions that began with the old password, the default: it may have been stolen. */
+  /** Ends the sessions that began with the old password, the default: it may have been stolen. */
   readonly endSessions?: boolean
 }
 
-/** How long what began with the old password may take to end by itself, in milliseconds. */
+/** The time that sessions with the old password have to end by themselves, in milliseconds. */
 const quietMs = 1_000
 
-/** What came of encrypting passwords with the current key. */
+/** The result of encrypting passwords with the current key. */
 export interface ReencryptedCredentials {
-  /** How many were encrypted anew; those that had the current key already are not among them. */
+  /** The number of passwords that were encrypted again, without those that had the current key already. */
   readonly reencrypted: number
-  /** How many cannot be read with any of the configured keys: their tenants need new passwords. */
+  /** The number of passwords that no configured key can read: their tenants need new passwords. */
   readonly unreadable: number
 }
 
 /**
- * What a tenant's own role logs in with.
+ * Returns the credentials of a tenant's own role.
  *
  * @throws `tenant-unknown`, `tenant-state` for a tenant without a database in service, `roles-shared`,
  *   `credentials-unreadable`
@@ -62,7 +62,7 @@ export async function credentialsOf(
 }
 
 /**
- * What a program needs in its environment to connect to a tenant's database. It holds the password.
+ * Returns the environment in which a program connects to a tenant's database. It holds the password.
  *
  * @throws `tenant-unknown`, `tenant-state` for a tenant without a database in service; `roles-shared`,
  *   `credentials-unreadable`
@@ -78,7 +78,7 @@ export async function environmentOf(
     case 'tenant':
       return server.environment(row.database, { login: ownLogin(context, row) })
     case 'owner':
-      // Where tenants share the role of the connection, it is the owner.
+      // If tenants share the role of the connection, it is the owner.
       return server.environment(row.database, { role: row.credential && context.separation?.groups.objects })
     case 'administrator':
       return server.environment(row.database)
@@ -109,8 +109,8 @@ function ownLogin(context: ProvisioningContext, row: TenantRow): Login {
 }
 
 /**
- * Gives a tenant's role a new password. It also sets right a role that somebody dropped, or whose password somebody
- * changed, and replaces one that no key can read any more.
+ * Gives a tenant's role a new password. It also repairs a role that was dropped, or whose password was changed by hand,
+ * and replaces a password that no key can read any more.
  *
  * @throws `tenant-unknown`, `tenant-state`, `catalog-disagrees`, `foreign-database`, `roles-shared`, `sessions-remain`,
  *   `permission-denied`, `lock-timeout`
@@ -130,14 +130,14 @@ export async function rotateCredentials(
     await onServerOf(context, locked, row, options, async (server, admin) => {
       const login = newLogin(installation, separation, server, row.rowId)
       const mode = row.state === 'active' ? 'enabled' : 'disabled'
-      // The verifier of the password takes as long to compute as the look takes.
+      // Computing the verifier of the password takes as long as the look.
       const [found, statements] = await Promise.all([
         findDatabase(context, server, admin, row),
         server.roles.establish(login, separation.groups, row.database, mode),
       ])
       if (isNewer(found?.stamp, row)) throw disagreeError(row, found as FoundDatabase)
-      // Elsewhere the role may have it before the catalog says so: both are tried then.
-      if (admin !== locked.session) await durably(locked, () => locked.credentials.announce(row.rowId, login.sealed))
+      // On another server the role may have it before the catalog does: both passwords are tried then.
+      if (admin !== locked.session) await durably(locked, () => locked.credentials.setPending(row.rowId, login.sealed))
       const own = { database: row.database, which: { of: login.user }, signal: options.signal } as const
       await despiteRaces(server, admin, own, () =>
         durablyBoth(
@@ -167,7 +167,7 @@ export async function rotateCredentials(
   })
 }
 
-/** A role whose password was set, and its sessions. */
+/** A role with a new password, and its sessions. */
 interface OwnRole {
   readonly server: Server
   readonly admin: Session
@@ -175,9 +175,9 @@ interface OwnRole {
 }
 
 /**
- * Makes sure that nothing has changed since the password was set: until its older sessions are gone, a role can change its
- * password and its settings once more. If it has changed the password, its login is disabled while the password is set again,
- * once no session is left that could change it.
+ * Makes sure that nothing has changed since the password was set: until its older sessions have ended, a role can
+ * change its password and its settings once more. If it has changed the password, its login is disabled while the
+ * password is set again, once no session is left that could change it.
  */
 async function secure({ server, admin, own }: OwnRole, login: Login, establishing: readonly string[]): Promise<void> {
   await despiteRaces(server, admin, own, () => admin.script([server.roles.resetSettings(login.user)]))
@@ -187,7 +187,7 @@ async function secure({ server, admin, own }: OwnRole, login: Login, establishin
   await admin.script(establishing)
 }
 
-/** True if a role can log in with its password; false also where all its connections are taken. */
+/** True if a role can log in with its password; false also if all its connections are in use. */
 async function accepts(server: Server, { database, signal }: OwnRole['own'], login: Login): Promise<boolean> {
   try {
     const session = await server.connect(database, { login, signal })
@@ -204,7 +204,7 @@ const pageSize = 500
 
 /**
  * Encrypts every password with the first of the configured keys, which every process must have from then on: the step
- * after which the others can be left out. The passwords stay as they are.
+ * after which the others can be left out. The passwords stay unchanged.
  *
  * @throws `roles-shared`
  */
@@ -222,9 +222,9 @@ export async function reencryptCredentials(
       const page = await records.page(pageSize, after)
       for (const { row_id: rowId, sealed } of page) {
         if (separation.keys.isCurrent(sealed)) continue
-        const anew = resealed(context, separation, rowId, sealed)
-        if (anew === undefined) counts.unreadable++
-        else if (await records.reword(rowId, sealed, anew)) counts.reencrypted++
+        const renewed = resealed(context, separation, rowId, sealed)
+        if (renewed === undefined) counts.unreadable++
+        else if (await records.reword(rowId, sealed, renewed)) counts.reencrypted++
       }
       if (page.length < pageSize) break
       after = page.at(-1)?.row_id

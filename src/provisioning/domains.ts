@@ -15,51 +15,52 @@ export interface TenantDomain {
   /** In ASCII and lower case. */
   readonly domain: DomainName
   readonly tenant: TenantId
-  /** Whether requests to it are the tenant's. */
+  /** True if requests for it are routed to the tenant. */
   readonly verified: boolean
   readonly addedAt: Date
   readonly verifiedAt: Date | undefined
-  /** What whoever has the domain sets in its DNS, to prove that it is the tenant's. */
+  /** The record to set in the domain's DNS, as a proof that it is the tenant's. */
   readonly record: DomainRecord
 }
 
 /** Options of `verifyDomain`. */
 export interface VerifyDomainOptions extends VerbOptions {
   /**
-   * How it is known that the domain is the tenant's: `dns` looks for its record; with `given` the service has made sure
-   * of it by itself, and nothing is looked for. Default `dns`.
+   * The proof that the domain is the tenant's: `dns` looks its record up; with `given` the service has verified it by
+   * itself, and nothing is looked up. Default `dns`.
    */
   readonly proof?: 'dns' | 'given'
 }
 
 /** Options of `domains`. */
 export interface DomainsOptions extends Cancellable {
-  /** How many at most. Default 100, at most 1,000. */
+  /** The largest number of domains. Default 100, at most 1,000. */
   readonly limit?: number
-  /** Only those after this one: the last of the page before. */
+  /** Only domains after this one: the last of the page before. */
   readonly after?: string
 }
 
-/** What came of adding a domain. */
+/** The result of adding a domain. */
 export interface AddedDomain {
   readonly outcome: 'added' | 'already-there'
   readonly domain: TenantDomain
 }
 
-/** What came of verifying a domain. */
+/** The result of verifying a domain. */
 export interface VerifiedDomain {
-  /** `not-proven`: the record is not there, or not yet; nothing was changed. */
+  /** `not-proven`: the record does not exist, or not yet; nothing was changed. */
   readonly outcome: 'verified' | 'already-verified' | 'not-proven'
   readonly domain: TenantDomain
 }
 
-/** What came of removing a domain. */
+/** The result of removing a domain. */
 export interface RemovedDomain {
   readonly outcome: 'removed' | 'already-removed'
 }
 
 /**
- * Adds a domain to a tenant. It is reserved for it from then on; requests to it are the tenant's once it is verified.
+ * Adds a domain to a tenant. It is reserved for the tenant from then on; requests for it are routed to the tenant once
+ * it is verified.
  *
  * @throws `invalid-tenant-id`, `invalid-domain`, `invalid-option`, `tenant-unknown`, `tenant-state`, `domain-taken`
  */
@@ -81,7 +82,7 @@ export async function addDomain(
 }
 
 /**
- * Makes requests to a domain the tenant's, if the domain is proven to be.
+ * Routes requests for a domain to the tenant, if the domain is proven.
  *
  * @throws `invalid-tenant-id`, `invalid-domain`, `invalid-option`, `tenant-unknown`, `tenant-state`, `domain-unknown`,
  *   `domain-lookup-failed`
@@ -108,7 +109,7 @@ export async function verifyDomain(
 }
 
 /**
- * Takes a domain from a tenant: it is free for others then. One that the tenant does not have is an outcome.
+ * Removes a domain from a tenant: it is free for others then. If the tenant does not have it, that is an outcome.
  *
  * @throws `invalid-tenant-id`, `invalid-domain`, `invalid-option`, `tenant-unknown`
  */
@@ -125,7 +126,10 @@ export async function removeDomain(
   return { outcome }
 }
 
-/** A tenant's domains, in their order. @throws `invalid-tenant-id`, `invalid-option`, `invalid-domain`, `tenant-unknown` */
+/**
+ * Returns a tenant's domains, in their order. @throws `invalid-tenant-id`, `invalid-option`, `invalid-domain`,
+ * `tenant-unknown`
+ */
 export async function domainsOf(
   { catalog, domains }: ProvisioningContext,
   id: string,
@@ -139,7 +143,7 @@ export async function domainsOf(
   return rows.map(publicDomain)
 }
 
-/** A domain, whoever has it, verified or not. @throws `invalid-domain` */
+/** Returns a domain of any tenant, verified or not. @throws `invalid-domain` */
 export async function domainNamed(
   { domains }: ProvisioningContext,
   domain: string,
@@ -149,7 +153,7 @@ export async function domainNamed(
   return row && publicDomain(row)
 }
 
-/** Makes a change, forgets here what it makes outdated, and tells of it. */
+/** Makes a change, forgets outdated answers of this process, and emits the event. */
 async function change<Outcome extends string>(
   context: ProvisioningContext,
   id: TenantId,
@@ -180,11 +184,14 @@ function publicDomain({ domain, tenant, token, addedAt, verifiedAt }: DomainRow)
   return { domain, tenant, verified, addedAt, verifiedAt, record: recordOf(domain, token) }
 }
 
-/** Whose it is stays unsaid: the error may be shown to somebody who is not to know. */
+/**
+ * Returns the error of a domain that another tenant has. It does not name the other: it may be shown to a person who
+ * must not know.
+ */
 function takenError(domain: DomainName, tenant: TenantId): TenantryError {
   return new TenantryError('domain-taken', `The domain ${domain} is another tenant's.`, {
     tenant,
-    hint: 'getDomain() shows whose, and whether it is verified. One that is not is only reserved: removeDomain() frees it.',
+    hint: 'Look it up with getDomain(). An unverified domain is only reserved: removeDomain() frees it.',
   })
 }
 

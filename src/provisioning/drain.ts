@@ -6,26 +6,25 @@ import type { Server, Session, WhichSessions } from '../server/port.ts'
 import type { ProvisioningContext } from './context.ts'
 import { disableLogin } from './separation.ts'
 
-/** What is to be left, by which sessions, and by when. */
+/** The database to drain, the sessions that have to end, and the deadline. */
 export interface Drain extends Cancellable {
   /** Statements that are committed with the end of the role's logins. */
   readonly also?: readonly string[]
   readonly database: Identifier
   /** `work` leaves a backup by pg_dump alone. */
   readonly which: WhichSessions
-  /** How long work under way may take, in milliseconds; then its sessions are ended. */
+  /** The time for work under way, in milliseconds; then its sessions are ended. */
   readonly drainMs: number
 }
 
-/** How long sessions that were ended may take to be gone, in milliseconds. */
+/** The time that sessions have to end, in milliseconds. */
 const endingMs = 5_000
 
 /**
- * Takes a tenant's role its login, makes every process let go of the tenant, and waits until its database is empty. At the
- * deadline, the sessions that are left are ended.
- *
- * The login goes first: nothing that the tenant does can keep it, and nobody comes back while the rest is done. The role's
- * prepared transactions, which need no session, are rolled back last.
+ * Disables the login of a tenant's role, makes every process release the tenant, and waits until its database has no
+ * sessions. At the deadline, the remaining sessions are ended. The login is disabled first: the tenant cannot prevent
+ * it, and no new session begins during the rest. The role's prepared transactions, which need no session, are rolled
+ * back last.
  *
  * @throws `sessions-remain`, `permission-denied`
  */
@@ -38,13 +37,13 @@ export async function drain(
 ): Promise<void> {
   const deadline = Date.now() + drainMs
   const locking = disableLogin(context, server, row, database)
-  // Its own sessions, in whatever database they are: what they hold outlives the login.
+  // Its own sessions, in any database: the locks that they hold outlast the login.
   const user = row.credential && physicalNames.login(context.installation, row.rowId)
   const own: WhichSessions | undefined = user && { of: user }
   const racing = { database, which: own ?? which, signal }
   await despiteRaces(server, admin, racing, () => admin.script([...locking, ...also]))
   await context.evict({ tenant: row.id, server: row.server, database: row.database }, drainMs, { signal })
-  // What a pooler keeps idle is no work under way.
+  // Idle connections of a pooler are no work under way.
   const how = server.pooling === undefined ? 'any' : 'busy'
   const isEmpty = async () => (await server.sessions(admin, database, which, how)).length === 0 || undefined
   const isLeft = await poll(isEmpty, Math.max(0, deadline - Date.now()), signal)
@@ -55,7 +54,7 @@ export async function drain(
   await server.rollBackPrepared(admin, database, user)
 }
 
-/** How often the change of a role is repeated that its own sessions change at the same moment. */
+/** The number of attempts to change a role that its own sessions change at the same moment. */
 const roleAttempts = 20
 
 /**
@@ -95,14 +94,14 @@ export async function endSessions(
   throw remainError(database)
 }
 
-/** Whether a database could not be renamed or dropped because somebody is in it. */
+/** True if a database could not be renamed or dropped because of a session in it. */
 export function isInUse(error: unknown): boolean {
   return error instanceof TenantryError && error.sqlState === '55006'
 }
 
-/** The error of a database that somebody does not leave. */
+/** Returns the error of a database with a remaining session. */
 export function remainError(database: Identifier): TenantryError {
-  return new TenantryError('sessions-remain', `Somebody is still connected to the database ${database}.`, {
-    hint: 'pg_stat_activity shows who. Stop it, and repeat the call: it goes on from where it is.',
+  return new TenantryError('sessions-remain', `The database ${database} still has sessions.`, {
+    hint: 'Find them in pg_stat_activity, end their programs, and repeat the call: it continues.',
   })
 }

@@ -66,7 +66,7 @@ async function deniedError(error: TenantryError, session: Session, models: Model
   const hint =
     grants.length > 0
       ? `As a superuser, or a role that may grant it: ${grants.join(' ')}`
-      : 'Connect as the owner of what the error names.'
+      : 'Connect as the owner of the object that the error names.'
   const message = `${session.user} may not create what the models lack in ${session.database}: ${error.message}`
   return new TenantryError('permission-denied', message, { cause: error.cause, sqlState: error.sqlState, hint })
 }

@@ -7,15 +7,15 @@ import type { Tenant } from '../catalog/tenant.ts'
 import type { Login, Server } from '../server/port.ts'
 import type { MakingContext, Seed, TenantHook } from './context.ts'
 
-/** How many connections a hook may use at once. */
+/** The number of connections that a hook may use at once. */
 const hookConnections = 2
-/** How long a hook's connections may take to be given back, in milliseconds. */
+/** The time that a hook's connections have to be released, in milliseconds. */
 const givingBackMs = 5_000
 
 /**
- * Runs a step of the service's own in a tenant's database before the tenant is active.
+ * Runs a hook of the service in a tenant's database before the tenant is active.
  *
- * @throws `hook-failed` with what it threw as the cause
+ * @throws `hook-failed` with the hook's error as the cause
  */
 export async function runHook<Handle>(
   context: MakingContext<Handle>,
@@ -31,7 +31,7 @@ export async function runHook<Handle>(
     throw new TenantryError('hook-failed', `${name} failed for the tenant ${tenant.id}: ${textOf(error)}`, {
       cause: error,
       tenant: tenant.id,
-      hint: `The tenant is not active. Mend ${name}, and repeat the call: then it runs again.`,
+      hint: `The tenant is not active. Fix ${name}, and repeat the call: then it runs again.`,
     })
   }
 }
@@ -39,7 +39,7 @@ export async function runHook<Handle>(
 /**
  * Runs the seed in a template that is being built.
  *
- * @throws `hook-failed` with what it threw as the cause
+ * @throws `hook-failed` with the seed's error as the cause
  */
 export async function runSeed<Handle>(
   context: MakingContext<Handle>,
@@ -53,7 +53,7 @@ export async function runSeed<Handle>(
     throwIfAborted(signal)
     throw new TenantryError('hook-failed', `seed failed: ${textOf(error)}`, {
       cause: error,
-      hint: 'No template was made. Mend seed: it runs again when the next tenant or spare needs the template.',
+      hint: 'No template was made. Fix seed: it runs again when the next tenant or spare needs the template.',
     })
   }
 }
@@ -61,9 +61,9 @@ export async function runSeed<Handle>(
 interface Place {
   readonly server: Server
   readonly database: Identifier
-  /** Who logs in; the role that administers by default. */
+  /** The role that logs in; the role that administers by default. */
   readonly login?: Login | undefined
-  /** The role to act as, so that what the step makes belongs to it; that which logs in by default. */
+  /** The role to act as, which owns the hook's new objects; the login role by default. */
   readonly role?: Identifier | undefined
 }
 
@@ -77,7 +77,8 @@ async function withHandle<Handle>(
 ): Promise<void> {
   const pool = server.pool(database, hookConnections, { login, role, purpose: 'service' })
   try {
-    // A key of its own: rows that the step caches, such as those that anonymise then changes, are served to nobody else.
+    // A key of its own: cached rows of the hook, such as those that anonymise then changes, are served to no other
+    // handle.
     const models = await context.models.open(pool, { id: name, rowId: randomUUID() })
     const handle = models.handle(signal)
     try {
@@ -86,7 +87,7 @@ async function withHandle<Handle>(
       await models.finish(handle)
     }
   } finally {
-    // A connection that the step never gave back is ended by the server when the database gets its name.
+    // A connection that the hook never released is ended by the server when the database gets its name.
     await Promise.race([pool.end(), sleep(givingBackMs, undefined, { ref: false })])
   }
 }

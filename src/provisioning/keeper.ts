@@ -7,34 +7,35 @@ import { lockedBy, onServer } from './locked-work.ts'
 import { declarationLock, dropDiscarded, retireVersions } from './retire.ts'
 import { discardUnready, fillSpare, ownPool, spareLock, type SpareSite } from './spare.ts'
 
-/** How often to look whether processes that fill none took spares, in milliseconds. */
+/** The interval of looks for spares that other processes, which fill none, have used, in milliseconds. */
 const lookMs = 60_000
-/** How often to look for what versions that nobody declares any more have left, in milliseconds. */
+/** The interval of looks for the remains of versions that no process declares any more, in milliseconds. */
 const retireMs = 600_000
-/** How soon to try again where another process fills at the moment, in milliseconds. */
+/** The time before another attempt while another process is filling, in milliseconds. */
 const busyMs = 1_000
-/** How soon to try again after an error: at first, at most, and where the server is at a limit; in milliseconds. */
+/**
+ * The time before another attempt after an error: at first, at most, and if the server is at a limit; in milliseconds.
+ */
 const retryMs = { first: 1_000, most: 60_000, limit: 300_000 }
-/** How long no onboarding must have been under way before a spare is filled, and how long that is waited for. */
+/** The time without onboarding before a spare is filled, and the longest wait for it, in milliseconds. */
 const quietMs = { many: 100, few: 0, most: 10_000 }
 
-/** What is known of one server. */
-interface Shelving {
+/** The state of one server. */
+interface PoolState {
   failures: number
-  /** Not before, by the monotonic clock. */
+  /** The time of the next attempt, by the monotonic clock. */
   dueAt: number
 }
 
 /**
  * Keeps spares of this process's version ready on every server. It declares the version by a lock that all such
- * processes share; which of them fills a pool of spares is decided by another lock.
- *
- * It stays out of the way of onboarding, and backs off where it meets an error.
+ * processes share; another lock decides which of them fills a pool of spares. It gives way to onboarding, and backs off
+ * after an error.
  */
 export class Keeper<Handle> {
   readonly #context: MakingContext<Handle>
   readonly #wanted: number
-  readonly #shelving: ReadonlyMap<Server, Shelving>
+  readonly #states: ReadonlyMap<Server, PoolState>
   readonly #ending = new AbortController()
   #session: Session | undefined
   #running: Promise<void> | undefined
@@ -43,34 +44,34 @@ export class Keeper<Handle> {
   #isPoked = false
   #isBackingOff = false
   #wake: (() => void) | undefined
-  /** The fewest that a server had when this process last looked. */
+  /** The smallest number of spares on a server at the last look. */
   #fewest = 0
   #retireAt = 0
   #clearAt = 0
   #isClearDue = false
 
-  /** @param wanted how many spares each server is to have */
+  /** @param wanted the number of spares for each server */
   constructor(context: MakingContext<Handle>, wanted: number) {
     this.#context = context
     this.#wanted = wanted
-    this.#shelving = new Map([...context.servers.values()].map((server) => [server, { failures: 0, dueAt: 0 }]))
+    this.#states = new Map([...context.servers.values()].map((server) => [server, { failures: 0, dueAt: 0 }]))
   }
 
-  /** How many spares each server is to have; 0 while it does not keep any. */
+  /** The number of spares for each server; 0 while it does not keep any. */
   get wanted(): number {
     return this.#running === undefined || this.#isEnding ? 0 : this.#wanted
   }
 
-  /** Begins to keep; nothing happens if it did already. */
+  /** Starts; does nothing if it runs already. */
   start(): void {
     if (this.#wanted > 0) this.#running ??= this.#run()
   }
 
-  /** Says that a spare may have been taken. */
+  /** Notifies it that a spare may have been used. */
   poke(): void {
     this.#fewest--
     this.#isPoked = true
-    // What went wrong a moment ago is not tried again for every tenant that comes.
+    // A recent failure is not retried for every tenant that comes.
     if (!this.#isBackingOff) this.#wake?.()
   }
 
@@ -101,13 +102,13 @@ export class Keeper<Handle> {
     await this.#session?.close()
   }
 
-  /** The session that declares the version, connected when there is none. */
+  /** Returns the session that declares the version, connected if there is none. */
   async #declared(): Promise<Session> {
     if (this.#session !== undefined) return this.#session
     const { home, installation, fingerprint } = this.#context
     const session = await home.connect(physicalNames.catalog(installation), { signal: this.#ending.signal })
     try {
-      // Not to be had only while what an earlier process left of this version is being dropped.
+      // Refused only while the remains of this version are being dropped, which an earlier process left.
       if (!(await session.tryLock(declarationLock(fingerprint), 'shared'))) throw beingRetired()
     } catch (error) {
       await session.close()
@@ -117,17 +118,17 @@ export class Keeper<Handle> {
     return session
   }
 
-  /** Fills every server that has too few. @returns when to look again, in milliseconds */
+  /** Fills every server that has too few. @returns the time until the next look, in milliseconds */
   async #round(session: Session): Promise<number> {
     const ready = await lockedBy(session).inventory.readySpares(this.#context.fingerprint)
     const countOn = ({ name }: Server) => ready.get(name) ?? 0
-    this.#fewest = Math.min(...[...this.#shelving.keys()].map(countOn))
-    for (const [server, shelving] of this.#shelving) {
-      const isDue = performance.now() >= shelving.dueAt
+    this.#fewest = Math.min(...[...this.#states.keys()].map(countOn))
+    for (const [server, state] of this.#states) {
+      const isDue = performance.now() >= state.dueAt
       if (this.#isEnding || !isDue || countOn(server) >= this.#wanted) continue
       try {
-        shelving.dueAt = (await this.#fill(session, server)) ? 0 : performance.now() + busyMs
-        shelving.failures = 0
+        state.dueAt = (await this.#fill(session, server)) ? 0 : performance.now() + busyMs
+        state.failures = 0
       } catch (error) {
         this.#fail(server, error)
       }
@@ -136,14 +137,14 @@ export class Keeper<Handle> {
     return this.#untilDue()
   }
 
-  /** Fills one server up. @returns false when another process is at it */
+  /** Fills one server. @returns false if another process is filling it */
   async #fill(session: Session, server: Server): Promise<boolean> {
     const lock = spareLock(ownPool(this.#context, server))
     if (!(await session.tryLock(lock, 'exclusive'))) return false
     try {
       const there = `${this.#context.installationId}:${lock}`
       const { signal } = this.#ending
-      // Sessions of its own: it must not keep onboarding from those that are kept for it, and then wait for its pause.
+      // Sessions of its own: it must not take those kept for onboarding, and then wait for a pause in onboarding.
       const connect = (other: Server) => connectToAdministration(this.#context, other, { signal })
       const options = { signal, connect }
       await onServer(this.#context, lockedBy(session), server, there, options, (admin) =>
@@ -166,7 +167,9 @@ export class Keeper<Handle> {
     }
   }
 
-  /** While there are enough, a pause in onboarding is waited for; when they run out, a moment without it will do. */
+  /**
+   * Waits for a pause in onboarding while there are enough spares; when they run out, for a moment without onboarding.
+   */
   #quiet(): Promise<void> {
     const { many, few, most } = quietMs
     const hasMany = this.#fewest >= this.#wanted / 2
@@ -197,36 +200,36 @@ export class Keeper<Handle> {
       await retireVersions(this.#context, { signal })
     } catch (error) {
       this.#clearAt = performance.now() + retryMs.most
-      this.#tell('retiring-failed', this.#context.home, asTenantryError(error), retryMs.most)
+      this.#report('retiring-failed', this.#context.home, asTenantryError(error), retryMs.most)
     }
   }
 
-  /** Tells of an error, and backs off. @returns how long, in milliseconds */
+  /** Reports an error, and backs off. @returns the time to wait, in milliseconds */
   #fail(server: Server, error: unknown): number {
-    const shelving = this.#shelving.get(server) as Shelving
-    const backOff = Math.min(retryMs.most, retryMs.first * 2 ** shelving.failures++)
+    const state = this.#states.get(server) as PoolState
+    const backOff = Math.min(retryMs.most, retryMs.first * 2 ** state.failures++)
     const retryInMs = isLimit(error) ? retryMs.limit : backOff
-    shelving.dueAt = performance.now() + retryInMs
+    state.dueAt = performance.now() + retryInMs
     const cause = asTenantryError(error)
     if (cause.code === 'connection-lost') this.#forget()
-    this.#tell('filling-failed', server, cause, retryInMs)
+    this.#report('filling-failed', server, cause, retryInMs)
     return retryInMs
   }
 
-  #tell(event: KeepingFailedEvent['event'], server: Server, error: TenantryError, retryInMs: number): void {
-    // What ends because the keeper ends is no failure.
+  #report(event: KeepingFailedEvent['event'], server: Server, error: TenantryError, retryInMs: number): void {
+    // An abort by the keeper's own end is no failure.
     if (this.#isEnding) return
     this.#context.emit({ event, server: server.name, fingerprint: this.#context.fingerprint, error, retryInMs })
   }
 
-  /** The session is no longer to be trusted; the next round connects anew. */
+  /** Forgets a session that is no longer reliable; the next round connects anew. */
   #forget(): void {
     void this.#session?.close()
     this.#session = undefined
   }
 
   #untilDue(): number {
-    const waits = [...this.#shelving.values()].map(({ dueAt }) => dueAt - performance.now()).filter((ms) => ms > 0)
+    const waits = [...this.#states.values()].map(({ dueAt }) => dueAt - performance.now()).filter((ms) => ms > 0)
     return Math.max(1, Math.min(lookMs, ...waits))
   }
 
@@ -243,14 +246,14 @@ export class Keeper<Handle> {
   }
 }
 
-/** No disk, memory or connection left, or no privilege: nothing that a short wait would mend. */
+/** True if no disk, memory or connection is left, or a privilege is missing: a short wait does not help. */
 function isLimit(error: unknown): boolean {
   if (!(error instanceof TenantryError)) return false
   return error.code === 'permission-denied' || error.sqlState?.startsWith('53') === true
 }
 
 function beingRetired(): TenantryError {
-  return new TenantryError('lock-timeout', 'What an earlier process left of this version is being dropped.', {
+  return new TenantryError('lock-timeout', 'The remains of this version are being dropped.', {
     hint: 'Spares are filled as soon as that is done.',
   })
 }

@@ -10,7 +10,7 @@ import type { Server, Session } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
 import type { ProvisioningContext } from './context.ts'
 
-/** Work on a tenant, or on templates and spares, that nobody else does meanwhile. */
+/** Exclusive work on a tenant, or on templates and spares. */
 export interface LockedWork {
   /** A session on the catalog, which holds the lock. */
   readonly session: Session
@@ -20,7 +20,7 @@ export interface LockedWork {
   readonly inventory: Inventory
   /** The encrypted passwords over that session. */
   readonly credentials: Credentials
-  /** When the work began, for its duration. */
+  /** The time at which the work began, for its duration. */
   readonly since: number
 }
 
@@ -52,8 +52,8 @@ export async function underLock<T>(
 }
 
 /**
- * The name of the lock on a tenant's id. Every role of the server sees the keys of all locks (pg_locks): without the secret
- * of the catalog, nobody can try ids until one fits.
+ * Returns the name of the lock on a tenant's id. Every role of the server sees the keys of all locks (pg_locks):
+ * without the catalog's secret, no role can find out ids by trial.
  */
 export function tenantLock({ lockSecret }: Pick<ProvisioningContext, 'lockSecret'>, id: TenantId): string {
   return `tenant:${createHash('sha256').update(`${lockSecret}:${id}`).digest('hex')}`
@@ -69,17 +69,17 @@ async function lockTenant(session: Session, context: ProvisioningContext, id: Te
   }
 }
 
-/** What was begun and failed is told in the audit trail, as far as the catalog can be told anything at that moment. */
+/** Records a failed change in the audit trail, if the catalog can be reached at that moment. */
 async function noteFailure({ catalog }: LockedWork, { code }: TenantryError): Promise<void> {
   try {
     await catalog.noteFailure(code)
   } catch (cause) {
-    // The session may have gone with what failed, or its caller: then the entry of what was begun is the last.
+    // The session may have ended with the failure, or its caller: then the entry of the begin is the last.
     if (!(cause instanceof TenantryError)) throw cause
   }
 }
 
-/** Work that a session on the catalog holds a lock for. */
+/** Returns the work for a session on the catalog that holds a lock. */
 export function lockedBy(session: Session, since = performance.now()): LockedWork {
   const pool = session.asPool()
   return {
@@ -104,10 +104,9 @@ export function onServerOf<T>(
 }
 
 /**
- * Runs `work` with a session on a server: the one that holds the lock, where the catalog is there, too.
- *
- * Elsewhere a lock is taken there as well. The one in the catalog ends with that session; what a process that lost it
- * still has here must end before another begins.
+ * Runs `work` with a session on a server: the one that holds the lock, if the catalog is on that server. Elsewhere a
+ * lock is taken there as well. The lock in the catalog ends with its session; work of a process that lost it must end
+ * on this server before another begins.
  */
 export async function onServer<T>(
   context: ProvisioningContext,
@@ -121,7 +120,8 @@ export async function onServer<T>(
   const admin = await (options.connect ?? context.connect)(server, options)
   try {
     await admin.lock(lock, 'session', context.lockTimeoutMs)
-    // Who lost the lock in the catalog before it had this one may have been overtaken. From here on nobody overtakes it.
+    // Another process may have overtaken this one, if it lost the lock in the catalog before it had the one here. From
+    // here on none can.
     await session.query('select 1')
     return await work(admin)
   } finally {
@@ -135,8 +135,8 @@ export function durably<T>({ session }: LockedWork, change: () => Promise<T>): P
 }
 
 /**
- * Changes a database and its row: in one transaction where both are on one server; elsewhere the database first, by
- * which whoever comes in between knows how far it came.
+ * Changes a database and its row: in one transaction if both are on one server; elsewhere the database first, so that
+ * it shows the progress of an interrupted change.
  */
 export async function durablyBoth<T>(
   locked: LockedWork,

@@ -12,25 +12,25 @@ import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-wo
 import { dropLogin, dropRole, isSeparate, newLogin } from './separation.ts'
 import { disagreeError, foreignError, isStampOf, namesOf, tenantStamp } from './tenant-names.ts'
 
-/** How a tenant's database comes about under its building name. */
+/** The steps that make a tenant's database under its building name. */
 export interface Recipe {
   /** The version of the models that it will match. */
   readonly fingerprint: string
-  /** Whether the tenant gets a role of its own. */
+  /** True if the tenant gets a role of its own. */
   readonly isSeparate: boolean
-  /** @returns false when the building name is taken */
+  /** @returns false if the building name is taken */
   create(server: Server, admin: Session, building: Identifier): Promise<boolean>
-  /** Makes it whole: tables, or what must not stay of a copy, and the service's own steps. */
+  /** Completes it: makes tables or anonymises a copy, and runs the service's hooks. */
   fill(server: Server, admin: Session, building: Identifier): Promise<void>
 }
 
 /**
- * Makes the database of a tenant whose row is there, and the tenant active.
+ * Makes the database of a tenant with a row, and the tenant active. The database is made under a name of its own and
+ * gets the tenant's name only when it is complete, together with the row if both are on one server. A later call
+ * finishes an interrupted one.
  *
- * The database is made under a name of its own and gets the tenant's name only when it is whole, together with the row
- * where both are on one server. Whoever comes later finishes what an interrupted call began.
- *
- * @throws `foreign-database`, after taking back all that was made, when the tenant's name is somebody else's
+ * @throws `foreign-database`, after all that was made has been removed, if the tenant's name belongs to another
+ *   database
  */
 export function makeTenant(
   context: ProvisioningContext,
@@ -47,7 +47,7 @@ export function makeTenant(
   })
 }
 
-/** Makes a tenant active whose database has its name and stamp, if it is the one that is meant, and not active yet. */
+/** Makes a tenant active whose database has its name and stamp, if it is the same tenant, and not active yet. */
 export function finishMaking(context: ProvisioningContext, tenant: TenantRow, options: VerbOptions): Promise<void> {
   return underLock(context, tenant.id, options, async (locked) => {
     const row = await locked.catalog.find(tenant.id)
@@ -71,7 +71,7 @@ async function nameOrMake(site: Site, recipe: Recipe, options: VerbOptions): Pro
   return takeName(site, { fingerprint, isSeparate: hasRole, transition }, options)
 }
 
-/** Where and what is being made. */
+/** The place of the work, and the tenant. */
 interface Site {
   readonly context: ProvisioningContext
   readonly locked: LockedWork
@@ -83,12 +83,12 @@ interface Site {
 /** The purpose of a database, and the number of the transition that makes its tenant active. */
 type Made = Pick<Recipe, 'fingerprint' | 'isSeparate'> & { readonly transition: number }
 
-/** What the database was made for, if an earlier call got as far as giving it its name. */
+/** Returns the purpose of the database, if an earlier call has given it its name. */
 async function findNamed(site: Site, options: VerbOptions): Promise<Made | undefined> {
   const { context, row, server, admin } = site
   const { pendingDrop } = namesOf(context, row)
   const databases = await server.describe(admin, [row.database, pendingDrop])
-  // What a purge began that was interrupted before the row knew: nobody else would ever drop it.
+  // The remains of a purge that was interrupted before the row knew: no other code would ever drop it.
   if (databases.some(({ name }) => name === pendingDrop)) await discard(site, pendingDrop, options)
   const found = databases.find(({ name }) => name === row.database)
   if (found === undefined) return undefined
@@ -101,7 +101,7 @@ async function findNamed(site: Site, options: VerbOptions): Promise<Made | undef
   throw await withdraw(site, options)
 }
 
-/** Takes back the row and what was made: somebody else has the name. The row is what knows a building database. */
+/** Removes the row and the database, since the name is taken. Only the row identifies a building database. */
 async function withdraw(site: Site, options: VerbOptions): Promise<TenantryError> {
   const { context, locked, row } = site
   const { actor } = options
@@ -112,8 +112,8 @@ async function withdraw(site: Site, options: VerbOptions): Promise<TenantryError
 }
 
 /**
- * Makes the database under its building name, which proves whose it is until it has a stamp. One that an interrupted call
- * left may have been made for other models: it is discarded, which its random name permits.
+ * Makes the database under its building name, which proves its tenant until it has a stamp. A database that an
+ * interrupted call left may have been made for other models: it is discarded, which its random name permits.
  */
 async function build(site: Site, recipe: Recipe, options: VerbOptions): Promise<void> {
   const { server, admin } = site
@@ -174,7 +174,7 @@ async function takeName(site: Site, made: Made, options: VerbOptions): Promise<T
   } catch (error) {
     if (isNameTaken(error)) throw await withdraw(site, options)
     if (!isInUse(error)) throw error
-    // A step of the service's own left a connection, or somebody looks on.
+    // A hook of the service left a connection, or another program is connected.
     const { building } = namesOf(context, row)
     await endSessions(server, admin, { database: building, which: 'all', signal: options.signal })
     return nameOnce(site, made, options)
@@ -190,7 +190,7 @@ function nameOnce(site: Site, made: Made, options: VerbOptions): Promise<TenantR
   return nowMade(site, made, naming, options)
 }
 
-/** Does the last of what is to be done with the database, gives the tenant its role, and makes it active. */
+/** Makes the last changes to the database, gives the tenant its role, and makes it active. */
 async function nowMade(site: Site, made: Made, last: readonly string[], options: VerbOptions): Promise<TenantRow> {
   const { context, locked, row, server, admin } = site
   const { separation, installation } = context
@@ -226,12 +226,12 @@ async function activate(
   return active
 }
 
-/** RENAME to a name that is there, or since a moment. */
+/** True if RENAME found the new name taken, even if since a moment. */
 export function isNameTaken(error: unknown): boolean {
   return error instanceof TenantryError && (error.sqlState === '42P04' || error.sqlState === '23505')
 }
 
-/** The error of a tenant whose row somebody took away under our hands. */
+/** Returns the error of a tenant whose row was removed during the work. */
 export function goneError(): TenantryError {
   return new TenantryError(
     'tenant-unknown',

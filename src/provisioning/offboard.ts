@@ -12,29 +12,32 @@ import { findDatabase, foreignError, missingError, namesOf, stampStatement } fro
 
 /** Options of `offboard`. */
 export interface OffboardOptions extends DrainOptions {
-  /** How many days the tenant can be restored before `purgeExpired` takes it. Default: that of the configuration. */
+  /**
+   * The number of days for which the tenant can be restored before `purgeExpired` purges it. Default: that of the
+   * configuration.
+   */
   readonly retentionDays?: number
 }
 
-/** What came of offboarding a tenant. */
+/** The result of offboarding a tenant. */
 export interface Offboarded {
   readonly outcome: 'offboarded' | 'already-offboarded'
   readonly tenant: Tenant
 }
 
-/** What came of restoring a tenant. */
+/** The result of restoring a tenant. */
 export interface Restored {
   readonly outcome: 'restored' | 'already-restored'
   /** Active, or suspended if it was before it was offboarded. */
   readonly tenant: Tenant
 }
 
-/** How often somebody may connect between the drain and the renaming. */
+/** The number of times that sessions may begin between the drain and the renaming. */
 const attempts = 5
 
 /**
- * Ends a tenant's service. Its database is left by everybody and set aside under another name, its id stays reserved,
- * and all is kept until the retention ends. Until it is purged it can be restored.
+ * Ends a tenant's service. All sessions in its database end, the database is archived under another name, its id stays
+ * reserved, and all is kept until the retention ends. Until it is purged it can be restored.
  *
  * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `sessions-remain`,
  *   `permission-denied`, `lock-timeout`
@@ -63,7 +66,7 @@ export async function offboard(
   })
 }
 
-/** Renames a tenant's database once everybody has left it, also one that an interrupted purge had renamed. */
+/** Renames a tenant's database once it has no sessions, also one that an interrupted purge had renamed. */
 async function archive(
   context: ProvisioningContext,
   server: Server,
@@ -76,7 +79,7 @@ async function archive(
   const { archived: name } = namesOf(context, row)
   const stamp = stampStatement(context, server, row, { ...found, name }, row)
   if (found.name === name) {
-    // An explicit call may bring a catalog that was set back to what the server has.
+    // An explicit call may bring a catalog that was set back to the state on the server.
     if (found.stamp.transition !== row.transition)
       await admin.script([...disableLogin(context, server, row, name), stamp])
     return
@@ -94,7 +97,7 @@ async function archive(
 }
 
 /**
- * Takes a tenant back that was offboarded, with all its data, into the state it had before.
+ * Returns an offboarded tenant, with all its data, to the state it had before.
  *
  * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `sessions-remain`, `lock-timeout`
  */
@@ -111,7 +114,7 @@ export async function restore(context: ProvisioningContext, id: string, options:
       const [name, isNamed] = [offboarded.database, found.name === offboarded.database]
       const bringBack = () =>
         admin.script([
-          // An interrupted call may have renamed it, or never did.
+          // An interrupted call may have renamed it already.
           ...(isNamed ? [] : [server.renameStatement(found.name, name)]),
           ...(change.to === 'active' ? enableLogin(context, server, offboarded) : []),
           stampStatement(context, server, offboarded, { ...found, name }, { state: change.to, transition }),

@@ -17,21 +17,21 @@ import { copyTemplate } from './template.ts'
 import { newName } from './tenant-names.ts'
 import { type OnboardOptions, placeNewTenant } from './tenant-options.ts'
 
-/** What came of onboarding a tenant. */
+/** The result of onboarding a tenant. */
 export interface Onboarded {
-  /** `onboarded` by this very call, or there already; then display name, metadata and server are as they were. */
+  /** `onboarded` by this very call, or existing already; then display name, metadata and server are unchanged. */
   readonly outcome: 'onboarded' | 'already-exists'
   readonly tenant: Tenant
   /**
-   * Where this call took the tenant's database from: a spare that was waiting, a copy of the template, or a copy of a
-   * template that had to be built first. Undefined where it made none, be it that an interrupted call had got as far.
+   * The source of the tenant's database in this call: a spare, a copy of the template, or a copy of a template that had
+   * to be built first. Undefined if this call made none, even if it finished an interrupted one.
    */
   readonly path: OnboardingPath | undefined
-  /** How long each part of this call took, in milliseconds. Which parts there are depends on the path. */
+  /** The time of each part of this call, in milliseconds. The parts depend on the path. */
   readonly durations: Readonly<Record<string, number>>
 }
 
-/** Where a new tenant's database comes from. */
+/** The source of a new tenant's database. */
 export type OnboardingPath = 'spare' | 'clone' | 'build'
 
 type Wanted = ReturnType<typeof placeNewTenant>
@@ -43,19 +43,18 @@ interface Call<Handle> {
   readonly wanted: Wanted
   readonly options: OnboardOptions
   readonly watch: Stopwatch
-  /** Whether the claim found that there is no spare on the catalog's server. */
+  /** True if the claim found no spare on the catalog's server. */
   hasNoSpare: boolean
 }
 
 /**
- * Makes a tenant: a row in the catalog and a database that matches the models.
- *
- * Where a spare is waiting on the catalog's server, that is one transaction of one statement. Otherwise the slow path is
- * taken: under the tenant's lock, a row first, then the database, from a spare, a copy of the template, or a new template.
+ * Makes a tenant: a row in the catalog and a database that matches the models. If a spare is ready on the catalog's
+ * server, that is one transaction of one statement. Otherwise the slow path is taken: under the tenant's lock, a row
+ * first, then the database, from a spare, a copy of the template, or a new template.
  *
  * @throws `invalid-tenant-id`, `invalid-option`, `no-open-server`, `tenant-exists`, `tenant-not-active`,
  *   `tenant-state`, `foreign-database`, `verification-failed`, `hook-failed`, `lock-timeout`, `permission-denied` and
- *   what may be wrong with a connection
+ *   the errors of a connection
  */
 export async function onboard<Handle>(
   context: MakingContext<Handle>,
@@ -70,11 +69,11 @@ export async function onboard<Handle>(
   })
 }
 
-/** The short way; undefined where it leads nowhere, and nothing was made. */
+/** Takes the fast path; undefined if it is not possible, and nothing was made. */
 async function claim<Handle>(call: Call<Handle>): Promise<Onboarded | undefined> {
   const { context, id, watch } = call
   const since = performance.now()
-  // What `initialise` does has to be done before the tenant is active, and so before the claim would be.
+  // `initialise` has to run before the tenant is active, and so before a claim.
   const claimed = context.initialise === undefined ? await claimSpare(call) : await look(call)
   watch.lap('claim')
   if (claimed.outcome === 'exists' && claimed.row.state !== 'onboarding') return alreadyThere(call, claimed.row)
@@ -107,7 +106,7 @@ async function claimSpare<Handle>({ context, id, wanted, options }: Call<Handle>
   }
 }
 
-/** Finds out which privilege is missing, rather than reading it from a message that may be in any language. */
+/** Finds the missing privilege, rather than reading it from a message that may be in any language. */
 async function deniedError(
   { message, cause, sqlState }: TenantryError,
   context: ProvisioningContext,
@@ -133,7 +132,7 @@ async function look<Handle>({ context, id, options }: Call<Handle>): Promise<Cla
   return row === undefined ? { outcome: 'no-spare' } : { outcome: 'exists', row }
 }
 
-/** The long way: a row first, then the database. */
+/** Takes the slow path: a row first, then the database. */
 function make<Handle>(call: Call<Handle>): Promise<Onboarded> {
   const { context, id, wanted, options, watch } = call
   return underLock(context, id, options, async (locked) => {
@@ -148,7 +147,7 @@ function make<Handle>(call: Call<Handle>): Promise<Onboarded> {
     if (isNew) announce(context, 'onboard', row, { from: undefined, to: 'onboarding', since: locked.since })
     if (row.state !== 'onboarding') return alreadyThere(call, row)
     if (row.origin !== 'models') throw stateError('onboard', id, row.state)
-    const recipe = new FromStock(call, locked, row)
+    const recipe = new FromInventory(call, locked, row)
     const made = await makeTenant(context, locked, row, recipe, options)
     watch.lap('activate')
     return onboarded(call, made, recipe.path)
@@ -159,7 +158,7 @@ function onboarded<Handle>({ watch }: Call<Handle>, row: TenantRow, path: Onboar
   return { outcome: 'onboarded', tenant: publicTenant(row), path, durations: watch.parts }
 }
 
-/** An id that exists is an outcome, be its tenant suspended or not; one that is only reserved is not. */
+/** Returns the outcome for an existing id, even of a suspended tenant; an id that is only reserved is an error. */
 function alreadyThere<Handle>({ options, watch }: Call<Handle>, row: TenantRow): Onboarded {
   const { id, state } = row
   if (options.existing === 'refuse') {
@@ -178,8 +177,8 @@ function alreadyThere<Handle>({ options, watch }: Call<Handle>, row: TenantRow):
   })
 }
 
-/** A tenant's database from what is in the inventory: a spare, or else a copy of the template. */
-class FromStock<Handle> implements Recipe {
+/** Makes a tenant's database from the inventory: a spare, or else a copy of the template. */
+class FromInventory<Handle> implements Recipe {
   readonly fingerprint: string
   readonly isSeparate: boolean
   path: OnboardingPath | undefined
@@ -218,7 +217,7 @@ class FromStock<Handle> implements Recipe {
     return isMade
   }
 
-  /** What is in the database so far is of the service's own making: nothing there would misuse the session. */
+  /** Completes the database. Its content so far is the service's own: no code there would misuse the session. */
   async fill(server: Server, _admin: Session, database: Identifier): Promise<void> {
     const { context, options, watch } = this.#call
     const { initialise, separation } = context

@@ -20,21 +20,21 @@ import {
   stampStatement,
 } from './tenant-names.ts'
 
-/** What came of purging a tenant. */
+/** The result of purging a tenant. */
 export interface Purged {
   readonly outcome: 'purged' | 'already-purged'
 }
 
-/** What came of purging those whose retention has ended. */
+/** The result of purging the tenants whose retention has ended. */
 export interface PurgedExpired {
   readonly purged: readonly TenantId[]
-  /** Those that could not be purged; the next call tries them again. */
+  /** Tenants that could not be purged; the next call tries them again. */
   readonly failed: readonly { readonly tenant: TenantId; readonly error: TenantryError }[]
 }
 
 /** Options of `purgeExpired`. */
 export interface PurgeExpiredOptions extends VerbOptions {
-  /** How many at most, in the order of their ids. Default 100, at most 1,000. */
+  /** The largest number of tenants, in the order of their ids. Default 100, at most 1,000. */
   readonly limit?: number
 }
 
@@ -70,20 +70,24 @@ export async function purgeExpired(context: ProvisioningContext, options: PurgeE
   return { purged, failed }
 }
 
-/** Somebody restored or purged it since the list was read; nobody is to repeat anything then. */
+/** True if a tenant was restored or purged since the list was read; the call must not be repeated then. */
 export function isNoLonger({ code, retryable }: TenantryError): boolean {
   return (code === 'tenant-state' || code === 'tenant-unknown') && !retryable
 }
 
-/** Takes back a tenant that was never finished, if it is the one that is meant, and still not finished. */
-export function takeBack(context: ProvisioningContext, tenant: TenantRow, options: VerbOptions): Promise<Purged> {
+/** Removes a tenant that was never finished, if it is the same tenant, and still not finished. */
+export function removeUnfinished(
+  context: ProvisioningContext,
+  tenant: TenantRow,
+  options: VerbOptions,
+): Promise<Purged> {
   return purgeIf(context, tenant.id, options, async ({ catalog }) => {
     const now = await catalog.find(tenant.id)
     return now?.rowId === tenant.rowId && now.state === 'onboarding'
   })
 }
 
-/** Finishes a purge that was interrupted, if that tenant is still the one that is meant. */
+/** Finishes a purge that was interrupted, if it is still the same tenant. */
 export function finishPurge(context: ProvisioningContext, tenant: TenantRow, options: VerbOptions): Promise<Purged> {
   return purgeIf(context, tenant.id, options, async ({ catalog }) => {
     const now = await catalog.find(tenant.id)
@@ -108,7 +112,7 @@ function purgeIf(
   })
 }
 
-/** Whether there is no tenant of that id, and the last that is known of one is its purge. @throws `tenant-unknown` */
+/** True if there is no tenant of that id, and the last entry of one is its purge. @throws `tenant-unknown` */
 async function wasPurged({ catalog }: LockedWork, id: TenantId): Promise<boolean> {
   if ((await catalog.find(id)) !== undefined) return false
   const [last] = await catalog.history(id, 1)
@@ -130,7 +134,7 @@ async function destroy(
 ): Promise<void> {
   const { row } = before
   const { pendingDrop } = namesOf(context, row)
-  // What was to be adopted and never was stays whose it is.
+  // A database that was to be adopted, but never was, stays its owner's.
   const isOurs = row.origin !== 'adopt' || row.activatedAt !== undefined
   if (!isOurs) return giveBack(context, locked, { server, admin }, before, actor)
   const found = await findDatabase(context, server, admin, row)
@@ -161,8 +165,8 @@ async function destroy(
 }
 
 /**
- * Refuses to destroy a database unless its name and its stamp prove that it was set aside, is being purged, or was never
- * finished: a catalog that was set back may call a tenant so that is in service.
+ * Refuses to destroy a database unless its name and its stamp prove that it was archived, is being purged, or was never
+ * finished: a catalog that was set back may record such a state for a tenant that is in service.
  *
  * @throws `catalog-disagrees`
  */
@@ -175,7 +179,7 @@ function refuseUnproven(context: ProvisioningContext, row: TenantRow, found: Fou
   if (!isUnfinished && !isArchived) throw disagreeError(row, found)
 }
 
-/** Takes our stamp from a database that was to be adopted, and forgets the tenant that it was to be. */
+/** Removes our stamp from a database that was to be adopted, and the row of its tenant. */
 async function giveBack(
   context: ProvisioningContext,
   locked: LockedWork,

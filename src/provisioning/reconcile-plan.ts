@@ -5,37 +5,37 @@ import type { DatabaseInfo } from '../server/port.ts'
 import { readStamp, type Stamp } from '../server/stamp.ts'
 import { isNewer } from './tenant-names.ts'
 
-/** Something in an installation that is not as it should be, and what is to be done about it. */
+/** A deviation in an installation, and the action against it. */
 export interface Finding {
   /**
    * - `unfinished`: a call on a tenant was interrupted
-   * - `leftover`: a template or a spare that nobody will use
+   * - `leftover`: a template or a spare that no process will use
    * - `ghost`: a tenant whose database is not where the catalog has it
    * - `orphan`: a database with this installation's stamp, and no row
    * - `foreign`: a database with one of our names, and no stamp of ours
    * - `outdated`: a tenant of which the server has a later state than the catalog
-   * - `role`: a tenant's role that is gone, or can log in while it must not, or the other way about
-   * - `invalid`: what an interrupted DROP DATABASE left; only another DROP can mend it
+   * - `role`: a tenant's role that is missing, or can log in while it must not, or the other way about
+   * - `invalid`: the remains of an interrupted DROP DATABASE; only another DROP can remove them
    */
   readonly kind: 'unfinished' | 'leftover' | 'ghost' | 'orphan' | 'foreign' | 'outdated' | 'role' | 'invalid'
   /**
-   * - `finish`: what was decided is carried out to its end; for `outdated`, the catalog takes over the server's state
-   * - `undo`: what was never acknowledged is taken back
-   * - `drop`: a database of ours is dropped, under a name that is never used again
-   * - `none`: it is for a person to decide
+   * - `finish`: carries a decided change out to its end; for `outdated`, the catalog takes over the server's state
+   * - `undo`: removes a change that was never acknowledged
+   * - `drop`: drops a database of ours, under a name that is never used again
+   * - `none`: a person has to decide
    */
   readonly action: 'finish' | 'undo' | 'drop' | 'none'
   /** The name of the server. */
   readonly server: string
   readonly database: Identifier | undefined
   readonly tenant: TenantId | undefined
-  /** The role that is left over. */
+  /** The role to drop. */
   readonly role?: Identifier
-  /** What was found, in a sentence. */
+  /** The deviation, in a sentence. */
   readonly what: string
 }
 
-/** What the catalog and the servers have. */
+/** The content of the catalog and the servers. */
 export interface Snapshot {
   readonly installation: Installation
   readonly installationId: string
@@ -48,26 +48,24 @@ export interface Snapshot {
   readonly knownRows: ReadonlySet<string>
   /** Those of them that were tenants'. A claim gives a tenant the row id of its spare. */
   readonly knownTenants: ReadonlySet<string>
-  /** By the server's name; a server that did not answer is left out, and nothing is said of what is on it. */
+  /** By the server's name; a server that did not answer is left out, and the plan does not cover it. */
   readonly databases: ReadonlyMap<string, readonly DatabaseInfo[]>
   /** By the server's name, the roles of tenants and spares, and temporary ones. */
   readonly logins: ReadonlyMap<string, ReadonlyMap<Identifier, { readonly canLogIn: boolean }>>
 }
 
-/** What is to be done, and whether anything that destroys is withheld. */
+/** The planned actions. */
 export interface ReconcilePlan {
   readonly findings: readonly Finding[]
   /**
-   * The servers have stamps that the catalog knows nothing of, or of later states than it has: it was restored from an older
-   * backup, or lost rows. Nothing is undone or dropped then, since what the catalog calls unfinished may be whole.
+   * True if the servers have stamps that the catalog does not know, or of later states than it has: it was restored
+   * from an older backup, or lost rows. Nothing is undone or dropped then, since a tenant that the catalog has as
+   * unfinished may be complete.
    */
   readonly isCatalogOlder: boolean
 }
 
-/**
- * Compares the catalog with the servers. Without a look at any of them, and without a clock: the same snapshot has the
- * same plan.
- */
+/** Compares the catalog with the servers. It looks at neither, and at no clock: the same snapshot has the same plan. */
 export function planReconcile(snapshot: Snapshot): ReconcilePlan {
   const orphans = orphansOf(snapshot)
   const isCatalogOlder = orphans.length > 0 || snapshot.tenants.some((row) => isOutdatedAtHome(snapshot, row))
@@ -88,7 +86,7 @@ export function planReconcile(snapshot: Snapshot): ReconcilePlan {
   }
 }
 
-/** A tenant's database by its stamp, and that stamp. */
+/** Finds a tenant's database by its stamp. */
 function stampedOf(snapshot: Snapshot, { server, rowId }: TenantRow) {
   for (const info of snapshot.databases.get(server) ?? []) {
     const stamp = stampOf(snapshot, info.comment)
@@ -97,12 +95,15 @@ function stampedOf(snapshot: Snapshot, { server, rowId }: TenantRow) {
   return undefined
 }
 
-/** True where only a catalog that was set back explains it: at home, row and stamp change in one transaction. */
+/**
+ * True if only a catalog that was set back explains it: on the catalog's server, row and stamp change in one
+ * transaction.
+ */
 function isOutdatedAtHome(snapshot: Snapshot, row: TenantRow): boolean {
   return row.server === snapshot.home && isNewer(stampedOf(snapshot, row)?.stamp, row)
 }
 
-/** The finding of a tenant that was brought into another state since, by the stamp on its database. */
+/** Returns the finding of a tenant with a later state by the stamp on its database. */
 function outdatedFindings({ row, name, stamp }: { row: TenantRow; name: Identifier; stamp: Stamp }): Finding[] {
   const { server, id, state, database } = row
   const isInService = (stamp.state === 'active' || stamp.state === 'suspended') && name === database
@@ -146,34 +147,37 @@ function tenantFindings(snapshot: Snapshot, row: TenantRow): Finding[] {
   }
 }
 
-/** Nothing on the server is known to be the tenant's; a database of its name may have lost its stamp. */
+/** Returns the findings of a tenant without a database; one of its name may have lost its stamp. */
 function absentFindings(
   finding: Pick<Finding, 'server' | 'database' | 'tenant'>,
   databases: readonly DatabaseInfo[],
 ): Finding[] {
   return databases.some(({ name }) => name === finding.database)
     ? [{ ...finding, kind: 'foreign', action: 'none', what: 'The database of its name does not have its stamp.' }]
-    : [{ ...finding, kind: 'ghost', action: 'none', what: 'Its database is gone.' }]
+    : [{ ...finding, kind: 'ghost', action: 'none', what: 'Its database is missing.' }]
 }
 
-/** Of tenants whose state says whether their role can log in. What is unfinished decides that when it is finished. */
+/**
+ * Returns the findings of roles, for tenants whose state decides on the login. For an unfinished tenant, finishing it
+ * decides that.
+ */
 function roleFindings(snapshot: Snapshot, row: TenantRow): Finding[] {
   const { installation, logins } = snapshot
   const { rowId, state, server, database, id, credential } = row
   const known = logins.get(server)
   const isSettled = state === 'active' || state === 'suspended' || state === 'offboarded'
   if (known === undefined || credential === undefined || !isSettled) return []
-  // Its role is as the later state wants it.
+  // Its role fits the later state.
   if (isNewer(stampedOf(snapshot, row)?.stamp, row)) return []
   const finding = { kind: 'role', server, database, tenant: id } as const
   const login = known.get(physicalNames.login(installation, rowId))
-  if (login === undefined) return [{ ...finding, action: 'none', what: 'Its role is gone: rotate its credentials.' }]
+  if (login === undefined) return [{ ...finding, action: 'none', what: 'Its role is missing: rotate its credentials.' }]
   if (login.canLogIn === (state === 'active')) return []
   const what = login.canLogIn ? `Its role can log in while it is ${state}.` : 'Its role cannot log in.'
   return [{ ...finding, action: 'finish', what }]
 }
 
-/** Roles of rows that the catalog does not have, and helpers of which nobody is in need. */
+/** Returns roles whose rows are not in the catalog, and temporary roles that are no longer needed. */
 function strayRoles({ installation, logins, knownRows, tenants }: Snapshot): Finding[] {
   const working = new Map(tenants.map((row) => [row.rowId.replaceAll('-', ''), row]))
   const known = new Set([...knownRows].map((rowId) => rowId.replaceAll('-', '')))
@@ -190,7 +194,10 @@ function strayRoles({ installation, logins, knownRows, tenants }: Snapshot): Fin
   )
 }
 
-/** Its database is set aside; or was not yet; or is under the name of a purge that was never decided. */
+/**
+ * Returns the findings of an offboarded tenant. Its database is archived; or not yet; or has the name of a purge that
+ * was never decided.
+ */
 function offboardedFindings({ installation }: Snapshot, row: TenantRow, found: DatabaseInfo): Finding[] {
   const { rowId, server, database, id } = row
   const finding = { server, database, tenant: id }
@@ -212,13 +219,13 @@ function invalidOf(finding: Pick<Finding, 'server' | 'tenant'>, { name, invalid 
   return [{ ...finding, database: name, kind: 'invalid', action: 'none', what }]
 }
 
-/** The names that hold a row's random id: whatever has one is what that row speaks of. */
+/** The names that contain a row's random id: a database with one of them belongs to that row. */
 function ownNames({ installation }: Snapshot, rowId: string): readonly Identifier[] {
   const makers = ['building', 'archived', 'pendingDrop', 'template', 'spare', 'opaque'] as const
   return makers.map((maker) => physicalNames[maker](installation, rowId))
 }
 
-/** Templates and spares that were begun, or set apart, and that a process which keeps spares may never come to. */
+/** Returns templates and spares that were begun, or discarded, and that no running process may ever finish. */
 function inventoryFindings(snapshot: Snapshot): Finding[] {
   const { templates, spares, databases } = snapshot
   return [...templates, ...spares].flatMap((row) => {
@@ -233,7 +240,7 @@ function inventoryFindings(snapshot: Snapshot): Finding[] {
   })
 }
 
-/** Databases that this installation made, and of which the catalog does not know. */
+/** Returns databases that this installation made, and that the catalog does not know. */
 function orphansOf(snapshot: Snapshot): Finding[] {
   const { knownRows, knownTenants } = snapshot
   return everyDatabase(snapshot).flatMap(({ server, info }) => {
@@ -244,12 +251,12 @@ function orphansOf(snapshot: Snapshot): Finding[] {
   })
 }
 
-/** Databases with one of our names that are not ours, or cannot be shown to be. */
+/** Returns databases with one of our names that are not ours, or not provably so. */
 function foreignOf(snapshot: Snapshot): Finding[] {
   const { tenants, knownRows, installation } = snapshot
   const own = new Set([...knownRows].flatMap((rowId) => ownNames(snapshot, rowId)))
   const ours: readonly string[] = [physicalNames.catalog(installation), physicalNames.administration(installation)]
-  // Of a database with a tenant's name is spoken with the tenant.
+  // A database with a tenant's name is reported with the tenant.
   const tenantsNames = new Set(tenants.map(({ server, database }) => `${server} ${database}`))
   return everyDatabase(snapshot).flatMap(({ server, info }) => {
     const isNamedLikeOurs = info.name.startsWith(`${installation}_`) && !ours.includes(info.name)

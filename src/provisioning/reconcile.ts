@@ -10,7 +10,7 @@ import { endSessions } from './drain.ts'
 import { onServerOf, tenantLock, underLock } from './locked-work.ts'
 import { finishMaking } from './make-tenant.ts'
 import { offboard } from './offboard.ts'
-import { finishPurge, isNoLonger, takeBack } from './purge.ts'
+import { finishPurge, isNoLonger, removeUnfinished } from './purge.ts'
 import { type Finding, type Snapshot, planReconcile } from './reconcile-plan.ts'
 import { clearLeftovers } from './retire.ts'
 import { dropRole, enableLogin, workOf } from './separation.ts'
@@ -18,38 +18,36 @@ import { disagreeError, findDatabase, type FoundDatabase, isNewer } from './tena
 
 /** Options of `reconcile`. */
 export interface ReconcileOptions extends VerbOptions {
-  /** Only says what would be done. */
+  /** Only reports the planned actions. */
   readonly dryRun?: boolean
 }
 
-/** A finding, and what came of it. */
+/** A finding, and its result. */
 export interface Reconciled extends Finding {
   /**
-   * `planned` where nothing was to be done yet, `done`, `busy` where a process is at work on that tenant at the moment,
+   * `planned` if nothing was to be done yet, `done`, `busy` if a process is working on that tenant at the moment,
    * `left` to a person, `failed` with the error.
    */
   readonly outcome: 'planned' | 'done' | 'busy' | 'left' | 'failed'
   readonly error: TenantryError | undefined
 }
 
-/** What came of bringing catalog and servers into agreement. */
+/** The result of bringing catalog and servers into agreement. */
 export interface Reconciliation {
   readonly findings: readonly Reconciled[]
-  /** The servers have stamps that the catalog does not know: nothing that destroys was done. */
+  /** True if the servers have stamps that the catalog does not know: nothing was undone or dropped. */
   readonly isCatalogOlder: boolean
-  /** The servers that did not answer. Nothing is known of what is on them. */
+  /** The servers that did not answer. Their databases are not covered. */
   readonly unreachable: readonly string[]
 }
 
 /**
- * Finishes or takes back what was interrupted, and reports what is for a person to decide. Twice in a row changes
- * nothing the second time.
+ * Finishes or undoes interrupted work, and reports problems that a person has to decide on. A second call in a row
+ * changes nothing. It changes only objects that a row with its random id, or that id in a name, proves to be this
+ * installation's own, and only while no process is working on them. If the servers have stamps that the catalog does
+ * not know, it destroys nothing.
  *
- * It touches only what a row with its random id, or that id in a name, shows to be this installation's own, and only
- * while nobody else is at work on it. If the servers have stamps that the catalog does not know, it destroys nothing.
- *
- * @throws `invalid-option`, and what may be wrong with the connection to the catalog; what goes wrong with one finding is
- *   in its outcome
+ * @throws `invalid-option`, and the errors of the connection to the catalog; an error with one finding is in its result
  */
 export async function reconcile(context: ProvisioningContext, options: ReconcileOptions): Promise<Reconciliation> {
   const { snapshot, unreachable } = await takeSnapshot(context, options)
@@ -61,12 +59,12 @@ export async function reconcile(context: ProvisioningContext, options: Reconcile
   return { findings: reconciled, isCatalogOlder, unreachable }
 }
 
-/** How much is done at the start of a process, and for how long. */
+/** The limits of the work at the start of a process. */
 const atStart = { tenants: 100, ms: 60_000 }
 
 /**
- * What `reconcile` does, bounded: only for tenants whose making or purge has stood still for `leftBehindMinutes`,
- * for so many of them, and for so long. What is left is for the next process that opens, or for `reconcile` itself.
+ * Reconciles within limits: only tenants whose making or purge has stood still for `leftBehindMinutes`, a limited
+ * number of them, and for a limited time. The rest is left to the next process that opens, or to `reconcile` itself.
  */
 export async function reconcileLeftBehind(context: ProvisioningContext, { signal }: Cancellable): Promise<void> {
   const since = performance.now()
@@ -96,7 +94,7 @@ async function* tidying(
   }
 }
 
-/** Everything that is known of an installation: all rows, and all databases of every server that answers. */
+/** Reads everything about an installation: all rows, and all databases of every server that answers. */
 async function takeSnapshot(
   context: ProvisioningContext,
   options: Cancellable,
@@ -114,7 +112,7 @@ async function takeSnapshot(
       logins.set(server.name, found.logins)
     }
   }
-  // What came, went or changed meanwhile is somebody's work under way, and in order.
+  // A difference between two looks is work under way, and in order.
   const after = await untilAborted(recordsOf(context), options.signal)
   const records = {
     tenants: unchanged(before.tenants, after.tenants),
@@ -206,7 +204,7 @@ async function carryOut(
   if (finding.action === 'none') return { ...finding, outcome: 'left', error: undefined }
   const row = tenants.find(({ id }) => id === finding.tenant)
   try {
-    const isFree = row === undefined || (await isNobodyAtWork(context, row, options))
+    const isFree = row === undefined || (await isUnlocked(context, row, options))
     if (!isFree) return { ...finding, outcome: 'busy', error: undefined }
     if (finding.role !== undefined) {
       const isDropped = await dropStray(context, finding.server, finding.role, options)
@@ -217,7 +215,7 @@ async function carryOut(
     return { ...finding, outcome: 'done', error: undefined }
   } catch (error) {
     if (!(error instanceof TenantryError) || error.code === 'aborted') throw error
-    // Somebody finished it, or took it back, since it was looked at.
+    // Another process finished or removed it since the look.
     if (isNoLonger(error)) return { ...finding, outcome: 'done', error: undefined }
     return { ...finding, outcome: 'failed', error }
   }
@@ -238,8 +236,8 @@ async function dropStray(
   }
 }
 
-/** Whoever works on a tenant holds its lock: what is in the making is not interrupted. */
-async function isNobodyAtWork(context: ProvisioningContext, { id }: TenantRow, options: Cancellable): Promise<boolean> {
+/** True if no process holds the tenant's lock: work under way is not interrupted. */
+async function isUnlocked(context: ProvisioningContext, { id }: TenantRow, options: Cancellable): Promise<boolean> {
   const session = await context.connect(context.home, options)
   try {
     return await session.tryLock(tenantLock(context, id), 'exclusive')
@@ -248,7 +246,7 @@ async function isNobodyAtWork(context: ProvisioningContext, { id }: TenantRow, o
   }
 }
 
-/** Each looks again under the tenant's lock whether it is still as it was found. */
+/** Settles a finding, if it still holds under the tenant's lock. */
 async function settle(
   context: ProvisioningContext,
   row: TenantRow,
@@ -258,7 +256,7 @@ async function settle(
   const options = { signal, ...(actor !== undefined && { actor }) }
   if (kind === 'role') return settleLogin(context, row, options)
   if (kind === 'outdated') return takeOverState(context, row, options)
-  if (action === 'undo') await takeBack(context, row, options)
+  if (action === 'undo') await removeUnfinished(context, row, options)
   else if (row.state === 'purging') await finishPurge(context, row, options)
   else if (row.state === 'onboarding') await finishMaking(context, row, options)
   else await finishOffboarding(context, row, options)
@@ -281,13 +279,13 @@ function takeOverState(context: ProvisioningContext, tenant: TenantRow, options:
   })
 }
 
-/** The row says offboarded, and the database still has its name. */
+/** Finishes an offboarding: the row is offboarded, and the database still has its name. */
 async function finishOffboarding(context: ProvisioningContext, row: TenantRow, options: VerbOptions): Promise<void> {
   const now = await context.catalog.find(row.id)
   if (now?.rowId === row.rowId && now.state === 'offboarded') await offboard(context, row.id, options)
 }
 
-/** Lets the role of a tenant log in, or not, as its state says. */
+/** Enables or disables the login of a tenant's role, by its state. */
 function settleLogin(context: ProvisioningContext, tenant: TenantRow, options: VerbOptions): Promise<void> {
   return underLock(context, tenant.id, options, async (locked) => {
     const row = await locked.catalog.find(tenant.id)
@@ -296,7 +294,7 @@ function settleLogin(context: ProvisioningContext, tenant: TenantRow, options: V
       const found = await findDatabase(context, server, admin, row)
       if (isNewer(found?.stamp, row)) throw disagreeError(row, found as FoundDatabase)
       if (row.state === 'active') return admin.script(enableLogin(context, server, row))
-      // The database of an offboarded tenant has another name, and PUBLIC is not let in there either.
+      // The database of an offboarded tenant has another name, and PUBLIC cannot connect to it either.
       const database = row.state === 'suspended' ? row.database : undefined
       await admin.script(server.roles.disableLogin(physicalNames.login(context.installation, row.rowId), database))
       if (database === undefined) return

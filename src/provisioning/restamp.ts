@@ -23,12 +23,12 @@ export interface Restamped {
 }
 
 /**
- * Stamps a tenant's database again that lost its stamp, as one does that was restored by `pg_restore`. The database must
- * have the tenant's name, bear no other stamp and match the models. It goes over to the installation's roles, and is closed
- * to PUBLIC.
+ * Renews the stamp of a tenant's database that has lost it, for example by `pg_restore`. The database must have the
+ * tenant's name, bear no other stamp and match the models. It is transferred to the installation's roles, and public
+ * access is revoked.
  *
- * @throws `tenant-unknown`, `tenant-state` for a tenant that is being made or purged, `database-missing`, `foreign-database`,
- *   `verification-failed`, `permission-denied`, `lock-timeout`
+ * @throws `tenant-unknown`, `tenant-state` for a tenant that is being made or purged, `database-missing`,
+ *   `foreign-database`, `verification-failed`, `permission-denied`, `lock-timeout`
  */
 export async function restamp(context: ProvisioningContext, id: string, options: RestampOptions): Promise<Restamped> {
   const tenantId = parseTenantId(id)
@@ -51,7 +51,7 @@ export async function restamp(context: ProvisioningContext, id: string, options:
   })
 }
 
-/** Checks a database, and hands over what is in it. */
+/** Checks a database, and transfers its objects. */
 async function inspect(
   context: ProvisioningContext,
   { server, admin }: { readonly server: Server; readonly admin: Session },
@@ -77,7 +77,7 @@ async function inspect(
 
 function statementsFor(context: ProvisioningContext, server: Server, row: TenantRow, found: DatabaseInfo): string[] {
   const { state, fingerprint = context.fingerprint } = row
-  // An offboarding that has not set the database aside: its last state on the server was the one before.
+  // An offboarding that has not archived the database: its last state on the server was the one before.
   const now =
     state === 'offboarded'
       ? { state: row.restingState ?? 'active', transition: 0 }

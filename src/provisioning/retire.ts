@@ -8,28 +8,28 @@ import { lockedBy } from './locked-work.ts'
 import { discardUnready, dropSpares, spareLock } from './spare.ts'
 import { discardTemplates, dropTemplate, inPool } from './template.ts'
 
-/** What came of removing templates and spares. */
+/** The result of removing templates and spares. */
 export interface RemovedTemplates {
   readonly templates: number
   readonly spares: number
-  /** Whether a running process keeps spares of one of the versions: it makes them anew. */
+  /** True if a running process keeps spares of one of the versions: it will make new ones. */
   readonly isKept: boolean
 }
 
-/** The name of the lock that every process shares which keeps spares of a version. */
+/** Returns the name of the lock that all processes share which keep spares of a version. */
 export function declarationLock(fingerprint: string): string {
   return `declared:${fingerprint}`
 }
 
 /**
- * Drops what is in the inventory of versions that no running process declares: their spares, and their templates, unless a tenant
- * has the version. It drops as well what was discarded of other versions.
+ * Drops the inventory of versions that no running process declares: their spares, and their templates, unless a tenant
+ * has the version. It also drops the discarded databases of other versions.
  */
 export async function retireVersions(context: ProvisioningContext, options: Cancellable): Promise<void> {
   const session = await context.home.connect(physicalNames.catalog(context.installation), options)
   try {
     const { inventory } = lockedBy(session)
-    const sparePools = await shelvesOf(context)
+    const sparePools = await poolsOf(context)
     for (const fingerprint of new Set(sparePools.map((sparePool) => sparePool.fingerprint))) {
       if (fingerprint === context.fingerprint || !(await session.tryLock(declarationLock(fingerprint), 'exclusive')))
         continue
@@ -54,7 +54,7 @@ export async function retireVersions(context: ProvisioningContext, options: Canc
  */
 export async function dropDiscarded(context: ProvisioningContext, options: Cancellable): Promise<void> {
   const discarded = (await context.inventory.counts()).filter(({ state }) => state === 'dropping')
-  for (const sparePool of shelvesAmong(context, discarded)) await dropDiscardedOn(context, sparePool, options)
+  for (const sparePool of poolsAmong(context, discarded)) await dropDiscardedOn(context, sparePool, options)
 }
 
 function dropDiscardedOn(context: ProvisioningContext, sparePool: SparePool, options: Cancellable): Promise<void> {
@@ -74,28 +74,28 @@ function dropDiscardedOn(context: ProvisioningContext, sparePool: SparePool, opt
  */
 export async function removeTemplates(context: ProvisioningContext, options: Cancellable): Promise<RemovedTemplates> {
   const removed = { templates: 0, spares: 0, isKept: false }
-  for (const sparePool of await shelvesOf(context)) {
+  for (const sparePool of await poolsOf(context)) {
     const { templates, spares, isKept } = await emptyPool(context, sparePool, options, { templates: true })
     removed.templates += templates
     removed.spares += spares
     removed.isKept ||= isKept
   }
   await dropDiscarded(context, options)
-  // Also where nothing of this version was in the inventory at this moment.
+  // Also if the inventory had nothing of this version at this moment.
   removed.isKept ||= await isDeclaredNow(context, options)
   return removed
 }
 
 /**
- * Drops the templates and spares on a server that were begun, or set apart, and that nobody is at work on. What is ready
- * stays.
+ * Drops templates and spares on a server that were begun, or discarded, and that no process is working on. Ready ones
+ * stay.
  */
 export async function clearLeftovers(
   context: ProvisioningContext,
   serverName: string,
   options: Cancellable,
 ): Promise<void> {
-  const sparePools = (await shelvesOf(context)).filter((sparePool) => sparePool.server === serverName)
+  const sparePools = (await poolsOf(context)).filter((sparePool) => sparePool.server === serverName)
   for (const sparePool of sparePools) {
     const server = requireServer(context.servers, serverName, sparePool.fingerprint)
     await inPool(context, server, spareLock(sparePool), options, (locked, admin) =>
@@ -106,12 +106,12 @@ export async function clearLeftovers(
   }
 }
 
-/** Every sparePool that anything is on, of the servers that this process knows. */
-async function shelvesOf(context: ProvisioningContext): Promise<readonly SparePool[]> {
-  return shelvesAmong(context, await context.inventory.counts())
+/** Returns every pool of spares that has anything, of the servers that this process knows. */
+async function poolsOf(context: ProvisioningContext): Promise<readonly SparePool[]> {
+  return poolsAmong(context, await context.inventory.counts())
 }
 
-function shelvesAmong({ servers }: ProvisioningContext, counts: readonly SparePool[]): readonly SparePool[] {
+function poolsAmong({ servers }: ProvisioningContext, counts: readonly SparePool[]): readonly SparePool[] {
   const known = counts.filter(({ server }) => servers.has(server))
   const byKey = new Map(known.map(({ server, fingerprint }) => [`${server}\n${fingerprint}`, { server, fingerprint }]))
   return [...byKey.values()]
@@ -134,7 +134,7 @@ function discardAllSpares(context: ProvisioningContext, server: Server, sparePoo
   return inPool(context, server, spareLock(sparePool), options, async ({ session, inventory }) => {
     const spares = await inventory.spares(sparePool, ['ready', 'filling'])
     await inventory.discardSpares(spares.map(({ rowId }) => rowId))
-    // One that was being claimed meanwhile is a tenant's now.
+    // A spare that was being claimed meanwhile is a tenant's now.
     const left = await inventory.spares(sparePool, ['dropping'])
     return { spares: left.length, isKept: await isDeclared(session, sparePool.fingerprint) }
   })
@@ -149,10 +149,10 @@ async function isDeclaredNow(context: ProvisioningContext, options: Cancellable)
   }
 }
 
-/** Whether a running process keeps spares of a version. */
+/** True if a running process keeps spares of a version. */
 async function isDeclared(session: Session, fingerprint: string): Promise<boolean> {
   const lock = declarationLock(fingerprint)
-  // Two who look at once must not take each other for such a process: a shared lock would not tell.
+  // Two processes that look at once must not take each other for such a process: a shared lock would not show it.
   if (!(await session.tryLock(lock, 'exclusive'))) return true
   await session.unlock(lock, 'exclusive')
   return false

@@ -7,7 +7,7 @@ import type { DatabaseInfo, GroupRoles, Login, Server, Session, WhichSessions } 
 import { readStamp } from '../server/stamp.ts'
 import type { ProvisioningContext, Separation } from './context.ts'
 
-/** The groups of an installation. */
+/** Returns the groups of an installation. */
 export function groupRoles(installation: Installation): GroupRoles {
   return {
     owner: physicalNames.owner(installation),
@@ -16,7 +16,7 @@ export function groupRoles(installation: Installation): GroupRoles {
   }
 }
 
-/** Makes sure that a server has the groups that new databases need; asked once by each process. */
+/** Makes sure that a server has the groups that new databases need; checked once by each process. */
 export async function ensureGroups(
   separation: Pick<Separation, 'groups' | 'preparedServers'> | undefined,
   server: Server,
@@ -30,7 +30,7 @@ export async function ensureGroups(
   return groups
 }
 
-/** A database that is to be made. */
+/** A database to make. */
 interface NewDatabase {
   readonly server: Server
   readonly admin: Session
@@ -38,15 +38,15 @@ interface NewDatabase {
   readonly template: string
   /** The roles to make it for; undefined for one that belongs to the role that administers. */
   readonly groups: GroupRoles | undefined
-  /** What else is to be done before anybody can connect to it. */
+  /** Statements to run before any role can connect to it. */
   readonly also?: readonly string[]
 }
 
 /**
- * Makes a database that PUBLIC can never connect to, not even for a moment: it is closed until CONNECT is taken from
- * PUBLIC, which PostgreSQL gives to it with every new database.
+ * Makes a database that PUBLIC can never connect to, not even for a moment: it is closed until CONNECT, which
+ * PostgreSQL grants to PUBLIC for every new database, is revoked.
  *
- * @returns false when the name is taken
+ * @returns false if the name is taken
  * @throws `permission-denied`
  */
 export async function createPrivate(making: NewDatabase): Promise<boolean> {
@@ -61,20 +61,20 @@ export async function createPrivate(making: NewDatabase): Promise<boolean> {
   return true
 }
 
-/** Whether a database was made for a tenant with a role of its own: it belongs to the group then. */
+/** True if a database was made for a tenant with a role of its own: it belongs to the group then. */
 export function isSeparate({ separation }: ProvisioningContext, info: Pick<DatabaseInfo, 'owner'>): boolean {
   return info.owner === separation?.groups.owner
 }
 
-/** 256 random bits, in letters that need no escape in a URL. */
+/** Returns 256 random bits, in letters that need no escape in a URL. */
 function makePassword(): Secret {
   return new Secret(randomBytes(32).toString('base64url'))
 }
 
-/** A new password for the role of a tenant or a spare, and what the catalog keeps of it. */
+/** A new password for the role of a tenant or a spare, and its encrypted form for the catalog. */
 export interface NewLogin extends Login {
   readonly sealed: string
-  /** How many connections the role may have at once. */
+  /** The number of connections that the role may have at once. */
   readonly connectionLimit: number
 }
 
@@ -91,7 +91,7 @@ export function newLogin(
 }
 
 /**
- * What the work of a tenant logs in as; undefined where it shares the role of the connection.
+ * Returns the login of a tenant's work; undefined if it shares the role of the connection.
  *
  * @throws `credentials-unreadable`
  */
@@ -107,8 +107,9 @@ export function loginOf(
 }
 
 /**
- * Drops the role of a tenant or a spare whose database was dropped, if it has one, and the helpers of its row. A role that
- * is let into a database stays: it is a tenant's, of which a catalog that was set back to before its claim does not know.
+ * Drops the role of a tenant or a spare whose database was dropped, if it has one, and the temporary roles of its row.
+ * A role that may connect to a database stays: it belongs to a tenant that is unknown to a catalog that was set back to
+ * before its claim.
  */
 export async function dropLogin(
   context: ProvisioningContext,
@@ -124,11 +125,11 @@ export async function dropLogin(
 }
 
 /**
- * Drops a role of the installation, whatever it was granted; from now on it cannot log in, even where it cannot be dropped.
- * That is reported and keeps nobody from anything: reconciling tries again.
+ * Drops a role of the installation, with all its privileges; from now on it cannot log in, even if it cannot be
+ * dropped. That is reported and prevents nothing else: reconciling tries again.
  *
- * @param database the database that it is let into
- * @returns false where it stays
+ * @param database the database that it may connect to
+ * @returns false if it stays
  */
 export async function dropRole(
   context: ProvisioningContext,
@@ -156,12 +157,12 @@ export async function dropRole(
   }
 }
 
-/** Errors after which nothing else can be done on the session either. */
+/** Errors after which the session is unusable. */
 const endsWork: readonly ErrorCode[] = ['aborted', 'closed', 'connection-lost']
 
 /**
- * The statements after which a tenant's own role, if it has one, can neither log in nor connect to its database, under the
- * name that this has at the moment.
+ * The statements that disable the login of a tenant's own role, if it has one, and revoke its privilege to connect to
+ * its database, under the current name.
  */
 export function disableLogin(
   { installation }: ProvisioningContext,
@@ -173,18 +174,18 @@ export function disableLogin(
   return server.roles.disableLogin(physicalNames.login(installation, row.rowId), database)
 }
 
-/** The statements that let a tenant's own role in again, if it has one. */
+/** The statements that enable the login of a tenant's own role again, if it has one. */
 export function enableLogin({ installation }: ProvisioningContext, server: Server, row: TenantRow): string[] {
   if (row.credential === undefined) return []
   return server.roles.enableLogin(physicalNames.login(installation, row.rowId), row.database)
 }
 
-/** The sessions that may be a tenant's work: also a backup, if it is the tenant's own role that calls itself so. */
+/** The sessions that may be a tenant's work: also a backup, if the tenant's own role gives its session that name. */
 export function workOf({ installation }: ProvisioningContext, { rowId, credential }: TenantRow): WhichSessions {
   return credential === undefined ? 'work' : { workOf: physicalNames.login(installation, rowId) }
 }
 
-/** Where a helper works, and for which row. */
+/** The place of a temporary role, and its row. */
 interface Workplace {
   readonly server: Server
   readonly admin: Session
@@ -193,9 +194,9 @@ interface Workplace {
 }
 
 /**
- * Runs `work` with a login that can do what `objects` can, in one database, and nothing else: for a database that may hold
- * somebody's triggers. In a session of the role that administers, which merely acts as another, these could become that
- * role again, and with it all that it is a member of.
+ * Runs `work` with a login that has the privileges of `objects`, in one database, and no others: for a database that
+ * may hold triggers of others. In a session of the role that administers, which merely acts as another, these could
+ * become that role again, and with it all roles that it is a member of.
  */
 export async function withHelper<T>(
   context: ProvisioningContext,
@@ -210,7 +211,7 @@ export async function withHelper<T>(
   try {
     value = await work(login)
   } catch (error) {
-    // The first error counts; reconciling drops a helper that stays.
+    // The first error counts; reconciling drops a temporary role that stays.
     await dismiss(context, { server, admin, database }, login.user).catch(() => undefined)
     throw error
   }
@@ -218,7 +219,7 @@ export async function withHelper<T>(
   return value
 }
 
-/** Ends the sessions of a helper, and drops it. */
+/** Ends the sessions of a temporary role, and drops it. */
 async function dismiss(
   context: ProvisioningContext,
   { server, admin, database }: Omit<Workplace, 'rowId'>,

@@ -11,7 +11,7 @@ import { durablyBoth, type LockedWork } from './locked-work.ts'
 import { dropLogin, newLogin } from './separation.ts'
 import { copyTemplate } from './template.ts'
 
-/** Where spares are filled or used, and with which sessions. */
+/** The place where spares are filled or used, and its sessions. */
 export interface SpareSite {
   readonly locked: LockedWork
   readonly server: Server
@@ -30,11 +30,9 @@ export function spareLock({ server, fingerprint }: SparePool): string {
 }
 
 /**
- * Makes one spare: a copy of the template that was connected to once, was found to have the template's structure, and is
- * closed. The caller has the lock of the pool of spares.
- *
- * The first connection builds the file by which PostgreSQL knows the database's own catalogs (pg_internal.init), which
- * halves the time that the tenant's first connection takes.
+ * Makes one spare: a copy of the template that was connected to once, was found to have the template's structure, and
+ * is closed. The caller has the lock of the pool of spares. The first connection builds the cache file of the
+ * database's own catalogs (pg_internal.init), which halves the time of the tenant's first connection.
  */
 export async function fillSpare<Handle>(
   context: MakingContext<Handle>,
@@ -86,12 +84,12 @@ async function warm(
     await session.close()
   }
   throw new TenantryError('verification-failed', `The spare ${name} does not have the structure of its template.`, {
-    hint: 'Somebody changed it while it was made. It is dropped and made anew.',
+    hint: 'Repeat the call: it was changed while it was made, so it is dropped and made again.',
     retryable: true,
   })
 }
 
-/** Takes from use the spares that are no longer as they were filled, and those whose filling was interrupted. */
+/** Discards the spares that are no longer as they were filled, and those whose filling was interrupted. */
 export async function discardUnready({ locked, server, admin }: SpareSite, sparePool: SparePool): Promise<void> {
   const ready = await locked.inventory.spares(sparePool, ['ready'])
   const found = await server.describe(
@@ -99,12 +97,12 @@ export async function discardUnready({ locked, server, admin }: SpareSite, spare
     ready.map(({ database }) => database),
   )
   const changed = ready.filter((spare) => !isAsFilled(spare, found))
-  // Whoever filled these has lost the lock, which this process has now.
+  // The process that filled these has lost the lock, which this process has now.
   const interrupted = await locked.inventory.spares(sparePool, ['filling'])
   await locked.inventory.discardSpares([...changed, ...interrupted].map(({ rowId }) => rowId))
 }
 
-/** Whether a spare is the database that was filled, and nobody opened it, or began to drop it, since. */
+/** True if a spare is the database that was filled, and was not opened or half dropped since. */
 function isAsFilled({ database, oid }: SpareRow, found: readonly DatabaseInfo[]): boolean {
   const info = found.find(({ name }) => name === database)
   const isClosed = info?.acceptsConnections === false && !info.isPublic
@@ -112,9 +110,9 @@ function isAsFilled({ database, oid }: SpareRow, found: readonly DatabaseInfo[])
 }
 
 /**
- * Drops the databases of spares that nobody uses any more, and then their rows. Their names are never used again, except
- * where names are opaque: then a tenant's database keeps the name of the spare, and a catalog that was set back to before
- * the claim calls it a spare still. Its stamp tells, and it stays.
+ * Drops the databases of discarded spares, and then their rows. Their names are never used again, except with opaque
+ * names: then a tenant's database keeps the name of the spare, and a catalog that was set back to before the claim
+ * still records it as a spare. Its stamp shows that, and it stays.
  */
 export async function dropSpares(
   context: ProvisioningContext,
@@ -137,14 +135,13 @@ export async function dropSpares(
 }
 
 /**
- * Uses a spare as the database of a tenant that is being made, under the building name of that tenant.
+ * Uses a spare as the database of a tenant that is being made, under the building name of that tenant. An open
+ * transaction on the catalog holds the spare's row while its database is renamed, elsewhere by a transaction of its
+ * own. If that one commits and this one does not, the row names a missing database: the next process that takes it
+ * finds that out.
  *
- * The spare's row is held by an open transaction on the catalog while its database is renamed, elsewhere by a
- * transaction of its own. If that commits and this does not, the row names a database that is not there: the next who
- * takes it finds that out.
- *
- * @param rowId the tenant's row, which its role is named by from then on
- * @returns false when there is none
+ * @param rowId the tenant's row, which names its role from then on
+ * @returns false if there is none
  */
 export async function useSpare(
   context: ProvisioningContext,
@@ -170,7 +167,7 @@ export async function useSpare(
   }
 }
 
-/** Renames a spare, opens it and stamps it, within the open transaction where that is on the same server. */
+/** Renames a spare, opens it and stamps it, within the open transaction if that is on the same server. */
 async function becomes(
   { installation, separation }: ProvisioningContext,
   { locked, server, admin }: SpareSite,
@@ -182,7 +179,7 @@ async function becomes(
   const loginOf = (row: string) => physicalNames.login(installation, row)
   const isSound =
     isAsFilled(spare, await server.describe(admin, [spare.database])) &&
-    // RENAME would wait five seconds for them before it says so.
+    // RENAME would wait five seconds for them before it fails.
     (await server.sessions(admin, spare.database, 'all')).length === 0
   if (!isSound) throw spoiltError(spare.database)
   const change = () =>
@@ -196,7 +193,7 @@ async function becomes(
   else await admin.transaction(change, { durable: true })
 }
 
-/** Whether a spare, or its role (42704), was dropped, renamed, opened or entered by somebody. */
+/** True if a spare, or its role (42704), was dropped, renamed, opened or entered by others. */
 function isSpoilt(error: unknown): boolean {
   return (
     isInUse(error) ||
@@ -208,8 +205,8 @@ function isSpoilt(error: unknown): boolean {
 const spoilt = 'database-missing'
 
 function spoiltError(name: Identifier): TenantryError {
-  return new TenantryError(spoilt, `The spare ${name} was dropped or changed by somebody.`, {
-    hint: 'It is made anew.',
+  return new TenantryError(spoilt, `The spare ${name} was dropped or changed by another program.`, {
+    hint: 'Repeat the call: it is made again.',
     retryable: true,
   })
 }

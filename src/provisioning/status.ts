@@ -4,9 +4,9 @@ import { type Status, summarise, summariseInventory } from '../catalog/status.ts
 import type { ProvisioningContext } from './context.ts'
 
 /**
- * What an installation has, in numbers.
+ * Returns the figures of an installation.
  *
- * @param wanted how many spares this process keeps
+ * @param wanted the number of spares that this process keeps
  */
 export async function statusOf(
   { catalog, inventory, installation, home, fingerprint }: ProvisioningContext,

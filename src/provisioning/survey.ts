@@ -7,27 +7,27 @@ import type { Server, Session } from '../server/port.ts'
 import { readStamp, type Stamp } from '../server/stamp.ts'
 
 /**
- * What `openTenantry` found: the tenants in service (active or suspended), by the stamps on their databases. It asks each
- * server one question, however many tenants there are, and changes nothing.
+ * The findings of `openTenantry`: the tenants in service (active or suspended), by the stamps on their databases. It
+ * takes one query for each server, however many tenants there are, and changes nothing.
  */
 export interface StartUp {
-  /** How many tenants are in service: active or suspended. */
+  /** The number of tenants in service: active or suspended. */
   readonly tenants: number
-  /** How many of them have this process's version, by the stamps on their databases. */
+  /** The number of them with this process's version, by the stamps on their databases. */
   readonly current: number
-  /** How many have another version. */
+  /** The number with another version. */
   readonly behind: number
-  /** Those whose databases are not on the server where the catalog has them; of more than 100, the first 100. */
+  /** Tenants whose databases are not on the server where the catalog has them; of more than 100, the first 100. */
   readonly missing: readonly TenantId[]
-  /** The servers that did not answer, of whose tenants nothing is known but that they are. */
+  /** The servers that did not answer. Their tenants count, but nothing else is known of them. */
   readonly unreachable: readonly string[]
 }
 
-/** How long a server may take to be asked, in milliseconds: that one is down must not keep a service from starting. */
+/** The time that a server has to answer, in milliseconds: a failed one must not keep a service from starting. */
 const answerMs = 3_000
 const missingShown = 100
 
-/** What is asked, and of whom. */
+/** The parameters of a survey. */
 export interface Surveyed extends Cancellable {
   readonly catalog: Catalog
   readonly home: Server
@@ -37,15 +37,15 @@ export interface Surveyed extends Cancellable {
 }
 
 /**
- * Holds the tenants in the catalog against the stamps on the servers.
+ * Compares the tenants in the catalog with the stamps on the servers.
  *
- * @param atHome what was found on the server that the catalog is on
+ * @param atHome the findings on the catalog's server
  */
 export async function survey(atHome: FleetCount, surveyed: Surveyed): Promise<StartUp> {
   const { catalog, home, servers, fingerprint } = surveyed
   const others = servers.filter((server) => server !== home)
   if (others.length === 0) return { ...atHome, unreachable: [] }
-  const answers = new Map(await Promise.all(others.map((server) => ask(server, surveyed))))
+  const answers = new Map(await Promise.all(others.map((server) => answerOf(server, surveyed))))
   const count = { tenants: atHome.tenants, current: atHome.current, behind: atHome.behind }
   const missing = [...atHome.missing]
   for (const { id, rowId, server } of await catalog.inServiceElsewhere(home.name)) {
@@ -61,8 +61,8 @@ export async function survey(atHome: FleetCount, surveyed: Surveyed): Promise<St
   return { ...count, missing: missing.toSorted().slice(0, missingShown), unreachable }
 }
 
-/** The stamps of an installation's databases on a server, by their rows; undefined where it does not answer. */
-async function ask(
+/** Returns the stamps of an installation's databases on a server, by their rows; undefined if it does not answer. */
+async function answerOf(
   server: Server,
   { installationId, signal }: Surveyed,
 ): Promise<[string, ReadonlyMap<string, Stamp> | undefined]> {

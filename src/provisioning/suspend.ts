@@ -8,20 +8,20 @@ import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-wo
 import { enableLogin, workOf } from './separation.ts'
 import { findDatabase, missingError, stampStatement } from './tenant-names.ts'
 
-/** What came of suspending a tenant. */
+/** The result of suspending a tenant. */
 export interface Suspended {
   readonly outcome: 'suspended' | 'already-suspended'
   readonly tenant: Tenant
 }
 
-/** What came of resuming a tenant. */
+/** The result of resuming a tenant. */
 export interface Resumed {
   readonly outcome: 'resumed' | 'already-active'
   readonly tenant: Tenant
 }
 
 /**
- * Takes a tenant out of service: no process begins new work on it, and its role can log in no more. Queries and
+ * Takes a tenant out of service: no process begins new work on it, and its role cannot log in any more. Queries and
  * transactions under way may end until the deadline, then their sessions are ended. Its database stays where it is.
  *
  * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `sessions-remain`,
@@ -68,7 +68,7 @@ export async function resume(context: ProvisioningContext, id: string, options: 
   })
 }
 
-/** Enables the login of a tenant's role, with a stamp that says so, and makes the tenant active. */
+/** Enables the login of a tenant's role, with a stamp of that state, and makes the tenant active. */
 function resumed(
   context: ProvisioningContext,
   locked: LockedWork,

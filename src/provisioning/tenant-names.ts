@@ -6,7 +6,7 @@ import type { Server, Session } from '../server/port.ts'
 import { readStamp, type Stamp, writeStamp } from '../server/stamp.ts'
 import type { ProvisioningContext } from './context.ts'
 
-/** A tenant's database, under the name that it has at the moment. */
+/** A tenant's database, under its current name. */
 export interface FoundDatabase {
   readonly name: Identifier
   readonly stamp: Stamp
@@ -17,7 +17,7 @@ export function newName({ installation, naming }: ProvisioningContext, id: Tenan
   return naming === 'opaque' ? physicalNames.opaque(installation, rowId) : physicalNames.tenant(installation, id)
 }
 
-/** The names that a tenant's database has in the course of its life, each told from the others by its purpose. */
+/** Returns the names that a tenant's database has in the course of its life, each with its purpose. */
 export function namesOf({ installation }: ProvisioningContext, row: TenantRow) {
   return {
     inService: row.database,
@@ -28,10 +28,10 @@ export function namesOf({ installation }: ProvisioningContext, row: TenantRow) {
 }
 
 /**
- * Looks under which of its names a tenant's database is there. Its stamp proves that it is this tenant's; a database
- * without it counts as ours only under a name that holds the tenant's random row id.
+ * Finds a tenant's database under one of its names. Its stamp proves that it is this tenant's; a database without it
+ * counts as ours only under a name that contains the tenant's random row id.
  *
- * @throws `foreign-database` when there is one under the tenant's name, and none of ours under any
+ * @throws `foreign-database` if there is one under the tenant's name, and none of ours under any
  */
 export async function findDatabase(
   context: ProvisioningContext,
@@ -56,7 +56,7 @@ export async function findDatabase(
   return undefined
 }
 
-/** The text of the stamp on a tenant's database: the state that it is in, as a proof for who looks at the server. */
+/** Returns the text of the stamp on a tenant's database: its state, as a proof on the server. */
 export function tenantStamp(
   { installationId }: ProvisioningContext,
   { rowId }: TenantRow,
@@ -74,7 +74,7 @@ export function tenantStamp(
   })
 }
 
-/** The statement that stamps a tenant's database, under the name given, with the state that it is brought into. */
+/** The statement that stamps a tenant's database, under the given name, with its new state. */
 export function stampStatement(
   context: ProvisioningContext,
   server: Server,
@@ -86,7 +86,7 @@ export function stampStatement(
   return server.commentStatement(name, tenantStamp(context, row, { ...now, fingerprint, comment: stamp.comment }))
 }
 
-/** True if a database was brought into a later state than the catalog knows of: it was restored from an older backup. */
+/** True if a database has a later state than its row in the catalog, which was restored from an older backup. */
 export function isNewer(
   stamp: Pick<Stamp, 'transition'> | undefined,
   { transition }: Pick<TenantRow, 'transition'>,
@@ -94,7 +94,7 @@ export function isNewer(
   return (stamp?.transition ?? 0) > transition
 }
 
-/** The error of a tenant whose state in the catalog is not that of its database on the server. */
+/** Returns the error of a tenant whose state in the catalog is not that of its database on the server. */
 export function disagreeError({ id, state }: TenantRow, { name, stamp }: FoundDatabase): TenantryError {
   const there = stamp.state === undefined ? `named ${name}` : `${stamp.state}, named ${name}`
   return new TenantryError(
@@ -115,7 +115,7 @@ export function isStampOf(context: ProvisioningContext, row: TenantRow, stamp: S
   return stamp?.row === row.rowId && stamp.installation === context.installationId
 }
 
-/** The error of a database that has a tenant's name and is somebody else's. */
+/** Returns the error of a database that has a tenant's name and another origin. */
 export function foreignError({ database, id }: TenantRow, hint: string): TenantryError {
   return new TenantryError('foreign-database', `The database ${database} is there and is not ours.`, {
     tenant: id,
@@ -123,10 +123,10 @@ export function foreignError({ database, id }: TenantRow, hint: string): Tenantr
   })
 }
 
-/** The error of a tenant whose database is nowhere. */
+/** Returns the error of a tenant whose database is missing. */
 export function missingError({ database, server, id }: TenantRow): TenantryError {
   return new TenantryError('database-missing', `The database ${database} of the tenant ${id} is not on ${server}.`, {
     tenant: id,
-    hint: 'Somebody dropped or renamed it. Bring it back under that name, or let the tenant go: offboard, then purge.',
+    hint: 'Bring it back under that name, or remove the tenant (offboard, then purge): it was dropped or renamed.',
   })
 }

@@ -4,7 +4,7 @@ import { show } from '../kernel/printable.ts'
 import { checkMetadata, storableText } from '../kernel/storable.ts'
 import type { VerbOptions } from './context.ts'
 
-/** What is said of a new tenant. */
+/** The properties of a new tenant. */
 export interface NewTenantOptions extends VerbOptions {
   /** For people; any text. */
   readonly displayName?: string
@@ -16,7 +16,7 @@ export interface NewTenantOptions extends VerbOptions {
 export interface OnboardOptions extends NewTenantOptions {
   /** The name of the server to place it on. Default: the open one with the fewest tenants. */
   readonly server?: string
-  /** Whether an id that exists is an outcome or the error `tenant-exists`. Default `accept`. */
+  /** Treats an existing id as an outcome, or as the error `tenant-exists`. Default `accept`. */
   readonly existing?: 'accept' | 'refuse'
 }
 
@@ -32,21 +32,21 @@ function actor(option: string, value: unknown): string {
   )
 }
 
-/** The checks of the options that every verb has. */
+/** The checks of the options of every verb. */
 export const verbChecks = { actor, ...cancellable } satisfies Checks<VerbOptions>
 
-/** The checks of what is said of a new tenant. */
+/** The checks of the properties of a new tenant. */
 export const newTenantChecks = {
   displayName: storableText,
   metadata: (_, metadata) => checkMetadata(metadata),
   ...verbChecks,
 } satisfies Checks<NewTenantOptions>
 
-/** Makes the check of `existing`. */
+/** The check of `existing`. */
 export const existing = oneOf(['accept', 'refuse'], 'Leave it out to accept an id that exists.')
 
 /**
- * Adds the defaults to what is said of a new tenant.
+ * Adds the defaults to the properties of a new tenant.
  *
  * @param servers the names of the servers of this process
  * @throws `no-open-server`

@@ -10,18 +10,18 @@ import { durably, type LockedWork } from './locked-work.ts'
 /** The transitions that are verbs of their own. */
 type TransitionVerb = Transition & Verb
 
-/** A tenant before a transition, and whether it has taken it already. */
+/** A tenant before a transition. */
 export interface BeforeTransition {
   readonly row: TenantRow
   readonly isDone: boolean
-  /** The number of the transition: the next one, or the last where it is done. */
+  /** The number of the transition: the next one, or the last if it is done. */
   readonly transition: number
 }
 
 /**
  * Looks up a tenant that is to take a transition.
  *
- * @param done the states in which there is nothing left to do but to finish what an interrupted call left
+ * @param done the states in which only the remains of an interrupted call have to be finished
  * @throws `tenant-unknown`, `tenant-state`
  */
 export async function beforeTransition(
@@ -37,7 +37,7 @@ export async function beforeTransition(
   return { row, isDone, transition: isDone ? row.transition : nextTransition(row.transition) }
 }
 
-/** Takes a transition, in a transaction of its own unless `commit` is given one, and tells of it. */
+/** Takes a transition, in a transaction of its own unless `commit` provides one, and emits its event. */
 export async function takeTransition(
   context: ProvisioningContext,
   locked: LockedWork,

@@ -1,19 +1,19 @@
 import { createHash } from 'node:crypto'
 
-/** What a version has beside the models. */
+/** The parts of a version besides the models. */
 export interface VersionParts {
   /** The names of the extensions. */
   readonly extensions: readonly string[]
   readonly hasSeed: boolean
-  /** The service's own word for what the seed does. */
+  /** The service's own name for the state of the seed. */
   readonly revision: string | number
-  /** Whether what is in the database belongs to, and is granted to, the roles of the installation. */
+  /** True if the objects in the database belong to, and are granted to, the roles of the installation. */
   readonly isSeparate: boolean
 }
 
 /**
- * The fingerprint of a version: that of the models alone, where there is nothing else. What a seed does cannot be read
- * from it, so its declared revision stands for it.
+ * Returns the fingerprint of a version: that of the models alone, if there is nothing else. The effects of a seed
+ * cannot be read, so its declared revision stands for them.
  */
 export function versionFingerprint(
   models: string,
@@ -25,5 +25,5 @@ export function versionFingerprint(
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
 }
 
-/** The revision where none is declared. */
+/** The revision if none is declared. */
 export const firstRevision = 1

@@ -1,15 +1,15 @@
 import type { MarkedSessions } from '../server/occupancy.ts'
 
-/** A process that does not divide the budget any more. */
+/** A process that has stopped dividing the budget. */
 interface Absent {
-  /** The connections that it had set aside for itself; none for one that was never seen to. */
+  /** The number of connections that it had reserved; 0 for a process that was never seen to reserve any. */
   readonly share: number
-  /** Since when it is absent, by the monotonic clock. */
+  /** The time since which it is absent, by the monotonic clock. */
   readonly since: number
 }
 
 /**
- * What is kept free for processes that do not divide a budget any more: all that they had set aside until they must have
+ * Connections kept free for processes that have stopped dividing a budget: their whole reservation until they must have
  * noticed, and from then on as many connections as they still have.
  */
 export class AbsentProcesses {
@@ -18,18 +18,18 @@ export class AbsentProcesses {
   readonly #absent = new Map<string, Absent>()
   #reported = { connections: 0, at: -Infinity }
 
-  /** @param unawareMs how long a process that is absent may not know it, in milliseconds */
+  /** @param unawareMs the longest time for which an absent process may not know that it is absent, in milliseconds */
   constructor(unawareMs: number) {
     this.#unawareMs = unawareMs
   }
 
-  /** Whether there is any, as far as this process has seen. */
+  /** True if this process has seen one. */
   get any(): boolean {
     return this.#absent.size > 0
   }
 
   /**
-   * Notes who divides the budget at this moment, and what each has set aside.
+   * Records the processes that divide the budget at this moment, and the reservation of each.
    *
    * @param now the time of the monotonic clock, in milliseconds
    */
@@ -44,15 +44,15 @@ export class AbsentProcesses {
     }
   }
 
-  /** A process said that it has closed all its connections. */
+  /** Forgets a process that reported that it has closed all its connections. */
   left(process: string): void {
     this.#present.delete(process)
     this.#absent.delete(process)
   }
 
   /**
-   * Another process keeps so many connections free for absent processes. Where that leaves it less than its part, all have
-   * to divide what remains. The largest number holds until it is as old as `unawareMs`.
+   * Records the number of connections that another process keeps free for absent processes. If that leaves it less than its
+   * part, all processes divide the rest. The largest number holds until it is as old as `unawareMs`.
    */
   report(connections: number, now: number): void {
     if (connections >= this.reported(now)) this.#reported = { connections, at: now }
@@ -64,12 +64,12 @@ export class AbsentProcesses {
   }
 
   /**
-   * The connections to be kept free for each of them. Only a process that was seen to divide the budget has more kept free
-   * than it has sessions: a session's mark can be anybody's invention.
+   * Returns the number of connections to keep free for each of them. Only a process that was seen to divide the budget
+   * gets more than its number of sessions, since anybody can forge the mark of a session.
    *
-   * @param sessions the sessions on the server, those of processes that are present among them
-   * @param most how many of a tenant's sessions count. It is the number that one tenant may have, so that a tenant whose own
-   *   sessions carry marks takes no more of the budget by them than by its work
+   * @param sessions the sessions on the server, including those of processes that are present
+   * @param most the number of a tenant's sessions that count. It is the number that one tenant may have, so that a
+   *   tenant whose own sessions carry marks takes no more of the budget by them than by its work
    */
   parts(sessions: readonly MarkedSessions[], most: number, now: number): Map<string, number> {
     const counts = this.#countAbsent(sessions, most)

@@ -3,52 +3,55 @@ import type { TenantId } from '../kernel/names.ts'
 import { RecentlyUsed } from '../kernel/recently-used.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
-import { Inquiry } from './inquiry.ts'
+import { BatchLoader } from './batch-loader.ts'
 import type { Condition } from './refuse-behind.ts'
 
-/** The leave to work on a tenant, as long as it is valid. */
+/** Permission to work on a tenant, as long as it is valid. */
 export interface Admission {
   readonly row: TenantRow
-  /** Whether what the catalog said still holds, as far as this process has heard. */
+  /** True until this process receives notice of a change in the catalog. */
   readonly isValid: () => boolean
 }
 
-/** What tells this process of changes. */
+/** The source of notices about changes. */
 export interface Listening {
-  /** Makes sure that this process hears of changes, which it tells by {@link Admissions.revoke}. */
+  /** Makes sure that this process receives notices of changes, which arrive as calls of {@link Admissions.revoke}. */
   start(): Promise<void>
-  /** Whether it does, without asking anybody. */
+  /** True if it is started, without a query. */
   isStarted(): boolean
 }
 
 interface Entry {
   valid: boolean
   readonly row: Promise<TenantRow>
-  /** Once it was read. */
+  /** Set once the row has been read. */
   admission?: Admission
 }
 
-/** Which tenants may be worked on: what the catalog said of each, for as long as this process would hear of a change. */
+/**
+ * The tenants that may be worked on: the catalog's answer for each, kept for as long as this process would receive
+ * notice of a change.
+ */
 export class Admissions {
-  readonly #inquiry: Inquiry<TenantId, TenantRow>
+  readonly #loader: BatchLoader<TenantId, TenantRow>
   readonly #listening: Listening
   readonly #condition: Condition | undefined
   readonly #entries: RecentlyUsed<TenantId, Entry>
-  /** Those that are being read. Only what is found takes the place of others. */
+  /** Look-ups under way. They are kept apart, so that only a tenant that exists displaces another. */
   readonly #looks = new Map<TenantId, Entry>()
 
   /**
-   * @param kept how many tenants are remembered; beyond, the one longest unused is looked up again
-   * @param condition what must hold of a tenant besides; one of which it does not is looked up anew by the next caller
+   * @param kept the number of tenants remembered; beyond it the least recently used is looked up again
+   * @param condition a further condition on tenants; a tenant that fails it is looked up again for the next caller
    */
   constructor(catalog: Pick<Catalog, 'findAll'>, listening: Listening, kept: number, condition?: Condition) {
-    this.#inquiry = new Inquiry((ids) => catalog.findAll(ids))
+    this.#loader = new BatchLoader((ids) => catalog.findAll(ids))
     this.#listening = listening
     this.#condition = condition
     this.#entries = new RecentlyUsed(kept, outdate)
   }
 
-  /** What {@link admit} gives, at once, where nobody has to be asked: so for most of what a service does. */
+  /** Returns the same as {@link admit}, without waiting, if no query is needed: the usual case in a service. */
   known(id: TenantId): Admission | undefined {
     return this.#listening.isStarted() ? this.#entries.get(id)?.admission : undefined
   }
@@ -63,16 +66,17 @@ export class Admissions {
       try {
         row = await entry.row
       } catch (error) {
-        // Who joined another's look may have come after the change that makes it outdated. The next began later than that.
+        // A caller that joined another caller's look-up may have come after the change that outdates it. The next
+        // look-up began later than that.
         if ((isFirst && entry === known) || !entry.valid) continue
         throw error
       }
-      // Revoked while it was being read: what was read may be older than what was heard.
+      // Revoked during the look-up: the row may be older than the notice.
       if (entry.valid) return (entry.admission ??= { row, isValid: () => entry.valid })
     }
   }
 
-  /** Forgets what is known of a tenant. */
+  /** Forgets a tenant. */
   revoke(id: TenantId): void {
     const entry = this.#entries.peek(id) ?? this.#looks.get(id)
     if (entry === undefined) return
@@ -85,13 +89,13 @@ export class Admissions {
     for (const entry of [...this.#entries.values(), ...this.#looks.values()]) outdate(entry)
     this.#entries.clear()
     this.#looks.clear()
-    this.#inquiry.abandon()
+    this.#loader.abandon()
   }
 
   #look(id: TenantId): Entry {
     const entry: Entry = { valid: true, row: this.#read(id) }
     this.#looks.set(id, entry)
-    // What could not be read, or is not active, is looked up anew by the next caller.
+    // A tenant that could not be read, or is not active, is looked up again for the next caller.
     entry.row.then(
       () => this.#keep(id, entry),
       () => this.#leave(id, entry),
@@ -109,7 +113,7 @@ export class Admissions {
   }
 
   async #read(id: TenantId): Promise<TenantRow> {
-    const row = activeTenant(id, await this.#inquiry.ask(id))
+    const row = activeTenant(id, await this.#loader.load(id))
     await this.#condition?.(row)
     return row
   }
@@ -127,7 +131,7 @@ function activeTenant(id: TenantId, row: TenantRow | undefined): TenantRow {
 }
 
 const wayBack = {
-  onboarding: 'Make it again as before (onboard, clone or adopt): that finishes what was interrupted.',
+  onboarding: 'Make it again as before (onboard, clone or adopt): that finishes the interrupted call.',
   suspended: 'Resume it, if it is to be in service again.',
   offboarded: 'Restore it, if it is to be in service again.',
   purging: 'It is being destroyed.',

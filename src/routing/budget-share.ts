@@ -8,38 +8,37 @@ import { DivisionLocks, largestBudget, newProcessName } from './division-locks.t
 import { type Listening, type ProcessChannel, trustMs } from './process-channel.ts'
 import type { Allowance, ServerBudget } from './server-budget.ts'
 
-/** Whose share it is, and of what. */
+/** Options of a {@link BudgetShare}. */
 export interface ShareOptions {
   readonly channel: ProcessChannel
   readonly server: Server
-  /** What tells the sessions of this installation from others': {@link SessionMark.family}. */
+  /** The mark of this installation's sessions: {@link SessionMark.family}. */
   readonly family: string
-  /** How many connections a process has on this server at least, beside tenants' work. */
+  /** The least number of connections that a process has on this server besides tenants' work. */
   readonly beside: number
   /** Counts the sessions of this installation; see {@link Server.occupancy}. */
   readonly occupancy: (listening: Listening) => ReturnType<Server['occupancy']>
-  /** Which part of the connections one tenant may have, above 0 and at most 1. */
+  /** The part of the connections that one tenant may have, above 0 and at most 1. */
   readonly tenantShare: number
-  /** How long to wait while other processes take their shares, in milliseconds. */
+  /** The longest wait for other processes to take their shares, in milliseconds. */
   readonly waitMs: number
 }
 
-/** How often a process that could use more looks, unasked, whether others have gone, in milliseconds. */
+/** The interval at which a process that could use more checks for processes that have ended, in milliseconds. */
 const lookEveryMs = 2_000
 
-/** What this process shows that it has set aside. */
+/** The share that this process publishes as reserved. */
 interface Held {
   readonly listening: Listening
   readonly share: number
 }
 
 /**
- * The part of one server's budget that this process may use. All processes of the installation that work on the server have
- * an equal one, and together never more than the budget.
- *
- * Each shows what it has set aside ({@link DivisionLocks}). Who has more than its part closes connections, and shows less
- * when they are gone. Who has less takes what is nobody's, one process at a time. Sessions of a process that shows nothing
- * any more count until they are gone from the server ({@link AbsentProcesses}).
+ * The part of one server's budget that this process may use. All processes of the installation that work on the server
+ * have an equal part, and together never more than the budget. Each publishes its reservation ({@link DivisionLocks}).
+ * A process with more than its part closes connections, and publishes less once they are closed. A process with less
+ * takes free connections, one process at a time. Sessions of a process that publishes nothing any more count until the
+ * server has ended them ({@link AbsentProcesses}).
  */
 export class BudgetShare implements Allowance {
   readonly #options: ShareOptions
@@ -48,9 +47,9 @@ export class BudgetShare implements Allowance {
   #name = newProcessName()
   #budget: Pick<ServerBudget, 'open' | 'setCapacity'> | undefined
   #held: Held | undefined
-  /** How many connections all processes may have together, as of the last time this one took some. */
+  /** The number of connections for all processes together, as of the last time this one took some. */
   #total: number
-  /** What this process should have, as of the last look. */
+  /** This process's fair part, as of the last look. */
   #part = 0
   #settling: Promise<void> | undefined
   #isOutdated = false
@@ -82,7 +81,7 @@ export class BudgetShare implements Allowance {
   async ensure(): Promise<void> {
     const { channel } = this.#options
     for (let attempt = 1; ; attempt++) {
-      // The end of the session that shows the share may have arrived, and be next to be read.
+      // The end of the session that publishes the share may have arrived, and be the next event to be read.
       await setImmediate()
       await channel.start()
       const listening = await channel.listening()
@@ -104,23 +103,23 @@ export class BudgetShare implements Allowance {
   }
 
   /**
-   * Gives all back, once the budget has closed its connections. The others are told, where that takes no longer than
-   * `limitMs` milliseconds: what this process has shown goes with its session in any case.
+   * Gives the whole share back, once the budget has closed its connections. The other processes are notified, if that
+   * takes no longer than `limitMs` milliseconds: the published share ends with its session in any case.
    */
   async leave(limitMs: number): Promise<void> {
     this.#closed = true
     clearInterval(this.#looking)
-    await inTime(this.#sayGoodbye(), limitMs)
+    await inTime(this.#withdraw(), limitMs)
   }
 
-  async #sayGoodbye(): Promise<void> {
+  async #withdraw(): Promise<void> {
     await this.#settling?.catch(() => undefined)
     const held = this.#held
     if (held === undefined) return
     this.#held = undefined
     try {
       await this.#locks.hide(held.listening, this.#name, held.share)
-      await this.#say({ left: this.#name })
+      await this.#send({ left: this.#name })
     } catch {
       // Without its session there is nothing left to give back.
     }
@@ -134,16 +133,21 @@ export class BudgetShare implements Allowance {
     if (this.#held !== undefined) this.#settleLater()
   }
 
-  async #say(more: Pick<DivisionMessage, 'left' | 'absent'>): Promise<void> {
+  async #send(more: Pick<DivisionMessage, 'left' | 'absent'>): Promise<void> {
     await this.#options.channel.send({ division: this.#options.server.name, from: this.#name, ...more })
   }
 
-  /** What goes wrong unasked is over at the next look, or shows when a connection is wanted. */
+  /**
+   * Settles in the background. A failure is repaired by the next look, or shows at the next request for a connection.
+   */
   #settleLater(): void {
     if (!this.#closed) void this.#settle().catch(() => undefined)
   }
 
-  /** What others say is heard. Those that were killed say nothing, which matters to who could use what they had. */
+  /**
+   * Looks for processes that were killed. Others send a message, but a killed process sends none, and its share is lost
+   * to processes that could use it.
+   */
   #lookAgain(): void {
     const share = this.#held?.share ?? 0
     const isScarce = this.#others > 0 && this.#open >= share
@@ -151,7 +155,7 @@ export class BudgetShare implements Allowance {
     if (isScarce || isLost || share < this.#part || this.#absent.any) this.#settleLater()
   }
 
-  /** Brings what this process has nearer to what it should have; again if something changes meanwhile. */
+  /** Brings this process's share nearer to its fair part, and repeats if something changes meanwhile. */
   #settle(): Promise<void> {
     this.#isOutdated = true
     this.#settling ??= this.#settleUntilQuiet().finally(() => {
@@ -179,22 +183,22 @@ export class BudgetShare implements Allowance {
     else if (held.share < this.#part) await this.#grow(listening, held)
   }
 
-  /** Closes what is beyond, and shows less when it is gone. */
+  /** Closes surplus connections, and publishes less once they are closed. */
   async #shrink(held: Held): Promise<void> {
     this.#budget?.setCapacity(this.#part)
     const share = Math.max(this.#part, this.#open)
     if (share === held.share) return
     await this.#show(held.listening, share, held)
-    await this.#say({})
+    await this.#send({})
   }
 
-  /** Takes what is nobody's, as far as it is this process's part. */
+  /** Takes free connections, up to this process's part. */
   async #grow(listening: Listening, held: Held | undefined): Promise<void> {
     const { isContent, absent } = await this.#locks.exclusively(listening, this.#options.waitMs, async () => {
       const division = await this.#look(listening, held === undefined)
       this.#part = fairPart(division)
       const capacity = Math.max(held?.share ?? 0, Math.min(this.#part, freePart(division)))
-      // What is open is shown in any case: others have counted it by its sessions until now.
+      // Open connections are published in any case: others have counted them by their sessions until now.
       const share = Math.max(capacity, this.#open)
       if (share !== held?.share) await this.#show(listening, share, held)
       this.#budget?.setCapacity(Math.min(capacity, this.#part))
@@ -203,21 +207,21 @@ export class BudgetShare implements Allowance {
     if (!isContent && (held === undefined || this.#isReportDue(absent))) await this.#reportAbsent(absent)
   }
 
-  /** Processes that reported the same again at each other's messages would never end. */
+  /** True if a report is due: processes that repeat the same report after each other's messages would never end. */
   #isReportDue(absent: number): boolean {
     return absent > 0 && (absent > this.#report.absent || performance.now() >= this.#report.at + lookEveryMs)
   }
 
   /**
    * Others may have seen fewer sessions of absent processes, or none: a tenant's role can change the marks of its sessions
-   * between their looks. They leave this process its part of what is divided as it has seen it.
+   * between their looks. The others then leave this process its part of the budget as this process has counted it.
    */
   async #reportAbsent(absent: number): Promise<void> {
     this.#report = { absent, at: performance.now() }
-    await this.#say({ absent })
+    await this.#send({ absent })
   }
 
-  /** What is known without counting sessions, where no process is absent. */
+  /** Returns the division without counting sessions, if no process is absent. */
   async #glance(listening: Listening): Promise<Division> {
     const others = await this.#otherShares(listening)
     const reported = this.#absent.reported(performance.now())
@@ -228,7 +232,7 @@ export class BudgetShare implements Allowance {
     const { server, occupancy, beside, tenantShare } = this.#options
     const others = await this.#otherShares(listening)
     const { room, sessions } = await occupancy(listening)
-    // Two processes that have chosen one name would take each other's share for their own.
+    // Two processes with the same name would each take the other's share for its own.
     const isTaken = (name: string) => others.has(name) || sessions.some(({ process }) => process === name)
     if (isNew && this.#open === 0) while (isTaken(this.#name)) this.#name = newProcessName()
     const forTenants = room - beside * (others.size + 1)
@@ -247,7 +251,7 @@ export class BudgetShare implements Allowance {
     return shares
   }
 
-  /** Shows the new share before the old one is hidden: for a moment others see both, never none. */
+  /** Publishes the new share before it withdraws the old one: for a moment others see both, never none. */
   async #show(listening: Listening, share: number, before: Held | undefined): Promise<void> {
     await this.#locks.show(listening, this.#name, share)
     this.#held = { listening, share }

@@ -1,25 +1,25 @@
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
 import type { Server } from '../server/port.ts'
-import type { Lent } from './target.ts'
+import type { LeasedConnection } from './target.ts'
 
-/** What there was to be had of a budget when none of it became free. */
+/** The state of a budget when no connection became free. */
 interface Scarcity {
   readonly capacity: number
-  /** How many other processes have a part of it. */
+  /** The number of other processes that have a part of it. */
   readonly others: number
-  readonly lent: readonly Lent[]
+  readonly leases: readonly LeasedConnection[]
 }
 
-/** The error of who waited too long for a connection. */
+/** Returns the error for a request that waited too long for a connection. */
 export function busyError(
   tenant: TenantId,
   { server, waitMs }: { readonly server: Server; readonly waitMs: number },
-  { capacity, others, lent }: Scarcity,
+  { capacity, others, leases }: Scarcity,
 ): TenantryError {
   const shared =
     others > 0 ? ` (of ${server.maxConnections}, shared with ${counted(others, 'other process', 'es')})` : ''
-  const message = `All ${capacity} connections to the server ${server.name}${shared} were busy for ${waitMs} ms: ${holders(lent)}.`
+  const message = `All ${capacity} connections to the server ${server.name}${shared} were busy for ${waitMs} ms: ${holders(leases)}.`
   const hint =
     'Hold connections for less long (a transaction holds one from its begin to its commit), or raise maxConnections.'
   return new TenantryError('pool-timeout', message, { tenant, hint })
@@ -27,11 +27,11 @@ export function busyError(
 
 const holdersShown = 3
 
-/** Who holds most, and how long already. */
-function holders(lent: readonly Lent[]): string {
-  if (lent.length === 0) return 'none of them is lent in this process'
+/** Lists the tenants with the most connections, and the age of their oldest lease. */
+function holders(leases: readonly LeasedConnection[]): string {
+  if (leases.length === 0) return 'none of them is leased in this process'
   const now = performance.now()
-  const byTenant = [...Map.groupBy(lent, ({ asking }) => asking.target.tenant)].toSorted(
+  const byTenant = [...Map.groupBy(leases, ({ request }) => request.target.tenant)].toSorted(
     ([, one], [, other]) => other.length - one.length,
   )
   const shown = byTenant.slice(0, holdersShown).map(([tenant, own]) => {

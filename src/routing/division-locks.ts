@@ -3,23 +3,23 @@ import { poll } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import type { Listening } from './process-channel.ts'
 
-/** A process's number and how many connections it has set aside share the 32 bits of half a lock's key. */
+/** The number of bits for a share. A process's number and its share fit into the 32 bits of half a lock's key. */
 const shareBits = 12
-/** The largest budget that can be shown. */
+/** The largest budget that can be published. */
 export const largestBudget = 2 ** shareBits - 1
 const processes = 2 ** (32 - shareBits)
-/** How a process is written: its number in as many letters and digits as its bits need. */
+/** The notation of a process: its number in as many letters and digits as its bits need. */
 const radix = 32
 const letters = 4
 
-/** Another name for a process, one of a million. */
+/** Returns a random name for a process, one of a million. */
 export function newProcessName(): string {
   return randomInt(processes).toString(radix).padStart(letters, '0')
 }
 
 /**
- * How the processes that divide a server's budget show each other what they have set aside: each by an advisory lock of the
- * session that it listens on. The first half of its key is the server's, the second says which process and how many.
+ * Locks by which the processes that divide a server's budget publish their reservations: each holds an advisory lock of
+ * the session that it listens on. The first half of the key is the server's, the second is the process and its share.
  */
 export class DivisionLocks {
   readonly #server: string
@@ -29,7 +29,7 @@ export class DivisionLocks {
     this.#server = server
   }
 
-  /** What every process shows, by its name. */
+  /** Returns the share that each process publishes, by its name. */
   async shares({ session }: Listening): Promise<Map<string, number>> {
     const { rows } = await session.query<{ key: string }>(
       `select objid::text as key from pg_catalog.pg_locks
@@ -41,7 +41,7 @@ export class DivisionLocks {
     for (const { key } of rows) {
       const process = Math.floor(Number(key) / 2 ** shareBits)
       const name = process.toString(radix).padStart(letters, '0')
-      // While one is changed for another, both are there.
+      // During a change both the old and the new share exist.
       shares.set(name, (shares.get(name) ?? 0) + (Number(key) % 2 ** shareBits))
     }
     return shares
@@ -79,7 +79,7 @@ export class DivisionLocks {
     try {
       return await work()
     } finally {
-      // Fails only with its session, which holds no lock then.
+      // Fails only if the session has ended, and its lock with it.
       await session.query('select pg_advisory_unlock(hashtextextended($1, 0))', [name])
     }
   }
@@ -96,7 +96,7 @@ function keyOf(server: string): string {
   return `tenantry:budget:${server}`
 }
 
-/** As a signed number, as PostgreSQL's integers are. */
+/** Returns the half key as a signed number, since PostgreSQL's integers are signed. */
 function halfKey(process: string, share: number): number {
   return (Number.parseInt(process, radix) * 2 ** shareBits + share) | 0
 }

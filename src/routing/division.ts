@@ -1,18 +1,18 @@
-/** What is known of a server's budget and of the processes that divide it, at one moment. */
+/** A server's budget and the processes that divide it, at one moment. */
 export interface Division {
-  /** How many connections all may have together. */
+  /** The number of connections for all processes together. */
   readonly budget: number
   /** This process. */
   readonly self: string
-  /** What each of the other processes has set aside for itself. */
+  /** The reservation of each of the other processes. */
   readonly others: ReadonlyMap<string, number>
-  /** What is kept free for processes that do not divide the budget any more. */
+  /** The connections kept free for processes that have stopped dividing the budget. */
   readonly absent: ReadonlyMap<string, number>
   /** How many connections are kept free for such processes, as another process has reported. */
   readonly reported: number
 }
 
-/** What a process should have: all have the same, and what is left over goes to the first by name. */
+/** Returns the fair part of a process: all parts are equal, and a remainder goes to the first processes by name. */
 export function fairPart({ budget, self, others, absent, reported }: Division): number {
   const processes = [self, ...others.keys()].toSorted()
   const divisible = Math.max(0, budget - Math.max(sumOf(absent), reported))
@@ -20,19 +20,19 @@ export function fairPart({ budget, self, others, absent, reported }: Division): 
   return Math.floor(divisible / processes.length) + rest
 }
 
-/** How many connections are nobody else's. */
+/** Returns the number of connections that no other process has. */
 export function freePart({ budget, others, absent }: Division): number {
   return Math.max(0, budget - sumOf(others) - sumOf(absent))
 }
 
-/** All parts together. */
+/** Returns the sum of all parts. */
 export function sumOf(parts: ReadonlyMap<string, number>): number {
   return [...parts.values()].reduce((sum, part) => sum + part, 0)
 }
 
 /**
- * How many of so many connections one tenant may have: its share, rounded up. Below a share of 1 at least one is left for
- * others, where there are two.
+ * Returns the number of connections that one tenant may have: its share, rounded up. For a share below 1 at least one
+ * connection is left for others, if there are two.
  */
 export function tenantPart(connections: number, share: number): number {
   if (share === 1) return connections

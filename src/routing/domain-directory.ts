@@ -1,13 +1,13 @@
 import type { DomainName } from '../kernel/domain-names.ts'
 import { RecentlyUsed } from '../kernel/recently-used.ts'
 import type { RoutedTenant } from '../catalog/domains.ts'
-import { Inquiry, type LookUp } from './inquiry.ts'
+import { BatchLoader, type LookUp } from './batch-loader.ts'
 
-/** How much is remembered of what the catalog says. Beyond, what is longest unused is looked up again. */
+/** The number of the catalog's answers to remember. Beyond it the least recently used is looked up again. */
 export interface DirectorySize {
-  /** How many domains that are tenants'. */
+  /** The number of domains that belong to tenants. */
   readonly known: number
-  /** How many that are nobody's. They never take the place of one that is somebody's. */
+  /** The number of domains that belong to no tenant. They never displace one that does. */
   readonly unknown: number
 }
 
@@ -16,37 +16,40 @@ interface Question {
   readonly answer: Promise<RoutedTenant | undefined>
 }
 
-/** Whose a domain is: what the catalog said of it, for as long as this process would hear of a change. */
+/**
+ * The tenants of domains: the catalog's answer for each, kept for as long as this process would receive notice of a
+ * change.
+ */
 export class DomainDirectory {
-  readonly #inquiry: Inquiry<DomainName, RoutedTenant>
+  readonly #loader: BatchLoader<DomainName, RoutedTenant>
   readonly #listen: () => Promise<void>
   readonly #known: RecentlyUsed<DomainName, RoutedTenant>
   readonly #unknown: RecentlyUsed<DomainName, true>
-  /** Those that were asked and have no answer yet. */
+  /** Look-ups under way. */
   readonly #questions = new Map<DomainName, Question>()
 
   /**
-   * @param lookUp gives the tenants of those domains that are verified
-   * @param listen makes sure that this process hears of changes, which it tells by {@link forget}
+   * @param lookUp returns the tenants of the verified ones among some domains
+   * @param listen makes sure that this process receives notices of changes, which arrive as calls of {@link forget}
    */
   constructor(lookUp: LookUp<DomainName, RoutedTenant>, listen: () => Promise<void>, size: DirectorySize) {
-    this.#inquiry = new Inquiry(lookUp)
+    this.#loader = new BatchLoader(lookUp)
     this.#listen = listen
     this.#known = new RecentlyUsed(size.known)
     this.#unknown = new RecentlyUsed(size.unknown)
   }
 
-  /** The tenant whose domain it is; undefined where it is nobody's, or not verified. */
+  /** Returns the tenant of a domain; undefined if it belongs to none, or is not verified. */
   async tenantOf(domain: DomainName): Promise<RoutedTenant | undefined> {
     for (;;) {
       await this.#listen()
       const known = this.#known.get(domain)
       if (known !== undefined) return known
       if (this.#unknown.get(domain)) return undefined
-      const question = this.#questions.get(domain) ?? this.#ask(domain)
+      const question = this.#questions.get(domain) ?? this.#lookUp(domain)
       try {
         const tenant = await question.answer
-        // Changed while it was being read: what was read may be older than what was heard.
+        // Changed during the look-up: the answer may be older than the notice.
         if (!question.isOutdated) return tenant
       } catch (error) {
         if (!question.isOutdated) throw error
@@ -54,7 +57,7 @@ export class DomainDirectory {
     }
   }
 
-  /** Forgets what is known of a domain. */
+  /** Forgets a domain. */
   forget(domain: string): void {
     const name = domain as DomainName
     this.#known.delete(name)
@@ -62,12 +65,12 @@ export class DomainDirectory {
     this.#outdate(name)
   }
 
-  /** Whoever waits asks anew. */
+  /** Forgets all domains. Callers that are waiting look them up again. */
   forgetAll(): void {
     this.#known.clear()
     this.#unknown.clear()
     for (const name of this.#questions.keys()) this.#outdate(name)
-    this.#inquiry.abandon()
+    this.#loader.abandon()
   }
 
   #outdate(domain: DomainName): void {
@@ -77,12 +80,12 @@ export class DomainDirectory {
     this.#questions.delete(domain)
   }
 
-  #ask(domain: DomainName): Question {
-    const question: Question = { isOutdated: false, answer: this.#inquiry.ask(domain) }
+  #lookUp(domain: DomainName): Question {
+    const question: Question = { isOutdated: false, answer: this.#loader.load(domain) }
     this.#questions.set(domain, question)
     question.answer.then(
       (tenant) => this.#keep(domain, question, tenant),
-      // What could not be read is asked again by the next who wants to know.
+      // A failed look-up is repeated for the next caller.
       () => this.#close(domain, question),
     )
     return question
@@ -94,9 +97,9 @@ export class DomainDirectory {
     else this.#known.set(domain, tenant)
   }
 
-  /** @returns whether what was answered still holds */
+  /** @returns true if the answer still holds */
   #close(domain: DomainName, { isOutdated }: Question): boolean {
-    // One that is outdated has left its place to the next.
+    // An outdated question has left its place to the next.
     if (!isOutdated) this.#questions.delete(domain)
     return !isOutdated
   }

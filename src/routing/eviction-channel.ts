@@ -3,7 +3,7 @@ import { type Cancellable, pause, poll, untilAborted } from '../kernel/abort.ts'
 import type { Identifier, TenantId } from '../kernel/names.ts'
 import { type ProcessChannel, trustMs } from './process-channel.ts'
 
-/** A tenant of which every process is to let go. */
+/** A tenant that every process is to release. */
 export interface Eviction {
   readonly tenant: TenantId
   /** The name of its server. */
@@ -11,17 +11,16 @@ export interface Eviction {
   readonly database: Identifier
 }
 
-/** How long after a commit its notification may be on its way to who listens, in milliseconds. */
+/** The longest time from a commit to the arrival of its notification at the listeners, in milliseconds. */
 const deliveryMs = 1_000
-/** How long the others have to answer, however hurried an eviction is, in milliseconds. */
+/** The least time that other processes have to answer, even in an urgent eviction, in milliseconds. */
 const answerMs = 1_000
 
 /**
- * How processes of an installation tell each other to let go of a tenant, and know that all have.
- *
- * Each answers every eviction. Who evicts waits for an answer from all that listen. One that stays silent (stopped,
- * overloaded, cut off) has to ask the server before it trusts again in what it remembers, and hears then, or hears nothing
- * at all: that is waited for.
+ * Notifies all processes of an installation to release a tenant, and makes sure that all have. Each process answers
+ * every eviction, and the evicting process waits for an answer from every listener. A process that stays silent
+ * (stopped, overloaded, cut off) has to query the server before it trusts its memory again, and then either receives
+ * the notification or fails. The evicting process waits for that time.
  */
 export class EvictionChannel {
   readonly #channel: ProcessChannel
@@ -36,39 +35,40 @@ export class EvictionChannel {
   }
 
   /**
-   * Makes every process let go of a tenant, this one first.
+   * Makes every process release a tenant, this one first.
    *
-   * @param limitMs how long the others may take, in milliseconds; at least a second
+   * @param limitMs the time that the others may take, in milliseconds; at least a second
    */
   async evict(eviction: Eviction, limitMs: number, { signal }: Cancellable = {}): Promise<void> {
-    // Asked first: what is said on a session that is cut off reaches nobody.
+    // Checked first: a message on a session that is cut off reaches no process.
     await untilAborted(this.#channel.start(), signal)
     this.#onEvict(eviction)
     const number = randomUUID()
     const answers = new Set<number>()
     this.#answers.set(number, answers)
-    let saidAt = Infinity
+    let sentAt = Infinity
     let failure: unknown
     try {
       const haveAnswered = async () => {
         const listening = await untilAborted(this.#channel.listening(), signal)
         try {
           answers.add(listening.processId)
-          // Said again each time: who began to listen in between has shown itself by its lock, and heard nothing.
+          // Sent again each time: a process that began to listen in between has its lock, but has not received the
+          // message.
           await untilAborted(this.#channel.send({ evict: number, ...eviction }), signal)
-          saidAt = Math.min(saidAt, performance.now())
+          sentAt = Math.min(sentAt, performance.now())
           const present = await untilAborted(this.#channel.present(), signal)
           return present.every((pid) => answers.has(pid)) || undefined
         } catch (error) {
-          // Since it was asked, the session ended. On another one all is said again.
+          // The session has ended since it was checked. All is sent again on another one.
           if (!this.#channel.isLostBy(error, listening)) throw error
           failure = error
           return undefined
         }
       }
       if (await poll(haveAnswered, Math.max(limitMs, answerMs), signal)) return
-      if (saidAt === Infinity) throw failure
-      await pause(Math.max(0, saidAt + trustMs + deliveryMs - performance.now()), signal)
+      if (sentAt === Infinity) throw failure
+      await pause(Math.max(0, sentAt + trustMs + deliveryMs - performance.now()), signal)
     } finally {
       this.#answers.delete(number)
     }
@@ -79,10 +79,10 @@ export class EvictionChannel {
       this.#answers.get(message.answer)?.add(message.processId)
       return
     }
-    // What this process itself said, it has done before.
+    // This process has already carried out its own eviction.
     if (!isEviction(message) || this.#answers.has(message.evict)) return
     this.#onEvict(message)
-    // An answer that cannot be sent goes with its session, and is not waited for then.
+    // An answer that cannot be sent means that its session has ended. The evicting process does not wait for it then.
     await this.#answer(message.evict).catch(() => undefined)
   }
 

@@ -4,11 +4,10 @@ import { TenantryError } from '../kernel/errors.ts'
 import type { ServerConnection } from '../server/port.ts'
 
 /**
- * What all fleet queries of a process together may have of one server's budget: half of it. Connections that are lent
- * inside of {@link run} are counted, and wait for one another; all other work finds the other half.
- *
- * One tenant fewer than there are connections is worked on at once. So work that needs a second connection while it has
- * one, such as for a query beside its transaction, always comes by it.
+ * The connections of one server's budget that all fleet queries of a process together may have: half of it. Leases
+ * inside of {@link run} are counted, and wait for one another; all other work has the other half. The number of tenants
+ * worked on at once is one less than the number of connections. So work that needs a second connection while it holds
+ * one, such as a query beside its transaction, always gets it.
  */
 export class FleetShare {
   readonly #connections: () => number
@@ -16,12 +15,12 @@ export class FleetShare {
   readonly #inside = new AsyncLocalStorage<boolean>()
   readonly #turns: ConcurrencyLimit
   readonly #leases: ConcurrencyLimit
-  /** What gives back the place of the lease that a connection is lent for, or was last. */
+  /** The callback that frees the place of the current or last lease of a connection. */
   readonly #places = new WeakMap<ServerConnection, () => void>()
 
   /**
-   * @param budget how many connections the process may hold on the server at this moment
-   * @param waitMs how long work waits for a connection of the share, in milliseconds
+   * @param budget returns the number of connections that the process may hold on the server at this moment
+   * @param waitMs the longest wait for a connection of the share, in milliseconds
    */
   constructor(budget: () => number, waitMs: number) {
     this.#connections = () => Math.min(budget(), Math.max(2, Math.floor(budget() / 2)))
@@ -30,12 +29,12 @@ export class FleetShare {
     this.#leases = new ConcurrencyLimit(this.#connections)
   }
 
-  /** Runs a tenant's part of a fleet query when its turn comes. @throws `aborted` if the signal comes first */
+  /** Runs a tenant's part of a fleet query in its turn. @throws `aborted` if the signal comes first */
   run<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     return this.#turns.run(() => this.#inside.run(true, work), signal)
   }
 
-  /** Whether the running code is part of a fleet query: outside of one there is nothing to wait for. */
+  /** True if the running code is part of a fleet query; other code does not wait. */
   get isInside(): boolean {
     return this.#inside.getStore() === true
   }
@@ -43,7 +42,7 @@ export class FleetShare {
   /**
    * Waits for a place among the connections of the share.
    *
-   * @returns what gives the place back
+   * @returns a function that frees the place
    * @throws `pool-timeout`
    */
   async enter(): Promise<() => void> {
@@ -55,7 +54,7 @@ export class FleetShare {
     }
   }
 
-  /** Gives a place back also when the connection that was lent ends, since whoever has it may never tell. */
+  /** Frees a place also when the leased connection ends, since its holder may never release it. */
   watch(connection: ServerConnection, leave: () => void): void {
     const isNew = !this.#places.has(connection)
     this.#places.set(connection, leave)

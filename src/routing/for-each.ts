@@ -13,20 +13,23 @@ import { listChecks, type ListOptions, readListOptions } from '../catalog/list-o
 import type { TenantFilter } from '../catalog/listing.ts'
 import { publicTenant, type Tenant, type TenantRow } from '../catalog/tenant.ts'
 
-/** Which tenants a fleet query goes over, of those that are active. */
+/** A filter on the active tenants that a fleet query visits. */
 export type FleetFilter = Pick<ListOptions, 'server' | 'version' | 'metadata' | 'search'>
 
-/** What a fleet query came to for one tenant. */
+/** The result of a fleet query for one tenant. */
 export type TenantResult<T> =
   | { readonly tenant: TenantId; readonly outcome: 'done'; readonly value: T }
   /** `work` threw, or the tenant's database could not be reached. */
   | { readonly tenant: TenantId; readonly outcome: 'failed'; readonly error: unknown }
-  /** It was taken out of service since it was listed; `error` is how that showed, before `work` began or inside of it. */
+  /**
+   * The tenant was taken out of service after it was listed; `error` is the symptom, before `work` began or inside of
+   * it.
+   */
   | { readonly tenant: TenantId; readonly outcome: 'skipped'; readonly error: unknown }
-  /** The signal came while `work` was under way. */
+  /** The signal came while `work` was running. */
   | { readonly tenant: TenantId; readonly outcome: 'aborted'; readonly error: unknown }
 
-/** How far a fleet query is: how many tenants there were when it began, and how many came to what. */
+/** The progress of a fleet query: the number of tenants when it began, and the number of each outcome so far. */
 export interface FleetProgress {
   readonly total: number
   readonly done: number
@@ -35,7 +38,7 @@ export interface FleetProgress {
   readonly aborted: number
 }
 
-/** What a fleet query came to; what it got before its end is there whatever that end was. */
+/** The result of a fleet query. It contains the results so far even if the query ended early. */
 export type FleetResult<T> = FleetProgress & {
   /** One for each tenant that was begun, in the order in which they ended. */
   readonly results: readonly TenantResult<T>[]
@@ -49,33 +52,37 @@ export type FleetResult<T> = FleetProgress & {
 
 /** Options of `forEach`. */
 export interface ForEachOptions<T> extends Cancellable {
-  /** How many tenants of each server are worked on at once, at most; the share of the budget limits it as well. Default 4. */
+  /**
+   * The number of tenants of each server that are worked on at once, at most; the share of the budget is a limit as
+   * well. Default 4.
+   */
   readonly concurrency?: number
   /**
-   * How long the work for one tenant may take, in milliseconds; 0 for no limit. Default 300,000, five minutes. Then its
-   * queries are cancelled, and the tenant has failed with `timeout`, also if `work` itself goes on.
+   * The time that the work for one tenant may take, in milliseconds; 0 for no limit. Default 300,000, five minutes.
+   * After it the tenant's queries are cancelled and its outcome is `failed` with `timeout`, even if `work` itself
+   * continues.
    */
   readonly tenantTimeoutMs?: number
-  /** Only those of which each that is given holds, as for `list`. */
+  /** Restricts the query to tenants that meet every given condition, as for `list`. */
   readonly filter?: FleetFilter
-  /** Called after each tenant, with what it came to. */
+  /** Called after each tenant, with its result. */
   readonly onProgress?: (progress: FleetProgress, last: TenantResult<T>) => void
 }
 
-/** What ends the work for one tenant. */
+/** The signals that end the work for one tenant. */
 export interface TenantLimits {
   /** Cancels its queries. */
   readonly signal: AbortSignal | undefined
-  /** It is waited for no longer. */
+  /** Ends the wait for it. */
   readonly giveUp: AbortSignal | undefined
 }
 
-/** What a fleet query needs of the rest. */
+/** The operations that a fleet query needs. */
 export interface Fleet<T> {
-  /** How many tenants there are on each server that has some, by its name. */
+  /** Returns the number of tenants on each server that has any, by the server's name. */
   readonly count: (filter: TenantFilter) => Promise<ReadonlyMap<string, number>>
   readonly list: (filter: TenantFilter, limit: number, after: string | undefined) => Promise<TenantRow[]>
-  /** Runs `part` when its turn on that server comes. */
+  /** Runs `part` in its turn on that server. */
   readonly inTurn: <R>(server: string, part: () => Promise<R>, signal: AbortSignal | undefined) => Promise<R>
   readonly work: (row: TenantRow, tenant: Tenant, limits: TenantLimits) => Promise<T>
   readonly isInService: (row: TenantRow) => Promise<boolean>
@@ -96,10 +103,10 @@ const checks: Checks<ForEachOptions<unknown>> = {
   ...cancellable,
 }
 const pageSize = 200
-/** How long work may take to end once its queries were cancelled, in milliseconds. */
+/** The time that work has to end after its queries were cancelled, in milliseconds. */
 const endingMs = 2_000
 
-/** Works on every active tenant that the filter means. @throws `invalid-option`, and what the first look may throw */
+/** Works on every active tenant that matches the filter. @throws `invalid-option`, and the errors of the first query */
 export async function forEachTenant<T>(fleet: Fleet<T>, options: ForEachOptions<T>): Promise<FleetResult<T>> {
   return new FleetQuery(fleet, checkOptions(options)).run()
 }
@@ -130,7 +137,7 @@ class FleetQuery<T> {
   readonly #options: Checked<T>
   readonly #results: TenantResult<T>[] = []
   readonly #counts = { total: 0, done: 0, failed: 0, skipped: 0, aborted: 0 }
-  /** What keeps further tenants from being begun. */
+  /** The reason not to begin further tenants. */
   #interruption: { readonly error: unknown; readonly isCallers: boolean } | undefined
 
   constructor(fleet: Fleet<T>, options: Checked<T>) {
@@ -149,14 +156,14 @@ class FleetQuery<T> {
     }
     await Promise.all(workers)
     const interruption = this.#interruption
-    // What the caller's own function throws is the caller's.
+    // An error of the caller's own function is thrown to the caller.
     if (interruption?.isCallers) throw interruption.error
     const result = { ...this.#counts, results: this.#results }
     if (interruption !== undefined) return { ...result, ended: 'interrupted', error: interruption.error }
     return { ...result, ended: signal?.aborted ? 'aborted' : 'complete' }
   }
 
-  /** Page by page, so that a fleet of any size takes the memory of one. */
+  /** Lists tenants page by page, so that memory does not grow with the fleet. */
   async *#tenantsOn(server: string): AsyncGenerator<TenantRow, void> {
     const filter = { ...this.#options.filter, server }
     for (let after: string | undefined; ;) {
@@ -167,7 +174,7 @@ class FleetQuery<T> {
     }
   }
 
-  /** Takes one tenant after the other, in its turn. It never fails. */
+  /** Takes one tenant after the other, each in its turn. It never fails. */
   async #work(server: string, rows: AsyncGenerator<TenantRow, void>): Promise<void> {
     const { signal } = this.#options
     const next = () => this.#unlessAborted(() => this.#fleet.inTurn(server, () => this.#next(rows), signal))
@@ -223,7 +230,7 @@ class FleetQuery<T> {
     }
   }
 
-  /** What `step` gives; undefined when the signal comes first. */
+  /** Returns the result of `step`; undefined if the signal comes first. */
   async #unlessAborted<R>(step: () => Promise<R>): Promise<R | undefined> {
     const { signal } = this.#options
     try {
@@ -255,7 +262,7 @@ class TenantLimit implements TenantLimits {
     }, limitMs)
   }
 
-  /** The error of work that was ended by the limit, in place of how that showed. */
+  /** Returns the error of work that the limit ended, in place of its symptom. */
   reasonOf(error: unknown): unknown {
     const { signal } = this.#late
     return signal.aborted && (isCode(error, 'aborted') || isAbortion(error, signal)) ? signal.reason : error

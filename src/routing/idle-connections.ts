@@ -1,7 +1,7 @@
 import type { ServerConnection } from '../server/port.ts'
 import { isSame, type Target } from './target.ts'
 
-/** A connection that nobody uses. */
+/** A connection that is not in use. */
 export interface Idle {
   readonly target: Target
   readonly connection: ServerConnection
@@ -9,18 +9,18 @@ export interface Idle {
   readonly since: number
 }
 
-/** How long one is kept, in milliseconds. */
+/** The time for which an idle connection is kept, in milliseconds. */
 const keptMs = 30_000
 
-/** The connections that nobody uses at this moment, kept for their own tenants for a while. */
+/** The connections that are not in use, each kept for its own tenant for a while. */
 export class IdleConnections {
   /** Least recently used first. */
   readonly #idle: Idle[] = []
-  /** One for all, set for the first of them: to set one for each takes longer than most are idle. */
+  /** One timer for all, set for the first of them: setting one for each takes longer than most are idle. */
   #timer: NodeJS.Timeout | undefined
   readonly #onExpired: (connection: ServerConnection) => void
 
-  /** @param onExpired is to close one that was kept for long enough */
+  /** @param onExpired closes a connection that has expired */
   constructor(onExpired: (connection: ServerConnection) => void) {
     this.#onExpired = onExpired
   }
@@ -34,23 +34,23 @@ export class IdleConnections {
     this.#arm()
   }
 
-  /** The tenant's own that was used last. */
+  /** Takes the tenant's own connection that was used last. */
   take(target: Target): Idle | undefined {
     return this.#takeAt(this.#idle.findLastIndex((idle) => isSame(idle.target, target)))
   }
 
-  /** The one longest unused, whosever it is. */
+  /** Takes the least recently used connection of any tenant. */
   takeOldest(): ServerConnection | undefined {
     return this.#takeAt(0)?.connection
   }
 
-  takeAll(isMeant: (target: Target) => boolean = () => true): ServerConnection[] {
-    const meant = this.#idle.filter(({ target }) => isMeant(target)).map(({ connection }) => connection)
+  takeAll(isEligible: (target: Target) => boolean = () => true): ServerConnection[] {
+    const meant = this.#idle.filter(({ target }) => isEligible(target)).map(({ connection }) => connection)
     for (const connection of meant) this.remove(connection)
     return meant
   }
 
-  /** @returns whether it was there */
+  /** @returns true if it was there */
   remove(connection: ServerConnection): boolean {
     return this.#takeAt(this.#idle.findIndex((idle) => idle.connection === connection)) !== undefined
   }
@@ -66,7 +66,7 @@ export class IdleConnections {
     this.#timer = setTimeout(() => this.#expire(), Math.max(1, Math.ceil(dueMs))).unref()
   }
 
-  /** It may fire when whichever it was set for has been taken. */
+  /** Closes expired connections. The one that the timer was set for may have been taken. */
   #expire(): void {
     this.#timer = undefined
     const now = performance.now()

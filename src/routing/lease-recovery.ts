@@ -1,34 +1,39 @@
 import type { ServerBudget } from './server-budget.ts'
-import type { Lent } from './target.ts'
+import type { LeasedConnection } from './target.ts'
 
-/** How often leases are looked at, and how long a connection stands still before it counts as left; in milliseconds. */
+/**
+ * The interval at which leases are examined, and the time without traffic after which a connection counts as left open;
+ * in milliseconds.
+ */
 const lookMs = 500
 
-/** What a look found at a connection, as long as nothing has changed since. */
+/** The state of a connection at a look, as long as it has not changed since. */
 interface Standstill {
   readonly traffic: number
   /** Since when, by the monotonic clock. */
   readonly since: number
-  /** True if the server had nothing to do for it when it was examined. The answer may have been on its way. */
+  /** True if the server was idle for it when it was examined. The answer may have been on its way. */
   readonly isDoubtful: boolean
 }
 
-type RecoveredBudget = Pick<ServerBudget, 'lent' | 'examine'>
+type RecoveredBudget = Pick<ServerBudget, 'leases' | 'examine'>
 
 /**
- * Takes connections back that would stay lent for ever: those on which work that has ended left something open, such as a
- * stream or a transaction, and those whose answer cannot come any more, since the network or the server is gone.
- *
- * It looks at leases that last, from time to time, so that those of most requests cost nothing.
+ * Takes back connections that would stay leased for ever. There are two kinds: work that has ended left something open,
+ * such as a stream or a transaction; or an answer can no longer arrive, since the network or the server has failed. It
+ * examines long leases from time to time, so that the short leases of most requests cost nothing.
  */
 export class LeaseRecovery {
   readonly #budgets: readonly RecoveredBudget[]
   readonly #checkMs: number
-  readonly #standing = new WeakMap<Lent, Standstill>()
+  readonly #standing = new WeakMap<LeasedConnection, Standstill>()
   readonly #examining = new Set<RecoveredBudget>()
   readonly #timer: NodeJS.Timeout
 
-  /** @param checkMs after how long without a byte the connection of a statement is examined, in milliseconds; 0 for never */
+  /**
+   * @param checkMs the time without a byte after which the connection of a statement is examined, in milliseconds; 0
+   *   for never
+   */
   constructor(budgets: readonly RecoveredBudget[], checkMs: number) {
     this.#budgets = budgets
     this.#checkMs = checkMs
@@ -42,39 +47,39 @@ export class LeaseRecovery {
   #look(): void {
     const now = performance.now()
     for (const budget of this.#budgets) {
-      const silent: Lent[] = []
-      for (const lent of budget.lent) {
-        if (now - lent.since < lookMs) continue
-        const stillMs = now - this.#stillSince(lent, now)
-        if (!lent.connection.isAwaited) {
-          if (stillMs >= lookMs && lent.asking.scope?.isOver) lent.asking.takeBack?.()
-        } else if (this.#checkMs > 0 && stillMs >= this.#checkMs) silent.push(lent)
+      const silent: LeasedConnection[] = []
+      for (const lease of budget.leases) {
+        if (now - lease.since < lookMs) continue
+        const stillMs = now - this.#stillSince(lease, now)
+        if (!lease.connection.isAwaited) {
+          if (stillMs >= lookMs && lease.request.scope?.isOver) lease.request.takeBack?.()
+        } else if (this.#checkMs > 0 && stillMs >= this.#checkMs) silent.push(lease)
       }
       if (silent.length > 0 && !this.#examining.has(budget)) void this.#examine(budget, silent)
     }
   }
 
-  #stillSince(lent: Lent, now: number): number {
-    const { traffic } = lent.connection
-    const before = this.#standing.get(lent)
+  #stillSince(lease: LeasedConnection, now: number): number {
+    const { traffic } = lease.connection
+    const before = this.#standing.get(lease)
     if (before?.traffic === traffic) return before.since
-    this.#standing.set(lent, { traffic, since: now, isDoubtful: false })
+    this.#standing.set(lease, { traffic, since: now, isDoubtful: false })
     return now
   }
 
   /** One after the other: each takes a connection beside the budget. */
-  async #examine(budget: RecoveredBudget, silent: readonly Lent[]): Promise<void> {
+  async #examine(budget: RecoveredBudget, silent: readonly LeasedConnection[]): Promise<void> {
     this.#examining.add(budget)
     try {
-      for (const lent of silent) {
-        const before = this.#standing.get(lent)
-        if (before === undefined || !isSilent(lent, before)) continue
-        const found = await budget.examine(lent).catch(() => 'busy' as const)
-        if (!isSilent(lent, before)) continue
-        if (found === 'unreachable') return hangUp(silent.filter((it) => isSilent(it, this.#standing.get(it))))
-        if (found === 'busy') this.#standing.set(lent, { ...before, since: performance.now(), isDoubtful: false })
-        else if (before.isDoubtful) hangUp([lent])
-        else this.#standing.set(lent, { ...before, isDoubtful: true })
+      for (const lease of silent) {
+        const before = this.#standing.get(lease)
+        if (before === undefined || !isSilent(lease, before)) continue
+        const found = await budget.examine(lease).catch(() => 'busy' as const)
+        if (!isSilent(lease, before)) continue
+        if (found === 'unreachable') return cut(silent.filter((it) => isSilent(it, this.#standing.get(it))))
+        if (found === 'busy') this.#standing.set(lease, { ...before, since: performance.now(), isDoubtful: false })
+        else if (before.isDoubtful) cut([lease])
+        else this.#standing.set(lease, { ...before, isDoubtful: true })
       }
     } finally {
       this.#examining.delete(budget)
@@ -82,10 +87,10 @@ export class LeaseRecovery {
   }
 }
 
-function isSilent({ connection }: Lent, before: Standstill | undefined): boolean {
+function isSilent({ connection }: LeasedConnection, before: Standstill | undefined): boolean {
   return connection.isAwaited && connection.traffic === before?.traffic
 }
 
-function hangUp(silent: readonly Lent[]): void {
+function cut(silent: readonly LeasedConnection[]): void {
   for (const { connection } of silent) connection.cut()
 }

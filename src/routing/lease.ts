@@ -4,25 +4,25 @@ import type { Admission } from './admissions.ts'
 import type { ServerBudget } from './server-budget.ts'
 import type { Target } from './target.ts'
 
-/** For whom a connection was lent, and whom it goes back to. */
-export interface Borrower {
+/** The holder of a lease, and the budget that the connection is released to. */
+export interface LeaseHolder {
   readonly budget: ServerBudget
   readonly target: Target
-  /** What it was lent by. */
+  /** The admission under which it was leased. */
   readonly admission: Admission
-  /** Called when the connection has been given back. */
+  /** Called when the connection has been released. */
   readonly afterwards: (() => void) | undefined
 }
 
-/** A connection borrowed for one piece of work. Whoever keeps it after giving it back can do nothing with it. */
+/** A connection leased for one piece of work. It is unusable after its release. */
 export class Lease implements PooledConnection {
   readonly origin: ServerConnection
-  readonly #borrower: Borrower
+  readonly #holder: LeaseHolder
   #released = false
 
-  constructor(connection: ServerConnection, borrower: Borrower) {
+  constructor(connection: ServerConnection, holder: LeaseHolder) {
     this.origin = connection
-    this.#borrower = borrower
+    this.#holder = holder
   }
 
   get processID(): number | undefined {
@@ -42,12 +42,13 @@ export class Lease implements PooledConnection {
     this.origin.setTypeParser(oid, parse)
   }
 
-  /** Never fails: what goes wrong with a connection then ends it. */
+  /** Never fails: a connection on which something goes wrong is closed. */
   release(destroy: boolean | Error = false): void {
     if (this.#released) return
     this.#released = true
-    const { budget, target, admission, afterwards } = this.#borrower
-    // What was lent before an eviction is not kept after it: somebody waits for the database to be left.
+    const { budget, target, admission, afterwards } = this.#holder
+    // A connection that was leased before an eviction is closed after it: the eviction waits until nothing is connected
+    // to the database.
     const givenBack = budget.release(target, this.origin, destroy !== false || !admission.isValid())
     if (afterwards === undefined) return
     if (givenBack === undefined) afterwards()

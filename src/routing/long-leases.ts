@@ -1,43 +1,43 @@
 import type { TenantId } from '../kernel/names.ts'
 import type { ServerBudget } from './server-budget.ts'
-import type { Lent } from './target.ts'
+import type { LeasedConnection } from './target.ts'
 
-/** A connection that was lent long ago and not given back. */
+/** A connection that was leased long ago and not released. */
 export interface LongLease {
   readonly tenant: TenantId
-  /** For how long already, in milliseconds. */
+  /** The age of the lease, in milliseconds. */
   readonly heldMs: number
   /**
-   * Where it was asked for: the lines of the stack that are the service's own, the innermost first. Where an ORM has cut
-   * them off, those of the call of `with` or `run`. None where it was not noted, see {@link WatchOptions.isTraced}.
+   * The stack of the request: the lines of the service's own code, the innermost first. If an ORM has cut them off, the
+   * lines of the call of `with` or `run`. Empty if no stack was recorded, see {@link WatchOptions.isTraced}.
    */
   readonly where: readonly string[]
 }
 
-/** How leases are watched. */
+/** Options of the watch on leases. */
 export interface WatchOptions {
-  /** After how long a lease is reported, in milliseconds; 0 for never. */
+  /** The age at which a lease is reported, in milliseconds; 0 for never. */
   readonly afterMs: number
   /**
-   * Whether it is noted for every lease where it is asked for, which takes some microseconds; otherwise it is from when one
-   * has lasted for half as long.
+   * Records a stack trace for every lease, which takes some microseconds. By default recording begins once a lease has
+   * lasted for half of `afterMs`.
    */
   readonly isTraced: boolean
   readonly report: (lease: LongLease) => void
 }
 
-/** How many times in its limit a lease is looked at, so that it is reported soon after. */
+/** The number of looks at a lease within its limit, so that it is reported soon after. */
 const looks = 4
 
-/** Reports every lease once that lasts for long. */
+/** Reports every long lease once. */
 export class LeaseWatch {
-  readonly #budgets: readonly Pick<ServerBudget, 'lent'>[]
+  readonly #budgets: readonly Pick<ServerBudget, 'leases'>[]
   readonly #options: WatchOptions
-  readonly #reported = new WeakSet<Lent>()
+  readonly #reported = new WeakSet<LeasedConnection>()
   readonly #timer: NodeJS.Timeout | undefined
   #traces: boolean
 
-  constructor(budgets: readonly Pick<ServerBudget, 'lent'>[], options: WatchOptions) {
+  constructor(budgets: readonly Pick<ServerBudget, 'leases'>[], options: WatchOptions) {
     const { afterMs, isTraced } = options
     this.#budgets = budgets
     this.#options = options
@@ -45,7 +45,7 @@ export class LeaseWatch {
     if (afterMs > 0) this.#timer = setInterval(() => this.#look(), Math.max(1, afterMs / looks)).unref()
   }
 
-  /** Whether it is to be noted at this moment where leases are asked for. */
+  /** True if a stack trace is to be recorded for new leases. */
   get traces(): boolean {
     return this.#traces
   }
@@ -57,22 +57,22 @@ export class LeaseWatch {
   #look(): void {
     const { afterMs, report } = this.#options
     const now = performance.now()
-    for (const lent of this.#budgets.flatMap((budget) => [...budget.lent])) {
-      const heldMs = now - lent.since
-      // One that is forgotten seldom is the only one, and of the next the place is known.
+    for (const lease of this.#budgets.flatMap((budget) => [...budget.leases])) {
+      const heldMs = now - lease.since
+      // A leaked lease seldom is the only one, and the next will have a stack trace.
       if (heldMs >= afterMs / 2) this.#traces = true
-      if (heldMs < afterMs || this.#reported.has(lent)) continue
-      this.#reported.add(lent)
-      const { target, where } = lent.asking
+      if (heldMs < afterMs || this.#reported.has(lease)) continue
+      this.#reported.add(lease)
+      const { target, where } = lease.request
       report({ tenant: target.tenant, heldMs: Math.round(heldMs), where: firstLines(where) })
     }
   }
 }
 
-/** How deep a stack is kept: an ORM has a dozen functions between the service and its driver. */
+/** The depth of a recorded stack: an ORM has a dozen functions between the service and its driver. */
 const depth = 20
 
-/** An error made for its stack, which has more lines than usual. */
+/** Returns an error made for its stack, which has more lines than usual. */
 export function here(): Error {
   const usual = Error.stackTraceLimit
   Error.stackTraceLimit = depth

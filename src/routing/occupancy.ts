@@ -10,8 +10,8 @@ const refusals: readonly string[] = [
 ]
 
 /**
- * Counts an installation's sessions on a server where none is at hand to ask. A process that only routes may not be let in
- * where databases are made; nothing is known then but what the processes tell each other.
+ * Counts an installation's sessions on a server, over a session of its own. A process that only routes may not be
+ * allowed to connect to the maintenance database; the division then relies on the published shares alone.
  */
 export async function occupancyOf(server: Server, question: OccupancyQuestion): Promise<Occupancy> {
   let session: Session

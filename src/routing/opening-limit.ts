@@ -1,27 +1,27 @@
-/** How much longer than alone an opening may take for the sake of those beside it. */
+/** The longest acceptable opening, as a multiple of an undisturbed one. */
 const tolerance = 2
-/** How much of what is known of an undisturbed opening is forgotten with each one: servers change. */
+/** The factor by which the best time grows with each opening: servers change. */
 const forgetting = 1.001
-/** What any server can do at once, and what part of a budget may always be under way. */
+/** The number of openings at once that any server can do, and the part of a budget that may always be opening. */
 const least = 4
 const leastPart = 1 / 8
 
 /**
- * How many connections are best opened at once: as many as do not make each take twice as long as one alone. Beyond that
- * the server is busy, and more at once would only hold more places, in which connections could be kept that are wanted
- * again. How many that is, is learnt from how long each takes: few where the processors are what is short, all where it is
- * the network that takes its time.
+ * A limit on the connections that are opened at once: as many as do not make each take twice as long as one alone.
+ * Beyond that the server is busy, and more openings would only occupy places that could keep idle connections for
+ * reuse. The limit is learnt from the duration of each opening: it becomes low if processors are the bottleneck, and
+ * includes all if it is the network.
  */
 export class OpeningLimit {
   #limit = least
   #alone = Infinity
 
-  /** @param places how many connections there may be */
+  /** @param places the number of connections that there may be */
   among(places: number): number {
     return Math.min(places, Math.max(least, Math.ceil(places * leastPart), Math.floor(this.#limit)))
   }
 
-  /** @param tookMs how long an opening took, in milliseconds */
+  /** @param tookMs the duration of an opening, in milliseconds */
   learn(tookMs: number, places: number): void {
     this.#alone = Math.min(this.#alone * forgetting, tookMs)
     const step = 1 / this.#limit

@@ -4,17 +4,20 @@ import type { Identifier } from '../kernel/names.ts'
 import type { Server, Session } from '../server/port.ts'
 import { closedError } from './closed-error.ts'
 
-/** Who is told of what happens on the channel. */
+/** A listener on the channel. */
 export interface ChannelListener {
-  /** Some process of the installation, this one too, said something; whoever may connect to the catalog could have. */
+  /**
+   * Receives a message of a process of the installation, including this one; any role that can connect to the catalog
+   * can send one.
+   */
   readonly onMessage: (message: object) => void
-  /** From now on messages may be missed. */
+  /** Called when messages may be missed from now on. */
   readonly onLost: () => void
 }
 
 /** The session that this process listens on. */
 export interface Listening {
-  /** For callers that know nothing of each other: one statement runs after another. */
+  /** A session shared by independent callers: one statement runs after another. */
   readonly session: Pick<Session, 'query'>
   /** The server's process id of the session. */
   readonly processId: number
@@ -22,12 +25,14 @@ export interface Listening {
 
 const channel = 'tenantry'
 
-/** How long what is remembered may be trusted after the listening session was last asked, in milliseconds. */
+/**
+ * The time for which remembered answers may be trusted after the last check of the listening session, in milliseconds.
+ */
 export const trustMs = 5_000
 
 /**
- * How processes of an installation hear of each other. Each listens in the catalog's database, on one session, and shows by
- * a shared advisory lock that it does.
+ * The channel between the processes of an installation. Each listens in the catalog's database, on one session, and
+ * shows by a shared advisory lock that it does.
  */
 export class ProcessChannel {
   readonly #home: Server
@@ -36,7 +41,7 @@ export class ProcessChannel {
   #starting: Promise<Standing> | undefined
   #standing: Standing | undefined
   #renewing: Promise<void> | undefined
-  /** Until when the session counts as listening without being asked, by the monotonic clock. */
+  /** The time until which the session counts as listening without a check, by the monotonic clock. */
   #trustedUntil = 0
   #closed = false
 
@@ -51,8 +56,8 @@ export class ProcessChannel {
   }
 
   /**
-   * Makes sure that this process listens: what is read from the catalog from then on is known to hold until a message. It
-   * asks the server when it has not for some seconds; otherwise it costs nothing.
+   * Makes sure that this process listens: rows read from the catalog after that hold until a message. It queries the
+   * server if the last check is some seconds old, and otherwise costs nothing.
    */
   async start(): Promise<void> {
     const starting = this.#start()
@@ -64,31 +69,31 @@ export class ProcessChannel {
     await this.#renewing
   }
 
-  /** Whether {@link start} has nothing to do: what was read from the catalog holds until a message. */
+  /** True if {@link start} has nothing to do: rows read from the catalog hold until a message. */
   isStarted(): boolean {
     return performance.now() < this.#trustedUntil
   }
 
-  /** The session, begun if there is none; it may have ended unnoticed. */
+  /** Returns the session, and opens it if there is none. It may have ended unnoticed. */
   listening(): Promise<Listening> {
     return this.#start()
   }
 
-  /** Whether the session is still the one to go by, as far as this process has heard. */
+  /** True if the session is still in use, as far as this process has noticed. */
   isCurrent(listening: Listening): boolean {
     return this.#standing === listening
   }
 
-  /** Says something to all processes of the installation. */
+  /** Sends a message to all processes of the installation. */
   async send(message: object): Promise<void> {
     const { session } = await this.#start()
     await session.query('select pg_notify($1, $2)', [channel, JSON.stringify(message)])
   }
 
   /**
-   * Takes the session for lost where this error says so.
+   * Drops the session if this error shows that it is lost.
    *
-   * @returns whether it does
+   * @returns true if it does
    */
   isLostBy(error: unknown, listening: Listening): boolean {
     if (!(error instanceof TenantryError) || error.code !== 'connection-lost') return false
@@ -96,7 +101,7 @@ export class ProcessChannel {
     return true
   }
 
-  /** The server's process ids of all sessions that listen. */
+  /** Returns the server's process ids of all listening sessions. */
   async present(): Promise<readonly number[]> {
     const { session } = await this.#start()
     const { rows } = await session.query<{ pid: number }>(
@@ -108,7 +113,7 @@ export class ProcessChannel {
     return rows.map(({ pid }) => pid)
   }
 
-  /** Ends the session. One that does not end within `limitMs` milliseconds is not waited for. */
+  /** Ends the session, and waits for that at most `limitMs` milliseconds. */
   async close(limitMs: number): Promise<void> {
     this.#closed = true
     this.#trustedUntil = 0
@@ -138,31 +143,31 @@ export class ProcessChannel {
     }
   }
 
-  /** Asks whether the session still stands; one that does not answer in time counts as lost. */
+  /** Checks that the session is alive; one that does not answer in time counts as lost. */
   async #renew(starting: Promise<Standing>, end: () => Promise<void>): Promise<void> {
-    const askedAt = performance.now()
-    const gone = setTimeout(() => void end(), trustMs)
+    const checkedAt = performance.now()
+    const timer = setTimeout(() => void end(), trustMs)
     try {
       const { session } = await starting
       await session.query('select 1')
-      if (this.#starting === starting) this.#trustedUntil = askedAt + trustMs
+      if (this.#starting === starting) this.#trustedUntil = checkedAt + trustMs
     } catch {
       this.#lose(starting)
       await this.#start()
     } finally {
-      clearTimeout(gone)
+      clearTimeout(timer)
     }
   }
 
   async #listen(onEnd: () => void): Promise<Standing> {
-    const askedAt = performance.now()
+    const checkedAt = performance.now()
     const onMessage = (payload: string) => this.#receive(payload)
     const session = await this.#home.listen(this.#catalog, channel, { onMessage, onEnd })
     try {
       const { rows } = await session.query<{ pid: number }>(
         `select pg_backend_pid() as pid, pg_advisory_lock_shared(${presenceKey})`,
       )
-      this.#trustedUntil = askedAt + trustMs
+      this.#trustedUntil = checkedAt + trustMs
       return { session: inTurn(session), processId: rows[0]?.pid ?? 0, end: () => session.close() }
     } catch (error) {
       await session.close()
@@ -171,7 +176,7 @@ export class ProcessChannel {
   }
 
   #lose(starting: Promise<Standing> | undefined): void {
-    // Another one may stand by now.
+    // Another session may have replaced it.
     if (this.#closed || starting === undefined || this.#starting !== starting) return
     this.#starting = undefined
     this.#standing = undefined

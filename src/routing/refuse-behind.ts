@@ -1,15 +1,15 @@
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 
-/** Throws why a tenant that is in service is not to be worked on all the same. */
+/** Throws if a tenant that is in service is not to be worked on. */
 export type Condition = (row: TenantRow) => Promise<void>
 
 /**
- * The condition that a tenant is not behind this process's version.
+ * Returns the condition that a tenant is not behind this process's version.
  *
- * @param fingerprint of that version
- * @param numberOf its running number in the catalog; undefined for one that the catalog does not know, such as that of a
- *   router that came before all others: whatever tenants have is older
+ * @param fingerprint the version's fingerprint
+ * @param numberOf returns its running number in the catalog; undefined for a version that the catalog does not know,
+ *   such as that of a router that started before all others. Every tenant is then treated as behind
  */
 export function refuseBehind(
   fingerprint: string,
@@ -18,7 +18,7 @@ export function refuseBehind(
   let ours: number | undefined
   return async (row) => {
     if (row.fingerprint === fingerprint) return
-    // A number, once given, never changes.
+    // The number of a version never changes.
     ours ??= await numberOf(fingerprint)
     if (row.version === undefined || ours === undefined || row.version < ours) throw behindError(row, fingerprint, ours)
   }

@@ -25,7 +25,7 @@ import type { Condition } from './refuse-behind.ts'
 import type { CapturedTenant, WorkScope } from './tenant-context.ts'
 import { type LoginOf, TenantPool } from './tenant-pool.ts'
 
-/** How routing is done. */
+/** Options of routing. */
 export interface RoutingOptions<Handle> {
   readonly catalog: Catalog
   readonly domains: Domains
@@ -35,44 +35,47 @@ export interface RoutingOptions<Handle> {
   readonly servers: ReadonlyMap<string, Server>
   readonly models: Models<Handle>
   readonly loginOf: LoginOf
-  /** What tells this installation's sessions from others', on every server. */
+  /** The id that marks this installation's sessions on every server. */
   readonly installationId: string
-  /** What the names of its roles are made from. */
+  /** The installation, from which the names of its roles are made. */
   readonly installation: Installation
-  /** How many connections each process has to the catalog, beside tenants' work. */
+  /** The number of connections that each process has to the catalog, besides tenants' work. */
   readonly catalogConnections: number
-  /** How long to wait for a connection while all are busy, in milliseconds. */
+  /** The longest wait for a connection while all are busy, in milliseconds. */
   readonly waitMs: number
-  /** What holds in tenants' sessions. */
+  /** The defaults of tenants' sessions. */
   readonly session: SessionDefaults
-  /** Which part of a server's connections one tenant may have. */
+  /** The part of a server's connections that one tenant may have. */
   readonly tenantShare: number
-  /** Whether a connection is reset in full when it is given back. */
+  /** Resets a connection in full when it is released. */
   readonly resetConnections: boolean
-  /** After how long a lease is reported, in milliseconds; 0 for never. */
+  /** The age at which a lease is reported, in milliseconds; 0 for never. */
   readonly leaseWarningMs: number
-  /** Whether it is noted for every lease where it is asked for. */
+  /** Records a stack trace for every lease. */
   readonly traceLeases: boolean
-  /** After how long without a byte the connection of a statement is examined, in milliseconds; 0 for never. */
+  /** The time without a byte after which the connection of a statement is examined, in milliseconds; 0 for never. */
   readonly connectionCheckMs: number
   readonly countFleet: Fleet<unknown>['count']
   /** The work that the running code is part of. */
   readonly scope: () => WorkScope | undefined
   readonly onLongLease: (lease: LongLease) => void
-  /** How many tenants are remembered; beyond, the one longest unused is looked up anew when it is needed. */
+  /** The number of tenants remembered; beyond it the least recently used is looked up again when it is needed. */
   readonly keptTenants: number
-  /** How many domains are remembered. */
+  /** The number of domains remembered. */
   readonly keptDomains: DirectorySize
-  /** How many tenants' models are kept opened; beyond, those longest unused are opened anew, in microseconds. */
+  /**
+   * The number of tenants whose models are kept open; beyond it the least recently used are opened again, in
+   * microseconds.
+   */
   readonly keptHandles: number
-  /** What must hold of a tenant, besides that it is in service. */
+  /** A condition on tenants besides being in service. */
   readonly condition?: Condition | undefined
 }
 
 interface Opened<Handle> {
   readonly rowId: string
   readonly route: Promise<Route<Handle>>
-  /** Once it was opened. */
+  /** Set once it is open. */
   opened?: Route<Handle>
 }
 
@@ -85,10 +88,10 @@ export interface Route<Handle> {
 /** Works on one tenant of a fleet query. */
 export type OnTenant<T> = (captured: CapturedTenant, tenant: Tenant, limits: TenantLimits) => Promise<T>
 
-/** How long saying goodbye may take, in milliseconds, where the network may be gone without a word. */
-const farewellMs = 500
+/** The time for closing messages, in milliseconds: the network may have failed silently. */
+const closingMs = 500
 
-/** Leads from a tenant's id to the models on its database. */
+/** Routes a tenant's id to the models on its database. */
 export class Router<Handle> {
   readonly #options: RoutingOptions<Handle>
   readonly #channel: ProcessChannel
@@ -96,7 +99,7 @@ export class Router<Handle> {
   /** By the server's name. */
   readonly #budgets: ReadonlyMap<string, ServerBudget>
   readonly #evictions: EvictionChannel
-  /** What fleet queries may have of each, by the server's name. */
+  /** The shares of fleet queries, by the server's name. */
   readonly #fleetShares: ReadonlyMap<string, FleetShare>
   readonly #admissions: Admissions
   readonly #domains: DomainDirectory
@@ -109,11 +112,11 @@ export class Router<Handle> {
     this.#options = options
     this.#opened = new RecentlyUsed(options.keptHandles)
     this.#channel = new ProcessChannel(home, options.catalogDatabase)
-    this.#channel.subscribe({ onMessage: (message) => this.#hear(message), onLost: () => this.#forgetAll() })
-    this.#evictions = new EvictionChannel(this.#channel, (eviction) => this.#letGo(eviction))
+    this.#channel.subscribe({ onMessage: (message) => this.#onMessage(message), onLost: () => this.#forgetAll() })
+    this.#evictions = new EvictionChannel(this.#channel, (eviction) => this.#onEvict(eviction))
     this.#admissions = new Admissions(catalog, this.#channel, keptTenants, condition)
     this.#domains = new DomainDirectory(
-      (asked) => options.domains.routes(asked),
+      (domains) => options.domains.routes(domains),
       () => this.#channel.start(),
       options.keptDomains,
     )
@@ -133,18 +136,21 @@ export class Router<Handle> {
     })
   }
 
-  /** Whether it is to be noted where work begins. */
+  /** True if a stack trace is to be recorded where work begins. */
   get traces(): boolean {
     return this.#watch.traces
   }
 
-  /** Makes sure that a tenant may be worked on, and says which it is. @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind` */
+  /**
+   * Makes sure that a tenant may be worked on, and returns it with its row. @throws `tenant-unknown`,
+   * `tenant-not-active`, `tenant-behind`
+   */
   async admit(captured: CapturedTenant): Promise<CapturedTenant> {
     const { row } = await this.#admit(captured)
     return { tenant: row.id, row: row.rowId }
   }
 
-  /** What {@link route} gives, at once, where nobody has to be asked: so for most of what a service does. */
+  /** Returns the same as {@link route}, without waiting, if no query is needed: the usual case in a service. */
   known({ tenant, row }: CapturedTenant): Route<Handle> | undefined {
     const rowId = this.#admissions.known(tenant)?.row.rowId
     if (rowId === undefined || (row !== undefined && row !== rowId)) return undefined
@@ -153,7 +159,7 @@ export class Router<Handle> {
   }
 
   /**
-   * The models of a tenant, opened once and kept.
+   * Returns the models of a tenant, opened once and kept.
    *
    * @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind`, `no-open-server`
    */
@@ -164,13 +170,13 @@ export class Router<Handle> {
     try {
       return (kept.opened = await kept.route)
     } catch (error) {
-      // What could not be opened is tried anew by the next caller.
+      // A failed opening is repeated for the next caller.
       if (this.#opened.peek(row.id) === kept) this.#opened.delete(row.id)
       throw error
     }
   }
 
-  /** What a fleet query works with. @param onTenant works on one of its tenants */
+  /** Returns the operations of a fleet query. @param onTenant works on one of its tenants */
   fleet<T>(onTenant: OnTenant<T>): Fleet<T> {
     return {
       count: this.#options.countFleet,
@@ -181,7 +187,7 @@ export class Router<Handle> {
         try {
           return await onTenant({ tenant: row.id, row: row.rowId }, tenant, limits)
         } finally {
-          // Kept, it would take the place of one that a request comes back to.
+          // A kept connection would take the place of one that a request comes back to.
           this.#budgets.get(row.server)?.leave(row.database)
         }
       },
@@ -193,37 +199,37 @@ export class Router<Handle> {
     try {
       await this.#admit(captured)
     } catch (error) {
-      const gone: readonly string[] = ['tenant-unknown', 'tenant-not-active']
-      return !(error instanceof TenantryError && gone.includes(error.code))
+      const outOfService: readonly string[] = ['tenant-unknown', 'tenant-not-active']
+      return !(error instanceof TenantryError && outOfService.includes(error.code))
     }
     return true
   }
 
-  /** The tenant of a domain; undefined where it is nobody's, not verified, or no domain at all. */
+  /** Returns the tenant of a domain; undefined if it belongs to none, is not verified, or is no domain at all. */
   async tenantOfDomain(domain: string): Promise<CapturedTenant | undefined> {
     const name = readDomain(domain)
     return name && this.#domains.tenantOf(name)
   }
 
-  /** Forgets whose a domain is, or all of them. */
+  /** Forgets a domain, or all of them. */
   forgetDomains(domain?: DomainName): void {
     if (domain === undefined) this.#domains.forgetAll()
     else this.#domains.forget(domain)
   }
 
-  /** Makes every process of the installation, this one first, let go of a tenant; see {@link EvictionChannel.evict}. */
+  /** Makes every process of the installation, this one first, release a tenant; see {@link EvictionChannel.evict}. */
   evict(eviction: Eviction, limitMs: number, options: Cancellable): Promise<void> {
     return this.#evictions.evict(eviction, limitMs, options)
   }
 
-  /** Refuses new work, waits for what is under way, at most `deadlineMs` milliseconds, and closes all connections. */
+  /** Refuses new work, waits at most `deadlineMs` milliseconds for work under way, and closes all connections. */
   async close(deadlineMs: number): Promise<void> {
     this.#opened.clear()
     this.#watch.close()
     await Promise.all([...this.#budgets.values()].map((budget) => budget.close(deadlineMs)))
     this.#recovery.close()
-    await Promise.all(this.#shares.map((share) => share.leave(farewellMs)))
-    await this.#channel.close(farewellMs)
+    await Promise.all(this.#shares.map((share) => share.leave(closingMs)))
+    await this.#channel.close(closingMs)
   }
 
   #shareOf(server: Server): BudgetShare {
@@ -243,7 +249,7 @@ export class Router<Handle> {
     })
   }
 
-  /** One that was captured may be gone, and another have its id. */
+  /** Admits to a tenant. A captured tenant may have been purged, and another may have its id. */
   async #admit({ tenant, row: rowId }: CapturedTenant): Promise<Admission> {
     const admission = this.#admissions.known(tenant) ?? (await this.#admissions.admit(tenant))
     if (rowId === undefined || admission.row.rowId === rowId) return admission
@@ -270,16 +276,19 @@ export class Router<Handle> {
     return { entered: { tenant: row.id, row: row.rowId }, models: await this.#options.models.open(pool, row) }
   }
 
-  /** A handle may outlive its tenant: another one that got the id since is none of its business. */
+  /**
+   * Admits again for a handle. A handle may outlive its tenant, and must not reach another one that has the id since.
+   */
   #readmit({ id, rowId }: TenantRow, outdated?: Admission): Admission | Promise<Admission> {
-    // Somebody else may have asked anew already: to do so again would make what they got outdated, and so on for ever.
+    // Another caller may have renewed the admission already. Revoking that one would invalidate it for its holder, and
+    // so on for ever.
     if (outdated !== undefined && this.#admissions.known(id) === outdated) this.#admissions.revoke(id)
     const known = this.#admissions.known(id)
     return known?.row.rowId === rowId ? known : this.#admit({ tenant: id, row: rowId })
   }
 
-  /** The catalog itself tells of domains that were added, verified or removed. */
-  #hear(message: object): void {
+  /** Handles messages of the catalog itself, about domains that were added, verified or removed. */
+  #onMessage(message: object): void {
     if ('domain' in message && typeof message.domain === 'string') this.#domains.forget(message.domain)
   }
 
@@ -288,7 +297,7 @@ export class Router<Handle> {
     this.#domains.forgetAll()
   }
 
-  #letGo({ tenant, server, database }: Eviction): void {
+  #onEvict({ tenant, server, database }: Eviction): void {
     this.#admissions.revoke(tenant)
     this.#budgets.get(server)?.leave(database)
   }

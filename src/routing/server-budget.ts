@@ -7,69 +7,70 @@ import { closedError } from './closed-error.ts'
 import { tenantPart } from './division.ts'
 import { IdleConnections } from './idle-connections.ts'
 import { OpeningLimit } from './opening-limit.ts'
-import { type Asking, isSame, type Lent, type Target } from './target.ts'
+import { type ConnectionRequest, isSame, type LeasedConnection, type Target } from './target.ts'
 import { WaitingLine } from './waiting-line.ts'
 
-/** How a budget is kept. */
+/** Options of a budget. */
 export interface BudgetOptions {
   readonly server: Server
-  /** How long to wait for a connection while all are busy, in milliseconds. */
+  /** The longest wait for a connection while all are busy, in milliseconds. */
   readonly waitMs: number
-  /** What holds in tenants' sessions. */
+  /** The defaults of tenants' sessions. */
   readonly session?: SessionDefaults
-  /** Which part of the connections one tenant may have at once, above 0 and at most 1, the default; see {@link tenantPart}. */
+  /**
+   * The part of the connections that one tenant may have at once, above 0, at most 1 (default); see {@link tenantPart}.
+   */
   readonly tenantShare?: number
-  /** Whether a connection is reset in full when it is given back; by default only an open transaction is rolled back. */
+  /** Resets a connection in full when it is released; by default only an open transaction is rolled back. */
   readonly resetConnections?: boolean
 }
 
-/** How many connections a budget may have open. */
+/** The number of connections that a budget may have open. */
 export interface Allowance {
-  /** What the sessions on the server are told from others' by. */
+  /** The mark of the budget's sessions on the server. */
   readonly mark?: SessionMark | undefined
-  /** Says from now on, by `setCapacity`, how many the budget may have open; it asks back how many it has. */
+  /** Sets the number of connections that may be open, by `setCapacity`, from now on; reads the number that are. */
   serve(budget: Pick<ServerBudget, 'open' | 'setCapacity'>): void
-  /** Makes sure that what was said last holds. Asked before a connection is opened. */
+  /** Makes sure that the last capacity holds. Called before a connection is opened. */
   ensure(): Promise<void>
-  /** Whether it still holds, as far as this process has heard. */
+  /** True if it still holds, as far as this process has noticed. */
   holds(): boolean
-  /** A connection of the budget was closed. */
+  /** Called when a connection of the budget was closed. */
   onClosed(): void
-  /** For an error: with how many others the connections are shared. */
+  /** The number of other processes that share the connections, for error messages. */
   readonly others: number
 }
 
-/** After how long an idle connection is asked, before it is lent, whether it still stands, in milliseconds. */
-const askedAfterMs = 5_000
-/** How long it may take to answer then, in milliseconds. */
+/** The idle time after which a connection is checked before it is leased, in milliseconds. */
+const checkedAfterMs = 5_000
+/** The time that it has to answer then, in milliseconds. */
 const answerMs = 2_000
-/** An opening that takes longer waits for something (a lock on the database, a lost packet), and holds nobody else up. */
+/** The time after which an opening is slow (a lock, a lost packet) and does not delay others, in milliseconds. */
 const slowOpeningMs = 250
-/** Which part of the openings at once may be for tenants that have a connection already, where others lose theirs for it. */
+/** The part of the openings at once that may evict other tenants' connections for a tenant that has one already. */
 const moreAtOnce = 1 / 4
 
 /**
- * The connections that this process may hold on one server, shared by all tenants there. Idle ones are kept, the one
- * longest unused goes first. Where all are busy, callers wait in a {@link WaitingLine}. A tenant that nobody waits beside
- * may have all of them, or its configured share.
- *
- * Only some are opened at once, see {@link OpeningLimit}: a place in which a connection is being opened keeps none. Who
- * waits for that takes a connection of its own tenant if one comes back before.
+ * The connections that this process may hold on one server, shared by all tenants there. Idle ones are kept, and the
+ * least recently used is evicted first. If all are busy, callers wait in a {@link WaitingLine}. A tenant may have all
+ * of them while no other waits, or its configured share. Only some are opened at once, see {@link OpeningLimit}: a
+ * place in which a connection is being opened keeps no idle one. A caller that waits for an opening gets a connection
+ * of its own tenant if one is released before.
  */
 export class ServerBudget {
   readonly #options: BudgetOptions
   readonly #allowance: Allowance
   readonly #idle = new IdleConnections((connection) => void this.#discard(connection))
-  readonly #busy = new Map<ServerConnection, Lent>()
+  readonly #busy = new Map<ServerConnection, LeasedConnection>()
   readonly #line: WaitingLine
   #capacity = 0
-  /** Connections that the server may see: idle, busy, being opened and being closed. */
+  /** The connections that the server may see: idle, busy, opening and closing. */
   #open = 0
-  /** Those of them that are being closed. */
+  /** The closing ones among them. */
   readonly #closing = new Set<ServerConnection>()
-  /** How many are being opened, or closed to be replaced, and not slow. */
+  /** The number of connections that are opening, or closing to be replaced, and not slow. */
   #opening = 0
-  /** Those of them that are for tenants which have a connection already. */
+  /** The number of those for tenants that have a connection already. */
   #openingMore = 0
   readonly #openingLimit = new OpeningLimit()
   #closed = false
@@ -82,22 +83,22 @@ export class ServerBudget {
     allowance.serve(this)
   }
 
-  /** How many connections there are, those that are being opened and closed among them. */
+  /** The number of connections, including opening and closing ones. */
   get open(): number {
     return this.#open
   }
 
-  /** How many there may be at this moment; as many as are configured until it is known. */
+  /** The number of connections that there may be at this moment; the configured number until it is known. */
   get capacity(): number {
     return this.#capacity || this.#options.server.maxConnections
   }
 
-  /** What is lent at this moment. */
-  get lent(): Iterable<Lent> {
+  /** The current leases. */
+  get leases(): Iterable<LeasedConnection> {
     return this.#busy.values()
   }
 
-  /** From now on so many may be open. Idle ones beyond are closed, busy ones when they are given back. */
+  /** Sets the number of connections that may be open. Surplus idle ones are closed now, busy ones on release. */
   setCapacity(capacity: number): void {
     this.#capacity = capacity
     while (this.#kept > capacity && this.#idle.count > 0) void this.#discard(this.#idle.takeOldest())
@@ -105,15 +106,15 @@ export class ServerBudget {
   }
 
   /**
-   * Lends a connection to a database, at once or when one is free; give it back with {@link release}. Refuses with
-   * `pool-timeout`, `closed`, `credentials-unreadable` and what may be wrong with a connection.
+   * Leases a connection to a database, at once or when one is free; see {@link release}. Refuses with `pool-timeout`,
+   * `closed`, `credentials-unreadable` and the errors of connecting.
    */
-  ask(asking: Asking): void {
-    if (this.#capacity > 0) this.#next(asking)
+  acquire(request: ConnectionRequest): void {
+    if (this.#capacity > 0) this.#next(request)
     else
       this.#allowed().then(
-        () => this.#next(asking),
-        (error: unknown) => asking.refuse(error),
+        () => this.#next(request),
+        (error: unknown) => request.refuse(error),
       )
   }
 
@@ -124,23 +125,23 @@ export class ServerBudget {
     }
   }
 
-  /** Runs one statement beside the budget, for a moment: to cancel what runs on one of its connections. */
+  /** Runs one statement on a connection beside the budget: to cancel a statement on one of its connections. */
   control({ database, login }: Target, sql: string): Promise<void> {
     return this.#options.server.control(database, sql, login())
   }
 
-  /** Looks, beside the budget, what the server does for a connection that is lent. */
-  async examine({ connection, asking: { target } }: Lent): ReturnType<Server['examine']> {
+  /** Reads, on a connection beside the budget, the server's state of a leased one. */
+  async examine({ connection, request: { target } }: LeasedConnection): ReturnType<Server['examine']> {
     return this.#options.server.examine(target.database, connection.processID, target.login())
   }
 
-  /** Takes a connection back: an open transaction is rolled back; a broken connection is forgotten. */
+  /** Takes a connection back: an open transaction is rolled back; a broken connection is dropped. */
   release(target: Target, connection: ServerConnection, destroy: boolean): Promise<void> | undefined {
     if (destroy || this.#isClean(connection)) return this.#giveBack(target, connection, !destroy)
     return cleaned(connection, this.#options).then((isClean) => this.#giveBack(target, connection, isClean))
   }
 
-  /** Refuses new work and waits for what is under way, at most `deadlineMs` milliseconds; then ends it. */
+  /** Refuses new work, waits at most `deadlineMs` milliseconds for work under way, and then ends it. */
   async close(deadlineMs: number): Promise<void> {
     this.#closed = true
     this.#line.refuseAll(closedError())
@@ -149,46 +150,46 @@ export class ServerBudget {
     await Promise.all([...closing, ...[...this.#busy.keys()].map((connection) => this.#discard(connection))])
   }
 
-  /** One of the tenant's own that is idle, a new one, or the one that it waits for. It is lent as soon as it is there. */
-  #next(asking: Asking): void {
-    // It may have been closed while something was waited for: nobody would ever serve who waits now.
-    if (this.#closed) return asking.refuse(closedError())
-    const { target } = asking
+  /** Takes an idle connection of the tenant, opens one, or queues the request. It is leased as soon as it is ready. */
+  #next(request: ConnectionRequest): void {
+    // The budget may have been closed during a wait: a request that is queued now would never be served.
+    if (this.#closed) return request.refuse(closedError())
+    const { target } = request
     const isWithinShare = this.#line.shareOf(target) < this.#most()
     const own = isWithinShare ? this.#idle.take(target) : undefined
     if (own === undefined && !(isWithinShare && this.#mayOpen() && this.#mayDisplace(target)))
-      return this.#line.join(asking)
+      return this.#line.join(request)
     this.#line.count(target, 1)
-    if (own === undefined) this.#openFor(asking)
-    else if (performance.now() - own.since < askedAfterMs) this.#lend(own.connection, asking)
-    else void this.#lendLongIdle(own.connection, asking)
+    if (own === undefined) this.#openFor(request)
+    else if (performance.now() - own.since < checkedAfterMs) this.#grant(own.connection, request)
+    else void this.#grantLongIdle(own.connection, request)
   }
 
-  /** Nothing may be open yet, or nobody has asked. */
+  /** Waits for the first capacity. */
   async #allowed(): Promise<void> {
     if (!this.#closed) await this.#allowance.ensure()
   }
 
-  /** One that was idle for long may be gone without a word, as where a firewall dropped it. */
-  async #lendLongIdle(connection: ServerConnection, asking: Asking): Promise<void> {
-    if (await stands(connection)) return this.#lendUnlessClosed(connection, asking)
-    this.#line.count(asking.target, -1)
+  /** Leases a connection that was idle for long, if it is alive: a firewall may have dropped it silently. */
+  async #grantLongIdle(connection: ServerConnection, request: ConnectionRequest): Promise<void> {
+    if (await isAlive(connection)) return this.#grantUnlessClosed(connection, request)
+    this.#line.count(request.target, -1)
     await this.#discard(connection)
-    this.#next(asking)
+    this.#next(request)
   }
 
-  /** It may have been closed while the connection was waited for. */
-  async #lendUnlessClosed(connection: ServerConnection, asking: Asking): Promise<void> {
-    if (!this.#closed) return this.#lend(connection, asking)
-    this.#line.count(asking.target, -1)
+  /** Leases a connection unless the budget was closed during the wait. */
+  async #grantUnlessClosed(connection: ServerConnection, request: ConnectionRequest): Promise<void> {
+    if (!this.#closed) return this.#grant(connection, request)
+    this.#line.count(request.target, -1)
     await this.#discard(connection)
-    asking.refuse(closedError())
+    request.refuse(closedError())
   }
 
-  /** From now on it is busy. One that has ended by now is noticed when it is given back. */
-  #lend(connection: ServerConnection, asking: Asking): void {
-    this.#busy.set(connection, { connection, asking, since: performance.now() })
-    asking.grant(connection)
+  /** Leases a connection, which is busy from now on. One that has ended by now is noticed on release. */
+  #grant(connection: ServerConnection, request: ConnectionRequest): void {
+    this.#busy.set(connection, { connection, request, since: performance.now() })
+    request.grant(connection)
   }
 
   #mayOpen(): boolean {
@@ -197,8 +198,9 @@ export class ServerBudget {
   }
 
   /**
-   * Whether who asks may have another tenant's connection closed, where that is needed. Those who have one already have
-   * it done a few at a time: a tenant that asks for much would close whatever others come back to, and all would open.
+   * True if a request may evict another tenant's connection, if it needs to. Requests of tenants that have a connection
+   * already may do so a few at a time: otherwise a busy tenant would close connections that others return to, and all
+   * would keep opening new ones.
    */
   #mayDisplace(target: Target): boolean {
     if (!this.#isFull() || this.#line.shareOf(target) === 0) return true
@@ -209,17 +211,14 @@ export class ServerBudget {
     return this.#opening >= this.#openingLimit.among(this.#capacity)
   }
 
-  /** Opens one while there is room, else in place of the one longest unused. */
-  #openFor(asking: Asking): void {
-    void this.#openCounted(asking, this.#isFull() ? this.#idle.takeOldest() : undefined)
+  /** Opens a connection while there is room, else in place of the least recently used. */
+  #openFor(request: ConnectionRequest): void {
+    void this.#openCounted(request, this.#isFull() ? this.#idle.takeOldest() : undefined)
   }
 
-  /**
-   * Closes first and opens then, so that the server never sees more than the budget; the place is kept meanwhile. The
-   * connection counts as the tenant's already.
-   */
-  async #openCounted(asking: Asking, replaced?: ServerConnection): Promise<void> {
-    const { target } = asking
+  /** Closes first and opens then, so that the server never sees more than the budget. The connection counts already. */
+  async #openCounted(request: ConnectionRequest, replaced?: ServerConnection): Promise<void> {
+    const { target } = request
     this.#open++
     const endOpening = this.#beginOpening(this.#line.shareOf(target) > 1)
     let connection: ServerConnection | undefined
@@ -231,20 +230,20 @@ export class ServerBudget {
     } catch (error) {
       this.#line.count(target, -1)
       this.#uncount()
-      return asking.refuse(error)
+      return request.refuse(error)
     } finally {
       endOpening()
     }
-    if (connection !== undefined && this.#allowance.holds()) return this.#lendUnlessClosed(connection, asking)
-    // There are fewer than there were when the place was given.
+    if (connection !== undefined && this.#allowance.holds()) return this.#grantUnlessClosed(connection, request)
+    // The capacity has shrunk since the place was given.
     this.#line.count(target, -1)
     await this.#discard(connection)
-    // Who waits for its tenant's share was passed over if the place was given up before.
+    // A request that waits for its tenant's share would have been passed over before the place was given up.
     this.#serveWaiters()
-    this.#next(asking)
+    this.#next(request)
   }
 
-  /** @returns what ends it; those who waited for it are served then */
+  /** @returns a function that ends it; requests that waited for it are served then */
   #beginOpening(isMore: boolean): () => void {
     this.#opening++
     if (isMore) this.#openingMore++
@@ -272,27 +271,27 @@ export class ServerBudget {
   }
 
   #giveBack(target: Target, connection: ServerConnection, isReusable: boolean): Promise<void> | undefined {
-    // One that ended meanwhile was counted then.
+    // A connection that ended meanwhile was counted then.
     if (!this.#takeBack(connection)) return undefined
     const isKept = isReusable && !this.#closed && this.#kept <= this.#capacity
     if (isKept) this.#passOn(target, connection)
     const discarded = isKept ? undefined : this.#discard(connection)
-    // One that had ended as it was lent gives no place back, but its tenant may have another one.
+    // A connection that had ended when it was leased frees no place, but its tenant may have another one.
     if (!isKept) this.#serveWaiters()
-    this.#announceDrained()
+    this.#notifyDrained()
     return discarded
   }
 
   #passOn(target: Target, connection: ServerConnection): void {
     const isOpeningEnough = this.#isOpeningEnough()
-    const isMeant = (it: Target) => isSame(it, target) || (!isOpeningEnough && this.#mayDisplace(it))
-    const waiter = this.#line.next(this.#most(), isMeant)
+    const isEligible = (it: Target) => isSame(it, target) || (!isOpeningEnough && this.#mayDisplace(it))
+    const waiter = this.#line.next(this.#most(), isEligible)
     if (waiter === undefined) this.#idle.keep(target, connection)
-    else if (isSame(waiter.target, target)) this.#lend(connection, waiter)
+    else if (isSame(waiter.target, target)) this.#grant(connection, waiter)
     else void this.#openCounted(waiter, connection)
   }
 
-  /** None of them that may have one more has an idle connection of its own tenant: it would have got that. */
+  /** Opens connections for waiting requests. Their tenants have no idle connection, or they would have got it. */
   #serveWaiters(): void {
     while (this.#mayOpen()) {
       const waiter = this.#line.next(this.#most(), (it) => this.#mayDisplace(it))
@@ -302,25 +301,25 @@ export class ServerBudget {
   }
 
   #busyError({ tenant }: Target): TenantryError {
-    const scarcity = { capacity: this.#capacity, others: this.#allowance.others, lent: [...this.lent] }
+    const scarcity = { capacity: this.#capacity, others: this.#allowance.others, leases: [...this.leases] }
     return busyError(tenant, this.#options, scarcity)
   }
 
-  /** A connection ended, whoever ended it; whatever held it, it counts no more. */
+  /** Stops counting a connection that has ended, in any state. */
   #forget(connection: ServerConnection): void {
     this.#takeBack(connection)
     this.#idle.remove(connection)
     this.#closing.delete(connection)
     this.#uncount()
-    this.#announceDrained()
+    this.#notifyDrained()
   }
 
-  /** @returns false when it was taken back before */
+  /** @returns false if it was taken back before */
   #takeBack(connection: ServerConnection): boolean {
-    const lent = this.#busy.get(connection)
-    if (lent === undefined) return false
+    const lease = this.#busy.get(connection)
+    if (lease === undefined) return false
     this.#busy.delete(connection)
-    this.#line.count(lent.asking.target, -1)
+    this.#line.count(lease.request.target, -1)
     return true
   }
 
@@ -333,7 +332,7 @@ export class ServerBudget {
   async #discard(connection: ServerConnection | undefined): Promise<void> {
     if (connection === undefined) return
     this.#closing.add(connection)
-    // One that has ended already is not counted any more, and says so at once.
+    // A connection that has ended already is not counted any more, and calls back at once.
     connection.onEnd(() => this.#closing.delete(connection))
     await connection.close()
   }
@@ -350,7 +349,7 @@ export class ServerBudget {
     return this.#open >= this.#capacity
   }
 
-  /** How many connections one tenant may have. */
+  /** Returns the number of connections that one tenant may have. */
   #most(): number {
     return tenantPart(this.#capacity, this.#options.tenantShare ?? 1)
   }
@@ -365,12 +364,12 @@ export class ServerBudget {
     })
   }
 
-  #announceDrained(): void {
+  #notifyDrained(): void {
     if (this.#busy.size === 0) this.#drained?.()
   }
 }
 
-/** Whether a connection may go on to the next caller, after a transaction that is open on it was rolled back. */
+/** Rolls back an open transaction. @returns true if the connection can be reused */
 async function cleaned(connection: ServerConnection, { resetConnections }: BudgetOptions): Promise<boolean> {
   if (connection.broken) return false
   try {
@@ -382,9 +381,9 @@ async function cleaned(connection: ServerConnection, { resetConnections }: Budge
   }
 }
 
-/** Whether a connection still answers. */
-async function stands(connection: ServerConnection): Promise<boolean> {
-  // Closing one with a statement under way cuts it off.
+/** True if a connection still answers. */
+async function isAlive(connection: ServerConnection): Promise<boolean> {
+  // Closing a connection with a statement under way aborts it.
   const silent = setTimeout(() => void connection.close(), answerMs)
   try {
     await connection.query('select 1')

@@ -3,14 +3,20 @@ import { TenantryError } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
 import { readable } from '../kernel/options.ts'
 
-/** Which tenant code works for, as plain data that can be carried elsewhere, such as into a job queue. */
+/** The tenant that code works for, as plain data that can be carried elsewhere, such as into a job queue. */
 export interface CapturedTenant {
   readonly tenant: TenantId
-  /** What tells it from another tenant that has the id one day; undefined inside of the steps that make a tenant. */
+  /**
+   * The row's id, which tells it from a later tenant with the same id; undefined inside of the steps that make a
+   * tenant.
+   */
   readonly row?: string | undefined
 }
 
-/** How a piece of work ends: a unit of work with its call, any other once all that was begun inside of it has ended. */
+/**
+ * The end of a piece of work: a unit of work ends with its call, a context once all work that was begun inside of it
+ * has ended.
+ */
 type ScopeKind = 'unit-of-work' | 'context'
 
 /** A piece of work for a tenant, from the call of `with` or `run` to its end. Code that it calls runs in it. */
@@ -31,7 +37,7 @@ export class WorkScope {
     this.#count(1)
   }
 
-  /** True if nothing that began here is to hold a connection any more. */
+  /** True if nothing that began here may hold a connection any more. */
   get isOver(): boolean {
     if (this.#open > 0) return false
     return this.#kind === 'unit-of-work' || this.#outer === undefined || this.#outer.isOver
@@ -47,7 +53,9 @@ export class WorkScope {
   }
 }
 
-/** Knows which tenant the running code works for. Outside of a context there is none: no tenant can be left over. */
+/**
+ * Tracks the tenant that the running code works for. Outside of a context there is none, so no tenant can be left over.
+ */
 export class TenantContext {
   readonly #storage = new AsyncLocalStorage<WorkScope>()
 
@@ -57,8 +65,8 @@ export class TenantContext {
   }
 
   /**
-   * Completes an id by the row that the running code works for. Inside of a tenant's context its id means that tenant, also
-   * once it was purged and another one has the id.
+   * Completes an id by the row that the running code works for. Inside of a tenant's context its id means that tenant,
+   * even if it was purged and another one has the id.
    */
   meant(captured: CapturedTenant): CapturedTenant {
     if (captured.row !== undefined) return captured
@@ -67,10 +75,10 @@ export class TenantContext {
   }
 
   /**
-   * Makes the scope of a piece of work; to be ended by the caller.
+   * Makes the scope of a piece of work; the caller ends it.
    *
    * @param begun an error made where the work begins, for its stack
-   * @param nested whether the context of another tenant may be entered inside of one
+   * @param nested allows the context of another tenant inside of one
    * @throws `tenant-conflict` inside another tenant's context
    */
   begin(captured: CapturedTenant, kind: ScopeKind, begun?: Error, nested: 'refuse' | 'allow' = 'refuse'): WorkScope {
@@ -79,7 +87,10 @@ export class TenantContext {
     return new WorkScope(captured, begun, kind, outer)
   }
 
-  /** As `run` of the storage, which makes two maps. The resource ends the context: what called would be left in it. */
+  /**
+   * Runs `work` in a scope. The same as `run` of the storage, which makes two maps. The resource ends the context:
+   * otherwise the caller would be left in it.
+   */
   enter<T>(scope: WorkScope, work: () => T): T {
     return new AsyncResource('TenantWork').runInAsyncScope(() => {
       this.#storage.enterWith(scope)
@@ -87,13 +98,13 @@ export class TenantContext {
     })
   }
 
-  /** For what goes beyond one tenant. @throws `tenant-conflict` inside a tenant's context */
+  /** Refuses an operation that concerns more than one tenant. @throws `tenant-conflict` inside a tenant's context */
   refuseInside(what: string): void {
     const current = this.scope?.captured.tenant
     if (current === undefined) return
     throw new TenantryError('tenant-conflict', `${what} was begun inside the context of ${current}.`, {
       tenant: current,
-      hint: `Leave the context of ${current} first: what concerns other tenants must not run as part of its work.`,
+      hint: `Leave the context of ${current} first: work on other tenants must not run as part of its own.`,
     })
   }
 
@@ -106,31 +117,27 @@ export class TenantContext {
   }
 }
 
-/** Entering the same tenant again is fine. */
+/** Refuses another tenant; entering the same tenant again is fine. */
 function refuseOther(current: CapturedTenant, { tenant, row }: CapturedTenant): void {
   const isSameRow = row === undefined || current.row === undefined || row === current.row
   if (current.tenant === tenant && isSameRow) return
   const inside = current.tenant === tenant ? `an earlier tenant with that id` : current.tenant
   throw new TenantryError('tenant-conflict', `Work for ${tenant} was begun inside the context of ${inside}.`, {
     tenant,
-    hint: `Leave that context first: what belongs to one tenant must not run as part of another's work. If it is meant, say nested: 'allow'.`,
+    hint: `Leave that context first: one tenant's work must not run as part of another's. If it is intended, set nested: 'allow'.`,
   })
 }
 
 /**
- * What was given for a tenant: its id, or what was captured.
+ * Reads a tenant argument: an id, or a captured tenant.
  *
  * @throws `invalid-tenant-id`, `invalid-option`
  */
 export function toCaptured(given: string | CapturedTenant, parse: (id: string) => TenantId): CapturedTenant {
   if (typeof given === 'string') return { tenant: parse(given) }
-  const { tenant, row } = readable('What is given for a tenant', () => ({ tenant: given?.tenant, row: given?.row }))
+  const { tenant, row } = readable('The tenant argument', () => ({ tenant: given?.tenant, row: given?.row }))
   if (row === undefined || typeof row === 'string') return { tenant: parse(tenant), row }
-  throw new TenantryError(
-    'invalid-option',
-    'What is given for a tenant is neither an id nor what captureTenant() gave.',
-    {
-      hint: 'Carry what captureTenant() gives unchanged; as JSON it may be written and read again.',
-    },
-  )
+  throw new TenantryError('invalid-option', 'The tenant argument is neither an id nor a result of captureTenant().', {
+    hint: 'Pass the result of captureTenant() unchanged; it may be written to JSON and read again.',
+  })
 }

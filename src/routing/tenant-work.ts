@@ -12,14 +12,14 @@ import { type CapturedTenant, TenantContext, toCaptured } from './tenant-context
 
 /** Options of `with` and `run`. */
 export interface WorkOptions extends Cancellable {
-  /** Whether the context of another tenant may be entered inside one. Default `refuse`. */
+  /** Allows or refuses the context of another tenant inside one. Default `refuse`. */
   readonly nested?: 'refuse' | 'allow'
 }
 
 const workChecks: Checks<WorkOptions> = { nested: oneOf(['refuse', 'allow']), ...cancellable }
 const noOptions: WorkOptions = {}
 
-/** Reads the arguments of work for one tenant. Most has no options, and this is on the way of each. */
+/** Reads the arguments of work for one tenant. Most calls have no options, and every call passes here. */
 function readWork(call: string, work: unknown, options: WorkOptions = noOptions): WorkOptions {
   functionOption('work', work)
   return options === noOptions ? options : readOptions(call, options, workChecks)
@@ -52,7 +52,7 @@ export class TenantWork<Handle> {
     }
   }
 
-  /** Works on every tenant that is meant, a few at once. */
+  /** Works on every tenant that matches the filter, a few at once. */
   async forEach<T>(
     work: (handle: Handle, tenant: Tenant) => T | Promise<T>,
     options: ForEachOptions<T>,
@@ -65,17 +65,17 @@ export class TenantWork<Handle> {
     return forEachTenant(this.#router.fleet(onTenant), options)
   }
 
-  /** Runs `work` in the context of a tenant that may not be in service, whatever the context of the call is. */
+  /** Runs `work` in the context of a tenant that may not be in service, in any context of the caller. */
   runFor<T>(tenant: TenantId, work: () => T): T {
     return this.#context.enter(this.#context.begin({ tenant }, 'context', undefined, 'allow'), work)
   }
 
-  /** The tenant of a domain; see {@link Router.tenantOfDomain}. */
+  /** Returns the tenant of a domain; see {@link Router.tenantOfDomain}. */
   tenantOfDomain(domain: string): Promise<CapturedTenant | undefined> {
     return this.#router.tenantOfDomain(domain)
   }
 
-  /** Forgets whose a domain is, or all of them. */
+  /** Forgets a domain, or all of them. */
   forgetDomains(domain?: DomainName): void {
     this.#router.forgetDomains(domain)
   }
@@ -85,17 +85,17 @@ export class TenantWork<Handle> {
     return this.#context.current()
   }
 
-  /** Makes every process of the installation let go of a tenant; see {@link Router.evict}. */
+  /** Makes every process of the installation release a tenant; see {@link Router.evict}. */
   evict(eviction: Eviction, limitMs: number, options: Cancellable): Promise<void> {
     return this.#router.evict(eviction, limitMs, options)
   }
 
-  /** From now on all work that is begun is refused. */
+  /** Refuses all work that is begun from now on. */
   refuseNew(): void {
     this.#isClosed = true
   }
 
-  /** Refuses new work, waits for what is under way, at most `deadlineMs` milliseconds, and closes all connections. */
+  /** Refuses new work, waits at most `deadlineMs` milliseconds for work under way, and closes all connections. */
   close(deadlineMs: number): Promise<void> {
     return this.#router.close(deadlineMs)
   }
@@ -104,7 +104,7 @@ export class TenantWork<Handle> {
     if (this.#isClosed) throw closedError()
   }
 
-  /** @param giveUp ends the unit of work although its work goes on: what that still holds is taken back */
+  /** @param giveUp ends the unit of work although its work continues: connections that it still holds are taken back */
   async #with<T>(
     id: string | CapturedTenant,
     work: (handle: Handle) => T | Promise<T>,
@@ -116,7 +116,7 @@ export class TenantWork<Handle> {
     const begun = this.#here()
     const captured = this.#meant(id)
     throwIfAborted(signal)
-    // What is known is waited for as well, so that work never begins before the call has returned.
+    // A known route is awaited as well, so that work never begins before the call has returned.
     const route = this.#router.known(captured) ?? untilAborted(this.#router.route(captured), signal)
     const { entered, models } = await route
     const scope = this.#context.begin(entered, 'unit-of-work', begun, nested)
@@ -138,7 +138,7 @@ export class TenantWork<Handle> {
     return this.#context.meant(toCaptured(id, parseTenantId))
   }
 
-  /** Where work begins, for the report of a connection that it holds for too long. */
+  /** Returns the place where work begins, for the report of a connection that it holds for too long. */
   #here(): Error | undefined {
     return this.#router.traces ? here() : undefined
   }

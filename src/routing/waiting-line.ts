@@ -1,25 +1,26 @@
 import type { TenantryError } from '../kernel/errors.ts'
-import type { Asking, Target } from './target.ts'
+import type { ConnectionRequest, Target } from './target.ts'
 
 /**
- * Who waits for a connection, and who has how many: the next goes to the tenant that has the fewest, of several to the one
- * that waits longest. So however much one tenant asks for, another waits for no more than what is under way.
+ * The queue of requests for a connection, and the number of connections of each tenant. The next connection goes to the
+ * tenant with the fewest; among equals to the longest waiter. So however much one tenant requests, another waits only
+ * for work under way.
  */
 export class WaitingLine {
-  readonly #waiters: Asking[] = []
-  /** One for all: to set one for each who waits takes longer than most of them wait. */
+  readonly #waiters: ConnectionRequest[] = []
+  /** One timer for all: setting one for each waiter takes longer than most of them wait. */
   #timer: NodeJS.Timeout | undefined
   #firesAt = Infinity
-  /** How many connections each tenant has, or is about to have, by its row. */
+  /** The number of connections that each tenant has, or is about to have, by its row. */
   readonly #shares = new Map<string, number>()
   readonly #waitMs: number
-  readonly #lateness: (asking: Asking) => TenantryError
+  readonly #lateness: (request: ConnectionRequest) => TenantryError
 
   /**
-   * @param waitMs how long somebody may wait, in milliseconds
-   * @param lateness what to tell who has waited for so long
+   * @param waitMs the longest wait, in milliseconds
+   * @param lateness returns the error for a request that has waited for so long
    */
-  constructor(waitMs: number, lateness: (asking: Asking) => TenantryError) {
+  constructor(waitMs: number, lateness: (request: ConnectionRequest) => TenantryError) {
     this.#waitMs = waitMs
     this.#lateness = lateness
   }
@@ -28,31 +29,32 @@ export class WaitingLine {
     return this.#shares.get(rowId) ?? 0
   }
 
-  /** A tenant has a connection more or less, or is about to. */
+  /** Counts a connection that a tenant gets or loses, or is about to. */
   count(target: Target, change: 1 | -1): void {
     const share = this.shareOf(target) + change
     if (share === 0) this.#shares.delete(target.rowId)
     else this.#shares.set(target.rowId, share)
   }
 
-  join(waiter: Asking): void {
+  join(waiter: ConnectionRequest): void {
     this.#waiters.push(waiter)
     this.#arm(this.#deadlineOf(waiter))
   }
 
   /**
-   * Whose turn it is, among tenants that have less than `most`; from then on a connection counts as theirs.
+   * Takes the request whose turn it is, among tenants that have less than `most`; from then on a connection counts as
+   * theirs.
    *
-   * @param isMeant whether a tenant is one that the connection may go to
+   * @param isEligible true for a tenant that the connection may go to
    */
-  next(most: number, isMeant: (target: Target) => boolean): Asking | undefined {
+  next(most: number, isEligible: (target: Target) => boolean): ConnectionRequest | undefined {
     let chosen = -1
     let fewest = most
-    // Not by an iterator, which makes an object for each that is looked at.
+    // Not by an iterator, which makes an object for each element.
     for (let place = 0; place < this.#waiters.length; place++) {
-      const { target } = this.#waiters[place] as Asking
+      const { target } = this.#waiters[place] as ConnectionRequest
       const share = this.shareOf(target)
-      if (share >= fewest || !isMeant(target)) continue
+      if (share >= fewest || !isEligible(target)) continue
       chosen = place
       fewest = share
       if (share === 0) break
@@ -68,12 +70,12 @@ export class WaitingLine {
     for (const waiter of this.#waiters.splice(0)) waiter.refuse(error)
   }
 
-  /** By the monotonic clock. */
-  #deadlineOf({ since }: Asking): number {
+  /** Returns the deadline of a request, by the monotonic clock. */
+  #deadlineOf({ since }: ConnectionRequest): number {
     return since + this.#waitMs
   }
 
-  /** It may fire when whoever it was set for has left. */
+  /** Sets the timer. It may fire after the request that it was set for has left. */
   #arm(deadline: number): void {
     if (deadline >= this.#firesAt) return
     clearTimeout(this.#timer)

@@ -12,13 +12,13 @@ export interface CreateDatabaseOptions {
   readonly locale?: string | undefined
   readonly localeProvider?: 'libc' | 'icu' | 'builtin' | undefined
   readonly tablespace?: string | undefined
-  /** How many sessions may be open at once in the database; -1, the default, for no limit. */
+  /** The number of sessions that may be open at once in the database; -1, the default, for no limit. */
   readonly connectionLimit?: number | undefined
-  /** Whether anybody may connect to it, once it is there. Default true. */
+  /** Accepts connections once it exists. Default true. */
   readonly acceptsConnections?: boolean | undefined
 }
 
-/** What may be changed of a database as such; what is left out stays. */
+/** Changes of a database as such; absent ones keep the value. */
 export interface DatabaseChange {
   readonly acceptsConnections?: boolean
   readonly isTemplate?: boolean
@@ -34,10 +34,10 @@ export interface StampedDatabase {
 /** A database as the server describes it. */
 export interface DatabaseInfo {
   readonly name: Identifier
-  /** The server's own number of it, which a renaming leaves as it is and which is not soon used again. */
+  /** The server's own number of it, which stays when it is renamed and is not soon used again. */
   readonly oid: number
   readonly owner: string
-  /** Whether the session's role has the owner's privileges: it may rename it, comment on it and drop it. */
+  /** True if the session's role has the owner's privileges: it may rename it, comment on it and drop it. */
   readonly mayAlter: boolean
   readonly encoding: string
   readonly locale: string
@@ -45,22 +45,25 @@ export interface DatabaseInfo {
   readonly tablespace: string
   readonly connectionLimit: number
   readonly acceptsConnections: boolean
-  /** Whether every role with CREATEDB may copy it, and nobody may drop it. */
+  /** True if every role with CREATEDB may copy it, and no role may drop it. */
   readonly isTemplate: boolean
-  /** Whether every role of the server may connect to it, as PostgreSQL has it of itself. */
+  /** True if every role of the server may connect to it, as PostgreSQL's default is. */
   readonly isPublic: boolean
-  /** Its texts were sorted by another version of the operating system's rules: PostgreSQL does not copy it any more. */
+  /**
+   * True if its texts were sorted by another version of the operating system's rules: PostgreSQL does not copy it any
+   * more.
+   */
   readonly hasOldCollation: boolean
-  /** An interrupted DROP DATABASE left it so that it can only be dropped. */
+  /** True if an interrupted DROP DATABASE left it so that it can only be dropped. */
   readonly invalid: boolean
-  /** The comment on the database, ours (a stamp) or anybody's. */
+  /** The comment on the database: ours (a stamp), or any other. */
   readonly comment: string | undefined
 }
 
-/** Which databases are meant: those that fit one or the other. */
+/** A search for databases that meet one condition or the other. */
 export interface DatabaseSearch {
-  /** What their names begin with. */
+  /** The beginning of their names. */
   readonly prefix: string
-  /** A text in the comment on them. */
+  /** A part of the comment on them. */
   readonly comment: string
 }

@@ -2,25 +2,25 @@ import type { Cancellable } from '../kernel/abort.ts'
 import type { TenantryError } from '../kernel/errors.ts'
 import type { Identifier, Installation } from '../kernel/names.ts'
 
-/** What a server is to be examined for. */
+/** The parameters of a diagnosis. */
 export interface DiagnosisRequest extends Cancellable {
   readonly installation: Installation
-  /** Whether each tenant has a role of its own, or all share that of the connection. */
+  /** `separate` if each tenant has a role of its own; `shared` if all use that of the connection. */
   readonly roles: 'separate' | 'shared'
   /** The extensions that every tenant's database has. */
   readonly extensions: readonly Identifier[]
-  /** How many connections one process may hold on the server at once. */
+  /** The number of connections that one process may hold on the server at once. */
   readonly connections: number
-  /** Whether to try things in scratch names; otherwise it only reads. */
+  /** Tries operations in scratch names; otherwise it only reads. */
   readonly probe: boolean
 }
 
-/** Whose PostgreSQL it is, by the roles and settings that are there; `plain` where nothing shows it. */
+/** The managed service that runs PostgreSQL, recognised by its roles and settings; `plain` if nothing shows it. */
 export type ManagedService = 'plain' | 'rds' | 'cloud-sql' | 'azure' | 'supabase' | 'neon'
 
 /**
- * What was tried, and whether it worked: true or false by experiment, never by a version number. Undefined is what was
- * not tried, because it is not needed, or because what it builds on failed.
+ * The results of trials: true or false by experiment, never by a version number. Undefined for a trial that was not
+ * made, because it is not needed, or because one that it builds on failed.
  */
 export interface Capabilities {
   /** CREATE DATABASE, from template0 and closed to connections. */
@@ -37,13 +37,13 @@ export interface Capabilities {
   readonly dropDatabase: boolean | undefined
   /** An advisory lock that another session cannot take. */
   readonly advisoryLocks: boolean | undefined
-  /** A notification that another session hears. */
+  /** A notification that arrives in another session. */
   readonly notifications: boolean | undefined
   /** CREATE EXTENSION of one that PostgreSQL trusts, in a database of one's own. */
   readonly trustedExtension: boolean | undefined
   /** CREATE ROLE. */
   readonly createRole: boolean | undefined
-  /** Becoming a member of the roles that own, with their privileges, and acting as them. */
+  /** Membership in the roles that own, with their privileges, and acting as them. */
   readonly joinRoles: boolean | undefined
   /** A login role that is made with a SCRAM verifier as a member of a group. */
   readonly createLogin: boolean | undefined
@@ -51,15 +51,15 @@ export interface Capabilities {
   readonly createForOwner: boolean | undefined
   /** ALTER DATABASE ... OWNER TO another role. */
   readonly changeOwner: boolean | undefined
-  /** CONNECT is taken from PUBLIC and given to one role, as the ACL that was read back says. */
+  /** CONNECT is revoked from PUBLIC and granted to one role, as the ACL shows that was read back. */
   readonly revokePublicAccess: boolean | undefined
   /** Tables that belong to another role, with default privileges for a group. */
   readonly createAsRole: boolean | undefined
   /** That login role logs in with its password. */
   readonly logIn: boolean | undefined
-  /** Its session is ended by the connecting role as it is. */
+  /** The connecting role ends its session with its own privileges. */
   readonly endSessions: boolean | undefined
-  /** Its session is ended by becoming a member of that role for one transaction. */
+  /** The connecting role ends its session as a member of that role for one transaction. */
   readonly endSessionsAsMember: boolean | undefined
   /** ALTER ROLE ... NOLOGIN. */
   readonly disableLogin: boolean | undefined
@@ -70,28 +70,28 @@ export interface Capabilities {
 /** The name of one of {@link Capabilities}. */
 export type Capability = keyof Capabilities
 
-/** One of the capabilities that was tried. */
+/** One capability that was tried. */
 export interface Trial {
   readonly capability: Capability
-  /** The same in words: what the role can do, or cannot. */
+  /** The capability in words: the ability of the role, or the lack of it. */
   readonly what: string
   readonly worked: boolean
-  /** What the server said, where it did not work. */
+  /** The server's message, if it failed. */
   readonly message: string | undefined
   readonly sqlState: string | undefined
 }
 
-/** Something that is needed and not there. */
+/** A required privilege or object that is missing. */
 export interface Missing {
   /**
-   * - `connect`: the way into the maintenance database
+   * - `connect`: connections to the maintenance database
    * - `create-database`: CREATEDB
-   * - `create-role`: CREATEROLE; `roles: 'shared'` does without
+   * - `create-role`: CREATEROLE; not needed with `roles: 'shared'`
    * - `use-roles`: the privileges of the roles that own databases and tables
    * - `end-sessions`: ending tenants' sessions
-   * - `own-databases`: databases of this installation that belong to somebody else
+   * - `own-databases`: databases of this installation that belong to another role
    * - `extension`: an extension of the configuration
-   * - `unsupported`: something that no privilege gives; the server, or the service that it runs on, refuses it
+   * - `unsupported`: an operation that no privilege allows; the server, or the service that it runs on, refuses it
    */
   readonly code:
     | 'connect'
@@ -102,24 +102,24 @@ export interface Missing {
     | 'own-databases'
     | 'extension'
     | 'unsupported'
-  /** What is missing, and what it is for. */
+  /** The missing part, and its purpose. */
   readonly what: string
-  /** The statements that grant it; none where none does. */
+  /** The statements that grant it; none if no statement does. */
   readonly sql: readonly string[]
-  /** Who can run them; undefined where there are none. */
+  /** The role that can run them; undefined if there are none. */
   readonly runAs: string | undefined
 }
 
-/** Something that works, and is better otherwise. docs/commands/doctor.md has every code. */
+/** A state that works, but that should be improved. docs/commands/doctor.md has every code. */
 export interface Warning {
   readonly code: WarningCode
-  /** What was found. */
+  /** The state. */
   readonly found: string
-  /** Why it matters. */
+  /** The reason why it matters. */
   readonly why: string
-  /** What to do. */
+  /** The remedy. */
   readonly fix: string
-  /** The statements for that, where there are any. */
+  /** The statements for the remedy, if there are any. */
   readonly sql: readonly string[]
 }
 
@@ -145,10 +145,10 @@ export const warningCodes = [
 /** One of {@link warningCodes}. */
 export type WarningCode = (typeof warningCodes)[number]
 
-/** Something that this role may not look at, so that nothing is said of it. */
+/** A part that this role may not see, so that the diagnosis does not cover it. */
 export interface Unseen {
   readonly code: WarningCode
-  /** What could not be seen, and what it takes. */
+  /** The part, and the privilege that it needs. */
   readonly what: string
 }
 
@@ -158,18 +158,18 @@ export interface RoleAttributes {
   readonly superuser: boolean
   readonly createDatabase: boolean
   readonly createRole: boolean
-  /** Whether it has the privileges of the roles that it is a member of. */
+  /** True if it has the privileges of the roles that it is a member of. */
   readonly inherit: boolean
-  /** Whether it has those of pg_signal_backend. */
+  /** True if it has those of pg_signal_backend. */
   readonly signalBackend: boolean
-  /** How many connections it may have; -1 for no limit. */
+  /** The number of connections that it may have; -1 for no limit. */
   readonly connectionLimit: number
 }
 
-/** A server that was looked at. */
+/** A server that was examined. */
 export interface ExaminedServer {
   readonly reachable: true
-  /** The name that the catalog knows it by. */
+  /** The name of the server in the catalog. */
   readonly server: string
   /** Host and port. */
   readonly address: string
@@ -177,14 +177,14 @@ export interface ExaminedServer {
   readonly service: ManagedService
   readonly role: RoleAttributes
   readonly capabilities: Capabilities
-  /** The same one by one, in the order that they were tried in, with what the server said. */
+  /** The same one by one, in the order of the trials, with the server's message. */
   readonly tried: readonly Trial[]
   readonly missing: readonly Missing[]
   readonly warnings: readonly Warning[]
   readonly unseen: readonly Unseen[]
 }
 
-/** A server that could not be looked at, and why. */
+/** A server that could not be examined, and the reason. */
 export interface UnreachableServer {
   readonly reachable: false
   readonly server: string
@@ -193,7 +193,7 @@ export interface UnreachableServer {
   readonly missing: readonly Missing[]
 }
 
-/** What was found at one server. */
+/** The findings for one server. */
 export type ServerDiagnosis = ExaminedServer | UnreachableServer
 
 /** All capabilities before anything is tried. */

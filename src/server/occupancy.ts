@@ -1,6 +1,9 @@
 import type { Identifier } from '../kernel/names.ts'
 
-/** What tells whose a session is, to everybody who may see the server's sessions: part of its application's name. */
+/**
+ * The mark of a session's installation and process, a part of its application's name. Every role that may see the
+ * server's sessions can read it.
+ */
 export interface SessionMark {
   /** The installation: four letters or digits. */
   readonly family: string
@@ -8,22 +11,23 @@ export interface SessionMark {
   readonly member: string
 }
 
-/** Which sessions of a server count. Everybody may give a session any name, so the mark alone proves nothing. */
+/** The sessions of a server that count. Every role may give its sessions any name, so the mark alone proves nothing. */
 export interface OccupancyQuestion {
-  /** What the mark has to say: {@link SessionMark.family}. */
+  /** The installation in the mark: {@link SessionMark.family}. */
   readonly family: string
-  /** What the names of tenants' roles begin with. */
+  /** The prefix of the names of tenants' roles. */
   readonly tenantRoles: string
   /** The group that tenants' roles are members of. */
   readonly tenantGroup: Identifier
   /**
-   * True if the question is asked in a database that nobody but the installation's processes may connect to. Then every role
-   * that may connect there counts as the installation's own; otherwise only the role that asks, beside tenants' roles.
+   * True if the question is asked in a database that only the installation's processes may connect to. Then every role
+   * that may connect there counts as the installation's own; otherwise only the session's own role, besides tenants'
+   * roles.
    */
   readonly isAmongProcesses: boolean
 }
 
-/** Sessions that one role has opened in the name of one process. */
+/** The sessions that one role has opened in the name of one process. */
 export interface MarkedSessions {
   /** {@link SessionMark.member}. */
   readonly process: string
@@ -32,9 +36,9 @@ export interface MarkedSessions {
   readonly count: number
 }
 
-/** How many sessions a server has room for, and has of one installation's. */
+/** The number of sessions that a server has room for, and the sessions of an installation. */
 export interface Occupancy {
-  /** How many sessions roles without special privileges may have at once. */
+  /** The number of sessions that roles without special privileges may have at once. */
   readonly room: number
   readonly sessions: readonly MarkedSessions[]
 }

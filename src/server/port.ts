@@ -21,29 +21,29 @@ export type * from './connection-pool.ts'
 export type * from './database.ts'
 export type * from './tenant-sessions.ts'
 
-/** What a statement gave back. */
+/** The result of a statement. */
 export interface QueryResult<Row> {
   readonly command: string
   readonly rowCount: number | null
   readonly rows: Row[]
 }
 
-/** How a transaction runs. */
+/** Options of a transaction. */
 export interface TransactionOptions {
   /** Default `read committed`. */
   readonly isolation?: 'read committed' | 'repeatable read' | 'serializable'
   readonly readOnly?: boolean
-  /** What is acknowledged survives a crash, whatever the server's default for synchronous_commit. */
+  /** Makes an acknowledged commit survive a crash, with any default of the server for synchronous_commit. */
   readonly durable?: boolean
-  /** Where the unqualified names of a {@link Session.script} belong, and what definitions that are read leave out. */
+  /** The schema of unqualified names in a {@link Session.script}; definitions that are read omit it. */
   readonly schema?: string
 }
 
-/** What is to be created in a database, as far as privileges go. Names in the default schema are not qualified. */
+/** The privileges that creating needs in a database. Names in the default schema are not qualified. */
 export interface Creation {
-  /** The schemas to create. One that is there counts as such to a role that may not see it. */
+  /** The schemas to create. To a role that may not see it, an existing one counts as such. */
   readonly newSchemas: readonly string[]
-  /** The schemas to create in, so far as they exist. */
+  /** The schemas to create in, if they exist. */
   readonly schemas: readonly string[]
   /** The existing tables to add to. */
   readonly altered: readonly string[]
@@ -52,9 +52,8 @@ export interface Creation {
 }
 
 /**
- * One connection to one database, for one piece of administration, used by one caller at a time.
- *
- * The signal it was opened with cancels whatever runs on it.
+ * One connection to one database, for one piece of administration, used by one caller at a time. The signal it was
+ * opened with cancels any statement on it.
  */
 export interface Session {
   readonly database: string
@@ -67,60 +66,60 @@ export interface Session {
   /** Runs `work` in a transaction: committed when it resolves, rolled back when it rejects. */
   transaction<T>(work: () => Promise<T>, options?: TransactionOptions): Promise<T>
   /**
-   * Takes an advisory lock of this database, for the open transaction or for the rest of the session. It is tried and
-   * tried again, not waited for in the server, where waiting can deadlock with CREATE INDEX CONCURRENTLY.
+   * Takes an advisory lock of this database, for the open transaction or for the rest of the session. It polls, since
+   * waiting in the server can deadlock with CREATE INDEX CONCURRENTLY.
    *
    * @throws `lock-timeout` after `limitMs` milliseconds
    */
   lock(name: string, scope: 'transaction' | 'session', limitMs: number): Promise<void>
   /**
-   * Takes an advisory lock of this database for the rest of the session if it is free at this moment. A shared one is
-   * free to all who want it shared.
+   * Takes an advisory lock for the rest of the session if it is free now. A shared lock excludes only exclusive ones.
    */
   tryLock(name: string, mode: 'exclusive' | 'shared'): Promise<boolean>
-  /** Gives back an advisory lock that was taken by {@link lock} or {@link tryLock} on this connection. */
+  /** Releases an advisory lock that was taken by {@link lock} or {@link tryLock} on this connection. */
   unlock(name: string, mode: 'exclusive' | 'shared'): Promise<void>
-  /** The statements that grant the session's role what it lacks to create these; none where it lacks nothing. */
+  /** The statements that grant the session's role the missing privileges to create these; none if it has them. */
   missingGrants(creation: Creation): Promise<readonly string[]>
   /**
-   * This connection as a pool of one, for libraries that want a `pg` pool. Ending it does nothing. In a transaction with
-   * a schema, definitions are worded as in that schema, and still no function or operator is found there.
+   * Returns this connection as a pool of one, for libraries that want a `pg` pool. Ending it does nothing. In a
+   * transaction with a schema, definitions are worded as in that schema, and still no function or operator is found
+   * there.
    */
   asPool(): ConnectionPool
   close(): Promise<void>
 }
 
-/** Sessions on one database that are used again, so that not every piece of work has to connect. */
+/** Sessions on one database that are reused, so that not every piece of work has to connect. */
 export interface SessionPool {
-  /** A session, whose closing gives it back: its locks are free then, and its transaction is over. */
+  /** Returns a session; closing it returns it to the pool: its locks are free then, and its transaction is over. */
   connect(options?: Cancellable): Promise<Session>
   end(): Promise<void>
 }
 
-/** A connection as a server opens it for routing: it can be told to close, and it says when it is gone. */
+/** A server's connection for routing: it can be closed, and reports its end. */
 export interface ServerConnection extends QueryClient {
-  /** Says what parses a type's text from now on, where a query does not say so itself. */
+  /** Sets the parser of a type's text, for queries without one of their own. */
   setTypeParser(oid: number, parse: (text: string) => unknown): void
-  /** Whether it can do no more work, because it ended or is about to. */
+  /** True if it is unusable, because it ended or is about to. */
   readonly broken: boolean
-  /** How many bytes went over it so far, in both directions. */
+  /** The number of bytes that have passed over it so far, in both directions. */
   readonly traffic: number
-  /** True while the server owes it an answer. A cursor that waits for whoever reads it is owed none. */
+  /** True while the server owes it an answer. A cursor that waits for its reader is owed none. */
   readonly isAwaited: boolean
-  /** Whether a transaction is open (or failed and not rolled back) on it. */
+  /** True if a transaction is open (or failed and not rolled back) on it. */
   inTransaction(): boolean
   /** Rolls an open transaction back. */
   rollback(): Promise<void>
-  /** Makes the session as it was when it began: settings, temporary tables, locks, prepared statements and all. */
+  /** Returns the session to its initial state: settings, temporary tables, locks, prepared statements and all. */
   reset(): Promise<void>
-  /** Calls back once, when the connection has ended for whatever reason. */
+  /** Calls back once, when the connection has ended for any reason. */
   onEnd(listener: () => void): void
   close(): Promise<void>
-  /** Hangs up, whatever is under way, which fails. */
+  /** Closes the connection at once; a statement under way fails. */
   cut(): void
 }
 
-/** What a server does for a session, as far as can be told. */
+/** The server's activity for a session, if known. */
 export type SessionState = 'busy' | 'idle' | 'unreachable'
 
 /** A role that can log in, and its password. */
@@ -131,40 +130,37 @@ export interface Login {
 
 /** Roles that cannot log in, and that all databases of an installation on a server have in common. */
 export interface GroupRoles {
-  /** Owns the databases. It owns nothing in them: what one of them runs as it could change all others. */
+  /** Owns the databases, but no objects in them: code of one database that runs as it could change all others. */
   readonly owner: Identifier
-  /** Owns what is in the databases, and none of them. */
+  /** Owns the objects in the databases, but no database. */
   readonly objects: Identifier
-  /** Its members may read and write what is in the databases. */
+  /** Its members may read and write the objects in the databases. */
   readonly app: Identifier
 }
 
 /**
- * What there is to do with the roles of a server. The statements may all be part of a transaction, and hold no password:
- * only what PostgreSQL itself keeps of one.
+ * Operations on the roles of a server. Statements may be part of a transaction, and hold no password, only its
+ * verifier.
  */
 export interface RoleAdministration {
-  /**
-   * Makes the groups where they are missing, and the session's role a member of those that own.
-   *
-   * @throws `permission-denied` with the statement that grants what is missing
-   */
+  /** Makes missing groups, and joins the session's role to the owning ones. @throws `permission-denied` with the SQL */
   ensureGroups(session: Session, groups: GroupRoles): Promise<void>
   /**
-   * The statements after which nobody may connect to a database but its owner's members and those who are let in. They
-   * fail with SQLSTATE 42501 where PUBLIC still may, since REVOKE itself may merely warn.
+   * The statements after which only the members of a database's owner may connect to it, and roles with a grant of
+   * their own. They fail with SQLSTATE 42501 if PUBLIC still may, since REVOKE itself may merely warn.
    */
   revokePublicAccess(database: Identifier, groups: GroupRoles | undefined): string[]
-  /** The statements, for a session in an empty database, after which `objects` can make things there, and `app` use them. */
+  /** The statements for an empty database, after which `objects` can create in it, and `app` can use the objects. */
   prepare(groups: GroupRoles): string[]
   /**
-   * The statements, for a session in a database that somebody else made, by which it and what the session's role has in it
-   * go over to the groups. What others have in it stays theirs.
+   * The statements, for a session in a database of another origin, that transfer it and the session role's objects in
+   * it to the groups. Objects of others stay theirs.
    */
   takeOver(database: Identifier, groups: GroupRoles): string[]
   /**
-   * The statements that make a role, a member of `app`, or give one that is there this password; and let it log in and
-   * connect to a database, or neither. All settings of a role that is there are reset, also those for single databases.
+   * The statements that make a role, a member of `app`, or give an existing one this password; and allow it to log in
+   * and to connect to a database, or neither. All settings of an existing role are reset, also those for single
+   * databases.
    */
   establish(
     login: Login & { readonly connectionLimit: number },
@@ -173,126 +169,127 @@ export interface RoleAdministration {
     mode: 'enabled' | 'disabled',
   ): Promise<string[]>
   /**
-   * The statements that make a role which logs in for a while and can do what `objects` can, in one database. Unlike a role
-   * that merely acts as `objects`, what runs in its session can become nothing else.
+   * The statements that make a temporary login role with the privileges of `objects`, in one database. Unlike a role
+   * that merely acts as `objects`, code in its session can become no other role.
    */
   createTemporaryRole(login: Login, groups: GroupRoles, database: Identifier): Promise<string[]>
-  /** The statement that takes back the settings of a role (ALTER ROLE ... SET), in all databases; it writes only if there are any. */
+  /** The statement that resets all settings of a role (ALTER ROLE ... SET); it writes only if there are any. */
   resetSettings(user: Identifier): string
-  /** The statements after which a role cannot log in, nor connect to a database, where one is named. */
+  /** The statements that disable the login of a role, and revoke its privilege to connect to a database, if given. */
   disableLogin(user: Identifier, database?: Identifier): string[]
-  /** The statements that undo {@link disableLogin}. Neither fails where the role is gone. */
+  /** The statements that undo {@link disableLogin}. Neither fails if the role does not exist. */
   enableLogin(user: Identifier, database: Identifier): string[]
   rename(from: Identifier, to: Identifier): string
   /**
-   * Finds what the groups cannot use in the session's database as they can use what `objects` makes.
+   * Finds the objects that the groups cannot use in the way that they can use those of `objects`.
    *
    * @param tables those that `app` must be able to read and write, as `schema.name`
    */
   wrongPrivileges(session: Session, groups: GroupRoles, tables: readonly string[]): Promise<readonly WrongPrivileges[]>
-  /** The roles whose names begin with this, and whether each can log in. */
+  /** Returns the roles whose names begin with a prefix, and true for each that can log in. */
   find(session: Session, prefix: string): Promise<ReadonlyMap<Identifier, { readonly canLogIn: boolean }>>
 }
 
-/** How a role is dropped. */
+/** Options of dropping a role. */
 export interface DropRoleOptions {
-  /** The database that it may still be let into. */
+  /** The database that it may still have a privilege to connect to. */
   readonly database?: Identifier | undefined
   /**
-   * The role that takes over what the dropped one owns in another database, by the comment on that database; undefined
-   * where it is dropped with the role.
+   * Returns the role that receives the dropped role's objects in another database, by the comment on that database;
+   * undefined if they are dropped with the role.
    */
   readonly heir: (comment: string | undefined) => Identifier | undefined
 }
 
-/** How a session is opened, beside its signal. */
+/** Options of a session, besides its signal. */
 export interface SessionOptions extends Cancellable {
-  /** Who logs in; the role that administers by default. */
+  /** The role that logs in; the role that administers by default. */
   readonly login?: Login | undefined
-  /** The role to act as; that which logs in by default. */
+  /** The role to act as; the login role by default. */
   readonly role?: Identifier | undefined
 }
 
-/** How a pool's connections are opened. */
+/** Options of a pool's connections. */
 export interface PoolOptions extends Pick<SessionOptions, 'login' | 'role'>, Pick<SessionDefaults, 'isolationLevel'> {
-  /** `service`: names are looked up as in a tenant's session. Default `administration`: they are PostgreSQL's own. */
+  /** `service`: names are resolved as in a tenant's session. Default `administration`: they are PostgreSQL's own. */
   readonly purpose?: 'administration' | 'service'
 }
 
-/** How a connection for routing is opened. */
+/** Options of a connection for routing. */
 export interface OpenOptions {
   readonly session?: SessionDefaults | undefined
-  /** Who logs in; the role that administers by default. */
+  /** The role that logs in; the role that administers by default. */
   readonly login?: Login | undefined
   readonly mark?: SessionMark | undefined
 }
 
-/** What a listening session tells. */
+/** The listeners of a listening session. */
 export interface Listeners {
   readonly onMessage: (payload: string) => void
-  /** The session is gone, whoever ended it; called once. */
+  /** Called once when the session has ended, for any reason. */
   readonly onEnd: () => void
 }
 
-/** One database server. Sessions always go to the server itself; only the connections of `open` may go through a pooler. */
+/** One database server. Sessions always connect to the server itself; connections of `open` may use a pooler. */
 export interface Server {
-  /** The name that the catalog knows it by. */
+  /** The name of the server in the catalog. */
   readonly name: string
   /** Host and port, for messages. */
   readonly description: string
-  /** Whether it is on this machine. */
+  /** True if it is on this machine. */
   readonly isLocal: boolean
-  /** How many connections routing may hold on it at once, in all processes of an installation together. */
+  /** The number of connections that routing may hold on it at once, in all processes of an installation together. */
   readonly maxConnections: number
   /**
-   * When the pooler that `open` goes through lends its connections to others: at the end of a session, or of each
-   * transaction, where nothing that was set holds on. Undefined without one.
+   * The time at which the pooler of `open` reassigns its connections: at the end of a session, or of each transaction,
+   * after which settings are lost. Undefined without one.
    */
   readonly pooling: 'session' | 'transaction' | undefined
-  /** The database where others are created and dropped from. */
+  /** The database from which others are created and dropped. */
   readonly maintenanceDatabase: Identifier
   readonly roles: RoleAdministration
   /**
-   * The same server for one installation: an administrative statement that waits for a tenant's session, or for a
-   * prepared transaction of a tenant, ends it.
+   * Returns the same server for one installation. Its administrative statements end the sessions, and prepared
+   * transactions, of tenants that they wait for.
    */
   overTenants(tenants: TenantSessions): Server
   /**
    * Opens a session.
    *
-   * @throws `database-missing`, `authentication-failed`, `server-unreachable` and what else may be wrong
+   * @throws `database-missing`, `authentication-failed`, `server-unreachable` and other errors of a connection
    */
   connect(database: Identifier, options?: SessionOptions): Promise<Session>
-  /** At most `max` sessions on one database that are kept for the next user for a while. It connects when it is used. */
+  /** Returns at most `max` sessions on one database, kept for the next user for a while. It connects on first use. */
   sessionPool(database: Identifier, max: number): SessionPool
-  /** A pool of at most `max` connections to one database. It connects when it is used. */
+  /** Returns a pool of at most `max` connections to one database. It connects on first use. */
   pool(database: Identifier, max: number, options?: PoolOptions): ConnectionPool
   /**
-   * Runs one statement beside a connection of {@link open}, to cancel what runs on it: on a connection opened for it alone,
-   * as the login given. Behind a pooler `select pg_cancel_backend(<processID>)` is understood and done otherwise.
+   * Runs one statement beside a connection of {@link open}, to cancel a statement on it: on a connection opened for it
+   * alone, as the given login. Behind a pooler `select pg_cancel_backend(<processID>)` is recognised and sent as a
+   * cancel request instead.
    */
   control(database: Identifier, sql: string, login?: Login): Promise<void>
   /** Opens a connection for routing. */
   open(database: Identifier, options?: OpenOptions): Promise<ServerConnection>
   /**
-   * Looks, on a connection opened for it alone, what the server does for a connection of {@link open}: a statement, or
-   * nothing that it could answer. `busy` is also what cannot be told, such as behind a pooler.
+   * Reads, on a connection opened for it alone, the server's activity for a connection of {@link open}: a statement, or
+   * nothing that it could answer. `busy` is also the result if the activity is unknown, such as behind a pooler.
    *
    * @param login as for {@link control}
-   * @returns `unreachable` if nobody answers
+   * @returns `unreachable` if the server does not answer
    */
   examine(database: Identifier, processId: number | undefined, login?: Login): Promise<SessionState>
   /** Counts the marked sessions of an installation, in all databases, in one query. */
   occupancy(session: Pick<Session, 'query'>, question: OccupancyQuestion): Promise<Occupancy>
-  /** Opens a session that hears what is sent to a channel of its database. Who calls it lets one query end at a time. */
+  /** Opens a session that receives a channel's notifications in its database. The caller runs one query at a time. */
   listen(database: Identifier, channel: string, listeners: Listeners): Promise<Session>
-  /** Describes those of the databases that are there, in one query. */
+  /** Describes the existing ones among some databases, in one query. */
   describe(session: Session, databases: readonly Identifier[]): Promise<readonly DatabaseInfo[]>
-  /** Describes all databases that fit, in the order of their names, in one query. */
+  /** Describes all databases that match, in the order of their names, in one query. */
   find(session: Session, search: DatabaseSearch): Promise<readonly DatabaseInfo[]>
-  /** All databases whose comment has this text in it, in one query. */
+  /** Returns all databases whose comment contains a text, in one query. */
   commented(session: Session, text: string): Promise<readonly StampedDatabase[]>
-  /** The schemas of the session's database in which every role of the server may create, where every role may connect. */
+  /** Returns the schemas in which every role of the server may create, if every role may connect to the database. */
   schemasOpenToPublic(session: Session): Promise<readonly string[]>
   /**
    * A hash of the structure of the session's database: schemas, extensions, tables, columns, constraints, indexes,
@@ -303,10 +300,10 @@ export interface Server {
    */
   structureDigest(session: Session, grantee?: Identifier): Promise<string>
   /**
-   * The server's process ids of the sessions in a database, besides this one: all, or those that may be a service's work
-   * (no backup by pg_dump, and no superuser's unless the session is one itself).
+   * Returns the server's process ids of the sessions in a database, besides this one: all, or those that may be a
+   * service's work (no backup by pg_dump, and no superuser's unless the session is one itself).
    *
-   * @param how `busy` leaves out those that are idle, as far as the session's role may see that
+   * @param how `busy` leaves out idle ones, if the session's role may see that
    */
   sessions(
     session: Session,
@@ -328,19 +325,17 @@ export interface Server {
   admitLogins(session: Session): Promise<void>
   /** Ends sessions by their process ids, without waiting until they are gone. @throws `permission-denied` */
   endSessions(session: Session, processIds: readonly number[]): Promise<void>
-  /** What libpq's programs and most drivers read from their environment to connect. It holds the password. */
+  /** Returns the environment in which libpq's programs and most drivers connect. It holds the password. */
   environment(database: Identifier, as?: Pick<SessionOptions, 'login' | 'role'>): Readonly<Record<string, string>>
-  /**
-   * Creates a database.
-   *
-   * @returns false when a database of that name is there, be it since a moment
-   */
+  /** Creates a database. @returns false if one of that name exists, even if it was created at the same moment */
   create(session: Session, database: Identifier, options: CreateDatabaseOptions): Promise<boolean>
-  /** The statements that grant the session's role what it lacks to create and rename databases; none where it may. */
+  /**
+   * The statements that grant the session's role the privileges to create and rename databases; none if it has them.
+   */
   missingToCreate(session: Session): Promise<readonly string[]>
   /**
-   * Says what the server and its role can do, what is missing and what is better otherwise; tried in scratch names, which
-   * are gone afterwards. What is wrong with the connection is in the diagnosis.
+   * Reports the abilities of the server and its role, missing privileges and recommended changes; tried in scratch
+   * names, which are dropped afterwards. A failure to connect is in the diagnosis.
    *
    * @throws `aborted`
    */
@@ -349,27 +344,26 @@ export interface Server {
   renameStatement(from: Identifier, to: Identifier): string
   /** The statement that opens, closes, marks or unmarks a database; it may be part of a transaction. */
   alterStatement(database: Identifier, change: DatabaseChange): string
-  /** The statement that creates an extension, if it is not there, in the session's own database. */
+  /** The statement that creates a missing extension, in the session's own database. */
   extensionStatement(name: Identifier): string
-  /** Drops a database, if it is there, and ends the sessions in it; not in a transaction. @throws `permission-denied` */
+  /** Drops a database, if it exists, and ends the sessions in it; not in a transaction. @throws `permission-denied` */
   drop(session: Session, database: Identifier): Promise<void>
   /**
-   * Drops a role, if it exists, with what it owns and what it was granted in any database; not in a transaction.
+   * Drops a role, if it exists, with its objects and privileges in any database; not in a transaction.
    *
-   * @returns false where it stays, because it is let into a database that was not named
-   * @throws `query-failed` with the statements, where the grants of others come back faster than they are revoked
+   * @returns false if it stays, because it may connect to a database that was not named
+   * @throws `query-failed` with the statements, if other roles renew their grants faster than they are revoked
    */
   dropRole(session: Session, user: Identifier, options: DropRoleOptions): Promise<boolean>
-  /** True if a role owns something in a database. */
+  /** True if a role owns an object in a database. */
   ownsAnything(session: Session, database: Identifier, user: Identifier): Promise<boolean>
-  /** Gives what a role owns in a database to another role. */
+  /** Transfers a role's objects in a database to another role. */
   reassignOwned(database: Identifier, from: Identifier, to: Identifier): Promise<void>
-  /** The server's time, as text for {@link endSessionsBefore}. */
+  /** Returns the server's time, as text for {@link endSessionsBefore}. */
   clock(session: Session): Promise<string>
   /**
-   * Ends the sessions of a role, in whatever database, that began before a moment of {@link clock}.
-   *
-   * @returns false where some are still there after some seconds
+   * Ends a role's sessions that began before a moment of {@link clock}. @returns false if some remain after some
+   * seconds
    */
   endSessionsBefore(session: Session, user: Identifier, moment: string, options: EndingOptions): Promise<boolean>
   /** The statement that sets the comment on a database; it may be part of a transaction. */

@@ -1,9 +1,9 @@
 import { TenantryError } from '../kernel/errors.ts'
 
 /**
- * The server that a tenant is on, or what is kept for it, by its name.
+ * Returns a tenant's server, or the value kept for it, by its name.
  *
- * @throws `no-open-server` when this process was not configured with it
+ * @throws `no-open-server` if this process was not configured with it
  */
 export function requireServer<T>(servers: ReadonlyMap<string, T>, name: string, tenant: string): T {
   const server = servers.get(name)

@@ -1,5 +1,5 @@
 /**
- * What Tenantry writes on its databases, as the comment on them. Every role of the server can read it, so it names a
+ * The stamp of Tenantry on its databases: the comment on them. Every role of the server can read it, so it names a
  * tenant by its opaque row id only.
  */
 export interface Stamp {
@@ -10,7 +10,7 @@ export interface Stamp {
   readonly row: string
   /** The version of the models that the database was made with. */
   readonly fingerprint: string
-  /** The state that a tenant's database was brought into; undefined for what is no tenant's, and in older stamps. */
+  /** The last state of a tenant's database; undefined for other databases, and in older stamps. */
   readonly state?: string | undefined
   /** The number of the tenant's transition into that state, which rises with each. */
   readonly transition?: number | undefined
@@ -20,12 +20,12 @@ export interface Stamp {
 
 const kinds = ['building', 'tenant', 'template', 'spare'] as const
 
-/** The stamp as it is stored. The function that claims a spare gives it the same form. */
+/** Returns the stamp in its stored form. The function that claims a spare gives it the same form. */
 export function writeStamp(stamp: Stamp): string {
   return JSON.stringify({ tenantry: 1, ...stamp })
 }
 
-/** Reads a comment; undefined for one that is not a stamp. Anybody may have written anything there. */
+/** Reads a comment; undefined for one that is not a stamp. The comment may be any text. */
 export function readStamp(text: string | undefined): Stamp | undefined {
   const value = parse(text)
   if (typeof value !== 'object' || value === null || !('tenantry' in value)) return undefined

@@ -2,9 +2,8 @@ import type { Cancellable } from '../kernel/abort.ts'
 import type { Identifier } from '../kernel/names.ts'
 
 /**
- * All sessions, those of tenants' roles, or those that may be work; `workOf` names a role whose sessions always are,
- * whatever they call themselves and in whatever database they are; `of` the role whose sessions alone are meant, in whatever
- * database they are.
+ * All sessions, those of tenants' roles, or those that may be work. `workOf` names a role whose sessions always count, with
+ * any application name and in any database; `of` names the role whose sessions alone count, in any database.
  */
 export type WhichSessions = 'all' | 'tenants' | 'work' | { readonly workOf: Identifier } | { readonly of: Identifier }
 
@@ -19,17 +18,17 @@ export interface EndedBlocker {
   readonly transaction: string | undefined
 }
 
-/** The tenants whose roles are not to keep administration waiting. */
+/** The tenants whose roles must not keep administration waiting. */
 export interface TenantSessions {
-  /** The beginning of the names of their roles. */
+  /** The prefix of the names of their roles. */
   readonly rolePrefix: string
   /** The group that all of them are members of. */
   readonly group: Identifier
   readonly onEnded: (ended: EndedBlocker) => void
 }
 
-/** How sessions are ended. */
+/** Options of ending sessions. */
 export interface EndingOptions extends Cancellable {
-  /** How long they may take to end by themselves, in milliseconds. */
+  /** The time that they have to end by themselves, in milliseconds. */
   readonly quietMs: number
 }

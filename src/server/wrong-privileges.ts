@@ -1,9 +1,9 @@
-/** Something in a database whose owner or grants keep the tenant from using it. */
+/** An object in a database whose owner or grants keep the tenant from using it. */
 export interface WrongPrivileges {
   readonly kind: 'schema' | 'table' | 'view' | 'sequence'
-  /** Qualified where it is not in `public`. */
+  /** Qualified if it is not in `public`. */
   readonly name: string
   readonly owner: string
-  /** What sets it right, for its owner or a superuser to run. */
+  /** The statements that fix it, for its owner or a superuser to run. */
   readonly statements: readonly string[]
 }

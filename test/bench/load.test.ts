@@ -8,7 +8,7 @@ import { Popularity } from '../../bench/measure/popularity.ts'
 import { peakConnections } from '../../bench/measure/server-connections.ts'
 import { uniqueName } from '../support/server.ts'
 
-test('workers take from one queue, and a failure is counted and stops nobody', async () => {
+test('workers take from one queue, and a failure is counted and stops no worker', async () => {
   let underWay = 0
   let most = 0
   const seen: number[] = []
@@ -26,7 +26,7 @@ test('workers take from one queue, and a failure is counted and stops nobody', a
   expect(() => requireNoErrors(load)).toThrow('1 of 6 requests failed.')
 })
 
-test('a queue without an end ends when it is told to', async () => {
+test('an endless queue ends when it is stopped', async () => {
   const stop = new AbortController()
   let given = 0
   const load = await drive(
@@ -56,7 +56,7 @@ test('requests follow the law, and repeat with the seed', () => {
   expect(alike.filter((tenant) => tenant === 3).length / alike.length).toBeCloseTo(1 / 4, 2)
 })
 
-test('an ideal cache forgets what was longest not asked for, and remembers from one turn to the next', () => {
+test('an ideal cache forgets the least recently used, and remembers from one turn to the next', () => {
   const cache = new IdealCache(2)
   expect(cache.missRate([1, 2, 1, 3, 1, 2])).toBe(4 / 6)
   expect(cache.missRate([1, 2])).toBe(0)
@@ -72,9 +72,9 @@ test("the most connections at once are those that the server's log has, of one a
   const end = (pid: number) => line(pid, 'disconnection: session time: 0:00:00.001 user=a database=b')
   const log = [
     [begin(1), begin(2), name(1, 'routed'), name(2, 'other')],
-    // A process id comes again; one that was refused is none of anybody's.
+    // A process id is reused; that of a refused connection belongs to no one.
     [end(1), begin(1), begin(3), name(3, 'routed'), begin(4), end(4)],
-    // Received counts, though it is known only later whose it is.
+    // A received request counts, though its connection is known only later.
     [begin(5), end(3), name(1, 'routed'), name(5, 'routed'), end(5)],
   ].flat()
   await writeFile(file, log.join('\n'))

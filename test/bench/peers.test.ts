@@ -6,7 +6,7 @@ import { allPeers } from '../../bench/peers/all.ts'
 import type { Peer } from '../../bench/peers/contender.ts'
 import { afterwards, serverUrl, sql, uniqueName } from '../support/server.ts'
 
-// A peer that did less than it says would make the comparison worthless.
+// A peer that does less than it claims would make the comparison worthless.
 
 describe.each(allPeers(serverUrl({ database: 'postgres' }), 2))('$name', (peer) => {
   test('makes a database with both tables', async () => {
@@ -21,7 +21,7 @@ describe.each(allPeers(serverUrl({ database: 'postgres' }), 2))('$name', (peer) 
     expect(await sql('select name from user_account', [], peer.databaseOf(id))).toEqual([{ name: 'spongebob' }])
   })
 
-  test('makes at the start what is missing, and leaves what is there', async () => {
+  test('makes missing parts at the start, and leaves existing ones', async () => {
     const databases = [tenantOf(peer), tenantOf(peer), tenantOf(peer)].map((id) => peer.databaseOf(id))
     await peer.start(databases)
     const made = await Promise.all(databases.map(objectsIn))
@@ -61,7 +61,7 @@ async function tablesIn(database: string): Promise<string[]> {
   return rows.map(({ name }) => name)
 }
 
-/** Everything that was made there: an object that is made anew has another number. */
+/** Everything that was made there: an object that is made again has another number. */
 function objectsIn(database: string): Promise<{ oid: number }[]> {
   return sql<{ oid: number }>(
     `select oid from pg_class where oid > 16383

@@ -15,7 +15,7 @@ describe('colours', () => {
     await prepare('tenantry onboard acme', project)
   })
 
-  it('are not in what is piped', async () => {
+  it('are not in piped output', async () => {
     const listed = await shell('tenantry show acme', project)
     expect(listed.stdout).toContain('active')
     const refused = await shell('tenantry show nobody', project)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-// What a command inherits is not part of the public face of the package.
+// A command's inherited environment is not part of the public face of the package.
 import { commandEnvironment } from '../../dist/cli/command-environment.js'
 
 const connection = { PGUSER: 'role', PGPASSWORD: 'own', DATABASE_URL: 'postgresql://role:own@db/acme' }
@@ -22,14 +22,17 @@ const secrets = {
   LC: 's3cret',
 }
 
-test('a command as the tenant inherits what is harmless, and no secret', () => {
+test('a command as the tenant inherits harmless variables, and no secret', () => {
   expect(commandEnvironment('tenant', connection, { ...person, ...secrets })).toEqual({ ...person, ...connection })
 })
 
-test.each(['administrator', 'owner'] as const)('one as %s inherits all but what leads elsewhere', (as) => {
-  const { STRIPE_KEY, TENANTRY_CREDENTIALS_KEY } = secrets
-  const inherited = commandEnvironment(as, connection, { ...person, ...secrets })
-  expect(inherited).toMatchObject({ ...person, ...connection, STRIPE_KEY, TENANTRY_CREDENTIALS_KEY })
-  for (const name of ['PGSERVICE', 'PGSERVICEFILE', 'PGHOSTADDR', 'PGOPTIONS', 'PGPASSFILE'])
-    expect(inherited).not.toHaveProperty(name)
-})
+test.each(['administrator', 'owner'] as const)(
+  'one as %s inherits all variables but those of another connection',
+  (as) => {
+    const { STRIPE_KEY, TENANTRY_CREDENTIALS_KEY } = secrets
+    const inherited = commandEnvironment(as, connection, { ...person, ...secrets })
+    expect(inherited).toMatchObject({ ...person, ...connection, STRIPE_KEY, TENANTRY_CREDENTIALS_KEY })
+    for (const name of ['PGSERVICE', 'PGSERVICEFILE', 'PGHOSTADDR', 'PGOPTIONS', 'PGPASSFILE'])
+      expect(inherited).not.toHaveProperty(name)
+  },
+)

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-// What the command line is made of, not part of the public face.
+// The parts of the command line, not part of the public face.
 import { completionScript, shells } from '../../dist/cli/completion.js'
 import { makeProgram } from '../../dist/cli/program.js'
 
@@ -44,7 +44,7 @@ describe('in bash', () => {
   })
 })
 
-/** What bash offers for the last of these words. */
+/** Returns bash's completions of the last of these words. */
 function complete(words: readonly string[]): string[] {
   const drive = [
     `source '${file(completionScript(program, 'bash'))}'`,

@@ -7,7 +7,7 @@ describe('verify-domain', () => {
   it('looks in the DNS, ends with 4 while the record is not there or not to be had, and with 0 once it is', async () => {
     const dns = await startDnsServer()
     const project = makeProject('domains')
-    // The command asks the same server as this process.
+    // The command uses the same DNS server as this process.
     const hook = `data:text/javascript,import dns from 'node:dns'; dns.setServers(['${dns.address}'])`
     const env = { ...project.env, NODE_OPTIONS: `--import="${hook}"` }
     const run = (command: string) => runStep(command, { cwd: project.cwd, env })

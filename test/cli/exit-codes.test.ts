@@ -26,13 +26,13 @@ test('the page names errors that there are', () => {
   expect([...named.keys()].filter((code) => !Object.hasOwn(errorKinds, code))).toEqual([])
 })
 
-test.each(codes)('%s ends with what the page says', (code) => {
+test.each(codes)('%s ends with the code on the page', (code) => {
   const written =
     named.get(code) ?? (errorKinds[code].retryable ? otherwise('retryable') : otherwise('every other one |'))
   expect(exitCodeOf(new TenantryError(code, 'said by a test'))).toBe(written)
 })
 
-test('an error that is retryable this once ends with what the page says of such', () => {
+test('an error that is retryable this once ends with the code on the page for such', () => {
   expect(exitCodeOf(new TenantryError('embedded-failed', 'said by a test', { retryable: true }))).toBe(
     otherwise('retryable'),
   )

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-// What the command line is made of, not part of the public face.
+// The parts of the command line, not part of the public face.
 import { makeProgram } from '../../dist/cli/program.js'
 
 const names = makeProgram('0.0.0', { signal: AbortSignal.abort(), end: () => undefined }).commands.map((it) =>
@@ -9,7 +9,7 @@ const names = makeProgram('0.0.0', { signal: AbortSignal.abort(), end: () => und
 describe.each(names)('the help of %s', (name) => {
   const help = helpOf(name)
 
-  test('says what it is for, and has examples of it', () => {
+  test('describes its purpose, and has examples of it', () => {
     expect(help).toMatch(new RegExp(`^Usage: tenantry ${name}\\b.*\\n\\n[A-Z].*\\.\\n`))
     expect(help).toMatch(new RegExp(`\\nExamples:\\n(?:.*\\n)*.*\\btenantry ${name}\\b`))
   })
@@ -34,9 +34,9 @@ test('the help of tenantry has every command and fits into 100 columns', () => {
   expect(help.split('\n').filter((line) => line.length > 100)).toEqual([])
 })
 
-/** What is given for each kind of value. */
+/** An argument for each kind of value. */
 const values: Readonly<Record<string, string>> = { number: '1', time: '1s', json: '{}' }
-/** What each command cannot do without. */
+/** The required arguments of each command. */
 const needed: Readonly<Record<string, readonly string[]>> = {
   'add-domain': ['acme', 'shop.acme.example'],
   adopt: ['acme', '--database', 'acme'],
@@ -60,7 +60,7 @@ async function accept(name: string, words: readonly string[]): Promise<void> {
   expect(understood).toBe(true)
 }
 
-/** What `--help` prints. */
+/** Returns the output of `--help`. */
 function helpOf(name?: string): string {
   const program = makeProgram('0.0.0', { signal: AbortSignal.abort(), end: () => undefined })
   const command = name === undefined ? program : program.commands.find((it) => it.name() === name)

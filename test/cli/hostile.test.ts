@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { makeProject, type UserProject } from './project.ts'
 import { prepare, shell } from './shell.ts'
 
-/** Whatever can move a cursor, break a line, or turn the direction of what follows. */
+/** Characters that can move a cursor, break a line, or turn the direction of text. */
 const harmful = /(?!\n)[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/u
 
 const names = {
@@ -55,7 +55,7 @@ describe('names and metadata that are hostile', () => {
   })
 })
 
-describe('what cannot be understood', () => {
+describe('unusable input', () => {
   const project = { ...makeProject('hostile-words') }
   beforeAll(() => prepare('tenantry init --catalog', project))
 

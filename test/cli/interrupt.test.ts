@@ -27,7 +27,7 @@ it(
     expect(screen).not.toMatch(/\n +at /)
     expect(performance.now() - since).toBeLessThan(15_000)
 
-    // What was half made is told from what is whole, and nothing works with it.
+    // Half-made databases are recognised, and no one works with them.
     const before = await states()
     const active = before.find(({ state }) => state === 'active')?.count ?? 0
     expect(before.map(({ state }) => state).filter((state) => state !== 'onboarding')).toEqual(['active'])

@@ -54,7 +54,7 @@ const files = {
   `,
 }
 
-/** A project whose models are of a kind that Node itself cannot read. */
+/** Makes a project with models that Node itself cannot read. */
 function makeDecoratedProject(...loaders: (keyof typeof packages)[]): UserProject {
   const project = makeProject('loader')
   for (const [name, text] of Object.entries(files)) writeFileSync(join(project.cwd, name), text)
@@ -88,7 +88,7 @@ describe.each(['tsx', 'jiti'] as const)('a configuration with decorators, where 
   it('that throws an error is not blamed on it', async () => {
     const { stderr, code } = await shell('tenantry list', { ...project, env: { ...project.env, THROWING: '1' } })
     expect(stderr).toBe(
-      'tenantry.config.ts throws an error: No plan. (tenantry.config.ts:7)\nIt is thrown by the file itself, or by what it imports. See the stack: --verbose\n(config-unreadable)\n',
+      'tenantry.config.ts throws an error: No plan. (tenantry.config.ts:7)\nThe file itself, or one of its imports, throws it. See the stack: --verbose\n(config-unreadable)\n',
     )
     expect(code).toBe(2)
   })
@@ -120,7 +120,7 @@ describe('a configuration with decorators, where no loader is installed', () => 
   })
 })
 
-it('an error of the configuration itself is not blamed on a loader, be it a syntax error', async () => {
+it('an error of the configuration itself, such as a syntax error, is not blamed on a loader', async () => {
   const project = makeProject('loader')
   writeFileSync(join(project.cwd, 'parse.config.ts'), `export default JSON.parse('{')\n`)
   const { stderr, code } = await shell('tenantry list --config parse.config.ts', project)

@@ -9,7 +9,7 @@ const root = join(import.meta.dirname, '..', '..')
 export interface UserProject {
   readonly cwd: string
   readonly env: NodeJS.ProcessEnv
-  /** What differs from run to run, with the word to print for it. */
+  /** The values that differ from run to run, with the word to print for each. */
   readonly words: Readonly<Record<string, string>>
 }
 
@@ -39,7 +39,7 @@ export function makeProject(name: string): UserProject {
     FORCE_COLOR: undefined,
     CI: undefined,
     TENANTRY_LOADER: undefined,
-    // Starts are what these tests wait for.
+    // These tests spend their time on starts.
     NODE_COMPILE_CACHE: join(tmpdir(), 'tenantry-test-cache'),
     NODE_ENV: 'test',
     COLUMNS: '100',

@@ -2,7 +2,7 @@ import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_proces
 import { once } from 'node:events'
 import type { UserProject } from './project.ts'
 
-/** How a command ended, and what it printed. */
+/** The end of a command, and its output. */
 export interface Ended {
   readonly stdout: string
   readonly stderr: string
@@ -20,14 +20,14 @@ export function shell(command: string, { cwd, env }: Pick<UserProject, 'cwd' | '
   })
 }
 
-/** Runs what a test begins with, and gives what it printed. */
+/** Runs the preparation of a test, and returns its output. */
 export async function prepare(command: string, project: Pick<UserProject, 'cwd' | 'env'>): Promise<string> {
   const { stdout, stderr, code } = await shell(command, project)
   if (code !== 0) throw new Error(`${command} ended with ${code}: ${stdout}${stderr}`)
   return stdout
 }
 
-/** Whether this machine has `script` of util-linux, which gives a command a terminal. */
+/** True if this machine has `script` of util-linux, which gives a command a terminal. */
 export const hasTerminals = spawnSync('script', ['--version'], { encoding: 'utf8' }).stdout?.includes('util-linux')
 
 /** A command on a terminal of its own. */
@@ -35,14 +35,14 @@ export interface OnTerminal {
   /** Waits until the terminal shows that. */
   readonly shows: (text: RegExp) => Promise<void>
   readonly type: (keys: string) => void
-  /** What the terminal showed in all, and the exit code. */
+  /** Everything that the terminal showed, and the exit code. */
   readonly ended: Promise<{ readonly screen: string; readonly code: number | null }>
 }
 
 /** The key that interrupts. */
 export const ctrlC = '\u0003'
 
-/** Runs a command on a terminal: standard input, output and error, where the command does not send them elsewhere. */
+/** Runs a command on a terminal: standard input, output and error, unless the command redirects them. */
 export function onTerminal(command: string, { cwd, env }: Pick<UserProject, 'cwd' | 'env'>): OnTerminal {
   const child = spawn('script', ['-qec', command, '/dev/null'], { cwd, env: { ...env, TERM: 'xterm' } })
   let screen = ''
@@ -67,7 +67,7 @@ export function onTerminal(command: string, { cwd, env }: Pick<UserProject, 'cwd
   }
 }
 
-/** The exit code of a process whose output has ended as well. */
+/** Returns the exit code of a process whose output has ended as well. */
 export async function closing(child: ChildProcess): Promise<number | null> {
   const [code] = (await once(child, 'close')) as [number | null]
   return code

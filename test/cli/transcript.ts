@@ -1,21 +1,21 @@
 import type { UserProject } from './project.ts'
 import { shell } from './shell.ts'
 
-/** One command of a transcript with what it printed. */
+/** One command of a transcript with its output. */
 export interface Step {
   readonly command: string
   readonly expected: string
 }
 
-/** A file of commands with their output; text before the first command says what it is about. */
+/** A file of commands with their output; text before the first command describes its subject. */
 export interface Transcript {
   readonly preamble: string
   readonly steps: readonly Step[]
 }
 
 /**
- * Parses a transcript: a line that begins with `$ ` is a command, and what follows up to the next is its output, the
- * lines of standard error beginning with `! `; `[3]` stands for an exit code other than 0.
+ * Parses a transcript: a line that begins with `$ ` is a command, and the lines up to the next are its output, those of
+ * standard error beginning with `! `; `[3]` stands for an exit code other than 0.
  */
 export function parseTranscript(text: string): Transcript {
   const [preamble = '', ...parts] = text.split(/^\$ /m)
@@ -48,7 +48,7 @@ export async function runStep(command: string, project: Pick<UserProject, 'cwd' 
     .trim()
 }
 
-/** Puts words in the place of what differs from run to run. */
+/** Replaces values that differ from run to run by words. */
 export function normalised(text: string, words: Readonly<Record<string, string>>): string {
   const named = Object.entries(words).reduce((result, [value, name]) => result.replaceAll(value, name), text)
   return named

@@ -4,13 +4,13 @@ import { describe, it } from 'vitest'
 import { makeProject } from './project.ts'
 import { formatTranscript, normalised, parseTranscript, runStep, type Step } from './transcript.ts'
 
-// Each file is what somebody types and sees, through the real binary. UPDATE_TRANSCRIPTS=1 writes down what is seen now;
-// read the difference before you commit it.
+// Each file is a session of a user, through the real binary. UPDATE_TRANSCRIPTS=1 records the current output; read the
+// difference before you commit it.
 const folder = join(import.meta.dirname, 'transcripts')
 const isUpdating = process.env['UPDATE_TRANSCRIPTS'] === '1'
 
 describe.concurrent.each(readdirSync(folder))('%s', (name) => {
-  it('is what the command line prints', { timeout: 600_000 }, async ({ expect }) => {
+  it('equals the output of the command line', { timeout: 600_000 }, async ({ expect }) => {
     const file = join(folder, name)
     const { preamble, steps } = parseTranscript(readFileSync(file, 'utf8'))
     const project = makeProject(basename(name, '.txt'))

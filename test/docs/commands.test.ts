@@ -3,7 +3,7 @@ import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { TenantryError } from 'tenantry'
 import { describe, expect, test } from 'vitest'
-// What the process ends with is not part of the public face of the package.
+// The exit codes are not part of the public face of the package.
 import { exitCodeOf } from '../../dist/cli/exit-codes.js'
 import { type ErrorCode, errorKinds } from '../../dist/kernel/errors.js'
 import { makeProject, type UserProject } from '../cli/project.ts'
@@ -36,7 +36,7 @@ describe.each(commands)('%s', (name) => {
   const page = readPage(`docs/commands/${name}.md`)
   const help = helpOf(name)
 
-  test('is used as the help says', () => {
+  test('is used as in the help', () => {
     const [, usage] = /^Usage: (.*)$/m.exec(help) ?? []
     expect(
       allCodeBlocks(page)
@@ -64,7 +64,7 @@ test.each([...commands.map((name) => `docs/commands/${name}.md`), overview])(
   },
 )
 
-/** What somebody has done before the example of a page. */
+/** The commands before the example of a page. */
 const before: Readonly<Record<string, readonly string[]>> = {
   init: [
     'rm tenantry.config.ts',
@@ -112,30 +112,34 @@ const before: Readonly<Record<string, readonly string[]>> = {
   'remove-templates': ['tenantry onboard acme'],
 }
 
-// UPDATE_TRANSCRIPTS=1 writes down what is seen now; read the difference before you commit it.
+// UPDATE_TRANSCRIPTS=1 records the current output; read the difference before you commit it.
 const isUpdating = process.env['UPDATE_TRANSCRIPTS'] === '1'
 const withExample = [...commands, 'README'].filter((name) =>
   readPage(`docs/commands/${name}.md`).includes('```console'),
 )
 
-test.each(withExample)('the example of %s is what the command line prints', { timeout: 180_000 }, async (name) => {
-  const path = `docs/commands/${name}.md`
-  const page = readPage(path)
-  const project = makeProject(name.toLowerCase())
-  for (const command of before[name] ?? []) expect(await runHere(command, project)).not.toMatch(/^(?:!|\[)/m)
-  let updated = page
-  for (const { code } of allCodeBlocks(page).filter(({ language }) => language === 'console')) {
-    const { steps } = parseTranscript(code)
-    const seen: Step[] = []
-    for (const { command } of steps) seen.push({ command, expected: await runHere(command, project) })
-    const text = formatTranscript({ preamble: '', steps: seen })
-    if (isUpdating) updated = updated.replace(code, () => text)
-    else expect(normalised(text, {})).toBe(normalised(code, {}))
-  }
-  if (isUpdating) writeFileSync(join(root, path), updated)
-})
+test.each(withExample)(
+  'the example of %s equals the output of the command line',
+  { timeout: 180_000 },
+  async (name) => {
+    const path = `docs/commands/${name}.md`
+    const page = readPage(path)
+    const project = makeProject(name.toLowerCase())
+    for (const command of before[name] ?? []) expect(await runHere(command, project)).not.toMatch(/^(?:!|\[)/m)
+    let updated = page
+    for (const { code } of allCodeBlocks(page).filter(({ language }) => language === 'console')) {
+      const { steps } = parseTranscript(code)
+      const seen: Step[] = []
+      for (const { command } of steps) seen.push({ command, expected: await runHere(command, project) })
+      const text = formatTranscript({ preamble: '', steps: seen })
+      if (isUpdating) updated = updated.replace(code, () => text)
+      else expect(normalised(text, {})).toBe(normalised(code, {}))
+    }
+    if (isUpdating) writeFileSync(join(root, path), updated)
+  },
+)
 
-/** Runs a command of a page in a project, with names of the project's own; gives what a person sees. */
+/** Runs a command of a page in a project, with names of the project's own; returns the visible output. */
 async function runHere(command: string, { cwd, env }: UserProject): Promise<string> {
   const installation = env['INSTALLATION'] ?? ''
   const url = new URL(env['DATABASE_URL'] ?? '')

@@ -21,7 +21,7 @@ describe.each(Object.entries(calls))('%s', (heading, call) => {
   })
 })
 
-test('mikroOrm() refuses what the page says', () => {
+test('mikroOrm() refuses the options listed on the page', () => {
   const refused = sectionOf('mikroOrm()').match(/Refused is.*/s)?.[0] ?? ''
   const names = [...refused.matchAll(/`(\w+)`/g)].map(([, name]) => name ?? '')
   expect(names).toContain('dbName')
@@ -31,7 +31,7 @@ test('mikroOrm() refuses what the page says', () => {
   }
 })
 
-/** The error of an unknown option names those that are known. */
+/** Returns the known options, which the error of an unknown one names. */
 async function optionsOf(call: () => unknown): Promise<string[]> {
   try {
     await call()

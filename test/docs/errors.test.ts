@@ -25,12 +25,12 @@ describe.each(codes)('%s', (code) => {
     expect(section?.paragraphs[0]).toBe(raised)
   })
 
-  test('says whether to try again, as the error itself does', () => {
+  test('names a retry if the error itself is retryable', () => {
     expect(section?.paragraphs[1]).toMatch(retryable ? /^Retryable: yes\b/ : /^Retryable: no\b/)
     expect(new TenantryError(code, 'said by a test').retryable).toBe(retryable)
   })
 
-  test('says what causes it and what to do', () => {
+  test('names the cause and the remedy', () => {
     expect(section?.paragraphs.slice(2).map((paragraph) => paragraph.split(' ', 1)[0])).toEqual(['Cause:', 'Do:'])
   })
 })

@@ -97,7 +97,7 @@ test.each(concepts)('the program in $page runs, and prints what it says', async 
   expect(output.replaceAll(installation, 'shop').split('\n').slice(0, -1)).toEqual(announcedLines(code))
 })
 
-/** What the comments behind `console.log` say. */
+/** Returns the lines in the comments behind `console.log`. */
 function announcedLines(code: string): string[] {
   const calls = code.match(/^ *console\.log\(.*$/gm) ?? []
   return calls.map((call) => /\) \/\/ (.*)$/.exec(call)?.[1] ?? `nothing is said about ${call.trim()}`)
@@ -130,7 +130,7 @@ function makeProject(): string {
   return folder
 }
 
-/** Runs a script with this Node.js; gives what it printed. Fails with all it said when it fails. */
+/** Runs a script with this Node.js; returns its output. A failure contains all of it. */
 function run(script: string, ...args: string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     execFile(process.execPath, [script, ...args], { cwd: project }, (error, output, errors) => {

@@ -20,22 +20,22 @@ import { normalised } from '../cli/transcript.ts'
 import { afterwards } from '../support/server.ts'
 import { allCodeBlocks, type CodeBlock, readPage, root } from './markdown.ts'
 
-// The page is followed from its first block to its last, as somebody does who has nothing but Node.js with npm. The
-// packages come from npm's registry, Tenantry as it would be published.
+// The page is followed from its first block to its last, as by a reader who has only Node.js with npm. The packages
+// come from npm's registry, Tenantry as it would be published.
 
 const page = readPage('docs/getting-started.md')
 const folder = mkdtempSync(join(tmpdir(), 'tenantry-getting-started-'))
-// The embedded server has a user of its own where everything runs as root.
+// The embedded server has a user of its own if everything runs as root.
 chmodSync(folder, 0o755)
 const project = join(folder, 'notes')
 const productionServer = 'db.example.com:5432'
-/** What somebody has in the shell: nothing of the test runner's or of npm's, and what the page exports. */
+/** The reader's environment: no variables of the test runner or of npm, and those that the page exports. */
 const env: Record<string, string | undefined> = Object.fromEntries(
   Object.entries(process.env).filter(
     ([name]) => !/^(?:npm_(?!config_)|PG|NODE_ENV$|VITEST|DATABASE_URL$|TENANTRY_)/.test(name),
   ),
 )
-/** What stands on the page, and what it is in this run. */
+/** Texts on the page, and their values in this run. */
 const replaced: [string, string][] = []
 
 let service: ChildProcess | undefined
@@ -51,7 +51,7 @@ beforeAll(async () => {
   const port = await freePort()
   env['PORT'] = String(port)
   env['NO_COLOR'] = '1'
-  // Where the registry cannot be reached, npm says so before this test's time is over.
+  // If the registry is unreachable, npm reports it before this test's time is over.
   env['npm_config_fetch_retries'] = '1'
   env['npm_config_fetch_retry_mintimeout'] = '1000'
   env['npm_config_fetch_timeout'] = '60000'
@@ -101,7 +101,7 @@ describe('followed step by step', { timeout: 180_000 }, () => {
     expect(exit[0]).toBe(0)
   })
 
-  test('exec keeps the embedded server up for its command, also where nobody else does', async ({ skip }) => {
+  test('exec keeps the embedded server up for its command, even as its only user', async ({ skip }) => {
     skip(hasFailed, 'a step before this one failed')
     const connect = `require('net').connect(process.env.PGPORT, process.env.PGHOST).on('connect', () => process.exit())`
     const { failed, errors } = await runShell(
@@ -200,7 +200,9 @@ function runShell(script: string) {
   })
 }
 
-/** This Node.js, and no packages' programs but those that the page installs; curl, where there is none. */
+/**
+ * Puts this Node.js on the path, and no programs of packages but those that the page installs; curl, if there is none.
+ */
 function putOnPath(): void {
   const bin = join(folder, 'bin')
   mkdirSync(bin)

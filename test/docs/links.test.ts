@@ -44,7 +44,9 @@ function isFile(path: string): boolean {
   return statSync(join(root, path)).isFile()
 }
 
-/** What GitHub makes of headings: small letters, no punctuation, hyphens for spaces, a number for a repeated one. */
+/**
+ * Returns GitHub's anchors of headings: small letters, no punctuation, hyphens for spaces, a number for a repeated one.
+ */
 function anchorsOf(page: string): Set<string> {
   const anchors = new Set<string>()
   for (const [, heading = ''] of withoutCode(readPage(page)).matchAll(/^#{1,6} +(.+?) *$/gm)) {

@@ -14,10 +14,10 @@ export function readPage(page: string): string {
   return readFileSync(resolve(root, page), 'utf8')
 }
 
-/** A code block: what stands behind the three backticks, and what is in it. */
+/** A code block: the words behind the three backticks, and its content. */
 export interface CodeBlock {
   readonly language: string
-  /** The file that it is, where one is named: `ts src/app.ts`. */
+  /** The name of its file, if there is one: `ts src/app.ts`. */
   readonly file: string | undefined
   readonly code: string
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-// The pure part, and the list of what it can say; neither is part of the public face.
+// The pure part, and the list of its codes; neither is part of the public face.
 import { untried, warningCodes } from '../../dist/server/diagnosis.js'
 import { diagnose } from '../../dist/server/postgres/diagnosis/diagnose.js'
 import type { ReadFacts, ServerFacts } from '../../dist/server/postgres/diagnosis/facts.js'
@@ -64,14 +64,14 @@ const found = (facts: Partial<ReadFacts>, more: Partial<ServerFacts> = {}) =>
   diagnose({ ...well, ...more, read: { ...read, ...facts } })
 
 describe('a server with which all is well', () => {
-  it('has no finding, whether it was probed or not', () => {
+  it('has no finding, probed or not', () => {
     for (const diagnosis of [diagnose(well), diagnose({ ...well, probed: undefined })]) {
       expect(diagnosis).toMatchObject({ service: 'plain', missing: [], warnings: [], unseen: [] })
     }
   })
 })
 
-/** What each warning is about, in facts that are well without it. */
+/** The reason of each warning, in facts that cause no other. */
 const warned: Readonly<Record<(typeof warningCodes)[number], Partial<ReadFacts>>> = {
   'collation-version': { oldCollations: ['shop_catalog'] },
   'createrole-before-16': { hasMembershipOptions: false },
@@ -91,14 +91,14 @@ const warned: Readonly<Record<(typeof warningCodes)[number], Partial<ReadFacts>>
 }
 
 describe('a warning', () => {
-  it.each(warningCodes)('%s: what was found, why it matters, and what to do', (code) => {
+  it.each(warningCodes)('%s: the state, the reason, and the remedy', (code) => {
     const { missing, warnings } = found(warned[code])
     expect([missing, codes(warnings)]).toEqual([[], [code]])
     for (const text of ['found', 'why', 'fix'] as const) expect(warnings[0]?.[text]).toMatch(/^[A-Za-z].*\.$/)
     for (const statement of warnings[0]!.sql) expect(statement).toMatch(/^[A-Z ]+.*;$/)
   })
 
-  it('comes only where the fact is what it warns of', () => {
+  it('comes only with the state that it warns of', () => {
     expect(found({ isEncrypted: false, isLocal: true }).warnings).toEqual([])
     expect(found({ recoverySync: 'fsync', databases: 99 }).warnings).toEqual([])
     expect(found({ recoverySync: 'fsync', databases: 100, markers: ['rds_superuser'] }).warnings).toEqual([])
@@ -119,7 +119,7 @@ describe('a warning', () => {
     expect(warning?.sql).toEqual(['ALTER ROLE "app ""one""" CONNECTION LIMIT -1;'])
   })
 
-  it('lets the role in before PUBLIC is locked out of where it works from', () => {
+  it('grants the role access before it revokes that of PUBLIC in the database that it works from', () => {
     const [{ sql } = { sql: [] }] = found({ openToPublic: ['postgres', 'a', 'b', 'c', 'd', 'e', 'f'] }).warnings
     expect(sql.slice(0, 2)).toEqual([
       'GRANT CONNECT ON DATABASE "postgres" TO "app ""one""";',
@@ -129,8 +129,8 @@ describe('a warning', () => {
   })
 })
 
-describe('what the role may not see', () => {
-  it('is said, and nothing is concluded from it', () => {
+describe('parts that the role may not see', () => {
+  it('are reported, and nothing is concluded from them', () => {
     const facts = { leakedDirectories: undefined, trustRules: undefined }
     expect(codes(found(facts, { probed: undefined }).unseen)).toEqual(['leaked-directories', 'trust-authentication'])
     expect(found(facts, { probed: undefined }).warnings).toEqual([])
@@ -138,7 +138,7 @@ describe('what the role may not see', () => {
   })
 })
 
-describe('whose service it is', () => {
+describe('the managed service', () => {
   it.each([
     ['rds', ['rds_superuser'], /rds_superuser/],
     ['rds', ['rds.extensions'], /master user/],
@@ -153,7 +153,7 @@ describe('whose service it is', () => {
   })
 })
 
-describe('what is missing', () => {
+describe('missing privileges and objects', () => {
   const refusing = (...capabilities: (keyof typeof untried)[]) => ({
     ...probed,
     capabilities: {
@@ -163,14 +163,14 @@ describe('what is missing', () => {
     refusals: capabilities.map((capability) => ({ capability, message: 'no', sqlState: '42501' })),
   })
 
-  it('is what was refused, whatever the attributes say', () => {
+  it('are those refused in a trial, with any attributes', () => {
     const { missing } = found({}, { probed: refusing('createDatabase') })
     expect(missing).toEqual([
       { code: 'unsupported', what: 'It cannot create a database: no.', sql: [], runAs: undefined },
     ])
   })
 
-  it('is not what works without the attribute, as where a service lets it', () => {
+  it('are not those that work without the attribute, as on some services', () => {
     expect(found({ role: { ...role, createDatabase: false } }).missing).toEqual([])
   })
 
@@ -212,7 +212,7 @@ describe('the page', () => {
   const page = readPage('docs/commands/doctor.md')
   const rows = [...page.matchAll(/^\| `([\w-]+)` \|/gm)].map(([, code]) => code)
 
-  it('has a row for each warning, each kind of what is missing, and each capability', () => {
+  it('has a row for each warning, each missing privilege or object, and each capability', () => {
     expect(rows).toEqual(expect.arrayContaining([...warningCodes]))
     expect(rows).toEqual(expect.arrayContaining(Object.keys(untried)))
   })

@@ -53,7 +53,7 @@ describe('the role of the connection', () => {
   })
 })
 
-describe('what is missing is granted by the statements that are given:', () => {
+describe('missing privileges are granted by the given statements:', () => {
   const lacking = {
     CREATEDB: ['createrole', 'create-database', 'CREATEDB'],
     CREATEROLE: ['createdb', 'create-role', 'CREATEROLE'],
@@ -87,7 +87,7 @@ describe('what is missing is granted by the statements that are given:', () => {
     expect(await ask(name, asked)).toMatchObject({ healthy: true })
   })
 
-  it('roles of the installation that somebody else made, from PostgreSQL 16 on', async ({ skip }) => {
+  it('roles of the installation that another role made, from PostgreSQL 16 on', async ({ skip }) => {
     if (!(await isAtLeast(16))) skip('with CREATEROLE a role may join every other before PostgreSQL 16')
     const name = installation()
     for (const purpose of ['owner', 'objects', 'app']) await newGroup(`${name}_${purpose}`)
@@ -103,7 +103,7 @@ describe('what is missing is granted by the statements that are given:', () => {
     ])
   })
 
-  it('a catalog that belongs to somebody else', async () => {
+  it('a catalog that belongs to another role', async () => {
     const name = installation()
     const owner = await createRole()
     await sql(`create database ${quote(`${name}_catalog`)} owner ${quote(owner.user)}`)
@@ -113,7 +113,7 @@ describe('what is missing is granted by the statements that are given:', () => {
 })
 
 describe('extensions of the configuration', () => {
-  it('are tried, and what cannot be made is missing', async () => {
+  it('are tried, and failing ones are missing', async () => {
     const login = await createRole('createdb createrole')
     const diagnosis = await ask(installation(), { ...login, extensions: ['citext', 'no_such_thing'] })
     const { missing } = examined(diagnosis)
@@ -164,7 +164,7 @@ describe('without probing', () => {
 })
 
 describe('connections', () => {
-  it('are compared with what a process may hold', async () => {
+  it('are compared with the connections that a process may hold', async () => {
     const name = installation()
     const login = await createRole('createdb connection limit 20')
     const few = { ...login, roles: 'shared', postgres: { maxConnections: 3 }, onboardingConcurrency: 2 } as const
@@ -180,7 +180,7 @@ describe('connections', () => {
   })
 })
 
-describe('what it is given', () => {
+describe('its options', () => {
   it('is checked before anything is touched', async () => {
     const server = postgres({ url: 'postgresql://127.0.0.1:1' })
     const wrong = [
@@ -196,12 +196,12 @@ describe('what it is given', () => {
   })
 })
 
-/** Expects that this is missing, and that nothing is once a superuser has run what is given. */
+/** Expects these codes, and none once a superuser has run the given statements. */
 async function expectMended(name: string, login: { user: string; password: string }, expected: string[]) {
   const diagnosis = await ask(name, login)
   const { missing } = examined(diagnosis)
   expect([diagnosis.healthy, codes(missing)]).toEqual([false, expected])
-  // What is only read comes to the same.
+  // The result is the same without a probe.
   expect(codes(examined(await ask(name, login, { probe: false })).missing)).toEqual(expected)
   for (const statement of missing.flatMap((finding) => finding.sql)) await sql(statement)
   expect(await ask(name, login)).toMatchObject({ healthy: true, servers: [{ missing: [] }] })

@@ -11,7 +11,7 @@ async function made(installation: string, purpose: string): Promise<void> {
   await expect.poll(isThere, { timeout: 20_000, interval: 5 }).toBe(true)
 }
 
-/** Waits until nobody is at work on a probe. */
+/** Waits until no probe is running. */
 async function ended(user: string): Promise<void> {
   const sessions = () => sql('select pid from pg_stat_activity where usename = $1', [user])
   await expect.poll(sessions, { timeout: 20_000, interval: 20 }).toEqual([])
@@ -29,7 +29,7 @@ describe('a probe that is aborted', () => {
     expect(await namesOf(name)).toEqual([])
   })
 
-  it('leaves nothing at whatever moment', async () => {
+  it('leaves nothing at any moment', async () => {
     const name = disposableName('i')
     const login = await createRole('createdb createrole')
     for (const ms of [5, 20, 50, 90, 140, 200, 300, 450]) {
@@ -47,7 +47,7 @@ describe('a probe that is aborted', () => {
 })
 
 describe('a probe that fails half-way', () => {
-  it('leaves nothing, and says why', async () => {
+  it('leaves nothing, and reports the reason', async () => {
     const name = disposableName('i')
     const login = await createRole('createdb createrole')
     const asking = ask(name, login)
@@ -59,7 +59,7 @@ describe('a probe that fails half-way', () => {
   })
 })
 
-describe('what a killed probe leaves', () => {
+describe('the remains of a killed probe', () => {
   it('is removed by the next', async () => {
     const name = disposableName('i')
     const login = await createRole('createdb createrole')
@@ -70,7 +70,7 @@ describe('what a killed probe leaves', () => {
     child.kill('SIGKILL')
     await ended(login.user)
     expect((await namesOf(name)).length).toBeGreaterThan(0)
-    // Who only reads removes nothing.
+    // A call that only reads removes nothing.
     const seen = examined(await ask(name, login, { probe: false }))
     expect(codes(seen.warnings)).toContain('probe-leftovers')
     const diagnosis = await ask(name, login)
@@ -92,7 +92,7 @@ describe('what a killed probe leaves', () => {
     expect(await namesOf(name)).toEqual([])
   })
 
-  it('is reported where it belongs to somebody else', async () => {
+  it('is reported if it belongs to another role', async () => {
     const name = disposableName('i')
     const database = scratchDatabase(name)
     await sql(`create database ${quote(database)}`)
@@ -111,7 +111,7 @@ describe('a probe that is at work', () => {
     const database = scratchDatabase(name)
     await sql(`create database ${quote(database)}`)
     await sql(`comment on database ${quote(database)} is '{"tenantry":1,"probe":"${runOf(database)}"}'`)
-    // Its lock counts, whatever database it is held in.
+    // Its lock counts in any database.
     const client = new Client({ connectionString: serverUrl({ database }) })
     await client.connect()
     onTestFinished(() => client.end())

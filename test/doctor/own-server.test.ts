@@ -31,7 +31,7 @@ beforeAll(async () => {
   await sql("create role provisioner login createdb createrole password 'secret'")
 })
 
-/** What is found as the superuser, or as a role that has what is needed. */
+/** Returns the findings as the superuser, or as a role that has the required privileges. */
 async function ask(user?: 'provisioner', config: DoctorConfig = {}): Promise<ExaminedServer> {
   const as = new URL(url)
   if (user !== undefined) Object.assign(as, { username: user, password: 'secret' })
@@ -49,10 +49,10 @@ function everything(): Promise<Record<string, string>[]> {
     order by 1, 2, 3`)
 }
 
-// What stands on the page is what a quiet server gives; on the one of all suites there is always something else.
-// UPDATE_TRANSCRIPTS=1 writes down what is seen now; read the difference before you commit it.
+// The page shows the findings on a quiet server; the one of all suites always has more. UPDATE_TRANSCRIPTS=1 records
+// the current output; read the difference before you commit it.
 describe('the command', () => {
-  it('prints what the page shows', async () => {
+  it('prints the output on the page', async () => {
     await sql("create role app login createdb password 'secret'")
     const as = new URL(url)
     Object.assign(as, { username: 'app', password: 'secret' })
@@ -149,7 +149,7 @@ describe('a collation of another version', () => {
 })
 
 describe('trust authentication', () => {
-  it('is seen by who may read the rules, and found out by who may not', async () => {
+  it('is seen by a role that may read the rules, and found out by any other', async () => {
     const file = join(dataDirectory, 'pg_hba.conf')
     const rules = readFileSync(file, 'utf8')
     expect(codes((await ask('provisioner')).warnings)).not.toContain('trust-authentication')

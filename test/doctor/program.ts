@@ -1,7 +1,7 @@
 import { doctor } from 'tenantry'
 import { postgres } from 'tenantry/postgres'
 
-// Asks in a process of its own, which can be killed.
+// Runs the doctor in a process of its own, which can be killed.
 const [url = '', installation = ''] = process.argv.slice(2)
 process.stdout.write('asking\n')
 await doctor({ server: postgres({ url }), installation })

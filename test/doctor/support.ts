@@ -3,14 +3,14 @@ import { postgres, type PostgresOptions } from 'tenantry/postgres'
 import { expect } from 'vitest'
 import { serverUrl, sql } from '../support/server.ts'
 
-/** Who is asked: a login, and what else the server is configured with. */
+/** The role of the diagnosis: a login, and further configuration of the server. */
 export interface Asked extends DoctorConfig {
   readonly user?: string
   readonly password?: string
   readonly postgres?: Partial<PostgresOptions>
 }
 
-/** What the doctor says of the test server, as an installation of its own. */
+/** Returns the doctor's findings on the test server, as an installation of its own. */
 export function ask(installation: string, asked: Asked = {}, options: DoctorOptions = {}): Promise<Diagnosis> {
   const { user, password, postgres: more, ...config } = asked
   const url = serverUrl({ database: 'postgres', ...(user && { user }), ...(password && { password }) })
@@ -25,7 +25,9 @@ export function examined({ servers }: Diagnosis): ExaminedServer {
   return server
 }
 
-/** What has the name of an installation's: databases with their owners and comments, roles with their members. */
+/**
+ * Returns everything with an installation's name: databases with their owners and comments, roles with their members.
+ */
 export function namesOf(installation: string): Promise<Record<string, unknown>[]> {
   return sql(
     `select datname::text as name, pg_get_userbyid(datdba) as owner, shobj_description(oid, 'pg_database') as comment
@@ -43,7 +45,7 @@ export function codes(findings: readonly { readonly code: string }[]): string[] 
   return findings.map(({ code }) => code)
 }
 
-/** What did not work, or was not tried. */
+/** Returns the capabilities that failed, or were not tried. */
 export function without({ capabilities }: ExaminedServer): Record<string, boolean | undefined> {
   return Object.fromEntries(Object.entries(capabilities).filter(([, worked]) => worked !== true))
 }

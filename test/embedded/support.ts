@@ -9,7 +9,7 @@ import { Client } from 'pg'
 import { onTestFinished } from 'vitest'
 import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from 'tenantry/embedded'
 
-/** A folder that goes with the test, and with it any server that still runs there. */
+/** Returns a folder that is removed after the test, with any server that still runs there. */
 export function scratchFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'tenantry-embedded-'))
   onTestFinished(async () => {
@@ -61,13 +61,13 @@ export async function nextLine(child: ChildProcess): Promise<string> {
   return line
 }
 
-/** How a program ended: its exit code, or the signal that it died of. */
+/** Returns the end of a program: its exit code, or the signal that it died of. */
 export async function ending(child: ChildProcess): Promise<number | string | null> {
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
   return child.exitCode ?? child.signalCode
 }
 
-/** The pid in the server's own file, whether it still runs or not. */
+/** Returns the pid in the server's own file, even of one that has ended. */
 export function serverPid(dataDir: string): number | undefined {
   const file = join(dataDir, 'data', 'postmaster.pid')
   return existsSync(file) ? Number(readFileSync(file, 'utf8').split('\n')[0]) : undefined

@@ -4,12 +4,12 @@ import { violationsIn } from './invariants.ts'
 import type { Arranged, VerbCase } from './verb-cases.ts'
 import type { World } from './world.ts'
 
-// What follows a fault: somebody goes on, and what is there then is held against what was acknowledged.
+// The steps after a fault: another process reconciles, and the result is compared with the acknowledged calls.
 
-/** How long anything may take, in milliseconds. */
+/** The time limit of every step, in milliseconds. */
 const patienceMs = 60_000
 
-/** Fails after so long that something must have got stuck. */
+/** Fails after so long that the work must have got stuck. */
 export async function inTime<T>(promise: Promise<T>, what: string): Promise<T> {
   const late = Promise.withResolvers<never>()
   const timer = setTimeout(() => late.reject(new Error(`${what}: nothing for ${patienceMs} ms.`)), patienceMs)
@@ -21,10 +21,10 @@ export async function inTime<T>(promise: Promise<T>, what: string): Promise<T> {
 }
 
 /**
- * Reconciles, and once more, which must not change anything, and find nothing left.
+ * Reconciles twice: the second time must change nothing, and find nothing left.
  *
- * @param isMeddledWith whether there is something that only a person can decide
- * @returns what does not hold
+ * @param isMeddledWith true if there is a problem that only a person can decide on
+ * @returns the violations
  */
 export async function settled(world: World, tenantry: Opened, isMeddledWith = false): Promise<string[]> {
   const { findings } = await tenantry.reconcile()
@@ -54,7 +54,7 @@ async function notServed(world: World, tenantry: Opened): Promise<string[]> {
   return wrong
 }
 
-/** What was to be adopted, and was taken back, is somebody else's again. */
+/** True for a database that was to be adopted, and belongs to its former owner again. */
 function isToBeAdopted({ kind, tenant, database }: Reconciled): boolean {
   return kind === 'foreign' && tenant === undefined && database?.includes('_was_') === true
 }
@@ -63,7 +63,7 @@ export async function reconciled(tenantry: Opened): Promise<readonly Reconciled[
   return (await tenantry.reconcile()).findings
 }
 
-/** Repeats the call that was interrupted, which must succeed. @returns what does not hold */
+/** Repeats the interrupted call, which must succeed. @returns the violations */
 export async function repeated(world: World, tenantry: Opened, arranged: Arranged): Promise<string[]> {
   const { outcome, code, message } = await answerTo(tenantry, arranged.call)
   if (outcome === undefined) return [`repeated, it failed with ${code}: ${message}`]
@@ -76,7 +76,7 @@ export async function repeated(world: World, tenantry: Opened, arranged: Arrange
   return wrong
 }
 
-/** Takes away what an attempt has made, so that the next begins with as much as the first. */
+/** Removes everything that an attempt has made, so that the next begins with as much as the first. */
 export async function tidied(world: World, tenantry: Opened): Promise<void> {
   for (const { id, state } of await world.tenants()) {
     if (state === 'active' || state === 'suspended') await answerTo(tenantry, { verb: 'offboard', id })
@@ -86,14 +86,16 @@ export async function tidied(world: World, tenantry: Opened): Promise<void> {
   for (const id of world.ledger.all.keys()) world.ledger.forget(id)
 }
 
-/** Goes the way once, so that what is made only the first time, such as a template, is there for every attempt. */
+/**
+ * Makes the call once, so that objects that are made only the first time, such as a template, exist for every attempt.
+ */
 export async function warmed(verb: VerbCase, world: World, tenantry: Opened): Promise<void> {
   const { call, opening } = await verb.arrange(world, tenantry, 'warm')
   await world.within((first) => world.do(first, call), opening)
   await tidied(world, tenantry)
 }
 
-/** The beginning of a statement, on one line. */
+/** Returns the beginning of a statement, on one line. */
 export function inShort(statement: string): string {
   return statement.trim().replaceAll(/\s+/g, ' ').slice(0, 80)
 }

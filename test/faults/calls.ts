@@ -4,7 +4,7 @@ import { mikroOrm } from 'tenantry/mikro-orm'
 import { postgres } from 'tenantry/postgres'
 import { Address, User } from '../../examples/service/models.ts'
 
-/** How a process opens its Tenantry, as data that can be sent to it. */
+/** The options with which a process opens its Tenantry, as data that can be sent to it. */
 export interface Opening {
   readonly url: string
   readonly installation: string
@@ -13,7 +13,7 @@ export interface Opening {
   readonly spares?: number
   readonly revision?: string
   readonly naming?: 'readable' | 'opaque'
-  /** Whether it has steps of its own: `initialise`, `anonymise` and `seed`, each writing a row. */
+  /** True if it has hooks: `initialise`, `anonymise` and `seed`, each writing a row. */
   readonly hasHooks?: boolean
   readonly lockTimeoutMs?: number
   readonly statementTimeoutMs?: number
@@ -31,7 +31,7 @@ export type Call =
   | { readonly verb: 'add-domain' | 'verify-domain' | 'remove-domain'; readonly id: string; readonly domain: string }
   | { readonly verb: 'reconcile' | 'fill' | 'remove-templates' | 'open' }
 
-/** What came of a call: its outcome, or the code of its error. */
+/** The result of a call: its outcome, or the code of its error. */
 export interface Answer {
   readonly outcome?: string
   readonly code?: string
@@ -45,7 +45,7 @@ export type Opened = Tenantry<EntityManager>
 
 const models = mikroOrm({ entities: [User, Address] })
 
-/** How long work under way may take on a tenant that goes: nobody works for longer here. */
+/** The time that work under way has on a tenant taken out of service: no work is longer here. */
 const drainMs = 2_000
 
 /** Opens a Tenantry. */

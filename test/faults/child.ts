@@ -1,10 +1,10 @@
 /** A process of its own that carries out calls, and may be killed or stopped at any moment. */
 import { type Answer, answerTo, type Call, open, type Opened, type Opening } from './calls.ts'
 
-/** What a child is told. */
+/** A message to a child. */
 export type Order = { readonly open: Opening } | { readonly call: Call }
 
-/** What a child says. */
+/** A message of a child. */
 export type Report = { readonly ready: true } | { readonly opened: true } | { readonly answer: Answer }
 
 let tenantry: Opened | undefined

@@ -8,11 +8,11 @@ import { atSite, type Site } from './site.ts'
 import { type Arranged, type VerbCase, verbCases } from './verb-cases.ts'
 import { describeCall } from './world.ts'
 
-// A process is killed at every statement of every verb. The next reconciles, and everything is as it should be.
+// A process is killed at every statement of every verb. The next reconciles, and no invariant is violated.
 
-/** How many points of a verb one run tries. The full run begins the next time where it ended. */
+/** The number of points of a verb that one run tries. The full run continues the next time. */
 const sample = { bounded: 2, full: 16 }
-/** How many processors the full run occupies. */
+/** The number of processors that the full run occupies. */
 const lanes = 2
 
 interface ProcessSite extends Site {
@@ -66,7 +66,7 @@ function share(points: readonly Point[], { order, round, extent }: FaultContext)
   return order.shuffled(points).slice(begin, begin + size)
 }
 
-/** The statements of the verb where nothing interrupts it. */
+/** Returns the statements of the verb without an interruption. */
 async function statementsOf(site: ProcessSite): Promise<readonly string[]> {
   const arranged = await site.verb.arrange(site.world, site.other, 'uncut')
   const child = await opened(site, arranged)
@@ -109,7 +109,7 @@ async function crashAt(site: ProcessSite, point: Point, id: string): Promise<Tal
   return { faults: 1, violations: found.map((violation) => `${name}: ${violation}`) }
 }
 
-/** Kills the process at the point, and waits until the server has noticed; undefined where it never came there. */
+/** Kills the process at the point, and waits until the server has noticed; undefined if it never reached it. */
 async function crashed(
   site: ProcessSite,
   arranged: Arranged,
@@ -132,9 +132,9 @@ async function crashed(
   return { statement: first, answer: await answering }
 }
 
-/** Goes on as the next process would, and the one after it. @returns what does not hold */
+/** Continues as the next process would, and the one after it. @returns the violations */
 async function recovered({ world }: ProcessSite, arranged: Arranged): Promise<string[]> {
-  // Who keeps spares is at work by itself, beside `reconcile`.
+  // A process that keeps spares works by itself, beside `reconcile`.
   const idle = { ...arranged.opening, spares: 0 }
   const wrong = await world.within((next) => settled(world, next), idle)
   wrong.push(...(await world.within((next) => repeated(world, next, arranged), arranged.opening)))

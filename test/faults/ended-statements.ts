@@ -7,17 +7,17 @@ import { atSite, type Site } from './site.ts'
 import { type Arranged, drawn, type VerbCase, verbCases } from './verb-cases.ts'
 import type { World } from './world.ts'
 
-// A statement is ended by the server: by its time limit or by an operator while it runs, CREATE DATABASE among them, or
-// because somebody idle in a transaction holds what it waits for.
+// The server ends a statement: by its time limit, by an operator while it runs, CREATE DATABASE among them, or because
+// an idle transaction holds the lock that it waits for.
 
 const attempts = { bounded: 2, full: 6 }
-/** Shorter than anybody holds a lock here, in milliseconds. */
+/** Shorter than any lock is held here, in milliseconds. */
 const limitMs = 400
 
 const manners = ['cancelled', 'time limit', 'row lock', 'table lock', 'advisory lock'] as const
 type Manner = (typeof manners)[number]
 
-/** What a call says that was ended, or did not get a lock. */
+/** The codes of a call that was ended, or did not get a lock. */
 const honest: Readonly<Record<Manner, readonly string[]>> = {
   cancelled: ['timeout', 'hook-failed'],
   'time limit': ['timeout', 'hook-failed', 'lock-timeout'],
@@ -92,7 +92,7 @@ async function answerUnder(site: Site, manner: Manner, arranged: Arranged, rando
   }
 }
 
-/** Cancels a long statement while the server is at it. */
+/** Cancels a long statement while the server runs it. */
 async function cancelled({ world, proxy }: Site, { call, opening }: Arranged) {
   const client = await world.open({ ...opening, url: proxy.url })
   try {
@@ -105,7 +105,7 @@ async function cancelled({ world, proxy }: Site, { call, opening }: Arranged) {
   }
 }
 
-/** Looks for one of the client's backends at CREATE DATABASE, until it has answered. */
+/** Cancels one of the client's backends in CREATE DATABASE, until the call has answered. */
 async function cancelOne(world: World, proxy: FaultProxy, answering: Promise<unknown>): Promise<string> {
   const over = new AbortController()
   const end = () => over.abort()
@@ -123,7 +123,7 @@ async function cancelOne(world: World, proxy: FaultProxy, answering: Promise<unk
 
 /** With a time limit that any statement may exceed. */
 async function limited(world: World, { call, opening }: Arranged, leastMs: number): Promise<Answer> {
-  // Opening is not what is to fail: on a busy machine it takes a longer limit.
+  // Opening must not fail: on a busy machine it takes a longer limit.
   for (let statementTimeoutMs = leastMs; ; statementTimeoutMs += 5) {
     const client = await world.open({ ...opening, statementTimeoutMs }).catch(() => undefined)
     if (client === undefined) continue
@@ -135,7 +135,7 @@ async function limited(world: World, { call, opening }: Arranged, leastMs: numbe
   }
 }
 
-/** Somebody holds a lock in the catalog for as long as the call takes. */
+/** Another session holds a lock in the catalog for as long as the call takes. */
 async function held(world: World, { call, opening }: Arranged, statement: string) {
   const idle = world.client(world.catalog)
   const client = await world.open({ ...opening, statementTimeoutMs: limitMs, lockTimeoutMs: limitMs })

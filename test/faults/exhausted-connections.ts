@@ -6,18 +6,18 @@ import { type FaultContext, type Scenario, sum, type Tally } from './scenario.ts
 import { type Arranged, drawn, type VerbCase, verbCases } from './verb-cases.ts'
 import { World } from './world.ts'
 
-// The server lets a role have so many connections and no more, and somebody has taken all but a few of them.
+// The server limits the connections of a role, and others have taken all but a few of them.
 
 const limit = 24
 const attempts = { bounded: 2, full: 6 }
-/** What a call says that was let have no connection, or no more of them in the middle. */
+/** The codes of a call that got no connection, or no more of them in the middle. */
 const honest = ['too-many-connections', 'hook-failed']
 
 export const exhaustedConnections: Scenario = {
   name: 'exhausted connections',
   run: async (context) => {
     const tallies: Tally[] = []
-    // A keeper repeats by itself what fails.
+    // A keeper repeats its failures by itself.
     const cases = verbCases.filter(({ name }) => !name.startsWith('fill'))
     for (const verb of drawn(cases, context)) {
       if (!context.isOver()) tallies.push(await asLimitedRole(context, verb))
@@ -39,7 +39,7 @@ async function asLimitedRole(context: FaultContext, verb: VerbCase): Promise<Tal
   try {
     return await exhaustAgain(context, verb, world)
   } finally {
-    // As the superuser: DROP DATABASE with FORCE by another ends in an error where autovacuum is in the database.
+    // As the superuser: DROP DATABASE with FORCE by another role fails while autovacuum is in the database.
     await world.drop(context.url)
     await superuser.query(`drop role ${role}`)
     await superuser.end()
@@ -65,7 +65,7 @@ async function exhaustAgain({ random, extent, isOver }: FaultContext, verb: Verb
   return sum(tallies)
 }
 
-/** Calls the verb with so many connections to be had, and again with enough. @returns what does not hold */
+/** Calls the verb with so many free connections, and again with enough. @returns the violations */
 function exhaust(world: World, arranged: Arranged, free: number): Promise<string[]> {
   for (const [tenant, standings] of Object.entries(arranged.between)) world.ledger.unsure(tenant, standings)
   return world.within(async (client) => {
@@ -87,7 +87,7 @@ async function withFew({ url }: World, client: Opened, { call }: Arranged, free:
   }
 }
 
-/** A connection, as long as there are any. */
+/** Opens a connection, as long as there are any. */
 async function connected(url: string): Promise<Client | undefined> {
   const client = new Client({ connectionString: url })
   client.on('error', () => undefined)

@@ -3,8 +3,8 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { backendOf, type Message, messages, textOf } from './wire.ts'
 
 /**
- * Where everything stops: before a statement reaches the server, while it is at it, or when it has answered and the
- * client has not heard it.
+ * The moment at which the proxy freezes: before a statement reaches the server, while it runs, or after its answer,
+ * which the client has not received.
  */
 export const acts = ['before', 'during', 'after'] as const
 export type Act = (typeof acts)[number]
@@ -21,11 +21,11 @@ interface Link {
   readonly upstream: Socket
   /** The text of the statement that was prepared last. */
   prepared: string
-  /** Whether the round trip that was caught still has messages to send. */
+  /** True if the round trip that was caught still has messages to send. */
   isFinishing: boolean
-  /** Whether its answer is what is waited for. */
+  /** True if its answer is awaited. */
   isAwaited: boolean
-  /** What is withheld, in its order. */
+  /** Withheld bytes, in their order. */
   readonly up: Buffer[]
   readonly down: Buffer[]
   hasServerEnded: boolean
@@ -33,15 +33,15 @@ interface Link {
   backend: number | undefined
 }
 
-/** How bytes travel: how late, in milliseconds, and in pieces of how many bytes. */
+/** The delay of bytes, in milliseconds, and the size of their pieces. */
 export interface Pace {
   readonly latencyMs: number
   readonly pieces?: number
 }
 
 /**
- * A TCP proxy before PostgreSQL that reads what passes. At a chosen statement it freezes everything: then the process
- * behind it can be killed or stopped, its connections cut, or somebody else let in between.
+ * A TCP proxy before PostgreSQL that reads the traffic. At a chosen statement it freezes everything: then the process
+ * behind it can be killed or stopped, its connections cut, or other calls made in between.
  */
 export class FaultProxy {
   readonly #target: URL
@@ -92,12 +92,12 @@ export class FaultProxy {
     })
   }
 
-  /** From now on nothing comes or goes, on new connections either, and nobody is told: as where packets are dropped. */
+  /** Withholds everything from now on, on new connections as well, and without an error: as if packets were dropped. */
   freeze(): void {
     this.#isFrozen = true
   }
 
-  /** Lets everything on that was withheld, and catches nothing any more. */
+  /** Passes on everything that was withheld, and freezes no more. */
   thaw(): void {
     this.#trap = undefined
     this.#isFrozen = false
@@ -111,10 +111,10 @@ export class FaultProxy {
   }
 
   /**
-   * Cuts every connection that there is, or only the one that was caught, on the client's side as told; new ones are made
-   * as ever.
+   * Cuts every connection, or only the one that was caught, on the client's side in the given way; new ones are made as
+   * ever.
    *
-   * @returns the server's process ids of those that were cut
+   * @returns the server's process ids of the cut ones
    */
   cut(how: 'end' | 'reset' = 'end', which: 'all' | 'caught' = 'all'): number[] {
     const backends: number[] = []
@@ -130,7 +130,7 @@ export class FaultProxy {
     return backends
   }
 
-  /** How bytes travel from now on; undefined for as fast as they can. */
+  /** The delay of bytes from now on; undefined for none. */
   set pace(pace: Pace | undefined) {
     this.#pace = pace
   }
@@ -157,7 +157,7 @@ export class FaultProxy {
     this.#links.add(link)
     for (const socket of [client, upstream]) {
       socket.on('error', () => undefined)
-      // What came at once goes on message by message, which must not wait to be gathered up again.
+      // Bytes that came together are passed on message by message, without being gathered up again.
       socket.setNoDelay()
     }
     const [fromClient, fromServer] = [messages('client'), messages('server')]
@@ -191,7 +191,7 @@ export class FaultProxy {
     if (link.isFinishing && (message.type === 'Q' || message.type === 'S')) this.#sent(link)
   }
 
-  /** A statement has come: it is counted, and may be the one that is waited for. */
+  /** Counts a statement, which may be the one that is waited for. */
   #meet(link: Link, statement: string, message: Message): void {
     this.#statements.push(statement)
     const trap = this.#trap

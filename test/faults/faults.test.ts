@@ -5,7 +5,9 @@ import { boundedScenarios } from './scenarios.ts'
 
 // A small part of `npm run test:faults`. TENANTRY_FAULTS_SEED repeats the choices of another run.
 const seed = process.env['TENANTRY_FAULTS_SEED'] || String(Math.floor(Math.random() * 2 ** 31))
-/** How long one scenario may go on beginning faults, in milliseconds, and how often it may ask before that counts. */
+/**
+ * The time for which one scenario may begin faults, in milliseconds, and the least number of its questions before that.
+ */
 const limitMs = 8_000
 const asksAtLeast = 6
 
@@ -19,7 +21,7 @@ describe(`faults, seed ${seed}`, () => {
       order: new Random(`${seed}/order`),
       extent: 'bounded',
       round: 1,
-      // However slow the machine is, something is done.
+      // Even on a slow machine some faults are tried.
       isOver: () => ++asked > asksAtLeast && Date.now() > end,
     })
     expect(violations, `TENANTRY_FAULTS_SEED=${seed} repeats this`).toEqual([])

@@ -9,13 +9,13 @@ import { type FaultContext, type Scenario, sum, type Tally } from './scenario.ts
 import { inFolder, MortalServer } from './servers.ts'
 import { World } from './world.ts'
 
-// A server of its own on a file system of its own, which runs full. What was acknowledged is there, and when there is
-// room again, all goes on.
+// A server of its own on a file system of its own, which fills up. Acknowledged data is kept, and everything continues
+// once there is room again.
 
 const rounds = { bounded: 1, full: 4 }
 const size = '260m'
 const mebibyte = 2 ** 20
-/** Where the write-ahead log finds no room the server ends itself, and its clients lose their connections. */
+/** Without room for the write-ahead log the server ends itself, and its clients lose their connections. */
 const endings = ['connection-lost', 'server-unreachable']
 const mostSteps = 40
 
@@ -64,12 +64,12 @@ async function onSmallDisk({ random, extent, isOver }: FaultContext, place: stri
   return sum(tallies)
 }
 
-/** Fills the disk up to so many megabytes, works until that is too little, and makes room again. @returns the error */
+/** Leaves so many megabytes free, works until the disk is full, and frees it again. @returns the error */
 async function runFull(place: string, freeMb: number, tenantry: Opened, walkers: readonly Walker[]) {
   const filler = join(place, 'filler')
   const { bavail, bsize } = await statfs(place)
   try {
-    // The server writes as well: where that is faster, the disk is full all the same.
+    // The server writes as well: if that is faster, the disk is full all the same.
     await writeFile(filler, Buffer.alloc(Math.max(0, bavail * bsize - freeMb * mebibyte))).catch(() => undefined)
     for (let step = 0; step < mostSteps; step++) {
       const failure = await walkers[step % walkers.length]?.step(tenantry)
@@ -81,7 +81,7 @@ async function runFull(place: string, freeMb: number, tenantry: Opened, walkers:
   }
 }
 
-/** Class 53, insufficient resources; or what waited for a checkpoint that found no room. */
+/** True for class 53, insufficient resources; or for a statement that waited for a checkpoint without room. */
 function isOfTheDisk({ sqlState, message }: Answer): boolean {
   return sqlState?.startsWith('53') === true || message?.includes('checkpoint request failed') === true
 }

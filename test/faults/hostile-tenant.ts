@@ -5,8 +5,8 @@ import type { Random } from './random.ts'
 import { type FaultContext, type Scenario, sum, type Tally } from './scenario.ts'
 import { quoted, World } from './world.ts'
 
-// Somebody with a tenant's password holds what a role may hold. Every verb on that tenant and on others succeeds all the
-// same.
+// An attacker with a tenant's password holds every lock that the role may hold. Every verb on that tenant and on others
+// succeeds all the same.
 
 const rounds = { bounded: 3, full: 12 }
 
@@ -77,7 +77,7 @@ async function lockDatabases(client: Client, world: World): Promise<void> {
   }
 }
 
-/** Some of what is done to others, then what is done to the attacker, which ends it. */
+/** Returns some calls on other tenants, and then on the attacker, which end it. */
 function callsOf(random: Random): readonly Call[] {
   const others: readonly (readonly Call[])[] = [
     [{ verb: 'onboard', id: 'new' }],

@@ -7,7 +7,7 @@ import type { World } from './world.ts'
 
 type Invariant = (evidence: Evidence) => string[] | Promise<string[]>
 
-/** What holds after every fault, once `reconcile` has run and nobody is at work. */
+/** The invariants after every fault, once `reconcile` has run and no process is working. */
 const invariants: readonly Invariant[] = [
   oneDatabaseEach,
   everyDatabaseIsAccountedFor,
@@ -17,7 +17,7 @@ const invariants: readonly Invariant[] = [
   rolesFit,
 ]
 
-/** Everything that does not hold, each in a sentence. */
+/** Returns all violations, each in a sentence. */
 export async function violationsIn(world: World, findings: readonly Reconciled[]): Promise<string[]> {
   const [tenants, inventory, databases] = [await world.tenants(), await world.inventory(), await world.databases()]
   const evidence = { world, tenants, inventory, databases, findings }
@@ -42,7 +42,7 @@ function isReported({ findings }: Evidence, what: { readonly tenant?: string; re
   )
 }
 
-/** A tenant that is settled has one database, open, of its name or set aside, and stamped as its own. */
+/** A settled tenant has one database, open, with its name or archived, and stamped as its own. */
 function oneDatabaseEach(evidence: Evidence): string[] {
   const { tenants, databases, world } = evidence
   return tenants.flatMap((tenant) => {
@@ -70,7 +70,7 @@ function everyDatabaseIsAccountedFor(evidence: Evidence): string[] {
     .map(({ name }) => `${name} is nobody's, and not reported`)
 }
 
-/** Templates and spares are ready and closed; nothing that was begun is left. */
+/** Templates and spares are ready and closed; no unfinished one is left. */
 function inventoryIsSealed(evidence: Evidence): string[] {
   const { inventory, databases } = evidence
   return inventory.flatMap(({ kind, rowId, state }) => {
@@ -84,7 +84,7 @@ function inventoryIsSealed(evidence: Evidence): string[] {
   })
 }
 
-/** Who was acknowledged stands as it was, in the same database, with its data; who was refused left nothing. */
+/** An acknowledged tenant is unchanged, in the same database, with its data; a refused one left nothing. */
 async function acknowledgedIsThere({ world, tenants, databases }: Evidence): Promise<string[]> {
   const wrong = world.ledger.takeViolations()
   for (const { id } of tenants) if (!world.ledger.all.has(id)) wrong.push(`nobody asked for ${id}`)
@@ -115,7 +115,7 @@ function marksAmiss(row: TenantRecord, expected: readonly string[], found: reado
   ]
 }
 
-/** No two rows lead to one database. */
+/** No two rows point to one database. */
 function noneTwice({ tenants, databases }: Evidence): string[] {
   const names = tenants.map(({ database }) => database)
   const doubles = names.filter((name, place) => names.indexOf(name) !== place)

@@ -4,9 +4,9 @@ import type { Look, TenantRecord } from './records.ts'
 /** A tenant's state, or that there is none. */
 export type Standing = TenantState | 'none'
 
-/** What is to be expected of one tenant. */
+/** The expectations about one tenant. */
 export interface Expected {
-  /** Where it may stand: one state if its last call was answered, several if it was not. */
+  /** The possible states: one if its last call was answered, several if it was not. */
   readonly standings: readonly Standing[]
   /** The server's number of its database, once it was acknowledged. */
   readonly oid?: number | undefined
@@ -15,10 +15,10 @@ export interface Expected {
   readonly marks: readonly string[]
 }
 
-/** What calls have answered, written down beside Tenantry's own catalog. */
+/** The answers of calls, recorded beside Tenantry's own catalog. */
 export class Ledger {
   readonly #expected = new Map<string, Expected>()
-  /** Whose every database ever was, by the server's number of it. */
+  /** The tenants of all databases there ever were, by the server's number. */
   readonly #owners = new Map<number, string>()
   readonly #violations: string[] = []
 
@@ -26,29 +26,29 @@ export class Ledger {
     return this.#expected
   }
 
-  /** What was found out while it was written down. */
+  /** Returns the violations found during the recording. */
   takeViolations(): string[] {
     return this.#violations.splice(0)
   }
 
-  /** Nothing certain is known of a tenant but that it stands in one of these states. */
+  /** Records that a tenant is in one of these states, and nothing else is certain. */
   unsure(id: string, standings: readonly Standing[]): void {
     const known = this.#expected.get(id)
     this.#expected.set(id, { ...known, marks: known?.marks ?? [], standings })
   }
 
-  /** A call has answered, and no more is known than that. */
+  /** Records a tenant's state after an answer. */
   stands(id: string, standing: Standing): void {
     const known = standing === 'none' ? undefined : this.#expected.get(id)
     this.#expected.set(id, { ...known, marks: known?.marks ?? [], standings: [standing] })
   }
 
-  /** A tenant is no longer looked at. */
+  /** Stops looking at a tenant. */
   forget(id: string): void {
     this.#expected.delete(id)
   }
 
-  /** Writes down how a tenant stands now; the first time also whose database it has, and a row into that. */
+  /** Records a tenant's state; the first time also its database, with a row in it. */
   async acknowledge(world: Look, id: string): Promise<void> {
     const row = await world.tenant(id)
     if (row === undefined) {
@@ -63,7 +63,7 @@ export class Ledger {
     this.#expected.set(id, { standings: [row.state], ...(await this.#enter(world, row)) })
   }
 
-  /** A tenant is new: its database must never have been another's. */
+  /** Enters a new tenant: its database must never have been another's. */
   async #enter(world: Look, row: TenantRecord): Promise<Omit<Expected, 'standings'>> {
     const { id, rowId } = row
     const database = await databaseOf(world, row)
@@ -77,7 +77,7 @@ export class Ledger {
     this.#owners.set(database.oid, rowId)
     const mark = markOf(row)
     const marks = [...(await marksIn(world, database.name)), mark]
-    // On the disk, whatever the server thinks that it has to be.
+    // On the disk, even if the server would not wait for it.
     await world.sql(
       `set synchronous_commit = on; insert into user_account (name) values ('${mark}')`,
       undefined,
@@ -97,7 +97,7 @@ async function databaseOf(world: Look, { rowId }: Pick<TenantRecord, 'rowId'>) {
   return (await world.databases()).find(({ comment }) => comment?.includes(`"row":"${rowId}"`))
 }
 
-/** The rows that somebody was acknowledged to have in a database. */
+/** Returns the acknowledged rows in a database. */
 export async function marksIn(world: Look, database: string): Promise<string[]> {
   const rows = await world.sql<{ name: string }>(
     `select name from user_account where name like 'mark %' order by id`,

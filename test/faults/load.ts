@@ -14,10 +14,10 @@ export const stepsFrom: Readonly<Record<'none' | 'active' | 'suspended' | 'offbo
   offboarded: ['restore', 'restore', 'purge'],
 }
 
-/** A state in which nobody is at work. */
+/** A state in which no call is under way. */
 export type Rest = keyof typeof stepsFrom
 
-/** Where a step leads that succeeds; `restore` leads back to where the tenant came from. */
+/** Returns the state after a successful step; `restore` returns to the state before. */
 function restAfter(step: Step, came: 'active' | 'suspended'): Rest {
   const rests = {
     onboard: 'active',
@@ -45,9 +45,9 @@ export class Walker {
   }
 
   /**
-   * Takes one step, writing down before it what may come of it, and after it what came.
+   * Takes one step; records its possible results before, and its result after.
    *
-   * @returns the answer, where it was an error
+   * @returns the answer, if it was an error
    */
   async step(tenantry: Opened): Promise<Answer | undefined> {
     const verb = this.#random.pick(stepsFrom[this.#rest])
@@ -58,12 +58,12 @@ export class Walker {
     if (verb === 'offboard') this.#came = this.#rest === 'suspended' ? 'suspended' : 'active'
     this.#rest = rest
     this.#world.ledger.stands(this.id, rest)
-    // The server may be gone: then nothing more is known of it than that.
+    // The server may be down: then nothing more is known of it.
     if (verb === 'onboard') await this.#world.acknowledged(this.id).catch(() => undefined)
     return undefined
   }
 
-  /** Goes on from what is there now. */
+  /** Continues from the current state. */
   async catchUp(): Promise<void> {
     const state: TenantState | 'none' = (await this.#world.tenant(this.id))?.state ?? 'none'
     if (state in stepsFrom) this.#rest = state as Rest

@@ -6,12 +6,12 @@ import type { Random } from './random.ts'
 import type { Scenario, Tally } from './scenario.ts'
 import { World } from './world.ts'
 
-// Many processes at once: on one id, on as many as they are, and with verbs that contradict each other.
+// Many processes at once: on one id, on an id each, and with verbs that contradict each other.
 
 const processes = { bounded: 4, full: 50 }
-/** How many of them are opened at the same time: more would only wait for a processor. */
+/** The number of them that are opened at the same time: more would only wait for a processor. */
 const openedAtOnce = 4
-/** How many calls each makes that contradict those of the others. */
+/** The number of contradictory calls of each. */
 const quarrels = { bounded: 6, full: 12 }
 
 export const manyProcesses: Scenario = {
@@ -69,12 +69,12 @@ async function differentIds(world: World, children: readonly Child[]): Promise<s
 }
 
 const all = [...new Set(Object.values(stepsFrom).flat())]
-/** What a verb says that its state does not allow, or no longer. */
+/** The codes of a verb that the state does not allow, or no longer. */
 const refusals = ['tenant-state', 'tenant-unknown', 'tenant-not-active', 'database-missing', 'lock-timeout']
 
 /**
- * Each calls any verb on any of three tenants. Whatever their order was, the audit trail is a way through the states, and
- * has each change that was acknowledged, and no other.
+ * Each calls any verb on any of three tenants. In any order, the audit trail is a path through the states, and has each
+ * acknowledged change, and no other.
  */
 async function quarrel(world: World, children: readonly Child[], random: Random, calls: number): Promise<string[]> {
   const ids = ['a', 'b', 'c']
@@ -106,7 +106,7 @@ async function callInTurn(child: Child, calls: readonly Answered['call'][]): Pro
   return answered
 }
 
-/** What each verb says when this very call has done it. */
+/** The outcome of each verb if this very call has changed the state. */
 const deeds: Readonly<Record<Step, string>> = {
   onboard: 'onboarded',
   suspend: 'suspended',
@@ -143,7 +143,7 @@ function callAll(children: readonly Child[], call: (place: number) => Call): Pro
   return Promise.all(children.map((child, place) => child.call(call(place))))
 }
 
-/** How often each was said. */
+/** Returns the count of each answer. */
 function summary(answers: readonly Answer[]): string {
   const counts: Record<string, number> = {}
   for (const { outcome, code, message } of answers) {

@@ -6,14 +6,14 @@ import type { PhysicalDatabase } from './records.ts'
 import { type FaultContext, type Scenario, sum, type Tally } from './scenario.ts'
 import { quoted, World } from './world.ts'
 
-// People comment on our databases, put others in their places, begin to drop them, and open them. Nothing of theirs is
-// touched, and what is ours goes on.
+// People comment on our databases, put others in their places, begin to drop them, and open them. Their objects are not
+// touched, and ours still work.
 
 const rounds = { bounded: 4, full: 12 }
 
 const comment = 'Ask Ann before touching this.'
 
-/** What a call may say of a database that is not, or no longer, ours. */
+/** The codes of a call on a database that is not, or no longer, ours. */
 const honest = ['foreign-database', 'tenant-state', 'tenant-unknown', 'tenant-not-active', 'database-missing']
 
 interface Site {
@@ -69,12 +69,12 @@ async function commentOnTenant(site: Site): Promise<string[]> {
   return wrong
 }
 
-/** Somebody renamed a tenant's database, and made another of its name. */
+/** Another session renames a tenant's database, and makes another of its name. */
 async function strangerInPlace(site: Site): Promise<string[]> {
   const { world, tenantry } = site
   const database = await databaseOf(world, 'a')
   const aside = `${database.name}_aside`
-  // A stamp would lead to it wherever it is; without, it is nobody's.
+  // A stamp would identify it anywhere; without one, it belongs to no tenant.
   await world.sql(`comment on database ${quoted(database.name)} is null`)
   await world.sql(`alter database ${quoted(database.name)} rename to ${quoted(aside)}`)
   const stranger = await strangerNamed(world, database.name)
@@ -114,7 +114,7 @@ async function strangerBeforeRestore({ world, tenantry }: Site): Promise<string[
   return wrong
 }
 
-/** What is lost is reported, and can still be let go. */
+/** A lost database is reported, and its tenant can still be offboarded. */
 async function invalidTenant({ world, tenantry, random }: Site): Promise<string[]> {
   if (random.below(2) === 0) await world.do(tenantry, { verb: 'offboard', id: 'a' })
   const database = await databaseOf(world, 'a')
@@ -140,7 +140,7 @@ const spoilings: Readonly<Record<string, (name: string) => string[]>> = {
   ],
 }
 
-/** Tenants are made all the same. */
+/** Tenants can still be made. */
 async function spoiltInventory({ world, tenantry, random }: Site): Promise<string[]> {
   await world.within((keeper) => world.do(keeper, { verb: 'fill' }), { spares: 2 })
   const inventory = (await world.databases()).filter(({ isOpen }) => !isOpen)
@@ -157,7 +157,7 @@ async function spoiltInventory({ world, tenantry, random }: Site): Promise<strin
   return wrong
 }
 
-/** Calls verbs on a tenant whose database is not to be found. @returns what they should not have said */
+/** Calls verbs on a tenant whose database is missing. @returns the wrong answers */
 async function verbsOn({ world, tenantry, random }: Site, id: string): Promise<string[]> {
   const wrong: string[] = []
   const answers: Answer[] = []

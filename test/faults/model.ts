@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Scenario } from './scenario.ts'
 
-/** How many random sequences of each property one run has. */
+/** The number of random sequences of each property in one run. */
 const rounds = 3
 
 /** Random sequences of verbs beside a model in memory: the suite of test/tenants/model, with another seed each time. */

@@ -4,7 +4,7 @@ import { Walker } from './load.ts'
 import { type Scenario, sum, type Tally } from './scenario.ts'
 import { World } from './world.ts'
 
-// Two installations on one server, with tenants of the same ids: whatever one does, the other is as it was.
+// Two installations on one server, with tenants of the same ids: no call on one changes the other.
 
 const rounds = { bounded: 1, full: 3 }
 

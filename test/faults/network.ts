@@ -7,16 +7,16 @@ import { type Arranged, drawn, verbCases } from './verb-cases.ts'
 
 // The network between client and server fails at any statement: the same process repeats the call, and finds out.
 
-/** In which manner a connection fails. What is silent stays connected, and nothing comes or goes. */
+/** The manners in which a connection fails. A silent one stays connected, without any traffic. */
 const manners = ['cut all', 'cut one', 'reset all', 'reset one', 'silent'] as const
 type Manner = (typeof manners)[number]
 
-/** How many failures a verb meets in one run. */
+/** The number of failures of a verb in one run. */
 const attempts = { bounded: 3, full: 12 }
-/** Short, so that silence is not listened to for long; in milliseconds. */
+/** Short, so that silence does not last long; in milliseconds. */
 const statementTimeoutMs = 1_000
 
-/** What a call may say whose connection failed: each leaves open whether it took effect, or says that it did not. */
+/** The codes of a call whose connection failed: each leaves open if it took effect, or denies it. */
 const honest = ['connection-lost', 'server-unreachable', 'hook-failed', 'timeout']
 
 export const failingNetwork: Scenario = { name: 'network', run: (context) => throughEveryVerb(context, failures) }
@@ -28,7 +28,7 @@ async function throughEveryVerb(
   work: (site: Site, context: FaultContext) => Promise<Tally>,
 ): Promise<Tally> {
   const tallies: Tally[] = []
-  // A keeper repeats by itself what fails.
+  // A keeper repeats its failures by itself.
   const cases = verbCases.filter(({ name }) => !name.startsWith('fill'))
   for (const verb of drawn(cases, context)) {
     if (context.isOver()) break
@@ -83,7 +83,7 @@ async function failAt(site: Site, point: Point, manner: Manner, id: string): Pro
   }
 }
 
-/** The answer of a call whose network failed at the point; undefined where it never came there. */
+/** Returns the answer of a call whose network failed at the point; undefined if it never reached it. */
 async function failed(
   { proxy }: Site,
   client: Opened,

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Answer, Call, Opening } from './calls.ts'
 import type { Order, Report } from './child.ts'
 
-/** A process that carries out what it is told. */
+/** A process that carries out orders. */
 export class Child {
   readonly #process: ChildProcess
   readonly #exited: Promise<unknown>
@@ -23,19 +23,19 @@ export class Child {
     void this.#exited.then(() => this.#reported.resolve({ answer: { code: 'killed' } }))
   }
 
-  /** Opens its Tenantry. @returns undefined when it is open */
+  /** Opens its Tenantry. @returns undefined if it is open */
   async open(opening: Opening): Promise<Answer | undefined> {
     const report = await this.#tell({ open: opening })
     return 'answer' in report ? report.answer : undefined
   }
 
-  /** @returns what came of the call; the code `killed` where the process ended before it answered */
+  /** @returns the result of the call; the code `killed` if the process ended before it answered */
   async call(call: Call): Promise<Answer> {
     const report = await this.#tell({ call })
     return 'answer' in report ? report.answer : { code: 'unexpected', message: 'No answer.' }
   }
 
-  /** Kills it, and waits until it is gone. */
+  /** Kills it, and waits for its end. */
   async kill(): Promise<void> {
     this.#process.kill('SIGKILL')
     await this.#exited
@@ -58,10 +58,10 @@ export class Child {
   }
 }
 
-/** Keeps processes ready, because to start one takes longer than most of what it is to do. */
+/** Keeps processes ready, since starting one takes longer than most of its work. */
 export class Nursery {
   readonly #waiting: Child[] = []
-  readonly #lent = new Set<Child>()
+  readonly #inUse = new Set<Child>()
   readonly #size: number
 
   constructor(size = 2) {
@@ -71,17 +71,17 @@ export class Nursery {
   take(): Child {
     while (this.#waiting.length <= this.#size) this.#waiting.push(new Child())
     const child = this.#waiting.shift() as Child
-    this.#lent.add(child)
+    this.#inUse.add(child)
     return child
   }
 
-  /** Ends a process, wherever it is. */
+  /** Ends a process in any state. */
   async end(child: Child): Promise<void> {
-    this.#lent.delete(child)
+    this.#inUse.delete(child)
     await child.kill()
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#waiting.splice(0), ...this.#lent].map((child) => child.kill()))
+    await Promise.all([...this.#waiting.splice(0), ...this.#inUse].map((child) => child.kill()))
   }
 }

@@ -4,8 +4,8 @@ import type { Random } from './random.ts'
 import { type FaultContext, type Scenario, sum, type Tally } from './scenario.ts'
 import { quoted, World } from './world.ts'
 
-// The catalog is set back to an older copy, while its server goes on from where it was. Whatever else comes of it, no
-// database of a tenant is destroyed, and what the catalog does not know is reported.
+// The catalog is set back to an older copy, while its server continues. In any case, no database of a tenant is
+// destroyed, and changes that the catalog does not know are reported.
 
 const rounds = { bounded: 2, full: 6 }
 
@@ -50,7 +50,7 @@ async function walk(world: World, walkers: readonly Walker[], random: Random): P
   })
 }
 
-/** Reconciles, fills and onboards. @returns what was destroyed, or not reported */
+/** Reconciles, fills and onboards. @returns databases that were destroyed, or not reported */
 async function reconciledOlder(world: World): Promise<string[]> {
   const rows = new Set([...(await world.tenants()), ...(await world.inventory())].map(({ rowId }) => rowId))
   const known = [...rows].join(' ')
@@ -76,7 +76,7 @@ function rowIn(comment: string | null): string {
   return /"row":"([^"]*)"/.exec(comment ?? '')?.[1] ?? 'none'
 }
 
-/** Every database of a tenant that was not purged is there, with its data, under whatever name. */
+/** Returns the violations: every database of a tenant that was not purged exists, with its data, under some name. */
 async function destroyed(world: World): Promise<string[]> {
   const databases = await world.databases()
   const wrong: string[] = []

@@ -7,12 +7,12 @@ import { atSite, type Site } from './site.ts'
 import { drawn, type VerbCase, verbCases } from './verb-cases.ts'
 import { quoted, type World } from './world.ts'
 
-// Between any two statements of a verb, somebody makes a database of the very name that the tenant's has or had. It is
-// never renamed, dropped or written on.
+// Between any two statements of a verb, another session makes a database of the very name that the tenant's has or had.
+// It is never renamed, dropped or commented on.
 
 const attempts = { bounded: 3, full: 8 }
 const racedVerbs = /^(?:purge|offboard|restore|onboard|clone)/
-/** What a verb may say in whose way somebody came. */
+/** The codes of a verb that met such a database. */
 const honest = ['foreign-database']
 
 export const racingNames: Scenario = {
@@ -21,7 +21,7 @@ export const racingNames: Scenario = {
     const tallies: Tally[] = []
     const cases = verbCases.filter(({ name, opening }) => racedVerbs.test(name) && opening?.naming !== 'opaque')
     for (const verb of drawn(cases, context)) {
-      // However slow the machine is, somebody comes in the way once.
+      // Even on a slow machine one such database is made.
       if (!context.isOver() || sum(tallies).faults === 0) tallies.push(await raceSome(context, verb))
     }
     return sum(tallies)
@@ -48,7 +48,7 @@ function raceSome({ url, random, extent, isOver }: FaultContext, verb: VerbCase)
 type Arranged = Awaited<ReturnType<VerbCase['arrange']>>
 type Point = Parameters<FaultProxy['count']>[0]
 
-/** @returns what does not hold; undefined where it did not come to it */
+/** @returns the violations; undefined if the point was not reached */
 async function raceAt({ world, proxy, verb }: Site, point: Point, arranged: Arranged, id: string) {
   return world.within(
     async (client) => {
@@ -73,7 +73,9 @@ async function raceAt({ world, proxy, verb }: Site, point: Point, arranged: Arra
   )
 }
 
-/** Somebody makes a database; undefined where the name is taken, or is being given or given up at this moment. */
+/**
+ * Makes a database as another session; undefined if the name is taken, or is being given or given up at this moment.
+ */
 async function appeared(world: World, name: string): Promise<PhysicalDatabase | undefined> {
   const somebody = world.client('postgres')
   await somebody.connect()

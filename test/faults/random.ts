@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 
-/** Chance that a seed repeats: the same seed gives the same choices, whatever else is going on. */
+/** Pseudo-random choices that a seed repeats: the same seed gives the same choices, in any environment. */
 export class Random {
   #state: number
 

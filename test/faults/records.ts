@@ -25,10 +25,10 @@ export interface InventoryRecord {
   readonly state: string
 }
 
-/** A look past Tenantry at what there is. */
+/** A look past Tenantry at the servers. */
 export interface Look {
   readonly tenant: (id: string) => Promise<TenantRecord | undefined>
   readonly databases: () => Promise<PhysicalDatabase[]>
-  /** Runs a statement as the superuser, in `postgres` or the database given. */
+  /** Runs a statement as the superuser, in `postgres` or the given database. */
   readonly sql: <Row extends object>(statement: string, params?: unknown[], database?: string) => Promise<Row[]>
 }

@@ -1,6 +1,6 @@
 import type { Evidence } from './evidence.ts'
 
-/** Which role may connect to which of an installation's databases, and what either is of. */
+/** The databases of an installation that a role may connect to, and the rows of both. */
 interface Entry {
   readonly role: string
   readonly canLogIn: boolean
@@ -9,8 +9,8 @@ interface Entry {
 }
 
 /**
- * No credential works elsewhere: every role of a tenant or a spare may connect to its own database alone, and no other is
- * there; whether it can log in is as the tenant's state says; and the catalog keeps its password.
+ * No credential works elsewhere: every role of a tenant or a spare may connect to its own database alone, and there is
+ * no other role; it can log in if the tenant's state allows it; and the catalog has its password.
  */
 export async function rolesFit(evidence: Evidence): Promise<string[]> {
   const { world, tenants, inventory, databases, findings } = evidence
@@ -35,7 +35,7 @@ export async function rolesFit(evidence: Evidence): Promise<string[]> {
       .map(({ name }) => name)
     const elsewhere = role.databases.filter((name) => !own.includes(name))
     if (row !== undefined && elsewhere.length > 0) wrong.push(`${role.role} may connect to ${elsewhere.join(', ')}`)
-    // Of a catalog that was set back, and of what is reported, a person decides.
+    // A person decides about a catalog that was set back, and about findings.
     if (row === undefined && findings.length === 0) wrong.push(`the role ${role.role} is nobody's`)
     if (row !== undefined && !kept.has(role.role)) wrong.push(`the password of ${role.role} is not kept`)
     if (tenant === undefined || isReported(tenant.id)) continue

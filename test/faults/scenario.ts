@@ -1,6 +1,6 @@
 import type { Random } from './random.ts'
 
-/** What a scenario works with. */
+/** The context of a scenario. */
 export interface FaultContext {
   /** A superuser's connection URL to a PostgreSQL that others use at the same time. */
   readonly url: string
@@ -10,19 +10,19 @@ export interface FaultContext {
   readonly order: Random
   /** `bounded`: a few faults, in seconds. `full`: all that the scenario has, until the time is up. */
   readonly extent: 'bounded' | 'full'
-  /** Which run of the scenario it is, from 1. */
+  /** The number of the run of the scenario, from 1. */
   readonly round: number
-  /** Whether the time is up: what is begun is finished, and nothing else begun. */
+  /** True if the time is up: begun faults are finished, and no others begun. */
   readonly isOver: () => boolean
 }
 
-/** What came of one run of a scenario. */
+/** The result of one run of a scenario. */
 export interface Tally {
-  /** How many faults came about. */
+  /** The number of faults. */
   readonly faults: number
-  /** What did not hold, each in a sentence that names the fault. */
+  /** The violations, each in a sentence that names the fault. */
   readonly violations: readonly string[]
-  /** Why nothing was done, where the machine does not allow it. */
+  /** The reason why nothing was done, if the machine does not allow it. */
   readonly skipped?: string
 }
 
@@ -32,7 +32,7 @@ export interface Scenario {
   readonly run: (context: FaultContext) => Promise<Tally>
 }
 
-/** Runs a scenario; what it throws is a violation like any other. */
+/** Runs a scenario; its error is a violation like any other. */
 export async function tallyOf({ name, run }: Scenario, context: FaultContext): Promise<Tally> {
   try {
     return await run(context)

@@ -14,7 +14,7 @@ import type { Scenario } from './scenario.ts'
 import { serverKilled } from './server-killed.ts'
 import { stoppedProcess } from './stopped-process.ts'
 
-/** What both runs have. */
+/** The scenarios of both runs. */
 const common: readonly Scenario[] = [
   failingNetwork,
   slowNetwork,

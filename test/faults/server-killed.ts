@@ -6,21 +6,21 @@ import { type FaultContext, type Scenario, sum, type Tally } from './scenario.ts
 import { type Death, deaths, inFolder, MortalServer } from './servers.ts'
 import { World } from './world.ts'
 
-// A server of its own is killed under load and started again. What was acknowledged is there.
+// A server of its own is killed under load and started again. Acknowledged data is there.
 
-/** How often it is killed in one run. */
+/** The number of kills in one run. */
 const kills = { bounded: 2, full: 8 }
 const walkers = 4
-/** How many calls may fail on the way back, each by one connection that the server took with it. */
+/** The number of calls that may fail afterwards, each by one connection that the server took with it. */
 const attemptsToReturn = 20
 
-/** What a call says whose server is gone, or is coming back. */
+/** The codes of a call whose server has ended, or is recovering. */
 const expectedOfTheDead = ['connection-lost', 'server-unreachable', 'query-failed']
 
 interface Site {
   readonly server: MortalServer
   readonly world: World
-  /** It lives through all deaths of the server. */
+  /** It survives all deaths of the server. */
   readonly survivor: Opened
   readonly walkers: readonly Walker[]
   readonly random: Random
@@ -33,7 +33,7 @@ export const serverKilled: Scenario = {
       const server = await MortalServer.start(folder, {
         max_connections: 60,
         recovery_init_sync_method: 'syncfs',
-        // What was acknowledged is on the disk even where the server would not wait for it.
+        // Acknowledged data is on the disk even if the server would not wait for it.
         synchronous_commit: context.random.pick(['on', 'off']),
         wal_writer_delay: '10s',
       })
@@ -69,7 +69,7 @@ async function killOnce(site: Site): Promise<Tally> {
   const { answers, backend } = await underLoad(site, death, steps)
   await world.disconnect()
   await server.revive()
-  // What it goes on to fill would look unfinished.
+  // A spare that it is filling would look unfinished.
   await keeper.close()
   const wrong = answers.filter(({ code }) => !expectedOfTheDead.includes(code ?? '')).map(strange)
   wrong.push(...(await returned(survivor)))
@@ -85,7 +85,7 @@ function strange({ code, message, sqlState }: Answer): string {
   return `a call said ${code} (${sqlState}): ${message}`
 }
 
-/** Lets all walkers walk, and kills the server at the given number of steps. @returns what they heard of it */
+/** Lets all walkers walk, and kills the server at the given number of steps. @returns their errors */
 async function underLoad(site: Site, death: Death, steps: number) {
   const { server, world, survivor, random } = site
   let taken = 0
@@ -102,13 +102,13 @@ async function underLoad(site: Site, death: Death, steps: number) {
     `select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() order by pid`,
   )
   const backend = backends[random.below(backends.length)]?.pid
-  // Anywhere in what is under way.
+  // At any moment of the work under way.
   await new Promise((resolve) => setTimeout(resolve, random.pick([0, random.below(40)])))
   await server.die(death, backend)
   return { answers: await Promise.all(walking), backend }
 }
 
-/** A process that lived through it works again, when it has met those of its connections that did not. */
+/** A surviving process works again, once it has met those of its connections that were lost. */
 async function returned(survivor: Opened): Promise<string[]> {
   let last: Answer = {}
   for (let attempt = 1; attempt <= attemptsToReturn; attempt++) {

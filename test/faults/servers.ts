@@ -30,11 +30,11 @@ async function placeForData(): Promise<string> {
   return free >= neededBytes ? memory : tmpdir()
 }
 
-/** How a server ends at once. Of a killed backend it starts anew by itself. */
+/** The ways in which a server ends at once. After a killed backend it restarts by itself. */
 export const deaths = ['SIGKILL', 'SIGQUIT', 'backend'] as const
 export type Death = (typeof deaths)[number]
 
-/** A server that keeps what it has, is killed, and started again in the same place. */
+/** A server that keeps its data, is killed, and started again in the same place. */
 export class MortalServer {
   readonly #options: EmbeddedPostgresOptions & { readonly port: number }
   #running: EmbeddedPostgres
@@ -53,7 +53,7 @@ export class MortalServer {
     return this.#running.url
   }
 
-  /** Kills it, and waits until the process is gone. A backend is any of those that serve a client. */
+  /** Kills it, and waits for the end of the process. A backend is any of those that serve a client. */
   async die(death: Death, backend: number | undefined): Promise<void> {
     if (death === 'backend' && backend !== undefined && killed(backend)) return
     const pid = await this.#postmaster()
@@ -61,7 +61,7 @@ export class MortalServer {
     while (isRunning(pid)) await new Promise((resolve) => setTimeout(resolve, 5))
   }
 
-  /** Starts it again where it does not run any more, and waits until it lets somebody in. */
+  /** Starts it again if it has ended, and waits until it accepts connections. */
   async revive(): Promise<void> {
     const deadline = Date.now() + revivalMs
     while (!(await letsIn(this.url))) {
@@ -85,7 +85,7 @@ export class MortalServer {
   }
 }
 
-/** How long a server may take to recover, in milliseconds. */
+/** The time that a server has to recover, in milliseconds. */
 const revivalMs = 120_000
 
 async function letsIn(url: string): Promise<boolean> {
@@ -101,7 +101,7 @@ async function letsIn(url: string): Promise<boolean> {
   }
 }
 
-/** @returns false where it has ended by itself */
+/** @returns false if it has ended by itself */
 function killed(pid: number): boolean {
   try {
     return process.kill(pid, 'SIGKILL')

@@ -4,20 +4,20 @@ import { FaultProxy } from './fault-proxy.ts'
 import type { VerbCase } from './verb-cases.ts'
 import { World } from './world.ts'
 
-/** Where a verb is hurt. */
+/** The place of the faults of a verb. */
 export interface Site {
   readonly verb: VerbCase
   readonly world: World
-  /** Between whoever is hurt and the server. */
+  /** Between the process under test and the server. */
   readonly proxy: FaultProxy
-  /** Somebody else, whom the proxy does not concern. */
+  /** Another process, which does not connect through the proxy. */
   readonly other: Opened
 }
 
 /**
  * Runs `work` in an installation of its own in which the verb was done once; nothing of it stays.
  *
- * @param opening how that somebody else is opened
+ * @param opening the options of the other process
  */
 export async function atSite<T>(
   url: string,

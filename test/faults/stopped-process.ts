@@ -8,15 +8,15 @@ import { atSite, type Site } from './site.ts'
 import { type Arranged, drawn, type VerbCase, verbCases } from './verb-cases.ts'
 import { describeCall, type World } from './world.ts'
 
-// A process is stopped in the middle of a verb, and an operator ends the sessions by which it holds its locks. Others
-// work on the same tenant. When the process goes on, it is refused, and changes no tenant; what it still may do is to make
-// a template, which has a lock of its own.
+// A process is stopped in the middle of a verb, and an operator ends the sessions that hold its locks. Others work on
+// the same tenant. When the process continues, it is refused, and changes no tenant; it may still make a template,
+// which has a lock of its own.
 
-/** How often a verb is stopped in one run. */
+/** The number of stops of a verb in one run. */
 const attempts = { bounded: 2, full: 10 }
-/** How many verbs others call while the process is stopped, at most. */
+/** The number of verbs that others call while the process is stopped, at most. */
 const mostSteps = 3
-/** How long others wait for a lock, in milliseconds: elsewhere, a stopped process may hold one for good. */
+/** The longest wait of others for a lock, in milliseconds: elsewhere, a stopped process may hold one for good. */
 const othersWaitMs = 5_000
 
 interface ProcessSite extends Site {
@@ -70,14 +70,15 @@ async function stopAt(site: ProcessSite, point: Point, id: string, random: Rando
   const answering = child.call(arranged.call)
   try {
     const statement = await inTime(Promise.race([caught, answering]), describeCall(arranged.call))
-    // Where it gives up its locks it has ended already.
+    // A process that releases its locks has ended already.
     if (typeof statement !== 'string' || statement.includes('pg_advisory_unlock')) return nothing
     child.stop()
     const ended = await endLockHolders(world, proxy)
     // Without a lock it has not begun, or has ended: there is nothing to refuse.
     if (ended === 0) return nothing
     for (const [tenant, standings] of Object.entries(arranged.between)) world.ledger.unsure(tenant, standings)
-    // Elsewhere it may have decided already, and only have to hear of it: then it may say so, and still change nothing.
+    // Elsewhere it may have decided already, and only lack the answer: then it may report success, and still change
+    // nothing.
     const hasDecided = ((await world.tenant(id))?.state ?? 'none') === arranged.after[id]
     const story = await overtaken(site, arranged, id, random)
     const wrong = await continued(site, child, answering, hasDecided)
@@ -92,7 +93,7 @@ async function stopAt(site: ProcessSite, point: Point, id: string, random: Rando
   }
 }
 
-/** Ends those of its sessions that hold an advisory lock, and waits until they are gone. @returns how many they were */
+/** Ends those of its sessions that hold an advisory lock, and waits for their end. @returns their number */
 async function endLockHolders(world: World, proxy: FaultProxy): Promise<number> {
   await world.idle(proxy.backends)
   const rows = await world.sql<{ pid: number }>(
@@ -105,7 +106,7 @@ async function endLockHolders(world: World, proxy: FaultProxy): Promise<number> 
   return pids.length
 }
 
-/** Others repeat the call, and go on from there. @returns what they called */
+/** Others repeat the call, and continue from there. @returns their calls */
 async function overtaken({ world, other }: Site, arranged: Arranged, id: string, random: Random): Promise<string[]> {
   const story = [await called(world, other, arranged.call)]
   for (let steps = random.between(0, mostSteps); steps > 0; steps--) {
@@ -132,7 +133,7 @@ async function called(world: World, other: Opened, call: Call): Promise<string> 
   return `${call.verb} ${outcome ?? code}`
 }
 
-/** Lets the process go on. @returns what does not hold */
+/** Continues the process. @returns the violations */
 async function continued(
   { world, proxy }: Site,
   child: Child,

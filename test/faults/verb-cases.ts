@@ -3,31 +3,31 @@ import type { Standing } from './ledger.ts'
 import type { FaultContext } from './scenario.ts'
 import { quoted, type World } from './world.ts'
 
-/** A verb that is about to be called, and what may come of it. */
+/** A verb that is about to be called, and its possible results. */
 export interface Arranged {
   readonly call: Call
-  /** How the process is opened that calls it. */
+  /** The options with which the calling process is opened. */
   readonly opening: Partial<Opening>
-  /** Where its tenants may stand when it was interrupted and `reconcile` has run. */
+  /** The possible states of its tenants after an interruption and `reconcile`. */
   readonly between: Readonly<Record<string, readonly Standing[]>>
-  /** What a repetition of the call may say. */
+  /** The possible outcomes of a repetition of the call. */
   readonly outcomes: readonly string[]
-  /** Where its tenants stand when it was repeated. */
+  /** The states of its tenants after a repetition. */
   readonly after: Readonly<Record<string, Standing>>
 }
 
-/** One verb on one way that it can go, with what must be there first. */
+/** One verb on one of its paths, with its preconditions. */
 export interface VerbCase {
   readonly name: string
   readonly servers?: readonly string[]
   readonly opening?: Partial<Opening>
-  /** @param id of a tenant that there is not yet */
+  /** @param id of a tenant that does not exist yet */
   readonly arrange: (world: World, tenantry: Opened, id: string) => Promise<Arranged>
 }
 
 type Change = 'suspend' | 'resume' | 'offboard' | 'restore' | 'purge'
 
-/** What has to be done to a new tenant before a verb. */
+/** The calls on a new tenant before a verb. */
 const before: Readonly<Record<Change, readonly Change[]>> = {
   suspend: [],
   resume: ['suspend'],
@@ -69,7 +69,7 @@ function onboarding(id: string, opening: Partial<Opening> = {}, server?: string)
   }
 }
 
-/** Leaves as many spares as there are to be, and nobody who keeps them. */
+/** Leaves the wanted number of spares, and no process that keeps them. */
 async function fill(world: World, opening: Partial<Opening> = {}): Promise<void> {
   await world.within((keeper) => world.do(keeper, { verb: 'fill' }), { spares: 1, ...opening })
 }
@@ -145,7 +145,7 @@ function cloning(place: 'main' | 'second'): VerbCase {
   }
 }
 
-/** What is adopted is a copy of a tenant's database: there is nothing simpler that has the models' tables. */
+/** Adopts a copy of a tenant's database: no simpler one has the models' tables. */
 function adopting(place: 'main' | 'second'): VerbCase {
   return {
     name: place === 'main' ? 'adopt' : 'adopt elsewhere',
@@ -220,7 +220,7 @@ function rotating(place: 'main' | 'second'): VerbCase {
 
 type DomainVerb = 'add-domain' | 'verify-domain' | 'remove-domain'
 
-/** What may come of each when it is repeated, and what has to be done before. */
+/** The possible outcomes of each when it is repeated, and the calls before it. */
 const domainChanges: Readonly<Record<DomainVerb, Pick<Arranged, 'outcomes'> & { before: readonly DomainVerb[] }>> = {
   'add-domain': { before: [], outcomes: ['added', 'already-there'] },
   'verify-domain': { before: ['add-domain'], outcomes: ['verified', 'already-verified'] },
@@ -243,30 +243,30 @@ function stockCall(verb: 'fill' | 'remove-templates' | 'reconcile', outcome: str
   return { call: { verb }, opening, between: {}, after: {}, outcomes: [outcome] } as const
 }
 
-/** Everything that `reconcile` finishes or takes back, one of each. */
+/** Everything that `reconcile` finishes or undoes, one of each. */
 const reconciling: VerbCase = {
   name: 'reconcile',
   arrange: async (world, tenantry, id) => {
-    const [half, whole, leaving, doomed] = ['half', 'whole', 'leaving', 'doomed'].map((it) => `${id}-${it}`) as [
+    const [half, whole, leaving, purging] = ['half', 'whole', 'leaving', 'purging'].map((it) => `${id}-${it}`) as [
       string,
       string,
       string,
       string,
     ]
-    for (const made of [half, whole, leaving, doomed]) await world.do(tenantry, { verb: 'onboard', id: made })
-    for (const gone of [leaving, doomed]) await world.do(tenantry, { verb: 'offboard', id: gone })
+    for (const made of [half, whole, leaving, purging]) await world.do(tenantry, { verb: 'onboard', id: made })
+    for (const gone of [leaving, purging]) await world.do(tenantry, { verb: 'offboard', id: gone })
     const back = `set state = 'onboarding', activated_at = null, fingerprint = null`
     await world.inCatalog(`update tenantry.tenant ${back} where id in ($1, $2)`, [half, whole])
-    await world.inCatalog(`update tenantry.tenant set state = 'purging' where id = $1`, [doomed])
+    await world.inCatalog(`update tenantry.tenant set state = 'purging' where id = $1`, [purging])
     await rename(world, half, 'building')
     await rename(world, leaving, undefined)
-    await rename(world, doomed, 'drop')
+    await rename(world, purging, 'drop')
     await leaveSpare(world)
     return {
       call: { verb: 'reconcile' },
       opening: {},
-      between: { [half]: ['none'], [whole]: ['active'], [leaving]: ['offboarded'], [doomed]: ['none'] },
-      after: { [half]: 'none', [whole]: 'active', [leaving]: 'offboarded', [doomed]: 'none' },
+      between: { [half]: ['none'], [whole]: ['active'], [leaving]: ['offboarded'], [purging]: ['none'] },
+      after: { [half]: 'none', [whole]: 'active', [leaving]: 'offboarded', [purging]: 'none' },
       outcomes: ['reconciled'],
     }
   },
@@ -281,7 +281,7 @@ async function rename(world: World, id: string, purpose: string | undefined): Pr
   await world.sql(`alter database ${quoted(database?.name ?? '')} rename to ${quoted(name ?? '')}`)
 }
 
-/** A spare whose filling was interrupted. */
+/** Leaves a spare whose filling was interrupted. */
 async function leaveSpare(world: World): Promise<void> {
   const [row] = await world.inCatalog<{ database: string }>(
     `insert into tenantry.spare (row_id, server_id, fingerprint, database)
@@ -296,7 +296,7 @@ async function leaveSpare(world: World): Promise<void> {
 const verbs = Object.keys(before) as Change[]
 const domainVerbs = Object.keys(domainChanges) as DomainVerb[]
 
-/** Every verb, on every way that it can go. */
+/** Every verb, on every one of its paths. */
 export const verbCases: readonly VerbCase[] = [
   ...makings,
   ...verbs.map((verb) => changing(verb, 'main')),
@@ -308,10 +308,10 @@ export const verbCases: readonly VerbCase[] = [
   reconciling,
 ]
 
-/** How many verbs one round of the full run takes, so that the other scenarios get their turn. */
+/** The number of verbs in one round of the full run, so that the other scenarios get their turn. */
 const drawnAtOnce = 6
 
-/** Verbs in any order: in the bounded run all of them, as far as there is time. */
+/** Returns verbs in random order: in the bounded run all of them, if there is time. */
 export function drawn(cases: readonly VerbCase[], { random, extent }: Pick<FaultContext, 'random' | 'extent'>) {
   return random.shuffled(cases).slice(0, extent === 'full' ? drawnAtOnce : undefined)
 }

@@ -1,4 +1,4 @@
-/** A message of PostgreSQL's protocol, whole, as it came. The first of a client has no type. */
+/** A complete message of PostgreSQL's protocol. The first of a client has no type. */
 export interface Message {
   readonly type: string | undefined
   readonly bytes: Buffer

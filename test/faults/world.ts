@@ -4,7 +4,7 @@ import { answerTo, type Call, open, type Opened, type Opening } from './calls.ts
 import { Ledger } from './ledger.ts'
 import type { Look, PhysicalDatabase, InventoryRecord, TenantRecord } from './records.ts'
 
-/** How long sessions may take to be gone whose client is, in milliseconds: one may still be at CREATE DATABASE. */
+/** The time for sessions without a client to end, in milliseconds: one may still be running CREATE DATABASE. */
 const endingMs = 30_000
 
 /** One installation, and a look past Tenantry at the server. */
@@ -59,7 +59,7 @@ export class World implements Look {
     return outcome
   }
 
-  /** What the catalog says of a tenant now was acknowledged. */
+  /** Records that a tenant's current row in the catalog was acknowledged. */
   async acknowledged(id: string): Promise<void> {
     await this.ledger.acknowledge(this, id)
   }
@@ -85,7 +85,7 @@ export class World implements Look {
     return this.sql<Row>(statement, params, this.catalog)
   }
 
-  /** A connection of somebody who knows nothing of Tenantry. */
+  /** Returns a connection that is not Tenantry's. */
   client(database: string, as = this.url): Client {
     const url = new URL(as)
     url.pathname = `/${encodeURIComponent(database)}`
@@ -94,7 +94,7 @@ export class World implements Look {
     return client
   }
 
-  /** All databases whose names are like this installation's, but its own for administration. */
+  /** Returns all databases with a name of this installation, except its own for administration. */
   databases(): Promise<PhysicalDatabase[]> {
     return this.sql<PhysicalDatabase>(
       `select datname as name, oid, datallowconn as "isOpen", datistemplate as "isTemplate",
@@ -155,12 +155,12 @@ export class World implements Look {
     return JSON.stringify({ records, databases: (await this.databases()).filter((it) => !isInventory(it)) })
   }
 
-  /** Waits until backends whose client is gone are gone as well. */
+  /** Waits for the end of backends without a client. */
   left(backends: readonly number[]): Promise<void> {
     return this.#noneOf(backends, 'true')
   }
 
-  /** Waits until backends have done what they were told. */
+  /** Waits until backends have carried out their statements. */
   idle(backends: readonly number[]): Promise<void> {
     // A statement of which only the beginning came is active as well, and reads.
     return this.#noneOf(backends, `state = 'active' and wait_event is distinct from 'ClientRead'`)
@@ -190,14 +190,14 @@ export class World implements Look {
   }
 
   async dropDatabase(name: string): Promise<void> {
-    // Not by ALTER DATABASE, which ends the session where the database is invalid; not every role may do so.
+    // Not by ALTER DATABASE, which fails with an invalid database and ends the session; not every role may do so.
     await this.sql('update pg_database set datistemplate = false where datname = $1', [name]).catch(() =>
       this.sql(`alter database ${quoted(name)} is_template false`),
     )
     await this.sql(`drop database if exists ${quoted(name)} with (force)`)
   }
 
-  /** Forgets the connection, for example because the server is gone. */
+  /** Forgets the connection, for example after the end of the server. */
   async disconnect(): Promise<void> {
     const observer = this.#observer
     this.#observer = undefined

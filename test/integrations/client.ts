@@ -3,7 +3,7 @@ import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:h
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 
-/** What is asked. */
+/** A request. */
 export interface Question {
   readonly host?: string
   readonly method?: 'GET' | 'POST'
@@ -12,12 +12,12 @@ export interface Question {
   readonly body?: unknown
 }
 
-/** What came back. */
+/** A response. */
 export interface Answer {
   readonly status: number
   readonly headers: IncomingMessage['headers']
   readonly text: string
-  /** Undefined where it is no JSON. */
+  /** Undefined if it is no JSON. */
   readonly body: unknown
 }
 

@@ -19,10 +19,10 @@ const unknown = { error: 'tenant-unknown', message: 'There is no such tenant.' }
 
 let tenantry: TestTenantry<EntityManager>
 let happenings: Happenings
-/** What was logged as an error in the test under way, by a framework's logger or to the console. */
+/** The errors logged in the current test, by a framework's logger or to the console. */
 const logs: string[] = []
 
-/** An app with these options, on a Tenantry of the installation, and somebody who speaks to it. */
+/** Returns a client of an app with these options, on a Tenantry of the installation. */
 async function appOf(serve: Serve, options: Partial<AppParts> = {}, maxSockets?: number): Promise<HttpClient> {
   happenings = new Happenings()
   const logged = (text: string) => void logs.push(text)
@@ -48,7 +48,7 @@ async function withOneConnection(connectionWaitMs = 10_000): Promise<TestTenantr
 
 const of = (tenant: string, question: Omit<Question, 'host'>): Question => ({ host: `${tenant}.app.test`, ...question })
 
-/** What every integration does, whatever its framework. */
+/** The tests of every integration, for any framework. */
 export function conformance(serve: Serve): void {
   beforeEach(() => {
     logs.length = 0
@@ -120,7 +120,7 @@ function tenantsApart(serve: Serve): void {
     expect(() => tenantry.currentTenant()).toThrow(expect.objectContaining({ code: 'no-tenant' }))
   })
 
-  it('begin no unit of work that no route asks for', async () => {
+  it('begin no unit of work unless a route needs one', async () => {
     const client = await appOf(serve)
     const { begun } = await settled()
     await client.ask(of('acme', { path: '/id' }))
@@ -148,7 +148,7 @@ function errors(serve: Serve): void {
     expect(headers['retry-after']).toBeUndefined()
   })
 
-  it('no free connection is 503 with Retry-After, and tells nothing of who holds it', async () => {
+  it('no free connection is 503 with Retry-After, and reveals nothing of the holders', async () => {
     const busy = await withOneConnection(1_000)
     const client = await appOf(serve, { tenantry: busy })
     const held = Promise.withResolvers<void>()
@@ -202,7 +202,7 @@ function errors(serve: Serve): void {
 }
 
 function failingHooks(serve: Serve): void {
-  it("an error of the hook itself is the framework's, wherever it was asked", async () => {
+  it("an error of the hook itself is the framework's, in every place of a call", async () => {
     const client = await appOf(serve, {
       onError: () => {
         throw new Error('The hook failed.')
@@ -233,7 +233,7 @@ function failuresLogged(serve: Serve): void {
     expect(text).not.toContain('not to be logged')
   })
 
-  it('has what no tenant was found for, such as a closed Tenantry', async () => {
+  it('receives errors before a tenant is found, such as a closed Tenantry', async () => {
     const closed = await openTestTenantry(models, { postgres: budget })
     await closed.close()
     const client = await appOf(serve, { tenantry: closed })
@@ -285,7 +285,7 @@ function failuresLogged(serve: Serve): void {
 }
 
 function ends(serve: Serve): void {
-  it.each(['/fail', '/forget'])('rolls back what %s left open, and finishes once', async (path) => {
+  it.each(['/fail', '/forget'])('rolls back a transaction that %s left open, and finishes once', async (path) => {
     const one = await withOneConnection()
     const client = await appOf(serve, { tenantry: one })
     const { begun } = await settled()
@@ -328,7 +328,7 @@ function ends(serve: Serve): void {
 function sources(serve: Serve): void {
   const asBeta = { 'x-tenant': 'beta' }
 
-  it('is never a header, unless that is asked for', async () => {
+  it('is never a header, unless that is configured', async () => {
     const client = await appOf(serve)
     expect((await client.ask(of('acme', { path: '/id', headers: asBeta }))).body).toMatchObject({ id: 'acme' })
     expect(await client.ask({ path: '/id', headers: asBeta })).toMatchObject({ status: 404, body: unknown })
@@ -367,7 +367,7 @@ function sources(serve: Serve): void {
     expect(await client.askRaw(raw.replace('Host: beta.app.test\r\n', ''))).toMatch(/^HTTP\/1.1 200 /)
   })
 
-  it('believes no host that somebody else said to be forwarded', async () => {
+  it('trusts no forwarded host of an untrusted client', async () => {
     const client = await appOf(serve)
     const headers = { 'x-forwarded-host': 'beta.app.test', forwarded: 'host=beta.app.test' }
     expect((await client.ask(of('acme', { path: '/id', headers }))).body).toMatchObject({ id: 'acme' })
@@ -380,7 +380,7 @@ async function settled(): Promise<Counts> {
   return { ...counts }
 }
 
-/** How many sessions of the installation are asleep in a query. */
+/** Returns the number of sessions of the installation that sleep in a query. */
 async function sleeping(installation: string): Promise<number> {
   const [row] = await sql<{ count: number }>(
     `select count(*)::int as count from pg_stat_activity

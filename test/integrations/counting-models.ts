@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql'
 import type { Models } from 'tenantry'
 
-/** How many units of work were begun, and how many times one was finished. */
+/** The numbers of units of work that were begun, and that were finished. */
 export interface Counts {
   begun: number
   finished: number

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { afterwards, dropAfterwards, serverUrl } from '../support/server.ts'
 import { HttpClient } from './client.ts'
 
-// The example apps, each run as its reader runs it, and asked over HTTP.
+// The example apps, each run as its reader runs it, and tested over HTTP.
 
 const examples = [
   { framework: 'express', program: 'express/main.ts' },
@@ -34,7 +34,7 @@ async function started(program: string): Promise<{ child: ChildProcess; client: 
 describe.each(examples)('the example of $framework', ({ framework, program }) => {
   dropAfterwards(`by${framework}`)
 
-  it('signs tenants up, keeps the users of each, and ends when it is told to', async () => {
+  it('signs tenants up, keeps the users of each, and ends when it is stopped', async () => {
     const { child, client } = await started(program)
     const signUp = (id: string) =>
       client.ask({ method: 'POST', path: '/tenants', body: { id, displayName: `The ${id}` } })

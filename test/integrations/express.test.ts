@@ -15,7 +15,7 @@ import { conformance } from './conformance.ts'
 
 conformance(serveByExpress)
 
-describe('what Express has and others do not', () => {
+describe('features of Express alone', () => {
   let tenantry: TestTenantry<unknown>
 
   beforeAll(async () => {
@@ -23,7 +23,7 @@ describe('what Express has and others do not', () => {
     for (const id of ['acme', 'beta']) await tenantry.onboard(id)
   })
 
-  it('a proxy that is trusted says the host', async () => {
+  it('a trusted proxy sets the host', async () => {
     const app = express()
     app.set('trust proxy', true)
     app.use(expressTenants(tenantry, { tenantFrom: [subdomain({ base: 'app.test' })] }))

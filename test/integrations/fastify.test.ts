@@ -10,7 +10,7 @@ import { conformance } from './conformance.ts'
 
 conformance(serveByFastify)
 
-describe('what Fastify has and others do not', () => {
+describe('features of Fastify alone', () => {
   let tenantry: TestTenantry<unknown>
   const tenantFrom = [subdomain({ base: 'app.test' })]
   const ask = (app: FastifyInstance, tenant: string, url = '/id') =>
@@ -33,7 +33,7 @@ describe('what Fastify has and others do not', () => {
     expect((await ask(app, 'nobody', '/health')).body).toBe('false')
   })
 
-  it('the tenant is looked for in preHandler, where a route says only then who asks', async () => {
+  it('the tenant is resolved in preHandler, if a route authenticates only then', async () => {
     const app = fastify()
     app.decorateRequest('user', '')
     const byUser = claim((request) => ('user' in (request as object) ? (request as { user: string }).user : undefined))
@@ -56,7 +56,7 @@ describe('what Fastify has and others do not', () => {
     expect((await app.inject('/t/beta/health')).statusCode).toBe(200)
   })
 
-  it("a route's own error handler has what is not ours", async () => {
+  it("a route's own error handler receives errors that are not ours", async () => {
     const app = fastify()
     await app.register(fastifyTenants, { tenantry, tenantFrom })
     const fail = async () => {
@@ -66,7 +66,7 @@ describe('what Fastify has and others do not', () => {
     expect(await ask(app, 'acme')).toMatchObject({ statusCode: 418, body: 'own' })
   })
 
-  it('a proxy that is trusted says the host', async () => {
+  it('a trusted proxy sets the host', async () => {
     const app = fastify({ trustProxy: true })
     await app.register(fastifyTenants, { tenantry, tenantFrom })
     app.get('/id', async ({ tenant }) => tenant.id)

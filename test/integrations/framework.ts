@@ -8,22 +8,22 @@ declare module 'tenantry/requests' {
   }
 }
 
-/** A route, whatever the framework. */
+/** A route, for any framework. */
 export interface Route {
   readonly method: 'get' | 'post'
   readonly path: string
-  /** @param tenant that of the request; not there where it is exempt, and of no use there with NestJS */
+  /** @param tenant the tenant of the request; absent if it is exempt, and unusable then with NestJS */
   readonly run: (tenant: RequestTenant<EntityManager>, body: unknown) => Promise<unknown>
 }
 
-/** What an app is made of. */
+/** The parts of an app. */
 export interface AppParts {
   readonly tenantry: Tenantry<EntityManager>
   readonly tenantFrom: readonly TenantSource[]
   readonly exempt?: readonly string[]
   readonly onError?: OnError<unknown>
   readonly log?: LogFailure<unknown> | false
-  /** Receives what the framework's own logger writes; frameworks without one write to `console.error`. */
+  /** Receives the output of the framework's own logger; frameworks without one write to `console.error`. */
   readonly logged: (text: string) => void
   readonly routes: readonly Route[]
 }
@@ -34,7 +34,7 @@ export interface ServedApp {
   close(): Promise<void>
 }
 
-/** What a framework's own error handling answers to an error that is not ours. */
+/** The response of a framework's own error handling to an error that is not ours. */
 export const ownAnswer = 'the own error handling'
 
 /** One framework: serves an app on a port that is free. */

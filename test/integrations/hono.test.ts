@@ -12,7 +12,7 @@ import { conformance } from './conformance.ts'
 
 conformance(serveByHono)
 
-describe('what Hono has and others do not', () => {
+describe('features of Hono alone', () => {
   let tenantry: TestTenantry<EntityManager>
 
   beforeAll(async () => {
@@ -37,7 +37,7 @@ describe('what Hono has and others do not', () => {
     expect(await response.text()).toBe('acme 1')
   })
 
-  it('the URL says the host where there is no header', async () => {
+  it('the URL names the host if there is no header', async () => {
     const app = new Hono<TenantEnv<EntityManager>>()
     app.use(honoTenants(tenantry, { tenantFrom: [subdomain({ base: 'app.test' })] }))
     app.get('/id', (c) => c.text(c.var.tenant.id))
@@ -55,7 +55,7 @@ describe('what Hono has and others do not', () => {
     expect(await (await app.request('/t/beta/id?page=2')).text()).toBe('beta')
   })
 
-  it('an answer has none of the headers of what it takes the place of', async () => {
+  it('a response has none of the headers of the one that it replaces', async () => {
     const app = new Hono<TenantEnv<EntityManager>>()
     app.use(honoTenants(tenantry, { tenantFrom: [subdomain({ base: 'app.test' })] }))
     app.get('/id', () => tenantry.with('not-there', () => new Response(), { nested: 'allow' }))

@@ -10,7 +10,8 @@ import { afterwards } from '../support/server.ts'
 import { openTestTenantry } from '../support/tenants.ts'
 import { HttpClient } from './client.ts'
 
-// What NestJS has and the other frameworks do not. Decorators are called by hand: the runner of the tests has none.
+// Features of NestJS that the other frameworks do not have. Decorators are called by hand: the runner of the tests has
+// none.
 
 const bySubdomain = subdomain({ base: 'app.test' })
 let tenantry: Tenantry<EntityManager>
@@ -98,7 +99,7 @@ it('takes its options from a function of other providers', async () => {
   expect((await client.ask({ host: 'acme.app.test', path: '/users' })).body).toMatchObject({ tenant: 'acme' })
 })
 
-it('asks a claim when the guards have said who it is', async () => {
+it('reads a claim after the guards have authenticated', async () => {
   const byUser = claim((request: object) => ('user' in request ? request.user : undefined))
   const module = TenantryModule.forRoot({ tenantry, tenantFrom: [bySubdomain, byUser] })
   const client = await served(module, makeWorld(), (request) => Object.assign(request, { user: 'acme' }))
@@ -119,7 +120,7 @@ it('has no tenant outside of a request', async () => {
   expect(world.made.controllers).toBe(0)
 })
 
-it('refuses options that lead nowhere, when it starts', async () => {
+it('refuses invalid options, when it starts', async () => {
   const starting = served(TenantryModule.forRoot({ tenantry, tenantFrom: [] }), makeWorld())
   await expect(starting).rejects.toMatchObject({ code: 'invalid-option' })
 })

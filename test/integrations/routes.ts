@@ -5,7 +5,7 @@ import { type Tenantry, TenantryError } from 'tenantry'
 import { User } from '../../examples/service/models.ts'
 import type { Route } from './framework.ts'
 
-/** What the routes tell the tests of, as it happens. */
+/** Events that the routes report to the tests. */
 export class Happenings {
   readonly #emitter = new EventEmitter()
   readonly #past = new Map<string, unknown>()
@@ -15,7 +15,7 @@ export class Happenings {
     this.#emitter.emit(name)
   }
 
-  /** What was told by that name; waits until it was. */
+  /** Waits for an event of that name, and returns its value. */
   async told(name: string): Promise<unknown> {
     if (!this.#past.has(name)) await once(this.#emitter, name)
     return this.#past.get(name)

@@ -53,7 +53,7 @@ describe('subdomain', () => {
     ['acme.app.example.com.:443', 'acme'],
     ['ACME.App.Example.Com', 'acme'],
     ['xn--bcher-kva.app.example.com', 'xn--bcher-kva'],
-    // The domain itself, what is below it and reserved, and other domains say nothing.
+    // The domain itself, reserved names below it, and other domains name no tenant.
     ['app.example.com', 'tenant-unresolved'],
     ['www.app.example.com', 'tenant-unresolved'],
     ['status.app.example.com', 'tenant-unresolved'],
@@ -111,7 +111,7 @@ describe('customDomain', () => {
     expect(await tenantOf([customDomain()], { host })).toBe(expected)
   })
 
-  it('is not looked up where the host has told the tenant already', async () => {
+  it('is not looked up if the host has named the tenant already', async () => {
     domains.asked = []
     const sources = [subdomain({ base: 'app.test' }), customDomain()]
     expect(await tenantOf(sources, { host: 'acme.app.test' })).toBe('acme')
@@ -203,11 +203,11 @@ describe('claim', () => {
     expect(await tenantOf([byUser], { user })).toBe(expected)
   })
 
-  it('may be missing where that is said', async () => {
+  it('may be missing if it is optional', async () => {
     expect(await tenantOf([byOptionalUser], {})).toBe('tenant-unresolved')
   })
 
-  it('passes on what goes wrong with it', async () => {
+  it('passes on its errors', async () => {
     const mine = new Error('mine')
     const failing = claim(() => {
       throw mine
@@ -237,7 +237,7 @@ describe('several sources', () => {
   })
 })
 
-test('no message tells which tenants a request named', async () => {
+test('no message reveals the tenants that a request named', async () => {
   const like = { host: 'acme.app.test', url: '/', headers: {} }
   const asked = { like, request: { user: 'beta' }, domains, signal: new AbortController().signal }
   const error = await errorOf(resolveTenant([subdomain({ base: 'app.test' }), byUser], asked))
@@ -245,7 +245,7 @@ test('no message tells which tenants a request named', async () => {
   expect(String(error)).not.toMatch(/acme|beta/)
 })
 
-describe('what is answered', () => {
+describe('the response', () => {
   const notActive = (tenantState?: TenantryError['tenantState']) =>
     new TenantryError('tenant-not-active', 'said by a test', { tenantState })
 

@@ -7,7 +7,7 @@ import { Address, User } from '../../examples/service/models.ts'
 import { createRole, serverUrl, sql } from '../support/server.ts'
 import { inCatalog, openTestTenantry, type TestTenantry } from '../support/tenants.ts'
 
-// Processes tell each other's sessions by the application's name, which every session may choose for itself.
+// Processes recognise each other's sessions by the application's name, which every session may choose for itself.
 
 const models = mikroOrm({ entities: [User, Address] })
 const budget = 8
@@ -19,7 +19,7 @@ async function arrange(config: { roles?: 'shared' } = {}) {
   return first
 }
 
-/** Sessions that carry the mark of a process which nobody knows, until the test ends. */
+/** Opens sessions with the mark of an unknown process, until the test ends. */
 async function forge({ installation }: TestTenantry<unknown>, url: string, count: number): Promise<Client[]> {
   const [row] = await inCatalog<{ id: string }>({ installation }, 'select id from tenantry.installation')
   const family = createHash('sha256').update(row!.id).digest('hex').slice(0, 4)

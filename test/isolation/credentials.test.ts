@@ -26,7 +26,7 @@ describe('a key', () => {
   const [one, other] = [newKey(), newKey()]
   const secret = new Secret('correct horse')
 
-  it('opens what it sealed, for the same purpose alone', () => {
+  it('opens its own sealed texts, for the same purpose alone', () => {
     const sealed = Keyring.parse(one).seal(secret, 'role_a')
     expect(sealed).not.toContain('correct')
     expect(Keyring.parse(one).open(sealed, 'role_a').reveal()).toBe('correct horse')
@@ -43,7 +43,7 @@ describe('a key', () => {
     expect(Keyring.parse(`${other},${one}`).open(sealed, 'role_a').reveal()).toBe('correct horse')
   })
 
-  it('notices every change of what it sealed', () => {
+  it('notices every change of a sealed text', () => {
     const keys = Keyring.parse(one)
     const sealed = keys.seal(secret, 'role_a')
     const body = sealed.indexOf('.') + 1
@@ -107,7 +107,7 @@ describe('where the key comes from', () => {
   it.each([
     ['in production', 'production', true],
     ['for a server elsewhere', 'development', false],
-  ])('%s has to be said, and nothing is made', async (_, environment, isLocal) => {
+  ])('%s must be configured, and nothing is made', async (_, environment, isLocal) => {
     vi.stubEnv('TENANTRY_CREDENTIALS_KEY', '')
     vi.stubEnv('NODE_ENV', environment)
     await inFolder((folder) => {
@@ -154,7 +154,7 @@ describe('credentials', () => {
     expect(kept).not.toContain(text)
   })
 
-  it('never reach the server but as what it keeps of them itself', async () => {
+  it('reach the server only as its own verifiers', async () => {
     const provisioner = await createProvisioner()
     const sent: Buffer[] = []
     const proxy = createServer((client) => {
@@ -196,7 +196,7 @@ describe('credentials', () => {
     expect(inspect(error, { depth: 10 })).not.toContain('SCRAM-SHA-256$')
   })
 
-  it('set anew are heard of by every process, and end the sessions that have the old ones', async () => {
+  it('that are rotated reach every process, and end the sessions that have the old ones', async () => {
     const provisioner = await createProvisioner()
     const one = await openAs(provisioner)
     await one.onboard('a')
@@ -215,7 +215,7 @@ describe('credentials', () => {
     expect((await one.history('a'))[0]).toMatchObject({ verb: 'rotate-credentials', actor: 'ops', from: 'active' })
   })
 
-  it('set anew of a suspended tenant let nobody in', async () => {
+  it('that are rotated for a suspended tenant enable no login', async () => {
     const tenantry = await openAs(await createProvisioner())
     await tenantry.onboard('a')
     await tenantry.suspend('a')
@@ -227,7 +227,7 @@ describe('credentials', () => {
     expect(await attempt(sqlAt(serverUrl(login), 'select 1'))).toBe('done')
   })
 
-  it('that the tenant itself, or somebody, changed are set right by rotating', async () => {
+  it('that the tenant itself, or another role, changed are repaired by rotating', async () => {
     const tenantry = await openAs(await createProvisioner())
     await tenantry.onboard('a')
     const { user } = await tenantry.credentials('a')
@@ -313,7 +313,7 @@ describe('a key that', () => {
     expect(await errorOf(opened(provisioner, other, installation))).toMatchObject({ code: 'credentials-unreadable' })
   })
 
-  it('is lost is replaced by one that is said to be new, and new passwords mend the rest', async () => {
+  it('is lost is replaced by a new one, and new passwords repair the rest', async () => {
     const provisioner = await createProvisioner()
     const [lost, next] = [newKey(), newKey()]
     const before = await opened(provisioner, lost)

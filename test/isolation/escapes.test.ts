@@ -4,7 +4,8 @@ import { quote, sql, sqlAt } from '../support/server.ts'
 import { inCatalog } from '../support/tenants.ts'
 import { asTenant, attempt, createProvisioner, type Isolated, makeTheirs, openAs } from './support.ts'
 
-// What somebody leaves in a database for the provisioner to run: none of it may run as more than owns the tables.
+// Traps that a tenant leaves in a database for the provisioner to run: none of them may run as more than the owner of
+// the tables.
 
 /** Leaves in a table a trigger that tries to become the provisioner, and to make an attacker of it. */
 async function plantTrigger(tenantry: Isolated, database: string, attacker: string): Promise<void> {
@@ -102,7 +103,7 @@ describe('a trigger that waits for the provisioner', () => {
 })
 
 describe('a function of a name that PostgreSQL has itself', () => {
-  it('in a database that is adopted is not called by whoever takes it over', async () => {
+  it('in a database that is adopted is not called by the adopting role', async () => {
     const provisioner = await createProvisioner()
     const shop = await createProvisioner()
     const tenantry = await openAs(provisioner)
@@ -121,8 +122,8 @@ describe('a function of a name that PostgreSQL has itself', () => {
   })
 })
 
-describe('what somebody did to a role', () => {
-  it('that they dropped keeps no tenant from being set aside, brought back and mended', async () => {
+describe('changes of a role by others', () => {
+  it('a drop keeps no tenant from being archived, restored and repaired', async () => {
     const tenantry = await openAs(await createProvisioner())
     await tenantry.onboard('a')
     const { user, database } = await tenantry.credentials('a')

@@ -22,8 +22,8 @@ import {
   openAs,
 } from './support.ts'
 
-// Whoever can send SQL as a tenant's role can hold locks on what belongs to the whole server. None of it keeps
-// administration from anything, nor other tenants from theirs.
+// Any client that can send SQL as a tenant's role can hold locks on objects of the whole server. None of it keeps
+// administration from anything, nor other tenants from their work.
 
 let provisioner: { user: string; password: string }
 beforeAll(async () => {
@@ -121,7 +121,7 @@ describe('a tenant that changes its own role again and again', () => {
 })
 
 describe('a tenant that holds locks on databases', () => {
-  it('keeps nobody from being onboarded, nor other tenants from work, being offboarded or purged', async () => {
+  it('keeps no tenant from being onboarded, nor others from work, being offboarded or purged', async () => {
     const tenantry = await open({ spares: 3 })
     for (const id of ['evil', 'other']) await tenantry.onboard(id)
     await expect.poll(async () => (await tenantry.status()).spares[0]?.ready, { timeout: 30_000 }).toBe(3)
@@ -145,7 +145,7 @@ describe('a tenant that holds locks on databases', () => {
     expect(await isDead(holding)).toBe(true)
   })
 
-  it('cannot prevent its suspension by a prepared transaction that nobody can connect to', async ({ skip }) => {
+  it('cannot prevent its suspension by a prepared transaction in a closed database', async ({ skip }) => {
     if (!(await hasPrepared())) skip('max_prepared_transactions is 0 on this server')
     const tenantry = await open()
     await tenantry.onboard('evil')
@@ -182,7 +182,7 @@ describe('a tenant that holds locks on databases', () => {
   })
 })
 
-describe('what a tenant grants to roles of others', () => {
+describe('privileges that a tenant grants to roles of others', () => {
   it('keeps no clone from being made, and no temporary role from being dropped', async () => {
     const tenantry = await open()
     for (const id of ['evil', 'other']) await tenantry.onboard(id)
@@ -202,7 +202,7 @@ describe('what a tenant grants to roles of others', () => {
     expect(await rolesLike(`^${tenantry.installation}_h_`)).toEqual([])
   })
 
-  it('goes with their roles when they are purged, and so does what they own elsewhere', async () => {
+  it('are dropped with their roles when they are purged, and so are their objects elsewhere', async () => {
     const tenantry = await open()
     for (const id of ['evil', 'other']) await tenantry.onboard(id)
     const { user } = await tenantry.credentials('other')
@@ -300,7 +300,7 @@ describe('rotateCredentials', () => {
     expect(await sql(settings, [user])).toEqual([])
   })
 
-  it('ends what began with the old password, and nothing that began with the new one', async () => {
+  it('ends sessions with the old password, and none with the new one', async () => {
     const tenantry = await open()
     await tenantry.onboard('a')
     const before = await login(tenantry, 'a')
@@ -363,7 +363,7 @@ describe('locks between processes', () => {
     expect(await tenantry.offboard('other')).toMatchObject({ outcome: 'offboarded' })
   })
 
-  it('have keys that nobody can make from a guess at an id', async () => {
+  it('have keys that cannot be made from a guess at an id', async () => {
     const tenantry = await open({ naming: 'opaque' })
     await tenantry.onboard('globex')
     const seen = new Set<string>()

@@ -16,7 +16,7 @@ import { asTenant, attempt, createProvisioner, type Isolated, makeTheirs, openAs
 const ids = ['copied', 'claimed', 'cloned', 'adopted', 'suspended', 'offboarded'] as const
 const attackers = ['copied', 'claimed', 'cloned', 'adopted'] as const
 
-/** What is known of a tenant by those who want to reach it. */
+/** An attacker's knowledge of a tenant. */
 interface Victim {
   readonly id: string
   readonly database: string
@@ -47,7 +47,7 @@ beforeAll(async () => {
     })
   }
   for (const id of attackers) await addTraps(victims.get(id)!.database)
-  // Somebody of each is connected, whose session might be ended.
+  // Each has a session, which might be ended.
   for (const id of attackers) {
     const { user, password, database } = await tenantry.credentials(id)
     await foreignSession(database, { user, password: password.reveal() })
@@ -58,7 +58,10 @@ beforeAll(async () => {
   victims.set('offboarded', { ...victims.get('offboarded')!, database: archived })
 })
 
-/** Functions that run as those who own what is in a database: the worst that a service's own schema may have in it. */
+/**
+ * Adds functions that run as the owners of the objects in a database: the worst that a service's own schema may
+ * contain.
+ */
 async function addTraps(database: string): Promise<void> {
   const [row] = await sql<{ owner: string }>(
     `select tableowner as owner from pg_tables where tablename = 'user_account'`,
@@ -74,7 +77,7 @@ async function addTraps(database: string): Promise<void> {
   await sql(`alter function as_objects owner to ${quote(row!.owner)}`, [], database)
 }
 
-/** The statements, and whether a role may do each to its own tenant. */
+/** Statements, and the expected result of each on the role's own tenant. */
 const statements: readonly { readonly own: 'done' | 'refused'; readonly text: (victim: Victim) => string }[] = [
   // The database
   { own: 'refused', text: ({ database }) => `drop database ${quote(database)}` },
@@ -121,7 +124,7 @@ const statements: readonly { readonly own: 'done' | 'refused'; readonly text: (v
 
 const isAboutSessions = (text: string) => /pg_(?:cancel|terminate)_backend/.test(text)
 
-/** What would be as bad whoever is meant: the installation, the server, its files. */
+/** Statements that attack no single tenant: the installation, the server, its files. */
 const againstAll: readonly string[] = [
   `set role {installation}_owner`,
   `set role {installation}_objects`,
@@ -143,7 +146,7 @@ const againstAll: readonly string[] = [
   `create language plpython3u`,
 ]
 
-/** Reaches further than a statement: through a function that runs as those who own the schema. */
+/** Attacks through a function that runs as the owner of the schema. */
 const throughTraps: readonly ((victim: Victim) => string)[] = [
   ({ database }) => `alter database ${quote(database)} rename to stolen`,
   ({ database }) => `comment on database ${quote(database)} is 'stolen'`,
@@ -156,12 +159,15 @@ const throughTraps: readonly ((victim: Victim) => string)[] = [
   () => `create role stolen`,
 ]
 
-/** Tries statements one after the other, each in a transaction that is taken back. @returns those that were not refused */
+/**
+ * Tries statements one after the other, each in a transaction that is rolled back. @returns those that were not refused
+ */
 async function notRefused(client: Client, texts: readonly string[]): Promise<string[]> {
   const done: string[] = []
   for (const text of texts) {
     await client.query('begin')
-    // What may not be in a transaction is refused for that; the databases are looked at afterwards all the same.
+    // A statement that cannot run in a transaction is refused for that; the databases are checked afterwards all the
+    // same.
     if ((await attempt(client.query(text))) === 'done') done.push(text)
     await client.query('rollback')
   }
@@ -190,20 +196,20 @@ describe.each(attackers)('the role of a tenant that was %s', (attacker) => {
     const before = await snapshot(tenantry)
     const calls = throughTraps.map((text) => `select as_objects(${literal(text(victim))})`)
     const done = await asTenant(tenantry, attacker, (client) => notRefused(client, calls))
-    // To revoke what one never granted is no error, and does nothing.
+    // Revoking a privilege that one never granted is no error, and does nothing.
     expect(done.filter((text) => !text.includes('revoke connect'))).toEqual([])
     expect(await snapshot(tenantry)).toEqual(before)
     expect(await accessOf(victim)).toEqual({ public: false, canLogIn: id !== 'suspended' && id !== 'offboarded' })
   })
 
-  it('gets nowhere with what would open the whole installation or server', async () => {
+  it('fails to open the whole installation or server', async () => {
     const texts = againstAll.map((text) =>
       text.replaceAll('{installation}', tenantry.installation).replaceAll('{provisioner}', provisioner.user),
     )
     expect(await asTenant(tenantry, attacker, (client) => notRefused(client, texts))).toEqual([])
   })
 
-  it('does not get into the catalog, nor into what is in the inventory', async () => {
+  it('does not get into the catalog, nor into the inventory', async () => {
     await tenantry.onboard('last')
     const names = [`${tenantry.installation}_catalog`, ...(await databasesLike('_template_'))]
     expect(names.length).toBeGreaterThan(1)
@@ -213,7 +219,7 @@ describe.each(attackers)('the role of a tenant that was %s', (attacker) => {
     }
   })
 
-  it('can do to its own tenant what it is granted: so far the statements are sound', async () => {
+  it('can use its privileges on its own tenant: so the statements are valid', async () => {
     const own = victims.get(attacker)!
     const textsThatAre = (outcome: 'done' | 'refused') =>
       statements.filter((statement) => statement.own === outcome).map(({ text }) => text(own))
@@ -236,8 +242,8 @@ describe('the sessions of a tenant', () => {
   })
 })
 
-describe('what stays visible to a tenant', () => {
-  it('are names and who is connected where, and no text of a query', async () => {
+describe('facts visible to a tenant', () => {
+  it('are names and sessions, and no text of a query', async () => {
     const other = victims.get('cloned')!
     await asTenant(tenantry, 'cloned', async (client) => {
       await client.query(`select 'a very secret query'`)
@@ -256,7 +262,7 @@ describe('what stays visible to a tenant', () => {
     })
   })
 
-  it("tells nobody's name where names are opaque", async () => {
+  it('have no names of tenants with opaque names', async () => {
     const opaque = await openAs(provisioner, { naming: 'opaque' })
     // Other suites on the same server have names of their own.
     const [own, other, displayName] = [uniqueName('own'), uniqueName('other'), uniqueName('Ltd')]
@@ -293,7 +299,7 @@ describe('a password', () => {
     for (const { datname } of all) {
       if ((await attempt(asTenant(tenantry, 'copied', async () => undefined, datname))) === 'done') let_in.push(datname)
     }
-    // Where PostgreSQL lets everybody in is not ours to close: the doctor says so.
+    // Databases that PostgreSQL opens to every role are not ours to close: the doctor reports them.
     expect(let_in.toSorted()).toEqual([own, ...all.filter(({ open }) => open).map(({ datname }) => datname)].toSorted())
     expect(
       all

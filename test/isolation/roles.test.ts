@@ -65,7 +65,7 @@ describe('a tenant that is', () => {
       owner: `${installation}_owner`,
       tables: [`${installation}_objects`],
     })
-    // Its own role, the owners, and nobody else: PUBLIC would stand there without a name.
+    // Its own role, the owners, and no other: PUBLIC would be an entry without a name.
     const grantees = [...(acl ?? '').matchAll(/([\w]*)=\w+\//g)].map(([, name]) => name)
     expect(new Set(grantees)).toEqual(new Set([login, `${installation}_objects`, `${installation}_owner`]))
   })
@@ -101,7 +101,7 @@ describe('a tenant that is', () => {
 })
 
 describe('a database that is adopted from another role', () => {
-  it('goes on serving it: what it owns stays its own, and it can connect', async () => {
+  it('still serves it: its objects stay its own, and it can connect', async () => {
     const provisioner = await createProvisioner()
     const shop = await createProvisioner()
     const tenantry = await openAs(provisioner)
@@ -152,7 +152,8 @@ describe("a tenant's role", () => {
       for (const statement of statements) results.push(await attempt(client.query(statement)))
       return results
     })
-    // REFERENCES a grant without the right to give it on, PostgreSQL merely warns; nobody has it then, as is seen below.
+    // For a grant without the right to pass it on PostgreSQL merely warns; no role has the privilege then, as is
+    // checked below.
     expect(outcomes.slice(0, 6)).toEqual(Array(6).fill('done'))
     expect(new Set(outcomes.slice(6, -2))).toEqual(new Set(['42501']))
     expect(outcomes.slice(-2)).toEqual(['done', '42501'])
@@ -165,7 +166,7 @@ describe("a tenant's role", () => {
     expect(row?.granted).toBe(false)
   })
 
-  it('cannot log in while its tenant is suspended or offboarded, and is gone when it is purged', async () => {
+  it('cannot log in while its tenant is suspended or offboarded, and is dropped when it is purged', async () => {
     const tenantry = await openAs(await createProvisioner())
     await tenantry.onboard('a')
     const { user, password, database } = await tenantry.credentials('a')
@@ -191,7 +192,7 @@ describe("a tenant's role", () => {
     expect(await inCatalog(tenantry, 'select 1 from tenantry.credential')).toEqual([])
   })
 
-  it('is taken for no backup, whatever it calls itself', async () => {
+  it('is never taken for a backup, with any application name', async () => {
     const tenantry = await openAs(await createProvisioner())
     await tenantry.onboard('a')
     const ended = asTenant(tenantry, 'a', async (client) => {
@@ -218,7 +219,7 @@ describe("a tenant's role", () => {
 })
 
 describe('spares, templates and the catalog', () => {
-  it('let nobody in but their owner', async () => {
+  it('allow no connections but of their owner', async () => {
     const tenantry = await openAs(await createProvisioner(), { spares: 1 })
     await filled(tenantry, 1)
     await tenantry.onboard('a')
@@ -236,7 +237,7 @@ describe('spares, templates and the catalog', () => {
     const provisioner = await createProvisioner()
     const tenantry = await openAs(provisioner)
     await tenantry.onboard('a')
-    // What a member that does not inherit revokes is revoked in vain, and PostgreSQL merely warns.
+    // A REVOKE by a member that does not inherit has no effect, and PostgreSQL merely warns.
     await sql(`alter role ${quote(provisioner.user)} noinherit`)
     const [row] = await sql<{ version: number }>(`select current_setting('server_version_num')::int as version`)
     if (row!.version >= 160_000) {

@@ -26,7 +26,7 @@ export async function openAs(
   return openTestTenantry(models, { ...config, postgres: { url: serverUrl(provisioner) } })
 }
 
-/** What a client says when its connection or its statement is refused: the SQLSTATE; `done` when it is not. */
+/** Returns the SQLSTATE of a refused connection or statement; `done` if it was not refused. */
 export async function attempt(work: Promise<unknown>): Promise<string> {
   try {
     await work
@@ -51,7 +51,7 @@ export async function asTenant<T>(
       password: own.password.reveal(),
     }),
   })
-  // Whoever has the right to end it may do so at any time.
+  // A role with the right to end it may do so at any time.
   client.on('error', () => undefined)
   await client.connect()
   try {

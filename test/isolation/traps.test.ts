@@ -9,9 +9,9 @@ import { startSecondServer } from '../support/second-server.ts'
 import { errorOf, quote, sqlAt } from '../support/server.ts'
 import { models } from './support.ts'
 
-// A server as pg_upgrade leaves it that comes from 14: everybody may create in the schema public of databases that others
-// work in. There are functions and operators that fit the arguments of administration better than PostgreSQL's own. Who
-// runs one gets an error, and is in the server's log.
+// A server as pg_upgrade leaves it that comes from 14: every role may create in the schema public of databases of
+// others. There are functions and operators that fit the arguments of administration better than PostgreSQL's own. A
+// session that runs one gets an error, and is in the server's log.
 
 const functions = [
   'array_to_string(text[], text) returns text',
@@ -80,7 +80,7 @@ function url(database: string, user = 'provisioner'): string {
   return target.href
 }
 
-/** Runs statements as somebody who minds what there is in the database. */
+/** Runs statements as a superuser with a safe search_path. */
 function asSuperuser<Row extends object>(statement: string, database = 'postgres'): Promise<Row[]> {
   return sqlAt<Row>(`${url(database, 'postgres')}?options=-csearch_path%3Dpg_catalog`, statement)
 }
@@ -97,7 +97,7 @@ async function expectUntrapped(work: () => Promise<unknown>): Promise<void> {
   expect(await timesSprung()).toBe(before)
 }
 
-it('what others have created in a database traps who is unwary', async () => {
+it('objects of others in a database trap a session that is unwary', async () => {
   for (const unwary of [
     `select hashtextextended('x', 0)`,
     `select from pg_class where oid = 'pg_class'::regclass`,
@@ -108,7 +108,7 @@ it('what others have created in a database traps who is unwary', async () => {
   expect(await timesSprung()).toBeGreaterThan(0)
 })
 
-describe('what others have created in a database', () => {
+describe('objects of others in a database', () => {
   it('is not run by ensureDatabase', () =>
     expectUntrapped(async () => {
       await ensureDatabase(url('made'))
@@ -136,7 +136,7 @@ describe('what others have created in a database', () => {
       }
     }))
 
-  describe('is not run by Tenantry, on a server of its own or where somebody else works,', () => {
+  describe('are not run by Tenantry, on a server of its own or in databases of others,', () => {
     const notices: string[] = []
     let tenantry: Tenantry<EntityManager>
     const open = (spares: number) =>
@@ -189,7 +189,7 @@ describe('what others have created in a database', () => {
         await errorOf(sleeping)
       }))
 
-    it('when it is asked', () =>
+    it('when it is requested', () =>
       expectUntrapped(async () => {
         await tenantry.list({ search: 'e', metadata: {} })
         await tenantry.history('here')

@@ -24,7 +24,7 @@ describe('a concurrency limit', () => {
     expect(begun).toEqual([0, 1, 2, 3, 4])
   })
 
-  it('follows a number that changes, as somebody comes or goes', async () => {
+  it('follows a number that changes, as work begins or ends', async () => {
     let max = 1
     const limit = new ConcurrencyLimit(() => max)
     const leaveFirst = await limit.enter(undefined)
@@ -48,7 +48,7 @@ describe('a concurrency limit', () => {
     expect(await errorOf(last)).toMatchObject({ code: 'aborted' })
   })
 
-  it('gives a place back after a failure, and skips who gave up waiting', async () => {
+  it('gives a place back after a failure, and skips a waiter that gave up', async () => {
     const limit = new ConcurrencyLimit(1)
     const gate = Promise.withResolvers<void>()
     const first = limit.run(() => gate.promise, undefined)

@@ -39,7 +39,7 @@ describe('physical names', () => {
 })
 
 describe('a tenant id', () => {
-  it('is accepted as it is, or refused with a code, whatever is given', () => {
+  it('is accepted unchanged, or refused with a code, for any input', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 50 }), (text) => {
         const accepted = /^[a-z0-9-]{1,40}$/.test(text) && !text.startsWith('-') && !text.endsWith('-')

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { RecentlyUsed } from '../../dist/kernel/recently-used.js'
 
-it('forgets what is longest unused, and says so', () => {
+it('forgets the least recently used, and calls back', () => {
   const forgotten: number[] = []
   const kept = new RecentlyUsed<string, number>(2, (value) => forgotten.push(value))
   kept.set('a', 1)
@@ -18,7 +18,7 @@ it('forgets what is longest unused, and says so', () => {
   ])
 })
 
-it('says nothing of what is deleted, or replaced', () => {
+it('does not call back for deleted or replaced values', () => {
   const forgotten: number[] = []
   const kept = new RecentlyUsed<string, number>(2, (value) => forgotten.push(value))
   kept.set('a', 1)

@@ -6,7 +6,7 @@ import { mikroOrm, type OpenModels, type TenantIdentity } from 'tenantry/mikro-o
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { disposableName, errorOf, serverUrl, sql } from '../support/server.ts'
 
-// Rows of the same keys are in the databases of both tenants, so that whatever is done to a row of the wrong one shows.
+// Both tenants' databases have rows of the same keys, so that any change to a row of the wrong one shows.
 
 const AuthorSchema = defineEntity({
   name: 'Author',
@@ -66,7 +66,7 @@ const tenants: readonly TenantIdentity[] = [
 ]
 let a: OpenModels<EntityManager>
 let b: OpenModels<EntityManager>
-/** How often a connection to the database of b was taken. */
+/** The number of connections taken to the database of b. */
 let taken = 0
 
 beforeAll(async () => {
@@ -143,7 +143,7 @@ async function scene(): Promise<Scene> {
 
 type Attempt = (scene: Scene) => unknown
 
-/** A call as a promise, whether it throws or rejects. */
+/** Returns a call as a promise, also if it throws. */
 const attempted = async (call: () => unknown): Promise<unknown> => call()
 
 /** Looks that a call is refused, has sent nothing, and leaves the rows of both tenants as they are. */
@@ -162,7 +162,7 @@ async function everythingOf(rows: AsyncIterable<unknown>): Promise<void> {
   for await (const row of rows) expect(row).toBeDefined()
 }
 
-/** An entity of nobody that refers to one of a: MikroORM writes it with the foreign key. */
+/** Returns an entity without a tenant that refers to one of a: MikroORM writes it with the foreign key. */
 function newBook(author: Author): Book {
   const book = new Book()
   Object.assign(book, { title: 'new', author: ref(author) })
@@ -355,7 +355,7 @@ const entityManager: Readonly<Record<string, readonly Attempt[]>> = {
   qb: [({ em, other }) => em.qb(other.qb(Author), 'x')],
 }
 
-/** The other methods, by what makes them harmless. */
+/** The other methods, by the reason why they are harmless. */
 const harmlessOfEntityManager = {
   'takes no entity, and no condition': `canPopulate clear clearCache clearSessionContext commit fork getAbortOptions
     getFilterParams getLoggerContext getMetadata getSessionContext getTransactionContext getTransactionSessionContext id
@@ -442,7 +442,7 @@ const harmlessOfQueryBuilder = {
     transferConditionsToJoin wrapModifySubQuery wrapPaginateSubQuery wrapPartitionLimitSubQuery`,
 }
 
-/** The names of all methods of a class and those that it inherits. */
+/** Returns the names of all methods of a class and of its parents. */
 function methodsOf(type: { readonly prototype: object }): string[] {
   const names = new Set<string>()
   for (let at = type.prototype; at !== Object.prototype; at = Object.getPrototypeOf(at) as object) {
@@ -455,7 +455,7 @@ const namesIn = (groups: Readonly<Record<string, string>>) =>
   Object.values(groups).flatMap((names) => names.split(/\s+/))
 
 describe('each method of the EntityManager', () => {
-  it('is known here: decide of a new one whether it can be given an entity', () => {
+  it('is known here: decide for a new one if it can receive an entity', () => {
     const known = [...Object.keys(entityManager), ...namesIn(harmlessOfEntityManager)]
     expect(methodsOf(EntityManager)).toEqual(known.toSorted())
   })
@@ -467,7 +467,7 @@ describe('each method of the EntityManager', () => {
 })
 
 describe('each method of the QueryBuilder', () => {
-  it('is known here: decide of a new one whether it can be given an entity', () => {
+  it('is known here: decide for a new one if it can receive an entity', () => {
     const known = [...Object.keys(queryBuilder), ...namesIn(harmlessOfQueryBuilder)]
     expect(methodsOf(QueryBuilder)).toEqual(known.toSorted())
   })

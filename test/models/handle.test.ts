@@ -64,7 +64,7 @@ describe('users and addresses', () => {
     await expect(tenantry.with('acme', (em) => em.count(Address))).resolves.toBe(0)
   })
 
-  it('a transaction runs at the isolation level asked for, and is rolled back as a whole', async () => {
+  it('a transaction runs at the given isolation level, and is rolled back as a whole', async () => {
     const level = await tenantry.with('acme', (em) =>
       em.transactional(async (tx) => await tx.execute('show transaction_isolation'), {
         isolationLevel: IsolationLevel.SERIALIZABLE,
@@ -118,7 +118,7 @@ describe('users and addresses', () => {
 })
 
 describe('an aborted query', () => {
-  it('prints nothing, whether it was running, streamed or waiting for a connection', async () => {
+  it('prints nothing if it was running, streamed or waiting for a connection', async () => {
     const tenantry = await openTestTenantry(mikroOrm({ entities: [User, Address] }), {
       postgres: { maxConnections: 1 },
       connectionWaitMs: 500,

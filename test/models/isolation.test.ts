@@ -11,8 +11,8 @@ import { Customer, entities as shopEntities } from '../../examples/shop/models.t
 import { disposableName, errorOf, serverUrl, sql } from '../support/server.ts'
 import { openTestTenantry } from '../support/tenants.ts'
 
-// Two tenants' handles straight from the adapter, without Tenantry's own context around them: what keeps them apart
-// here is the adapter alone.
+// Two tenants' handles straight from the adapter, without Tenantry's own context around them: the adapter alone
+// separates them here.
 
 const models = mikroOrm({ entities: [User, Address] })
 const names = [disposableName('isoa'), disposableName('isob')] as const
@@ -63,7 +63,7 @@ describe('the result cache', () => {
     expect((await b.handle().find(User, {}, { cache })).map(({ name }) => name)).toEqual([userOf(1)])
   })
 
-  it('still serves what the same tenant stored', async () => {
+  it('still serves values that the same tenant stored', async () => {
     const cache: [string, number] = ['kept', 10_000]
     await a.handle().find(User, {}, { cache })
     await sql('delete from user_account', [], names[0])
@@ -198,7 +198,7 @@ describe("another tenant's entity", () => {
     await Promise.all(textPools.map((pool) => pool.end()))
   })
 
-  it('that is new belongs to nobody yet, and is written where it is persisted', async () => {
+  it('that is new belongs to no tenant yet, and is written to the database of its handle', async () => {
     const em = b.handle()
     const user = em.create(User, { name: 'new', fullname: null })
     await em.persist(user).flush()
@@ -209,7 +209,7 @@ describe("another tenant's entity", () => {
   })
 })
 
-/** A call as a promise, whether it throws or rejects. */
+/** Returns a call as a promise, also if it throws. */
 const attempted = async (call: () => unknown): Promise<unknown> => call()
 
 describe('connections', () => {
@@ -249,7 +249,7 @@ describe('connections', () => {
     await expect(tenantry.with('acme', (em) => em.count(User))).resolves.toBe(0)
   })
 
-  it('parse dates for MikroORM, and for nobody else', async () => {
+  it('parse dates for MikroORM alone', async () => {
     const shop = mikroOrm({ entities: shopEntities })
     const tenantry = await openTestTenantry(shop)
     await tenantry.onboard('acme')

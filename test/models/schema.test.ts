@@ -38,7 +38,7 @@ describe('the models of a shop', () => {
     await expect(checkDatabase(url, shop)).resolves.toMatchObject({ outcome: 'matches', missing: [], differing: [] })
   })
 
-  it('have what was declared in PostgreSQL', async () => {
+  it('have the declared types in PostgreSQL', async () => {
     const constraints = await sql<{ name: string }>(
       `select conname as name from pg_constraint where connamespace = 'public'::regnamespace and contype <> 'n'`,
       [],
@@ -65,7 +65,7 @@ describe('the models of a shop', () => {
 })
 
 describe('a fingerprint', () => {
-  it('is the same whatever the order of the entities', async () => {
+  it('is the same for any order of the entities', async () => {
     const [one, other] = [mikroOrm({ entities: [User, Address] }), mikroOrm({ entities: [Address, User] })]
     expect(await one.fingerprint()).toBe(await other.fingerprint())
   })
@@ -117,7 +117,7 @@ describe('a new schema with the name of a table', () => {
   const database = disposableName('name')
   const url = serverUrl({ database })
 
-  it('lends nobody the right to change that table', async () => {
+  it('gives no role the right to change that table', async () => {
     const Billing = defineEntity({
       name: 'Billing',
       tableName: 'billing',
@@ -191,7 +191,7 @@ describe('an index on a condition over a column that is missing', () => {
       entities: [defineEntity({ name: 'Note', properties: { id: p.integer().primary(), ...more }, indexes })],
     })
 
-  it('is reported with the column, and what can be made is made', async () => {
+  it('is reported with the column, and the other objects are made', async () => {
     const text = p.string()
     await ensureDatabase(url)
     await ensureTables(url, note({ text }))
@@ -226,7 +226,7 @@ describe('names that PostgreSQL would cut', () => {
 })
 
 describe('options', () => {
-  it.each(['dbName', 'driver', 'entityManager', 'clientUrl'])('refuse %s, which is ours to say', (option) => {
+  it.each(['dbName', 'driver', 'entityManager', 'clientUrl'])('refuse %s, which Tenantry sets', (option) => {
     expect(() => mikroOrm({ entities: [User, Address], [option]: 'x' } as never)).toThrow(TenantryError)
   })
 

@@ -19,17 +19,17 @@ import type { kinds, ValueName } from './values.ts'
 
 export type KindName = keyof typeof kinds
 
-/** A public function: how it is called, and what it takes. */
+/** A public function: its call, and its arguments. */
 export interface Face {
   // oxlint-disable-next-line typescript/no-explicit-any -- what it is given is wrong on purpose
   readonly call: (...args: any[]) => unknown
-  /** Its arguments but for the options: what is right, and of which kind it is. */
+  /** Its arguments except the options: a valid value, and its kind. */
   readonly args?: readonly (readonly [right: unknown, kind: KindName])[]
   /** Its options, which come last. */
   readonly options?: Readonly<Record<string, KindName>>
   /** Options that have to be there. */
   readonly needed?: Readonly<Record<string, unknown>>
-  /** What never gets as far as to be read: a promise cannot be resolved with it. */
+  /** Values that are never read: a promise cannot be resolved with them. */
   readonly unread?: readonly ValueName[]
   /** True if it takes options that are not ours to list. */
   readonly isOpen?: boolean

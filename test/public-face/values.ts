@@ -1,6 +1,6 @@
 import { TenantryError } from 'tenantry'
 
-/** Values that are wrong for most options, by what they are. */
+/** Values that are wrong for most options, by their descriptions. */
 export const values = {
   null: null,
   zero: 0,
@@ -33,7 +33,7 @@ export type ValueName = keyof typeof values
 
 export const valueNames = Object.keys(values) as ValueName[]
 
-/** What an argument or an option takes: which of the values above are right for it, and how others are refused. */
+/** The values of an argument or an option: those of the above that are valid, and the refusal of others. */
 export interface Kind {
   readonly right: readonly ValueName[]
   readonly codes: readonly string[]
@@ -44,10 +44,10 @@ const kind = (right: readonly ValueName[], ...codes: string[]): Kind => ({
   codes: codes.length === 0 ? ['invalid-option'] : codes,
 })
 
-/** A request is any object; whatever is in it is the framework's. */
+/** A request is any object; its content is the framework's. */
 const requests = valueNames.filter((name) => typeof values[name] === 'object' && values[name] !== null)
 
-/** What is an object, and has no option. */
+/** Objects that have no option. */
 export const withoutOptions: readonly ValueName[] = [
   'an empty object',
   'a date',
@@ -83,7 +83,7 @@ export const kinds = {
   names: kind(['an empty list'], 'invalid-option', 'invalid-name'),
   texts: kind(['an empty list']),
   textsOrFunction: kind(['an empty list', 'a function']),
-  /** Of which NestJS says itself what may be in it. */
+  /** NestJS itself checks their content. */
   list: kind(['an empty list', 'a list of nothing']),
   limit: kind(['zero', 'a negative number']),
   /** A path, a domain or a header: one word is one. */
@@ -92,11 +92,11 @@ export const kinds = {
   request: kind(requests),
   /** Made elsewhere: models, a server, a Tenantry and the like. */
   made: kind([]),
-  /** Of `tenantOfDomain`: what is no domain is nobody's. */
+  /** For `tenantOfDomain`: a value that is no domain belongs to no tenant. */
   anything: kind(valueNames),
 } satisfies Record<string, Kind>
 
-/** What came of a call, as a word. */
+/** Returns the result of a call, as a word. */
 export async function outcomeOf(call: () => unknown): Promise<string> {
   try {
     await call()

@@ -34,7 +34,7 @@ const argumentsOf = ({ args = [], options, needed = {} }: Face, given: object = 
   ...(options === undefined ? [] : [{ ...needed, ...given }]),
 ]
 
-/** Goes over all faces, and gives what was not refused by one of the right codes. */
+/** Calls all faces. @returns those that did not refuse by one of the right codes */
 async function wronglyTaken(
   attempts: (face: Face) => Iterable<{ what: string; args: unknown[]; codes: readonly string[] }>,
 ): Promise<string[]> {
@@ -49,7 +49,7 @@ async function wronglyTaken(
 }
 
 describe('the public face', () => {
-  it('is listed whole: the functions of every entry, and the methods of what they give', () => {
+  it('is listed completely: the functions of every entry, and the methods of their results', () => {
     const listed = new Set([...Object.keys(faces), ...Object.keys(without)].map((name) => name.replace(/[,(].*$/, '')))
     expect(Object.keys(entries)).toHaveLength(Object.keys(packageJson.exports).length - 1)
     const seen = new Set<unknown>()
@@ -91,7 +91,7 @@ describe('the public face', () => {
   })
 })
 
-describe('what is wrong is refused, and nothing is touched', () => {
+describe('wrong values are refused, and nothing is touched', () => {
   it('in the place of the options', async () => {
     await world.unchanged(async () => {
       const taken = await wronglyTaken(function* attempts(face) {
@@ -153,17 +153,17 @@ describe('what is wrong is refused, and nothing is touched', () => {
     })
   })
 
-  it('and what is no domain is the domain of nobody', async () => {
+  it('and a value that is no domain belongs to no tenant', async () => {
     for (const name of valueNames) expect(await tenantry.tenantOfDomain(values[name] as string)).toBeUndefined()
   })
 
-  it('while what is right goes on', async () => {
+  it('while valid calls continue', async () => {
     expect(await tenantry.with('acme', async (em) => em.count(User), { signal: new AbortController().signal })).toBe(0)
     expect(await tenantry.get('acme', {})).toMatchObject({ id: 'acme', state: 'active' })
   })
 })
 
-/** An ORM's options are an object; what it does with one is its own affair. */
+/** An ORM's options are an object; the ORM itself checks them. */
 function open(name: string): readonly string[] {
   return name === 'what looks like a signal' ? ['accepted'] : ['invalid-option']
 }

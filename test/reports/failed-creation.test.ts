@@ -7,16 +7,16 @@ import { errorOf, serverUrl, sql, sqlAt } from '../support/server.ts'
 import { foreignSession } from '../support/sessions.ts'
 import { inCatalog, namesOf } from '../support/tenants.ts'
 
-// The creation of a tenant fails half-way: what its id means afterwards, to whom, and who cleans up.
+// The creation of a tenant fails half-way: the tests show the meaning of its id afterwards, and the clean-up.
 
 interface Failing {
   readonly tenantry: Isolated
-  /** What the service's own step does from now on: nothing, unless it is told to fail. */
+  /** Sets the service's hook; without one it succeeds. */
   readonly fail: (hook: TenantHook<EntityManager> | undefined) => void
   readonly provisioner: { readonly user: string; readonly password: string }
 }
 
-/** A Tenantry whose own step for new tenants fails, as a provisioner that is no superuser. */
+/** Opens a Tenantry whose hook for new tenants fails, as a provisioner that is no superuser. */
 async function openFailing(): Promise<Failing> {
   let current: TenantHook<EntityManager> | undefined = () => {
     throw new Error('The step of the service failed.')
@@ -40,7 +40,10 @@ const oidOf = async (database: string): Promise<number | undefined> => {
   return row?.oid
 }
 
-/** Fails to create `acme`, with rows in its database, and then to remove it, since somebody else's session is in there. */
+/**
+ * Fails to create `acme`, with rows in its database, and then to remove it, since a session of another program is in
+ * there.
+ */
 async function failTwice({ tenantry, fail }: Failing) {
   fail(async (em) => {
     em.create(User, { name: 'of the first acme', fullname: null })
@@ -63,7 +66,7 @@ it('a tenant that could be neither created nor removed keeps its id, and the nex
   const { tenantry } = failing
   const { stranger, oid } = await failTwice(failing)
 
-  // The next one to sign up is not let into what is left: it could not be made anew.
+  // The next one to sign up does not get the remains: the database could not be made again.
   for (const call of [() => tenantry.onboard('acme'), () => tenantry.with('acme', (em) => em.count(User))]) {
     expect(await errorOf(call())).toMatchObject({ name: 'TenantryError', tenant: 'acme' })
   }
@@ -78,8 +81,8 @@ it('a tenant that could be neither created nor removed keeps its id, and the nex
   expect(await tenantry.with('acme', (em) => em.count(User))).toBe(0)
 })
 
-// metabase/metabase#77875: provisioning failed, so did its clean-up, and nothing said what was left.
-it('what could not be cleaned up stays recorded, and whoever looks is told what may be there', async () => {
+// metabase/metabase#77875: provisioning failed, so did its clean-up, and no message named the remains.
+it('remains of a failed clean-up stay recorded, and a look reports them', async () => {
   const failing = await openFailing()
   const { tenantry } = failing
   const { stranger, refused } = await failTwice(failing)
@@ -118,7 +121,7 @@ it.each(['', "login password 'of the attempt before'", "nologin password 'of the
 )
 
 // PostHog/posthog#56057: the client gave up waiting and repeated its request.
-it('a call whose client went away and that is repeated twice at once is one tenant, and the same answer', async () => {
+it('a call of a lost client that is repeated twice at once makes one tenant, with the same answer', async () => {
   const { tenantry, fail } = await openFailing()
   const client = new AbortController()
   const begun = Promise.withResolvers<void>()

@@ -3,9 +3,10 @@ import { User } from '../../examples/service/models.ts'
 import { createProvisioner, openAs } from '../isolation/support.ts'
 import { quote, sql } from '../support/server.ts'
 
-// JasperFx/weasel#356, #431: a server near its limit of connections. What a role has is bounded, and most of it is taken.
+// JasperFx/weasel#356, #431: a server near its limit of connections. The role's connections are limited, and most of
+// them are in use.
 
-it('an error for want of connections says that the same call may succeed, and it does once there are some', async () => {
+it('an error for want of connections is retryable, and the call succeeds once there are some', async () => {
   const provisioner = await createProvisioner()
   const tenantry = await openAs(provisioner)
   await tenantry.onboard('acme')

@@ -59,7 +59,7 @@ it('indexes that are made concurrently for a new tenant wait for no transaction 
 
 // uktrade/data-workspace-frontend#624, terraform-provider-postgresql#223: of two that change the privileges of one
 // database at once PostgreSQL fails one, "tuple concurrently updated".
-it('processes that open while the privileges of their catalog are changed by somebody else all open', async () => {
+it('processes open while another session changes the privileges of their catalog', async () => {
   const server = postgres({ url: serverUrl() })
   const installation = disposableName('i')
   await (await openTenantry({ models, server, installation })).close()
@@ -83,7 +83,7 @@ it('processes that open while the privileges of their catalog are changed by som
 it.each([
   ['suspend', 'suspended'],
   ['rotateCredentials', 'active'],
-] as const)('%s goes on while somebody else changes the role of the tenant', async (verb, to) => {
+] as const)('%s continues while another session changes the role of the tenant', async (verb, to) => {
   const tenantry = await openTestTenantry(models)
   await tenantry.onboard('acme')
   const { user } = await tenantry.credentials('acme')

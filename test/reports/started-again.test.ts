@@ -8,7 +8,7 @@ import { afterwards, serverUrl, sql } from '../support/server.ts'
 import { foreignSession } from '../support/sessions.ts'
 import { openTestTenantry } from '../support/tenants.ts'
 
-// A service that starts where all is there already.
+// A service that starts with everything in place.
 
 // raia-live/amfs#310: the schema was applied at every start, behind locks that requests held for half an hour.
 it('tables that are there are ensured while every one of them is locked', async () => {
@@ -39,13 +39,13 @@ it('a catalog that is up to date is opened while another process makes or change
 })
 
 // JasperFx/weasel#431: with 1,037 databases and nothing to do, a start took as many round trips.
-it('what a start costs does not grow with the number of tenants', async () => {
+it('the cost of a start does not grow with the number of tenants', async () => {
   const first = await openTestTenantry(models)
   const { installation } = first
   const proxy = await startCountingProxy(serverUrl())
   afterwards(() => proxy.close())
   const start = async () => {
-    // A router has no keeper of spares, which goes on with statements of its own.
+    // A router has no keeper of spares, which would send statements of its own.
     const started = await openTenantry({
       models,
       server: postgres({ url: proxy.url(serverUrl()) }),

@@ -4,16 +4,15 @@ import type { TenantRow } from '../../dist/catalog/tenant.js'
 import { Admissions } from '../../dist/routing/admissions.js'
 import { errorOf } from '../support/server.ts'
 
-// What is remembered, and what is asked for. What the catalog says, and how processes hear of changes, is tested with
-// the tenants.
+// The memory, and the look-ups. The catalog's answers, and the notices of changes, are tested with the tenants.
 
 const id = (label: string | number) => parseTenantId(`t-${label}`)
 const unknown = Array.from({ length: 50 }, (_, place) => id(`unknown-${place}`))
 
-/** A catalog that answers when it is told to, and knows all tenants but those that are unknown. */
+/** A catalog that answers on command, and knows all tenants but the unknown ones. */
 class Catalog {
   readonly asked: (readonly TenantId[])[] = []
-  /** What ends each look that has not ended. */
+  /** Callbacks that end the look-ups under way. */
   readonly answers: (() => void)[] = []
   isHolding = false
 
@@ -35,11 +34,11 @@ function open(kept = 100) {
   return { catalog, admissions: new Admissions(catalog, listening, kept) }
 }
 
-/** Lets everything run on that waits for nothing from outside. */
+/** Runs all work that waits for no event from outside. */
 const settle = () => new Promise((resolve) => setImmediate(resolve))
 
 describe('admissions', () => {
-  it('ask once for a tenant, and remember', async () => {
+  it('look a tenant up once, and remember', async () => {
     const { catalog, admissions } = open()
     expect(admissions.known(id(1))).toBeUndefined()
     const first = await admissions.admit(id(1))
@@ -48,7 +47,7 @@ describe('admissions', () => {
     expect(catalog.asked).toEqual([[id(1)]])
   })
 
-  it('have one statement under way, however many tenants are asked for, and ask for all the others by the next', async () => {
+  it('have one statement under way for any number of tenants, and look all others up by the next', async () => {
     const { catalog, admissions } = open()
     catalog.isHolding = true
     const all = [id(1), id(2), ...unknown].map((asked) => admissions.admit(asked).catch((error: unknown) => error))
@@ -62,7 +61,7 @@ describe('admissions', () => {
     expect(catalog.asked.slice(1)).toEqual([[id(2), ...unknown]])
   })
 
-  it('ask twice for an unknown tenant that many ask for at once: the second look began after all of them', async () => {
+  it('look an unknown tenant up twice for many requests at once: the second look began after all of them', async () => {
     const { catalog, admissions } = open()
     const [asked = id(0)] = unknown
     const errors = await Promise.all(Array.from({ length: 50 }, () => errorOf(admissions.admit(asked))))
@@ -70,7 +69,7 @@ describe('admissions', () => {
     expect(catalog.asked).toEqual([[asked], [asked]])
   })
 
-  it('forget no tenant for the sake of ids that are nobody’s', async () => {
+  it('forget no tenant for the sake of unknown ids', async () => {
     const { admissions } = open(2)
     const kept = await Promise.all([admissions.admit(id(1)), admissions.admit(id(2))])
     await Promise.all(unknown.map((asked) => errorOf(admissions.admit(asked))))
@@ -81,7 +80,7 @@ describe('admissions', () => {
     expect(third.isValid()).toBe(true)
   })
 
-  it('read anew what was revoked while it was being read', async () => {
+  it('read again a tenant that was revoked while it was being read', async () => {
     const { catalog, admissions } = open()
     catalog.isHolding = true
     const admitted = admissions.admit(id(1))
@@ -105,7 +104,7 @@ describe('admissions', () => {
     catalog.isHolding = false
     admissions.revokeAll()
     expect((await Promise.all(admitted)).map(({ row }) => row.id)).toEqual([id(1), id(2)])
-    // The first asks alone again, since nobody else has come by then.
+    // The first look-up is alone again, since no other caller has come by then.
     expect(catalog.asked).toEqual([[id(1)], [id(1)], [id(2)]])
   })
 })

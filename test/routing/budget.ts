@@ -11,7 +11,7 @@ export const fixed = (capacity: number): Allowance => ({
   onClosed: () => undefined,
 })
 
-/** Asks a budget for a connection. @returns what it lends; rejects with what it refuses with */
+/** Acquires a connection from a budget; rejects with its refusal. */
 export function acquire(budget: ServerBudget, target: Target): Promise<ServerConnection> {
-  return new Promise((grant, refuse) => budget.ask({ target, where: [], since: performance.now(), grant, refuse }))
+  return new Promise((grant, refuse) => budget.acquire({ target, where: [], since: performance.now(), grant, refuse }))
 }

@@ -4,8 +4,8 @@ import { mikroOrm } from 'tenantry/mikro-orm'
 import { postgres } from 'tenantry/postgres'
 import { Address, User } from '../../examples/service/models.ts'
 
-// A process that always has work for all tenants it is given, of which there are more than connections. For every line it
-// says what became of the work since the last: how much was done, and what failed.
+// A process that always has work for all given tenants, of which there are more than connections. For every line it
+// reports the work since the last: the number of successes, and the failures.
 
 const [url = '', installation = '', maxConnections = '', tenants = ''] = process.argv.slice(2)
 const tenantry = await openTenantry({

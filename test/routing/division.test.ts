@@ -17,7 +17,7 @@ const division = (
 })
 
 describe('the division of a budget', () => {
-  it('gives each process the same, and what is left over to the first by name', () => {
+  it('gives each process the same, and the remainder to the first by name', () => {
     expect(fairPart(division(50, {}))).toBe(50)
     expect(fairPart(division(50, { zz: 0 }))).toBe(25)
     expect(fairPart(division(50, { aa: 0, zz: 0 }))).toBe(17)
@@ -25,7 +25,7 @@ describe('the division of a budget', () => {
     expect(fairPart(division(2, { aa: 0, bb: 0 }))).toBe(0)
   })
 
-  it('keeps free what those have who are not there any more', () => {
+  it('keeps the connections of absent processes free', () => {
     expect(fairPart(division(50, { zz: 20 }, { gone: 10 }))).toBe(20)
     expect(freePart(division(50, { zz: 20 }, { gone: 10 }))).toBe(20)
     expect(freePart(division(50, { zz: 50 }, { gone: 10 }))).toBe(0)
@@ -64,12 +64,12 @@ describe('the part of one tenant', () => {
   })
 })
 
-describe('what is kept for a process that is not there any more', () => {
+describe('the part kept for an absent process', () => {
   const shares = (record: Record<string, number>) => new Map(Object.entries(record))
   const sessions = (record: Record<string, number>, tenantRole?: string) =>
     Object.entries(record).map(([process, count]) => ({ process, tenantRole, count }))
 
-  it('is all that it had set aside, until it must have noticed; then what it still has', () => {
+  it('is its whole reservation, until it must have noticed; then the connections that it still has', () => {
     const absent = new AbsentProcesses(5_000)
     absent.note(shares({ one: 20, two: 10 }), 0)
     expect(absent.any).toBe(false)
@@ -82,7 +82,7 @@ describe('what is kept for a process that is not there any more', () => {
     expect(absent.any).toBe(false)
   })
 
-  it('is nothing when it said that it leaves, or came back', () => {
+  it('is nothing if it left, or came back', () => {
     const absent = new AbsentProcesses(5_000)
     absent.note(shares({ one: 20, two: 10 }), 0)
     absent.left('one')
@@ -112,7 +112,7 @@ describe('what is kept for a process that is not there any more', () => {
     expect(absent.reported(9_999)).toBe(4)
   })
 
-  it("is, of one tenant's sessions, no more than one tenant may have, whatever marks they carry", () => {
+  it("is, of one tenant's sessions, no more than one tenant may have, with any marks", () => {
     const absent = new AbsentProcesses(5_000)
     const marks = [...sessions({ aa: 4, bb: 4, cc: 4 }, 'evil'), ...sessions({ aa: 1, bb: 2 }, 'good')]
     expect(absent.parts(marks, 5, 0)).toEqual(shares({ aa: 5, bb: 3 }))

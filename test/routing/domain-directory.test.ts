@@ -5,15 +5,15 @@ import { parseTenantId } from '../../dist/kernel/names.js'
 import { DomainDirectory } from '../../dist/routing/domain-directory.js'
 import { errorOf } from '../support/server.ts'
 
-// What is remembered, and what is asked for. That processes hear of changes is tested with the tenants.
+// The memory, and the look-ups. The notices of changes are tested with the tenants.
 
 const acme: RoutedTenant = { tenant: parseTenantId('acme'), row: 'row of acme' }
 const name = (label: string | number) => parseDomain(`${label}.example`)
 
-/** A catalog that answers when it is told to, and knows the domains that begin with `known`. */
+/** A catalog that answers on command, and knows the domains that begin with `known`. */
 class Catalog {
   readonly asked: (readonly DomainName[])[] = []
-  /** What ends each look that has not ended. */
+  /** Callbacks that end the look-ups under way. */
   readonly answers: ((error?: Error) => void)[] = []
   isHolding = false
 
@@ -38,11 +38,11 @@ function open({ known = 100, unknown = 100 } = {}) {
   return { catalog, listening, directory: new DomainDirectory(catalog.lookUp, listen, { known, unknown }) }
 }
 
-/** Lets everything run on that waits for nothing from outside. */
+/** Runs all work that waits for no event from outside. */
 const settle = () => new Promise((resolve) => setImmediate(resolve))
 
 describe('the directory of domains', () => {
-  it('asks once for a domain, somebody’s or nobody’s, and remembers', async () => {
+  it('looks a domain of a tenant, or of none, up once, and remembers', async () => {
     const { catalog, directory } = open()
     for (let i = 0; i < 3; i++) {
       expect(await directory.tenantOf(name('known'))).toBe(acme)
@@ -51,7 +51,7 @@ describe('the directory of domains', () => {
     expect(catalog.asked).toEqual([[name('known')], [name('other')]])
   })
 
-  it('forgets what it is told to, and no other', async () => {
+  it('forgets the given domain, and no other', async () => {
     const { catalog, directory } = open()
     for (const label of ['known-1', 'known-2', 'other']) await directory.tenantOf(name(label))
     directory.forget(name('known-1'))
@@ -63,7 +63,7 @@ describe('the directory of domains', () => {
     expect(catalog.asked).toHaveLength(8)
   })
 
-  it('asks once for many at the same time, and while it asks collects what comes in', async () => {
+  it('looks many up at the same time, and meanwhile collects new requests', async () => {
     const { catalog, directory } = open()
     catalog.isHolding = true
     const first = Array.from({ length: 50 }, () => directory.tenantOf(name('known')))
@@ -81,7 +81,7 @@ describe('the directory of domains', () => {
   })
 
   it.each(['forget', 'forgetAll'] as const)(
-    'does not trust what was being read when it was told to %s',
+    'does not trust an answer that was being read when it had to %s',
     async (how) => {
       const { catalog, directory } = open()
       catalog.isHolding = true
@@ -99,7 +99,7 @@ describe('the directory of domains', () => {
     },
   )
 
-  it('asks anew also where that fails', async () => {
+  it('looks again also if that fails', async () => {
     const { catalog, directory } = open()
     catalog.isHolding = true
     const asking = directory.tenantOf(name('known'))
@@ -110,7 +110,7 @@ describe('the directory of domains', () => {
     expect(await asking).toBe(acme)
   })
 
-  it('gives who comes after a change what is read after it', async () => {
+  it('gives a caller after a change an answer that was read after it', async () => {
     const { catalog, directory } = open()
     catalog.isHolding = true
     const before = directory.tenantOf(name('other'))
@@ -125,7 +125,7 @@ describe('the directory of domains', () => {
     await Promise.all([before, after])
   })
 
-  it('after a loss of the connection waits for no statement that may have gone with it', async () => {
+  it('after a loss of the connection does not wait for a lost statement', async () => {
     const { catalog, directory } = open()
     catalog.isHolding = true
     const stuck = [directory.tenantOf(name('known-1')), directory.tenantOf(name('known-2'))]
@@ -134,7 +134,7 @@ describe('the directory of domains', () => {
     directory.forgetAll()
     expect(await Promise.all(stuck)).toEqual([acme, acme])
     expect(await directory.tenantOf(name('known-3'))).toBe(acme)
-    // What comes of it at last is of no interest.
+    // Its late result does not matter.
     catalog.answers[0]?.(new Error('gone'))
     await settle()
     const asked = catalog.asked.length
@@ -142,7 +142,7 @@ describe('the directory of domains', () => {
     expect(catalog.asked).toHaveLength(asked)
   })
 
-  it('remembers so many and no more, and for names of nobody none that is somebody’s is forgotten', async () => {
+  it('remembers a limited number, and unknown names displace no known one', async () => {
     const { catalog, directory } = open({ known: 3, unknown: 5 })
     for (const label of ['known-1', 'known-2', 'known-3']) await directory.tenantOf(name(label))
     for (let i = 0; i < 50; i++) await directory.tenantOf(name(i))
@@ -160,7 +160,7 @@ describe('the directory of domains', () => {
     expect(catalog.asked).toHaveLength(asked + 3)
   })
 
-  it('tells all who wait what went wrong, and asks again for the next', async () => {
+  it('reports an error to all waiters, and looks again for the next', async () => {
     const { catalog, directory } = open()
     catalog.isHolding = true
     const failing = [1, 2].map(() => errorOf(directory.tenantOf(name('known'))))
@@ -171,7 +171,7 @@ describe('the directory of domains', () => {
     expect(await directory.tenantOf(name('known'))).toBe(acme)
   })
 
-  it('says nothing while it would not hear of changes, though it remembers', async () => {
+  it('gives no answer while it would receive no notices, though it remembers', async () => {
     const { listening, directory } = open()
     await directory.tenantOf(name('known'))
     listening.failure = new Error('not listening')

@@ -1,7 +1,7 @@
 import type { Identifier } from '../../dist/kernel/names.js'
 import type { Target } from '../../dist/routing/target.js'
 
-/** A server whose connections exist in memory, and how many are open at once. */
+/** A server whose connections exist in memory, and the number of those that are open at once. */
 export class FakeServer {
   readonly name = 'fake'
   open = async (database: string) => {
@@ -31,7 +31,7 @@ export class FakeConnection {
   rollback = async () => {
     this.transaction = false
   }
-  /** Whether it answers no more, although nobody said that it is gone. */
+  /** True if it does not answer any more, without having reported its end. */
   silent = false
   asked = 0
   query = async () => {
@@ -58,5 +58,5 @@ export const to = (database: Identifier): Target => ({
   login: () => undefined,
 })
 
-/** What a budget on a {@link FakeServer} lends. */
+/** Returns a connection of a {@link FakeServer}. */
 export const fake = (connection: unknown) => connection as FakeConnection

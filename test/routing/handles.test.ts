@@ -8,13 +8,13 @@ import { openTestTenantry, type TestTenantry } from '../support/tenants.ts'
 
 // Other libraries' handles on a tenant's pool: single statements and transactions, made once for each tenant.
 
-/** What a library does, by its own means. */
+/** The operations of a library, by its own means. */
 interface Library<Handle> {
   readonly models: Models<Handle>
   readonly add: (db: Handle, name: string) => Promise<unknown>
   readonly names: (db: Handle) => Promise<readonly string[]>
   readonly database: (db: Handle) => Promise<unknown>
-  /** In one transaction, which fails after the row where that is asked. */
+  /** Runs in one transaction, which fails after the row if an error is given. */
   readonly transaction: (db: Handle, name: string, error?: Error) => Promise<unknown>
   readonly fail: (db: Handle) => Promise<unknown>
 }
@@ -55,7 +55,7 @@ function testOf<Handle>(library: Library<Handle>): void {
   const { add, names, database, transaction, fail } = library
 
   beforeAll(async () => {
-    // Who does not give its connection back keeps the next from having one.
+    // A lease that is not released keeps the next request from having one.
     tenantry = await openTestTenantry(library.models, { postgres: { maxConnections: 2 }, connectionWaitMs: 5_000 })
     for (const id of ['a', 'b', 'c']) await tenantry.onboard(id)
   })

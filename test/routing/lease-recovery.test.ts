@@ -1,23 +1,24 @@
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { LeaseRecovery } from '../../dist/routing/lease-recovery.js'
-import type { Lent } from '../../dist/routing/target.js'
+import type { LeasedConnection } from '../../dist/routing/target.js'
 import type { SessionState } from '../../dist/server/port.js'
 
-// When a connection is examined, and what becomes of it. On a real network: silent-network.test.ts and with.test.ts.
+// The times at which a connection is examined, and the consequences. On a real network: silent-network.test.ts and
+// with.test.ts.
 
 /** A lease as far as it is looked at, and the times that its connection was examined, cut or taken back. */
-function lease(state: { isAwaited: boolean; isOver?: boolean }) {
+function fakeLease(state: { isAwaited: boolean; isOver?: boolean }) {
   const connection = { traffic: 0, isAwaited: state.isAwaited, cut: vi.fn<() => void>() }
-  const asking = { scope: { isOver: state.isOver ?? false }, takeBack: vi.fn<() => void>() }
-  const lent = { connection, asking, since: -1_000 }
-  return { connection, asking, lent: lent as unknown as Lent }
+  const request = { scope: { isOver: state.isOver ?? false }, takeBack: vi.fn<() => void>() }
+  const lease = { connection, request, since: -1_000 }
+  return { connection, request, lease: lease as unknown as LeasedConnection }
 }
 
 /** Looks at leases every half second, on a clock that the test moves; connections are examined after two seconds. */
-function recover(leases: readonly Lent[], found: () => SessionState = () => 'busy') {
+function recover(leases: readonly LeasedConnection[], found: () => SessionState = () => 'busy') {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
-  const examine = vi.fn<(lent: Lent) => Promise<SessionState>>(async () => found())
-  const recovery = new LeaseRecovery([{ lent: leases, examine }], 2_000)
+  const examine = vi.fn<(lease: LeasedConnection) => Promise<SessionState>>(async () => found())
+  const recovery = new LeaseRecovery([{ leases, examine }], 2_000)
   onTestFinished(() => {
     recovery.close()
     vi.useRealTimers()
@@ -25,23 +26,23 @@ function recover(leases: readonly Lent[], found: () => SessionState = () => 'bus
   return { examine, pass: (ms: number) => vi.advanceTimersByTimeAsync(ms) }
 }
 
-it('takes back what stands still once its work is over, and nothing before', async () => {
-  const [over, going] = [lease({ isAwaited: false, isOver: true }), lease({ isAwaited: false })]
-  const { pass } = recover([over.lent, going.lent])
+it('takes back an idle connection once its work is over, and nothing before', async () => {
+  const [over, going] = [fakeLease({ isAwaited: false, isOver: true }), fakeLease({ isAwaited: false })]
+  const { pass } = recover([over.lease, going.lease])
   await pass(500)
-  expect(over.asking.takeBack).not.toHaveBeenCalled()
+  expect(over.request.takeBack).not.toHaveBeenCalled()
   over.connection.traffic++
   await pass(500)
-  expect(over.asking.takeBack).not.toHaveBeenCalled()
+  expect(over.request.takeBack).not.toHaveBeenCalled()
   await pass(500)
-  expect(over.asking.takeBack).toHaveBeenCalled()
+  expect(over.request.takeBack).toHaveBeenCalled()
   await pass(10_000)
-  expect(going.asking.takeBack).not.toHaveBeenCalled()
+  expect(going.request.takeBack).not.toHaveBeenCalled()
 })
 
 it('examines a connection again after each silence, and leaves it alone while the server is at work', async () => {
-  const { connection, lent } = lease({ isAwaited: true })
-  const { examine, pass } = recover([lent])
+  const { connection, lease } = fakeLease({ isAwaited: true })
+  const { examine, pass } = recover([lease])
   await pass(2_000)
   expect(examine).not.toHaveBeenCalled()
   await pass(500)
@@ -54,9 +55,9 @@ it('examines a connection again after each silence, and leaves it alone while th
   expect(connection.cut).not.toHaveBeenCalled()
 })
 
-it('hangs up where the server is twice not at work on what it owes: the first time its answer may be on its way', async () => {
-  const { connection, lent } = lease({ isAwaited: true })
-  const { examine, pass } = recover([lent], () => 'idle')
+it('cuts a connection if the server is idle twice while an answer is due: the first time it may be on its way', async () => {
+  const { connection, lease } = fakeLease({ isAwaited: true })
+  const { examine, pass } = recover([lease], () => 'idle')
   await pass(2_500)
   expect(examine).toHaveBeenCalledTimes(1)
   expect(connection.cut).not.toHaveBeenCalled()
@@ -64,11 +65,11 @@ it('hangs up where the server is twice not at work on what it owes: the first ti
   expect(connection.cut).toHaveBeenCalledTimes(1)
 })
 
-it('hangs up on all that are silent where nobody answers, and on no other', async () => {
-  const silent = [lease({ isAwaited: true }), lease({ isAwaited: true })]
-  const [answered, standing] = [lease({ isAwaited: true }), lease({ isAwaited: false })]
+it('cuts all silent connections if the server is unreachable, and no other', async () => {
+  const silent = [fakeLease({ isAwaited: true }), fakeLease({ isAwaited: true })]
+  const [answered, standing] = [fakeLease({ isAwaited: true }), fakeLease({ isAwaited: false })]
   const { examine, pass } = recover(
-    [...silent, answered, standing].map(({ lent }) => lent),
+    [...silent, answered, standing].map(({ lease }) => lease),
     () => 'unreachable',
   )
   await pass(1_000)

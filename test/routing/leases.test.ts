@@ -8,7 +8,7 @@ import { openTestTenantry } from '../support/tenants.ts'
 const models = mikroOrm({ entities: [User, Address] })
 
 describe('a lease', () => {
-  it('that lasts too long is told of once, with the line that took it', async () => {
+  it('that lasts too long is reported once, with the line that took it', async () => {
     const tenantry = await openTestTenantry(models, { leaseWarningMs: 100 })
     await tenantry.onboard('a')
     const events: TenantryEvent[] = []
@@ -37,7 +37,7 @@ describe('a lease', () => {
     expect(events.filter(({ event: kind }) => kind === 'lease-held')).toHaveLength(1)
   })
 
-  it('is told of without its place in production, and those after it with theirs', async () => {
+  it('is reported without its place in production, and later ones with theirs', async () => {
     const tenantry = await openTestTenantry(models, { leaseWarningMs: 200, traceLeases: false })
     await tenantry.onboard('a')
     const told = [Promise.withResolvers<LeaseEvent>(), Promise.withResolvers<LeaseEvent>()]
@@ -102,7 +102,7 @@ describe('a lease', () => {
     }
   })
 
-  it('is one of as many as the server has room for, whatever is configured', async () => {
+  it('is limited by the room of the server, for any configuration', async () => {
     const [row] = await sql<{ room: number }>(
       `select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as room`,
     )

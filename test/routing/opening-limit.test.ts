@@ -26,7 +26,7 @@ describe('how many connections are opened at once', () => {
   })
 })
 
-/** A server whose connections open when they are told to. */
+/** A server whose connections open on command. */
 class SlowServer {
   readonly maxConnections = 6
   readonly name = 'slow'
@@ -58,7 +58,7 @@ const to = (tenant: string): Target => ({ tenant, database: tenant, rowId: tenan
 describe('a budget, while as many are being opened as may be', () => {
   afterEach(() => vi.useRealTimers())
 
-  it('lends who waits to open one a connection of the same tenant that comes back, and keeps those of others', async () => {
+  it('leases a released connection to a waiter of the same tenant, and keeps those of others', async () => {
     const server = new SlowServer()
     const budget = new ServerBudget({ server: server as never, waitMs: 10_000 }, fixed(6))
     const opened = (databases: string[]) =>
@@ -66,13 +66,13 @@ describe('a budget, while as many are being opened as may be', () => {
     const first = acquire(budget, to('a'))
     await opened(['a'])
     server.succeed()
-    const lent = await first
+    const leased = await first
     const pending = ['b', 'c', 'd', 'e', 'f', 'a'].map((tenant) => acquire(budget, to(tenant)))
     await opened(['b', 'c', 'd', 'e'])
-    await budget.release(to('a'), lent, false)
-    expect(await pending[5]).toBe(lent)
-    await budget.release(to('a'), lent, false)
-    expect(await acquire(budget, to('a'))).toBe(lent)
+    await budget.release(to('a'), leased, false)
+    expect(await pending[5]).toBe(leased)
+    await budget.release(to('a'), leased, false)
+    expect(await acquire(budget, to('a'))).toBe(leased)
     server.succeed()
     await pending[0]
     await opened(['c', 'd', 'e', 'f'])
@@ -101,7 +101,7 @@ describe('a budget, while as many are being opened as may be', () => {
     await more[1]
   })
 
-  it('counts one that takes long no more, so that a database which is locked holds up nobody else', async () => {
+  it('stops counting a slow opening, so that a locked database delays no other', async () => {
     vi.useFakeTimers()
     const server = new SlowServer()
     const budget = new ServerBudget({ server: server as never, waitMs: 10_000 }, fixed(6))

@@ -12,7 +12,10 @@ import { namesOf, openTestTenantry, type TestTenantry } from '../support/tenants
 
 const models = mikroOrm({ entities: [User, Address] })
 
-/** PgBouncer asks the server for each role's password. Up to 1.18 it does so in the database that the role wants. */
+/**
+ * Returns the settings by which PgBouncer reads each role's password from the server. Up to 1.18 it does so in the
+ * database that the role wants.
+ */
 const knowsRoles = () => [
   'auth_type = scram-sha-256',
   `auth_user = ${decodeURIComponent(new URL(serverUrl()).username)}`,
@@ -22,7 +25,7 @@ const knowsRoles = () => [
 const modes = ['session', 'transaction'] as const
 
 describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipped where it is not installed)", () => {
-  describe.each(modes)('that lends by the %s', (mode) => {
+  describe.each(modes)('in %s mode', (mode) => {
     let pooler: Pooler
     let tenantry: TestTenantry<EntityManager>
     const open = (overrides: Partial<TenantryConfig<EntityManager>> = {}) =>
@@ -79,7 +82,7 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
       expect(names).toHaveLength(25)
     })
 
-    it("cancels a query on the server, and nobody else's", async () => {
+    it('cancels a query on the server, and no other', async () => {
       const controller = new AbortController()
       const database = await databaseOf('a')
       const other = tenantry.with('b', (em) => em.execute('select pg_sleep(0.5)'))
@@ -92,7 +95,7 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
       expect(await tenantry.with('a', (em) => em.execute('select 1 as it'))).toEqual([{ it: 1 }])
     })
 
-    it('waits, before a tenant is suspended, for work under way and not for what the pooler keeps', async () => {
+    it('waits, before a tenant is suspended, for work under way and not for idle connections of the pooler', async () => {
       const database = await databaseOf('a')
       const gate = Promise.withResolvers<void>()
       onTestFinished(() => gate.resolve())
@@ -136,7 +139,7 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
       expect(await errorOf(through(await databaseOf('a'), 'guessed'))).toBeInstanceOf(Error)
     })
 
-    it('says that a role was changed, as without a pooler', async () => {
+    it('reports a changed role, as without a pooler', async () => {
       await tenantry.onboard('changed')
       const { user } = await tenantry.credentials('changed')
       await sql(`alter role "${user}" nologin`)
@@ -173,7 +176,7 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
       expect(await tenantry.with('copy', (em) => em.count(User))).toBe(0)
     })
 
-    it('is not gone through for anything else', async () => {
+    it('is not used for anything else', async () => {
       const own = await startPgbouncer(...knowsRoles(), `pool_mode = ${mode}`)
       const direct = await openTestTenantry(models, { postgres: { pooler: { url: urlOf(own), mode } } })
       await direct.onboard('x')
@@ -192,7 +195,7 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
     await tenantry.onboard('a')
     const { inService: database } = await namesOf(tenantry, 'a')
     const [statements = ''] = codeBlocks(readPage('docs/concepts/pgbouncer.md'), 'sql')
-    // Up to 1.18 PgBouncer asks in the tenant's own database.
+    // Up to 1.18 PgBouncer reads them in the tenant's own database.
     await sql(statements.replaceAll(/(ROLE|TO) pgbouncer/g, `$1 ${asker}`).replace("'...'", "'asked'"), [], database)
     await sql(`grant connect on database "${database}" to ${asker}`)
     const pooler = await startPgbouncerFor(
@@ -211,7 +214,7 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
     await sql('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [asker])
   })
 
-  it('a role that is no superuser waits for nobody idle either, if it may see who is', async () => {
+  it('a role that is no superuser does not wait for idle sessions either, if it may see them', async () => {
     const pooler = await startPgbouncer(...knowsRoles())
     onTestFinished(pooler.stop)
     const admin = await createRole('createdb createrole in role pg_read_all_stats')
@@ -224,7 +227,7 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
     expect(await tenantry.suspend('a', { drainMs: 600_000 })).toMatchObject({ outcome: 'suspended' })
   })
 
-  it('that lends by the session keeps what session sets', async () => {
+  it('in session mode keeps the settings in session', async () => {
     const pooler = await startPgbouncer(...knowsRoles())
     onTestFinished(pooler.stop)
     const session = {
@@ -262,7 +265,7 @@ describe('the pooler of a server', () => {
     ['postgresql://pooler:6432?options=-c%20lock_timeout%3D1', 'invalid-url'],
     ['http://pooler:6432', 'invalid-url'],
     ['pooler:6432:', 'invalid-url'],
-  ])('%s is refused: it says where it is, and nothing else', (url, code) => {
+  ])('%s is refused: it must have only the address', (url, code) => {
     expect(() => postgres({ url: serverUrl(), pooler: { url } })).toThrow(expect.objectContaining({ code }))
   })
 
@@ -275,12 +278,12 @@ describe('the pooler of a server', () => {
   )
 
   it.each([{ lockTimeoutMs: 1 }, { isolationLevel: 'serializable' }] as const)(
-    'that lends by the transaction is refused with %o in session, which would not hold',
+    'in transaction mode is refused with %o in session, which would be lost',
     async (session) => {
       const server = postgres({ url: serverUrl(), pooler: { url: 'postgresql://localhost', mode: 'transaction' } })
       const error = await errorOf(openTenantry({ models, server, session }))
       expect(error).toMatchObject({ code: 'invalid-option' })
-      expect(String(error)).toContain('lends by the transaction')
+      expect(String(error)).toContain('A pooler in transaction mode')
     },
   )
 })

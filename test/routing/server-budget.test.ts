@@ -5,8 +5,7 @@ import { errorOf } from '../support/server.ts'
 import { acquire, fixed } from './budget.ts'
 import { fake, FakeServer, to } from './fake-server.ts'
 
-// The accounting by itself, on connections that fail when they are told to. Routing on a real server is tested with
-// the tenants.
+// The accounting by itself, on connections that fail on command. Routing on a real server is tested with the tenants.
 
 const [a, b, c] = [parseIdentifier('a', 'database'), parseIdentifier('b', 'database'), parseIdentifier('c', 'database')]
 
@@ -27,7 +26,7 @@ describe('a budget', () => {
     expect(server.peak).toBe(2)
   })
 
-  it('never lends a connection again that ended as it was opened', async () => {
+  it('never reuses a connection that ended as it was opened', async () => {
     const server = new FakeServer()
     const budget = budgetOf(server)
     server.stillborn = true
@@ -53,7 +52,7 @@ describe('a budget', () => {
     expect(server.peak).toBe(2)
   })
 
-  it('serves who waits for the share of its tenant when a connection that was opened may not be kept', async () => {
+  it("serves a waiter for its tenant's share when an opened connection may not be kept", async () => {
     const server = new FakeServer()
     const share = { ...fixed(2), isHeld: true, isRefused: false }
     const allowance = {
@@ -80,7 +79,7 @@ describe('a budget', () => {
     expect(await errorOf(second)).toMatchObject({ message: 'no catalog' })
   })
 
-  it('serves who waits for the share of its tenant when one that had ended as it was lent comes back', async () => {
+  it("serves a waiter for its tenant's share when a connection that had ended is released", async () => {
     const server = new FakeServer()
     const budget = new ServerBudget({ server: server as never, waitMs: 500, tenantShare: 0.5 }, fixed(2))
     server.stillborn = true
@@ -91,7 +90,7 @@ describe('a budget', () => {
     expect(fake(await waiting).broken).toBe(false)
   })
 
-  it('closes a connection that broke while it was lent, and rolls back one that was left in a transaction', async () => {
+  it('closes a connection that broke during its lease, and rolls back one that was left in a transaction', async () => {
     const budget = budgetOf(new FakeServer())
     const connection = fake(await acquire(budget, to(a)))
     connection.transaction = true
@@ -103,7 +102,7 @@ describe('a budget', () => {
     expect(await acquire(budget, to(a))).not.toBe(again)
   })
 
-  it('asks one that was idle for long whether it still stands, and replaces one that does not answer', async () => {
+  it('checks a connection that was idle for long, and replaces one that does not answer', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
     onTestFinished(() => void vi.useRealTimers())
     const server = new FakeServer()
@@ -126,7 +125,7 @@ describe('a budget', () => {
     expect(server.now).toBe(1)
   })
 
-  it('closes what is beyond a smaller capacity, idle ones at once and busy ones when they are given back', async () => {
+  it('closes surplus connections of a smaller capacity, idle ones at once and busy ones on release', async () => {
     const server = new FakeServer()
     let setCapacity: (capacity: number) => void = () => undefined
     const budget = new ServerBudget(
@@ -156,7 +155,7 @@ describe('a budget', () => {
     expect(server.peak).toBe(4)
   })
 
-  it('lets nobody wait who loses a place while it is closed', async () => {
+  it('refuses a waiter that loses a place during the close', async () => {
     const opening = Promise.withResolvers<void>()
     const begun = Promise.withResolvers<void>()
     const server = new FakeServer()
@@ -176,7 +175,7 @@ describe('a budget', () => {
     expect([budget.open, server.now]).toEqual([0, 0])
   })
 
-  it('serves who waits in turn, and refuses who waited too long', async () => {
+  it('serves waiters in turn, and refuses one that has waited too long', async () => {
     const server = new FakeServer()
     const budget = budgetOf(server)
     const held = [await acquire(budget, to(a)), await acquire(budget, to(a))]
@@ -189,7 +188,7 @@ describe('a budget', () => {
     expect(server.peak).toBe(2)
   })
 
-  it('gives the next connection to the tenant that has the fewest, and among equals to who waits longest', async () => {
+  it('gives the next connection to the tenant with the fewest, and among equals to the longest waiter', async () => {
     const server = new FakeServer()
     const budget = budgetOf(server, 10_000)
     const held = [await acquire(budget, to(a)), await acquire(budget, to(a))]
@@ -205,7 +204,7 @@ describe('a budget', () => {
     await budget.release(to(b), (await polite[0]) as never, false)
     const last = (await polite[1]) as never
     expect(order).toEqual(['b', 'c'])
-    // Now nobody has more than another.
+    // Now no tenant has more than another.
     await budget.release(to(a), held[1] as never, false)
     await budget.release(to(c), last, false)
     for (const asking of greedy) await budget.release(to(a), await asking, false)
@@ -273,7 +272,7 @@ describe('a budget', () => {
         },
         holds: () => random() > 0.05,
       }
-      // Whoever waits for that long was forgotten: nothing here takes longer than a turn of the event loop.
+      // A waiter of that age was forgotten: nothing here takes longer than a turn of the event loop.
       const waitMs = 2_000
       const options = { server: server as never, waitMs, tenantShare: seed % 2 === 0 ? 0.5 : 1 }
       const budget = new ServerBudget(options, allowance)
@@ -297,12 +296,12 @@ describe('a budget', () => {
         serve?.setCapacity(Math.floor(random() * 6))
         for (let i = 0; i < 5; i++) await turn()
         serve?.setCapacity(1 + Math.floor(random() * 4))
-        // Long enough that who is forgotten is not served by the next change.
+        // Long enough that a forgotten waiter is not served by the next change.
         for (let i = 0; i < 50; i++) await turn()
       }
       await Promise.all(workers)
       expect(budget.open).toBe(server.now)
-      expect([...budget.lent]).toEqual([])
+      expect([...budget.leases]).toEqual([])
       await budget.close(1_000)
       expect([budget.open, server.now]).toEqual([0, 0])
     },

@@ -12,7 +12,7 @@ const models = mikroOrm({ entities: [User, Address] })
 const budget = 12
 const tenants = Array.from({ length: 2 * budget }, (_, i) => `t${i}`)
 
-/** What became of a process's work since it was asked before. */
+/** The result of a process's work since the last report. */
 interface Report {
   readonly done: number
   readonly failures: readonly string[]
@@ -45,7 +45,7 @@ describe('processes that share a budget', () => {
     await once(first.child, 'exit')
     await expect.poll(() => Promise.all([second, third].map(share)), waiting).toEqual([6, 6])
 
-    // One that stands still keeps what it has, also when it does not count as present any more.
+    // A stopped process keeps its connections, even when it does not count as present any more.
     await stopWithAll(second)
     await endPresence(second)
     const fourth = await start()
@@ -88,7 +88,7 @@ async function start() {
 
 type Process = Awaited<ReturnType<typeof start>>
 
-/** How many connections a process shows that it has set aside. */
+/** Returns the number of connections that a process publishes as reserved. */
 async function share({ name }: Process): Promise<number> {
   const [row] = await sql<{ share: number }>(
     `select coalesce(sum(objid::bigint & 4095), 0)::int as share from pg_locks join pg_stat_activity using (pid)
@@ -98,7 +98,7 @@ async function share({ name }: Process): Promise<number> {
   return row?.share ?? 0
 }
 
-/** How many sessions it has in tenants' databases, as the server counts them. */
+/** Returns the number of its sessions in tenants' databases, as the server counts them. */
 async function sessions({ name }: Process): Promise<number> {
   const [row] = await sql<{ count: number }>(
     'select count(*)::int from pg_stat_activity where starts_with(application_name, $1)',
@@ -129,7 +129,7 @@ async function endPresence({ name }: Process): Promise<void> {
   expect(ended).toHaveLength(1)
 }
 
-/** Counts the sessions over and over. @returns what ends it */
+/** Counts the sessions over and over. @returns a function that ends it */
 function watchServer(): () => Promise<void> {
   const over = new AbortController()
   const count = `select count(*)::int from pg_stat_activity

@@ -6,7 +6,7 @@ import { FaultProxy } from '../faults/fault-proxy.ts'
 import { errorOf, serverUrl, sql } from '../support/server.ts'
 import { openTestTenantry, type TestTenantry } from '../support/tenants.ts'
 
-// Packets are dropped without a word: connections stay open, and nothing comes or goes on them.
+// Packets are dropped silently: connections stay open, without any traffic.
 
 const models = mikroOrm({ entities: [User, Address] })
 
@@ -20,7 +20,7 @@ async function openThrough(config: Config = {}): Promise<{ proxy: FaultProxy; te
     ...config,
     postgres: { url: proxy.url, connectTimeoutMs: 1_000, ...config.postgres },
   })
-  // What the end of the test waits for would be silent as well.
+  // Closing at the end of the test would be silent as well.
   onTestFinished(() => proxy.thaw())
   await tenantry.onboard('a')
   await tenantry.with('a', (em) => em.count(User))
@@ -67,7 +67,7 @@ it('a statement that takes its time on a network that works is left alone', asyn
   expect(await slept).toEqual([{ nothing: '' }])
 })
 
-/** What may be under way when it is closed; it resolves when that is so. */
+/** Work that may be under way during the close; resolves once it is. */
 const underWay: Readonly<Record<string, (it: TestTenantry<EntityManager>, proxy: FaultProxy) => Promise<unknown>>> = {
   nothing: async () => undefined,
   'a query': async (tenantry) => {
@@ -113,7 +113,7 @@ const underWay: Readonly<Record<string, (it: TestTenantry<EntityManager>, proxy:
     await begun.promise
   },
 }
-/** Whatever comes of it. */
+/** Waits for work with any result. */
 const settled = (work: Promise<unknown>) => Promise.allSettled([work])
 let initialising: () => void = () => undefined
 
@@ -131,7 +131,7 @@ describe('close on a silent network', () => {
     expect(await secondsOf(tenantry.close(2_000))).toBeLessThan(5)
   })
 
-  it('ends within ten seconds where nothing else is said', { timeout: 30_000 }, async () => {
+  it('ends within ten seconds by default', { timeout: 30_000 }, async () => {
     const { proxy, tenantry } = await openThrough()
     await underWay['a suspension']?.(tenantry, proxy)
     expect(await secondsOf(tenantry.close())).toBeLessThan(10.5)

@@ -9,7 +9,7 @@ import { openTestTenantry, type TestTenantry } from '../support/tenants.ts'
 let tenantry: TestTenantry<TenantPool>
 
 beforeAll(async () => {
-  // Who does not give its connection back keeps the next from having one.
+  // A lease that is not released keeps the next request from having one.
   tenantry = await openTestTenantry(plainModels(), { postgres: { maxConnections: 1 }, connectionWaitMs: 2_000 })
   await tenantry.onboard('a')
 })
@@ -32,14 +32,14 @@ it('gives its connection back with the answer', async () => {
   expect(answers.map(({ rows }) => rows)).toEqual([0, 1, 2, 3, 4].map((number) => [{ number }]))
 })
 
-it('gives its connection back with an error, which leads to whoever asked', async () => {
+it('releases its connection with an error, which has the caller in its stack', async () => {
   const error = (await errorOf(asksNonsense())) as Error
   expect(error).toMatchObject({ code: '42601' })
   expect(error.stack).toContain('asksNonsense')
   await expectConnection()
 })
 
-it('gives its connection back when what is asked is no statement', async () => {
+it('releases its connection if the query is no statement', async () => {
   expect(await errorOf(ask(null))).toBeInstanceOf(TypeError)
   expect(await errorOf(ask({ text: 7 }))).toBeInstanceOf(Error)
   expect(await errorOf(ask('select 1', 'no array'))).toBeInstanceOf(Error)
@@ -69,7 +69,10 @@ it('leaves no failed transaction to the next, though the state comes after the e
   await proxy.close()
 })
 
-/** A connection that the server has ended may be lent before that is heard. Whoever has it is told. */
+/**
+ * Waits for the end of a connection. One that the server has ended may be leased before that is noticed, and its holder
+ * gets the error.
+ */
 async function untilItsEndIsHeard(askOnce: () => Promise<unknown>): Promise<void> {
   for (;;) {
     const error = await errorOf(askOnce())
@@ -77,7 +80,7 @@ async function untilItsEndIsHeard(askOnce: () => Promise<unknown>): Promise<void
   }
 }
 
-it('says to everybody that the role is locked out, however many ask at once, and is let in again', async () => {
+it('reports a disabled login to all of many callers at once, and recovers when it is enabled again', async () => {
   const { installation } = tenantry
   const options = { installation, postgres: { maxConnections: 8 }, connectionWaitMs: 2_000 }
   await using crowded = await openTestTenantry(plainModels(), options)

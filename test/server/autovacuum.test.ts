@@ -7,7 +7,8 @@ import { beforeAll, expect, it, onTestFinished, vi } from 'vitest'
 import { parseIdentifier } from '../../dist/kernel/names.js'
 import { afterwards, sqlAt } from '../support/server.ts'
 
-// What autovacuum does to a role that is no superuser: its worker is in a database, and only a superuser may end it.
+// The effects of autovacuum on a role that is no superuser: its worker is in a database, and only a superuser may end
+// it.
 
 const victim = parseIdentifier('victim', 'database')
 let superuser: URL
@@ -17,7 +18,7 @@ let plain: URL
 beforeAll(async () => {
   const folder = await mkdtemp(join(tmpdir(), 'tenantry-test-'))
   afterwards(() => rm(folder, { recursive: true, force: true }))
-  // It comes within a second, and takes hours for what there is to do.
+  // It starts within a second, and takes hours for its work.
   const settings = { autovacuum_naptime: '1s', autovacuum_vacuum_cost_delay: '100ms', autovacuum_vacuum_cost_limit: 1 }
   const server = await startEmbeddedPostgres({ dataDir: join(folder, 'postgres'), settings })
   afterwards(() => server.stop())

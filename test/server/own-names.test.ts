@@ -6,7 +6,7 @@ import { Secret } from '../../dist/kernel/secret.js'
 import { type CountingProxy, startCountingProxy } from '../support/counting-proxy.ts'
 import { createRole, disposableName, errorOf, quote, serverUrl, sql } from '../support/server.ts'
 
-// Whatever the URL, the role and the database say of the search_path, administration looks names up in pg_catalog alone.
+// With any search_path of the URL, the role and the database, administration looks names up in pg_catalog alone.
 
 const own = 'pg_catalog,pg_temp'
 const query = { text: `select current_setting('search_path') as path` }
@@ -45,7 +45,7 @@ describe('the search_path is pg_catalog alone in', () => {
     return rows[0]?.path
   }
 
-  it('a session, as whoever logs in and as whatever role', async () => {
+  it('a session, with any login and any role', async () => {
     for (const who of [{}, { login: helper }, { role: helper.user }, { login: helper, role: helper.user }]) {
       const session = await server().connect(database, who)
       expect(await pathOf((text) => session.query(text))).toBe(own)
@@ -66,7 +66,7 @@ describe('the search_path is pg_catalog alone in', () => {
     await sessions.end()
   })
 
-  it('a pool, and what runs beside it', async () => {
+  it('a pool, and the statements beside it', async () => {
     for (const who of [{}, { login: helper }, { role: helper.user, isolationLevel: 'read committed' as const }]) {
       const pool = server().pool(database, 1, who)
       expect(await pathOf((text) => pool.query(text))).toBe(own)
@@ -86,7 +86,7 @@ describe('the search_path is pg_catalog alone in', () => {
     await session.close()
   })
 
-  it('what cancels a statement', async () => {
+  it('cancelling a statement', async () => {
     const stop = new AbortController()
     const session = await server().connect(database, { signal: stop.signal })
     proxy.take()
@@ -106,7 +106,7 @@ describe('the search_path is pg_catalog alone in', () => {
 })
 
 describe("the service's own search_path holds in", () => {
-  it("a tenant's connection, and what runs the service's own steps", async () => {
+  it("a tenant's connection, and the hooks of the service", async () => {
     const connection = await server().open(database)
     expect(await connection.query(query)).toMatchObject({ rows: [{ path: 'trap' }] })
     await connection.close()
@@ -117,7 +117,7 @@ describe("the service's own search_path holds in", () => {
 })
 
 describe('a transaction with a schema', () => {
-  it('creates there by its scripts, and words there what it reads, but finds nothing there', async () => {
+  it('creates there by its scripts, and words the definitions that it reads, but finds nothing there', async () => {
     await sql(`create schema trap`, [], database)
     const sprung = `$f$ begin raise exception 'sprung'; end $f$`
     await sql(`create function trap.same(oid, regclass) returns boolean language plpgsql as ${sprung}`, [], database)
@@ -141,7 +141,7 @@ describe('a transaction with a schema', () => {
       { schema: 'trap' },
     )
     await session.close()
-    // Who has that schema in the search_path is trapped.
+    // A session with that schema in its search_path is trapped.
     expect(await errorOf(sql(`select c.oid ${table}`, [], database))).toMatchObject({ message: 'sprung' })
   })
 })

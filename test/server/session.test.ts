@@ -5,7 +5,7 @@ import { serverUrl } from '../support/server.ts'
 
 const database = parseIdentifier('postgres', 'database')
 
-it('a durable transaction waits for the disk, whatever the default', async () => {
+it('a durable transaction waits for the disk, with any default', async () => {
   const url = `${serverUrl({ database })}?options=-c%20synchronous_commit%3Doff`
   const session = await postgres({ url }).connect(database)
   const show = async () => (await session.query<{ synchronous_commit: string }>('show synchronous_commit')).rows[0]

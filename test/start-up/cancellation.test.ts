@@ -111,7 +111,7 @@ describe('a call that is cancelled', () => {
   })
 })
 
-/** Starts a call; gives what cancels it, expects that it ends as cancelled, and says how many milliseconds that took. */
+/** Starts a call; returns a function that cancels it, expects its error, and returns the milliseconds until then. */
 function cancelling(start: (signal: AbortSignal) => Promise<unknown>): () => Promise<number> {
   const controller = new AbortController()
   const failure: Promise<TenantryError> = expectFailure(start(controller.signal), 'aborted')

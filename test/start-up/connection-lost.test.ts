@@ -119,7 +119,7 @@ async function cuttableProxy(url: string) {
   return proxy
 }
 
-/** A proxy that can be told to pass on nothing more, in either direction, without hanging up. */
+/** Starts a proxy that can stop passing on bytes, in either direction, without closing. */
 async function mutableProxy(target: string): Promise<{ url: string; mute: () => void }> {
   const { hostname, port } = new URL(target)
   let muted = false

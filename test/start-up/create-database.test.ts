@@ -103,7 +103,7 @@ describe('options of a new database', () => {
     expect(await ensureDatabase(url, builtin)).toMatchObject({ differing: [] })
   })
 
-  it('localeProvider builtin, refused by what is older', async ({ skip }) => {
+  it('localeProvider builtin, refused by older versions', async ({ skip }) => {
     if (await isAtLeast(17)) skip('PostgreSQL has this provider from version 17 on')
     await expectCausedFailure(ensureDatabase(newDatabase().url, builtin), 'invalid-option')
   })
@@ -158,7 +158,7 @@ describe('options of a new database', () => {
 })
 
 describe('options that an existing database does not meet', () => {
-  it('are reported, each with what it is, and left as they are', async () => {
+  it('are reported, each with its value, and left as they are', async () => {
     const { name, url } = await existingDatabase(`template template0 encoding 'UTF8' locale 'C'`)
     const { user } = await newRole()
     const before = await describeDatabase(name)
@@ -183,7 +183,7 @@ describe('options that an existing database does not meet', () => {
     expect(await describeDatabase(name)).toEqual(before)
   })
 
-  it('are only those: what is met is not mentioned', async () => {
+  it('are only those: options that are met are not mentioned', async () => {
     const { user } = await newRole()
     const { url } = await existingDatabase(`owner ${quote(user)} connection limit 4`)
     expect(await ensureDatabase(url, { owner: user, connectionLimit: 5, tablespace: 'pg_default' })).toMatchObject({
@@ -205,7 +205,7 @@ describe('options that PostgreSQL cannot meet', () => {
     expect(error.message).toContain('no template')
   })
 
-  it('a template that somebody is connected to', async () => {
+  it('a template with a session', async () => {
     const template = await existingDatabase()
     await openSession(template.name)
     const { url } = newDatabase()

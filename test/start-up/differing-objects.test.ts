@@ -9,7 +9,7 @@ import { existingDatabase, queryIn, readOnly } from './support.ts'
 
 const service = () => mikroOrm({ entities: [User, Address] })
 
-describe('what is there and differs is reported and left as it is, with statements that mend it', () => {
+describe('existing objects that differ are reported and left as they are, with statements that fix them', () => {
   it.each([
     ['a missing column', 'alter table user_account drop column fullname'],
     ['a column of another type', 'alter table user_account alter column fullname type text'],
@@ -70,7 +70,7 @@ describe('what is there and differs is reported and left as it is, with statemen
     ])
   })
 
-  it('what is missing is made all the same', async () => {
+  it('missing objects are made all the same', async () => {
     const { name, url } = await existingDatabase()
     await queryIn(name, 'create table user_account (id serial primary key)')
     const { created, differing } = await ensureTables(url, service())

@@ -10,7 +10,7 @@ import { newDatabase } from './support.ts'
 import type { Start } from './starter.ts'
 
 const starters = 32
-/** How often they all start together, each time on a database that is missing. */
+/** The number of starts of all, each on a missing database. */
 const rounds = Number(process.env['TENANTRY_TEST_ROUNDS'] ?? '2')
 
 describe(`${starters} starters at once on a database that is missing: one creates, all see the same`, () => {
@@ -79,9 +79,9 @@ function expectAllThere({ created, existing, differing }: Start, made: readonly 
 }
 
 interface Starter {
-  /** Sends the URL, and gives what the process says of it. */
+  /** Sends the URL, and returns the process's report. */
   readonly ensure: (url: string) => Promise<Start>
-  /** Lets the process end by itself, and gives its exit code. */
+  /** Waits for the end of the process, and returns its exit code. */
   readonly end: () => Promise<number>
 }
 

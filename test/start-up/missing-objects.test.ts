@@ -56,7 +56,7 @@ describe('ensureTables', () => {
     )
   })
 
-  it('makes what is missing beside what is there', async () => {
+  it('makes missing objects beside existing ones', async () => {
     const { name, url } = await existingDatabase()
     await ensureTables(url, mikroOrm({ entities: [UserAlone] }))
     await queryIn(name, `insert into user_account (name) values ('sandy')`)
@@ -112,7 +112,7 @@ describe('ensureTables', () => {
 })
 
 describe('checkDatabase', () => {
-  it('says what is missing, and makes none of it', async () => {
+  it('reports missing objects, and makes none of them', async () => {
     const { name, url } = await existingDatabase()
     const before = await snapshot(name)
     const { outcome, ...rest } = await checkDatabase(readOnly(url), service())
@@ -121,7 +121,7 @@ describe('checkDatabase', () => {
     expect(await snapshot(name)).toEqual(before)
   })
 
-  it('says that all is in place', async () => {
+  it('reports that nothing is missing', async () => {
     const { name, url } = await existingDatabase()
     await ensureTables(url, service())
     expect(await checkDatabase(readOnly(url), service())).toEqual({
@@ -134,7 +134,7 @@ describe('checkDatabase', () => {
     })
   })
 
-  it('gives the statements that make what is missing', async () => {
+  it('returns the statements that make the missing objects', async () => {
     const { name, url } = await existingDatabase()
     const found = await checkDatabase(url, mikroOrm({ entities: shop }))
     await queryIn(name, ...(found.outcome === 'differs' ? found.createStatements : []))

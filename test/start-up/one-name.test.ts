@@ -5,7 +5,7 @@ import { expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
 import { existingDatabase, queryIn } from './support.ts'
 
-it('an object has one name, whether it was created, is there or differs', async () => {
+it('an object has one name: created, existing or differing', async () => {
   const { name, url } = await existingDatabase()
   const { created } = await ensureTables(url, models)
   const objects = created.filter(({ kind }) => kind !== 'schema').map(keyOf)

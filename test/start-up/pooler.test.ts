@@ -24,7 +24,7 @@ describe.skipIf(pgbouncer === undefined)('behind PgBouncer (skipped where its pr
     expect(await tablesIn(name)).toEqual([])
   })
 
-  it('that swallows the parameters a pooler cannot set, a missing database is still told from one that is there', async () => {
+  it('that swallows parameters which it cannot set, a missing database is still distinguished from an existing one', async () => {
     const pooled = await startPooler('ignore_startup_parameters = statement_timeout,lock_timeout,options')
     const missing = newDatabase()
     await expectCausedFailure(ensureDatabase(pooled(missing.url)), 'pooler-in-the-way')
@@ -34,7 +34,7 @@ describe.skipIf(pgbouncer === undefined)('behind PgBouncer (skipped where its pr
   })
 })
 
-/** Starts a PgBouncer; ended after the test. Gives what leads a URL through it. */
+/** Starts a PgBouncer; ended after the test. Returns a function that routes a URL through it. */
 async function startPooler(...settings: string[]): Promise<(url: string) => string> {
   const { host, port, stop } = await startPgbouncer(...settings)
   onTestFinished(stop)

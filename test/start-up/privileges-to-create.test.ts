@@ -15,7 +15,7 @@ import {
 } from './support.ts'
 
 describe('a role without privileges', () => {
-  it('finds an existing database, and what of it differs', async () => {
+  it('finds an existing database, and its differences', async () => {
     const role = await newRole()
     const { name, url } = await existingDatabase()
     expect(await ensureDatabase(as(role, url), { connectionLimit: 9, template: 'template0' })).toEqual({
@@ -40,7 +40,7 @@ describe('a role without privileges', () => {
     expect(await ownerOf(database.name)).toBe(role.user)
   })
 
-  it('may not enter a database that is closed to it, until it is let in', async () => {
+  it('may not enter a database that is closed to it, until access is granted', async () => {
     const role = await newRole()
     const { name, url } = await existingDatabase()
     await sql(`revoke connect on database ${quote(name)} from public`)
@@ -50,7 +50,7 @@ describe('a role without privileges', () => {
     expect(await ensureDatabase(as(role, url))).toMatchObject({ outcome: 'already-exists' })
   })
 
-  it('may not enter the maintenance database, until it is let in', async () => {
+  it('may not enter the maintenance database, until access is granted', async () => {
     const role = await newRole('createdb')
     const maintenance = await existingDatabase()
     const { url } = newDatabase()
@@ -115,7 +115,7 @@ describe('a role with CREATEDB may not', () => {
 })
 
 describe('a role that lacks several privileges', () => {
-  it('is told all of them at once', async () => {
+  it('gets all of them at once', async () => {
     const tablespace = await newTablespace()
     const owner = await newRole()
     const role = await newRole()
@@ -124,7 +124,7 @@ describe('a role that lacks several privileges', () => {
     await expectMendedBy(as(role, newDatabase().url), options)
   })
 
-  it('is told to use its membership as well, from PostgreSQL 16 on', async ({ skip }) => {
+  it('gets the statement to use its membership as well, from PostgreSQL 16 on', async ({ skip }) => {
     if (!(await isAtLeast(16))) skip('every membership may be used before PostgreSQL 16')
     const owner = await newRole()
     const role = await newRole()
@@ -133,7 +133,7 @@ describe('a role that lacks several privileges', () => {
   })
 })
 
-/** Expects that it is refused, that nothing was made, and that the statements of the hint are what was lacking. */
+/** Expects a refusal, that nothing was made, and that the statements of the hint are sufficient. */
 async function expectMendedBy(url: string, options: EnsureDatabaseOptions): Promise<string> {
   const name = decodeURIComponent(new URL(url).pathname.slice(1))
   const error = await expectCausedFailure(ensureDatabase(url, options), 'permission-denied')

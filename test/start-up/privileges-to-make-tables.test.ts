@@ -49,7 +49,7 @@ describe('where all tables are in place', () => {
   })
 })
 
-describe('where tables are missing, a role is told what it lacks', () => {
+describe('if tables are missing, a role gets the privileges that it lacks', () => {
   it('in the default schema', async () => {
     const role = await newRole()
     const { name, url } = await existingDatabase()
@@ -132,7 +132,7 @@ const IndexedUser = defineEntity({
   },
 })
 
-/** Expects that it is refused, that nothing was made, and that the statements of the hint are what was lacking. */
+/** Expects a refusal, that nothing was made, and that the statements of the hint are sufficient. */
 async function expectMendedBy(role: Login, name: string, url: string, models: Models<unknown>): Promise<string> {
   const own = as(role, url)
   const before = await tablesIn(name)

@@ -34,7 +34,7 @@ describe('all that is in place is seen as its owner sees it, by a role', () => {
     expect(await checkDatabase(own, models)).toMatchObject({ outcome: 'matches' })
   })
 
-  it('and so is what differs', async () => {
+  it('and so are differences', async () => {
     const role = await newRole()
     const { name, url } = await existingDatabase()
     await ensureTables(url, models)
@@ -54,7 +54,7 @@ describe('all that is in place is seen as its owner sees it, by a role', () => {
   })
 })
 
-it("names of others with quotes and dots in them are in nobody's way", async () => {
+it('names of others with quotes and dots in them do no harm', async () => {
   const { name, url } = await existingDatabase()
   await ensureTables(url, models)
   await queryIn(
@@ -67,8 +67,8 @@ it("names of others with quotes and dots in them are in nobody's way", async () 
   expect(await checkDatabase(url, models)).toMatchObject({ outcome: 'matches' })
 })
 
-describe('what MikroORM reads of a database with all sorts of objects', () => {
-  it('is what information_schema says to its owner, whose every relation it asks for is known', async () => {
+describe('the schema that MikroORM reads of a database with all sorts of objects', () => {
+  it('equals the information_schema of its owner, and every relation of its queries is known', async () => {
     const { name, url } = await existingDatabase()
     await ensureTables(url, models)
     await queryIn(name, ...allSorts)
@@ -115,7 +115,7 @@ describe('a statement of MikroORM', () => {
 
 type Differs = Extract<Awaited<ReturnType<typeof checkDatabase>>, { outcome: 'matches' | 'differs' }>
 
-/** Reads a database by MikroORM, whose statements go through the function given. */
+/** Reads a database by MikroORM, whose statements pass through the given function. */
 async function read(url: string, change: (statement: string) => string) {
   const orm = await MikroORM.init({ clientUrl: url, entities: shop })
   const sent: string[] = []
@@ -131,11 +131,11 @@ async function read(url: string, change: (statement: string) => string) {
   const present = await platform.getSchemaHelper()!.getNamespaces(connection)
   await connection.close()
   await orm.close()
-  // As text, because what its tables consist of is private.
+  // As text, because the fields of its tables are private.
   return { schema: JSON.parse(JSON.stringify({ ...schema.toJSON(), present })) as unknown, sent }
 }
 
-/** What a database may have beside tables of a shop. */
+/** Objects that a database may have beside tables of a shop. */
 const allSorts = [
   `create domain code as varchar(7) default 'a' collate "C"`,
   'create domain inner_code as code not null',

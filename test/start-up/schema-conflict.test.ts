@@ -9,7 +9,7 @@ import { existingDatabase, expectCausedFailure, queryIn } from './support.ts'
 
 const service = () => mikroOrm({ entities: [User, Address] })
 
-describe('what is in the way is left as it is, and nothing is created beside it', () => {
+describe('an object in the way is left as it is, and nothing is created beside it', () => {
   it.each([
     ['a view', 'create view address as select 1 as id'],
     ['a materialized view', 'create materialized view address as select 1 as id'],

@@ -1,8 +1,8 @@
 import { queryIn } from './support.ts'
 
 /**
- * All that a database has, one line a thing, as PostgreSQL itself describes it: to be compared before and after.
- * Everything has its OID in it, so that what was dropped and made again is another thing.
+ * Returns all objects of a database, one a line, as PostgreSQL itself describes them: to be compared before and after.
+ * Each line has the OID, so that an object that was dropped and made again differs.
  */
 export async function snapshot(database: string): Promise<string[]> {
   const rows = await queryIn<{ line: string }>(database, `${things.join(' union all ')} order by 1`)

@@ -1,13 +1,13 @@
 /**
- * One of many instances of a service that start together. It says `ready` once it is loaded, then makes sure of every
- * database whose URL it is sent, one a line, and says what came of each as a line of JSON.
+ * One of many instances of a service that start together. It prints `ready` once it is loaded, then ensures every
+ * database whose URL it receives, one a line, and prints each result as a line of JSON.
  */
 import { createInterface } from 'node:readline'
 import { ensureDatabase, ensureTables, TenantryError } from 'tenantry'
 import { mikroOrm } from 'tenantry/mikro-orm'
 import { entities } from '../../examples/shop/models.ts'
 
-/** What a starter says of one database. */
+/** The result for one database. */
 export interface Start {
   readonly database: string
   readonly created: readonly string[]

@@ -17,7 +17,7 @@ export interface Login {
   readonly password: string
 }
 
-/** A database's name that no other test uses; what has the name after the test is dropped. */
+/** Returns a database's name that no other test uses; the database is dropped after the test. */
 export function newDatabase(name = uniqueName('s')): { readonly name: string; readonly url: string } {
   onTestFinished(async () => {
     await sql(`alter database ${quote(name)} is_template false`).catch(() => undefined)
@@ -33,7 +33,7 @@ export async function existingDatabase(options = ''): Promise<{ readonly name: s
   return database
 }
 
-/** A LOGIN role, dropped after the test together with what it was granted. `attributes` are those of CREATE ROLE. */
+/** Makes a LOGIN role, dropped after the test together with its privileges. `attributes` are those of CREATE ROLE. */
 export async function newRole(attributes = '', user = uniqueName('r')): Promise<Login> {
   const password = `${secretMark}${uniqueName()}`
   await sql(`create role ${quote(user)} login password '${password}' ${attributes}`)
@@ -44,7 +44,7 @@ export async function newRole(attributes = '', user = uniqueName('r')): Promise<
   return { user, password }
 }
 
-/** An open connection of somebody else, as the superuser; closed after the test. */
+/** Opens a connection of another program, as the superuser; closed after the test. */
 export async function openSession(database: string, ...statements: string[]): Promise<Client> {
   const client = newClient(database)
   client.on('error', () => undefined)
@@ -54,7 +54,7 @@ export async function openSession(database: string, ...statements: string[]): Pr
   return client
 }
 
-/** Runs statements in a database, whatever its name, as the superuser; gives the rows of the last. */
+/** Runs statements in a database of any name, as the superuser; returns the rows of the last. */
 export async function queryIn<Row extends object = Record<string, unknown>>(
   database: string,
   ...statements: string[]
@@ -82,7 +82,7 @@ function newClient(database: string): Client {
   })
 }
 
-/** The codes of errors that may be gone when the same call is made again. */
+/** The codes of errors that may not occur when the same call is repeated. */
 const retryable: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'connection-lost',
   'lock-timeout',
@@ -92,14 +92,14 @@ const retryable: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'too-many-connections',
 ])
 
-/** Expects a TenantryError of this code that says what to do, and holds no password anywhere. */
+/** Expects a TenantryError of this code that has a hint, and holds no password anywhere. */
 export async function expectFailure(promise: Promise<unknown>, code: ErrorCode): Promise<TenantryError> {
   const error = await errorOf(promise)
   expect(error).toBeInstanceOf(TenantryError)
   const failure = error as TenantryError
   expect(failure).toMatchObject({ name: 'TenantryError', code, retryable: retryable.has(code) })
   expect(failure.message).toMatch(/\S/)
-  // Who cancelled a call knows what to do.
+  // A caller that cancels a call needs no hint.
   if (code !== 'aborted') expect(failure.hint).toMatch(/\S/)
   expectNoPassword(failure)
   return failure
@@ -127,12 +127,12 @@ function expectNoPassword(error: TenantryError): void {
   if (password.length >= 16) expect(everything).not.toContain(password)
 }
 
-/** The SQL in a hint, after the words that say who should run it. */
+/** Returns the SQL in a hint, after the words that name the role to run it. */
 export function sqlIn({ hint = '' }: TenantryError): string {
   return hint.slice(hint.indexOf(': ') + 1).trim()
 }
 
-/** A TCP server on loopback that does with each connection as it is told. */
+/** Starts a TCP server on loopback with a handler for each connection. */
 export async function listen(onConnection: (socket: Socket) => void): Promise<{ server: Server; url: string }> {
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
@@ -171,14 +171,14 @@ export function named(url: string, applicationName = uniqueName('app')): { url: 
   return { url: result.href, applicationName }
 }
 
-/** The URL whose sessions cannot write. */
+/** Returns the URL for sessions that cannot write. */
 export function readOnly(url: string): string {
   const result = new URL(url)
   result.searchParams.set('options', '-c default_transaction_read_only=on')
   return result.href
 }
 
-/** Waits until the server says that a session of this name does what the condition says, and gives its process id. */
+/** Waits for a session of this name that meets the condition, and returns its process id. */
 export async function sessionThat(applicationName: string, condition: string): Promise<number> {
   return vi.waitFor(
     async () => {
@@ -200,7 +200,7 @@ export const doing = {
   createDatabase: `state = 'active' and query like 'create database%'`,
 }
 
-/** Expects that the server has no session of this name, once those that ended a moment ago are gone. */
+/** Expects that the server has no session of this name, after the end of those that are closing. */
 export async function expectNoSession(applicationName: string): Promise<void> {
   await vi.waitFor(
     async () => {
@@ -227,7 +227,7 @@ export async function tablesIn(database: string): Promise<string[]> {
   return rows.map(({ name }) => name)
 }
 
-/** Whether the server is of this major version or a later one. */
+/** True if the server is of this major version or a later one. */
 export async function isAtLeast(major: number): Promise<boolean> {
   const rows = await sql<{ version: string }>(`select current_setting('server_version_num') as version`)
   return Number(rows[0]!.version) >= major * 10_000
@@ -252,7 +252,7 @@ export async function holdUserTable({ name, url }: { name: string; url: string }
   return openSession(name, 'begin', 'lock table user_account in row exclusive mode')
 }
 
-/** The users of examples/service, without what refers to them. */
+/** The users of examples/service, without the entities that refer to them. */
 export const UserAlone = defineEntity({
   name: 'User',
   tableName: 'user_account',

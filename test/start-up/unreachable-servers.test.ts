@@ -29,7 +29,7 @@ describe('a server that', () => {
     await expectCausedFailure(checkDatabase(url, models), 'server-unreachable')
   })
 
-  it('accepts and says nothing: given up after the time limit, and hung up on', async () => {
+  it('accepts without an answer: given up after the time limit, and closed', async () => {
     const hungUp: Promise<unknown>[] = []
     const { url } = await listen((socket) => hungUp.push(once(socket.resume(), 'close')))
     await expectCausedFailure(ensureDatabase(url, { connectTimeoutMs: 100 }), 'server-unreachable')
@@ -55,12 +55,12 @@ describe('a server that', () => {
   it('has no such name', async () => {
     const error = await errorOf(ensureDatabase('postgresql://someone:hush-1@no-such-host.invalid/somewhere'))
     expect(error).toBeInstanceOf(TenantryError)
-    // Whether it is worth another try depends on whether a resolver answered at all.
+    // A retry helps only if no resolver answered.
     expect(error).toMatchObject({ code: 'unknown-host', hint: expect.stringContaining('host') })
     expect((error as TenantryError).message).not.toContain('hush-')
   })
 
-  it('does not speak TLS, though the URL asks for it', async () => {
+  it('does not support TLS, though the URL requires it', async () => {
     const { url } = await listen((socket) => answerNoTls(socket))
     await expectCausedFailure(ensureDatabase(`${url}?sslmode=require`), 'server-unreachable')
   })

@@ -44,7 +44,7 @@ describe('a URL that cannot be understood is refused, without being shown', () =
     await expectFailure(ensureDatabase({} as unknown as string), 'invalid-url')
   })
 
-  it('a user whose name cannot be one', async () => {
+  it('a user with an invalid name', async () => {
     await expectFailure(ensureDatabase('postgresql://a%00b:hush-1@localhost/shop'), 'invalid-name')
     await expectFailure(ensureDatabase(`postgresql://${'x'.repeat(64)}:hush-1@localhost/shop`), 'invalid-name')
   })

@@ -58,7 +58,7 @@ describe('a claim', () => {
     ).toEqual([{ it: "a human's" }])
   })
 
-  it('by a role that has lost CREATEDB fails with the statement that mends it, and leaves nothing', async () => {
+  it('by a role that has lost CREATEDB fails with the statement that grants it, and leaves nothing', async () => {
     const login = await createRole('createdb createrole')
     dropAfterwards(login.user)
     const tenantry = await open({ spares: 1, postgres: { url: serverUrl(login) } })
@@ -72,7 +72,7 @@ describe('a claim', () => {
     expect(await tenantry.onboard('a')).toMatchObject({ path: 'spare' })
   })
 
-  it('keeps names opaque where that is asked for: nothing is renamed, and nothing tells who it is', async () => {
+  it('keeps names opaque if configured: nothing is renamed, and no name reveals the tenant', async () => {
     const tenantry = await open({ spares: 1, naming: 'opaque' })
     await filled(tenantry, 1)
     const before = await databases(tenantry)
@@ -106,7 +106,7 @@ async function ask(child: ChildProcess, ids: readonly string[]): Promise<string[
 }
 
 describe('many processes', () => {
-  it('that claim at once with fewer spares than claims: nobody fails, and nobody gets the same database', async () => {
+  it('that claim at once with fewer spares than claims all succeed, each with its own database', async () => {
     const tenantry = await open({ spares: 5 })
     await filled(tenantry, 5)
     const children = await Promise.all([1, 2, 3, 4].map(() => startClaimer(serverUrl(), tenantry.installation)))
@@ -126,7 +126,7 @@ describe('many processes', () => {
     const spares = paths.filter((one) => one === 'spare').length
     expect(spares).toBeGreaterThan(0)
     expect(spares).toBeLessThanOrEqual(5)
-    // Those children keep none: whoever does looks again when it onboards itself.
+    // Those children keep none: a process that does looks again when it onboards itself.
     await tenantry.onboard('last')
     await filled(tenantry, 5)
     expect(await violations(tenantry)).toEqual([])

@@ -50,12 +50,13 @@ describe('on a server without the catalog', () => {
     ])
   })
 
-  it('a spare whose renaming was committed there and not noted here is never given to a second tenant', async () => {
+  it('a spare with a renaming committed there and not recorded here is never given to a second tenant', async () => {
     const keeping = await open({ servers: servers(), spares: 1 })
     await filled(keeping, 1, 2)
     await keeping.close()
     const tenantry = await open({ servers: servers(), installation: keeping.installation })
-    // What a crash between the two commits leaves: the spare is a tenant's building database, and its row is still there.
+    // The state after a crash between the two commits: the spare is a tenant's building database, and its row still
+    // exists.
     const [spare] = (await databases(tenantry, second.url)).filter(({ name }) => name.includes('_spare_'))
     await sqlAt(
       second.url,
@@ -66,7 +67,7 @@ describe('on a server without the catalog', () => {
 })
 
 describe('openTenantry', () => {
-  it('asks each server one question: what is current, behind, missing, and who does not answer', async () => {
+  it('queries each server once: current, behind and missing tenants, and unreachable servers', async () => {
     const first = await open({ servers: servers() })
     const { installation } = first
     for (const id of ['a', 'b', 'c']) await first.onboard(id, { server: 'main' })

@@ -6,12 +6,12 @@ import { type Cut, startSeveringProxy } from '../support/severing-proxy.ts'
 import { models } from './models.ts'
 import { filled, open, violations } from './support.ts'
 
-// What a process leaves that is killed between any two statements of building a template, filling a spare, claiming it,
-// and copying the template. For the server, that its connections end is all that it sees of such an end.
+// The remains of a process that is killed between any two statements of building a template, filling a spare, claiming
+// it, and copying the template. To the server, such an end is only the end of its connections.
 
 const ids = ['a', 'b'] as const
 
-/** Fills a spare, claims it, and copies the template; cut off where it is said. @returns what was acknowledged */
+/** Fills a spare, claims it, and copies the template; cut off at the given point. @returns the acknowledged tenants */
 async function run(installation: string, cut?: Cut): Promise<{ acknowledged: string[]; statements: number }> {
   const proxy = await startSeveringProxy(serverUrl(), cut)
   const acknowledged: string[] = []
@@ -34,7 +34,7 @@ async function run(installation: string, cut?: Cut): Promise<{ acknowledged: str
   return { acknowledged, statements: proxy.statements() }
 }
 
-/** Goes on as the next process would, and looks whether all is whole. */
+/** Continues as the next process would, and checks that nothing is broken. */
 async function expectRecovered(installation: string, acknowledged: readonly string[]): Promise<void> {
   const next = await open({ installation, spares: 1 })
   const known = await next.list()
@@ -49,7 +49,7 @@ async function expectRecovered(installation: string, acknowledged: readonly stri
   await next.close()
 }
 
-/** All of them where rounds are asked for; otherwise every third, so that each kind of statement is among them. */
+/** All of them if rounds are given; otherwise every third, so that each kind of statement is among them. */
 const step = process.env['TENANTRY_TEST_ROUNDS'] === undefined ? 3 : 1
 
 describe('a process killed at any statement', () => {

@@ -5,7 +5,7 @@ import { inCatalog } from '../support/tenants.ts'
 import { filled, namesOf, open, told, violations } from './support.ts'
 
 describe('a process that keeps spares', () => {
-  it('refills them after each claim, and tells of what it does', async () => {
+  it('refills them after each claim, and reports its work', async () => {
     const tenantry = await open({ spares: 2 })
     await filled(tenantry, 2)
     for (const id of ['a', 'b', 'c']) await tenantry.onboard(id)
@@ -22,7 +22,7 @@ describe('a process that keeps spares', () => {
   it.each([
     ['the role may create no database', 'nocreatedb', 'createdb', 'permission-denied'],
     ['no connection is left', 'connection limit 1', 'connection limit -1', 'too-many-connections'],
-  ])('stops for long where %s, and says so once', async (_, limit, noLimit, code) => {
+  ])('stops for long where %s, and reports it once', async (_, limit, noLimit, code) => {
     const login = await createRole('createdb createrole')
     dropAfterwards(login.user)
     const options = { installation: disposableName('i'), postgres: { url: serverUrl(login), busyTimeoutMs: 100 } }
@@ -81,7 +81,7 @@ describe('a process that keeps spares', () => {
     expect((await namesOf(tenantry, 'spare')).length).toBe(3)
   })
 
-  it('drops what a process left that was killed while it filled', async () => {
+  it('drops the remains of a process that was killed while it filled', async () => {
     const tenantry = await open({ spares: 1 })
     await filled(tenantry, 1)
     await tenantry.close()

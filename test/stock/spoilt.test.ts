@@ -5,7 +5,7 @@ import { quote, serverUrl, sql } from '../support/server.ts'
 import { inCatalog } from '../support/tenants.ts'
 import { filled, namesOf, open, type Inventoried, told, violations } from './support.ts'
 
-/** What somebody may do to a spare, or to a template, behind our back. */
+/** Changes that others may make to a spare, or to a template. */
 const deeds: Readonly<Record<string, (database: string) => Promise<unknown>>> = {
   'dropped it': async (database) => {
     await sql(`alter database ${quote(database)} is_template false`)
@@ -16,7 +16,7 @@ const deeds: Readonly<Record<string, (database: string) => Promise<unknown>>> = 
     sql(`update pg_database set datcollversion = 'old' where datname = $1`, [database]),
 }
 
-/** An installation with two spares that no process keeps any more, so that nobody mends what a test breaks. */
+/** Returns an installation with two spares that no process keeps any more, so that none repairs a test's damage. */
 async function stocked(config: Parameters<typeof open>[0] = {}): Promise<Inventoried> {
   const keeping = await open({ ...config, spares: 2 })
   await filled(keeping, 2)
@@ -44,7 +44,7 @@ describe('a spare', () => {
   ] as const
 
   for (const [how, config] of paths) {
-    it.each(Object.keys(deeds))(`that is ${how} after somebody %s is passed over`, async (deed) => {
+    it.each(Object.keys(deeds))(`that is ${how} after others %s is passed over`, async (deed) => {
       const tenantry = await stocked(config)
       const [oldest] = await inCatalog<{ database: string }>(
         tenantry,
@@ -58,7 +58,7 @@ describe('a spare', () => {
     })
   }
 
-  it('that somebody renamed is passed over, and stays what it is', async () => {
+  it('that others renamed is passed over, and stays unchanged', async () => {
     const tenantry = await stocked()
     for (const name of await namesOf(tenantry, 'spare')) {
       await sql(`alter database ${quote(name)} rename to ${quote(name.replace('_spare_', '_mine_'))}`)
@@ -68,7 +68,7 @@ describe('a spare', () => {
     expect((await namesOf(tenantry, 'mine')).length).toBe(2)
   })
 
-  it('that somebody is connected to is passed over', async () => {
+  it('that has a session is passed over', async () => {
     const tenantry = await stocked()
     const clients: Client[] = []
     for (const name of await namesOf(tenantry, 'spare')) {
@@ -98,7 +98,7 @@ describe('a spare', () => {
 })
 
 describe('a template', () => {
-  it.each(Object.keys(deeds))('is built anew after somebody %s', async (deed) => {
+  it.each(Object.keys(deeds))('is built again after others %s', async (deed) => {
     const tenantry = await open()
     await tenantry.onboard('before')
     const [template = ''] = await namesOf(tenantry, 'template')

@@ -10,7 +10,7 @@ export type Inventoried = TestTenantry<EntityManager>
 
 type Config = Partial<Omit<TenantryConfig<EntityManager>, 'models'>> & { readonly postgres?: Partial<PostgresOptions> }
 
-/** Opens a Tenantry, and collects what it tells from its beginning. */
+/** Opens a Tenantry, and collects its events from the beginning. */
 export async function open(config: Config = {}): Promise<Inventoried & { readonly events: TenantryEvent[] }> {
   const tenantry = await openTestTenantry(models, config)
   const events: TenantryEvent[] = []
@@ -27,7 +27,7 @@ export async function filled(tenantry: Inventoried, wanted: number, servers = 1)
   })
 }
 
-/** Waits until a condition holds, looking again whenever something is told, and now and then in between. */
+/** Waits until a condition holds, checking it at every event, and now and then in between. */
 export async function told(tenantry: Inventoried, condition: () => Promise<boolean>): Promise<void> {
   for (;;) {
     if (await condition()) return
@@ -76,15 +76,15 @@ function stampOf(comment: string | null): PhysicalDatabase['stamp'] {
     : undefined
 }
 
-/** The names of an installation's databases whose purpose this is. */
+/** Returns the names of an installation's databases with this purpose. */
 export async function namesOf(tenantry: { readonly installation: string }, purpose: string): Promise<string[]> {
   const all = await databases(tenantry)
   return all.map(({ name }) => name).filter((name) => name.startsWith(`${tenantry.installation}_${purpose}_`))
 }
 
 /**
- * What must hold whenever nobody is at work: every tenant in service has one database, whole and stamped as its own;
- * every row in the inventory has its database, sealed; and nothing else is there.
+ * Returns the violations of the invariants while no process is working: every tenant in service has one database,
+ * complete and stamped as its own; every row in the inventory has its database, sealed; and there is nothing else.
  */
 export async function violations(tenantry: { readonly installation: string }): Promise<string[]> {
   const all = await databases(tenantry)
@@ -113,7 +113,7 @@ export async function violations(tenantry: { readonly installation: string }): P
   return wrong
 }
 
-/** How many rows the users' table of a database has. */
+/** Returns the number of rows in the users' table of a database. */
 export async function usersIn(database: string): Promise<number> {
   const [row] = await sql<{ count: number }>('select count(*)::int as count from user_account', [], database)
   return row?.count ?? -1

@@ -5,7 +5,7 @@ import { firstFingerprint, inCatalog } from '../support/tenants.ts'
 import { databases, filled, namesOf, open, usersIn, violations } from './support.ts'
 
 describe('the template', () => {
-  it('is sealed: marked, closed, stamped, and with the digest of what was built', async () => {
+  it('is sealed: marked, closed, stamped, and with the digest of its structure', async () => {
     const tenantry = await open()
     await tenantry.onboard('a')
     const [template] = (await databases(tenantry)).filter(({ name }) => name.includes('_template_'))
@@ -18,7 +18,7 @@ describe('the template', () => {
     expect(templates).toMatchObject([{ server: 'main', version: 1, state: 'ready' }])
   })
 
-  it('has what the seed wrote, which runs once', async () => {
+  it('has the rows of the seed, which runs once', async () => {
     let runs = 0
     const tenantry = await open({
       spares: 1,
@@ -36,7 +36,7 @@ describe('the template', () => {
     expect(runs).toBe(1)
   })
 
-  it('is not made by a seed that fails: the call says why, and the next one tries again', async () => {
+  it('is not made by a failing seed: the call reports the error, and the next one tries again', async () => {
     let fails = true
     const seed = () => {
       if (fails) throw new Error('no seed today')
@@ -104,11 +104,11 @@ describe('the template', () => {
   })
 })
 
-/** What a keeper drops after it has filled is waited for. */
+/** The test waits for databases that a keeper drops after it has filled. */
 const longest = { timeout: 50_000 }
 
 describe('versions side by side', () => {
-  it('each onboards at its own, and what nobody declares or needs any more goes', async () => {
+  it('each onboards at its own, and versions that are neither declared nor needed are dropped', async () => {
     const old = await open({ spares: 1 })
     const { installation } = old
     await filled(old, 1)
@@ -125,7 +125,8 @@ describe('versions side by side', () => {
       [2, 1],
     ])
     await old.close()
-    // The last process of the old version is gone: its spares go, its template stays for the tenant that has the version.
+    // The last process of the old version has ended: its spares are dropped, its template stays for the tenant that has
+    // the version.
     const later = await open({ installation, spares: 1, revision: 3 })
     await filled(later, 1)
     await expect.poll(async () => (await later.status()).spares.map(({ version }) => version), longest).toEqual([2, 3])
@@ -143,7 +144,7 @@ describe('versions side by side', () => {
 })
 
 describe('two installations on one server', () => {
-  it("keep and claim what is their own, and neither drops what is the other's", async () => {
+  it("keep and claim their own, and neither drops the other's", async () => {
     const [one, other] = [await open({ spares: 1 }), await open({ spares: 1 })]
     await Promise.all([filled(one, 1), filled(other, 1)])
     const before = await databases(other)

@@ -2,22 +2,22 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { messageReader } from './protocol.ts'
 
-/** What went through a {@link CountingProxy} since the last look. */
+/** The traffic through a {@link CountingProxy} since the last look. */
 export interface Traffic {
   readonly connections: number
   /** Statements sent: simple queries and executions of prepared ones, each one round trip. */
   readonly statements: number
-  /** How many connections to tenants' databases were open at the same time, at most. */
+  /** The largest number of connections to tenants' databases that were open at the same time. */
   readonly tenantPeak: number
   /** The parameters that each connection began with. */
   readonly starts: readonly ReadonlyMap<string, string>[]
 }
 
-/** A TCP proxy before PostgreSQL that counts what clients send, by reading the protocol's message types. */
+/** A TCP proxy before PostgreSQL that counts clients' messages, by reading the protocol's message types. */
 export interface CountingProxy {
   /** The URL of the server behind it, through it. */
   readonly url: (target: string) => string
-  /** What was counted since the last call; then counts from zero. */
+  /** Returns the counts since the last call; then counts from zero. */
   readonly take: () => Traffic
   /** Cuts every connection that is open now. */
   readonly cut: () => void
@@ -32,7 +32,7 @@ export async function startCountingProxy(targetUrl: string): Promise<CountingPro
   let starts: ReadonlyMap<string, string>[] = []
   let tenantPeak = 0
   let tenantsNow = 0
-  // A client that says goodbye hears that the connection is closed when the server has closed it, not before.
+  // A client that ends its connection sees the end when the server has closed it, not before.
   const server = createServer({ allowHalfOpen: true }, (client) => {
     connections++
     const upstream = connect({ port: Number(target.port), host: target.hostname, allowHalfOpen: true })
@@ -47,7 +47,7 @@ export async function startCountingProxy(targetUrl: string): Promise<CountingPro
         starts.push(parameters)
         if (!parameters.get('database')?.includes('_t_')) return
         tenantPeak = Math.max(tenantPeak, ++tenantsNow)
-        // As the server has it: who waits for the end of a connection before the next hears of it later.
+        // As the server has it: a client that waits for the end of a connection sees it later.
         let isOpen = true
         const leave = () => {
           if (isOpen) tenantsNow--

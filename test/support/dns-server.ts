@@ -3,21 +3,21 @@ import dnsOfProcess from 'node:dns'
 import { once } from 'node:events'
 import { afterwards } from './server.ts'
 
-/** A DNS server that this process asks, until all tests of the file are over. */
+/** A DNS server that this process uses, until all tests of the file are over. */
 export interface DnsServer {
-  /** Where it is, as `dns.setServers()` takes it. */
+  /** Its address, for `dns.setServers()`. */
   readonly address: string
-  /** The TXT records by their names, each in the parts that it has there; a name that is not in it does not exist. */
+  /** The TXT records by their names, each in its parts; a name without an entry does not exist. */
   readonly records: Map<string, readonly (readonly string[])[]>
-  /** Whether it says that it cannot answer. */
+  /** True to answer with a failure. */
   isFailing: boolean
-  /** What happens before it answers. */
+  /** Runs before it answers. */
   beforeAnswer: (() => Promise<void>) | undefined
-  /** The names that it was asked for. */
+  /** The names of the queries. */
   readonly asked: string[]
 }
 
-/** Starts a DNS server on this machine, and makes it the one that this process asks. */
+/** Starts a DNS server on this machine, and makes this process use it. */
 export async function startDnsServer(): Promise<DnsServer> {
   const socket = createSocket('udp4')
   socket.bind(0, '127.0.0.1')

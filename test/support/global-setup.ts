@@ -11,7 +11,7 @@ declare module 'vitest' {
   }
 }
 
-/** Starts the PostgreSQL that all suites use; TENANTRY_TEST_URL points them at another. */
+/** Starts the PostgreSQL that all suites use; TENANTRY_TEST_URL names another. */
 export async function setup(project: TestProject): Promise<void> {
   const given = process.env['TENANTRY_TEST_URL']
   if (given !== undefined && given !== '') {

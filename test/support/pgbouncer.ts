@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { inject, vi } from 'vitest'
 
-/** The program, where it is installed. */
+/** The program, if it is installed. */
 export const pgbouncer = findProgram('pgbouncer')
 
 /** A PgBouncer before the test server. */
@@ -68,7 +68,9 @@ async function writeConfiguration(folder: string, port: number, { roles, setting
   await writeFile(join(folder, 'users.txt'), users.join(''), { mode: 0o600 })
 }
 
-/** PgBouncer does not run as root: then it runs as `nobody`, who must be able to read its files. */
+/**
+ * Returns the user `nobody` for root, since PgBouncer does not run as root; that user must be able to read its files.
+ */
 async function unprivileged(folder: string): Promise<{ uid?: number; gid?: number }> {
   if (process.getuid?.() !== 0) return {}
   const [uid, gid] = ['-u', '-g'].map((flag) => Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' })))

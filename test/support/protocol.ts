@@ -1,7 +1,7 @@
 const query = 'Q'.charCodeAt(0)
 const execute = 'E'.charCodeAt(0)
 
-/** What is of interest in what a client sends. */
+/** Listeners for a client's messages. */
 export interface MessageListeners {
   /** A simple query or the execution of a prepared one: a round trip. */
   readonly onStatement: () => void

@@ -61,7 +61,7 @@ export function afterwards(work: () => Promise<unknown>): void {
 
 /**
  * Drops {@link afterwards} every database whose name begins with one of these, then the roles of these names and those
- * that an installation of such a name has made.
+ * of an installation with such a name.
  */
 export function dropAfterwards(...names: string[]): void {
   afterwards(async () => {
@@ -78,7 +78,7 @@ async function dropRoles(name: string): Promise<void> {
   if (rows.length > 0) await sql(`drop role if exists ${rows.map(({ rolname }) => quote(rolname)).join(', ')}`)
 }
 
-/** Drops every database whose name begins with this. */
+/** Drops every database with a name prefix. */
 export async function dropDatabases(name: string): Promise<void> {
   const rows = await sql<{ datname: string }>(
     'select datname from pg_database where starts_with(datname, $1) and datname not in ($2, $3, $4)',
@@ -90,7 +90,7 @@ export async function dropDatabases(name: string): Promise<void> {
   }
 }
 
-/** A unique name, of which everything is dropped {@link afterwards}. */
+/** Returns a unique name, whose databases and roles are dropped {@link afterwards}. */
 export function disposableName(prefix?: string): string {
   const name = uniqueName(prefix)
   dropAfterwards(name)
@@ -109,7 +109,7 @@ export function quote(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
-/** The error that a promise rejects with; fails when it does not reject. */
+/** Returns the error that a promise rejects with; fails if it does not reject. */
 export async function errorOf(promise: Promise<unknown>): Promise<unknown> {
   let value: unknown
   try {

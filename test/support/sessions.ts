@@ -2,7 +2,7 @@ import { Client } from 'pg'
 import { expect } from 'vitest'
 import { afterwards, serverUrl, sql } from './server.ts'
 
-/** A connection of somebody who knows nothing of Tenantry; as the superuser, or as the login given. */
+/** Opens a connection that is not Tenantry's; as the superuser, or with the given login. */
 export async function foreignSession(
   database: string,
   { replication, application_name, ...login }: SessionOptions = {},
@@ -27,7 +27,7 @@ interface SessionOptions {
   readonly application_name?: string
 }
 
-/** What the sessions in a database do, as far as a condition on pg_stat_activity holds of them. */
+/** Returns the sessions in a database that meet a condition on pg_stat_activity. */
 export function sessionsIn(database: string, condition = 'true'): Promise<{ pid: number; query: string }[]> {
   return sql(
     `select pid, query from pg_stat_activity
@@ -36,7 +36,7 @@ export function sessionsIn(database: string, condition = 'true'): Promise<{ pid:
   )
 }
 
-/** Waits until so many sessions in a database are as the condition says. */
+/** Waits until so many sessions in a database meet the condition. */
 export async function expectSessions(database: string, condition: string, count = 1): Promise<void> {
   await expect.poll(() => sessionsIn(database, condition), { timeout: 20_000, interval: 20 }).toHaveLength(count)
 }

@@ -2,19 +2,22 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { messageReader } from './protocol.ts'
 
-/** Where a client is cut off: before its statement of this number reaches the server, or after, without the answer. */
+/**
+ * The moment at which a client is cut off: before its statement of this number reaches the server, or after, without
+ * the answer.
+ */
 export interface Cut {
   readonly statement: number
   readonly when: 'before' | 'after'
 }
 
 /**
- * A TCP proxy before PostgreSQL, behind which a client meets what it would if it were killed: at one of its statements,
- * counted over all its connections, every connection is cut, and none can be made any more.
+ * A TCP proxy before PostgreSQL that simulates the end of a killed client: at one of its statements, counted over all
+ * its connections, every connection is cut, and new ones are refused.
  */
 export interface SeveringProxy {
   readonly url: (target: string) => string
-  /** How many statements came so far. */
+  /** Returns the number of statements so far. */
   readonly statements: () => number
   readonly close: () => Promise<void>
 }
@@ -39,7 +42,7 @@ export async function startSeveringProxy(targetUrl: string, cut: Cut | undefined
       const isReached = cut !== undefined && statements >= cut.statement
       if (!isReached) return void upstream.write(chunk)
       isCut = true
-      // What was sent is carried out, and its answer finds nobody.
+      // The statement is carried out, and its answer is discarded.
       if (cut.when === 'after') upstream.end(chunk)
       for (const socket of sockets) if (socket !== upstream || cut.when === 'before') socket.destroy()
     })

@@ -31,7 +31,7 @@ export async function firstFingerprint(tenantry: { readonly installation: string
   return row!.fingerprint
 }
 
-/** Calls back after every change of a tenant. @returns what ends it */
+/** Calls back after every change of a tenant. @returns an unsubscribe function */
 export function onChange(tenantry: Pick<Tenantry<unknown>, 'on'>, listener: (event: TenantEvent) => void): () => void {
   return tenantry.on((event) => {
     if (event.event === 'tenant-changed') listener(event)
@@ -66,7 +66,7 @@ export async function namesOf(tenantry: { readonly installation: string }, id: s
   return { rowId, inService: database, building: own('building'), archived: own('off'), pendingDrop: own('drop') }
 }
 
-/** The databases of an installation's tenants, in whatever state, in the order of their names. */
+/** Returns the databases of an installation's tenants, in any state, in the order of their names. */
 export async function databasesOf(
   { installation }: { readonly installation: string },
   url = serverUrl({ database: 'postgres' }),
@@ -81,7 +81,7 @@ export async function databasesOf(
   return rows.map(({ name }) => name)
 }
 
-/** The comment on a database: a stamp, or anybody's. */
+/** Returns the comment on a database: a stamp, or any other. */
 export async function commentOn(
   database: string,
   url = serverUrl({ database: 'postgres' }),

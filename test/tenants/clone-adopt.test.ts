@@ -15,7 +15,7 @@ const addUser = async (em: EntityManager, name: string) => {
   await em.flush()
 }
 
-/** A Tenantry with the tenant `source`, who has one user. */
+/** Returns a Tenantry with the tenant `source`, which has one user. */
 async function openWithSource(config: Partial<TenantryConfig<EntityManager>> = {}) {
   const { models: _, server: __, ...overrides } = { models, server: undefined, ...config }
   const tenantry = await openTestTenantry(models, overrides)
@@ -25,7 +25,7 @@ async function openWithSource(config: Partial<TenantryConfig<EntityManager>> = {
 }
 
 describe('clone', () => {
-  it('copies all data, and what is written then is apart', async () => {
+  it('copies all data, and later changes are apart', async () => {
     const tenantry = await openWithSource()
     const cloned = await tenantry.clone('source', 'copy', { displayName: 'Copy', metadata: { plan: 'trial' } })
     expect(cloned).toMatchObject({
@@ -74,7 +74,7 @@ describe('clone', () => {
     expect(await databasesOf(tenantry)).toHaveLength(2)
   })
 
-  it('of a source with work under way gives up at the deadline and disturbs nobody', async () => {
+  it('of a source with work under way gives up at the deadline and ends no session', async () => {
     const tenantry = await openWithSource()
     const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
     const work = tenantry.with('source', (em) =>
@@ -105,7 +105,7 @@ describe('clone', () => {
     expect(await other.with('copy', namesIn)).toEqual(['sandy'])
   })
 
-  it('of the same source again is an outcome, or an error where that is asked for', async () => {
+  it('of the same source again is an outcome, or an error if configured', async () => {
     const tenantry = await openWithSource()
     await tenantry.clone('source', 'copy')
     const before = await snapshot(tenantry)
@@ -115,7 +115,7 @@ describe('clone', () => {
     await tenantry.suspend('copy')
     expect(await tenantry.clone('source', 'copy')).toMatchObject({ outcome: 'already-exists' })
     await tenantry.resume('copy')
-    // Their stamps say that one of them was suspended and resumed.
+    // By their stamps, one of them was suspended and resumed.
     const named = ({ databases }: Awaited<ReturnType<typeof snapshot>>) => databases.map(({ datname }) => datname)
     expect(named(await snapshot(tenantry))).toEqual(named(before))
   })
@@ -185,7 +185,7 @@ describe('adopt', () => {
   it.each([
     ['lacks a table', 'drop table address', 'table address is missing'],
     ['has another type', 'alter table user_account alter name type int using 1', 'user_account'],
-  ])('refuses a database that %s, names what it is, and leaves no trace', async (_, change, named) => {
+  ])('refuses a database that %s, names the reason, and leaves no trace', async (_, change, named) => {
     await sql(change, [], database)
     const before = await snapshot(tenantry)
     const error = await errorOf(tenantry.adopt('a', { database }))
@@ -194,7 +194,7 @@ describe('adopt', () => {
     expect(await commentOn(database)).toBeUndefined()
   })
 
-  it('refuses what is no database for a tenant, and leaves no trace', async () => {
+  it('refuses a database that is none for a tenant, and leaves no trace', async () => {
     const other = await openTestTenantry(models)
     const foreign = (await other.onboard('theirs')).tenant.database
     const own = (await tenantry.onboard('ours')).tenant.database
@@ -246,7 +246,7 @@ describe('adopt', () => {
       for (const state of ['onboarding', 'purging']) {
         broken.clear()
         await tenantry.adopt('a', { database })
-        // In a process of its own, which hears nothing of what is done behind its back.
+        // In a process of its own, which receives no notices of changes by hand.
         const looking = await openTestTenantry(models, { installation: tenantry.installation })
         await looking.with('a', namesIn)
         await looking.close()
@@ -268,7 +268,7 @@ describe('adopt', () => {
     },
   )
 
-  it('in another process is heard of by none that has not asked, and by all that ask', async () => {
+  it('in another process reaches no process without a look, and every process with one', async () => {
     const other = await openTestTenantry(models, { installation: tenantry.installation })
     expect(await errorOf(other.with('a', namesIn))).toMatchObject({ code: 'tenant-unknown' })
     const session = await foreignSession(database)

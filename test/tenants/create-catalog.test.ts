@@ -24,7 +24,7 @@ async function open(installation: string, config: Partial<TenantryConfig<unknown
   return tenantry
 }
 
-/** The databases and roles whose names an installation has made up. */
+/** Returns the databases and roles with names of an installation. */
 async function leftOf(installation: string): Promise<readonly string[]> {
   const rows = await sql<{ name: string }>(
     `select datname as name from pg_database where starts_with(datname, $1)

@@ -41,7 +41,7 @@ it('many that sign up at once in many processes all are signed up', { timeout: 6
   expect(outcomes).toEqual(Array.from({ length: processes * signUps }, () => 'onboarded'))
 })
 
-it('what waits for too long fails, what is aborted ends at once, and the others go on', async () => {
+it('calls that wait too long fail, aborted ones end at once, and the others continue', async () => {
   const taken: Client[] = []
   for (;;) {
     const client = new Client({ connectionString: url })

@@ -6,7 +6,8 @@ import { startSecondServer } from '../support/second-server.ts'
 import { afterwards, disposableName, errorOf, sqlAt } from '../support/server.ts'
 import { databasesOf, openTestTenantry } from '../support/tenants.ts'
 
-// Sessions that hear nothing for a while. Until they do, no database of their server is dropped: it is one of its own.
+// Sessions that do not respond for a while. Until they do, no database of their server is dropped: it is one of its
+// own.
 
 const models = mikroOrm({ entities: [User, Address] })
 let url: string
@@ -42,7 +43,7 @@ async function copying(): Promise<number[]> {
   return rows.map(({ pid }) => pid)
 }
 
-it('are told of when a tenant is offboarded, which goes on once they have ended', async () => {
+it('are reported when a tenant is offboarded, which continues once they have ended', async () => {
   const tenantry = await openTestTenantry(models, { postgres: { url } })
   const { database } = (await tenantry.onboard('a')).tenant
   const { client, ended } = await foreignSession(database)
@@ -64,7 +65,7 @@ it('are told of when a tenant is offboarded, which goes on once they have ended'
   expect(await databasesOf(tenantry, url)).toEqual([expect.stringContaining('_off_')])
 })
 
-it('are named when a tenant is purged for whom they did nothing, and purging goes on once they have ended', async () => {
+it('are named when a tenant is purged, and purging continues once they have ended', async () => {
   const tenantry = await openTestTenantry(models, { postgres: { url, statementTimeoutMs: 1_000 } })
   await tenantry.onboard('a')
   await tenantry.offboard('a', { retentionDays: 0 })

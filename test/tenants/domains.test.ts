@@ -30,7 +30,7 @@ const records = () =>
   )
 
 describe('a domain', () => {
-  it('is added, verified and removed; each may be repeated, and is written down and told once', async () => {
+  it('is added, verified and removed; each may be repeated, and is recorded and emitted once', async () => {
     const domain = fresh()
     const events: TenantEvent[] = []
     const end = onChange(tenantry, (event) => events.push(event))
@@ -64,7 +64,7 @@ describe('a domain', () => {
     expect(events).toMatchObject(verbs.map((verb) => ({ ...common, verb, server: 'main' })))
   })
 
-  it('leads to its tenant once it is verified, until it is removed, however it is written', async () => {
+  it('is routed to its tenant once it is verified, until it is removed, in any spelling', async () => {
     const domain = fresh()
     const spellings = [domain, domain.toUpperCase(), `${domain}.`]
     const routed = () =>
@@ -88,7 +88,7 @@ describe('a domain', () => {
   })
 
   it.each(['localhost', '*.example.com', 'example.com:80', '127.0.0.1', '\u202eshop.example', 'a\0.example', '', 7])(
-    'that is none (%j) is refused by every verb, and nobody’s where it is asked for',
+    'that is none (%j) is refused by every verb, and belongs to no tenant',
     async (text) => {
       const before = await records()
       const domain = text as string
@@ -157,7 +157,7 @@ describe('a domain', () => {
 })
 
 describe('a domain of another tenant', () => {
-  it('is refused without saying whose it is; neither verb reaches it', async () => {
+  it('is refused without naming its tenant; neither verb reaches it', async () => {
     const domain = fresh()
     const { domain: added } = await tenantry.addDomain('a', domain)
     const before = await records()
@@ -173,7 +173,7 @@ describe('a domain of another tenant', () => {
     expect(await tenantry.addDomain('b', domain)).toMatchObject({ outcome: 'added', domain: { tenant: 'b' } })
   })
 
-  it('goes to exactly one of twenty tenants that ask for it at once in two processes', async () => {
+  it('is given to exactly one of twenty tenants that add it at once in two processes', async () => {
     const other = await openTestTenantry(models, { installation: tenantry.installation })
     const ids = Array.from({ length: 20 }, (_, i) => `racer-${i}`)
     await Promise.all(ids.map((id) => tenantry.onboard(id)))
@@ -247,7 +247,7 @@ describe('the proof in the DNS', () => {
     },
   )
 
-  it('is not waited for once the signal says so', async () => {
+  it('is not waited for after an abort', async () => {
     const domain = fresh()
     await tenantry.addDomain('a', domain)
     const caller = new AbortController()
@@ -257,7 +257,7 @@ describe('the proof in the DNS', () => {
     expect(error).toMatchObject({ code: 'aborted' })
   })
 
-  it('that cannot be looked for is an error that says so, and changes nothing', async () => {
+  it('that cannot be looked up is an error, and changes nothing', async () => {
     const domain = fresh()
     await tenantry.addDomain('a', domain)
     dns.isFailing = true
@@ -319,7 +319,7 @@ describe('the domains of a tenant', () => {
   })
 })
 
-it('means the tenant that had it when it was asked for, not another that has the id since', async () => {
+it('means the tenant that had it at the look-up, not another that has the id since', async () => {
   const domain = fresh()
   await tenantry.onboard('before')
   await tenantry.addDomain('before', domain)
@@ -333,13 +333,13 @@ it('means the tenant that had it when it was asked for, not another that has the
 })
 
 describe('another process', () => {
-  /** Waits until it has heard that a domain is that tenant's, or nobody's. */
+  /** Waits until it has notice that a domain is that tenant's, or no tenant's. */
   const expectSeen = async (other: TestTenantry<unknown>, domain: string, tenant: string | undefined) => {
     const seen = async () => (await other.tenantOfDomain(domain))?.tenant
     await expect.poll(seen, { timeout: 10_000, interval: 5 }).toBe(tenant)
   }
 
-  it.each(['full', 'router'] as const)('(%s) hears of every change', async (mode) => {
+  it.each(['full', 'router'] as const)('(%s) receives every change', async (mode) => {
     const other = await openTestTenantry(models, { installation: tenantry.installation, mode })
     const domain = fresh()
     await tenantry.onboard(`heard-${mode}`)
@@ -357,7 +357,7 @@ describe('another process', () => {
     await expectSeen(other, domain, undefined)
   })
 
-  it('hears of what somebody does by hand', async () => {
+  it('receives changes by hand', async () => {
     const domain = fresh()
     await tenantry.addDomain('a', domain)
     await tenantry.verifyDomain('a', domain, given)
@@ -366,7 +366,7 @@ describe('another process', () => {
     await expectSeen(tenantry, domain, undefined)
   })
 
-  it('hears of a tenant whose row somebody removes who knows nothing of domains, such as a Tenantry of before', async () => {
+  it("receives the removal of a tenant's row by a program that knows nothing of domains, such as an older Tenantry", async () => {
     const domain = fresh()
     await tenantry.onboard('row')
     await tenantry.addDomain('row', domain)
@@ -386,7 +386,7 @@ describe('another process', () => {
     await inCatalog(tenantry, 'alter table tenantry.domain disable trigger domain_told')
     await tenantry.removeDomain('a', domain)
     await inCatalog(tenantry, 'alter table tenantry.domain enable trigger domain_told')
-    // Nobody has told it.
+    // No notice has reached it.
     expect(await other.tenantOfDomain(domain)).toMatchObject({ tenant: 'a' })
     await sql(
       `select pg_terminate_backend(pid) from pg_stat_activity

@@ -20,7 +20,7 @@ async function openTwo() {
   return { one, other, database: tenant.database, count, stateIs: stateReader(one) }
 }
 
-/** Waits until the catalog says that the tenant `a` is in that state. */
+/** Waits until the catalog has the tenant `a` in that state. */
 function stateReader(tenantry: TestTenantry<unknown>) {
   const read = async () => (await tenantry.get('a'))?.state
   return async (state: string) => {
@@ -28,7 +28,7 @@ function stateReader(tenantry: TestTenantry<unknown>) {
   }
 }
 
-/** Work that has begun a transaction and waits in it; what ends it by a query, and what came of it. */
+/** Begins work that waits in a transaction; returns a function that ends it by a query, and its result. */
 async function transactionUnderWay(tenantry: TestTenantry<EntityManager>) {
   const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   const done = tenantry.with('a', (em) =>
@@ -55,7 +55,7 @@ describe.each(['suspend', 'offboard'] as const)('%s', (verb) => {
   const after = verb === 'suspend' ? 'suspended' : 'offboarded'
   const back = verb === 'suspend' ? 'resume' : 'restore'
 
-  it.each(['the same process', 'another process'])('lets work under way in %s end normally', async (whose) => {
+  it.each(['the same process', 'another process'])('allows work under way in %s to end normally', async (whose) => {
     const { one, other, database, stateIs, count } = await openTwo()
     const transaction = await transactionUnderWay(whose === 'another process' ? other : one)
     const leaving = one[verb]('a')
@@ -120,7 +120,7 @@ describe.each(['suspend', 'offboard'] as const)('%s', (verb) => {
     expect(await sessionsIn(`${one.installation}_t_b`)).toEqual(idle)
   })
 
-  it('is heeded by a process whose listening connection was ended', async () => {
+  it('is heeded by a process after the loss of its listening connection', async () => {
     const { one, other, count } = await openTwo()
     const holdsPresence = `pid in (select pid from pg_locks where locktype = 'advisory' and mode = 'ShareLock')`
     const listening = () => sessionsIn(`${one.installation}_catalog`, holdsPresence)
@@ -142,13 +142,13 @@ describe.each(['suspend', 'offboard'] as const)('%s', (verb) => {
     expect(await one[verb]('a', { drainMs: 300 })).toMatchObject({ outcome: after })
     expect(await sessionsIn(database)).toEqual([])
     stopped.child.kill('SIGCONT')
-    // Where it finds its connection ended before it looks at what it knows, that is what it says first.
+    // If it finds its connection ended before it checks its memory, that is its first error.
     await expect.poll(() => stopped.ask()).toBe('tenant-not-active')
     await one[back]('a')
     expect(await stopped.ask()).toBe('0')
   })
 
-  it('is waited for by whoever suspends or offboards the same tenant at the same time', async () => {
+  it('delays other calls that suspend or offboard the same tenant at the same time', async () => {
     const { one, other } = await openTwo()
     const outcomes = await Promise.all(
       [one, other, one, other].map(async (tenantry) => (await tenantry[verb]('a')).outcome),
@@ -172,13 +172,13 @@ describe.each(['suspend', 'offboard'] as const)('%s', (verb) => {
 })
 
 describe('sessions of others', () => {
-  it('that make a backup may stay in a suspended database, and must leave one that is set aside', async () => {
+  it('that make a backup may stay in a suspended database, and must leave an archived one', async () => {
     const login = await createRole()
     dropAfterwards(login.user)
     const { one, database } = await openTwo()
     await sql(`grant connect on database ${quote(database)} to ${quote(login.user)}`)
     const backup = await foreignSession(database, { ...login, application_name: 'pg_dump' })
-    // Whoever was let in is asked to leave.
+    // The remaining session has to end.
     const work = await foreignSession(database, login)
     await one.suspend('a', { drainMs: 0 })
     await work.ended
@@ -188,7 +188,7 @@ describe('sessions of others', () => {
     expect(await sql('select 1 from pg_database where datname = $1', [database])).toEqual([])
   })
 
-  it('that replicate a database keep it from being set aside no longer than the deadline', async () => {
+  it('that replicate a database delay its archiving no longer than the deadline', async () => {
     const { one, database } = await openTwo()
     const replica = await foreignSession(database, { replication: 'database' })
     await one.suspend('a', { drainMs: 0 })
@@ -197,7 +197,7 @@ describe('sessions of others', () => {
     await replica.ended
   })
 
-  it('that a plain role may not end are told of as a missing privilege', async () => {
+  it('that a plain role may not end are reported as a missing privilege', async () => {
     const login = await createRole('createdb createrole')
     dropAfterwards(login.user)
     const one = await openTestTenantry(models, { postgres: { url: serverUrl(login) } })
@@ -208,7 +208,7 @@ describe('sessions of others', () => {
     expect(await one.offboard('a')).toMatchObject({ outcome: 'already-offboarded' })
   })
 
-  it('that send what they like to the channel disturb nobody', async () => {
+  it('that send messages to the channel do no harm', async () => {
     const { one, other, count } = await openTwo()
     for (const message of [
       '',
@@ -228,7 +228,7 @@ describe('sessions of others', () => {
   })
 })
 
-/** A process of its own that has worked for the tenant `a`: what it answers, now and whenever it is asked. */
+/** A process of its own that has worked for the tenant `a`: it answers on each question. */
 async function startInstance(installation: string) {
   const program = new URL('instance.ts', import.meta.url).pathname
   const child = spawn(process.execPath, [program, serverUrl(), installation, 'a'], {

@@ -34,7 +34,7 @@ describe('forEach', () => {
     await Promise.all(ids.map((id, i) => tenantry.onboard(id, { metadata: { half: i % 2 } })))
   })
 
-  it('works on every tenant, each in its own context and database, and gives what each came to', async () => {
+  it('works on every tenant, each in its own context and database, and returns each result', async () => {
     const found = await tenantry.forEach(async (em, tenant) => {
       expect(tenantry.currentTenant()).toBe(tenant.id)
       return databaseOf(em)
@@ -53,7 +53,7 @@ describe('forEach', () => {
   it.each([
     [undefined, 4],
     [2, 2],
-    // The budget of ten has a share of five connections, one of which is kept for whoever needs a second one.
+    // The budget of ten has a share of five connections, one of which is reserved for work that needs a second one.
     [40, 4],
   ])('with a concurrency of %s works on %s at once', async (concurrency, atOnce) => {
     let running = 0
@@ -69,7 +69,7 @@ describe('forEach', () => {
     expect(most).toBe(atOnce)
   })
 
-  it('goes on when it fails for one, and says with which error', async () => {
+  it('continues when it fails for one, and returns the error', async () => {
     const mistake = new Error('mine')
     const found = await tenantry.forEach(async (em, { id }) => {
       if (id === 't07') throw mistake
@@ -96,7 +96,7 @@ describe('forEach', () => {
     expect(await visited({ server: 'nowhere' })).toEqual([])
   })
 
-  it('says after each tenant how far it is', async () => {
+  it('reports its progress after each tenant', async () => {
     const seen: FleetProgress[] = []
     const results: TenantResult<string>[] = []
     const found = await tenantry.forEach(
@@ -118,7 +118,7 @@ describe('forEach', () => {
     expect(results).toEqual(found.results)
   })
 
-  it('ends with what onProgress throws, and begins no other', async () => {
+  it('ends with the error of onProgress, and begins no other', async () => {
     const mistake = new Error('mine')
     let begun = 0
     const going = tenantry.forEach(() => ++begun, {
@@ -268,7 +268,7 @@ describe('forEach over several servers', () => {
 })
 
 describe('forEach, cancelled', () => {
-  it('ends the queries under way, and gives what it has', async () => {
+  it('ends the queries under way, and returns its results', async () => {
     const tenantry = await openTestTenantry(models)
     for (const id of ['a', 'b', 'c', 'd']) await tenantry.onboard(id)
     const { database } = (await tenantry.get('b')) as Tenant
@@ -318,7 +318,7 @@ describe('forEach, cancelled', () => {
     expect(found).toMatchObject({ ended: 'aborted', done: 0, results: [] })
   })
 
-  it('by close says so', async () => {
+  it('by close is reported', async () => {
     const tenantry = await openTestTenantry(models)
     await pretend(tenantry, 10)
     const found = await tenantry.forEach(
@@ -331,7 +331,7 @@ describe('forEach, cancelled', () => {
     expect(await errorOf(tenantry.forEach(() => 1))).toMatchObject({ code: 'closed' })
   })
 
-  it('by a catalog that cannot be read any more gives what it has', async () => {
+  it('by a catalog that cannot be read any more returns its results', async () => {
     const tenantry = await openTestTenantry(models)
     await pretend(tenantry, 300)
     const found = await tenantry.forEach(
@@ -352,7 +352,7 @@ async function openSmall() {
 }
 
 describe('forEach, of a tenant that takes too long', () => {
-  it('cancels its queries, says that it failed, and goes on', async () => {
+  it('cancels its queries, reports the failure, and continues', async () => {
     const tenantry = await openSmall()
     const found = await tenantry.forEach(
       async (em, { id }) => {
@@ -365,7 +365,7 @@ describe('forEach, of a tenant that takes too long', () => {
     expect(found.results[1]).toMatchObject({ tenant: 'b', error: { code: 'timeout', tenant: 'b' } })
   })
 
-  it('does not wait for work that never ends, and takes back what it holds', async () => {
+  it('does not wait for work that never ends, and takes back its connections', async () => {
     const tenantry = await openSmall()
     const forever = new Promise<never>(() => undefined)
     const found = await tenantry.forEach(
@@ -380,7 +380,7 @@ describe('forEach, of a tenant that takes too long', () => {
     expect(found.results.slice(0, 3)).toMatchObject([{ error }, { error }, { error }])
   })
 
-  it('keeps the error of its own that work ends with, and what comes of it late', async () => {
+  it("keeps the work's own error, and ignores its late result", async () => {
     const tenantry = await openSmall()
     const found = await tenantry.forEach(
       async (em, { id }) => {
@@ -407,7 +407,7 @@ describe('forEach, of a tenant that takes too long', () => {
 })
 
 describe('forEach and the budget', () => {
-  it('leaves half of it to others, however many connections the work asks for', async () => {
+  it('leaves half of it to others, for any number of connections of the work', async () => {
     const tenantry = await openSmall()
     const { inService: database } = await namesOf(tenantry, 'a')
     const gate = Promise.withResolvers<void>()
@@ -445,7 +445,7 @@ describe('forEach and the budget', () => {
     ])
   })
 
-  it('takes back the place of a connection that ended while it was lent', async () => {
+  it('takes back the place of a connection that ended during its lease', async () => {
     const tenantry = await openSmall()
     const found = await tenantry.forEach(async (em) => {
       await em
@@ -457,7 +457,7 @@ describe('forEach and the budget', () => {
     expect(found).toMatchObject({ done: 4, failed: 0 })
   })
 
-  it('says so when the connections of the share stay busy', async () => {
+  it('reports that the connections of the share stay busy', async () => {
     const tenantry = await openTestTenantry(models, { postgres: { maxConnections: 4 }, connectionWaitMs: 200 })
     await tenantry.onboard('a')
     const found = await tenantry.forEach((em) =>

@@ -7,7 +7,7 @@ import { inCatalog, onChange, openTestTenantry, type TestTenantry } from '../sup
 
 const models = mikroOrm({ entities: [User, Address] })
 
-/** Collects what is told from now on. */
+/** Collects the events from now on. */
 function listen(tenantry: TestTenantry<unknown>): TenantEvent[] {
   const events: TenantEvent[] = []
   onChange(tenantry, (event) => events.push(event))
@@ -43,7 +43,7 @@ async function live(tenantry: TestTenantry<unknown>, actor: string): Promise<voi
 }
 
 describe('every change of a tenant', () => {
-  it('is written down with who asked and as which role, and told; also after the tenant is gone', async () => {
+  it('is recorded with its actor and role, and emitted; also after the tenant was removed', async () => {
     const login = await createRole('createdb createrole')
     dropAfterwards(login.user)
     const tenantry = await openTestTenantry<unknown>(models, { postgres: { url: serverUrl(login) } })
@@ -62,7 +62,7 @@ describe('every change of a tenant', () => {
     expect(await tenantry.history('nobody')).toEqual([])
   })
 
-  it('goes without an actor where none was said, and says of clone and adopt what they are', async () => {
+  it('has no actor if none was given, and has the verbs clone and adopt', async () => {
     const tenantry = await openTestTenantry<unknown>(models)
     const events = listen(tenantry)
     await tenantry.onboard('a')
@@ -81,7 +81,7 @@ describe('every change of a tenant', () => {
     expect(transitions(events)).toEqual([...making('onboard'), ...making('clone'), ...making('adopt')])
   })
 
-  it('that was done already is neither written down nor told again', async () => {
+  it('that was done already is neither recorded nor emitted again', async () => {
     const tenantry = await openTestTenantry<unknown>(models)
     await tenantry.onboard('a')
     await tenantry.suspend('a')
@@ -93,7 +93,7 @@ describe('every change of a tenant', () => {
     expect(events).toEqual([])
   })
 
-  it('that is withdrawn is written down and told', async () => {
+  it('that is withdrawn is recorded and emitted', async () => {
     const tenantry = await openTestTenantry<unknown>(models)
     const events = listen(tenantry)
     await sql(`create database ${quote(`${tenantry.installation}_t_a`)}`)
@@ -108,7 +108,7 @@ describe('every change of a tenant', () => {
     expect(await errorOf(tenantry.purge('a'))).toMatchObject({ code: 'tenant-unknown' })
   })
 
-  it('that cannot be committed is neither written down nor told', async () => {
+  it('that cannot be committed is neither recorded nor emitted', async () => {
     const tenantry = await openTestTenantry<unknown>(models)
     const events = listen(tenantry)
     // Refuses at the very end of the transaction, after everything in it has been done.
@@ -129,7 +129,7 @@ describe('every change of a tenant', () => {
     expect(transitions(events)).toEqual([...begun, ['onboard', 'onboarding', 'active']])
   })
 
-  it('can be read by whoever hears of it', async () => {
+  it('can be read by its listeners', async () => {
     const tenantry = await openTestTenantry<unknown>(models)
     const seen: Promise<unknown>[] = []
     onChange(tenantry, ({ tenant, to }) => seen.push(tenantry.get(tenant).then((found) => [to, found?.state])))
@@ -139,7 +139,7 @@ describe('every change of a tenant', () => {
     expect(seen).toHaveLength(3)
   })
 
-  it('is told no more once the listener is taken away, and to the others as before', async () => {
+  it('reaches a listener no more once it is removed, and the others as before', async () => {
     const tenantry = await openTestTenantry<unknown>(models)
     const others = listen(tenantry)
     const events: TenantEvent[] = []
@@ -150,7 +150,7 @@ describe('every change of a tenant', () => {
     expect([events.length, others.length]).toEqual([2, 3])
   })
 
-  it('succeeds although a listener throws, the others hear of it, and the error is not swallowed', async () => {
+  it('succeeds although a listener throws, reaches the others, and the error is not swallowed', async () => {
     const tenantry = await openTestTenantry<unknown>(models)
     const mine = new Error('mine')
     const heard = catchUncaught()
@@ -166,7 +166,7 @@ describe('every change of a tenant', () => {
   })
 })
 
-/** What nobody catches during this test, in place of what the test runner does with it. */
+/** Collects the uncaught errors of this test, in place of the test runner. */
 function catchUncaught(): unknown[] {
   const heard: unknown[] = []
   const former = process.listeners('uncaughtException')

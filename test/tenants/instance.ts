@@ -1,4 +1,4 @@
-/** A process of its own that serves one tenant: it works for it once, says `ready`, and goes on for every line it gets. */
+/** A process of its own that serves one tenant: it works for it once, prints `ready`, and continues at every line. */
 import { createInterface } from 'node:readline'
 import { openTenantry, TenantryError } from 'tenantry'
 import { mikroOrm } from 'tenantry/mikro-orm'

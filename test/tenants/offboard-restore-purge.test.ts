@@ -20,7 +20,7 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
   const server = isHome ? 'one' : 'two'
   const adminUrl = () => (isHome ? serverUrl({ database: 'postgres' }) : second.url)
 
-  /** A Tenantry with the tenant `a`, who has one user; its names, and what is on its server. */
+  /** Returns a Tenantry with the tenant `a`, which has one user; its names, and the state of its server. */
   async function openWithTenant() {
     const servers = [postgres({ name: 'one', url: serverUrl() }), postgres({ name: 'two', url: second.url })]
     const tenantry = await openTestTenantry(models, { servers })
@@ -36,7 +36,7 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
       names: await namesOf(tenantry, 'a'),
       databases: () => databasesOf(tenantry, adminUrl()),
       rename: (from: string, to: string) => admin(`alter database ${quote(from)} rename to ${quote(to)}`),
-      /** Writes into the row what an interrupted call has written. */
+      /** Writes the row of an interrupted call. */
       set: (assignments: string) => inCatalog(tenantry, `update tenantry.tenant set ${assignments} where id = 'a'`),
     }
   }
@@ -109,19 +109,16 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
     expect(await names(tenantry)).toEqual(['sandy'])
   })
 
-  it.each(['set aside', 'renamed to be dropped', 'gone'])(
-    'purge that left the database %s is finished',
-    async (how) => {
-      const { tenantry, names: own, databases, rename, set, admin } = await openWithTenant()
-      await tenantry.offboard('a')
-      if (how !== 'set aside') await rename(own.archived, own.pendingDrop)
-      if (how === 'gone') await admin(`drop database ${quote(own.pendingDrop)}`)
-      await set(`state = 'purging', purge_after = null, resting_state = null`)
-      expect(await tenantry.purge('a')).toEqual({ outcome: 'purged' })
-      expect(await databases()).toEqual([])
-      expect(await tenantry.get('a')).toBeUndefined()
-    },
-  )
+  it.each(['archived', 'renamed to be dropped', 'gone'])('purge that left the database %s is finished', async (how) => {
+    const { tenantry, names: own, databases, rename, set, admin } = await openWithTenant()
+    await tenantry.offboard('a')
+    if (how !== 'archived') await rename(own.archived, own.pendingDrop)
+    if (how === 'gone') await admin(`drop database ${quote(own.pendingDrop)}`)
+    await set(`state = 'purging', purge_after = null, resting_state = null`)
+    expect(await tenantry.purge('a')).toEqual({ outcome: 'purged' })
+    expect(await databases()).toEqual([])
+    expect(await tenantry.get('a')).toBeUndefined()
+  })
 
   it('purge that was interrupted between the name and the row is finished, or taken back by restore', async () => {
     const { tenantry, names: own, databases, rename } = await openWithTenant()
@@ -159,7 +156,7 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
     },
   )
 
-  it('somebody else has the name when a tenant is to be restored: nothing is touched, and it can be repeated', async () => {
+  it('the name is taken when a tenant is to be restored: nothing is touched, and it can be repeated', async () => {
     const { tenantry, names: own, databases, admin, rename } = await openWithTenant()
     await tenantry.offboard('a')
     await admin(`create database ${quote(own.inService)}`)
@@ -171,7 +168,7 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
     await rename(own.inService, `${own.inService}_theirs`)
     expect(await tenantry.restore('a')).toMatchObject({ outcome: 'restored' })
     expect(await names(tenantry)).toEqual(['sandy'])
-    // And at the end of a life, somebody else's stays as well.
+    // And at the end of a life, a foreign one stays as well.
     await tenantry.offboard('a')
     await rename(`${own.inService}_theirs`, own.inService)
     expect(await tenantry.purge('a')).toEqual({ outcome: 'purged' })
@@ -180,7 +177,7 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
     await admin(`drop database ${quote(own.inService)}`)
   })
 
-  it("a database that somebody dropped is missed by restore and offboard, and its tenant's row can be purged", async () => {
+  it("a dropped database is missed by restore and offboard, and its tenant's row can be purged", async () => {
     const { tenantry, names: own, admin } = await openWithTenant()
     await admin(`drop database ${quote(own.inService)} with (force)`)
     expect(await errorOf(tenantry.offboard('a'))).toMatchObject({ code: 'database-missing', tenant: 'a' })
@@ -190,7 +187,7 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
     expect(await tenantry.get('a')).toBeUndefined()
   })
 
-  it('the id of a purged tenant is free, and what was kept of the former has nothing to do with the new', async () => {
+  it('the id of a purged tenant is free, and the history of the former is apart from the new', async () => {
     const { tenantry } = await openWithTenant()
     const other = await openTestTenantry(models, {
       installation: tenantry.installation,

@@ -96,7 +96,7 @@ describe('onboarding', () => {
     expect(await tenantry.get('refused')).toBeUndefined()
   })
 
-  it('refuses metadata that JSON cannot hold, and takes what only looks bad', async () => {
+  it('refuses metadata that JSON cannot hold, and accepts unusual values', async () => {
     const circular: Record<string, unknown> = {}
     circular['self'] = circular
     for (const metadata of [circular, { big: 1n }]) {
@@ -121,7 +121,7 @@ describe('onboarding', () => {
     expect(await tenantry.onboard('taken')).toMatchObject({ outcome: 'onboarded' })
   })
 
-  it('refuses a database whose comment only looks like ours', async () => {
+  it('refuses a database with a comment that only looks like ours', async () => {
     const database = `${tenantry.installation}_t_forged`
     const acme = await stampOf(`${tenantry.installation}_t_acme_1`)
     await sql(`create database ${quote(database)}`)
@@ -166,7 +166,7 @@ describe('onboarding', () => {
   })
 })
 
-describe('what an interrupted call left', () => {
+describe('remains of an interrupted call', () => {
   const open = async () => {
     const tenantry = await openTestTenantry<unknown>(models)
     const catalog = (statement: string, params: unknown[] = []) =>
@@ -203,7 +203,7 @@ describe('what an interrupted call left', () => {
     expect(await databasesLike(`${tenantry.installation}_building`)).toEqual([])
   })
 
-  it('goes when the name turns out to be taken by somebody else', async () => {
+  it('are removed when the name turns out to be taken', async () => {
     const { tenantry, intend, building } = await open()
     const row = await intend('half')
     await sql(`create database ${quote(building(row))}`)

@@ -13,7 +13,7 @@ type Opened = Awaited<ReturnType<typeof open>>
 
 const inShort = (findings: readonly Finding[]) => findings.map(({ kind, action, tenant }) => [kind, action, tenant])
 
-/** First only says what it would do, and changes nothing; then does it; then finds nothing left to do. */
+/** Reports the plan first, and changes nothing; then carries it out; then finds nothing left to do. */
 async function reconciled(tenantry: Opened): Promise<readonly Finding[]> {
   const before = await snapshot(tenantry)
   const planned = await tenantry.reconcile({ dryRun: true })
@@ -65,7 +65,7 @@ describe('reconcile', () => {
     expect((await tenantry.history('a'))[0]).toMatchObject({ verb: 'purge', to: undefined, actor: 'operator' })
   })
 
-  it('makes a tenant active whose database was whole already', async () => {
+  it('makes a tenant active if its database was complete already', async () => {
     const tenantry = await open()
     await tenantry.onboard('a')
     await inCatalog(
@@ -93,7 +93,7 @@ describe('reconcile', () => {
     expect(await tenantry.restore('a')).toMatchObject({ outcome: 'restored' })
   })
 
-  it('leaves alone what a process is at work on', async () => {
+  it('leaves work under way alone', async () => {
     const tenantry = await open()
     await tenantry.onboard('a')
     await inCatalog(tenantry, `update tenantry.tenant set state = 'onboarding', activated_at = null`)
@@ -104,7 +104,7 @@ describe('reconcile', () => {
     expect(await snapshot(tenantry)).toEqual(before)
   })
 
-  it('reports what is for a person to decide, and touches none of it', async () => {
+  it('reports problems that a person has to decide on, and touches none of them', async () => {
     const tenantry = await open()
     for (const id of ['gone', 'moved', 'commented', 'invalid', 'fine']) await tenantry.onboard(id)
     const name = (id: string) => `${tenantry.installation}_t_${id}`
@@ -149,7 +149,7 @@ describe('reconcile', () => {
     await tenantry.onboard('kept')
     await tenantry.onboard('b')
     const begun = await namesOf(tenantry, 'b')
-    // What a backup of the catalog gives back that was made while "b" was made, and before "kept" was.
+    // The content of a backup of the catalog that was made while "b" was made, and before "kept" was.
     await rename(begun.inService, begun.building)
     await inCatalog(tenantry, `update tenantry.tenant set state = 'onboarding', activated_at = null where id = 'b'`)
     await inCatalog(tenantry, `delete from tenantry.tenant where id = 'kept'`)
@@ -179,7 +179,7 @@ describe('reconcile', () => {
     expect((await tenantry.reconcile()).findings).toEqual([])
   })
 
-  it('lets roles log in, or not, as the state of their tenants says', async () => {
+  it('enables or disables the login of roles, by the state of their tenants', async () => {
     const tenantry = await open()
     for (const id of ['a', 'b', 'c', 'd', 'e']) await tenantry.onboard(id)
     const logins = new Map<string, string>()

@@ -23,7 +23,7 @@ it('a process without the server of a tenant changes nothing of it', async () =>
   expect((await one.list()).map(({ id, state }) => [id, state])).toEqual([['far', 'active']])
 })
 
-it('somebody in the database that is being made delays its tenant, and is sent away', async () => {
+it('a session in the database that is being made delays its tenant, and is ended', async () => {
   let ended: Promise<void> | undefined
   const tenantry = await openTestTenantry(models, {
     initialise: async (em) => {

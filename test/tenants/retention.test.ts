@@ -7,7 +7,7 @@ import { databasesOf, inCatalog, onChange, openTestTenantry } from '../support/t
 const models = mikroOrm({ entities: [User, Address] })
 
 describe('purgeExpired', () => {
-  it('purges those whose retention has ended, and no others', async () => {
+  it('purges tenants with an ended retention, and no others', async () => {
     const tenantry = await openTestTenantry(models)
     for (const id of ['gone', 'kept', 'back', 'here']) await tenantry.onboard(id)
     for (const id of ['gone', 'back']) await tenantry.offboard(id, { retentionDays: 0 })
@@ -54,7 +54,7 @@ describe('purgeExpired', () => {
     expect(purged).toEqual(restored === undefined ? ['a', 'c'] : ['a', 'b', 'c'])
   })
 
-  it('says which it could not purge, and goes on', async () => {
+  it('reports tenants that it could not purge, and continues', async () => {
     const tenantry = await openTestTenantry(models)
     for (const id of ['a', 'b']) {
       await tenantry.onboard(id)

@@ -11,7 +11,7 @@ const models = mikroOrm({ entities: [User, Address] })
 /** The number of the newest migration that this Tenantry knows. */
 const ours = async (tenantry: TestTenantry<unknown>) => (await tenantry.status()).catalog.migration
 
-/** Changes the catalog as a newer Tenantry would that lets processes from `compatibleFrom` on go on. */
+/** Changes the catalog as a newer Tenantry would that is compatible with processes from `compatibleFrom` on. */
 async function upgrade(tenantry: TestTenantry<unknown>, compatibleFrom: number): Promise<void> {
   const statements = [
     `alter table tenantry.tenant add column region text not null default 'eu', add column note jsonb`,
@@ -27,7 +27,7 @@ async function upgrade(tenantry: TestTenantry<unknown>, compatibleFrom: number):
 }
 
 describe('a catalog that a newer Tenantry has changed', () => {
-  it('within what this one can work with is worked with, by processes that run and by new ones', async () => {
+  it('within compatibility is accepted, by processes that run and by new ones', async () => {
     const running = await openTestTenantry(models)
     await running.onboard('before')
     await upgrade(running, await ours(running))
@@ -50,12 +50,12 @@ describe('a catalog that a newer Tenantry has changed', () => {
     expect(await router.with('before', (em) => em.count(User))).toBe(0)
     const listed = await router.list()
     expect(listed.map(({ id }) => id)).toEqual(['after-0-copy', 'after-1-copy', 'before'])
-    // What only the newer knows is its own business.
+    // The newer version's own facts do not matter here.
     for (const tenant of listed) expect(Object.keys(tenant)).not.toContain('region')
   })
 
   it.each(['full', 'router'] as const)(
-    'beyond that is refused to a %s process, which is told to upgrade',
+    'beyond that is refused to a %s process, with the hint to upgrade',
     async (mode) => {
       const tenantry = await openTestTenantry(models)
       const newer = (await ours(tenantry)) + 1

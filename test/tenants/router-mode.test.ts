@@ -19,7 +19,7 @@ describe('a router', () => {
     full = await openTestTenantry(models)
     await full.onboard('a')
     const role = quote(login.user)
-    // No more than this: with what the catalog keeps, it logs in as the tenants' own roles.
+    // Nothing else: with the catalog's records, it logs in as the tenants' own roles.
     await inCatalog(full, `grant connect on database ${quote(`${full.installation}_catalog`)} to ${role}`)
     await inCatalog(full, `grant usage on schema tenantry to ${role}`)
     await inCatalog(full, `grant select on all tables in schema tenantry to ${role}`)
@@ -48,7 +48,7 @@ describe('a router', () => {
     expect(await router.getDomain('a.example')).toMatchObject({ tenant: 'a' })
   })
 
-  it('refuses whatever would change something, and changes nothing', async () => {
+  it('refuses every change, and changes nothing', async () => {
     const before = await snapshot(full)
     const verbs = [
       () => router.onboard('b'),
@@ -75,7 +75,7 @@ describe('a router', () => {
     expect(await snapshot(full)).toEqual(before)
   })
 
-  it('heeds what the others do to a tenant', async () => {
+  it('heeds changes of a tenant by others', async () => {
     const kept = await router.with('a', (em) => em)
     await full.suspend('a')
     expect(await errorOf(router.with('a', () => 1))).toMatchObject({ code: 'tenant-not-active' })
@@ -114,7 +114,7 @@ describe('opening a router', () => {
     await (await open(full.installation)).close()
   })
 
-  it('as a role that may not read the catalog says so', async () => {
+  it('as a role that may not read the catalog gets that error', async () => {
     const login = await createRole()
     dropAfterwards(login.user)
     const full = await openTestTenantry(models)

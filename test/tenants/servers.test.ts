@@ -35,7 +35,7 @@ describe('two servers', () => {
     }
   })
 
-  it('take a tenant where it is asked for, and none where the server is closed', async () => {
+  it('take a tenant if they are chosen, and none if the server is closed', async () => {
     const tenantry = await openTestTenantry(models, { servers: servers() })
     expect((await tenantry.onboard('a', { server: 'two' })).tenant.server).toBe('two')
     const catalog = `${tenantry.installation}_catalog`
@@ -45,7 +45,7 @@ describe('two servers', () => {
     expect(await tenantry.get('c')).toBeUndefined()
   })
 
-  it('finish on the second what was interrupted between the name and the row', async () => {
+  it('finish on the second a change that was interrupted between the name and the row', async () => {
     const tenantry = await openTestTenantry(models, { servers: servers() })
     await tenantry.onboard('half', { server: 'two' })
     // Just as a crash between the two leaves it: the database is named, the row does not know.
@@ -65,7 +65,7 @@ describe('two servers', () => {
 })
 
 describe('opening', () => {
-  it('with a wrong password says so, without the password', async () => {
+  it('with a wrong password reports it, without the password', async () => {
     const { user } = await createRole()
     dropAfterwards(user)
     const server = postgres({ url: serverUrl({ user, password: 'wr0ng-and-secret' }) })

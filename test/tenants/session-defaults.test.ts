@@ -8,7 +8,7 @@ import { openTestTenantry } from '../support/tenants.ts'
 
 const models = mikroOrm({ entities: [User, Address] })
 
-/** What holds in a tenant's session that was opened with these defaults. */
+/** Returns the settings of a tenant's session that was opened with these defaults. */
 async function settingsWith(session: SessionDefaults, url = serverUrl()) {
   const tenantry = await openTestTenantry(models, { session, postgres: { url } })
   await tenantry.onboard('a')
@@ -25,7 +25,7 @@ async function settingsWith(session: SessionDefaults, url = serverUrl()) {
   return row as object
 }
 
-/** The name with what tells the process. */
+/** Returns the name with the mark of the process. */
 function marked(name: string): unknown {
   const escaped = name.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')
   return expect.stringMatching(new RegExp(`^${escaped} #[0-9a-v]{8}$`))
@@ -50,7 +50,7 @@ describe("a tenant's sessions", () => {
     expect(await settingsWith(session)).toMatchObject(settings)
   })
 
-  it("keep what the server's URL says besides", async () => {
+  it("keep the other settings of the server's URL", async () => {
     const url = new URL(serverUrl())
     url.searchParams.set('options', '-c work_mem=5MB')
     url.searchParams.set('application_name', 'of the url')
@@ -65,7 +65,7 @@ describe("a tenant's sessions", () => {
     expect(await settingsWith({ applicationName: 'x'.repeat(63) })).toMatchObject({ name: marked('x'.repeat(53)) })
   })
 
-  it("have the server's own where nothing, or no limit, is asked for", async () => {
+  it("have the server's own by default, or without a limit", async () => {
     const [own] = await sql<{ isolation: string; lock: string }>(
       `select current_setting('default_transaction_isolation') as isolation, current_setting('lock_timeout') as lock`,
     )
@@ -73,12 +73,12 @@ describe("a tenant's sessions", () => {
     expect(await settingsWith({ lockTimeoutMs: 0, statementTimeoutMs: 0 })).toMatchObject({ ...own, statement: '0' })
   })
 
-  it('let a statement run for half a minute where nothing else is said', async () => {
+  it('allow a statement half a minute by default', async () => {
     expect(await settingsWith({})).toMatchObject({ statement: '30s' })
     expect(await settingsWith({ statementTimeoutMs: 0 })).toMatchObject({ statement: '0' })
   })
 
-  it('may say otherwise for a transaction, and are not left with it', async () => {
+  it('may be overridden for a transaction, and hold again afterwards', async () => {
     const tenantry = await openTestTenantry(models, {
       session: { statementTimeoutMs: 50 },
       postgres: { maxConnections: 1 },

@@ -52,7 +52,7 @@ async function setBack(): Promise<Opened> {
 }
 
 describe('a catalog set back to when a tenant was offboarded, which was restored since', () => {
-  it('destroys nothing: purge and purgeExpired stop, and say so', async () => {
+  it('destroys nothing: purge and purgeExpired stop with an error', async () => {
     const tenantry = await setBack()
     expect(await errorOf(tenantry.purge('a'))).toMatchObject({ code: 'catalog-disagrees', tenant: 'a' })
     const { purged, failed } = await tenantry.purgeExpired()

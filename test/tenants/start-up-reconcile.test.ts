@@ -21,7 +21,7 @@ async function withUnfinished(age: string): Promise<string> {
   return failing.installation
 }
 
-/** Opens, and waits until it is told what had been left behind. */
+/** Opens, and waits for the report on interrupted work. */
 async function openAndTidy(installation: string): Promise<TenantryEvent> {
   const tenantry = await openTestTenantry(models, { installation })
   return new Promise((resolve) => {
@@ -32,7 +32,7 @@ async function openAndTidy(installation: string): Promise<TenantryEvent> {
 }
 
 describe('at its start, a process', () => {
-  it('takes back what was interrupted long ago', async () => {
+  it('undoes work that was interrupted long ago', async () => {
     const installation = await withUnfinished('11 minutes')
     expect(await openAndTidy(installation)).toMatchObject({ done: 1, failed: 0, error: undefined })
     const tenantry = await openTestTenantry(models, { installation })
@@ -50,7 +50,7 @@ describe('at its start, a process', () => {
     expect((await tenantry.list()).map(({ id }) => id)).toEqual(['a'])
   })
 
-  it('leaves to its maker what was interrupted a moment ago', async () => {
+  it('leaves work to its maker that was interrupted a moment ago', async () => {
     const installation = await withUnfinished('9 minutes')
     const events: TenantryEvent[] = []
     const tenantry = await openTestTenantry(models, { installation })
@@ -70,7 +70,7 @@ describe('at its start, a process', () => {
 })
 
 describe('the audit trail', () => {
-  it('tells of what was begun and failed, and of nothing that was refused', async () => {
+  it('reports changes that began and failed, and none that were refused', async () => {
     const installation = await withUnfinished('1 minute')
     const tenantry = await openTestTenantry(models, { installation })
     const entries = await tenantry.history('a')

@@ -11,8 +11,8 @@ const models = mikroOrm({ entities: [User, Address] })
 type Verb = keyof typeof table
 
 /**
- * What comes of every verb in every state: the state after it, the outcome of one whose work is done and that changes
- * nothing, or the code it is refused with.
+ * The result of every verb in every state: the state after it, the outcome of one whose work is done and that changes
+ * nothing, or the code of its refusal.
  */
 const table = {
   onboard: {
@@ -207,7 +207,7 @@ describe('every verb in every state', () => {
   })
 
   it.each(['update', 'suspend', 'resume', 'offboard', 'restore', 'purge', 'check', 'environment', 'with'] as const)(
-    '%s of a tenant that nobody onboarded is refused',
+    '%s of an unknown tenant is refused',
     async (verb) => {
       const before = await snapshot(tenantry)
       expect(await errorOf(calls[verb](tenantry, 'nobody'))).toMatchObject({ code: 'tenant-unknown' })
@@ -216,7 +216,7 @@ describe('every verb in every state', () => {
     },
   )
 
-  it('clone of a source that nobody onboarded is refused and leaves nothing', async () => {
+  it('clone of an unknown source is refused and leaves nothing', async () => {
     const before = await snapshot(tenantry)
     expect(await errorOf(tenantry.clone('nobody', 'copy'))).toMatchObject({ code: 'tenant-unknown' })
     expect(await snapshot(tenantry)).toEqual(before)

@@ -13,7 +13,7 @@ describe('update', () => {
     tenantry = await openTestTenantry<unknown>(models)
   })
 
-  it('changes the display name and merges the metadata as RFC 7396 says', async () => {
+  it('changes the display name and merges the metadata by RFC 7396', async () => {
     await tenantry.onboard('a', {
       displayName: 'A',
       metadata: { plan: 'pro', limits: { seats: 3, disk: 9 }, tags: [1] },
@@ -27,7 +27,7 @@ describe('update', () => {
     expect(await tenantry.get('a')).toEqual(tenant)
   })
 
-  it('leaves what is left out, and takes the display name away with null', async () => {
+  it('keeps absent fields, and removes the display name with null', async () => {
     await tenantry.onboard('b', { displayName: 'B', metadata: { plan: 'pro' } })
     await tenantry.update('b', { metadata: { seats: 1 } })
     expect(await tenantry.get('b')).toMatchObject({ displayName: 'B', metadata: { plan: 'pro', seats: 1 } })
@@ -35,7 +35,7 @@ describe('update', () => {
     expect(await tenantry.get('b')).toMatchObject({ displayName: undefined, metadata: { plan: 'pro', seats: 1 } })
   })
 
-  it('that changes nothing says so and writes nothing', async () => {
+  it('that changes nothing reports it and writes nothing', async () => {
     await tenantry.onboard('c', { displayName: 'C', metadata: { plan: 'pro', deep: { x: [1] } } })
     const before = await snapshot(tenantry)
     for (const options of [
@@ -89,7 +89,7 @@ describe('update', () => {
     expect(await snapshot(tenantry)).toEqual(before)
   })
 
-  it('refuses metadata that becomes too big only with what is there', async () => {
+  it('refuses metadata that becomes too big only with the existing keys', async () => {
     await tenantry.onboard('g', { metadata: { a: 'x'.repeat(40_000) } })
     const error = await errorOf(tenantry.update('g', { metadata: { b: 'x'.repeat(40_000) } }))
     expect(error).toMatchObject({ code: 'invalid-option' })

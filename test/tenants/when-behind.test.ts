@@ -33,14 +33,14 @@ describe('whenBehind', () => {
     await second.onboard('new')
   })
 
-  it('left out, serves tenants of whatever version', async () => {
+  it('left out, serves tenants of any version', async () => {
     for (const options of [{}, { whenBehind: 'serve' }] as const) {
       const serving = await openTestTenantry(newer, { installation: first.installation, ...options })
       expect(await serving.with('old', notesOf)).toBe(0)
     }
   })
 
-  it('refuse: refuses with and run on an older one, and says which version it has and which is wanted', async () => {
+  it('refuse: refuses with and run on an older one, and names both versions', async () => {
     for (const refused of [second.with('old', notesOf), second.run('old', () => 1)]) {
       const error = await errorOf(refused)
       expect(error).toMatchObject({ code: 'tenant-behind', retryable: true, tenant: 'old' })
@@ -65,7 +65,7 @@ describe('whenBehind', () => {
     expect(String(error)).toContain('wants a version that the catalog does not know')
   })
 
-  it('refuse: serves a tenant as soon as it is brought up to date, without a word from anybody', async () => {
+  it('refuse: serves a tenant as soon as it is brought up to date, without a notice', async () => {
     await first.onboard('late')
     expect(await errorOf(second.with('late', notesOf))).toMatchObject({ code: 'tenant-behind' })
     await record(second, 'late', 2)
@@ -78,14 +78,14 @@ describe('whenBehind', () => {
       await notesOf(em)
       return em.fork()
     })
-    // The stamp is of no concern here: it is what the catalog says that counts.
+    // The stamp does not matter here: only the catalog counts.
     await second.suspend('kept')
     await record(second, 'kept', 1)
     await second.resume('kept')
     expect(await errorOf(notesOf(handle))).toMatchObject({ code: 'tenant-behind' })
   })
 
-  it('refuse: does not concern what makes, changes or looks at tenants', async () => {
+  it('refuse: does not concern calls that make, change or look at tenants', async () => {
     const { installation } = first
     const seen: string[] = []
     const hooks: Partial<TenantryConfig<EntityManager>> = {

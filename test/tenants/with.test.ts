@@ -10,7 +10,7 @@ import { openTestTenantry } from '../support/tenants.ts'
 
 const models = mikroOrm({ entities: [User, Address] })
 
-/** A promise and what settles it, to hold work where a test wants it. */
+/** A promise and its settling functions, to hold work at a point of a test. */
 function gate() {
   return Promise.withResolvers<void>()
 }
@@ -38,13 +38,13 @@ describe('with', () => {
     for (const id of ['a', 'b', 'c']) await tenantry.onboard(id)
   })
 
-  it("hands over a handle on the tenant's own database, and gives back what the work gives", async () => {
+  it("passes a handle on the tenant's own database, and returns the result of the work", async () => {
     expect(await tenantry.with('a', databaseOf)).toBe(`${tenantry.installation}_t_a`)
     expect(await tenantry.with('b', databaseOf)).toBe(`${tenantry.installation}_t_b`)
     expect(await tenantry.with('a', () => 7)).toBe(7)
   })
 
-  it('passes on what the work throws', async () => {
+  it('passes on the errors of the work', async () => {
     const error = new Error('mine')
     expect(
       await errorOf(
@@ -62,7 +62,7 @@ describe('with', () => {
     expect(await errorOf(tenantry.with(id, () => 1))).toMatchObject({ code })
   })
 
-  it('finds a tenant that was onboarded after it was first asked for', async () => {
+  it('finds a tenant that was onboarded after its first look-up', async () => {
     expect(await errorOf(tenantry.with('later', () => 1))).toMatchObject({ code: 'tenant-unknown' })
     await tenantry.onboard('later')
     expect(await tenantry.with('later', () => 1)).toBe(1)
@@ -97,7 +97,7 @@ describe('with', () => {
     await proxy.close()
   })
 
-  it('says so when all connections stay busy', async () => {
+  it('reports that all connections stay busy', async () => {
     const { promise, resolve } = gate()
     const held = Promise.withResolvers<void>()
     let holding = 0
@@ -171,7 +171,7 @@ describe('with', () => {
       await em.execute(`insert into user_account (name) select 'slow' from generate_series(1, 300)`)
       const names: string[] = []
       for await (const { name } of em.stream(User, { where: { name: 'slow' } })) {
-        // Longer than what is left open may stand still once the work has ended.
+        // Longer than an open transaction may stand idle once the work has ended.
         if (names.push(name) === 50) await sql('select pg_sleep(1.5)')
       }
       await em.nativeDelete(User, { name: 'slow' })
@@ -276,7 +276,7 @@ describe('the context', () => {
     expect(() => tenantry.currentTenant()).toThrow(expect.objectContaining({ code: 'no-tenant' }))
   })
 
-  it.each(['with', 'run'] as const)("of %s is nobody else's, whatever happens in between", async (verb) => {
+  it.each(['with', 'run'] as const)("of %s is never another's, with any order of events", async (verb) => {
     const elsewhere = new AsyncLocalStorage<string>()
     const seen: (string | undefined)[] = []
     const look = () => {
@@ -428,7 +428,7 @@ describe('closing', () => {
     expect(await onboarding).toMatchObject({ outcome: 'onboarded' })
   })
 
-  it('ends what is still being onboarded at its deadline', async () => {
+  it('ends an onboarding at its deadline', async () => {
     const tenantry = await openTestTenantry(models, { onboardingConcurrency: 1 })
     const onboardings = ['a', 'b', 'c'].map((id) => tenantry.onboard(id).catch((error: unknown) => error))
     await tenantry.close(0)
@@ -436,7 +436,7 @@ describe('closing', () => {
     expect(results.at(-1)).toMatchObject({ code: 'aborted', tenant: undefined })
   })
 
-  it('ends what is still busy at its deadline', async () => {
+  it('ends busy connections at its deadline', async () => {
     const tenantry = await openTestTenantry(models)
     await tenantry.onboard('a')
     const started = gate()

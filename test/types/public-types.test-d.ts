@@ -28,7 +28,7 @@ test("with hands over the ORM's own type", async () => {
   await tenantry.with('acme', (em) => expectTypeOf(em).toEqualTypeOf<EntityManager>())
 })
 
-test('with gives what the work gives', async () => {
+test('with returns the result of the work', async () => {
   const tenantry = await openTenantry({ models })
   const notes = await tenantry.with('acme', (em) => em.find(Note, {}))
   expectTypeOf(notes[0]?.text).toEqualTypeOf<string | undefined>()
@@ -36,7 +36,7 @@ test('with gives what the work gives', async () => {
   expectTypeOf(await tenantry.run('acme', async () => 'x')).toEqualTypeOf<string>()
 })
 
-test('a fleet query gives what its work gives, or why not, for each tenant', async () => {
+test('a fleet query returns the result or the error of its work, for each tenant', async () => {
   const tenantry = await openTenantry({ models })
   const found = await tenantry.forEach(async (em, tenant) => {
     expectTypeOf(em).toEqualTypeOf<EntityManager>()
@@ -69,7 +69,7 @@ test('a handle of another ORM keeps its type', async () => {
   await tenantry.with('acme', (handle) => expectTypeOf(handle).toEqualTypeOf<Other>())
 })
 
-test('where the database is cannot be said to the adapter', () => {
+test('the place of the database cannot be given to the adapter', () => {
   // @ts-expect-error -- dbName is not mikroOrm's to know
   expectTypeOf(mikroOrm({ entities: [Note], dbName: 'x' }))
   // @ts-expect-error -- without entities there are no models

@@ -10,7 +10,7 @@ import { type CurrentTenant, TenantryModule } from 'tenantry/nestjs'
 import { claim, errorResponse, type OnError, type RequestTenant, subdomain, TenantRequests } from 'tenantry/requests'
 import { expectTypeOf, test } from 'vitest'
 
-// What the test suite as a whole has registered: see test/integrations/framework.ts.
+// The type that the test suite as a whole has registered: see test/integrations/framework.ts.
 type Ours = RequestTenant<EntityManager>
 
 interface Other {
@@ -53,7 +53,7 @@ test("a claim and the hook get the framework's own request", () => {
   TenantryModule.forRoot<Request>({ tenantry, tenantFrom: [claim(({ headers }) => headers.authorization)] })
 })
 
-test('what is none is refused', () => {
+test('an invalid source is refused', () => {
   // @ts-expect-error -- no source is the default
   expressTenants(tenantry, {})
   // @ts-expect-error -- a source is made by subdomain() and the like

@@ -14,14 +14,14 @@ interface Options extends CommonOptions {
 export const adopt = defineCommand<Options>(
   {
     usage: 'adopt <id>',
-    summary: 'Make a tenant of a database that is there',
+    summary: 'Create a tenant from an existing database',
     examples: {
       'adopt acme --database acme_production': 'it must match the models, and keeps its name',
     },
   },
   (command) =>
     command
-      .requiredOption('--database <name>', 'the database to take over')
+      .requiredOption('--database <name>', 'the database to adopt')
       .option('--server <name>', "the server that it is on (default: the catalog's)")
       .option('--display-name <text>', 'a name for people')
       .option('--metadata <json>', "the service's own notes, as a JSON object", jsonObject),

@@ -14,7 +14,7 @@ interface Options extends CommonOptions {
 export const check = defineCommand<Options>(
   {
     usage: 'check [id...]',
-    summary: 'Compare databases with the models; ends with 1 on a difference',
+    summary: 'Compare databases with the models; exit with 1 on a difference',
     examples: {
       check: 'those of all tenants in service, or suspended',
       'check acme globex': 'those of two tenants',
@@ -26,7 +26,9 @@ export const check = defineCommand<Options>(
     const given = ids as readonly string[]
     if (url === undefined) return tools.withTenantry('read', (tenantry) => checkTenants(tenantry, tools, given))
     if (given.length > 0) {
-      throw new TenantryError('invalid-option', 'What is to be checked?', { hint: 'Give either ids or --url.' })
+      throw new TenantryError('invalid-option', 'Both tenants and a database were named.', {
+        hint: 'Give either ids or --url.',
+      })
     }
     return checkOne(tools, url)
   },
@@ -53,7 +55,7 @@ interface Checked {
 
 async function checkTenants(tenantry: Tenantry<unknown>, tools: Tools, given: readonly string[]): Promise<Report> {
   const ids = given.length > 0 ? given : await inService(tenantry, tools.signal)
-  const checked = await tools.progress(`0 of ${ids.length}`, (tell) => checkAll(tenantry, ids, tools.signal, tell))
+  const checked = await tools.progress(`0 of ${ids.length}`, (update) => checkAll(tenantry, ids, tools.signal, update))
   return {
     result: { tenants: checked.map(({ error, ...rest }) => ({ ...rest, ...(error && { error: asValue(error) }) })) },
     lines: checked.length === 0 ? ['No tenants.'] : checked.flatMap(linesOf),
@@ -71,21 +73,21 @@ async function inService(tenantry: Tenantry<unknown>, signal: AbortSignal): Prom
   }
 }
 
-/** How many databases are looked at at once. */
+/** The number of databases that are checked at once. */
 const atOnce = 4
 
 async function checkAll(
   tenantry: Tenantry<unknown>,
   ids: readonly string[],
   signal: AbortSignal,
-  tell: (text: string) => void,
+  update: (text: string) => void,
 ): Promise<Checked[]> {
   const checked: Checked[] = []
   const left = ids.values()
   const work = async () => {
     for (const id of left) {
       checked.push(await checkTenant(tenantry, id, signal, ids.length))
-      tell(`${checked.length} of ${ids.length}`)
+      update(`${checked.length} of ${ids.length}`)
     }
   }
   await Promise.all(Array.from({ length: atOnce }, work))

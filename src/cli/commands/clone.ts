@@ -1,5 +1,5 @@
 import { defineCommand } from '../define-command.ts'
-import { say } from '../report.ts'
+import { notify } from '../report.ts'
 import { outcomeLine } from '../tenant-text.ts'
 import type { CommonOptions } from '../tools.ts'
 import { duration, jsonObject } from '../words.ts'
@@ -17,7 +17,7 @@ interface Options extends CommonOptions {
 export const clone = defineCommand<Options>(
   {
     usage: 'clone <source> <id>',
-    summary: "Make a new tenant with a copy of another one's database",
+    summary: "Create a tenant from a copy of another one's database",
     examples: {
       'clone acme acme-staging': "runs the configuration's anonymise on the copy",
       'clone acme acme-2 --no-anonymise': 'copies everything as it is',
@@ -27,9 +27,9 @@ export const clone = defineCommand<Options>(
     command
       .option('--display-name <text>', 'a name for people')
       .option('--metadata <json>', "the service's own notes, as a JSON object", jsonObject)
-      .option('--drain <time>', 'how long work under way on the source may take: 500ms, 10s, 2m', duration)
+      .option('--drain <time>', 'the time for work under way on the source: 500ms, 10s, 2m', duration)
       .option('--no-anonymise', "do not run the configuration's anonymise")
-      .option('--refuse-existing', 'fail where the id exists already'),
+      .option('--refuse-existing', 'fail if the id exists already'),
   async (tools, [source, id], { displayName, metadata, drain, anonymise, refuseExisting }) => {
     const config = await tools.config()
     return tools.withTenantry('change', async (tenantry) => {
@@ -44,7 +44,7 @@ export const clone = defineCommand<Options>(
       })
       const result = await tools.progress(`copying ${String(source)}`, () => cloning)
       if (result.outcome === 'cloned' && anonymise && config.anonymise === undefined) {
-        say('The configuration has no anonymise: the copy has everything that is in the source.')
+        notify('The configuration has no anonymise: the copy has everything that is in the source.')
       }
       return { result, lines: [outcomeLine(result.outcome, result.tenant)] }
     })

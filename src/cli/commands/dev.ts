@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { resolve } from 'node:path'
 import { defineCommand } from '../define-command.ts'
 import { projectFolder } from '../config-file.ts'
-import { printReport, say } from '../report.ts'
+import { printReport, notify } from '../report.ts'
 import type { CommonOptions } from '../tools.ts'
 import { wholeNumber } from '../words.ts'
 
@@ -11,7 +11,7 @@ interface Options extends CommonOptions {
   readonly dataDir?: string
 }
 
-/** `tenantry dev`: keeps the project's development server up until it is interrupted. */
+/** `tenantry dev`: keeps the project's development server running until it is interrupted. */
 export const dev = defineCommand<Options>(
   {
     usage: 'dev',
@@ -26,11 +26,11 @@ export const dev = defineCommand<Options>(
         'where its data lies (default: .tenantry/postgres in the folder of the configuration)',
       ),
   async ({ signal, asJson }, _, { port, dataDir, config }) => {
-    // Loaded only here: the other commands load it through the library, where they need it.
+    // Loaded only here: the other commands load it through the library, when they need it.
     const { developmentServer } = await import('../../embedded/index.ts')
     const server = await developmentServer({
       baseDir: projectFolder(config),
-      // As it was typed: from the working directory.
+      // The path as it was typed: from the working directory.
       ...(dataDir !== undefined && { dataDir: resolve(dataDir) }),
       port,
       signal,
@@ -53,7 +53,7 @@ export const dev = defineCommand<Options>(
     await untilAborted(signal)
     await server.stop()
     const stopped = !server.runsOn
-    say(stopped ? 'Stopped.' : 'The server runs on: another process uses it.')
+    notify(stopped ? 'Stopped.' : 'The server runs on: another process uses it.')
     return { result: { stopped }, lines: [] }
   },
 )

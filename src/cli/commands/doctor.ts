@@ -2,7 +2,7 @@ import type { Diagnosis } from '../../index.ts'
 import { defineCommand } from '../define-command.ts'
 import { diagnosisLines } from '../diagnosis-text.ts'
 import { type ExitCode, exitCodeOf, exitCodes } from '../exit-codes.ts'
-import { asValue, say } from '../report.ts'
+import { asValue, notify } from '../report.ts'
 import { type CommonOptions, library } from '../tools.ts'
 
 interface Options extends CommonOptions {
@@ -13,7 +13,7 @@ interface Options extends CommonOptions {
 export const doctor = defineCommand<Options>(
   {
     usage: 'doctor',
-    summary: 'Say what the servers and the role can do, and the SQL for what is missing',
+    summary: 'Examine what the servers and the role can do, with SQL for what is missing',
     examples: {
       doctor: 'tries it in scratch names, and removes them',
       'doctor --no-probe': 'only reads',
@@ -24,7 +24,7 @@ export const doctor = defineCommand<Options>(
     const config = await tools.config()
     const { doctor: examine } = await library()
     const diagnosis = await tools.progress('examining the servers', () =>
-      examine({ announce: say, ...config }, { probe, signal: tools.signal }),
+      examine({ announce: notify, ...config }, { probe, signal: tools.signal }),
     )
     return { result: asResult(diagnosis), lines: diagnosisLines(diagnosis), exitCode: exitCodeFor(diagnosis) }
   },
@@ -34,7 +34,7 @@ function asResult({ servers, ...rest }: Diagnosis): object {
   return { ...rest, servers: servers.map((it) => (it.reachable ? it : { ...it, error: asValue(it.error) })) }
 }
 
-/** What is missing weighs more than a server that may only be down for a moment. */
+/** Returns the exit code. A missing privilege outranks an unreachable server, which may only be down for a moment. */
 function exitCodeFor({ servers }: Diagnosis): ExitCode {
   if (servers.some(({ missing }) => missing.length > 0)) return exitCodes.denied
   const failed = servers.find((it) => !it.reachable)

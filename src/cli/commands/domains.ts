@@ -11,8 +11,8 @@ import { wholeNumber } from '../words.ts'
 export const addDomain = defineCommand(
   {
     usage: 'add-domain <id> <name>',
-    summary: 'Add a domain to a tenant, and show the record that proves it',
-    examples: { 'add-domain acme shop.acme.example': 'reserved for acme, and led to it once it is verified' },
+    summary: 'Add a domain to a tenant, and print the record that proves it',
+    examples: { 'add-domain acme shop.acme.example': 'reserved for acme, and routed to it once it is verified' },
   },
   (command) => command,
   (tools, [id, domain]) =>
@@ -31,13 +31,13 @@ interface VerifyWords extends CommonOptions {
 export const verifyDomain = defineCommand<VerifyWords>(
   {
     usage: 'verify-domain <id> <name>',
-    summary: 'Lead a domain to its tenant, once its record is in the DNS',
+    summary: 'Route a domain to its tenant, once its record is in the DNS',
     examples: {
       'verify-domain acme shop.acme.example': 'looks for the record in its DNS',
-      'verify-domain acme shop.acme.example --proven': 'somebody made sure of it otherwise',
+      'verify-domain acme shop.acme.example --proven': 'it was verified by other means',
     },
   },
-  (command) => command.option('--proven', 'do not look: it is certain that the domain is theirs'),
+  (command) => command.option('--proven', 'skip the DNS look-up: the domain is known to be theirs'),
   (tools, [id, domain], { proven }) =>
     tools.withTenantry('change', async (tenantry) => {
       const { actor, signal } = tools
@@ -62,8 +62,8 @@ export const verifyDomain = defineCommand<VerifyWords>(
 export const removeDomain = defineCommand(
   {
     usage: 'remove-domain <id> <name>',
-    summary: 'Take a domain from a tenant',
-    examples: { 'remove-domain acme shop.acme.example': 'it is led nowhere, and free for others' },
+    summary: 'Remove a domain from a tenant',
+    examples: { 'remove-domain acme shop.acme.example': 'no longer routed, and free for others' },
   },
   (command) => command,
   (tools, [id, domain]) =>
@@ -84,16 +84,16 @@ interface ListWords extends CommonOptions {
 export const domains = defineCommand<ListWords>(
   {
     usage: 'domains [id]',
-    summary: "List a tenant's domains, or find whose one is",
+    summary: "List a tenant's domains, or find the tenant of one",
     examples: {
       'domains acme': 'in their order, each with the record that proves it',
-      'domains --find shop.acme.example': 'whoever has it, verified or not',
+      'domains --find shop.acme.example': 'of any tenant, verified or not',
     },
   },
   (command) =>
     command
-      .option('--find <domain>', 'this one, whoever has it')
-      .option('--limit <number>', 'at most so many', wholeNumber, 100)
+      .option('--find <domain>', 'this domain, of any tenant')
+      .option('--limit <number>', 'at most this number', wholeNumber, 100)
       .option('--after <domain>', 'only those after this one'),
   (tools, [id], { find, limit, after }) => {
     if ((id === undefined) === (find === undefined)) throw whichError()

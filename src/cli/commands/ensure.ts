@@ -11,7 +11,7 @@ interface Options extends CommonOptions {
 export const ensure = defineCommand<Options>(
   {
     usage: 'ensure',
-    summary: 'Make sure that the catalog exists, or a database with all tables of the models',
+    summary: 'Create the catalog, or a database with the tables of the models',
     examples: {
       ensure: 'the catalog, brought up to date',
       'ensure --url postgresql://app@localhost/app': 'that database, with the tables of the models',

@@ -46,8 +46,8 @@ export const exec = defineCommand<Options>(
 )
 
 /**
- * Lets a command's own options also come between its first argument and the rest, and passes on all that follows the
- * second argument or two dashes. Commander passes on what follows the first: so what follows is parsed once more.
+ * Allows a command's own options also between its first argument and the rest, and passes on all that follows the
+ * second argument or two dashes. Commander passes on all that follows the first, so the rest is parsed once more.
  */
 function takingOptionsAfterId(command: Command): Command {
   const parse = command.passThroughOptions().parseOptions.bind(command)
@@ -66,7 +66,7 @@ function run([program = '', ...words]: readonly string[], env: NodeJS.ProcessEnv
     throw new TenantryError('invalid-option', 'There is no command to run.', { hint: 'See: tenantry exec --help' })
   }
   const child = spawn(program, words, { stdio: 'inherit', env })
-  // Ctrl-C is the command's own affair: psql cancels its query by it.
+  // Ctrl-C is left to the command: psql cancels its query by it.
   const ignore = () => undefined
   const pass = (signal: NodeJS.Signals) => child.kill(signal)
   process.on('SIGINT', ignore).on('SIGTERM', pass).on('SIGHUP', pass)

@@ -29,9 +29,9 @@ export const init = defineCommand<Options>(
   },
   (command) =>
     command
-      .option('--force', 'replace the one that is there')
+      .option('--force', 'replace the existing one')
       .option('--dry-run', 'print it, and write nothing')
-      .option('--catalog', 'write no configuration: create the catalog of the one that is there'),
+      .option('--catalog', 'write no configuration: create the catalog of the existing one'),
   async (tools, _args, { force, dryRun, catalog }) => {
     if (catalog) {
       if (force || dryRun) throw catalogError()

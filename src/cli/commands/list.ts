@@ -36,8 +36,8 @@ export const list = defineCommand<Options>(
       .option('--models-version <version>', 'with this version of the models: its number or its fingerprint')
       .option('--metadata <json>', 'with this in their metadata', jsonObject)
       .option('--search <text>', 'with this in their id or display name')
-      .option('--expired', 'offboarded, and their retention has ended')
-      .option('--limit <number>', 'at most so many', wholeNumber, 100)
+      .option('--expired', 'offboarded, with an ended retention')
+      .option('--limit <number>', 'at most this number', wholeNumber, 100)
       .option('--after <id>', 'only those after this id')
       .option('--all', 'all, page by page'),
   (tools, _, options) =>
@@ -70,7 +70,7 @@ function filterOf({ state, server, modelsVersion, metadata, search, expired, aft
   }
 }
 
-/** The most that Tenantry gives at once. */
+/** The largest page of Tenantry's list. */
 const pageSize = 1_000
 
 async function collect(tenantry: Tenantry<unknown>, options: ListOptions, most: number): Promise<readonly Tenant[]> {

@@ -23,7 +23,7 @@ interface Options extends CommonOptions {
 export const onboard = defineCommand<Options>(
   {
     usage: 'onboard [id...]',
-    summary: 'Make tenants, each with a database of its own',
+    summary: 'Create tenants, each with its own database',
     examples: {
       'onboard acme': 'one tenant',
       "onboard acme --display-name 'Acme GmbH'": 'with a name for people',
@@ -35,15 +35,15 @@ export const onboard = defineCommand<Options>(
     command
       .option('--display-name <text>', 'a name for people')
       .option('--metadata <json>', "the service's own notes, as a JSON object", jsonObject)
-      .option('--server <name>', 'where to place them (default: the open server with the fewest tenants)')
-      .option('--refuse-existing', 'fail where an id exists already')
+      .option('--server <name>', 'the server to place them on (default: the open server with the fewest tenants)')
+      .option('--refuse-existing', 'fail if an id exists already')
       .option('--from <file>', 'read tenants from a file, one a line; - for standard input')
-      .option('--count <number>', 'make so many, numbered', wholeNumber)
-      .option('--prefix <text>', 'what the ids of --count begin with', 'tenant-'),
+      .option('--count <number>', 'make this number of tenants', wholeNumber)
+      .option('--prefix <text>', 'the prefix of the ids of --count', 'tenant-'),
   async (tools, [ids], options) => {
     const tenants = await wanted(ids as readonly string[], options)
     return tools.withTenantry('create', (tenantry) =>
-      tools.progress(`0 of ${tenants.length}`, (tell) => onboardAll(tenantry, tools, tenants, options, tell)),
+      tools.progress(`0 of ${tenants.length}`, (update) => onboardAll(tenantry, tools, tenants, options, update)),
     )
   },
 )
@@ -64,7 +64,7 @@ async function wanted(
   })
 }
 
-/** More databases than that is more than a PostgreSQL server bears. */
+/** The largest number of tenants at once. A PostgreSQL server does not bear more databases. */
 const mostNumbered = 100_000
 
 function countError(): TenantryError {
@@ -89,7 +89,7 @@ function parseTenant(line: string): Wanted {
   const [unknown] = Object.keys(others)
   if (unknown !== undefined) throw lineError(`The key ${JSON.stringify(unknown)} is unknown in this line`, line)
   if (typeof id !== 'string') throw lineError('This line has no id', line)
-  // What the others hold is checked where they are used.
+  // Values of other types are checked where they are used.
   return { id, ...(displayName !== undefined && { displayName }), ...(metadata !== undefined && { metadata }) }
 }
 
@@ -109,7 +109,7 @@ function lineError(problem: string, line: string, cause?: unknown): TenantryErro
   })
 }
 
-/** How many are under way at once; Tenantry itself makes fewer at a time. */
+/** The number of calls that run at once; Tenantry itself makes fewer at a time. */
 const ahead = 16
 
 async function onboardAll(
@@ -117,7 +117,7 @@ async function onboardAll(
   { signal, actor }: Tools,
   tenants: readonly Wanted[],
   { server, refuseExisting }: Options,
-  tell: (text: string) => void,
+  update: (text: string) => void,
 ): Promise<Report> {
   const done = new Map<number, Onboarded>()
   const failed = new Map<number, { id: string; error: TenantryError }>()
@@ -136,11 +136,11 @@ async function onboardAll(
         if (!(error instanceof TenantryError) || error.code === 'aborted' || tenants.length === 1) throw error
         failed.set(index, { id, error })
       }
-      tell(`${done.size + failed.size} of ${tenants.length}`)
+      update(`${done.size + failed.size} of ${tenants.length}`)
     }
   }
   await Promise.all(Array.from({ length: Math.min(ahead, tenants.length) }, work))
-  // In the order in which they were given, whichever was ready first.
+  // In the order of the arguments, whichever was ready first.
   return report(inOrder(done), inOrder(failed))
 }
 

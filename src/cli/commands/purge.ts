@@ -29,9 +29,9 @@ export const purge = defineCommand<Options>(
   (command) =>
     command
       .option('--expired', 'all tenants whose retention has ended')
-      .option('--limit <number>', 'at most so many of them', wholeNumber, 100)
+      .option('--limit <number>', 'at most this number of them', wholeNumber, 100)
       .option('-y, --yes', 'do not ask')
-      .option('--dry-run', 'show what would be destroyed, and destroy nothing'),
+      .option('--dry-run', 'show the tenants, and destroy nothing'),
   (tools, [id], options) => {
     if ((id === undefined) === (options.expired !== true)) throw whichError()
     return tools.withTenantry(options.dryRun ? 'read' : 'change', (tenantry) =>
@@ -46,7 +46,7 @@ async function purgeOne(tenantry: Tenantry<unknown>, tools: Tools, id: string, o
   const { signal, actor } = tools
   const tenant = await tenantry.get(id, { signal })
   if (tenant !== undefined) {
-    // Of a state that it refuses, purge itself says so, and nobody is asked before.
+    // In a state that it refuses, purge itself reports that, without a question before.
     const isPurgeable = purgeable.has(tenant.state)
     if (options.dryRun) return dryRun(isPurgeable ? [tenant] : [])
     if (!options.yes && isPurgeable)

@@ -12,8 +12,8 @@ interface Options extends CommonOptions {
 export const reconcile = defineCommand<Options>(
   {
     usage: 'reconcile',
-    summary: 'Finish or take back what was interrupted, and report the rest',
-    examples: { 'reconcile --dry-run': 'only say what would be done', reconcile: 'do it' },
+    summary: 'Finish or undo interrupted work, and report the rest',
+    examples: { 'reconcile --dry-run': 'only report the plan', reconcile: 'do it' },
   },
   (command) => command.option('--dry-run', 'change nothing'),
   (tools, _, { dryRun = false }) =>
@@ -28,7 +28,7 @@ export const reconcile = defineCommand<Options>(
         lines: [
           ...(findings.length === 0 ? ['all is as it should be'] : findingTable(findings)),
           ...(isCatalogOlder ? ['', olderText] : []),
-          ...unreachable.map((name) => `${shown(name)} did not answer: nothing is known of what is there.`),
+          ...unreachable.map((name) => `${shown(name)} did not answer: its databases are not covered.`),
         ],
         exitCode: findings.some(({ outcome }) => outcome === 'failed') ? exitCodes.failed : exitCodes.done,
       }
@@ -37,7 +37,7 @@ export const reconcile = defineCommand<Options>(
 
 const olderText =
   'The servers have databases of this installation that the catalog does not know: it may be an older copy. Nothing is\n' +
-  'taken back or dropped until they are gone or in the catalog.'
+  'undone or dropped until they are removed or in the catalog.'
 
 function findingTable(findings: readonly Reconciled[]): string[] {
   return table([

@@ -5,7 +5,7 @@ export const removeTemplates = defineCommand(
   {
     usage: 'remove-templates',
     summary: 'Drop templates and spares, before pg_upgrade',
-    examples: { 'remove-templates': 'after the services were stopped that keep spares' },
+    examples: { 'remove-templates': 'after stopping the services that keep spares' },
   },
   (command) => command,
   (tools) =>

@@ -10,10 +10,10 @@ interface Options extends CommonOptions {
 export const restamp = defineCommand<Options>(
   {
     usage: 'restamp <id>',
-    summary: "Stamp a tenant's database again that was restored from a backup",
+    summary: "Stamp a tenant's database that was restored from a backup",
     examples: { 'restamp acme': 'after pg_restore, into a database of the same name' },
   },
-  (command) => command.option('--accept-differences', 'also where the database differs from the models'),
+  (command) => command.option('--accept-differences', 'even if the database differs from the models'),
   (tools, [id], { acceptDifferences }) =>
     tools.withTenantry('change', async (tenantry) => {
       const result = await tenantry.restamp(String(id), {

@@ -32,7 +32,7 @@ export const rotateCredentials = defineCommand<Options>(
     if ([id !== undefined, all, reencrypt].filter(Boolean).length !== 1) throw whichError()
     if (keyLost && !all) throw lostError()
     const work = (tenantry: Tenantry<unknown>) => {
-      if (reencrypt) return encryptAnew(tenantry, tools)
+      if (reencrypt) return reencryptAll(tenantry, tools)
       return all ? rotateAll(tenantry, tools) : rotateOne(tenantry, tools, String(id))
     }
     return tools.withTenantry('change', work, keyLost ? { credentialsKeyLost: true } : {})
@@ -44,7 +44,7 @@ async function rotateOne(tenantry: Tenantry<unknown>, { actor, signal }: Tools, 
   return { result, lines: [rotatedLine(id)] }
 }
 
-async function encryptAnew(tenantry: Tenantry<unknown>, { actor, signal }: Tools): Promise<Report> {
+async function reencryptAll(tenantry: Tenantry<unknown>, { actor, signal }: Tools): Promise<Report> {
   const result = await tenantry.reencryptCredentials({ actor, signal })
   const { reencrypted, unreadable } = result
   return {
@@ -106,7 +106,7 @@ function lostError(): TenantryError {
 }
 
 function whichError(): TenantryError {
-  return new TenantryError('invalid-option', 'Whose credentials are to be rotated?', {
+  return new TenantryError('invalid-option', 'It is unclear which credentials to rotate.', {
     hint: 'Give one of: an id, --all, --reencrypt.',
   })
 }

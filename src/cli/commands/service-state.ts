@@ -12,7 +12,7 @@ interface OffboardWords extends DrainWords {
   readonly retentionDays?: number
 }
 
-const drainOption = ['--drain <time>', 'how long work under way may take: 500ms, 10s, 2m', duration] as const
+const drainOption = ['--drain <time>', 'the time for work under way: 500ms, 10s, 2m', duration] as const
 
 function verbOptions({ actor, signal }: Tools): VerbOptions {
   return { actor, signal }
@@ -26,10 +26,10 @@ function drainOptions(tools: Tools, { drain }: DrainWords): DrainOptions {
 export const suspend = defineCommand<DrainWords>(
   {
     usage: 'suspend <id>',
-    summary: 'Take a tenant out of service for a while',
+    summary: 'Take a tenant out of service',
     examples: {
-      'suspend acme': 'work under way may take ten seconds',
-      'suspend acme --drain 0s': 'ends what is under way at once',
+      'suspend acme': 'work under way has ten seconds',
+      'suspend acme --drain 0s': 'ends work under way at once',
     },
   },
   (command) => command.option(...drainOption),
@@ -60,7 +60,7 @@ export const resume = defineCommand(
 export const offboard = defineCommand<OffboardWords>(
   {
     usage: 'offboard <id>',
-    summary: "End a tenant's service and set its database aside",
+    summary: "End a tenant's service and archive its database",
     examples: {
       'offboard acme': 'it can be restored until it is purged',
       'offboard acme --retention-days 90': '"purge --expired" leaves it for 90 days',
@@ -69,7 +69,7 @@ export const offboard = defineCommand<OffboardWords>(
   (command) =>
     command
       .option(...drainOption)
-      .option('--retention-days <number>', 'how long it is kept (default: that of the configuration)', wholeNumber),
+      .option('--retention-days <number>', 'the days to keep it (default: that of the configuration)', wholeNumber),
   (tools, [id], options) =>
     tools.withTenantry('change', async (tenantry) => {
       const { retentionDays } = options
@@ -92,7 +92,7 @@ export const offboard = defineCommand<OffboardWords>(
 export const restore = defineCommand(
   {
     usage: 'restore <id>',
-    summary: 'Take an offboarded tenant back with all its data',
+    summary: 'Bring back an offboarded tenant with all its data',
     examples: { 'restore acme': 'into the state that it had before it was offboarded' },
   },
   (command) => command,

@@ -13,13 +13,13 @@ interface Options extends CommonOptions {
 export const show = defineCommand<Options>(
   {
     usage: 'show <id>',
-    summary: 'Show a tenant, and what was done to it',
+    summary: 'Show a tenant and its history',
     examples: {
       'show acme': 'the tenant and the last ten entries of its history',
       'show acme --history 100 --json': 'more of it, for a program',
     },
   },
-  (command) => command.option('--history <number>', 'how many entries of its history', wholeNumber, 10),
+  (command) => command.option('--history <number>', 'the number of entries of its history', wholeNumber, 10),
   (tools, [id], options) =>
     tools.withTenantry('read', async (tenantry) => {
       const { signal } = tools

@@ -51,7 +51,7 @@ function rolesText({ roles, sharedTenants }: Status): string {
   return 'shared: all tenants are reached as the role of the connection'
 }
 
-/** Templates and spares, a line for each version on each server. */
+/** Returns templates and spares, a line for each version on each server. */
 function sparePools(templates: Status['templates'], spares: Status['spares']): string[][] {
   const all = [...templates, ...spares].map(({ version, server }) => ({ version, server }))
   const distinct = new Map(all.map((sparePool) => [`${sparePool.version} ${sparePool.server}`, sparePool]))

@@ -19,13 +19,13 @@ export const update = defineCommand<Options>(
     examples: {
       "update acme --display-name 'Acme AG'": 'another name for people',
       'update acme --metadata \'{"plan":"pro"}\'': 'sets one key and leaves the others',
-      'update acme --metadata \'{"plan":null}\'': 'takes a key away',
+      'update acme --metadata \'{"plan":null}\'': 'removes a key',
     },
   },
   (command) =>
     command
       .option('--display-name <text>', 'a name for people')
-      .option('--no-display-name', 'take the display name away')
+      .option('--no-display-name', 'remove the display name')
       .option('--metadata <json>', 'a JSON merge patch (RFC 7396)', jsonObject),
   (tools, [id], { displayName, metadata }) => {
     if (displayName === undefined && metadata === undefined) throw nothingError()

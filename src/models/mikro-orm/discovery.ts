@@ -5,7 +5,7 @@ import { refuseForeignFlush } from './foreign-entities.ts'
 import { refuseLongNames } from './long-names.ts'
 import { TenantEntityManager } from './tenant-entity-manager.ts'
 
-/** Options that say where the database is or how it is reached: Tenantry's part. */
+/** Options about the place of the database, or the way to it: Tenantry sets them. */
 const ownOptions = [
   'driver',
   'dbName',
@@ -25,7 +25,7 @@ const ownOptions = [
   'ensureIndexes',
 ] as const
 
-/** MikroORM's options, less those that say where the database is or how it is reached. */
+/** MikroORM's options, without those that Tenantry sets. */
 export type MikroOrmModelsOptions = Omit<Options, (typeof ownOptions)[number]> & {
   /** The entities, as MikroORM takes them. */
   readonly entities: NonNullable<Options['entities']>
@@ -40,7 +40,7 @@ export function checkOptions(options: MikroOrmModelsOptions): MikroOrmModelsOpti
   const refused = ownOptions.find((name) => name in read)
   if (refused === undefined) return read
   throw new TenantryError('invalid-option', `mikroOrm() does not take the option ${refused}.`, {
-    hint: 'Where the databases are is said once, by postgres({ url }); the EntityManager is made per tenant.',
+    hint: 'Set the server once, by postgres({ url }); the EntityManager is made per tenant.',
   })
 }
 

@@ -13,15 +13,15 @@ import { QueryBuilder } from '@mikro-orm/postgresql'
 import { TenantryError } from '../../kernel/errors.ts'
 import type { TenantIdentity } from '../port.ts'
 
-// MikroORM takes an entity for its key, whoever loaded it. In the database of another tenant, that is the key of
-// another row. So a tenant's handle refuses entities of other tenants wherever it would take one.
+// MikroORM takes an entity for its key, even if another EntityManager loaded it. In the database of another tenant,
+// that is the key of another row. So a tenant's handle refuses entities of other tenants wherever it would take one.
 
-/** A part of MikroORM that works for one tenant; for none where it belongs to the discovery of the entities. */
+/** A part of MikroORM that works for one tenant; for none if it belongs to the discovery of the entities. */
 export interface OfTenant {
   readonly tenant: TenantIdentity | undefined
 }
 
-/** The tenants of entities that were loaded and are not managed: MikroORM does not note who loaded them. */
+/** The tenants of entities that were loaded and are not managed: MikroORM does not record them. */
 const loaders = new WeakMap<object, TenantIdentity>()
 
 /** Notes that a tenant's EntityManager has loaded an entity. */
@@ -30,11 +30,9 @@ export function noteLoader(entity: object, { tenant }: OfTenant): void {
 }
 
 /**
- * Refuses arguments of a call that hold an entity of another tenant: itself, in a Reference or Collection, as a relation
- * of another entity, and in conditions and data at any depth.
- *
- * Looks where MikroORM does: into plain objects, arrays and embeddables, and into an object of another class where that
- * is the argument itself.
+ * Refuses arguments of a call that hold an entity of another tenant: itself, in a Reference or Collection, as a
+ * relation of another entity, and in conditions and data at any depth. It looks into the same values as MikroORM: plain
+ * objects, arrays and embeddables, and an object of another class if that is the argument itself.
  *
  * @throws `cross-tenant-entity`
  */
@@ -66,7 +64,7 @@ export function unlessRefused<Result>(refuse: () => void, work: () => Result): R
   return work()
 }
 
-/** Refuses to flush what was set on an entity itself: no method of the EntityManager saw it. */
+/** Refuses to flush relations that were set on an entity itself: no method of the EntityManager saw them. */
 export const refuseForeignFlush: EventSubscriber = {
   onFlush({ em, uow }: FlushEventArgs): void {
     const { tenant } = em as EntityManager & OfTenant
@@ -99,7 +97,7 @@ class ForeignSearch {
     this.#inspect(value, false)
   }
 
-  /** Looks at an entity and its relations to one; beyond these, at what is part of their keys. */
+  /** Checks an entity and its relations to one; beyond these, only parts of their keys. */
   entity(entity: object, part: 'whole' | 'key' = 'whole'): void {
     requireOwn(entity, this.#tenant)
     const meta = (helper(entity) as { __meta: EntityMetadata }).__meta
@@ -143,8 +141,8 @@ function requireOwn(entity: object, tenant: TenantIdentity): void {
   const em = (helper(entity) as { __em?: EntityManager & Partial<OfTenant> }).__em
   const owner = em === undefined ? loaders.get(entity) : em.tenant
   if (owner?.rowId === tenant.rowId) return
-  // One that was made with `new`, or as a reference by the discovery, is of nobody. One that an EntityManager of the
-  // service's own has loaded is of another database.
+  // An entity that was made with `new`, or as a reference by the discovery, belongs to no tenant. One that an
+  // EntityManager of the service's own has loaded is of another database.
   if (owner === undefined && (em === undefined || 'tenant' in em)) return
   throw crossTenant(`An entity (${entity.constructor.name})`, owner, tenant)
 }
@@ -155,7 +153,7 @@ function requireOwnQuery(query: object, tenant: TenantIdentity): void {
   if (driver.tenant?.rowId !== tenant.rowId) throw crossTenant('A query', driver.tenant, tenant)
 }
 
-/** The error where something of one tenant is given to a handle of another. */
+/** Returns the error of an entity of one tenant that is given to a handle of another. */
 export function crossTenant(what: string, owner: TenantIdentity | undefined, tenant: TenantIdentity): TenantryError {
   const belongs = owner === undefined ? 'belongs to another database' : `belongs to the tenant ${owner.id}`
   return new TenantryError('cross-tenant-entity', `${what} that ${belongs} was given to a handle of ${tenant.id}.`, {
@@ -164,7 +162,7 @@ export function crossTenant(what: string, owner: TenantIdentity | undefined, ten
   })
 }
 
-// Without the types that these give, which leave nothing for what comes after.
+// Without the types of these functions, which would narrow the value to nothing.
 function isPlain(value: object): boolean {
   return Object.getPrototypeOf(value) === Object.prototype || Utils.isPlainObject(value)
 }

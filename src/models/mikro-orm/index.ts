@@ -10,20 +10,19 @@ export type { MikroOrmModelsOptions } from './discovery.ts'
 export type { Comparison, DifferingObject, Models, OpenModels, SchemaObject, TenantIdentity } from '../port.ts'
 
 /**
- * Models declared with MikroORM 7, by `defineEntity` or by decorators.
+ * Reads models declared with MikroORM 7, by `defineEntity` or by decorators. Entities are discovered once, at the first
+ * use, for all tenants. A tenant's handle is MikroORM's own EntityManager.
  *
- * Entities are discovered once, at the first use, for all tenants. A tenant's handle is MikroORM's own EntityManager.
- *
- * @param options MikroORM's options, less those that say where the database is
- * @throws `invalid-option` for an option that says so all the same; what is wrong with the entities themselves is
- *   reported as `models-invalid` by the first call that needs them
+ * @param options MikroORM's options, without those that Tenantry sets
+ * @throws `invalid-option` for an option that Tenantry sets; errors in the entities themselves are reported as
+ *   `models-invalid` by the first call that needs them
  */
 export function mikroOrm(options: MikroOrmModelsOptions): Models<EntityManager> {
   return new MikroOrmModels(checkOptions(options))
 }
 
 class MikroOrmModels implements Models<EntityManager> {
-  /** What MikroORM's platform for PostgreSQL takes for it, and leaves out of its statements. */
+  /** The default schema of MikroORM's platform for PostgreSQL, which its statements omit. */
   readonly defaultSchema = 'public'
   readonly #options: MikroOrmModelsOptions
   #discovered: Promise<MikroORM> | undefined
@@ -34,7 +33,7 @@ class MikroOrmModels implements Models<EntityManager> {
 
   async fingerprint(): Promise<string> {
     const statements = await this.createStatements()
-    // Sorted, because the order of the entities says nothing about the schema.
+    // Sorted, because the order of the entities does not affect the schema.
     return createHash('sha256').update(statements.toSorted().join('\n')).digest('hex')
   }
 
@@ -50,7 +49,7 @@ class MikroOrmModels implements Models<EntityManager> {
     const root = sharedWithTenant(await this.#orm(), pool, tenant)
     return {
       handle: (signal) => root.fork(signal && { signal, inflightQueryAbortStrategy: 'cancel query' }),
-      // Where it cannot be rolled back, its connection is gone, and the transaction with it.
+      // If it cannot be rolled back, its connection has ended, and the transaction with it.
       finish: (em) => (em.isInTransaction() ? em.rollback().catch(() => undefined) : undefined),
     }
   }

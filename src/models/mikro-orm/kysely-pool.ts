@@ -23,7 +23,7 @@ export function asKyselyPool(pool: ConnectionPool): PostgresPool {
   }
 }
 
-/** What Kysely, asked to cancel a query, makes a connection with. */
+/** Returns the constructor with which Kysely makes a connection to cancel a query. */
 function controlClient(pool: ConnectionPool): PostgresClientConstructor {
   return class ControlClient {
     connect = async () => this
@@ -32,21 +32,23 @@ function controlClient(pool: ConnectionPool): PostgresClientConstructor {
   } as unknown as PostgresClientConstructor
 }
 
-/** One for each connection: Kysely, which keeps some things by the client, recognises it when it is lent again. */
+/**
+ * One client for each connection: Kysely caches some values by the client, and recognises it when it is leased again.
+ */
 const clients = new WeakMap<object, MikroOrmClient>()
 
 function asKyselyClient(lease: PooledConnection): PostgresPoolClient {
   const origin = lease.origin ?? lease
   let client = clients.get(origin)
   if (client === undefined) clients.set(origin, (client = new MikroOrmClient(lease)))
-  client.lend(lease)
+  client.use(lease)
   return client
 }
 
 /** A client whose results are parsed as MikroORM expects them; the service's own use of `pg` keeps its parsers. */
 class MikroOrmClient implements PostgresPoolClient {
   #lease: PooledConnection
-  /** Undefined where the connection knows them itself, so that no query has to bring them. */
+  /** Undefined if the connection knows them itself, so that no query has to pass them. */
   readonly #types: TypeParsers | undefined
 
   constructor(lease: PooledConnection) {
@@ -56,8 +58,8 @@ class MikroOrmClient implements PostgresPoolClient {
     else for (const [oid, parse] of Object.entries(parsers)) lease.setTypeParser(Number(oid), parse)
   }
 
-  /** From now on until it is released, this is who has it. */
-  lend(lease: PooledConnection): void {
+  /** Sets the lease that uses the client until its release. */
+  use(lease: PooledConnection): void {
     this.#lease = lease
   }
 
@@ -84,7 +86,7 @@ interface TypeParsers {
   getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown
 }
 
-/** By what parses arrays: to make them anew for each connection would take much of the time that opening one does. */
+/** Cached by the parser of arrays: making them again for each connection would take much of the time of opening one. */
 const parsersBy = new WeakMap<ParseArray, Parsers>()
 
 type Parsers = ReturnType<typeof createPostgreSqlTypeParsers>
@@ -121,5 +123,5 @@ class PendingCursor {
   }
 }
 
-/** What Kysely makes cursors with. It hands each to the client, and reads from what that gives back. */
+/** The constructor of Kysely's cursors. Kysely passes each to the client, and reads from the result. */
 export const cursor = PendingCursor as unknown as PostgresCursorConstructor

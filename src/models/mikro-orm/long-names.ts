@@ -3,7 +3,8 @@ import { type DatabaseTable, SqlSchemaGenerator } from '@mikro-orm/sql'
 import { parseIdentifier } from '../../kernel/names.ts'
 
 /**
- * Refuses names that PostgreSQL would cut silently: what is made under the cut name is never found under the whole one.
+ * Refuses names that PostgreSQL would cut silently: an object made under the cut name is never found under the full
+ * one.
  *
  * @throws `invalid-name`
  */

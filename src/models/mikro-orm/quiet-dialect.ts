@@ -8,8 +8,8 @@ import {
 } from 'kysely'
 
 /**
- * Kysely's dialect, without what it prints on standard error when an aborted query ends: that it failed, which is what
- * cancelling it is for. The caller has the signal's reason by then.
+ * Kysely's dialect without its message on standard error at the end of an aborted query: the failure is the purpose of
+ * cancelling. The caller has the signal's reason by then.
  */
 export class QuietDialect extends PostgresDialect {
   readonly #config: PostgresDialectConfig
@@ -32,7 +32,7 @@ class QuietDriver extends PostgresDriver {
   }
 }
 
-/** Lets an aborted query end in success: nobody takes its result any more. */
+/** Makes an aborted query succeed: its result is not used any more. */
 function silence(connection: DatabaseConnection): void {
   const executeQuery = connection.executeQuery.bind(connection)
   const streamQuery = connection.streamQuery.bind(connection)
@@ -51,12 +51,15 @@ function silence(connection: DatabaseConnection): void {
   }
   for (const name of ['cancelQuery', 'killSession'] as const) {
     const cancel = connection[name]?.bind(connection)
-    // A query that cannot be cancelled goes on, and its connection is given back when it ends.
+    // A query that cannot be cancelled continues, and its connection is released when it ends.
     if (cancel !== undefined) connection[name] = (provider) => cancel(provider).catch(() => undefined)
   }
 }
 
-/** Returns the value of a promise; where it fails after the abort of its signal, the value for a caller that has gone. */
+/**
+ * Returns the value of a promise; if it fails after the abort of its signal, a value for the caller, which has given
+ * up.
+ */
 function unlessAborted<Value>(
   promise: Promise<Value>,
   options: AbortableOperationOptions | undefined,

@@ -10,7 +10,7 @@ import { QuietDialect } from './quiet-dialect.ts'
 type Execute = PostgreSqlConnection['execute']
 type Stream = PostgreSqlConnection['stream']
 
-/** The tenants of transactions. A query that names one runs on its connection, whoever sends the query. */
+/** The tenants of transactions. A query that names one runs on its connection, from any sender. */
 const owners = new WeakMap<object, TenantIdentity>()
 
 /** Refuses a transaction of another tenant. @throws `cross-tenant-entity` */

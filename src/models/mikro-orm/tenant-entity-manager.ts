@@ -51,14 +51,13 @@ class TenantDriver extends PostgreSqlDriver implements OfTenant {
 }
 
 /**
- * MikroORM's EntityManager, with what it keeps process-wide kept apart by tenant, and entities of other tenants refused.
- *
- * Its name is the key under which MikroORM looks for the EntityManager of the current transaction or request: under a
- * shared one, a tenant's work inside another tenant's transaction would run there. The result cache is one for all, so
- * its keys carry the tenant. Forks are made by this constructor as well.
+ * MikroORM's EntityManager. It separates MikroORM's process-wide state by tenant, and refuses entities of other
+ * tenants. Its name is the key under which MikroORM looks for the EntityManager of the current transaction or request:
+ * under a shared one, a tenant's work inside another tenant's transaction would run there. The result cache is one for
+ * all, so its keys carry the tenant. Forks are made by this constructor as well.
  */
 export class TenantEntityManager extends EntityManager implements OfTenant {
-  // Those that are missing here call one of these with what they were given, or take no entity.
+  // Methods that are missing here call one of these with their arguments, or take no entity.
   static {
     guardMethods(this, {
       throwing: ['addFilter', 'assign', 'create', 'getReference', 'merge', 'persist', 'remove', 'setFilterParams'],

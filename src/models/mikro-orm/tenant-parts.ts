@@ -32,7 +32,7 @@ export function guardParts(em: EntityManager & OfTenant): void {
   unit.merge = merge
   unit.lock = lock
   unit.scheduleOrphanRemoval = scheduleOrphanRemoval
-  // Asked directly, an EntityManager that follows contexts gives the loader of another one.
+  // Called directly, an EntityManager that follows contexts returns the loader of another one.
   const loader = em.getEntityLoader.call({ getContext: () => em } as unknown as EntityManager) as EntityLoader &
     Mutable<OfTenant>
   loader.tenant = em.tenant
@@ -71,7 +71,7 @@ export function guardMethods(
 
 type Unit = UnitOfWork & OfTenant
 
-// Methods of a unit of work into which no entity of another tenant comes, be it by a cascade or out of a collection.
+// Methods of a unit of work that no entity of another tenant may reach, neither by a cascade nor out of a collection.
 
 function register<Entity extends object>(this: Unit, entity: Entity, ...rest: RegisterRest<Entity>): Entity {
   refuseForeign(entity, this)
@@ -95,7 +95,7 @@ function scheduleOrphanRemoval(this: Unit, entity?: AnyEntity, visited?: Set<Any
   UnitOfWork.prototype.scheduleOrphanRemoval.call(this, entity, visited)
 }
 
-/** Loads nothing into, or by the key of, an entity of another tenant, however deep a hint leads. */
+/** Loads nothing into, or by the key of, an entity of another tenant, at any depth of a hint. */
 function populate(this: EntityLoader & OfTenant, ...args: Parameters<EntityLoader['populate']>): Promise<void> {
   const refuse = () => {
     const [, entities, hints] = args

@@ -6,24 +6,24 @@ import { type ErrorContext, toTenantryError } from './errors.ts'
 import { roomSql } from './occupancy.ts'
 import { ConnectionQueue } from './connection-queue.ts'
 
-/** How large a pool may become, and how it behaves while connections are scarce. */
+/** The size of a pool, and its behaviour while connections are scarce. */
 export interface PoolSize {
   readonly max: number
-  /** How long a connection is waited for while the server has none left, in milliseconds. */
+  /** The longest wait for a connection while the server has none left, in milliseconds. */
   readonly busyMs: number
-  /** True to give up all connections but the first while administration has too many: see {@link isCrowded}. */
+  /** Gives up all connections but the first while administration has too many: see {@link isCrowded}. */
   readonly yields: boolean
 }
 
-/** How long an idle connection is kept, in milliseconds: other processes may be waiting for one. */
+/** The time for which an idle connection is kept, in milliseconds: other processes may be waiting for one. */
 const idleTimeoutMillis = 3_000
 
-/** What pg-pool says when all its connections were busy for too long. */
+/** The message of pg-pool when all its connections were busy for too long. */
 const exhausted = /timeout exceeded when trying to connect/
 
 /**
- * The driver's pool, in many processes at once: each may have its first connection as soon as the server has one, and
- * more of them while administration has less than half of what there is.
+ * The driver's pool, shared fairly between many processes: each may have its first connection as soon as the server has
+ * one, and more of them while administration has less than half of all.
  */
 export class AdministrativePool {
   readonly #pool: Pool
@@ -41,11 +41,11 @@ export class AdministrativePool {
     this.#blockers = blockers
     // An idle connection that the server ends is replaced when the next one is needed.
     this.#pool.on('error', () => undefined)
-    // The statement that runs on one that is lent fails by itself; without a listener, the process would end besides.
+    // A statement on a leased connection fails by itself; without a listener, the process would end as well.
     this.#pool.on('connect', (client) => client.on('error', () => undefined))
   }
 
-  /** @throws `pool-timeout`, `too-many-connections`, and what else may be wrong with a connection */
+  /** @throws `pool-timeout`, `too-many-connections`, and other errors of a connection */
   connect(signal?: AbortSignal): Promise<PoolClient> {
     const attempt = async (isLast: boolean) => {
       try {
@@ -67,7 +67,7 @@ export class AdministrativePool {
     try {
       client = await untilAborted(connecting, signal)
     } catch (error) {
-      // One that comes after its caller has gone is kept for the next.
+      // A connection that arrives after its caller has given up is kept for the next.
       connecting.then((late) => late.release()).catch(() => undefined)
       throw error
     }
@@ -97,8 +97,8 @@ export class AdministrativePool {
 }
 
 /**
- * True if sessions like this one have half of the server's connections. Verbs that hold some of them need others to go on:
- * if all processes took as many as they may at once, each could wait for the others.
+ * True if sessions like this one have half of the server's connections. Verbs that hold some of them need others to
+ * finish: if all processes took as many as they may at once, each could wait for the others.
  */
 async function isCrowded(client: PoolClient): Promise<boolean> {
   const { rows } = await client.query<{ crowded: boolean }>(

@@ -5,19 +5,19 @@ import type { EndedBlocker, Session } from '../port.ts'
 import { endSessions, inRoles } from './sessions.ts'
 import { quoteIdentifier, quoteLiteral } from './quoting.ts'
 
-/** How long an administrative statement may take before its blockers are looked for, in milliseconds. */
+/** The time that an administrative statement may take before the watch looks for blockers, in milliseconds. */
 const patienceMs = 1_000
-/** How long between two looks, in milliseconds. */
+/** The time between two looks, in milliseconds. */
 const lookMs = 300
 
-/** Ends what keeps administrative statements waiting, where it is a tenant's. */
+/** The policy by which the blockers of administrative statements are ended, if they are a tenant's. */
 export interface BlockerPolicy {
-  /** The beginning of the names of the roles whose sessions and prepared transactions may be ended. */
+  /** The prefix of the names of roles whose sessions and prepared transactions may be ended. */
   readonly tenantRoles: string
   /** The group of these roles: they can prepare a transaction as it. */
   readonly tenantGroup: Identifier
   readonly onEnded: (ended: EndedBlocker) => void
-  /** Opens another session on the server: on this database, or another one where this cannot be connected to. */
+  /** Opens another session on the server: on this database, or another one if this cannot be connected to. */
   readonly connect: (database: Identifier) => Promise<Session>
   /** Opens a session on the server that does not depend on this database. */
   readonly connectElsewhere: (database: Identifier) => Promise<Session>
@@ -43,7 +43,9 @@ export async function whileConnecting<T>(
   }
 }
 
-/** Ends what waits for a database ahead of a connection, until that has ended; if it fails, the connection has its own limit. */
+/**
+ * Ends the blockers of a connection to a database, until that has ended; if it fails, the connection has its own limit.
+ */
 function clearEntrance(policy: BlockerPolicy, database: Identifier, over: AbortSignal): Promise<void> {
   const reported = new Set<number>()
   const look = async (session: Session) => {
@@ -54,8 +56,8 @@ function clearEntrance(policy: BlockerPolicy, database: Identifier, over: AbortS
 }
 
 /**
- * Looks again and again, on a session that is opened anew if it fails, until it is told to stop. A failure ends no watch: a
- * tenant may have caused it.
+ * Repeats a look until it is stopped, on a session that is opened again if it fails. A failure ends no watch: a tenant
+ * may have caused it.
  */
 async function repeatedly(
   connect: () => Promise<Session>,
@@ -103,18 +105,18 @@ export async function admitLogins(session: Session, policy: BlockerPolicy): Prom
   await poll(isClear, loginsMs, undefined)
 }
 
-/** How full the queue of notifications may stay, as a part of its size. */
+/** The part of the queue of notifications that may stay full. */
 const fullestQueue = 0.5
-/** How many sessions are ended at most to free it. */
+/** The number of sessions that are ended at most to free it. */
 const mostListeners = 50
 
 /**
- * Ends tenants' sessions, the one with the oldest transaction first, until there is room in the queue of notifications. A
- * session that listens and stays in a transaction keeps all that was sent since (NOTIFY, Notes).
+ * Ends tenants' sessions, the one with the oldest transaction first, until there is room in the queue of notifications.
+ * A session that listens and stays in a transaction keeps all notifications since (NOTIFY, Notes).
  */
 export async function freeNotificationQueue(session: Session, policy: BlockerPolicy): Promise<void> {
   for (let ended = 0; ended < mostListeners; ended++) {
-    // The question itself lets the server forget what everybody has read.
+    // The query itself makes the server discard notifications that every session has read.
     const { rows } = await session.query<{ usage: number }>('select pg_catalog.pg_notification_queue_usage() as usage')
     if ((rows[0]?.usage ?? 0) < fullestQueue || !(await endOldest(session, policy))) return
     await pause(lookMs, undefined)
@@ -178,7 +180,7 @@ export class BlockerWatch {
     }
   }
 
-  /** The error of a statement that waited too long, with what it waited for as far as that was seen. */
+  /** Returns the error of a statement that waited too long, with its blocker, if one was seen. */
   explain(error: TenantryError): TenantryError {
     if (this.#unmoved === undefined || (error.code !== 'lock-timeout' && error.code !== 'timeout')) return error
     const { code, message, cause, sqlState } = error
@@ -191,7 +193,7 @@ export class BlockerWatch {
       this.#unmoved = await endBlockers(session, this.#session.processId() ?? 0, this.#policy, reported)
     }
     const onError = (error: unknown) => {
-      if (!over.aborted) this.#unmoved = `What it waits for could not be looked for: ${textOf(error)}`
+      if (!over.aborted) this.#unmoved = `Its blockers could not be read: ${textOf(error)}`
     }
     return repeatedly(() => this.#policy.connect(this.#session.database), look, { over, onError })
   }
@@ -209,7 +211,7 @@ interface Blocker {
  * Ends the tenants' sessions and prepared transactions that a session waits for, directly or through others.
  *
  * @param reported the process ids that were ended at an earlier look; this one adds its own
- * @returns what else it waits for, in words for a hint; undefined where there is nothing else
+ * @returns the other blockers, in words for a hint; undefined if there are none
  */
 async function endBlockers(
   session: Session,
@@ -234,7 +236,8 @@ async function endBlockers(
   const other = rows.find(({ isTenant, pid }) => !isTenant && pid !== 0)
   if (other !== undefined) return `It waited for ${named(other)}.`
   return (
-    lasting && `It waited for ${named(lasting)}, which was told to end and runs a statement that cannot be interrupted.`
+    lasting &&
+    `It waited for ${named(lasting)}, which has received the request to end, and runs a statement that cannot be interrupted.`
   )
 }
 
@@ -242,7 +245,10 @@ function named({ pid, user, database }: Blocker): string {
   return `the process ${pid} (${user ?? 'no role'}, in ${database ?? '?'})`
 }
 
-/** PostgreSQL gives 0 for a prepared transaction, which has no process (pg_blocking_pids). */
+/**
+ * The sessions that a session waits for. PostgreSQL gives 0 for a prepared transaction, which has no process
+ * (pg_blocking_pids).
+ */
 const blockersSql = `
   with recursive chain (pid) as (
     select unnest(pg_catalog.pg_blocking_pids($1))
@@ -260,15 +266,15 @@ interface Prepared {
   readonly database: Identifier
 }
 
-/** Rolls back the prepared transactions of tenants that have a lock which a session waits for. */
+/** Rolls back the prepared transactions of tenants that hold a lock which a session waits for. */
 async function rollBackBlocking(session: Session, waiting: number, policy: BlockerPolicy): Promise<void> {
   const { rows } = await session.query<Prepared>(blockingPreparedSql, [waiting, policy.tenantRoles, policy.tenantGroup])
   await rollBack(session, rows, policy)
 }
 
 /**
- * A lock of a prepared transaction has no process. It belongs to the virtual transaction that also has the lock on the
- * prepared transaction's own number.
+ * The prepared transactions that a session waits for. A lock of a prepared transaction has no process. It belongs to
+ * the virtual transaction that also has the lock on the prepared transaction's own number.
  */
 const blockingPreparedSql = `
   with recursive chain (pid) as (
@@ -303,7 +309,7 @@ export async function rollBackPrepared(
   await rollBack(session, rows, policy)
 }
 
-/** Each in its own database, as its own role: PostgreSQL refuses any other (ROLLBACK PREPARED). */
+/** Rolls back each in its own database, as its own role: PostgreSQL refuses any other (ROLLBACK PREPARED). */
 async function rollBack(session: Session, prepared: readonly Prepared[], policy: BlockerPolicy): Promise<void> {
   for (const { gid, owner, database } of prepared) {
     const there = database === session.database ? session : await policy.connect(database)
@@ -320,7 +326,7 @@ async function rollBack(session: Session, prepared: readonly Prepared[], policy:
 /** Runs one statement as another role: outside of a transaction, which ROLLBACK PREPARED refuses. */
 async function asRole(session: Session, role: Identifier, statement: string): Promise<void> {
   const name = quoteIdentifier(role)
-  // From version 16 on, whoever made a role is a member that may neither use nor set it.
+  // From version 16 on, the creator of a role is a member that may neither use nor set it.
   const { rows } = await session.query<{ may: boolean }>(`select pg_catalog.pg_has_role($1, 'usage') as may`, [role])
   const isMember = rows[0]?.may === true
   if (!isMember) await session.query(`grant ${name} to current_user`)
@@ -340,8 +346,8 @@ function notThere(gid: string, database: Identifier): TenantryError {
 }
 
 /**
- * Ends the tenants' sessions that wait for data in COPY ... FROM STDIN, or for a client that reads nothing, where a
- * statement waits until every process of the server has closed the files of a database: such a session does not answer
+ * Ends the tenants' sessions that wait for data in COPY ... FROM STDIN, or for a client that reads nothing, if a
+ * statement waits until every process of the server has closed the files of a database: such a session does not respond
  * (DROP DATABASE).
  */
 async function endCopiesBefore(session: Session, waiting: number, policy: BlockerPolicy): Promise<void> {

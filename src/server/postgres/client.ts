@@ -6,39 +6,43 @@ import { marked } from './occupancy.ts'
 
 /** Limits on one connection, in milliseconds. */
 export interface ConnectionLimits {
-  /** Until the connection stands. */
+  /** Until the connection is established. */
   readonly connectMs: number
   /** For one statement; 0 for none. The server enforces it. */
   readonly statementMs: number
-  /** Beyond that, after which the client gives up a connection that answers no more; without it, it waits. */
+  /**
+   * The additional time after which the client drops a connection that does not answer; without it, the client waits.
+   */
   readonly graceMs?: number
   /** For one lock that a statement waits for; 0 for none. */
   readonly lockMs: number
-  /** For a transaction that stands idle; 0 for none. */
+  /** For an idle transaction; 0 for none. */
   readonly idleInTransactionMs?: number
 }
 
-/** What else a connection begins with. */
+/** Further settings of a new connection. */
 export interface ConnectionDefaults {
   readonly isolationLevel?: string | undefined
   readonly applicationName?: string | undefined
   readonly mark?: SessionMark | undefined
   /** The role to act as. */
   readonly role?: Identifier | undefined
-  /** Default `administration`: names mean PostgreSQL's own, see {@link ownNames}. `service` leaves that to the server. */
+  /**
+   * Default `administration`: names mean PostgreSQL's own, see {@link ownNames}. `service` leaves that to the server.
+   */
   readonly purpose?: 'administration' | 'service' | undefined
 }
 
 /**
- * The search_path of administration, which lets nothing that others have created in a database be found by its name
+ * The search_path of administration. With it, no object that others have created in a database is found by its name
  * alone: neither a function or an operator that fits the arguments better than PostgreSQL's own, nor a temporary table.
  */
 export const ownNames = 'pg_catalog,pg_temp'
 
-/** When a connection that is silent is asked, below PostgreSQL, whether it still stands. */
+/** The time of silence after which a connection is checked below PostgreSQL, by TCP keepalive, in milliseconds. */
 const keepAliveMs = 10_000
 
-/** How long the other side may take to answer beyond what it was allowed, in milliseconds. */
+/** The additional time that the other side has to answer, in milliseconds. */
 export const graceMs = 5_000
 
 /** A client that is not connected yet. */
@@ -51,7 +55,7 @@ export function newClient(
   return new Client(clientConfig(fields, database, limits, defaults))
 }
 
-/** What all connections of one server are made from, so that they mean the same by its URL. */
+/** Returns the common configuration of one server's connections, so that all interpret its URL alike. */
 export function clientConfig(
   fields: ConnectionFields,
   database: Identifier,
@@ -74,7 +78,7 @@ export function clientConfig(
     fields.options,
     isolationLevel && `-c default_transaction_isolation=${escapeOption(isolationLevel)}`,
     role && `-c role=${escapeOption(role)}`,
-    // Last, so that it wins over the URL's own; it wins over what is set for roles and databases as well.
+    // Last, so that it overrides the URL's own; it overrides the settings of roles and databases as well.
     purpose !== 'service' && `-c search_path=${ownNames}`,
   ]
   if (options.some(Boolean)) config.options = options.filter(Boolean).join(' ')
@@ -87,7 +91,10 @@ export function clientConfig(
   return config
 }
 
-/** What a session begins with, for one that cannot say so while it connects: names and values of parameters. */
+/**
+ * Returns the initial settings of a session, for one that cannot send them while it connects: names and values of
+ * parameters.
+ */
 export function sessionSettings(
   { statementMs, lockMs, idleInTransactionMs = 0 }: ConnectionLimits,
   { isolationLevel }: Pick<ConnectionDefaults, 'isolationLevel'>,
@@ -101,12 +108,12 @@ export function sessionSettings(
   return isolationLevel === undefined ? settings : [...settings, ['default_transaction_isolation', isolationLevel]]
 }
 
-/** Spaces and backslashes are escaped in PostgreSQL's command-line options (libpq, "options"). */
+/** Escapes spaces and backslashes for PostgreSQL's command-line options (libpq, "options"). */
 export function escapeOption(value: string): string {
   return value.replaceAll(/[\\\s]/g, '\\$&')
 }
 
-/** What of a client's own parts the driver's types leave out. */
+/** Parts of a client that are missing from the driver's types. */
 interface ClientParts {
   readonly processID?: number
   readonly connection?: {
@@ -122,18 +129,18 @@ export function processId(client: ClientBase): number | undefined {
   return (client as ClientBase & ClientParts).processID
 }
 
-/** What parses a type's values on a connection. The driver's types say `any`. */
+/** Returns the parser of a type's values on a connection. The driver's types say `any`. */
 export function typeParser(client: ClientBase, oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
   return client.getTypeParser(oid, format) as (value: string) => unknown
 }
 
-/** The server has forgotten the prepared statements: so must the driver, or it would not send them again. */
+/** Makes the driver forget the prepared statements, as the server has: otherwise it would not send them again. */
 export function forgetPrepared(client: Client): void {
   const { connection } = client as Client & ClientParts
   if (connection !== undefined) connection.parsedStatements = {}
 }
 
-/** Calls back with every error that the server reports, whatever asked for it. */
+/** Calls back with every error that the server reports, for any statement. */
 export function onServerError(client: Client, listener: (error: unknown) => void): void {
   const { connection } = client as Client & ClientParts
   connection?.on('errorMessage', listener)
@@ -145,19 +152,19 @@ export function onceReady(client: Client, listener: () => void): void {
   connection?.prependOnceListener('readyForQuery', listener)
 }
 
-/** Hangs up, whatever is under way. */
+/** Closes the connection at once, during any statement. */
 export function cutClient(client: Client): void {
   const { connection } = client as Client & ClientParts
   connection?.stream?.destroy()
 }
 
-/** Ends a connection, politely at first; one that does not answer is cut. Never fails: it is gone in any case. */
+/** Ends a connection in order; one that does not answer is cut. Never fails: it has ended in any case. */
 export async function endClient(client: Client): Promise<void> {
   const cut = setTimeout(() => cutClient(client), graceMs)
   try {
     await client.end()
   } catch {
-    // It was gone already, and cannot be told goodbye.
+    // It had ended already, and takes no message.
   } finally {
     clearTimeout(cut)
   }

@@ -4,7 +4,7 @@ import { TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, parseIdentifier } from '../../kernel/names.ts'
 import { Secret } from '../../kernel/secret.ts'
 
-/** A connection URL taken apart once, so that every connection means the same by it. */
+/** A connection URL parsed once, so that every connection interprets it alike. */
 export interface ConnectionFields {
   readonly host: string
   readonly port: number
@@ -12,9 +12,9 @@ export interface ConnectionFields {
   readonly password: Secret | undefined
   /** The database that the URL names, if any. */
   readonly database: Identifier | undefined
-  /** What `pg` wants to know about TLS, from `sslmode` and its relatives. */
+  /** The TLS options of `pg`, from `sslmode` and its relatives. */
   readonly ssl: boolean | object | undefined
-  /** The same as the URL says it, for other programs. */
+  /** The TLS parameters of the URL itself, for other programs. */
   readonly tlsParameters: Readonly<Record<string, string>>
   /** PostgreSQL's command-line options for the session, from the parameter of that name. */
   readonly options: string | undefined
@@ -25,8 +25,8 @@ const shape = 'postgresql://user:password@host:5432/database'
 
 /**
  * Parses a connection URL; every part may be percent-encoded. A socket directory is given as `?host=/directory`. The
- * parameters `host`, `port`, `user` and `password` win over the same parts before the database, as they do for `pg`.
- * What the URL leaves out comes from PGHOST, PGPORT, PGUSER, PGPASSWORD and PGOPTIONS, then from libpq's defaults.
+ * parameters `host`, `port`, `user` and `password` override the same parts before the database, as they do for `pg`.
+ * Absent parts come from PGHOST, PGPORT, PGUSER, PGPASSWORD and PGOPTIONS, then from libpq's defaults.
  *
  * @throws `invalid-url`, `invalid-name`; the URL itself is never part of the error, since it may hold a password
  */
@@ -51,17 +51,17 @@ export function parseConnectionUrl(input: string | URL): ConnectionFields {
   }
 }
 
-/** The database a URL names. @throws `invalid-url` where it names none */
+/** Returns the database that a URL names. @throws `invalid-url` if it names none */
 export function requireDatabase(fields: ConnectionFields): Identifier {
   if (fields.database !== undefined) return fields.database
   throw invalidUrl('The connection URL names no database.')
 }
 
-/** A URL as text. @throws `invalid-url` */
+/** Checks a URL, and returns it as text. @throws `invalid-url` */
 export function urlText(_: string, url: unknown): string {
   if (typeof url === 'string') return url
   try {
-    // The class's own getter refuses what only looks like one.
+    // The class's own getter refuses an object that only looks like one.
     return Reflect.get(URL.prototype, 'href', url)
   } catch {
     throw invalidUrl('A connection URL must be a string or a URL.')
@@ -69,11 +69,11 @@ export function urlText(_: string, url: unknown): string {
 }
 
 function parseUrl(input: string | URL): URL {
-  // A user without a host, as goes with ?host=/directory, is nothing that URL would parse.
+  // URL does not parse a user without a host, which ?host=/directory allows.
   const text = urlText('url', input).replace(/^(\w+:\/\/[^/?#@]*@)(?=[/?]|$)/, '$1localhost')
   if (/\p{Cc}/u.test(text)) throw invalidUrl('The connection URL has a control character that is not percent-encoded.')
   if (!URL.canParse(text)) throw invalidUrl('The connection URL cannot be parsed.')
-  // URL would replace half a character, and cut what follows a "#": either is another name than the one given.
+  // URL would replace half a character, and cut the part after a "#": either is another name than the one given.
   if (!text.isWellFormed()) throw invalidUrl('The connection URL is not well-formed Unicode.')
   const url = new URL(text)
   if (dotSegment.test(text)) throw invalidUrl('The connection URL has "." or ".." for a part of its path.')
@@ -82,7 +82,7 @@ function parseUrl(input: string | URL): URL {
   throw invalidUrl(`A connection URL begins with postgresql:// or postgres://, not with ${url.protocol}//.`)
 }
 
-/** URL would resolve them, and name another database. */
+/** Dot segments in the path. URL would resolve them, and name another database. */
 const dotSegment = /\/(?:\.|%2e){1,2}(?=[/?#]|$)/i
 
 function parseHost(host: string): string {
@@ -109,7 +109,10 @@ function isTlsParameter(name: string): boolean {
   return name.startsWith('ssl') || name === 'uselibpqcompat'
 }
 
-/** pg-connection-string knows `sslmode` and reads certificates; nothing else of what it says is used. */
+/**
+ * Parses the TLS parameters. pg-connection-string knows `sslmode` and reads certificates; the rest of its result is not
+ * used.
+ */
 function parseTls(parameters: Readonly<Record<string, string>>): boolean | object | undefined {
   const query = new URLSearchParams(parameters)
   if (query.size === 0) return undefined

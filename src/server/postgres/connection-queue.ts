@@ -4,12 +4,12 @@ import { TenantryError } from '../../kernel/errors.ts'
 
 const [firstPauseMs, longestPauseMs] = [50, 1_000]
 
-/** One attempt to connect; `isLast` says that no other follows. */
+/** One attempt to connect; `isLast` is true if no other follows. */
 type Attempt<T> = (isLast: boolean) => Promise<T>
 
 /**
- * The wait for a connection while the server has none left, so that processes that do much at once wait for each other
- * instead of failing. Of a process, one attempt at a time is repeated; the others stand in line behind it.
+ * The wait for a connection while the server has none left, so that busy processes wait for each other instead of
+ * failing. A process repeats one attempt at a time; its others stand in line behind it.
  */
 export class ConnectionQueue {
   readonly #line = new ConcurrencyLimit(1)
@@ -19,7 +19,7 @@ export class ConnectionQueue {
   #isWaiting = false
 
   /**
-   * @param limitMs how long a connection may be waited for, in milliseconds
+   * @param limitMs the longest wait for a connection, in milliseconds
    * @param isFull true for an error that waiting helps against
    */
   constructor(limitMs: number, isFull: (error: unknown) => boolean = isAnyFull) {
@@ -27,7 +27,7 @@ export class ConnectionQueue {
     this.#isFull = isFull
   }
 
-  /** @throws `too-many-connections` once the limit has passed, and what else the attempt throws */
+  /** @throws `too-many-connections` once the limit has passed, and the other errors of the attempt */
   async connect<T>(attempt: Attempt<T>, signal: AbortSignal | undefined): Promise<T> {
     const deadline = Date.now() + this.#limitMs
     if (this.#isWaiting) return this.#wait(attempt, deadline, signal)
@@ -51,7 +51,10 @@ export class ConnectionQueue {
     }
   }
 
-  /** The pauses are of random length, so that processes that were refused together do not return together. */
+  /**
+   * Repeats an attempt. The pauses are of random length, so that processes that were refused together do not return
+   * together.
+   */
   async #repeat<T>(attempt: Attempt<T>, deadline: number, signal: AbortSignal | undefined): Promise<T> {
     this.#isWaiting = true
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
@@ -73,7 +76,7 @@ function isAnyFull(error: unknown): error is TenantryError {
   return error instanceof TenantryError && error.code === 'too-many-connections'
 }
 
-/** Where PostgreSQL finds that a role or a database has all that its CONNECTION LIMIT allows. */
+/** The functions of PostgreSQL that check the CONNECTION LIMIT of a role or a database. */
 const ofOne: readonly unknown[] = ['InitializeSessionUserId', 'CheckMyDatabase']
 
 /** True if the server itself has no connection left: one tenant at its limit must keep no other waiting. */

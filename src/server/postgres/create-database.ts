@@ -11,11 +11,11 @@ import {
 import { quoteIdentifier } from './quoting.ts'
 
 /**
- * Sends CREATE DATABASE and says what came of it. There is no lock around it: the server decides who is first.
+ * Sends CREATE DATABASE and returns its result. There is no lock around it: the server decides on the first.
  *
- * @returns false when a database of that name is there already, be it since a moment
- * @throws `permission-denied` with the statement that grants what is missing, `role-missing`, `tablespace-missing`,
- *   `template-missing`, `template-in-use`
+ * @returns false if a database of that name exists already, even if it was created at the same moment
+ * @throws `permission-denied` with the statement that grants the missing privilege, `role-missing`,
+ *   `tablespace-missing`, `template-missing`, `template-in-use`
  */
 export async function createDatabase(
   session: Session,
@@ -34,7 +34,7 @@ export async function createDatabase(
   }
 }
 
-/** 42P04 when it was there before, 23505 when somebody was faster by a moment. */
+/** True for 42P04, if it existed before, and 23505, if another session was faster by a moment. */
 function isAlreadyThere({ sqlState, cause }: TenantryError): boolean {
   if (sqlState === '42P04') return true
   return sqlState === '23505' && constraintOf(cause) === 'pg_database_datname_index'
@@ -63,7 +63,7 @@ async function explain(error: TenantryError, session: Session, attempt: Attempt)
       return new TenantryError('template-missing', message, { ...details, hint: 'Check the option `template`.' })
     }
     case '55006': {
-      const message = `Somebody is connected to the template ${templateOf(options)}, so ${database} cannot be copied from it.`
+      const message = `The template ${templateOf(options)} has sessions, so ${database} cannot be copied from it.`
       const hint = 'End the sessions in the template (pg_stat_activity lists them), or give another `template`.'
       return new TenantryError('template-in-use', message, { ...details, hint })
     }
@@ -86,7 +86,7 @@ function optionError(error: TenantryError, database: Identifier): TenantryError 
   })
 }
 
-/** The statements that grant the session's role what it lacks to create and rename databases of its own. */
+/** Returns the statements that grant the session's role the privileges to create and rename databases of its own. */
 export async function missingToCreate(session: Session, user: Identifier): Promise<readonly string[]> {
   const { rows } = await session.query<Privileges>(privilegesSql, [user, 'template0', null])
   return rows[0]?.may_create === false ? [`ALTER ROLE ${quoteIdentifier(user)} CREATEDB;`] : []
@@ -100,7 +100,7 @@ interface Privileges {
   readonly may_use_tablespace: boolean
 }
 
-/** Finds out which privilege is missing, rather than reading it from a message that may be in any language. */
+/** Finds the missing privilege, rather than reading it from a message that may be in any language. */
 async function deniedError(error: TenantryError, session: Session, attempt: Attempt): Promise<TenantryError> {
   const { user, database, options } = attempt
   const { rows } = await session.query<Privileges>(privilegesSql, [

@@ -20,7 +20,7 @@ export interface CheckedCreateOptions extends CreateDatabaseOptions {
   readonly tablespace: Identifier | undefined
 }
 
-/** The checks of what CREATE DATABASE is told, by the options of `ensureDatabase`. */
+/** The checks of the options of CREATE DATABASE, by the options of `ensureDatabase`. */
 export const createChecks: Checks<Omit<CreateDatabaseOptions, 'acceptsConnections'>> = {
   owner: (_, name) => parseIdentifier(name as string, 'owner'),
   template: (_, name) => parseIdentifier(name as string, 'template'),
@@ -35,7 +35,7 @@ export const createChecks: Checks<Omit<CreateDatabaseOptions, 'acceptsConnection
 }
 
 /**
- * Checks what goes together, before anything is sent.
+ * Checks combinations of options, before anything is sent.
  *
  * @throws `invalid-name`, `invalid-option`
  */
@@ -54,7 +54,7 @@ export function checkCreateOptions(options: CreateDatabaseOptions): CheckedCreat
   }
 }
 
-/** The CREATE DATABASE statement. https://www.postgresql.org/docs/current/sql-createdatabase.html */
+/** Returns the CREATE DATABASE statement. https://www.postgresql.org/docs/current/sql-createdatabase.html */
 export function createDatabaseStatement(database: Identifier, options: CheckedCreateOptions): string {
   const { owner, encoding, locale, localeProvider, tablespace, connectionLimit, acceptsConnections } = options
   const template = templateOf(options)
@@ -76,7 +76,7 @@ export function createDatabaseStatement(database: Identifier, options: CheckedCr
 const localeParameters = { libc: 'locale', icu: 'icu_locale', builtin: 'builtin_locale' } as const
 
 /**
- * The database to copy: template0, which nobody can connect to. Its objects are PostgreSQL's own, and it is the only one that
+ * Returns the database to copy: template0, which has no sessions. Its objects are PostgreSQL's own, and it is the only one that
  * may be copied under another encoding or locale (CREATE DATABASE, Notes).
  */
 export function templateOf({ template }: CheckedCreateOptions): Identifier {
@@ -89,8 +89,8 @@ export function hasDefaultLocale({ template, encoding, locale, localeProvider }:
 }
 
 /**
- * The parameters of CREATE DATABASE for the encoding and locale of template1, which are the server's default. They are empty
- * unless somebody has made template1 anew with others than template0 has.
+ * Returns the parameters of CREATE DATABASE for the encoding and locale of template1, which are the server's default. They
+ * are empty unless template1 was recreated with others than template0 has.
  */
 export async function defaultLocaleParameters(session: Session): Promise<string> {
   const { rows } = await session.query<{ parameters: string }>(defaultLocaleSql)
@@ -116,7 +116,7 @@ const defaultLocaleSql = `
     and (one.encoding, one.provider, one.datcollate, one.datctype, one.locale, one.rules) is distinct from
         (zero.encoding, zero.provider, zero.datcollate, zero.datctype, zero.locale, zero.rules)`
 
-/** Reads the descriptions of those of the databases that are there; works from any database of the server. */
+/** Reads the descriptions of the existing ones among some databases; works from any database of the server. */
 export async function describeDatabases(
   session: Session,
   databases: readonly Identifier[],
@@ -125,7 +125,7 @@ export async function describeDatabases(
   return rows.map(toDatabaseInfo)
 }
 
-/** Reads the descriptions of all databases whose name begins with this, or whose comment has that in it. */
+/** Reads the descriptions of all databases whose name begins with a prefix, or whose comment contains a text. */
 export async function findDatabases(
   session: Session,
   { prefix, comment }: DatabaseSearch,
@@ -145,8 +145,8 @@ interface DatabaseRow extends Omit<DatabaseInfo, 'comment' | 'locale'> {
 }
 
 /**
- * datconnlimit is -2 where a DROP DATABASE was interrupted. The locale's column was renamed in version 17, hence the
- * look through the row as JSON.
+ * The description of databases. datconnlimit is -2 if a DROP DATABASE was interrupted. The locale's column was renamed
+ * in version 17, hence the look through the row as JSON.
  */
 const describeSql = `
   select d.datname as name, d.oid, r.rolname as owner, pg_has_role(d.datdba, 'usage') as "mayAlter", pg_encoding_to_char(d.encoding) as encoding,
@@ -165,8 +165,8 @@ const describeSql = `
   left join pg_catalog.pg_shdescription c on c.objoid = d.oid and c.classoid = 'pg_catalog.pg_database'::regclass`
 
 /**
- * The schemas of the session's database in which every role of the server may create, where every role may connect to it.
- * PostgreSQL 14 and older let everybody create in `public`, and pg_upgrade leaves it so
+ * Returns the schemas of the session's database in which every role of the server may create, if every role may connect
+ * to it. PostgreSQL 14 and older allowed every role to create in `public`, and pg_upgrade leaves it so
  * (https://www.postgresql.org/docs/15/release-15.html, "Remove PUBLIC creation permission on the public schema").
  */
 export async function schemasOpenToPublic(session: Session): Promise<readonly string[]> {
@@ -186,7 +186,9 @@ function isPublic(row: string): string {
                                      where a.grantee = 0::oid and a.privilege_type = 'CONNECT'::text))`
 }
 
-/** All databases whose comment has this text in it, in one query; one join, not a call of a function for each. */
+/**
+ * Returns all databases whose comment contains a text, in one query: by one join, not by a call of a function for each.
+ */
 export async function commentedDatabases(session: Session, text: string): Promise<readonly StampedDatabase[]> {
   const { rows } = await session.query<StampedDatabase>(
     `select d.datname as name, c.description as comment
@@ -197,13 +199,15 @@ export async function commentedDatabases(session: Session, text: string): Promis
   return rows
 }
 
-/** The statements that create an extension where it is missing: in `public`, unless it belongs elsewhere itself. */
+/**
+ * Returns the statements that create a missing extension: in `public`, unless it belongs into another schema itself.
+ */
 export function createExtensionStatement(name: Identifier): string {
   const create = `create extension if not exists ${quoteIdentifier(name)} cascade`
   return `set local search_path = public; ${create}; set local search_path = ${ownNames}`
 }
 
-/** The statement that opens, closes, marks or unmarks a database. */
+/** Returns the statement that opens, closes, marks or unmarks a database. */
 export function alterDatabaseStatement(database: Identifier, change: DatabaseChange): string {
   const { acceptsConnections, isTemplate } = change
   return [

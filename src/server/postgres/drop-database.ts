@@ -5,12 +5,11 @@ import { quoteIdentifier } from './quoting.ts'
 import { sessionsIn } from './sessions.ts'
 
 /**
- * Drops a database, if it is there, and ends the sessions in it.
+ * Drops a database, if it exists, and ends the sessions in it. FORCE is refused to all but superusers while an
+ * autovacuum worker is in the database, since it has no role that another could act for. Without FORCE PostgreSQL ends
+ * the worker by itself.
  *
- * FORCE is refused to all but superusers while an autovacuum worker is in the database, which has no role that anybody
- * else could act for. Without FORCE PostgreSQL sends the worker away by itself.
- *
- * @throws `timeout`, with what it waited for where that is to be seen
+ * @throws `timeout`, with its blocker, if one is visible
  */
 export async function dropDatabase(session: Session, database: Identifier): Promise<void> {
   try {
@@ -26,26 +25,26 @@ async function drop(session: Session, database: Identifier): Promise<void> {
     await session.query(`${statement} with (force)`)
   } catch (error) {
     if (!(error instanceof TenantryError) || error.code !== 'permission-denied') throw error
-    // Somebody's session that may not be ended, or a database that is not ours to drop.
+    // A session that may not be ended, or a database that may not be dropped.
     if ((await sessionsIn(session, database, { which: 'all', how: 'any' })).length > 0) throw error
     await session.query(statement)
   }
 }
 
 /**
- * PostgreSQL drops a database once every process of the server, in whichever database, has let go of its files. One that
- * waits for its client in a COPY does not hear of it.
+ * Returns the error of a DROP DATABASE that waited too long. PostgreSQL drops a database once every process of the
+ * server, in any database, has closed its files. A process that waits for its client in a COPY does not respond.
  */
 async function timeoutError(session: Session, { message, cause, sqlState }: TenantryError): Promise<TenantryError> {
   const copying = await copyingSessions(session)
   const hint =
     copying.length > 0
       ? `PostgreSQL drops no database while a session on the server waits for data in COPY ... FROM STDIN, as this may be: ${copying.join(', ')}. Let it go on, or end it with pg_terminate_backend, and repeat the call.`
-      : 'PostgreSQL drops no database while a session anywhere on the server waits in COPY ... FROM STDIN or FROM PROGRAM. pg_stat_activity shows to a superuser what is active. Repeat the call once that has ended.'
+      : 'PostgreSQL drops no database while a session anywhere on the server waits in COPY ... FROM STDIN or FROM PROGRAM. pg_stat_activity shows such sessions to a superuser. Repeat the call once they have ended.'
   return new TenantryError('timeout', message, { cause, sqlState, hint })
 }
 
-/** As far as the role may see what others do. */
+/** Returns the sessions in a COPY, if the role may see the activity of others. */
 async function copyingSessions(session: Session): Promise<readonly string[]> {
   try {
     const { rows } = await session.query<{ pid: number; datname: string }>(
@@ -55,7 +54,7 @@ async function copyingSessions(session: Session): Promise<readonly string[]> {
     )
     return rows.map(({ pid, datname }) => `${pid} (in ${datname})`)
   } catch {
-    // What is to be told of is the first error.
+    // The first error is the one to report.
     return []
   }
 }

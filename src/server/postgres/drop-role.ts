@@ -7,20 +7,20 @@ import { exists } from './roles.ts'
 /** A role owns something, or has privileges on it. */
 const dependentObjects = '2BP01'
 
-/** How often what depends on a role is removed, while somebody may be granting it privileges. */
+/** The number of attempts to remove a role's dependencies, while other roles may be granting it privileges. */
 const attempts = 20
 
-/** Parts of its server that dropping a role needs. */
+/** Operations of its server that dropping a role needs. */
 interface Surroundings {
   /** Opens a session on another database of the server. */
   readonly connect: (database: Identifier) => Promise<Session>
-  /** The beginning of the names of the roles that may have granted the role something. */
+  /** The prefix of the names of roles that may have granted it privileges. */
   readonly grantors: string | undefined
 }
 
-/** Something of a database depends on a role. */
+/** A dependency of a database on a role. */
 interface Dependence {
-  /** Null for what belongs to the whole server. */
+  /** Null for an object of the whole server. */
   readonly database: Identifier | null
   readonly comment: string | null
   readonly owns: boolean
@@ -29,8 +29,8 @@ interface Dependence {
 }
 
 /**
- * Drops a role; see `Server.dropRole`. Any role may grant it privileges on its own objects, in any database it may connect
- * to: they keep the role from being dropped until they are revoked there (DROP OWNED).
+ * Drops a role; see `Server.dropRole`. Any role may grant it privileges on its own objects, in any database it may
+ * connect to: they keep the role from being dropped until they are revoked there (DROP OWNED).
  */
 export async function dropRole(
   session: Session,
@@ -39,7 +39,7 @@ export async function dropRole(
   surroundings: Surroundings,
 ): Promise<boolean> {
   const leave = database === undefined ? '' : `revoke all on database ${quote(database)} from ${quote(user)}; `
-  // Not by IF EXISTS: that takes CREATEROLE also where there is nothing to drop.
+  // Not by IF EXISTS: that takes CREATEROLE even if there is nothing to drop.
   const statement = doBlock(`if ${exists(user)} then ${leave}drop role ${quote(user)}; end if;`)
   for (let attempt = 1; ; attempt++) {
     try {
@@ -56,7 +56,7 @@ export async function dropRole(
   }
 }
 
-/** Passes over the error of two that change the privileges of one object at once: the next attempt may succeed. */
+/** Ignores the error of two sessions that change the privileges of one object at once: the next attempt may succeed. */
 function unlessRace(error: unknown): void {
   if (!(error instanceof TenantryError) || !error.retryable) throw error
 }
@@ -94,7 +94,7 @@ async function release(
   const reassigning = to === undefined ? [] : [`reassign owned by ${quote(user)} to ${quote(to)}`]
   const there = database === null || database === session.database ? session : await connect(database)
   try {
-    // What the owner of an object has granted, nobody else can revoke (REVOKE, Notes).
+    // Only the owner of an object can revoke its own grants (REVOKE, Notes).
     const owners = grantors === undefined ? [] : await ownersIn(there, grantors)
     if (owns && to === undefined) await deleteLargeObjects(there, user)
     await asMember(
@@ -107,7 +107,9 @@ async function release(
   }
 }
 
-/** How many large objects are deleted in one transaction: each takes a lock, of which a server has few thousands. */
+/**
+ * The number of large objects deleted in one transaction: each takes a lock, and a server has few thousands of them.
+ */
 const portion = 1_000
 
 /** Deletes the large objects of a role in the session's database. */
@@ -119,7 +121,7 @@ async function deleteLargeObjects(session: Session, user: Identifier): Promise<v
   for (let left = rows[0]?.count ?? 0; left > 0; left -= portion) await asMember(session, [user], [deletion])
 }
 
-/** The roles with names of this beginning that own something in the session's database. */
+/** Returns the roles with a name prefix that own an object in the session's database. */
 async function ownersIn(session: Session, prefix: string): Promise<readonly Identifier[]> {
   const { rows } = await session.query<{ name: Identifier }>(
     `select distinct r.rolname as name from pg_catalog.pg_shdepend s
@@ -131,12 +133,12 @@ async function ownersIn(session: Session, prefix: string): Promise<readonly Iden
   return rows.map(({ name }) => name)
 }
 
-/** Gives what a role owns in the session's database to another role. */
+/** Transfers a role's objects in the session's database to another role. */
 export async function reassignOwned(session: Session, from: Identifier, to: Identifier): Promise<void> {
   await asMember(session, [from, to], [`reassign owned by ${quote(from)} to ${quote(to)}`])
 }
 
-/** True if a role owns something in a database. */
+/** True if a role owns an object in a database. */
 export async function ownsAnything(session: Session, user: Identifier, database: Identifier): Promise<boolean> {
   const { rows } = await session.query(
     `select from pg_catalog.pg_shdepend s

@@ -3,7 +3,7 @@ import type { SessionOptions } from '../port.ts'
 import { escapeOption } from './client.ts'
 import type { ConnectionFields } from './connection-fields.ts'
 
-/** The variables that libpq reads (PostgreSQL's documentation, "Environment Variables"), and DATABASE_URL. */
+/** Returns the variables that libpq reads (PostgreSQL's documentation, "Environment Variables"), and DATABASE_URL. */
 export function connectionEnvironment(
   connection: ConnectionFields,
   database: Identifier,
@@ -24,13 +24,13 @@ export function connectionEnvironment(
   }
 }
 
-/** The password of the key is the administrator's: it is for no other login. */
+/** Removes the password of the TLS key, which is the administrator's and must not be passed to another login. */
 function withoutTlsPassword(fields: ConnectionFields): ConnectionFields {
   const { sslpassword: _, ...tlsParameters } = fields.tlsParameters
   return { ...fields, tlsParameters }
 }
 
-/** A session with these options begins as the role, as after SET ROLE. */
+/** Adds the role to options: a session with them begins as the role, as after SET ROLE. */
 function withRole(options: string | undefined, role: Identifier | undefined): string | undefined {
   return role === undefined ? options : [options, `-c role=${escapeOption(role)}`].filter(Boolean).join(' ')
 }
@@ -44,7 +44,7 @@ function tlsEnvironment({ tlsParameters }: ConnectionFields): Record<string, str
 
 function urlOf(fields: ConnectionFields, database: Identifier): string {
   const { host, port, user, password } = fields
-  // A socket's directory cannot stand where a host does, and an IPv6 address stands in brackets.
+  // A socket's directory cannot take the place of a host, and an IPv6 address needs brackets.
   const isDirectory = host.startsWith('/')
   const shown = isDirectory ? 'localhost' : host.includes(':') ? `[${host}]` : host
   const url = new URL(`postgresql://${shown}:${port}`)
@@ -54,7 +54,7 @@ function urlOf(fields: ConnectionFields, database: Identifier): string {
   url.search = new URLSearchParams(fields.tlsParameters).toString()
   if (isDirectory) url.searchParams.set('host', host)
   if (fields.options !== undefined) url.searchParams.set('options', fields.options)
-  // libpq takes a "+" for itself, where other programs take it for a space.
+  // libpq takes a "+" for itself, while other programs take it for a space.
   url.search = url.search.replaceAll('+', '%20')
   return url.href
 }

@@ -2,13 +2,13 @@ import { type ErrorCode, type ErrorDetails, TenantryError } from '../../kernel/e
 import type { Identifier } from '../../kernel/names.ts'
 import { quoteIdentifier } from './quoting.ts'
 
-/** Where an error happened, for its message. */
+/** The place of an error, for its message. */
 export interface ErrorContext {
   /** Host and port. */
   readonly server: string
   readonly user: Identifier
   readonly database: Identifier
-  /** Whether a pooler is between. */
+  /** True if a pooler is in between. */
   readonly isPooled?: boolean
 }
 
@@ -27,7 +27,7 @@ const unreachable: Meaning = {
 const lost: Meaning = {
   code: 'connection-lost',
   message: ({ server, database }, text) => `The connection to ${database} at ${server} broke: ${text}`,
-  hint: () => 'Whether the last statement took effect is not known; the call may be repeated, since it looks first.',
+  hint: () => 'Repeat the call: the last statement may or may not have taken effect, so it looks first.',
 }
 
 const refused: Meaning = {
@@ -48,7 +48,7 @@ const full: Meaning = {
       : 'Lower maxConnections, or raise the limit: max_connections of the server, CONNECTION LIMIT of database or role.',
 }
 
-/** What a pooler says of itself, all with one code: PgBouncer's protocol_violation. */
+/** The messages of a pooler itself, all with one code: PgBouncer's protocol_violation. */
 const poolerMeanings: readonly (readonly [RegExp, Meaning])[] = [
   [/no such user|authentication|password|SASL/i, refused],
   [/no more connections|max_client_conn|query_wait_timeout/i, full],
@@ -57,7 +57,7 @@ const poolerMeanings: readonly (readonly [RegExp, Meaning])[] = [
     {
       code: 'server-unreachable',
       message: (context, text) => `${otherSide(context)} refuses a connection to ${context.database}: ${text}`,
-      hint: () => "The pooler's log says why. It must lead to the same server as the connection URL.",
+      hint: () => "See the pooler's log for the reason. It must route to the same server as the connection URL.",
     },
   ],
 ]
@@ -66,7 +66,7 @@ function otherSide({ server, isPooled }: ErrorContext): string {
   return `${isPooled ? 'The pooler' : 'PostgreSQL'} at ${server}`
 }
 
-/** By the errno or TLS code that Node reports. */
+/** Meanings by the errno or TLS code that Node reports. */
 const systemErrors: Readonly<Record<string, Meaning>> = {
   ENOTFOUND: {
     code: 'unknown-host',
@@ -76,11 +76,11 @@ const systemErrors: Readonly<Record<string, Meaning>> = {
   EPIPE: lost,
 }
 
-/** By SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html */
+/** Meanings by SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html */
 const sqlStates: Readonly<Record<string, Meaning>> = {
   '08P01': {
     code: 'pooler-in-the-way',
-    message: ({ server }, text) => `What answers at ${server} does not speak as PostgreSQL itself does: ${text}`,
+    message: ({ server }, text) => `The program that answers at ${server} is not PostgreSQL itself: ${text}`,
     hint: () => "Administration must reach the server itself: use the server's own host and port, not a pooler's.",
   },
   '28000': refused,
@@ -99,12 +99,12 @@ const sqlStates: Readonly<Record<string, Meaning>> = {
   '57014': {
     code: 'timeout',
     message: ({ database }, text) => `A statement in ${database} was ended: ${text}`,
-    hint: () => 'Allow more time (statementTimeoutMs), or look in pg_stat_activity for what it waited for.',
+    hint: () => 'Allow more time (statementTimeoutMs), or find its blocker in pg_stat_activity.',
   },
   '57P03': unreachable,
 }
 
-/** SQLSTATEs that say something about the database itself while a connection to it is being made. */
+/** SQLSTATEs that concern the database itself while a connection to it is being made. */
 const connectStates: Readonly<Record<string, Meaning>> = {
   '3D000': {
     code: 'database-missing',
@@ -125,27 +125,27 @@ const connectStates: Readonly<Record<string, Meaning>> = {
   },
 }
 
-/** Whether an error is the last word on a session: ended by somebody, by a crash, by a time limit, or by a pooler. */
+/** True if an error ends a session: by a command, by a crash, by a time limit, or by a pooler. */
 export function endsSession(error: unknown): boolean {
   return /^(?:57P01|57P02|57P05|25P03|25P04|08P01)$/.test(firstOf(error).code ?? '')
 }
 
-/** What a repetition may well get past: a serialization failure, a deadlock. */
+/** Errors that a retry may well overcome: a serialization failure, a deadlock. */
 const transientPattern = /^(?:40001|40P01)$/
 
-/** Of two that change the privileges of one database, or one role, at once, PostgreSQL fails one (XX000). */
+/** The error (XX000) of one of two sessions that change the privileges of one database, or one role, at once. */
 const racePattern = /^tuple concurrently (?:updated|deleted)$/
 
-/** What broke off in the network or in the server. */
+/** Interruptions in the network or in the server. */
 const lostPattern = /^(?:57P01|57P02|57P05|08000|08003|08006)$/
 const lostMessage =
   /Connection terminated|Client has encountered a connection error|connection ended|not queryable|Query read timeout/i
 const passwordMessage = /^SASL:|password must be a string/
 
 /**
- * Turns whatever the driver threw into a {@link TenantryError}; one that is one already stays as it is.
+ * Turns any error of the driver into a {@link TenantryError}; one that is one already stays unchanged.
  *
- * @param phase an error that breaks the connection means something else while one is being made
+ * @param phase an error that breaks the connection has another meaning while one is being made
  */
 export function toTenantryError(error: unknown, context: ErrorContext, phase: 'connect' | 'query'): TenantryError {
   if (error instanceof TenantryError) return error
@@ -156,7 +156,7 @@ export function toTenantryError(error: unknown, context: ErrorContext, phase: 'c
     cause: error,
     hint: meaning.hint?.(context),
     sqlState: isSqlState(code) ? code : undefined,
-    // A resolver that did not answer is not a host that does not exist.
+    // A resolver that did not answer does not mean that the host does not exist.
     retryable: code === 'EAI_AGAIN' || transientPattern.test(code ?? '') || racePattern.test(text) ? true : undefined,
   }
   return new TenantryError(meaning.code, meaning.message(context, text), details)
@@ -164,7 +164,10 @@ export function toTenantryError(error: unknown, context: ErrorContext, phase: 'c
 
 const verifier = /SCRAM-SHA-256\$[^'"\s]*/g
 
-/** The server quotes what failed inside of PL/pgSQL: of a role's change, with the verifier of its password. */
+/**
+ * Removes verifiers from an error. The server quotes the failed statement inside of PL/pgSQL: of a role's change, with
+ * the verifier of its password.
+ */
 function concealVerifiers(error: unknown): void {
   if (!(error instanceof Error)) return
   const parts = error as unknown as Record<string, unknown>
@@ -194,10 +197,13 @@ function meaningOf(code: string | undefined, text: string, phase: 'connect' | 'q
 const failed: Meaning = {
   code: 'query-failed',
   message: ({ database }, text) => `A statement in ${database} failed: ${text}`,
-  hint: () => "PostgreSQL's own error is the cause, with its detail and hint; sqlState says which of its errors it is.",
+  hint: () => "See the cause for PostgreSQL's own error, with its detail and hint, and sqlState for its code.",
 }
 
-/** Node tries a host's addresses in turn and reports all failures at once; the first says enough. */
+/**
+ * Returns the first failure. Node tries a host's addresses in turn and reports all failures at once; the first is
+ * sufficient.
+ */
 function firstOf(error: unknown): { code: string | undefined; message: string } {
   if (error instanceof AggregateError && error.errors.length > 0) return firstOf(error.errors[0])
   if (!(error instanceof Error)) return { code: undefined, message: String(error) }
@@ -205,7 +211,10 @@ function firstOf(error: unknown): { code: string | undefined; message: string } 
   return { code, message: error.message }
 }
 
-/** SQLSTATEs have five characters, as have EPIPE and EPERM of Node's; those begin with E and end in a letter. */
+/**
+ * True for an SQLSTATE. They have five characters, as have EPIPE and EPERM of Node's; those begin with E and end in a
+ * letter.
+ */
 function isSqlState(code: string | undefined): code is string {
   return code !== undefined && /^[0-9A-Z]{5}$/.test(code) && !/^E[A-Z]{4}$/.test(code)
 }

@@ -2,8 +2,8 @@ import { TenantryError } from '../../kernel/errors.ts'
 import type { Session, SessionState } from '../port.ts'
 
 /**
- * Looks whether a session is executing a statement. A role may see what its own sessions do (pg_stat_activity), so it is to
- * be connected as the role that the session belongs to.
+ * Returns the state of a session. A role may see the activity of its own sessions (pg_stat_activity), so the connection
+ * must be of the session's own role.
  */
 export function stateOf(session: Promise<Session>, processId: number | undefined): Promise<SessionState> {
   return unlessSilent(session, async (connected) => {
@@ -15,7 +15,7 @@ export function stateOf(session: Promise<Session>, processId: number | undefined
   })
 }
 
-/** Looks with a connection that is being opened; closed afterwards. */
+/** Reads with a connection that is being opened; closed afterwards. */
 export async function unlessSilent<Connection extends { close(): Promise<void> }>(
   connecting: Promise<Connection>,
   look: (connection: Connection) => Promise<SessionState>,
@@ -32,7 +32,7 @@ export async function unlessSilent<Connection extends { close(): Promise<void> }
   }
 }
 
-/** A server that refuses has answered. */
+/** True if the server did not answer; one that refuses has answered. */
 function isSilence(error: unknown): boolean {
   const codes: readonly string[] = ['server-unreachable', 'connection-lost', 'unknown-host']
   return error instanceof TenantryError && error.sqlState === undefined && codes.includes(error.code)

@@ -1,13 +1,18 @@
 import type { Creation, Session } from '../port.ts'
 
-/** The statements that grant the session's role what it lacks to create these; none where it lacks nothing. */
+/**
+ * Returns the statements that grant the session's role the privileges that creating these needs; none if it has them.
+ */
 export async function missingGrants(session: Session, creation: Creation): Promise<string[]> {
   const { newSchemas, schemas, altered, referenced } = creation
   const { rows } = await session.query<{ grant: string }>(grantsSql, [newSchemas, schemas, altered, referenced])
   return rows.map((row) => row.grant)
 }
 
-/** Only the owner of a table may add to it (https://www.postgresql.org/docs/current/ddl-priv.html). */
+/**
+ * The missing privileges. Only the owner of a table may add to it
+ * (https://www.postgresql.org/docs/current/ddl-priv.html).
+ */
 const grantsSql = `
   with tables as (
     select c.oid, c.relowner, n.nspname, c.relname,

@@ -1,19 +1,20 @@
 import type { Occupancy, OccupancyQuestion, SessionMark } from '../occupancy.ts'
 import type { Session } from '../port.ts'
 
-/** PostgreSQL cuts longer names of applications where it shows them. */
+/** The longest name of an application; PostgreSQL cuts longer ones. */
 const longestName = 63
 
-/** An application's name with the mark at its end; cut where both are too long. */
+/** Returns an application's name with the mark at its end; the name is cut if both are too long. */
 export function marked(applicationName: string, mark: SessionMark | undefined): string {
   if (mark === undefined) return applicationName
   const suffix = ` #${mark.family}${mark.member}`
-  // What is not ASCII it shows as a question mark, or from version 16 on as its bytes' numbers, which take more room.
+  // PostgreSQL shows other characters than ASCII as a question mark, or from version 16 on as its bytes' numbers, which
+  // take more room.
   const name = applicationName.replaceAll(/[^\x20-\x7e]/gu, '?')
   return name.slice(0, longestName - suffix.length) + suffix
 }
 
-/** How many connections the server has for roles that are no superusers. */
+/** The number of connections that the server has for roles that are no superusers. */
 export const roomSql = `(current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
   - coalesce(current_setting('reserved_connections', true), '0')::int)`
 
@@ -23,9 +24,9 @@ interface Row {
 }
 
 /**
- * See {@link Server.occupancy}. Every role may see the names of all sessions' applications, in all databases
- * (pg_stat_activity; PostgreSQL's documentation, "The Cumulative Statistics System"), and may change that of its own. The
- * role that a session has logged in as stays the same for its whole life.
+ * Counts marked sessions; see {@link Server.occupancy}. Every role may see the names of all sessions' applications, in
+ * all databases (pg_stat_activity; PostgreSQL's documentation, "The Cumulative Statistics System"), and may change that
+ * of its own. The role that a session has logged in as stays the same for its whole life.
  */
 export async function occupancyOf(
   session: Pick<Session, 'query'>,

@@ -5,7 +5,7 @@ import type { BlockerPolicy } from './blockers.ts'
 import { processId, typeParser } from './client.ts'
 import { type ErrorContext, toTenantryError } from './errors.ts'
 
-/** A pool whose errors are ours. */
+/** Returns a pool that throws {@link TenantryError}s. */
 export function openPool(
   config: PoolConfig,
   size: PoolSize,
@@ -32,7 +32,7 @@ export function openPool(
 }
 
 function wrap(client: PoolClient, context: ErrorContext): PooledConnection {
-  // The driver would lend a connection again on which an answer is still outstanding.
+  // The driver would reuse a connection on which an answer is still outstanding.
   let isLost = false
   return {
     processID: processId(client),

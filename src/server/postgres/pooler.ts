@@ -8,13 +8,13 @@ import { type ConnectionDefaults, type ConnectionLimits, cutClient, newClient, s
 import { type ConnectionFields, parseConnectionUrl, urlText } from './connection-fields.ts'
 import { openRoutedConnection } from './routed-connection.ts'
 
-/** Through which pooler tenants' work reaches a server. */
+/** The pooler through which tenants' work reaches a server. */
 export interface PoolerOptions {
-  /** `postgresql://host:port`, and `sslmode` where it is reached over TLS. Port 6432 unless it says another. */
+  /** `postgresql://host:port`, and `sslmode` if it is reached over TLS. Default port 6432. */
   readonly url: string | URL
   /**
-   * When it lends a connection to somebody else, as its `pool_mode` says: at the end of a session, or of each transaction,
-   * where nothing that is set in a session can be relied on. Default `session`.
+   * The time at which it reassigns a connection, its `pool_mode`: at the end of a session, or of each transaction,
+   * after which the settings of a session are lost. Default `session`.
    */
   readonly mode?: 'session' | 'transaction'
 }
@@ -23,7 +23,7 @@ type Address = Pick<ConnectionFields, 'host' | 'port' | 'ssl'>
 
 const checks: Checks<PoolerOptions> = {
   url: urlText,
-  mode: oneOf(['session', 'transaction'], "It is what the pooler's configuration says of pool_mode."),
+  mode: oneOf(['session', 'transaction'], "Use the value of pool_mode in the pooler's configuration."),
 }
 
 /** Makes the pooler of a server's options. @throws `invalid-url`, `invalid-option` */
@@ -33,13 +33,13 @@ export function parsePooler(options: PoolerOptions): Pooler {
   return new Pooler({ host, port, ssl }, mode)
 }
 
-/** The port, where it says none; who logs in where is each tenant's own, so it must not say that. */
+/** Adds the default port, and checks that the URL names neither user nor database: each tenant has its own. */
 function withDefaults(given: string | URL): string | URL {
   if (!URL.canParse(String(given))) return given
   const url = new URL(given)
   const isMore = [...url.searchParams.keys()].some((name) => ['user', 'password', 'options'].includes(name))
   if (url.username !== '' || url.password !== '' || url.pathname.length > 1 || isMore) {
-    throw new TenantryError('invalid-url', 'The URL of a pooler says more than where it is.', {
+    throw new TenantryError('invalid-url', 'The URL of a pooler must have only host, port and TLS parameters.', {
       hint: 'Write postgresql://host:port. Each tenant logs in as itself, to its own database.',
     })
   }
@@ -47,17 +47,19 @@ function withDefaults(given: string | URL): string | URL {
   return url
 }
 
-/** The part of a client that its types leave out: by what the other side knows it, to cancel what it does. */
+/**
+ * Parts of a client that are missing from its types: the key by which the other side identifies it in a cancel request.
+ */
 interface CancelKey {
   readonly processID?: number
   readonly secretKey?: number
 }
 
-/** The way of tenants' work through a connection pooler, such as PgBouncer. */
+/** The route of tenants' work through a connection pooler, such as PgBouncer. */
 export class Pooler {
   readonly mode: 'session' | 'transaction'
   readonly #address: Address
-  /** By the number that stands for the server's process, which nobody knows behind a pooler. */
+  /** Clients by the number in place of the server's process id, which is unknown behind a pooler. */
   readonly #clients = new Map<number, Client>()
   #lastNumber = 0
 
@@ -70,14 +72,14 @@ export class Pooler {
     return `${this.#address.host}:${this.#address.port}`
   }
 
-  /** @param fields who logs in; where the server is does not matter */
+  /** @param fields the login; the address of the server does not matter */
   async open(
     fields: ConnectionFields,
     database: Identifier,
     limits: ConnectionLimits,
     defaults: ConnectionDefaults,
   ): Promise<ServerConnection> {
-    // A pooler refuses what it cannot set for each of its clients; only a name for the connection it can.
+    // A pooler refuses settings that it cannot make for each of its clients; it accepts only a name for the connection.
     const { applicationName } = defaults
     const through = { ...fields, ...this.#address, options: undefined }
     const client = newClient(
@@ -99,7 +101,7 @@ export class Pooler {
   }
 
   /**
-   * Does what a statement asks for that cancels by the server's process, as ORMs do; they were told a number in its place.
+   * Carries out a statement that cancels by the server's process id, as ORMs send; they received a number in its place.
    *
    * @returns false for any other statement
    */
@@ -112,7 +114,10 @@ export class Pooler {
     return true
   }
 
-  /** PostgreSQL's protocol, "Canceling Requests in Progress": the other side hangs up when it has read it. */
+  /**
+   * Sends a cancel request. PostgreSQL's protocol, "Canceling Requests in Progress": the other side closes the
+   * connection when it has read it.
+   */
   async #cancel({ processID = 0, secretKey = 0 }: Client & CancelKey): Promise<void> {
     const { host, port } = this.#address
     const request = Buffer.alloc(16)
@@ -122,10 +127,10 @@ export class Pooler {
     const socket = host.startsWith('/') ? connect(`${host}/.s.PGSQL.${port}`) : connect(port, host)
     await new Promise<void>((resolve) => {
       socket.setTimeout(cancelMs, () => socket.destroy())
-      // What cannot be cancelled goes on to its own end.
+      // A statement that cannot be cancelled continues to its own end.
       socket.once('error', () => undefined)
       socket.once('close', () => resolve())
-      // It stays open until the other side hangs up: PgBouncer 1.18 dies when who cancels goes first.
+      // The socket stays open until the other side closes it: PgBouncer 1.18 crashes if the sender closes first.
       socket.write(request)
       socket.resume()
     })
@@ -133,14 +138,16 @@ export class Pooler {
 }
 
 const cancelRequestCode = 80_877_102
-/** More than the ten seconds for which PgBouncer keeps such a request waiting (`cancel_wait_timeout`). */
+/** The time limit, above the ten seconds for which PgBouncer keeps such a request waiting (`cancel_wait_timeout`). */
 const cancelMs = 15_000
 
-/** Sets in one round trip what holds in a session. The pooler may keep it waiting for a connection, but not for ever. */
+/**
+ * Sends the settings of a session in one round trip. The pooler may keep it waiting for a connection, but not for ever.
+ */
 async function begin(client: Client, settings: readonly (readonly [string, string])[], limitMs: number): Promise<void> {
   if (settings.length === 0) return
   const calls = settings.map((_, i) => `set_config($${i * 2 + 1}, $${i * 2 + 2}, false)`)
-  // The driver's types leave the time limit of one query out.
+  // The driver's types omit the time limit of one query.
   const query: QueryConfig & { readonly query_timeout: number } = {
     text: `select ${calls.join(', ')}`,
     values: settings.flat(),

@@ -6,31 +6,29 @@ import { parseConnectionUrl, urlText } from './connection-fields.ts'
 import { parsePooler, type PoolerOptions } from './pooler.ts'
 import { PostgresServer } from './server.ts'
 
-/** How a PostgreSQL server is reached and used. */
+/** Options of a PostgreSQL server. */
 export interface PostgresOptions {
-  /** `postgresql://user:password@host:port/maintenance-database`; what it leaves out comes from PGHOST and so on. */
+  /** `postgresql://user:password@host:port/maintenance-database`; absent parts come from PGHOST and so on. */
   readonly url: string | URL
-  /** The name by which the catalog knows the server: chosen once, not changed. Default `main`. */
+  /** The name of the server in the catalog: chosen once, not changed. Default `main`. */
   readonly name?: string
   /**
-   * How many connections tenants' work may hold on this server at once, in all processes of the installation together.
-   * Default 50, as far as the server has room.
+   * The number of connections that tenants' work may hold on this server at once, in all processes of the installation
+   * together. Default 50, or less if the server has less room.
    */
   readonly maxConnections?: number
-  /** Where CREATE DATABASE is issued from. Default: the database of the URL, or `postgres`. */
+  /** The database from which CREATE DATABASE is issued. Default: the database of the URL, or `postgres`. */
   readonly maintenanceDatabase?: string
-  /** Time limit for a connection to stand, in milliseconds. Default 10,000. */
+  /** Time limit for establishing a connection, in milliseconds. Default 10,000. */
   readonly connectTimeoutMs?: number
   /**
-   * How long administration waits for a connection while the server has none left, in milliseconds; then it fails with
-   * `too-many-connections`. Default 60,000; 0 for not at all.
+   * The longest wait of administration for a connection while the server has none left, in milliseconds; then it fails
+   * with `too-many-connections`. Default 60,000; 0 for not at all.
    */
   readonly busyTimeoutMs?: number
   /** Time limit for one administrative statement, in milliseconds. Default 60,000; 0 for none. */
   readonly statementTimeoutMs?: number
-  /**
-   * The pooler, such as PgBouncer, that tenants' work goes through. All else goes to the server itself. Default: none.
-   */
+  /** The pooler, such as PgBouncer, for tenants' work. All other connections reach the server itself. Default: none. */
   readonly pooler?: PoolerOptions
 }
 
@@ -46,11 +44,11 @@ const checks: Checks<PostgresOptions> = {
   pooler: (_, pooler) => pooler,
 }
 
-/** How long an administrative statement waits for one lock, in milliseconds. */
+/** The longest wait of an administrative statement for one lock, in milliseconds. */
 const lockMs = 5_000
 
 /**
- * A PostgreSQL server, by its URL. Nothing is connected yet.
+ * Makes a PostgreSQL server of its URL. Nothing is connected yet.
  *
  * @throws `invalid-url`, `invalid-name`, `invalid-option`
  */

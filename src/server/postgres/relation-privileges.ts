@@ -2,9 +2,10 @@ import type { GroupRoles, Session } from '../port.ts'
 import type { WrongPrivileges } from '../wrong-privileges.ts'
 
 /**
- * Finds what the groups cannot use in the session's database, as after a CREATE TABLE by a role that administers: what
- * belongs to neither `objects` nor to somebody who has granted it all, and what of `tables` the `app` role cannot read and
- * write. Privileges that were taken away from a relation of `objects` are let be, unless it is one of `tables`.
+ * Finds the objects in the session's database that the groups cannot use, as after a CREATE TABLE by a role that
+ * administers: objects that belong neither to `objects` nor to a role that has granted everything on them, and those of
+ * `tables` that the `app` role cannot read and write. Privileges that were revoked on a relation of `objects` are
+ * ignored, unless it is one of `tables`.
  *
  * @param tables as `schema.name`
  */
@@ -19,7 +20,10 @@ export async function wrongPrivileges(
 
 const ours = `n.nspname !~ '^pg_' and n.nspname <> 'information_schema'`
 
-/** True if a role has every one of these privileges; PostgreSQL's own functions take a list as any one of them. */
+/**
+ * Returns the condition that a role has every one of these privileges; PostgreSQL's own functions take a list as any
+ * one of them.
+ */
 function has(kind: 'table' | 'sequence' | 'schema', role: string, oid: string, privileges: readonly string[]): string {
   const each = privileges.map((it) => `pg_catalog.has_${kind}_privilege(${role}, ${oid}, '${it}')`)
   return `(${each.join(' and ')})`
@@ -32,7 +36,9 @@ function onRelation(role: string): string {
   return `case c.relkind when 'S' then ${has('sequence', role, 'c.oid', count)} else ${has('table', role, 'c.oid', readAndWrite)} end`
 }
 
-/** The sequence of a column goes over with its table; one of an identity needs no privilege. */
+/**
+ * The wrong privileges. The sequence of a column is transferred with its table; one of an identity needs no privilege.
+ */
 const privilegesSql = `
   with groups as (
     select o.oid as objects, a.oid as app, o.rolname as "objectsName", a.rolname as "appName"

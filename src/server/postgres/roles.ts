@@ -6,7 +6,7 @@ import { wrongPrivileges } from './relation-privileges.ts'
 import { scramVerifier } from './scram.ts'
 import { defaultPrivileges, takeOverStatements } from './take-over.ts'
 
-/** How long another process may take to make the groups, in milliseconds. */
+/** The time that another process may take to make the groups, in milliseconds. */
 const lockMs = 30_000
 
 /** Roles in PostgreSQL. https://www.postgresql.org/docs/current/user-manag.html */
@@ -82,8 +82,8 @@ export const roleAdministration: RoleAdministration = {
 }
 
 /**
- * Statements of PL/pgSQL that make a role a member of a group. From version 16 on it cannot act as the group: what a role
- * creates as the group belongs to all members.
+ * Returns statements of PL/pgSQL that make a role a member of a group. From version 16 on it cannot act as the group:
+ * objects that a role creates as the group belong to all members.
  */
 function admission(group: Identifier, user: Identifier): string {
   const grant = `grant ${quote(group)} to ${quote(user)}`
@@ -91,7 +91,7 @@ function admission(group: Identifier, user: Identifier): string {
     else execute ${quoteLiteral(`${grant} with set false`)}; end if;`
 }
 
-/** Statements of PL/pgSQL that take back the settings of a role, also those for single databases. */
+/** Returns statements of PL/pgSQL that reset the settings of a role, also those for single databases. */
 function resetSettings(user: Identifier): string {
   return `alter role ${quote(user)} reset all; declare name text; begin
     for name in select d.datname from pg_catalog.pg_db_role_setting s
@@ -108,7 +108,7 @@ function verifyNotPublic(database: Identifier): string {
   return block(`if ${isPublic} then raise insufficient_privilege using message = ${message}; end if;`)
 }
 
-/** The condition, in SQL, that a role exists. */
+/** Returns the condition, in SQL, that a role exists. */
 export function exists(role: Identifier): string {
   return `exists (select from pg_catalog.pg_roles where rolname = ${quoteLiteral(role)})`
 }
@@ -117,12 +117,12 @@ function grantConnect(database: Identifier, user: Identifier): string {
   return `grant connect, temporary on database ${quote(database)} to ${quote(user)}`
 }
 
-/** What is there of the groups, and what the session's role may do with them. */
+/** The state of the groups, and the session role's privileges on them. */
 interface GroupState {
   readonly missing: readonly Identifier[]
   /** The owning groups that the role has to become a member of. */
   readonly outside: readonly Identifier[]
-  /** Whether it may make members of `app`. */
+  /** True if it may make members of `app`. */
   readonly mayAdmit: boolean
 }
 
@@ -133,7 +133,7 @@ async function ensureGroups(session: Session, groups: GroupRoles): Promise<void>
       await session.lock(`roles:${groups.owner}`, 'transaction', lockMs)
       const { missing } = await look(session, groups)
       await session.script(missing.map((role) => `create role ${quote(role)}`))
-      // Only now are those that were made just now there to be looked at.
+      // Groups that were made a moment ago are visible only now.
       const { outside } = await look(session, groups)
       if (outside.length > 0) await session.query(`grant ${outside.map(quote).join(', ')} to current_user`)
     })
@@ -163,8 +163,9 @@ async function look(session: Session, { owner, objects, app }: GroupRoles): Prom
 }
 
 /**
- * From version 16 on, a membership may exist without its privileges (INHERIT) or without the right to act as the role
- * (SET), and making members takes ADMIN OPTION; before, CREATEROLE was enough for any role but a superuser.
+ * The state of the groups. From version 16 on, a membership may exist without its privileges (INHERIT) or without the
+ * right to act as the role (SET), and making members takes ADMIN OPTION; before, CREATEROLE was enough for any role but
+ * a superuser.
  */
 const groupsSql = `
   with here (is_super, may_create, is_fine) as (

@@ -4,9 +4,9 @@ import type { ServerConnection } from '../port.ts'
 import { cutClient, endClient, forgetPrepared, onceReady, onServerError, processId, typeParser } from './client.ts'
 import { endsSession, type ErrorContext, toTenantryError } from './errors.ts'
 
-/** What is done otherwise for a connection that does not lead to the server itself. */
+/** Differences of a connection that does not lead to the server itself. */
 export interface Indirect {
-  /** What stands for the server's process id. */
+  /** The number in place of the server's process id. */
   readonly processId?: number
   /** Makes the session ready. */
   readonly begin?: () => Promise<void>
@@ -22,7 +22,7 @@ export async function openRoutedConnection(
   try {
     await client.connect()
     await indirect.begin?.()
-    // The server may take it back with the very bytes that say it is ready.
+    // The server may end it with the very bytes that report that it is ready.
     if (connection.broken) throw new Error('Connection terminated unexpectedly')
   } catch (error) {
     cutClient(client)
@@ -31,10 +31,10 @@ export async function openRoutedConnection(
   return connection
 }
 
-/** How long the server may take to hang up once it was told goodbye, in milliseconds: nothing is at stake any more. */
-const farewellMs = 1_000
+/** The time that the server has to close a connection that was ended, in milliseconds: nothing is at stake any more. */
+const closingMs = 1_000
 
-/** The part of a client that the driver's types leave out. */
+/** Parts of a client that are missing from the driver's types. */
 interface Readiness {
   readonly readyForQuery?: boolean
 }
@@ -46,17 +46,20 @@ class RoutedConnection implements ServerConnection {
   /** The cursor that was opened last. */
   #cursor: Cursor | undefined
   #ended = false
-  /** The server has reported an error, and not yet in which state that left the transaction; the driver says the old one. */
+  /**
+   * True after the server has reported an error, and not yet the resulting state of the transaction; the driver still
+   * has the old one.
+   */
   #isUnsettled = false
   broken = false
 
   constructor(client: Client, shownId: number | undefined) {
     this.#client = client
     this.#shownId = shownId
-    // The statement under way fails by itself; what is left to do is to count the connection as gone.
+    // The statement under way fails by itself; only the count of connections has to follow.
     client.on('error', () => this.#end())
     client.once('end', () => this.#end())
-    onServerError(client, (error) => this.#hear(error))
+    onServerError(client, (error) => this.#onServerError(error))
   }
 
   get processID(): number | undefined {
@@ -104,7 +107,7 @@ class RoutedConnection implements ServerConnection {
   }
 
   async close(): Promise<void> {
-    const silent = setTimeout(() => this.cut(), farewellMs)
+    const silent = setTimeout(() => this.cut(), closingMs)
     await endClient(this.#client)
     clearTimeout(silent)
   }
@@ -113,7 +116,10 @@ class RoutedConnection implements ServerConnection {
     cutClient(this.#client)
   }
 
-  /** The driver's cursor waits, when it is closed, for an answer that a connection which is gone never gives. */
+  /**
+   * Makes a cursor closable: when it is closed, the driver's cursor waits for an answer that a lost connection never
+   * gives.
+   */
   #closable(cursor: Cursor): Cursor {
     this.#cursor = cursor
     const close = cursor.close.bind(cursor)
@@ -127,9 +133,9 @@ class RoutedConnection implements ServerConnection {
     return cursor
   }
 
-  /** Of every error: to hear also whenever the server is ready would be a call for every statement. */
-  #hear(error: unknown): void {
-    // The server says that it ends the session a moment before the connection closes.
+  /** Receives every error. Listening also for readiness would be a call for every statement. */
+  #onServerError(error: unknown): void {
+    // The server reports the end of the session a moment before the connection closes.
     this.broken ||= endsSession(error)
     if (!this.#isUnsettled) onceReady(this.#client, () => (this.#isUnsettled = false))
     this.#isUnsettled = true
@@ -145,7 +151,7 @@ class RoutedConnection implements ServerConnection {
 
 interface Cursor {
   read: unknown
-  /** By the driver: `idle` while it waits for whoever reads it. */
+  /** The driver's state: `idle` while it waits for its reader. */
   readonly state?: string
   close(): Promise<void>
 }

@@ -3,17 +3,16 @@ import { promisify } from 'node:util'
 import type { Secret } from '../../kernel/secret.ts'
 
 const derive = promisify(pbkdf2)
-/** The least that RFC 7677 allows, and what PostgreSQL uses by itself. */
+/** The least that RFC 7677 allows, and PostgreSQL's own default. */
 const iterations = 4096
 const keyBytes = 32
 const saltBytes = 16
 
 /**
- * What PostgreSQL keeps of a password (pg_authid.rolpassword): sent in its place, so that no log, no view of running
- * statements and no extension ever sees the password. https://www.postgresql.org/docs/current/catalog-pg-authid.html;
- * StoredKey and ServerKey are those of RFC 5802, section 3.
- *
- * The password has to be ASCII, of which SASLprep changes nothing.
+ * Returns the SCRAM verifier of a password, as PostgreSQL keeps it (pg_authid.rolpassword). It is sent in place of the
+ * password, so that no log, no view of running statements and no extension ever sees it.
+ * https://www.postgresql.org/docs/current/catalog-pg-authid.html; StoredKey and ServerKey are those of RFC 5802,
+ * section 3. The password has to be ASCII, which SASLprep does not change.
  */
 export async function scramVerifier(password: Secret): Promise<string> {
   const salt = randomBytes(saltBytes)

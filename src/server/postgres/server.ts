@@ -56,13 +56,16 @@ import { clock, endSessions, endSessionsBefore, sessionsIn } from './sessions.ts
 import { structureDigest } from './structure-digest.ts'
 
 const noLimit = 0
-/** How long a database may take to be connected to before another one is tried, in milliseconds. */
+/** The time to connect to a database before another one is tried, in milliseconds. */
 const besideMs = 2_000
 
-/** A single statement is a transaction as well, and must wait for others where a stricter level would fail. */
+/**
+ * The isolation of administration. A single statement is a transaction as well, and must wait for others; at a stricter
+ * level it would fail.
+ */
 const administrative = { isolationLevel: 'read committed' } as const
 
-/** Settings of a server, beside its connection fields. */
+/** Settings of a server, besides its connection fields. */
 export interface ServerSettings {
   readonly name: Identifier
   readonly maxConnections: number
@@ -136,7 +139,7 @@ export class PostgresServer implements Server {
   }
 
   open(database: Identifier, { session = {}, login, mark }: OpenOptions = {}): Promise<ServerConnection> {
-    // A tenant's statements take as long as the service wants them to.
+    // A tenant's statements have no time limit here; the service sets one.
     const limits = {
       connectMs: this.#limits.connectMs,
       statementMs: session.statementTimeoutMs ?? noLimit,
@@ -159,7 +162,7 @@ export class PostgresServer implements Server {
   }
 
   async occupancy(session: Pick<Session, 'query'>, question: OccupancyQuestion): Promise<Occupancy> {
-    // What is on the server is the pooler's, whose room nobody tells.
+    // The connections on the server are the pooler's, whose room is unknown.
     if (this.#pooler !== undefined) return { room: Infinity, sessions: [] }
     return occupancyOf(session, question)
   }
@@ -296,7 +299,7 @@ export class PostgresServer implements Server {
     return runBeside(this.#as({ login }), database, sql)
   }
 
-  /** Sessions as another login, or as a role that the login acts as. */
+  /** Returns sessions of another login, or of a role that the login acts as. */
   #as({ login, role }: Pick<SessionOptions, 'login' | 'role'>): SessionSource {
     if (login === undefined && role === undefined) return this.#sessions
     return this.#source({ ...this.#fields, ...login }, role)
@@ -319,13 +322,13 @@ export class PostgresServer implements Server {
   }
 
   /**
-   * A session of the role that administers, which watches over another one. A tenant can keep everybody from connecting to
-   * one database, and to each with another session: so that others are tried.
+   * Opens a session of the role that administers, to watch over another one. A tenant can block all connections to one
+   * database, and to each with another session: so others are tried.
    */
   async #connectBeside(databases: readonly Identifier[]): Promise<Session> {
     const limits = { ...this.#limits, connectMs: besideMs }
     const source = {
-      // It is only of use now.
+      // It is useful only now.
       queue: new ConnectionQueue(0),
       newClient: (name: Identifier) => newClient(this.#fields, name, limits),
       context: (name: Identifier) => this.#context(name),
@@ -341,7 +344,7 @@ export class PostgresServer implements Server {
     throw first
   }
 
-  /** Databases that a server usually has. */
+  /** Returns databases that a server usually has. */
   #commonDatabases(): readonly Identifier[] {
     return [this.maintenanceDatabase, 'postgres' as Identifier, 'template1' as Identifier]
   }
@@ -351,7 +354,7 @@ export class PostgresServer implements Server {
   }
 }
 
-/** A socket's directory, or a loopback address. */
+/** True for a socket's directory, or a loopback address. */
 function isLocal(host: string): boolean {
   return host.startsWith('/') || host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host)
 }

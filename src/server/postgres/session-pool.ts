@@ -4,7 +4,7 @@ import type { SessionPool } from '../port.ts'
 import { AdministrativePool, type PoolSize } from './administrative-pool.ts'
 import { leaseSession, type SessionSource } from './session.ts'
 
-/** Sessions on one database over connections that are kept for a while and used again. */
+/** Opens sessions on one database over connections that are kept for a while and reused. */
 export function openSessionPool(
   config: PoolConfig,
   size: PoolSize,

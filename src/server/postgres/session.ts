@@ -18,22 +18,25 @@ import { missingGrants } from './missing-grants.ts'
 import { quoteIdentifier } from './quoting.ts'
 import type { ConnectionQueue } from './connection-queue.ts'
 
-/** How a session is made: a new, unconnected client each time it is called. */
+/** The source of sessions: returns a new, unconnected client at each call. */
 export interface SessionSource {
   readonly queue: ConnectionQueue
   readonly newClient: (database: Identifier) => Client
   readonly context: (database: Identifier) => ErrorContext
-  /** Ends what keeps a statement waiting; without it, the statement waits until its own limits. */
+  /** Ends the blockers of a statement; without it, the statement waits until its own limits. */
   readonly blockers?: BlockerPolicy | undefined
 }
 
-/** Gives back a client that was lent for a session; `isClean` says whether another may use it. */
+/** Returns a client to its pool; `isClean` is true if another session may use it. */
 export type GiveBack = (isClean: boolean) => void
 
-/** How long the server may take to end what an aborted call was doing, in milliseconds, before we hang up. */
+/**
+ * The time that the server has to cancel the statement of an aborted call, in milliseconds, before the connection is
+ * closed.
+ */
 const cancelMs = 2_000
 
-/** Opens a session on a database; the signal cancels the opening and whatever runs on it later. */
+/** Opens a session on a database; the signal cancels the opening and any later statement. */
 export async function openSession(
   source: SessionSource,
   database: Identifier,
@@ -47,7 +50,7 @@ export async function openSession(
   }, signal)
 }
 
-/** Opens a session that hears what is sent to a channel. */
+/** Opens a session that receives the notifications of a channel. */
 export async function openListener(
   source: SessionSource,
   database: Identifier,
@@ -80,7 +83,7 @@ export async function runBeside(source: SessionSource, database: Identifier, sql
   }
 }
 
-/** A session on a client that is connected, and that is given back when the session is closed. */
+/** Makes a session on a connected client, which is returned to its pool when the session is closed. */
 export function leaseSession(
   client: Client,
   source: SessionSource,
@@ -102,9 +105,9 @@ class PostgresSession implements Session {
   readonly #onError = (error: Error) => {
     this.#lost = error
   }
-  /** Whether an advisory lock was taken that lasts as long as the session. */
+  /** True if an advisory lock was taken that lasts as long as the session. */
   #mayHoldLocks = false
-  /** That of the open transaction. */
+  /** The schema of the open transaction. */
   #schema: Identifier | undefined
   #lost: Error | undefined
   #closed = false
@@ -133,7 +136,7 @@ class PostgresSession implements Session {
     try {
       await untilAborted(whileConnecting(this.#source.blockers, this.database, connecting), this.#signal)
     } catch (error) {
-      // Nothing of the attempt stays open, neither one that was given up nor one that our side refused half-way.
+      // The attempt leaves nothing open, neither if it was given up nor if our side refused half-way.
       connecting.catch(() => undefined)
       cutClient(this.#client)
       throw toTenantryError(error, this.#context(), 'connect')
@@ -222,7 +225,7 @@ class PostgresSession implements Session {
     this.#giveBack(isClean)
   }
 
-  /** Leaves nothing on a client that another is to use; false where that is not certain. */
+  /** Clears a client's state for the next user; false if that is not certain. */
   async #clean(): Promise<boolean> {
     if (this.#lost !== undefined || this.#signal?.aborted || this.#client.getTransactionStatus() !== 'I') return false
     if (!this.#mayHoldLocks) return true
@@ -247,8 +250,8 @@ class PostgresSession implements Session {
   }
 
   /**
-   * Runs a library's statement. In a transaction with a schema it is a cursor's: PostgreSQL looks names up when it plans,
-   * which is before that schema is in the search_path, and words definitions when it executes, which is after.
+   * Runs a library's statement. In a transaction with a schema it is a cursor's: PostgreSQL resolves names when it
+   * plans, which is before that schema is in the search_path, and words definitions when it executes, which is after.
    */
   async #read(query: unknown, values: unknown): Promise<unknown> {
     const run = (it: unknown): Promise<unknown> =>
@@ -289,25 +292,27 @@ class PostgresSession implements Session {
     }
   }
 
-  /** Asks the server, on a connection of its own, to end what runs here; hangs up where that is of no use. */
+  /**
+   * Requests the end of the statement here, on a connection of its own; closes the connection if that does not help.
+   */
   async #cancel(running: Promise<unknown>): Promise<void> {
     const messenger = this.#source.newClient(this.database)
     messenger.on('error', () => undefined)
-    const hangUp = () => {
+    const cut = () => {
       cutClient(this.#client)
       cutClient(messenger)
     }
-    const limit = setTimeout(hangUp, cancelMs)
-    const asked = messenger
+    const limit = setTimeout(cut, cancelMs)
+    const cancelling = messenger
       .connect()
       .then(() => messenger.query('select pg_cancel_backend($1)', [processId(this.#client)]))
-      .catch(hangUp)
-    await Promise.allSettled([asked, running])
+      .catch(cut)
+    await Promise.allSettled([cancelling, running])
     clearTimeout(limit)
     await endClient(messenger)
   }
 
-  /** Of a server that answers no more, nothing is awaited any longer. */
+  /** Stops waiting for a server that does not answer any more. */
   #lose(error: TenantryError): void {
     this.#lost ??= error
     cutClient(this.#client)
@@ -325,8 +330,8 @@ class PostgresSession implements Session {
 }
 
 /**
- * All that a transaction begins with, in one round trip. Administration is written for READ COMMITTED, whatever the
- * default of the URL, the role or the server: it waits for others where a stricter level would fail.
+ * Returns the beginning of a transaction, for one round trip. Administration is written for READ COMMITTED, with any
+ * default of the URL, the role or the server: it waits for others; at a stricter level it would fail.
  */
 function begin({ isolation = 'read committed', readOnly, durable }: TransactionOptions): string {
   const statements = [`begin isolation level ${isolation}${readOnly ? ', read only' : ''}`]
@@ -338,7 +343,7 @@ function setPath(schemas: string): string {
   return `set local search_path = ${schemas}`
 }
 
-/** The text of a statement that only reads and has no parameters; undefined for any other. */
+/** Returns the text of a statement that only reads and has no parameters; undefined for any other. */
 function plainSelect(query: unknown, values: unknown): string | undefined {
   const { text, values: own = values } =
     typeof query === 'string' ? { text: query } : (query as { readonly text?: unknown; readonly values?: unknown })

@@ -5,10 +5,11 @@ import type { EndingOptions, Session, WhichSessions } from '../port.ts'
 import { quoteIdentifier } from './quoting.ts'
 
 /**
- * The process ids of the sessions in a database. What another role's process is for is hidden from a role without
- * pg_read_all_stats; it counts then. All includes what is no client's, such as replication, since
- * that keeps a database from being renamed as well; autovacuum goes by itself, and only a superuser may end it. It is known
- * by having no role, since its kind is hidden. That another role's session is idle is hidden, too.
+ * Returns the process ids of the sessions in a database. The purpose of another role's process is hidden from a role
+ * without pg_read_all_stats; it counts then. All includes sessions that are no client's, such as replication, since
+ * they keep a database from being renamed as well. Autovacuum does not count: it ends by itself, and only a superuser
+ * may end it. It is recognised by having no role, since its kind is hidden. It is hidden, too, that another role's
+ * session is idle.
  */
 export async function sessionsIn(
   session: Session,
@@ -53,9 +54,9 @@ const sessionsSql = `
                                   or (select rolsuper from pg_catalog.pg_roles where rolname = current_user))) end`
 
 /**
- * Ends sessions. One that is gone already is no error.
+ * Ends sessions. One that has ended already is no error.
  *
- * @throws `permission-denied` with the statement that grants what is missing
+ * @throws `permission-denied` with the statement that grants the missing privilege
  */
 export async function endSessions(session: Session, processIds: readonly number[]): Promise<void> {
   if (processIds.length === 0) return
@@ -78,7 +79,7 @@ const terminateSql = 'select pg_terminate_backend(pid) from unnest($1::int[]) as
 /**
  * Ends sessions of roles that the connected role made.
  *
- * @returns false when one of them is no role of its making
+ * @returns false if one of them was made by another role
  */
 async function endAsMember(session: Session, processIds: readonly number[]): Promise<boolean> {
   const { rows } = await session.query<{ user: Identifier }>(
@@ -99,13 +100,13 @@ async function endAsMember(session: Session, processIds: readonly number[]): Pro
   }
 }
 
-/** The server's time, as text that keeps its microseconds. */
+/** Returns the server's time, as text that keeps its microseconds. */
 export async function clock(session: Session): Promise<string> {
   const { rows } = await session.query<{ now: string }>('select clock_timestamp()::text as now')
   return rows[0]?.now ?? ''
 }
 
-/** How long sessions that were ended may take to be gone, in milliseconds. */
+/** The time that sessions have to end, in milliseconds. */
 const endingMs = 5_000
 
 /** Ends the sessions of a role that began before a moment; see `Server.endSessionsBefore`. */
@@ -115,8 +116,8 @@ export async function endSessionsBefore(
   moment: string,
   { quietMs, signal }: EndingOptions,
 ): Promise<boolean> {
-  const areGone = async () => (await begunBefore(session, user, moment)).length === 0 || undefined
-  if (await poll(areGone, quietMs, signal)) return true
+  const haveEnded = async () => (await begunBefore(session, user, moment)).length === 0 || undefined
+  if (await poll(haveEnded, quietMs, signal)) return true
   const end = async () => {
     const left = await begunBefore(session, user, moment)
     await endSessions(session, left)
@@ -126,8 +127,9 @@ export async function endSessionsBefore(
 }
 
 /**
- * When another role's session began is hidden from a role that neither belongs to it nor to pg_read_all_stats. Where the
- * role cannot even become a member for a moment, all of them count.
+ * Returns the sessions of a role that began before a moment. The begin of another role's session is hidden from a role
+ * that neither belongs to it nor to pg_read_all_stats. If the role cannot even become a member for a moment, all of
+ * them count.
  */
 async function begunBefore(session: Session, user: Identifier, moment: string): Promise<readonly number[]> {
   const find = async () => {
@@ -149,8 +151,8 @@ async function begunBefore(session: Session, user: Identifier, moment: string): 
 }
 
 /**
- * Runs `work` in a transaction in which the connected role belongs to roles that it made, and which is rolled back. It is no
- * member of theirs otherwise, since each membership makes every look at its privileges slower.
+ * Runs `work` in a transaction in which the connected role belongs to roles that it made, and which is rolled back. It
+ * is no member of theirs otherwise, since each membership makes every check of its privileges slower.
  */
 export async function inRoles<T>(session: Session, roles: readonly Identifier[], work: () => Promise<T>): Promise<T> {
   try {
@@ -164,7 +166,7 @@ export async function inRoles<T>(session: Session, roles: readonly Identifier[],
   }
 }
 
-/** Ends a transaction whose effects are not to stay. */
+/** Ends a transaction without a commit. */
 class TakenBack extends Error {
   readonly value: unknown
 

@@ -3,12 +3,10 @@ import type { GroupRoles } from '../port.ts'
 import { doBlock, quoteIdentifier as quote, quoteLiteral } from './quoting.ts'
 
 /**
- * The statements, for a session in a database that somebody else made, by which it becomes like one of ours. It belongs
- * to `owner`; what belonged in it to the session's role belongs to `objects`; what belongs to others stays theirs, and
- * they can go on connecting. `app` can use all of it.
- *
- * A function that runs as its owner (SECURITY DEFINER) must not run as a role that owns databases, or that makes roles:
- * who may call it could reach all others.
+ * Returns the statements, for a session in a database of another origin, that make it like one of ours. It belongs to
+ * `owner`; the session role's objects belong to `objects`; objects of others stay theirs, and their owners can still
+ * connect. `app` can use all of it. A function that runs as its owner (SECURITY DEFINER) must not run as a role that
+ * owns databases, or that makes roles: its callers could reach all others.
  */
 export function takeOverStatements(database: Identifier, groups: GroupRoles): string[] {
   const { owner, objects, app } = groups
@@ -24,7 +22,7 @@ export function takeOverStatements(database: Identifier, groups: GroupRoles): st
   ]
 }
 
-/** The statements after which `app` can use what `objects` makes. */
+/** Returns the statements after which `app` can use new objects of `objects`. */
 export function defaultPrivileges({ objects, app }: Pick<GroupRoles, 'objects' | 'app'>): string[] {
   const defaults = `alter default privileges for role ${quote(objects)} grant`
   return [
@@ -35,8 +33,8 @@ export function defaultPrivileges({ objects, app }: Pick<GroupRoles, 'objects' |
 }
 
 /**
- * Whoever had the database before, other than the session's role, can connect to it also without owning it. What an owner
- * was granted goes to the next one, so the grant comes after that.
+ * Transfers the database. Its former owner, other than the session's role, can still connect to it. An owner's
+ * privileges pass to the next one, so the grant comes after that.
  */
 function handOver(database: Identifier, owner: Identifier): string {
   return carryOut(`
@@ -49,7 +47,7 @@ function handOver(database: Identifier, owner: Identifier): string {
 
 const ours = `n.nspname !~ '^pg_' and n.nspname <> 'information_schema'`
 
-/** What an extension brought along is left to it. */
+/** Returns the condition that an object belongs to no extension, which keeps its own. */
 function isOwn(catalog: string, oid: string): string {
   return `not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.${catalog}'::regclass
                         and d.objid = ${oid} and d.deptype = 'e')`
@@ -64,7 +62,7 @@ function schemas(objects: Identifier): string {
     from pg_catalog.pg_namespace n where ${ours}`
 }
 
-/** A sequence that belongs to a column changes hands with its table. */
+/** Transfers relations. A sequence that belongs to a column is transferred with its table. */
 function relations(objects: Identifier): string {
   return `
     select format('alter table %I.%I owner to ${quote(objects)}', n.nspname, c.relname)
@@ -83,7 +81,7 @@ function routines(objects: Identifier): string {
     where ${ours} and ${mine('f.proowner')} and ${isOwn('pg_proc', 'f.oid')}`
 }
 
-/** Enums, domains, ranges and composite types of their own; the type of a table is the table's. */
+/** Transfers enums, domains, ranges and composite types of their own; the type of a table is the table's. */
 function types(objects: Identifier): string {
   return `
     select format('alter type %I.%I owner to ${quote(objects)}', n.nspname, t.typname)
@@ -112,7 +110,7 @@ function grants(app: Identifier, objects: Identifier): string {
       and pg_get_userbyid(c.relowner) <> ${quoteLiteral(objects)}`
 }
 
-/** Runs the statements that a query gives. */
+/** Returns the block that runs the statements of a query. */
 function carryOut(query: string): string {
   return doBlock(`declare statement text; begin for statement in ${query} loop
        if statement is not null then execute statement; end if; end loop; end;`)

@@ -3,7 +3,7 @@ import { mikroOrm } from 'tenantry/mikro-orm'
 import { postgres } from 'tenantry/postgres'
 import { Note } from './models.ts'
 
-// What the transcripts in test/cli run with, in a folder of their own.
+// The configuration of the transcripts in test/cli, in a folder of their own.
 export default defineConfig({
   installation: process.env['INSTALLATION'] ?? '',
   server: postgres({ url: process.env['DATABASE_URL'] ?? '' }),

@@ -1,10 +1,10 @@
 import process from 'node:process'
 import { createInterface } from 'node:readline'
 
-// Runs the command line once for each line of standard input, in this one process: the words as JSON in base64, and so
-// what came of it. A promise that nobody waits for ends the process, as it would end a real one.
+// Runs the command line once for each line of standard input, in this one process: the words as JSON in base64, and the
+// result alike. An unhandled rejection ends the process, as it would end a real one.
 
-/** How one run ended. */
+/** The end of one run. */
 interface Ended {
   readonly stdout: string
   readonly stderr: string

@@ -26,7 +26,7 @@ beforeAll(async () => {
   world = await watch(project.env['INSTALLATION'] ?? '')
 })
 
-/** What argv can carry. */
+/** A word that argv can carry. */
 const word = hostileText.map((text) => text.replaceAll('\0', '').toWellFormed())
 const id = idText.map((text) => text.replaceAll('\0', '').toWellFormed())
 const noId = idText.filter((text) => text.split('\n').every((line) => !isId(line.trim())))
@@ -55,7 +55,7 @@ interface Case {
   readonly command: string
   readonly options: readonly string[]
   readonly words: readonly string[]
-  /** What the tenant is to have afterwards, if the command may be carried out. */
+  /** The tenant's expected properties afterwards, if the command may be carried out. */
   readonly told?: { readonly displayName?: string; readonly metadata?: string }
   readonly line?: string
 }
@@ -136,7 +136,7 @@ test('they do so in processes of their own', async () => {
   }, lane)
 })
 
-test('what the catalog holds is listed and shown harmlessly, and whole for programs', async () => {
+test('records of the catalog are listed and shown harmlessly, and in full for programs', async () => {
   const displayName = '\u001b[2J\u009b31m\u202e\u2066\u061c\u2028\u007f"\n'
   await run([
     'update',
@@ -152,7 +152,7 @@ test('what the catalog holds is listed and shown harmlessly, and whole for progr
   }
 })
 
-/** What is in the way of a command that names a tenant. */
+/** Fails if the command did harm. */
 async function expectHarmless(commandLine: CommandLine, given: Case, asJson: boolean): Promise<void> {
   const { command, options, words, told, line } = given
   if (line !== undefined) writeFileSync(join(project.cwd, 'tenants.jsonl'), line)
@@ -207,7 +207,7 @@ async function expectTold(
   expect(isDeepStrictEqual(printed.result.tenant.metadata, wanted)).toBe(true)
 }
 
-/** Whether JavaScript reads a text as the JSON object that it is, and the catalog can hold it. */
+/** True if JavaScript reads a text as the JSON object that it is, and the catalog can store it. */
 function isKept(json: string): boolean {
   try {
     const value: unknown = JSON.parse(json)

@@ -9,7 +9,7 @@ import type { Ended } from '../../cli/shell.ts'
 /** Runs the command line with these words. */
 export type CommandLine = (words: readonly string[]) => Promise<Ended>
 
-/** The command line in one process for all of its runs, since starting one takes longer than what most of them do. */
+/** The command line in one process for all of its runs, since starting one takes longer than most of them. */
 export function inOneProcess({ cwd, env }: UserProject): CommandLine {
   const program = fileURLToPath(new URL('./command-line-program.ts', import.meta.url))
   const child = spawn(process.execPath, [program], { cwd, env, stdio: ['pipe', 'pipe', 'inherit'] })
@@ -24,7 +24,7 @@ export function inOneProcess({ cwd, env }: UserProject): CommandLine {
     await exit.catch(() => undefined)
   })
   return async (words) => {
-    // Neither way as it is: readline breaks lines at more than one character.
+    // Encoded in both directions: readline breaks lines at more than one character.
     child.stdin.write(`${Buffer.from(JSON.stringify(words)).toString('base64')}\n`)
     const { value } = await Promise.race([answers.next(), exit])
     return JSON.parse(Buffer.from(value ?? '', 'base64').toString()) as Ended

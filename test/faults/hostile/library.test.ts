@@ -14,7 +14,7 @@ import { watch, type World } from './world.ts'
 printSeed('names through the library')
 
 const models = mikroOrm({ entities: [User, Address] })
-/** Their tenants are told all that can be told, one after the other. */
+/** Their tenants receive every text, one after the other. */
 const lanes = ['lane-1', 'lane-2', 'lane-3']
 
 let tenantry: TestTenantry<unknown>
@@ -68,7 +68,7 @@ describe('tenants with hostile names', () => {
     }
   })
 
-  test('are found by what is asked for, which harms nothing', async () => {
+  test('are found by any filter, which harms nothing', async () => {
     const all = await tenantry.list({ limit: 1_000 })
     const texts = all.flatMap(({ displayName }) => (displayName ? [displayName] : []))
     const some = <T>(values: readonly T[]) => fc.constantFrom(...values)
@@ -103,7 +103,7 @@ describe('tenants with hostile names', () => {
   })
 })
 
-describe('what is told of a tenant', () => {
+describe('properties of a tenant', () => {
   const told = fc.record(
     {
       displayName: fc.oneof(
@@ -157,7 +157,7 @@ describe('an id', () => {
   }
   const call = fc.constantFrom(...Object.keys(calls))
 
-  test('is refused as one by every call, or is that of a tenant who is not there', async () => {
+  test('is refused as one by every call, or is that of a missing tenant', async () => {
     await world.unchanged(async () => {
       await fc.assert(fc.asyncProperty(anyId, call, expectUnknown), runs(cases.ids))
     })
@@ -172,7 +172,7 @@ describe('an id', () => {
     tally.accepted++
     const known = await tenantry.get(id)
     expect(known?.id ?? id).toBe(id)
-    // What makes and ends a tenant is tried elsewhere, with fewer.
+    // Verbs that make and end a tenant are tried elsewhere, with fewer cases.
     if (known !== undefined || ['onboard', 'cloneTo'].includes(name)) return
     const result = await attempt(invoke)
     if ('error' in result) expect(['tenant-unknown', 'verification-failed']).toContain(result.error.code)
@@ -193,7 +193,7 @@ async function expectListed(all: readonly Tenant[], options: Record<string, unkn
     for (const { id, displayName = '' } of all) {
       const texts = [id, displayName]
       const isIn = (fold: (text: string) => string) => texts.some((text) => fold(text).includes(fold(search)))
-      // Of letters such as the sign for kelvin, the server's locale says what their small letter is.
+      // The server's locale decides on the small letter of such as the sign for kelvin.
       if (isIn(lower)) expect(wasFound).toContain(id)
       else if (!isIn((text) => text.toLowerCase())) expect(wasFound).not.toContain(id)
     }
@@ -262,7 +262,7 @@ function isId(value: unknown): value is string {
   return typeof value === 'string' && /^[a-z0-9-]{1,40}$/.test(value) && !value.startsWith('-') && !value.endsWith('-')
 }
 
-/** As PostgreSQL lowers what is plain ASCII. */
+/** Lowers plain ASCII, as PostgreSQL does. */
 function lower(text: string): string {
   return text.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase())
 }

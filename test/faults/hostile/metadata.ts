@@ -33,7 +33,7 @@ const { tree } = fc.letrec<{ tree: unknown; list: unknown[]; object: object }>((
 }))
 
 function objectOf(value: fc.Arbitrary<unknown>): fc.Arbitrary<Record<string, unknown>> {
-  // What JSON.parse gives, and what is made without a prototype: either may have a key "__proto__".
+  // Results of JSON.parse, and objects without a prototype: either may have a key "__proto__".
   return fc.tuple(fc.array(fc.tuple(key, value), { maxLength: 4 }), fc.boolean()).map(([entries, isBare]) => {
     const made = Object.fromEntries(entries)
     return isBare
@@ -54,7 +54,7 @@ const atTheLimit = fc
     return { big: unit.repeat(Math.floor(room / size)) + 'x'.repeat(room % size) }
   })
 
-/** What may be given as metadata. Most of it can be stored. */
+/** Values for metadata. Most of them can be stored. */
 export const anyMetadata: fc.Arbitrary<unknown> = fc.oneof(
   { weight: 10, arbitrary: objectOf(tree) },
   {
@@ -79,7 +79,7 @@ function nest(levels: number, inLists: boolean): unknown {
   return value
 }
 
-/** Whether the documentation says that metadata can be stored. */
+/** True if metadata can be stored, according to the documentation. */
 export function isStorable(metadata: unknown): boolean {
   return (
     isPlain(metadata) &&
@@ -89,7 +89,7 @@ export function isStorable(metadata: unknown): boolean {
   )
 }
 
-/** Whether PostgreSQL's text can hold it. */
+/** True if PostgreSQL's text can hold it. */
 export function isText(value: unknown): value is string {
   return typeof value === 'string' && value.isWellFormed() && !value.includes('\0')
 }
@@ -126,7 +126,7 @@ function isPlain(value: unknown): value is object {
   return prototype === null || prototype === Object.prototype
 }
 
-/** What a merge patch makes of no metadata: what JSON makes of it, without what is null in objects. */
+/** Returns the result of a merge patch on no metadata: as JSON has it, without nulls in objects. */
 export function merged(patch: unknown): unknown {
   return withoutNull(JSON.parse(JSON.stringify(patch)))
 }

@@ -15,7 +15,7 @@ printSeed('names of everything else')
 
 const models = mikroOrm({ entities: [User, Address] })
 const server = postgres({ url: serverUrl() })
-/** All is checked before anything is asked for, so with it nothing is asked for. */
+/** Aborted from the start: everything is checked before any request, so there is none. */
 const signal = AbortSignal.abort()
 
 let tenantry: TestTenantry<unknown>
@@ -28,7 +28,7 @@ beforeAll(async () => {
 interface Naming {
   readonly call: (text: string) => Promise<unknown>
   readonly isGood: (value: unknown) => boolean
-  /** What the call ends with where the name is good. Default: that its signal was aborted. */
+  /** The codes of the call with a good name. Default: that its signal was aborted. */
   readonly ends?: readonly string[]
 }
 
@@ -106,7 +106,7 @@ async function expectNamed(given: unknown, what: string): Promise<void> {
   }
   const result = await attempt(() => call(value as string))
   if ('error' in result) expect(ends).toContain(result.error.code)
-  // What is compared with it is named as it was given.
+  // The value compared with it is shown as it was given.
   else
     expect(result.value).toMatchObject({ outcome: 'already-exists', differing: [{ option: 'owner', wanted: value }] })
   tally.accepted++

@@ -3,15 +3,15 @@ import { expect } from 'vitest'
 import { errorKinds } from '../../../dist/kernel/errors.js'
 import { tally } from './seed.ts'
 
-/** Whatever moves a cursor, breaks a line, or turns the direction of what follows; several lines are several lines. */
+/** Characters that move a cursor, break a line, or turn the direction of text; several lines are several lines. */
 export const harmful = /(?!\n)[\p{Cc}\p{Bidi_Control}\u2028\u2029]/u
 
 /** Far more than a refusal needs, on a machine that may be busy with others. */
 const longestMs = 10_000
-/** A refusal names what it refuses; it does not repeat all of it. */
+/** The longest message: a refusal names the refused value, and does not repeat all of it. */
 const longestMessage = 1_000
 
-/** What a call gives, or the error by which it was refused, cleanly. Any other error fails the test. */
+/** Returns the result of a call, or the error of its refusal. Any other error fails the test. */
 export async function attempt<T>(call: () => Promise<T>): Promise<{ value: T } | { error: TenantryError }> {
   const start = performance.now()
   try {

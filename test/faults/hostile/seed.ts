@@ -1,6 +1,6 @@
 import { afterAll, beforeAll } from 'vitest'
 
-/** How many cases there are of each kind: 10,000 in all, and those of domains. */
+/** The numbers of cases of each kind: 10,000 in all, and those of domains. */
 export const cases: Readonly<
   Record<'onboarded' | 'ids' | 'domains' | 'told' | 'filters' | 'names' | 'commands' | 'processes', number>
 > = {
@@ -16,18 +16,18 @@ export const cases: Readonly<
 
 const given = process.env['TENANTRY_HOSTILE_SEED']
 
-/** What all cases of a run come from. The same number gives the same cases. */
+/** The seed of all cases of a run. The same number gives the same cases. */
 export const seed = given === undefined || given === '' ? Date.now() % 2 ** 31 : Number(given)
 
-/** What was accepted, and came back as it was given, and what was refused. */
+/** The numbers of values that were accepted unchanged, and that were refused. */
 export const tally = { accepted: 0, refused: 0 }
 
-/** How fast-check is to run so many cases. */
+/** Returns the parameters of fast-check for so many cases. */
 export function runs(numRuns: number): { readonly numRuns: number; readonly seed: number } {
   return { numRuns, seed }
 }
 
-/** Prints what repeats this file's cases, and afterwards what came of them. */
+/** Prints the seed of this file's cases, and the tally afterwards. */
 export function printSeed(of: string): void {
   beforeAll(() => {
     process.stdout.write(`hostile ${of}: TENANTRY_HOSTILE_SEED=${seed} repeats these cases\n`)

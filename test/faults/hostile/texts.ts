@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 
-/** What has led programs astray: each is put alone, beside others, and into what would be right without it. */
+/** Texts that have led programs astray: each is used alone, beside others, and inside of valid text. */
 const fragments = [
   // Quotes, SQL and shells.
   `'`,
@@ -24,7 +24,7 @@ const fragments = [
   '${7*7}',
   '%00',
   '\\u0000',
-  // Control characters, and what a terminal obeys.
+  // Control characters, and sequences that a terminal obeys.
   '\0',
   '\n',
   '\r\n',
@@ -36,7 +36,7 @@ const fragments = [
   '\u009b31m',
   '\u2028',
   '\u2029',
-  // Direction, invisible and confusable characters, and what changes its length with its case.
+  // Direction, invisible and confusable characters, and characters that change their length with their case.
   '\u202eevil',
   '\u2066',
   '\u2069',
@@ -104,12 +104,12 @@ export const hostileText: fc.Arbitrary<string> = fc.oneof(
   { weight: 1, arbitrary: fc.string({ unit: 'grapheme', maxLength: 40 }) },
 )
 
-/** A text as long as it takes for whoever copies it too often. */
+/** A text long enough to make repeated copying slow. */
 export const longText = fc
   .tuple(fragment, fc.constantFrom(1_000, 60_000, 70_000, 300_000))
   .map(([unit, length]) => unit.repeat(Math.ceil(length / unit.length)))
 
-/** What may be a tenant's id. */
+/** Valid ids of tenants. */
 export const goodId = fc.oneof(
   fc.stringMatching(/^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/),
   fc.constantFrom('constructor', 'tostring', 'null', 'select', 'postgres', 'template0', 'catalog', '0', '00', 'a--b'),
@@ -134,7 +134,7 @@ export const idText = fc.oneof(
   { weight: 2, arbitrary: goodId },
 )
 
-/** What is no text at all and may stand where one belongs; made anew each time, since a case may change it. */
+/** Values other than text; made anew each time, since a case may change them. */
 export const notText: fc.Arbitrary<unknown> = fc
   .constantFrom<() => unknown>(
     () => null,

@@ -3,33 +3,36 @@ import { expect } from 'vitest'
 import { afterwards, disposableName, quote, serverUrl, sql } from '../../support/server.ts'
 import { snapshot } from '../../support/tenants.ts'
 
-/** What the catalog holds of a tenant, as text. */
+/** The catalog's record of a tenant, as text. */
 interface Stored {
   readonly display_name: string | null
   readonly metadata: string
   readonly database: string
 }
 
-/** An installation seen from outside, with somebody else's database beside it. */
+/** An installation seen from outside, with another database beside it. */
 export interface World {
-  /** A database of somebody else, with a table in it. */
+  /** A database of another owner, with a table in it. */
   readonly canary: string
-  /** What the catalog holds of a tenant. */
+  /** Returns the catalog's record of a tenant. */
   readonly stored: (id: string) => Promise<Stored>
-  /** Takes display name and metadata away, unnoticed. */
+  /** Removes display name and metadata, unnoticed. */
   readonly forget: (id: string) => Promise<void>
-  /** Runs `work`, and expects all rows, the audit trail, databases and stamps to be as before, but for these tenants'. */
+  /**
+   * Runs `work`, and expects all rows, the audit trail, databases and stamps to be as before, except those of these
+   * tenants.
+   */
   readonly unchanged: (work: () => Promise<void>, ...but: string[]) => Promise<void>
 }
 
-/** Looks at an installation whose catalog is there, until all tests of the file are over. */
+/** Watches an installation with a catalog, until all tests of the file are over. */
 export async function watch(installation: string): Promise<World> {
   const canary = disposableName('canary')
   await sql(`create database ${quote(canary)}`)
   await sql('create table canary as select n, md5(n::text) from generate_series(1, 100) as n', [], canary)
   const client = new Client({ connectionString: serverUrl({ database: `${installation}_catalog` }) })
   await client.connect()
-  // Before the catalog goes, which would end it.
+  // Before the catalog is dropped, which would end it.
   afterwards(() => client.end())
   const look = async (but: readonly string[]) => {
     const { records, databases } = await snapshot({ installation })

@@ -1,4 +1,4 @@
-/** A process of its own that takes leases at random, and looks in each whether it is where it should be. */
+/** A process of its own that takes random leases, and checks in each that the session is the tenant's own. */
 import type { Tenantry } from 'tenantry'
 import { drive } from '../../../bench/measure/load.ts'
 import { Popularity } from '../../../bench/measure/popularity.ts'
@@ -7,7 +7,7 @@ import { type Handle, open, type Opening } from './tenants.ts'
 import type { Identity } from './traces.ts'
 import { isPlanned, Lessee } from './work.ts'
 
-/** What a process is told. */
+/** The order of a process. */
 export interface Order {
   readonly opening: Opening
   readonly tenants: readonly Identity[]
@@ -16,11 +16,11 @@ export interface Order {
   readonly seed: string
 }
 
-/** What it tells. */
+/** The report of a process. */
 export interface Report {
-  /** How often a session was looked at. */
+  /** The number of looks at sessions. */
   readonly looks: number
-  /** How many of these were in a session that the tenant had used before. */
+  /** The number of those at a session that the tenant had used before. */
   readonly used: number
   readonly cancelled: number
   readonly failed: number
@@ -30,7 +30,7 @@ export interface Report {
 const shownViolations = 20
 
 process.once('message', (order: Order) => {
-  // Where it fails, nobody catches that: the process dies of it, and says of what.
+  // A failure is not caught: the process dies of it, and prints it.
   void carryOut(order).then((report) => process.send?.(report, () => process.disconnect()))
 })
 
@@ -51,7 +51,7 @@ async function carryOut({ opening, tenants, leases, workers, seed }: Order): Pro
   }
 }
 
-/** One lease, and what may become of it: it is done, it is cancelled, or it fails as it was meant to. */
+/** Takes one lease, with one of its possible ends: it is done, it is cancelled, or it fails as planned. */
 async function takeOne(tenantry: Tenantry<Handle>, lessee: Lessee, random: Random, tenant: Identity): Promise<void> {
   const cancelling = random.below(5) === 0 ? AbortSignal.timeout(random.below(40)) : undefined
   const work = lessee.choose(random, cancelling !== undefined)

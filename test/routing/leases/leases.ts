@@ -7,21 +7,21 @@ import type { Order, Report } from './child.ts'
 import { open } from './tenants.ts'
 import type { Identity } from './traces.ts'
 
-/** How much is done. */
+/** The amount of work. */
 export interface Extent {
   readonly leases: number
   readonly tenants: number
   readonly processes: number
-  /** Repeats what is chosen, though not how it coincides. */
+  /** Repeats the choices, though not their timing. */
   readonly seed: string
 }
 
 /** Of each process: fewer than there are tenants, so that connections are closed for others all the time. */
 const maxConnections = 8
-/** More than there are connections, so that somebody always waits. */
+/** More than there are connections, so that some always wait. */
 const workers = 12
 
-/** Takes leases at random by several processes, in an installation that is new. @returns what all of them saw */
+/** Takes random leases by several processes, in a new installation. @returns the sum of their reports */
 export async function takeLeases(url: string, installation: string, extent: Extent): Promise<Report> {
   const opening = { url, installation, credentialsKey: randomBytes(32).toString('base64'), maxConnections }
   const tenants = await makeTenants(opening, extent.tenants)

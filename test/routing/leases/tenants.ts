@@ -12,7 +12,7 @@ export interface Handle {
   readonly pool: Pool
 }
 
-/** What a process is opened with, as data that can be sent to it. */
+/** The options with which a process opens its Tenantry, as data that can be sent to it. */
 export interface Opening {
   readonly url: string
   readonly installation: string

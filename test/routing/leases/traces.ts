@@ -1,7 +1,7 @@
-/** A tenant, and what its sessions have to be in and to have logged in as. */
+/** A tenant, and the database and role of its sessions. */
 export interface Identity {
   readonly id: string
-  /** What tells its traces from those of others. */
+  /** The number that identifies its traces. */
   readonly number: number
   readonly database: string
   readonly user: string
@@ -9,7 +9,7 @@ export interface Identity {
   readonly group: string
 }
 
-/** Asks a session what it is, and what earlier work has left in it. */
+/** Reads a session's identity, and the traces of earlier work in it. */
 export const look = `
   select current_database()::text as database, session_user::text as login, current_user::text as role,
     coalesce(current_setting('app.mark', true), '') as mark,
@@ -22,7 +22,7 @@ export const look = `
     array(select objid::text from pg_catalog.pg_locks
           where locktype = 'advisory' and pid = pg_catalog.pg_backend_pid()) as locks`
 
-/** What {@link look} gives. */
+/** The result of {@link look}. */
 export interface Seen {
   readonly database: string
   readonly login: string
@@ -36,7 +36,7 @@ export interface Seen {
   readonly locks: readonly string[]
 }
 
-/** Leaves behind what a session can keep, each by itself a statement. */
+/** Returns statements that each leave a trace which a session can keep. */
 export function traces({ number, group }: Identity) {
   return {
     setting: `set app.mark = '${number}'`,
@@ -52,7 +52,7 @@ export function traces({ number, group }: Identity) {
 /** The name under which the driver keeps a statement of each connection, with another text for each tenant. */
 export const namedStatement = 'named'
 
-/** What a session saw that is not its tenant's own. */
+/** Returns the traces in a session that are not its tenant's own. */
 export function foreign(tenant: Identity, seen: Seen): readonly string[] {
   const { number, database, user, group } = tenant
   const mayBe = (what: string, values: readonly string[], ...allowed: string[]) =>
@@ -71,7 +71,7 @@ export function foreign(tenant: Identity, seen: Seen): readonly string[] {
   ].map((what) => `${tenant.id} saw ${what}`)
 }
 
-/** Whether a session has been this tenant's before. */
+/** True if this tenant has used the session before. */
 export function isUsed(seen: Seen): boolean {
   return seen.mark !== '' || seen.tables.length > 0 || seen.channels.length > 0 || seen.statements.length > 0
 }

@@ -6,10 +6,10 @@ import { foreign, type Identity, isUsed, look, namedStatement, type Seen, traces
 type Work = (handle: Handle, tenant: Identity) => Promise<void>
 type Ask = (sql: string) => Promise<readonly unknown[]>
 
-/** What is thrown on purpose. */
+/** An error that is thrown on purpose. */
 class Planned extends Error {}
 
-/** Whether an error was meant to come: our own, or of a statement or a session that was ended on purpose. */
+/** True if an error was planned: our own, or of a statement or a session that was ended on purpose. */
 export function isPlanned(error: unknown): boolean {
   if (error instanceof Planned) return true
   const { code, cause } = error as { code?: unknown; cause?: unknown }
@@ -17,7 +17,7 @@ export function isPlanned(error: unknown): boolean {
   return ['22012', '25P02', '57P01'].includes(String(code)) || (cause instanceof Error && isPlanned(cause))
 }
 
-/** Works on leases, leaves behind in each session what it can, and counts what it saw. */
+/** Works on leases, leaves traces in each session, and counts its findings. */
 export class Lessee {
   looks = 0
   used = 0
@@ -28,7 +28,7 @@ export class Lessee {
   #kept: { readonly handle: Handle; readonly id: string } | undefined
 
   choose(random: Random, isCancelled: boolean): Work {
-    // What can be cancelled is a query of the unit of work.
+    // Only a query of the unit of work can be cancelled.
     if (isCancelled) return random.pick([this.#slow, this.#inTransaction(random), this.#eachAlone(random)])
     return random.pick([
       this.#onConnection(random),
@@ -43,7 +43,7 @@ export class Lessee {
     ])
   }
 
-  /** A handle that was kept leads to its own tenant still. */
+  /** A kept handle still reaches its own tenant. */
   async afterwards(random: Random, tenant: Identity): Promise<void> {
     const kept = this.#kept
     if (kept?.id !== tenant.id || random.below(4) > 0) return
@@ -51,7 +51,7 @@ export class Lessee {
     await this.#look(tenant, async (sql) => ((await kept.handle.pool.query(sql)) as { rows: unknown[] }).rows)
   }
 
-  /** A lease held for several statements, whose traces stay in the session. */
+  /** Returns work on a lease held for several statements, whose traces stay in the session. */
   #onConnection(random: Random): Work {
     return ({ pool, em }, tenant) =>
       this.#leased({ pool, em }, tenant, async (ask) => {
@@ -60,7 +60,7 @@ export class Lessee {
       })
   }
 
-  /** Its session stays so, and what comes after it in the same session looks, and ends that. */
+  /** Its session stays so, and the next work in the same session sees it, and ends that. */
   readonly #actingAsGroup: Work = (handle, tenant) =>
     this.#leased(handle, tenant, async (ask) => {
       await ask(traces(tenant).role)

@@ -6,7 +6,7 @@ interface OfTenant {
   readonly id: string
 }
 
-/** What may be said of a new tenant. `metadata: { broken: true }` makes `initialise` fail. */
+/** The properties of a new tenant. `metadata: { broken: true }` makes `initialise` fail. */
 interface NewTenant extends OfTenant {
   readonly displayName?: string
   readonly metadata?: Metadata
@@ -19,7 +19,7 @@ export type Call =
       readonly verb: 'clone'
       readonly source: string
       readonly existing?: 'accept' | 'refuse'
-      /** Whether `anonymise` fails. */
+      /** True if `anonymise` fails. */
       readonly breaks?: boolean
     })
   | (NewTenant & { readonly verb: 'adopt'; readonly database: string; readonly server?: string })
@@ -34,13 +34,13 @@ export type Call =
 /** The call of one verb. */
 export type CallOf<Verb extends Call['verb']> = Extract<Call, { readonly verb: Verb }>
 
-/** A call with what it is known by ever after: the actor in the audit trail, the text of the row that it writes. */
+/** A call with its identification: the actor in the audit trail, the text of the row that it writes. */
 export interface Request {
   readonly call: Call
   readonly label: string
 }
 
-/** What is compared of a tenant; databases are without the installation's name. */
+/** The compared fields of a tenant; databases are without the installation's name. */
 export interface TenantView {
   readonly id: string
   readonly state: TenantState
@@ -52,7 +52,7 @@ export interface TenantView {
   readonly retentionDays: number | null
 }
 
-/** What is compared of an audit entry. */
+/** The compared fields of an audit entry. */
 export interface AuditView {
   readonly verb: string
   readonly from: TenantState | null
@@ -60,7 +60,7 @@ export interface AuditView {
   readonly actor: string | null
 }
 
-/** What came of a call, as JSON can hold it. */
+/** The result of a call, as JSON can hold it. */
 export type Result =
   | { readonly code: ErrorCode | 'unexpected' }
   | { readonly outcome: string; readonly tenant?: TenantView }

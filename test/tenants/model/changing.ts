@@ -35,7 +35,7 @@ export function suspend({ id }: { readonly id: string }, actor: string): Step {
   return onTenant(id, (world, tenant) => {
     if (tenant.state === 'suspended') return done(world, 'already-suspended', tenant)
     if (tenant.state !== 'active') return refused(world, 'tenant-state')
-    return arrow(world, tenant, { state: 'suspended' }, { verb: 'suspend', actor, outcome: 'suspended' })
+    return transition(world, tenant, { state: 'suspended' }, { verb: 'suspend', actor, outcome: 'suspended' })
   })
 }
 
@@ -43,11 +43,11 @@ export function resume({ id }: { readonly id: string }, actor: string): Step {
   return onTenant(id, (world, tenant) => {
     if (tenant.state === 'active') return done(world, 'already-active', tenant)
     if (tenant.state !== 'suspended') return refused(world, 'tenant-state')
-    return arrow(world, tenant, { state: 'active' }, { verb: 'resume', actor, outcome: 'resumed' })
+    return transition(world, tenant, { state: 'active' }, { verb: 'resume', actor, outcome: 'resumed' })
   })
 }
 
-/** The tenant is out of service first, and its database set aside then. */
+/** The tenant is out of service first, and its database archived then. */
 export function offboard({ id, retentionDays }: CallOf<'offboard'>, actor: string): Step {
   return onTenant(id, (world, tenant) => {
     if (tenant.state === 'offboarded') return done(world, 'already-offboarded', tenant)
@@ -60,7 +60,7 @@ export function offboard({ id, retentionDays }: CallOf<'offboard'>, actor: strin
     )
     const offboarded = next.tenants[id] as TenantModel
     const setAside: Step = (now) =>
-      done(changed(now, now.tenants[id] as TenantModel, { place: 'set aside' }, undefined), 'offboarded', offboarded)
+      done(changed(now, now.tenants[id] as TenantModel, { place: 'archived' }, undefined), 'offboarded', offboarded)
     return { world: next, next: setAside }
   })
 }
@@ -71,7 +71,7 @@ export function restore({ id }: { readonly id: string }, actor: string): Step {
     if (tenant.state !== 'offboarded') return refused(world, 'tenant-state')
     if (ownerOf(world, tenant.database) !== undefined) return refused(world, 'foreign-database')
     const back = { state: tenant.resting ?? 'active', resting: null, retentionDays: null, place: 'in service' } as const
-    return arrow(world, tenant, back, { verb: 'restore', actor, outcome: 'restored' })
+    return transition(world, tenant, back, { verb: 'restore', actor, outcome: 'restored' })
   })
 }
 
@@ -82,7 +82,7 @@ export function purge({ id }: { readonly id: string }, actor: string): Step {
   )
 }
 
-/** Purges one after the other those that it saw at first, and that are still so when their turn comes. */
+/** Purges one after the other those that it listed, if they still qualify in their turn. */
 export function purgeExpired(_: unknown, actor: string): Step {
   return (world) => {
     const found = tenantsOf(world).filter((it) => it.state === 'purging' || hasExpired(it))
@@ -118,7 +118,7 @@ export function hasExpired({ state, retentionDays }: TenantModel): boolean {
   return state === 'offboarded' && retentionDays === 0
 }
 
-/** What was never finished is taken back like what was offboarded; a database that was never adopted stays. */
+/** Removes an unfinished tenant like an offboarded one; a database that was never adopted stays. */
 function purged(id: string, actor: string, condition: (tenant: TenantModel) => boolean): Step {
   return (world) => {
     const tenant = world.tenants[id]
@@ -127,10 +127,10 @@ function purged(id: string, actor: string, condition: (tenant: TenantModel) => b
       return wasPurged ? done(world, 'already-purged') : refused(world, 'tenant-unknown')
     }
     if (isInService(tenant) || !condition(tenant)) return refused(world, 'tenant-state')
-    const change = { state: 'purging', resting: null, retentionDays: null, place: 'doomed' } as const
-    const doomed = changed(world, tenant, change, { verb: 'purge', actor })
+    const change = { state: 'purging', resting: null, retentionDays: null, place: 'pending drop' } as const
+    const purging = changed(world, tenant, change, { verb: 'purge', actor })
     const gone: Step = (now) => done(without(now, now.tenants[id] as TenantModel, 'purge', actor), 'purged')
-    return { world: doomed, next: gone }
+    return { world: purging, next: gone }
   }
 }
 
@@ -141,7 +141,7 @@ function onTenant(id: string, step: (world: World, tenant: TenantModel) => Move)
   })
 }
 
-function arrow(
+function transition(
   world: World,
   tenant: TenantModel,
   change: Partial<TenantModel>,

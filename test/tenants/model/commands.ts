@@ -10,17 +10,17 @@ export interface Model {
 
 type Command = fc.AsyncCommand<Model, Installation>
 
-/** What one process is to do. */
+/** The work of one process. */
 export interface Task {
   readonly side: Side
   readonly call: Call
-  /** Whether it is asked for although the tenant does not exist. */
+  /** True if it is generated although the tenant does not exist. */
   readonly insists: boolean
 }
 
 /** So few that calls meet; the name of the second one's database is not just its id. */
 const ids = ['a', 'b-1', 'c']
-/** The names of databases that may be there and are nobody's: one of them stands where a tenant's would. */
+/** The names of databases that may exist without a tenant: one of them takes the place of a tenant's. */
 const strangers = ['_legacy', databaseOf('b-1')]
 
 const id = fc.constantFrom('a', ...ids)
@@ -44,7 +44,7 @@ const someTimes = <T>(value: fc.Arbitrary<T>) => fc.oneof({ weight: 2, arbitrary
 const server = (...known: string[]) =>
   fc.oneof({ weight: 15, arbitrary: someTimes(fc.constantFrom(...known)) }, fc.constant('elsewhere'))
 
-/** A call whose options that are undefined are left out, just as a caller would. */
+/** Returns a call without its undefined options, as a caller would make it. */
 function callOf<T extends Record<string, unknown>>(shape: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<Call> {
   return fc.record(shape).map((call) => {
     return Object.fromEntries(Object.entries(call).filter(([, value]) => value !== undefined)) as unknown as Call
@@ -172,7 +172,7 @@ class AtOnce implements Command {
   }
 }
 
-/** Somebody makes a database past Tenantry: one to adopt, or one that is in the way. */
+/** Makes a database past Tenantry: one to adopt, or one that is in the way. */
 class Appear implements Command {
   readonly #name: string
   readonly #template: string
@@ -197,7 +197,7 @@ class Appear implements Command {
   }
 }
 
-/** Somebody takes away such a database again, before it was adopted. */
+/** Drops such a database again, before it was adopted. */
 class Vanish implements Command {
   readonly #name: string
 
@@ -220,7 +220,7 @@ class Vanish implements Command {
   }
 }
 
-/** Most of what is asked of tenants that do not exist is left out: it is always refused in the same way. */
+/** Most calls on missing tenants are left out: they are always refused in the same way. */
 function hasPoint({ tenants, strangers: kept }: World, { call: what, insists }: Task): boolean {
   if (insists || what.verb === 'onboard' || !('id' in what)) return true
   if (what.verb === 'clone') return what.source in tenants
@@ -232,10 +232,10 @@ function shown({ side: who, call: { verb: what, ...options } }: Task): string {
 }
 
 /**
- * Sequences of commands: calls one at a time, and now and then several at once.
+ * Generates sequences of commands: calls one at a time, and now and then several at once.
  *
- * @param template the database that those that appear are copied from
- * @param atOnce how many calls run at once; 1 for none
+ * @param template the database that new ones are copied from
+ * @param atOnce the number of calls that run at once; 1 for none
  */
 export function lives(template: string, atOnce: number, maxCommands: number) {
   const name = fc.constantFrom(...strangers)

@@ -3,18 +3,18 @@ import type { Result } from './calls.ts'
 import type { Step } from './steps.ts'
 import type { World } from './world.ts'
 
-/** A call that ran beside others: its first step in the model, and what really came of it. */
+/** A call that ran beside others: its first step in the model, and its real result. */
 export interface Overlapping {
   readonly step: Step
   readonly result: Result
 }
 
 /**
- * Looks for an order of the calls' steps that gives each call the result it had, and in the end what is there.
+ * Searches an order of the calls' steps that explains the result of each call, and the final state.
  *
- * @param audit what the audit trail really says: it rules out most orders at once
- * @param fits whether a world is what is there, once all calls have ended
- * @returns the world after it; undefined where no order explains what happened
+ * @param audit the real audit trail: it rules out most orders at once
+ * @param fits true for a world that equals the final state, once all calls have ended
+ * @returns the world after it; undefined if no order explains the results
  */
 export function explained(
   world: World,

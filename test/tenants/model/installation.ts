@@ -11,10 +11,10 @@ import { expectedRows, expectedState, ServerView } from './physical-state.ts'
 import { carriedOut } from './steps.ts'
 import { tenantsOf, viewOf, type World } from './world.ts'
 
-/** Which of the two processes does it. */
+/** The one of the two processes that does it. */
 export type Side = 'here' | 'there'
 
-/** A request, and who carries it out. */
+/** A request, and the process that carries it out. */
 export interface Errand {
   readonly side: Side
   readonly request: Request
@@ -25,7 +25,7 @@ interface Sides {
   readonly there: Neighbour
 }
 
-/** The real thing: one installation with two processes at work on it, and a look past them at the server. */
+/** The real installation, with two processes at work on it, and a look past them at the server. */
 export class Installation {
   readonly #sides: Sides
   readonly #server: ServerView
@@ -67,7 +67,7 @@ export class Installation {
     return this.#sides[side].perform(request)
   }
 
-  /** Carries out one errand, and expects of it and of all that is there what the model says. */
+  /** Carries out one errand, and expects the result and the state of the model. */
   async performAlone(errand: Errand, world: World): Promise<World> {
     const { result, detail } = await this.perform(errand)
     const expected = carriedOut(world, stepsOf(errand.request))
@@ -75,12 +75,12 @@ export class Installation {
       assert.fail(inspect({ errand, result, detail, expected: expected.result }, { depth: 6 }))
     }
     await this.expectState(expected.world)
-    // Who took a tenant out of service has waited until everybody had left it.
+    // A call that takes a tenant out of service has waited for the end of all sessions.
     assert.deepEqual(await this.#server.sessionsOutOfService(), [])
     return expected.world
   }
 
-  /** Carries out several errands at once, and expects that some order of their steps explains what is there then. */
+  /** Carries out several errands at once, and expects that some order of their steps explains the final state. */
   async performAtOnce(errands: readonly Errand[], world: World): Promise<World> {
     const answers = await Promise.all(errands.map((errand) => this.perform(errand)))
     const calls = errands.map(({ request }, i) => ({ step: stepsOf(request), result: (answers[i] as Answer).result }))
@@ -98,12 +98,12 @@ export class Installation {
       assert.fail(`No order explains this: ${inspect({ before: world, story, seen, audit, candidates }, { depth: 8 })}`)
     }
     await this.expectState(after)
-    // Work that was let in too late is sent away before it has begun; its connection may end a moment later.
+    // Work that was admitted too late is refused before it has begun; its connection may end a moment later.
     await vi.waitFor(async () => assert.deepEqual(await this.#server.sessionsOutOfService(), []))
     return after
   }
 
-  /** Expects the catalog, the databases and the audit trail to be as the model says, for both processes. */
+  /** Expects the catalog, the databases and the audit trail to equal the model, for both processes. */
   async expectState(world: World): Promise<void> {
     const tenants = tenantsOf(world).map(viewOf)
     assert.deepEqual(await this.#listed('here'), tenants)
@@ -112,7 +112,7 @@ export class Installation {
     assert.ok(await this.#server.keepsRowIds(world), 'A tenant has another row id than it had.')
   }
 
-  /** Expects in each database the rows that the model says, also in those that nobody is let into. */
+  /** Expects in each database the rows of the model, also in those that are closed. */
   async expectRows(world: World): Promise<void> {
     assert.deepEqual(await this.#server.rows(), expectedRows(world))
   }

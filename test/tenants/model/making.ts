@@ -3,8 +3,8 @@ import type { CallOf, Metadata } from './calls.ts'
 import { done, type Move, refused, type Step, underLock } from './steps.ts'
 import { changed, databaseOf, isInService, noted, ownerOf, type TenantModel, without, type World } from './world.ts'
 
-// The verbs that make a tenant: each writes down what is to be, makes the database, and makes the tenant active. Others
-// may look in between.
+// The verbs that make a tenant: each records the plan, makes the database, and makes the tenant active. Others may look
+// in between.
 
 export function onboard(call: CallOf<'onboard'>, label: string): Step {
   const { id, server, existing } = call
@@ -100,7 +100,7 @@ function takeOver(world: World, tenant: TenantModel, label: string): Move {
   return activated({ ...world, strangers }, tenant, { verb: 'adopt', outcome: 'adopted', rows, label })
 }
 
-/** The server with the fewest tenants, whatever their states. */
+/** Returns the server with the fewest tenants, of any state. */
 function emptiest({ servers, tenants }: World): string {
   const count = (server: string) => Object.values(tenants).filter((tenant) => tenant.server === server).length
   return servers.toSorted((a, b) => count(a) - count(b))[0] as string
@@ -151,15 +151,17 @@ function verbOf({ origin }: TenantModel): string {
 
 interface Building {
   readonly tenant: TenantModel
-  /** Whether a step of the service's own fails. */
+  /** True if a hook of the service fails. */
   readonly fails: boolean
   readonly label: string
   readonly outcome: string
-  /** What the database has at first, or why there is nothing to copy. */
+  /** Returns the initial content of the database, or the reason why there is nothing to copy. */
   readonly copied: (world: World) => readonly string[] | ErrorCode
 }
 
-/** A database in service, as it is when it is copied; its tenant may have gone since it was looked up. */
+/**
+ * Returns a database in service, as it is when it is copied; its tenant may have been removed since it was looked up.
+ */
 function rowsOf({ id, life }: TenantModel): Building['copied'] {
   return (world) => {
     const source = world.tenants[id]

@@ -8,10 +8,10 @@ import { Neighbour } from './neighbour.ts'
 import { models } from './note.ts'
 import { newWorld } from './world.ts'
 
-// TENANTRY_TEST_ROUNDS says how many sequences, TENANTRY_TEST_SEED which ones: the seed is in the report of a failure.
+// TENANTRY_TEST_ROUNDS is the number of sequences, TENANTRY_TEST_SEED their seed, which is in the report of a failure.
 const rounds = Number(process.env['TENANTRY_TEST_ROUNDS'] ?? '4')
 const seed = process.env['TENANTRY_TEST_SEED']
-/** How long all sequences of one property may take in milliseconds, with what it takes to find the shortest that fails. */
+/** The time for all sequences of one property in milliseconds, including the search for the shortest that fails. */
 const limitMs = 30_000 + rounds * 20_000
 
 const timeout = 2 * limitMs
@@ -23,7 +23,7 @@ describe('the whole life of tenants, by two processes', () => {
   let template: string
 
   beforeAll(async () => {
-    // What is adopted has the models' tables and rows already.
+    // An adopted database has the models' tables and rows already.
     template = disposableName('m')
     await ensureDatabase(serverUrl({ database: template }))
     await ensureTables(serverUrl({ database: template }), models)
@@ -57,12 +57,12 @@ describe('the whole life of tenants, by two processes', () => {
     }
   }
 
-  it('one call after the other: each has the outcome, and leaves behind, what the model says', { timeout }, () =>
+  it('one call after the other: each has the outcome, and leaves the state, of the model', { timeout }, () =>
     expectAsTheModelSays({ atOnce: 1, most: 150 }, {}),
   )
 
-  // What happens at once does not happen again just so: there is no use in looking for a shorter sequence.
-  it('several calls at once: some order of them explains what came of each and what is there', { timeout }, () =>
+  // Concurrent calls do not interleave again in the same way, so there is no search for a shorter sequence.
+  it('several calls at once: some order of them explains their results and the final state', { timeout }, () =>
     expectAsTheModelSays({ atOnce: 4, most: 40 }, { endOnFailure: true }),
   )
 })

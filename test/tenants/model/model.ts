@@ -4,7 +4,7 @@ import { adopt, clone, onboard } from './making.ts'
 import { done, type Move, refused, type Step } from './steps.ts'
 import { changed, tenantsOf, type TenantModel, viewOf, type World } from './world.ts'
 
-/** What every verb does, step by step. */
+/** The steps of every verb. */
 const verbs: { readonly [Verb in Call['verb']]: (call: CallOf<Verb>, label: string) => Step } = {
   onboard,
   clone,

@@ -32,7 +32,7 @@ export class Neighbour implements Pick<Participant, 'open' | 'perform' | 'close'
     await this.#send({ close: true })
   }
 
-  /** Ends the process: it ends by itself when nobody can send it anything any more. */
+  /** Ends the process: it ends by itself when no more messages can reach it. */
   async end(): Promise<void> {
     const exited = once(this.#child, 'exit')
     this.#child.disconnect()
@@ -43,7 +43,7 @@ export class Neighbour implements Pick<Participant, 'open' | 'perform' | 'close'
     const number = ++this.#last
     const waiting = Promise.withResolvers<unknown>()
     this.#waiting.set(number, waiting)
-    // A search that was broken off may still ask when the process has ended.
+    // A search that was broken off may still send requests when the process has ended.
     this.#child.send({ ...order, number }, (error) => {
       if (error !== null) waiting.reject(error)
     })

@@ -12,7 +12,7 @@ const NoteSchema = defineEntity({
   },
 })
 
-/** The only thing that tenants have here: a row says which call wrote it. */
+/** The only table of tenants here: a row names the call that wrote it. */
 export class Note extends NoteSchema.class {}
 NoteSchema.setClass(Note)
 

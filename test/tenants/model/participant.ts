@@ -4,7 +4,7 @@ import { postgres } from 'tenantry/postgres'
 import type { AuditView, Call, Request, Result, TenantView } from './calls.ts'
 import { models, Note } from './note.ts'
 
-/** What a process opens its Tenantry with. */
+/** The options with which a process opens its Tenantry. */
 export interface Opening {
   readonly installation: string
   readonly url: string
@@ -12,13 +12,13 @@ export interface Opening {
   readonly servers: readonly string[]
 }
 
-/** What came of a call, with what is only there to be read by people. */
+/** The result of a call, with its parts for people. */
 export interface Answer {
   readonly result: Result
   readonly detail: string
 }
 
-/** One process that takes part: it has its own Tenantry, and does with it what it is asked to. */
+/** One process that takes part: it has its own Tenantry, and carries out its orders with it. */
 export class Participant {
   #opening: Opening | undefined
   #tenantry: Tenantry<EntityManager> | undefined
@@ -30,7 +30,7 @@ export class Participant {
       models,
       installation,
       servers: servers.map((name) => postgres({ name, url, maxConnections: 4 })),
-      // What is under way in these tests takes moments, and who lets go of a tenant is not to be waited for in vain.
+      // Work in these tests takes moments, and a wait for the release of a tenant must end.
       drainMs: 5_000,
       initialise: (_, { metadata }) => {
         if (metadata['broken'] === true) throw new Error('It is broken.')

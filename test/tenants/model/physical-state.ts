@@ -2,14 +2,14 @@ import { Client } from 'pg'
 import type { AuditView } from './calls.ts'
 import { type TenantModel, tenantsOf, type World } from './world.ts'
 
-/** What the server says of a database: whose it is by its stamp, and the comment that was there before. */
+/** The server's record of a database: its tenant by its stamp, and the comment before. */
 export interface DatabaseView {
   readonly kind: string | null
   readonly of: string | null
   readonly comment: string | null
 }
 
-/** What is on the server, in the model's words. */
+/** The state of the server, in the model's words. */
 export interface PhysicalState {
   /** By name without the installation's; an id stands for the row id in the names made from it. */
   readonly databases: Readonly<Record<string, DatabaseView>>
@@ -19,10 +19,10 @@ export interface PhysicalState {
 /** The texts of the rows in each database, by its readable name. */
 export type Rows = Readonly<Record<string, readonly string[]>>
 
-/** The comment on a database that is nobody's. */
+/** The comment on a database without a tenant. */
 const strangersComment = 'Kept by hand.'
 
-/** What the model expects on the server. */
+/** The model's expectation of the server. */
 export function expectedState(world: World): PhysicalState {
   const databases = Object.fromEntries([
     ['_catalog', { kind: null, of: null, comment: null }],
@@ -35,7 +35,7 @@ export function expectedState(world: World): PhysicalState {
   return { databases, audit: world.audit }
 }
 
-/** What the model expects in the databases that are whole. */
+/** The model's expectation of the rows in complete databases. */
 export function expectedRows(world: World): Rows {
   const tenants = tenantsOf(world).filter(({ activated }) => activated)
   const rows = [...tenants.map((it) => [nameOf(it) ?? '', it.rows] as const), ...Object.entries(world.strangers)]
@@ -48,15 +48,15 @@ function nameOf({ id, place, database }: TenantModel): string | undefined {
     nowhere: undefined,
     building: `_building_<${id}>`,
     'in service': database,
-    'set aside': `_off_<${id}>`,
-    doomed: `_drop_<${id}>`,
+    archived: `_off_<${id}>`,
+    'pending drop': `_drop_<${id}>`,
   }
   return names[place]
 }
 
 function stampOf({ id, place, origin }: TenantModel): DatabaseView {
   const comment = origin === 'adopt' ? strangersComment : null
-  // Until it is whole, its name says whose it is.
+  // Until it is complete, its name identifies its tenant.
   return place === 'building' ? { kind: null, of: null, comment: null } : { kind: 'tenant', of: id, comment }
 }
 
@@ -111,7 +111,7 @@ export class ServerView {
     return found.map(({ name }) => name)
   }
 
-  /** The rows in every database that is whole, be it in service, set aside or a stranger's. */
+  /** The rows in every complete database: in service, archived or foreign. */
   async rows(): Promise<Rows> {
     const idOf = await this.#tenants()
     const { databases } = await this.state()
@@ -124,7 +124,7 @@ export class ServerView {
     return rows
   }
 
-  /** Whether each tenant still has the row id that it had, and no two have had the same. */
+  /** True if each tenant still has its row id, and no two have had the same. */
   async keepsRowIds(world: World): Promise<boolean> {
     const hexOf = new Map([...(await this.#tenants())].map(([hex, id]) => [id, hex]))
     for (const { id, life } of tenantsOf(world)) {

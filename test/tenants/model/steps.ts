@@ -3,8 +3,8 @@ import type { Result } from './calls.ts'
 import { type TenantModel, viewOf, type World } from './world.ts'
 
 /**
- * One indivisible step of a call: the world after it, and the result or the step that follows. Undefined while it has to
- * wait for somebody else. What happens between two steps of a call, others can see.
+ * One indivisible step of a call: the world after it, and the result or the next step. Undefined while it has to wait
+ * for another call. Other calls can see the state between two steps.
  */
 export type Step = (world: World) => Move | undefined
 
@@ -20,7 +20,7 @@ export function refused(world: World, code: ErrorCode): Move {
   return { world, result: { code } }
 }
 
-/** The steps while nobody else has the lock of an id. */
+/** The steps while no other call has the lock of an id. */
 export function underLock(id: string, first: Step): Step {
   return (world) => {
     if (world.locks.includes(id)) return undefined
@@ -37,7 +37,7 @@ function keeping(id: string, step: Step): Step {
   }
 }
 
-/** Carries a call out from its first step to its end, with nobody in between. */
+/** Carries a call out from its first step to its end, without another in between. */
 export function carriedOut(world: World, first: Step): { readonly world: World; readonly result: Result } {
   for (let now = world, step = first; ;) {
     const move = step(now)

@@ -1,15 +1,15 @@
-/** The process beside the test's own: it does what it is sent, and answers under the same number. */
+/** The process beside the test's own: it carries out its orders, and answers under the same number. */
 import type { Request } from './calls.ts'
 import { type Opening, Participant } from './participant.ts'
 
-/** What it is asked for. */
+/** An order. */
 export type Order = { readonly number: number } & (
   | { readonly open: Opening }
   | { readonly perform: Request }
   | { readonly close: true }
 )
 
-/** What it says: that one order was carried out, with what came of it, or why not. */
+/** An answer: the result of one order, or the error. */
 export interface Reply {
   readonly number: number
   readonly value?: unknown

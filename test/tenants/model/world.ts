@@ -3,7 +3,7 @@ import type { AuditView, Metadata, TenantView } from './calls.ts'
 
 /** A tenant as the model knows it. */
 export interface TenantModel {
-  /** Tells apart the tenants that one id belongs to, one after the other. */
+  /** Distinguishes the tenants that one id belongs to, one after the other. */
   readonly life: number
   readonly id: string
   readonly state: TenantState
@@ -17,8 +17,8 @@ export interface TenantModel {
   readonly source: number | string | null
   readonly activated: boolean
   readonly retentionDays: number | null
-  /** Where its database is. One that is to be adopted is a stranger's until it is. */
-  readonly place: 'nowhere' | 'building' | 'in service' | 'set aside' | 'doomed'
+  /** The place of its database. One that is to be adopted is foreign until it is. */
+  readonly place: 'nowhere' | 'building' | 'in service' | 'archived' | 'pending drop'
   readonly rows: readonly string[]
 }
 
@@ -26,11 +26,11 @@ export interface TenantModel {
 export interface World {
   readonly servers: readonly string[]
   readonly tenants: Readonly<Record<string, TenantModel>>
-  /** Databases that are nobody's, by name, with their rows. */
+  /** Databases without a tenant, by name, with their rows. */
   readonly strangers: Readonly<Record<string, readonly string[]>>
   /** By tenant id, the earliest entry first. */
   readonly audit: Readonly<Record<string, readonly AuditView[]>>
-  /** The ids whose lock somebody holds. */
+  /** The locked ids. */
   readonly locks: readonly string[]
   readonly lives: number
 }
@@ -59,7 +59,7 @@ export function isInService({ state }: TenantModel): boolean {
   return state === 'active' || state === 'suspended'
 }
 
-/** Who has a database of that name, if there is one. */
+/** Returns the owner of the database of that name, if there is one. */
 export function ownerOf(world: World, database: string): TenantModel | 'stranger' | undefined {
   if (database in world.strangers) return 'stranger'
   return tenantsOf(world).find((tenant) => tenant.place === 'in service' && tenant.database === database)

@@ -2,14 +2,14 @@ import { type ErrorCode, TenantryError } from '../../../kernel/errors.ts'
 import { type Capabilities, type Capability, untried } from '../../diagnosis.ts'
 import type { Session } from '../../port.ts'
 
-/** What the server said where something did not work. */
+/** The server's message about a failed trial. */
 export interface Refusal {
   readonly capability: Capability
   readonly message: string
   readonly sqlState: string | undefined
 }
 
-/** What says nothing of a capability: the probe itself cannot go on. */
+/** Errors that are no result of a trial: the probe itself cannot continue. */
 const interruptions: ReadonlySet<ErrorCode> = new Set([
   'aborted',
   'closed',
@@ -20,7 +20,7 @@ const interruptions: ReadonlySet<ErrorCode> = new Set([
   'unknown-host',
 ])
 
-/** Writes down what was tried, and what came of it. */
+/** Records the trials and their results. */
 export class Attempts {
   #capabilities = untried
   readonly #refusals: Refusal[] = []
@@ -34,9 +34,9 @@ export class Attempts {
   }
 
   /**
-   * Tries it. What is refused, and what has no effect (`work` gives false), is no capability.
+   * Tries a capability. It fails if it is refused, or has no effect (`work` returns false).
    *
-   * @throws what keeps the probe from going on
+   * @throws the errors that keep the probe from continuing
    */
   async try(capability: Capability, work: () => Promise<unknown>): Promise<boolean> {
     const refusal = await refusalOf(work)
@@ -46,7 +46,7 @@ export class Attempts {
   }
 }
 
-/** Why it is refused; undefined where it worked. @throws what keeps the probe from going on */
+/** Returns the reason of a refusal; undefined if it worked. @throws the errors that keep the probe from continuing */
 export async function refusalOf(work: () => Promise<unknown>): Promise<Omit<Refusal, 'capability'> | undefined> {
   try {
     if ((await work()) !== false) return undefined

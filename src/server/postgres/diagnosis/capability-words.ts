@@ -1,6 +1,6 @@
 import type { Capability } from '../../diagnosis.ts'
 
-/** What each capability is in words, in the order that they are shown in. */
+/** The capabilities in words, in the order in which they are shown. */
 export const capabilityWords: Readonly<Record<Capability, string>> = {
   createDatabase: 'create a database',
   commentOnDatabase: 'write a comment on it',

@@ -5,7 +5,10 @@ import { serviceOf } from './managed-service.ts'
 import { missingOf } from './missing.ts'
 import { unseenOf, warningsOf } from './warnings.ts'
 
-/** What facts come to. Without a look at the server, and without a clock: the same facts give the same diagnosis. */
+/**
+ * Returns the diagnosis of facts. Without a look at the server, and without a clock: the same facts have the same
+ * diagnosis.
+ */
 export function diagnose(facts: ServerFacts): Omit<ExaminedServer, 'server' | 'address' | 'reachable'> {
   const { read, probed } = facts
   const service = serviceOf(read.markers)

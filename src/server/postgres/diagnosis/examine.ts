@@ -10,7 +10,7 @@ import { readPublicSchemas } from './public-schemas.ts'
 import { type ConnectionNature, readFacts } from './read-facts.ts'
 import { leftoversOf, removeLeftovers } from './scratch.ts'
 
-/** A server as it is examined: how it is reached, and what is known of it beforehand. */
+/** A server to examine: its connections, and the facts known beforehand. */
 export interface Target extends ProbeConnections {
   readonly name: string
   readonly description: string
@@ -19,8 +19,7 @@ export interface Target extends ProbeConnections {
 }
 
 /**
- * Looks at a server, tries what is needed of it, and says what that comes to. What is wrong with the connection is in the
- * diagnosis.
+ * Examines a server, tries the needed operations, and diagnoses it. A failure to connect is in the diagnosis.
  *
  * @throws `aborted`
  */
@@ -47,7 +46,7 @@ export async function examine(target: Target, request: DiagnosisRequest): Promis
   }
 }
 
-/** What earlier probes have left is removed first, unless it is only to be looked at. */
+/** Reads the facts. Remains of earlier probes are removed first, unless the call only reads. */
 async function look(target: Target, request: DiagnosisRequest): Promise<ReadFacts> {
   const read = await within(target.connect(target.maintenanceDatabase, request), async (session) => {
     const tidy = request.probe ? removeLeftovers : leftoversOf

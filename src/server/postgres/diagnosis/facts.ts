@@ -3,33 +3,35 @@ import type { Capabilities, RoleAttributes } from '../../diagnosis.ts'
 import type { Refusal } from './attempts.ts'
 import type { ScratchName } from './scratch.ts'
 
-/** Everything that is known of a server: what was read, and what was tried. {@link diagnose} makes findings of it. */
+/** All facts about a server: those read, and the results of trials. {@link diagnose} makes findings of them. */
 export interface ServerFacts {
   readonly installation: Installation
   readonly roles: 'separate' | 'shared'
   readonly maintenanceDatabase: Identifier
-  /** How many connections one process may hold on it at once. */
+  /** The number of connections that one process may hold on it at once. */
   readonly connections: number
   readonly read: ReadFacts
-  /** Undefined where nothing was tried. */
+  /** Undefined if nothing was tried. */
   readonly probed: ProbedFacts | undefined
 }
 
-/** What was read. What the role may not see is undefined. */
+/** The facts that were read. A fact that the role may not see is undefined. */
 export interface ReadFacts {
   readonly version: string
   readonly role: RoleAttributes
-  /** The roles and settings by which services are known, so far as they are there. */
+  /** The roles and settings by which services are recognised, if they exist. */
   readonly markers: readonly string[]
-  /** Whether memberships have options of their own (INHERIT, SET), and CREATEROLE ends at the roles that one made. */
+  /**
+   * True if memberships have options of their own (INHERIT, SET), and CREATEROLE covers only the roles that one made.
+   */
   readonly hasMembershipOptions: boolean
   readonly maxConnections: number
-  /** Of them, those that are not for this role. */
+  /** Those of them that are reserved for other roles. */
   readonly reservedConnections: number
   readonly recoverySync: string
   readonly passwordEncryption: string
   readonly isEncrypted: boolean
-  /** Whether the connection does not leave the machine. */
+  /** True if the connection does not leave the machine. */
   readonly isLocal: boolean
   readonly databases: number
   readonly invalidDatabases: readonly string[]
@@ -38,40 +40,40 @@ export interface ReadFacts {
   readonly openToPublic: readonly string[]
   /** Of those, the ones in which every role may create as well, with the schemas. */
   readonly publicSchemas: ReadonlyMap<string, readonly string[]>
-  /** Those that were not looked into. */
+  /** Those that were not examined. */
   readonly unvisited: readonly string[]
-  /** Those of the installation's three roles that are there. */
+  /** The existing ones among the installation's three roles. */
   readonly ownRoles: readonly OwnRole[]
-  /** Who owns databases of this installation that the role may not change. */
+  /** The owners of databases of this installation that the role may not change. */
   readonly foreignOwners: readonly { readonly owner: string; readonly databases: readonly string[] }[]
   /** Directories that no database belongs to. */
   readonly leakedDirectories: readonly string[] | undefined
-  /** The rules of pg_hba.conf that let in without a password. */
+  /** The rules of pg_hba.conf that allow connections without a password. */
   readonly trustRules: readonly string[] | undefined
-  /** What earlier probes left. */
+  /** The remains of earlier probes. */
   readonly leftovers: readonly ScratchName[]
 }
 
-/** One of the roles of an installation that is there already. */
+/** One of the existing roles of an installation. */
 export interface OwnRole {
   readonly name: Identifier
   readonly purpose: 'owner' | 'objects' | 'app'
-  /** Whether the connecting role has its privileges. */
+  /** True if the connecting role has its privileges. */
   readonly mayUse: boolean
-  /** Whether it may act as it. */
+  /** True if it may act as it. */
   readonly maySet: boolean
-  /** Whether it may make members of it. */
+  /** True if it may make members of it. */
   readonly mayAdmit: boolean
-  /** Who else may. */
+  /** The other roles that may. */
   readonly admins: readonly string[]
 }
 
-/** What was tried. */
+/** The results of trials. */
 export interface ProbedFacts {
   readonly capabilities: Capabilities
   readonly refusals: readonly Refusal[]
-  /** Of the extensions of the configuration, those that could not be made. */
+  /** The extensions of the configuration that could not be created. */
   readonly refusedExtensions: readonly { readonly name: string; readonly message: string }[]
-  /** Whether somebody got in with a wrong password; undefined where that was not tried. */
+  /** True if the server accepted a wrong password; undefined if that was not tried. */
   readonly isWrongPasswordAccepted: boolean | undefined
 }

@@ -3,12 +3,12 @@ import type { ManagedService } from '../../diagnosis.ts'
 interface Service {
   /** The roles and settings that only this service has. */
   readonly markers: readonly string[]
-  /** Who can grant there what a superuser can elsewhere. */
+  /** The role with the privileges that elsewhere only a superuser has. */
   readonly administrator: string
 }
 
 /**
- * What is known of the services, the more special first. None of them gives out a superuser.
+ * The known services, the more special first. None of them provides a superuser.
  *
  * - Amazon RDS and Aurora: the master user has CREATEDB and CREATEROLE and is in rds_superuser
  *   (https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Roles.rds_superuser.html)
@@ -47,13 +47,13 @@ const services: Readonly<Record<Exclude<ManagedService, 'plain'>, Service>> = {
 /** All markers of all services. */
 export const serviceMarkers: readonly string[] = Object.values(services).flatMap(({ markers }) => markers)
 
-/** Whose service it is, by the markers that are there. */
+/** Recognises a service by its markers. */
 export function serviceOf(found: readonly string[]): ManagedService {
   const known = Object.entries(services) as [ManagedService, Service][]
   return known.find(([, { markers }]) => markers.some((marker) => found.includes(marker)))?.[0] ?? 'plain'
 }
 
-/** Who can run what takes a superuser where it is PostgreSQL alone. */
+/** Returns the role that can run statements for which PostgreSQL alone needs a superuser. */
 export function administratorOf(service: ManagedService): string {
   return service === 'plain' ? 'a superuser' : services[service].administrator
 }

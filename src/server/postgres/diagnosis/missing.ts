@@ -6,7 +6,7 @@ import { capabilityWords } from './capability-words.ts'
 import type { OwnRole, ServerFacts } from './facts.ts'
 import { administratorOf } from './managed-service.ts'
 
-/** What is needed and not there. */
+/** Returns the required privileges and objects that are missing. */
 export function missingOf(facts: ServerFacts, service: ManagedService): readonly Missing[] {
   const explained = [...attributesMissing(facts, service), ...sessionsMissing(facts, service)]
   return [
@@ -18,7 +18,9 @@ export function missingOf(facts: ServerFacts, service: ManagedService): readonly
   ]
 }
 
-/** What is missing where a server could not be looked at; only a way in that is closed can be granted. */
+/**
+ * Returns the missing privileges for a server that could not be examined; only the privilege to connect can be granted.
+ */
 export function missingToConnect(error: TenantryError, user: Identifier, database: Identifier): readonly Missing[] {
   if (error.code !== 'permission-denied') return []
   const sql = `GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO ${quoteIdentifier(user)};`
@@ -26,12 +28,12 @@ export function missingToConnect(error: TenantryError, user: Identifier, databas
   return [{ code: 'connect', what, sql: [sql], runAs: 'the owner of the database, or a superuser' }]
 }
 
-/** A role's name as it stands in SQL; it came from the server, where it is one. */
+/** Quotes a role's name for SQL; it came from the server, where it is valid. */
 function quoted(name: string): string {
   return quoteIdentifier(name as Identifier)
 }
 
-/** Whether it does not work, as was tried; or where nothing was tried, whether it cannot be expected to. */
+/** True if a capability failed in its trial; or, without a trial, if it is not expected to work. */
 function fails({ probed }: ServerFacts, capability: Capability, isExpected: boolean): boolean {
   return probed === undefined ? !isExpected : probed.capabilities[capability] === false
 }
@@ -57,7 +59,10 @@ function attributesMissing(facts: ServerFacts, service: ManagedService): Missing
   return missing
 }
 
-/** A session is ended one way or the other. Without INHERIT neither can be; that is said already. */
+/**
+ * Returns the missing privileges to end sessions. A session is ended in one of two ways. Without INHERIT neither works,
+ * which is reported already.
+ */
 function sessionsMissing({ probed, read }: ServerFacts, service: ManagedService): Missing[] {
   const { endSessions, endSessionsAsMember } = probed?.capabilities ?? {}
   if (endSessions !== false || endSessionsAsMember !== false || !read.role.inherit) return []
@@ -66,7 +71,10 @@ function sessionsMissing({ probed, read }: ServerFacts, service: ManagedService)
   return [{ code: 'end-sessions', what, sql, runAs: administratorOf(service) }]
 }
 
-/** Roles that somebody else made. What the role may make itself a member of, it does when it opens. */
+/**
+ * Returns the missing privileges on roles that another role made. The role makes itself a member when it opens, if it
+ * can.
+ */
 function ownRolesMissing({ read, roles }: ServerFacts, service: ManagedService): Missing[] {
   if (roles === 'shared') return []
   const user = quoted(read.role.name)
@@ -93,7 +101,7 @@ function adminsOf({ admins }: OwnRole, service: ManagedService): string {
 function ownDatabasesMissing({ read }: ServerFacts, service: ManagedService): Missing[] {
   return read.foreignOwners.map(({ owner, databases }) => ({
     code: 'own-databases',
-    what: `The privileges of ${owner}, who owns ${someOf(databases)} of this installation.`,
+    what: `The privileges of ${owner}, the owner of ${someOf(databases)} of this installation.`,
     sql: [`GRANT ${quoted(owner)} TO ${quoted(read.role.name)};`],
     runAs: `${administratorOf(service)}, or ${owner}`,
   }))
@@ -108,7 +116,10 @@ function extensionsMissing({ probed }: ServerFacts): Missing[] {
   }))
 }
 
-/** What a missing attribute explains is said already; what was only nice to have is not missing. */
+/**
+ * The missing attributes that explain failures, which are then not reported again. An optional capability is never
+ * missing.
+ */
 const explainedBy: Partial<Record<Capability, Missing['code']>> = {
   createDatabase: 'create-database',
   createRole: 'create-role',
@@ -130,7 +141,7 @@ function unsupported({ probed }: ServerFacts, explained: ReadonlySet<Missing['co
   })
 }
 
-/** Some names, and how many more there are. */
+/** Returns some names, and the number of the others. */
 export function someOf(names: readonly string[], most = 5): string {
   const shown = names.slice(0, most).join(', ')
   return names.length > most ? `${shown} and ${names.length - most} more` : shown

@@ -12,7 +12,7 @@ export interface ProbeLogin {
   readonly password: Secret
 }
 
-/** How a probe reaches the server. */
+/** The connections of a probe. */
 export interface ProbeConnections {
   readonly maintenanceDatabase: Identifier
   connect(database: Identifier, options?: Cancellable): Promise<Session>
@@ -20,7 +20,7 @@ export interface ProbeConnections {
   listen(database: Identifier, channel: string, listeners: Listeners): Promise<Session>
 }
 
-/** What the parts of a probe work with. */
+/** The context of the parts of a probe. */
 export interface ProbeContext {
   readonly connections: ProbeConnections
   /** On the maintenance database. */
@@ -41,7 +41,7 @@ export async function within<T>(connecting: Promise<Session>, work: (session: Se
   }
 }
 
-/** Whether a condition holds, by a statement that gives it as `holds`. */
+/** True if a condition holds, by a statement that returns it as `holds`. */
 export async function holds(session: Session, sql: string, params: readonly unknown[]): Promise<boolean> {
   const { rows } = await session.query<{ holds: boolean }>(sql, params)
   return rows[0]?.holds === true

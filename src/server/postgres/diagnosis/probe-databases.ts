@@ -9,7 +9,7 @@ import type { ProbedFacts } from './facts.ts'
 import { holds, type ProbeContext, within } from './probe-context.ts'
 import type { Scratch } from './scratch.ts'
 
-/** Makes a database and a copy, and changes both. @returns whether there is one that sessions can be opened on */
+/** Makes a database and a copy, and changes both. @returns true if there is one that accepts sessions */
 export async function probeDatabases(context: ProbeContext): Promise<boolean> {
   const { attempts, session, scratch } = context
   const { first, renamed } = scratch.databases
@@ -46,7 +46,7 @@ function hasComment({ session, scratch }: ProbeContext, which: Which): Promise<b
   return holds(session, sql, [scratch.databases[which], scratch.stamp])
 }
 
-/** For the role that owns where that can be; what of both was refused is told apart by the plain copy. */
+/** Makes the copy for the role that owns, if that is possible; the plain copy shows which of the two was refused. */
 async function copy({ attempts, session, scratch }: ProbeContext): Promise<boolean> {
   const { first, copy: name } = scratch.databases
   const create = `create database ${quote(name)}`
@@ -59,7 +59,7 @@ async function copy({ attempts, session, scratch }: ProbeContext): Promise<boole
   })
 }
 
-/** Rolled back, it must be as it was; committed, both must hold. */
+/** Renames and comments: after a rollback nothing may have changed; after a commit both must hold. */
 async function rename(context: ProbeContext): Promise<boolean> {
   const { session, scratch } = context
   const { copy: from, renamed: to } = scratch.databases
@@ -74,7 +74,10 @@ async function rename(context: ProbeContext): Promise<boolean> {
   return hasComment(context, 'renamed')
 }
 
-/** GRANT and REVOKE may merely warn, so the ACL is read back. https://www.postgresql.org/docs/current/sql-revoke.html */
+/**
+ * Revokes public access. GRANT and REVOKE may merely warn, so the ACL is read back.
+ * https://www.postgresql.org/docs/current/sql-revoke.html
+ */
 async function revokePublicAccess({ session, scratch }: ProbeContext): Promise<boolean> {
   const { databases, roles } = scratch
   const database = quote(databases.renamed)
@@ -90,7 +93,7 @@ async function revokePublicAccess({ session, scratch }: ProbeContext): Promise<b
   return holds(session, sql, [databases.renamed, roles.login])
 }
 
-/** Tries what is done inside of a new database. @returns the extensions of the configuration that were refused */
+/** Tries operations inside of a new database. @returns the extensions of the configuration that were refused */
 export async function probeInside(context: ProbeContext): Promise<ProbedFacts['refusedExtensions']> {
   const { attempts, connections, scratch, request } = context
   return within(connections.connect(scratch.databases.renamed, request), async (inside) => {
@@ -113,12 +116,12 @@ export async function probeInside(context: ProbeContext): Promise<ProbedFacts['r
   })
 }
 
-/** One that the server has, and that needs no other. */
+/** A trusted extension that the server has, and that needs no other. */
 const trustedSql = `
   select v.name from pg_catalog.pg_available_extension_versions v
   where v.trusted and not v.installed and v.requires is null order by v.name = 'citext' desc, v.name limit 1`
 
-/** Tables of another role, that a group may read: not by what is granted on each, but by default. */
+/** Creates tables of another role that a group may read: not by a grant on each, but by default privileges. */
 async function createAsRole(inside: Session, { roles }: Scratch): Promise<void> {
   const [objects, app] = [quote(roles.objects), quote(roles.app)]
   await inside.script([
@@ -136,7 +139,7 @@ async function createAsRole(inside: Session, { roles }: Scratch): Promise<void> 
   throw new TenantryError('query-failed', 'the table does not have the owner and the privileges that it should have')
 }
 
-/** Drops what is left of the databases. */
+/** Drops the remaining databases. */
 export async function dropScratchDatabase({ attempts, session, scratch }: ProbeContext): Promise<void> {
   const { first, renamed } = scratch.databases
   await attempts.try('dropDatabase', async () => {

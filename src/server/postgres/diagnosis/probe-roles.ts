@@ -5,10 +5,10 @@ import { scramVerifier } from '../scram.ts'
 import { takenBack } from './attempts.ts'
 import { holds, type ProbeContext, within } from './probe-context.ts'
 
-/** How long a session may take to end, in milliseconds. */
+/** The time that a session has to end, in milliseconds. */
 const endingMs = 5_000
 
-/** Makes the roles that an installation has, and a login as a tenant has. */
+/** Makes the roles of an installation, and a login like a tenant's. */
 export async function probeRoles(context: ProbeContext): Promise<void> {
   const { attempts, session, scratch, login } = context
   const { owner, objects, app } = scratch.roles
@@ -30,7 +30,10 @@ export async function probeRoles(context: ProbeContext): Promise<void> {
   })
 }
 
-/** A membership may exist without its privileges, and from version 16 on without the right to act as the role. */
+/**
+ * Joins the roles. A membership may exist without its privileges, and from version 16 on without the right to act as
+ * the role.
+ */
 async function join({ session, scratch }: ProbeContext): Promise<boolean> {
   const { owner, objects } = scratch.roles
   await session.query(`grant ${quote(owner)}, ${quote(objects)} to current_user`)
@@ -76,7 +79,7 @@ async function isGone(session: Session, pid: number): Promise<boolean> {
   return gone === true
 }
 
-/** Drops the roles; their databases are gone. */
+/** Drops the roles, after their databases. */
 export async function dropScratchRoles({ attempts, session, scratch }: ProbeContext): Promise<void> {
   const { login, objects, app, owner } = scratch.roles
   const names = [...(attempts.capabilities.createLogin ? [login] : []), objects, app, owner]

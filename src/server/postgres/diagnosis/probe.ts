@@ -12,23 +12,23 @@ import { dropScratchDatabase, probeDatabases, probeInside } from './probe-databa
 import { dropScratchRoles, probeLogin, probeRoles } from './probe-roles.ts'
 import { newScratch, removeScratch, type Scratch, type ScratchName } from './scratch.ts'
 
-/** What was found, and the names that could not be removed again. */
+/** The findings of a probe, and the names that could not be removed again. */
 export interface Probed {
   readonly facts: ProbedFacts
   readonly leftovers: readonly ScratchName[]
 }
 
-/** How long what was broken off may still be at work on the server, in milliseconds, before tidying up begins. */
+/** The time that aborted work has to end on the server, in milliseconds, before tidying up begins. */
 const endingMs = 10_000
 
-/** How long a notification may take, in milliseconds. */
-const hearingMs = 5_000
+/** The time that a notification has to arrive, in milliseconds. */
+const notificationMs = 5_000
 
 /**
- * Tries what Tenantry does, in names that are never used again, and removes all of it, also where the probe fails or is
- * aborted. What it leaves when its process is killed the next one finds.
+ * Tries Tenantry's operations, in names that are never used again, and removes all of it, also if the probe fails or is
+ * aborted. The next probe removes the remains of a killed process.
  *
- * @param mayTryOwnPassword whether to try a wrong password of the connecting role, where there is no other login
+ * @param mayTryOwnPassword tries a wrong password of the connecting role, if there is no other login
  */
 export async function probe(
   connections: ProbeConnections,
@@ -45,7 +45,7 @@ export async function probe(
     facts = await tryAll(context, mayTryOwnPassword)
   } catch (error) {
     await session.close()
-    // Why it ended says more than what else may go wrong now; what stays, the next probe finds.
+    // The reason of its end is more useful than a later error; the next probe finds the remains.
     await tidyUp(connections, scratch).catch(() => undefined)
     throw error
   }
@@ -53,7 +53,10 @@ export async function probe(
   return { facts, leftovers: await tidyUp(connections, scratch) }
 }
 
-/** On a connection of its own, which no signal cancels; once nothing of the probe is at work any more. */
+/**
+ * Removes the remains, on a connection of its own, which no signal cancels; once no part of the probe is running any
+ * more.
+ */
 async function tidyUp(connections: ProbeConnections, scratch: Scratch): Promise<readonly ScratchName[]> {
   return within(connections.connect(connections.maintenanceDatabase), async (session) => {
     await session.lock(scratch.lock, 'session', endingMs)
@@ -64,13 +67,13 @@ async function tidyUp(connections: ProbeConnections, scratch: Scratch): Promise<
 async function tryAll(context: ProbeContext, mayTryOwnPassword: boolean): Promise<ProbedFacts> {
   const { attempts, request } = context
   await attempts.try('advisoryLocks', () => isLockExclusive(context))
-  await attempts.try('notifications', () => isNotificationHeard(context))
+  await attempts.try('notifications', () => isNotificationDelivered(context))
   if (request.roles === 'separate') await probeRoles(context)
   const hasDatabase = await probeDatabases(context)
   const refusedExtensions = hasDatabase ? await probeInside(context) : []
   const hasLogin = hasDatabase && attempts.capabilities.createLogin === true
   const isWrongPasswordAccepted =
-    hasLogin || mayTryOwnPassword ? await letsInWithWrongPassword(context, hasLogin) : undefined
+    hasLogin || mayTryOwnPassword ? await acceptsWrongPassword(context, hasLogin) : undefined
   if (hasLogin) await probeLogin(context)
   if (hasDatabase) await dropScratchDatabase(context)
   if (attempts.capabilities.createRole) await dropScratchRoles(context)
@@ -78,7 +81,7 @@ async function tryAll(context: ProbeContext, mayTryOwnPassword: boolean): Promis
   return { capabilities, refusals, refusedExtensions, isWrongPasswordAccepted }
 }
 
-/** The probe's own lock is held by its session: another one must not get it. */
+/** True if another session is refused the probe's own lock, which its session holds. */
 async function isLockExclusive({ connections, scratch, request }: ProbeContext): Promise<boolean> {
   const { maintenanceDatabase } = connections
   return within(
@@ -87,19 +90,19 @@ async function isLockExclusive({ connections, scratch, request }: ProbeContext):
   )
 }
 
-async function isNotificationHeard({ connections, session, scratch, request }: ProbeContext): Promise<boolean> {
+async function isNotificationDelivered({ connections, session, scratch, request }: ProbeContext): Promise<boolean> {
   const channel = `tenantry_probe_${scratch.run}`
-  const heard = Promise.withResolvers<boolean>()
-  const listeners = { onMessage: () => heard.resolve(true), onEnd: () => heard.resolve(false) }
+  const delivery = Promise.withResolvers<boolean>()
+  const listeners = { onMessage: () => delivery.resolve(true), onEnd: () => delivery.resolve(false) }
   return within(connections.listen(connections.maintenanceDatabase, channel, listeners), async () => {
     await session.query('select pg_notify($1, $2)', [channel, 'probe'])
-    const limit = sleep(hearingMs, false, { ref: false })
-    return untilAborted(Promise.race([heard.promise, limit]), request.signal)
+    const limit = sleep(notificationMs, false, { ref: false })
+    return untilAborted(Promise.race([delivery.promise, limit]), request.signal)
   })
 }
 
-/** The login of the probe, or the connecting role, with a password that nobody has. */
-async function letsInWithWrongPassword(
+/** Tries a wrong password, for the login of the probe or the connecting role. */
+async function acceptsWrongPassword(
   { connections, scratch, session, request }: ProbeContext,
   hasLogin: boolean,
 ): Promise<boolean | undefined> {

@@ -5,14 +5,14 @@ import { schemasOpenToPublic } from '../databases.ts'
 import type { ReadFacts } from './facts.ts'
 import { type ProbeConnections, within } from './probe-context.ts'
 
-/** How many databases are looked into, each by a connection of its own. */
+/** The number of databases that are examined, each by a connection of its own. */
 const mostVisited = 100
 
-/** The errors of a database that this role cannot look into. One that is gone since needs no look. */
+/** The errors of a database that this role cannot examine. One that was dropped since needs no look. */
 const refusals: readonly string[] = ['permission-denied', 'authentication-failed', 'timeout', 'too-many-connections']
 
 /**
- * Looks into the databases that every role may connect to for schemas in which every role may create. Of too many it
+ * Examines the databases that every role may connect to for schemas in which every role may create. Of too many it
  * takes those that every server has, and the first.
  *
  * @throws `aborted`

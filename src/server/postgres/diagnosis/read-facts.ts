@@ -5,14 +5,14 @@ import type { Session } from '../../port.ts'
 import type { OwnRole, ReadFacts } from './facts.ts'
 import { serviceMarkers } from './managed-service.ts'
 
-/** What a connection is like, as its own side knows it. */
+/** The properties of a connection, as its own side knows them. */
 export interface ConnectionNature {
   readonly isEncrypted: boolean
-  /** Whether it does not leave the machine. */
+  /** True if it does not leave the machine. */
   readonly isLocal: boolean
 }
 
-/** Reads what can be read of a server, and changes nothing. */
+/** Reads the facts about a server, and changes nothing. */
 export async function readFacts(
   session: Session,
   { installation }: DiagnosisRequest,
@@ -80,7 +80,9 @@ async function databaseFacts(session: Session, installation: string, owner: Iden
   return rows[0] as DatabaseFacts
 }
 
-/** Databases of a probe are left out: they are gone in a moment. datconnlimit is -2 where a DROP was interrupted. */
+/**
+ * The databases, except those of a probe, which are dropped in a moment. datconnlimit is -2 if a DROP was interrupted.
+ */
 const databasesSql = `
   with database as (
     select d.*, r.rolname as owner, c.description
@@ -112,8 +114,8 @@ async function ownRoles(session: Session, names: Readonly<Record<OwnRole['purpos
 }
 
 /**
- * From version 16 on, a membership may exist without its privileges or without the right to act as the role, and making
- * members takes ADMIN OPTION; before, CREATEROLE was enough for any role but a superuser.
+ * The installation's roles. From version 16 on, a membership may exist without its privileges or without the right to
+ * act as the role, and making members takes ADMIN OPTION; before, CREATEROLE was enough for any role but a superuser.
  * https://www.postgresql.org/docs/16/release-16.html
  */
 const ownRolesSql = `
@@ -131,7 +133,7 @@ const ownRolesSql = `
            as admins
   from here, pg_catalog.pg_roles g where g.rolname = any($1)`
 
-/** Rows of one text; undefined where the role may not look. */
+/** Returns rows of one text; undefined if the role may not see them. */
 async function ifVisible(session: Session, sql: string): Promise<readonly string[] | undefined> {
   try {
     const { rows } = await session.query<{ text: string }>(sql)
@@ -143,7 +145,10 @@ async function ifVisible(session: Session, sql: string): Promise<readonly string
   }
 }
 
-/** While a database is made or dropped there is a directory without a row; what is older is not in the making. */
+/**
+ * Directories without a database. While a database is made or dropped, its directory has no row; an older directory is
+ * not of that kind.
+ */
 const leakedSql = `
   select 'base/' || d.name as text
   from pg_catalog.pg_ls_dir('base') as d (name), pg_catalog.pg_stat_file('base/' || d.name, true) as s
@@ -151,7 +156,7 @@ const leakedSql = `
     and not exists (select from pg_catalog.pg_database where oid = d.name::oid)
   order by 1`
 
-/** https://www.postgresql.org/docs/current/view-pg-hba-file-rules.html */
+/** Rules without a password. https://www.postgresql.org/docs/current/view-pg-hba-file-rules.html */
 const trustSql = `
   select concat_ws(' ', type, array_to_string(database, ','), array_to_string(user_name, ','), address) as text
   from pg_catalog.pg_hba_file_rules where auth_method = 'trust' order by line_number`

@@ -5,11 +5,11 @@ import type { Session } from '../../port.ts'
 import { dropDatabase } from '../drop-database.ts'
 import { quoteIdentifier as quote } from '../quoting.ts'
 
-/** What one probe makes. Each name holds a random number, and is never used again. */
+/** The names of one probe. Each contains a random number, and is never used again. */
 export interface Scratch {
   readonly installation: Installation
   readonly run: string
-  /** The lock that is held while the probe is at work, and the comment that shows that a name is one of its own. */
+  /** The lock that is held while the probe is running, and the comment that marks its names as its own. */
   readonly lock: string
   readonly stamp: string
   readonly databases: Readonly<Record<'first' | 'copy' | 'renamed', Identifier>>
@@ -18,7 +18,7 @@ export interface Scratch {
 
 const runBytes = 12
 
-/** Names for another probe. */
+/** Returns the names for another probe. */
 export function newScratch(installation: Installation): Scratch {
   const run = randomBytes(runBytes).toString('hex')
   const name = (purpose: string) => physicalNames.probe(installation, run, purpose)
@@ -36,7 +36,7 @@ function stampOf(run: string): string {
   return JSON.stringify({ tenantry: 1, probe: run })
 }
 
-/** Something that has the name of a probe. */
+/** An object with the name of a probe. */
 export interface ScratchName {
   readonly kind: 'database' | 'role'
   readonly name: Identifier
@@ -44,13 +44,13 @@ export interface ScratchName {
 
 interface ScratchObject extends ScratchName {
   readonly run: string
-  /** Whether something of the same run carries its stamp. */
+  /** True if an object of the same run carries its stamp. */
   readonly isProven: boolean
 }
 
 /**
- * What probes that are not at work any more have left. Who is at work holds an advisory lock, which every role can see in
- * every database, and which ends with its connection.
+ * Finds the remains of probes that are no longer running. A running one holds an advisory lock, which every role can
+ * see in every database, and which ends with its connection.
  */
 async function findScratch(session: Session, installation: Installation): Promise<readonly ScratchObject[]> {
   const pattern = `^${physicalNames.probePrefix(installation)}([0-9a-f]{${2 * runBytes}})_[a-z]+$`
@@ -79,12 +79,12 @@ const scratchSql = `
       and (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('tenantry:probe:' || run, 0))
   order by kind, name`
 
-/** The names that probes have left. */
+/** Returns the names that probes have left. */
 export async function leftoversOf(session: Session, installation: Installation): Promise<readonly ScratchName[]> {
   return (await findScratch(session, installation)).map(({ kind, name }) => ({ kind, name }))
 }
 
-/** Removes what earlier probes have left and can be shown to be theirs. @returns the names that stay */
+/** Removes remains that are proven to be of earlier probes. @returns the names that stay */
 export async function removeLeftovers(session: Session, installation: Installation): Promise<readonly ScratchName[]> {
   const objects = (await findScratch(session, installation)).filter(({ isProven }) => isProven)
   const named = (kind: string) => objects.filter((it) => it.kind === kind).map(({ name }) => name)
@@ -104,7 +104,10 @@ export async function removeScratch(session: Session, { databases, roles }: Scra
   return rows
 }
 
-/** Databases before the roles that own them, and last the role that carries the stamp: it shows whose the others are. */
+/**
+ * Drops databases before the roles that own them, and last the role that carries the stamp: it proves the origin of the
+ * others.
+ */
 async function drop(session: Session, databases: readonly Identifier[], roles: readonly Identifier[]): Promise<void> {
   const isStamped = (role: Identifier) => role.endsWith('_owner')
   for (const name of databases) await dropDatabase(session, name).catch(refusedAsUndefined)
@@ -115,7 +118,7 @@ async function drop(session: Session, databases: readonly Identifier[], roles: r
   for (const statement of statements) await session.query(statement).catch(refusedAsUndefined)
 }
 
-/** What stays is found by who looks afterwards; somebody else may be tidying up, too. */
+/** Ignores a refusal. The look afterwards finds the remaining names; another process may be tidying up, too. */
 function refusedAsUndefined(error: unknown): undefined {
   const codes: readonly string[] = ['permission-denied', 'query-failed', 'timeout']
   if (error instanceof TenantryError && codes.includes(error.code)) return undefined

@@ -4,7 +4,7 @@ import { quoteIdentifier } from '../quoting.ts'
 import type { ServerFacts } from './facts.ts'
 import { someOf } from './missing.ts'
 
-/** What works, and is better otherwise; the graver first. */
+/** Returns states that work but should be improved; the most serious first. */
 export function warningsOf(facts: ServerFacts, service: ManagedService): readonly Warning[] {
   return [
     trustAuthentication(facts),
@@ -25,7 +25,7 @@ export function warningsOf(facts: ServerFacts, service: ManagedService): readonl
   ].filter((it) => it !== undefined)
 }
 
-/** What the role may not look at. */
+/** Returns the parts that the role may not see. */
 export function unseenOf({ read, probed }: ServerFacts): readonly Unseen[] {
   const unseen: Unseen[] = []
   if (read.leakedDirectories === undefined) {
@@ -33,17 +33,17 @@ export function unseenOf({ read, probed }: ServerFacts): readonly Unseen[] {
     unseen.push({ code: 'leaked-directories', what })
   }
   if (read.trustRules === undefined && probed?.isWrongPasswordAccepted !== false) {
-    const what = 'Whether somebody is let in without a password: only a superuser may read pg_hba_file_rules.'
+    const what = 'Connections without a password: only a superuser may read pg_hba_file_rules.'
     if (probed?.isWrongPasswordAccepted === undefined) unseen.push({ code: 'trust-authentication', what })
   }
   if (read.unvisited.length > 0) {
-    const what = `Whether every role may create in ${someOf(read.unvisited)}: this role was not let in, or there are too many.`
+    const what = `The right of every role to create in ${someOf(read.unvisited)}: this role may not connect, or there are too many databases.`
     unseen.push({ code: 'public-create', what })
   }
   return unseen
 }
 
-/** A name from the server as it stands in SQL. */
+/** Quotes a name from the server for SQL. */
 function quoted(name: string): string {
   return quoteIdentifier(name as Identifier)
 }
@@ -57,7 +57,7 @@ function trustAuthentication({ read, probed }: ServerFacts): Warning | undefined
     found: isOpen
       ? 'A wrong password was accepted from here.'
       : `pg_hba.conf lets in without a password: ${someOf(rules, 3)}.`,
-    why: 'Whoever reaches the server so is any role that he names, also a superuser or a tenant.',
+    why: 'Any client that can reach the server can log in as any role, also a superuser or a tenant.',
     fix: 'Put scram-sha-256 in the place of trust in pg_hba.conf, and reload it.',
     sql: ['SELECT pg_reload_conf();'],
   }
@@ -68,7 +68,7 @@ function noTls({ read }: ServerFacts): Warning | undefined {
   return {
     code: 'no-tls',
     found: 'The connection leaves this machine and is not encrypted.',
-    why: "Whoever is on the way reads all tenants' data.",
+    why: "Anyone on the network path can read all tenants' data.",
     fix: 'Add ?sslmode=verify-full to the URL, and sslrootcert=<file> where the certificate is of an authority of your own.',
     sql: [],
   }
@@ -81,8 +81,8 @@ function superuser({ read, roles, installation }: ServerFacts): Warning | undefi
   return {
     code: 'superuser',
     found: `${name} is a superuser.`,
-    why: 'Nothing limits what a mistake, or somebody who has the URL, can do with it.',
-    fix: 'For daily work, make a role that has only what is needed, set its password (\\password in psql), and use that.',
+    why: 'Nothing limits the damage by a mistake, or by anyone who has the URL.',
+    fix: 'For daily work, make a role that has only the needed privileges, set its password (\\password in psql), and use that.',
     sql: [
       `CREATE ROLE ${role} LOGIN CREATEDB${roles === 'separate' ? ' CREATEROLE' : ''};`,
       `GRANT pg_signal_backend TO ${role};`,
@@ -90,7 +90,10 @@ function superuser({ read, roles, installation }: ServerFacts): Warning | undefi
   }
 }
 
-/** https://www.postgresql.org/docs/15/role-attributes.html, and the release notes of 16. */
+/**
+ * Warns of CREATEROLE before version 16. https://www.postgresql.org/docs/15/role-attributes.html, and the release notes
+ * of 16.
+ */
 function createRoleBefore16({ read, roles }: ServerFacts): Warning | undefined {
   const { createRole, superuser: isSuperuser, name } = read.role
   if (!createRole || isSuperuser || read.hasMembershipOptions) return undefined
@@ -123,7 +126,10 @@ function publicConnect({ read, roles, maintenanceDatabase }: ServerFacts): Warni
   }
 }
 
-/** PostgreSQL 14 and older let everybody create in `public`, and pg_upgrade leaves it so. */
+/**
+ * Warns of public schemas. PostgreSQL 14 and older allowed every role to create in `public`, and pg_upgrade leaves it
+ * so.
+ */
 function publicCreate({ read }: ServerFacts): Warning | undefined {
   const open = [...read.publicSchemas]
   if (open.length === 0) return undefined
@@ -143,7 +149,7 @@ const mostNamed = 5
 
 function noSignalBackend({ read, probed, roles }: ServerFacts): Warning | undefined {
   const { signalBackend, superuser: isSuperuser, name } = read.role
-  // Where nothing else ends them either, it is missing, and not only better.
+  // If nothing else ends them either, the privilege is missing, rather than merely recommended.
   if (signalBackend || isSuperuser || probed?.capabilities.endSessionsAsMember === false) return undefined
   return {
     code: 'no-signal-backend',
@@ -183,7 +189,7 @@ function tooFewConnections({ read, connections }: ServerFacts): Warning | undefi
   }
 }
 
-/** https://www.postgresql.org/docs/current/sql-altercollation.html (Notes) */
+/** Warns of old collations. https://www.postgresql.org/docs/current/sql-altercollation.html (Notes) */
 function collationVersion({ read }: ServerFacts): Warning | undefined {
   const names = read.oldCollations
   if (names.length === 0) return undefined
@@ -202,13 +208,13 @@ function invalidDatabases({ read }: ServerFacts): Warning | undefined {
   return {
     code: 'invalid-databases',
     found: `A DROP DATABASE was interrupted in ${someOf(names)}.`,
-    why: 'Nobody can connect to what is left, and it takes its name and its disk space.',
+    why: 'No role can connect to the remains, which occupy the name and disk space.',
     fix: 'Drop it again; nothing else can be done with it.',
     sql: names.slice(0, mostNamed).map((name) => `DROP DATABASE ${quoted(name)};`),
   }
 }
 
-/** A branch of Neon has 500 at most (https://neon.com/docs/manage/databases). */
+/** Warns of many databases. A branch of Neon has 500 at most (https://neon.com/docs/manage/databases). */
 function manyDatabases({ read }: ServerFacts, service: ManagedService): Warning | undefined {
   const most = service === 'neon' ? 400 : 1_000
   if (read.databases <= most) return undefined
@@ -224,13 +230,13 @@ function manyDatabases({ read }: ServerFacts, service: ManagedService): Warning 
   }
 }
 
-/** https://www.postgresql.org/docs/current/runtime-config-error-handling.html */
+/** Warns of a slow recovery. https://www.postgresql.org/docs/current/runtime-config-error-handling.html */
 function recoverySync({ read }: ServerFacts, service: ManagedService): Warning | undefined {
   if (read.recoverySync !== 'fsync' || read.databases < 100 || service !== 'plain') return undefined
   return {
     code: 'recovery-sync',
     found: `recovery_init_sync_method is fsync, with ${read.databases} databases.`,
-    why: 'After a crash the server opens every file before it lets anybody in: about 300 files a database.',
+    why: 'After a crash the server opens every file before it accepts connections: about 300 files a database.',
     fix: 'On Linux, set it to syncfs.',
     sql: ["ALTER SYSTEM SET recovery_init_sync_method = 'syncfs';", 'SELECT pg_reload_conf();'],
   }
@@ -242,8 +248,8 @@ function leakedDirectories({ read }: ServerFacts): Warning | undefined {
   return {
     code: 'leaked-directories',
     found: `Directories that no database belongs to: ${someOf(names)}.`,
-    why: 'A server that was killed during CREATE DATABASE leaves them for ever, each as large as what was copied.',
-    fix: 'Look once more whether pg_database has their number (oid), then remove them from the data directory, with the server stopped.',
+    why: 'A server that was killed during CREATE DATABASE leaves them for ever, each as large as the copied database.',
+    fix: 'Check once more that pg_database does not have their number (oid), then remove them from the data directory, with the server stopped.',
     sql: [],
   }
 }
@@ -254,8 +260,8 @@ function probeLeftovers({ read }: ServerFacts): Warning | undefined {
   return {
     code: 'probe-leftovers',
     found: `An earlier probe has left ${someOf(names.map(({ name }) => name))}.`,
-    why: 'It was killed, and what it left could not be removed, or not be shown to be its own.',
-    fix: 'Drop them, if nobody else has made them.',
+    why: 'It was killed, and its remains could not be removed, or not be proven to be its own.',
+    fix: 'Drop them, unless another program has made them.',
     sql: names.map(({ kind, name }) => `DROP ${kind.toUpperCase()} ${quoted(name)};`),
   }
 }

@@ -19,14 +19,14 @@ async function open(gate: () => Admission | Promise<Admission>) {
   return { budget, pool, free: () => budget.release(to(a), busy, false) }
 }
 
-/** The leave to work on the tenant, for as long as it is told. */
+/** Returns an admission that the test can invalidate. */
 function admission(): Admission & { valid: boolean } {
   const given = { valid: true, row: { id: a, database: a, rowId: a } as never, isValid: () => given.valid }
   return given
 }
 
 describe('how long a connection is waited for', () => {
-  it('does not count what the catalog took', async () => {
+  it('does not count the time of the catalog', async () => {
     const asked = Promise.withResolvers<Admission>()
     const { pool, free } = await open(() => asked.promise)
     const connecting = pool.connect()
