@@ -119,6 +119,10 @@ test('the ten lines in README.md run, and print what they say', async () => {
   expect((await run(file)).trimEnd().split('\n')).toEqual(announcedLines(code))
 })
 
+test('the test in docs/guides/testing.md passes', async () => {
+  await expect(run(join(folderOf('docs/guides/testing.md'), 'test/users.test.ts'))).resolves.toMatch(/fail 0/)
+})
+
 /** The comments after `console.log`. */
 function announcedLines(code: string): string[] {
   const calls = code.match(/^ *console\.log\(.*$/gm) ?? []
