@@ -17,7 +17,7 @@ const [server] = await sql<{ version: number }>(`select current_setting('server_
 // pg_dump refuses a server that is newer than itself, and the embedded server comes without it.
 test.skipIf(!(clientVersion >= (server?.version ?? Infinity)))(
   'the commands on backups print what the page says, and bring the rows back',
-  { timeout: 180_000 },
+  { timeout: 600_000 },
   async () => {
     const project = makeProject('backup')
     await runOnPage('tenantry onboard acme', project)
