@@ -1,14 +1,14 @@
 import { execFileSync } from 'node:child_process'
-import { readdirSync, writeFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { TenantryError } from 'tenantry'
 import { describe, expect, test } from 'vitest'
 // The exit codes are not part of the public face of the package.
 import { exitCodeOf } from '../../dist/cli/exit-codes.js'
 import { type ErrorCode, errorKinds } from '../../dist/kernel/errors.js'
-import { makeProject, type UserProject } from '../cli/project.ts'
-import { formatTranscript, normalised, parseTranscript, runStep, type Step } from '../cli/transcript.ts'
+import { makeProject } from '../cli/project.ts'
 import { allCodeBlocks, readPage, root } from './markdown.ts'
+import { followTranscripts, runOnPage } from './page-transcript.ts'
 
 const main = join(root, 'dist', 'cli', 'main.js')
 const overview = 'docs/commands/README.md'
@@ -112,50 +112,15 @@ const before: Readonly<Record<string, readonly string[]>> = {
   'remove-templates': ['tenantry onboard acme'],
 }
 
-// UPDATE_TRANSCRIPTS=1 records the current output; read the difference before you commit it.
-const isUpdating = process.env['UPDATE_TRANSCRIPTS'] === '1'
 const withExample = [...commands, 'README'].filter((name) =>
   readPage(`docs/commands/${name}.md`).includes('```console'),
 )
 
-test.each(withExample)(
-  'the example of %s equals the output of the command line',
-  { timeout: 180_000 },
-  async (name) => {
-    const path = `docs/commands/${name}.md`
-    const page = readPage(path)
-    const project = makeProject(name.toLowerCase())
-    for (const command of before[name] ?? []) expect(await runHere(command, project)).not.toMatch(/^(?:!|\[)/m)
-    let updated = page
-    for (const { code } of allCodeBlocks(page).filter(({ language }) => language === 'console')) {
-      const { steps } = parseTranscript(code)
-      const seen: Step[] = []
-      for (const { command } of steps) seen.push({ command, expected: await runHere(command, project) })
-      const text = formatTranscript({ preamble: '', steps: seen })
-      if (isUpdating) updated = updated.replace(code, () => text)
-      else expect(normalised(text, {})).toBe(normalised(code, {}))
-    }
-    if (isUpdating) writeFileSync(join(root, path), updated)
-  },
-)
-
-/** Runs a command of a page in a project, with names of the project's own; returns the visible output. */
-async function runHere(command: string, { cwd, env }: UserProject): Promise<string> {
-  const installation = env['INSTALLATION'] ?? ''
-  const url = new URL(env['DATABASE_URL'] ?? '')
-  const database = `${installation}_app`
-  url.pathname = `/${database}`
-  const adapted = command
-    .replaceAll('postgresql://localhost/app_production', url.href)
-    .replaceAll('app_production', database)
-  const output = await runStep(adapted, { cwd, env: { ...env, COLUMNS: '80' } })
-  return output
-    .replaceAll(database, 'app_production')
-    .replaceAll(installation, 'tenantry')
-    .replaceAll(/\S+ \(tenantry\)/g, 'anna (tenantry)')
-    .replaceAll(/^! /gm, '')
-    .replaceAll(/\n?^\[\d+\]$/gm, '')
-}
+test.each(withExample)('the example of %s is what the command line prints', { timeout: 180_000 }, async (name) => {
+  const project = makeProject(name.toLowerCase())
+  for (const command of before[name] ?? []) expect(await runOnPage(command, project)).not.toMatch(/^(?:!|\[)/m)
+  await followTranscripts(`docs/commands/${name}.md`, project)
+})
 
 function helpOf(...words: string[]): string {
   return execFileSync(process.execPath, [main, ...words, '--help'], { encoding: 'utf8' })

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { createRole, dropAfterwards, serverUrl, uniqueName } from '../support/server.ts'
-import { codeBlocks, pages, readPage, root } from './markdown.ts'
+import { allCodeBlocks, codeBlocks, pages, readPage, root } from './markdown.ts'
 
-// The TypeScript blocks of one page are one program, in the order of the page.
+// The TypeScript blocks of one page are one program, in the order of the page. Blocks that name a file are files.
 
 const programs = pages
   .filter((page) => page === 'README.md' || page.startsWith('docs/'))
@@ -28,6 +28,7 @@ const compilerOptions = {
   allowImportingTsExtensions: true,
 }
 
+const maintenanceUrl = "'postgresql://admin:admin@localhost:5432/postgres'"
 const project = makeProject()
 const runnable = [
   {
@@ -48,11 +49,22 @@ const runnable = [
 const role = await createRole('createdb createrole')
 dropAfterwards(...runnable.flatMap(({ database, installation }) => [database, installation]), role.user)
 
-/** Pages that have an installation `shop` on the maintenance database, and all else of that name. */
-const concepts = programs
-  .filter(({ page }) => page.startsWith('docs/concepts/'))
+/** Programs with an installation `shop` on the maintenance database, and all else of that name. */
+const shops = programs
+  .filter(
+    ({ page, code }) =>
+      page.startsWith('docs/concepts/') || (page.startsWith('docs/guides/') && code.includes(maintenanceUrl)),
+  )
   .map(({ page, code }) => ({ page, code, installation: uniqueName('walk') }))
-dropAfterwards(...concepts.map(({ installation }) => installation))
+dropAfterwards(...shops.map(({ installation }) => installation))
+
+/** Files of pages that need no set-up but the models and a server. */
+const files = ['README.md', ...pages.filter((page) => page.startsWith('docs/guides/'))].flatMap((page) =>
+  allCodeBlocks(readPage(page)).flatMap(({ language, file, code }) =>
+    language === 'ts' && file !== undefined ? [{ page, file, code }] : [],
+  ),
+)
+for (const { page, file, code } of files) writeFile(join(folderOf(page), file), code)
 
 test('there are examples', () => {
   expect(programs.map(({ page }) => page)).toContain('README.md')
@@ -87,9 +99,8 @@ test.each(runnable)('the program in $page runs, and prints what it says', async 
   expect(lines).toEqual(announcedLines(code))
 })
 
-test.each(concepts)('the program in $page runs, and prints what it says', async ({ code, installation }) => {
-  const url = "'postgresql://admin:admin@localhost:5432/postgres'"
-  const adapted = replaceOnce(code, url, JSON.stringify(serverUrl({ ...role, database: 'postgres' })))
+test.each(shops)('the program in $page runs, and prints what it says', async ({ code, installation }) => {
+  const adapted = replaceOnce(code, maintenanceUrl, JSON.stringify(serverUrl({ ...role, database: 'postgres' })))
   const file = join(project, `running-${installation}.ts`)
   writeFileSync(file, adapted.replaceAll('shop', installation))
 
@@ -97,7 +108,22 @@ test.each(concepts)('the program in $page runs, and prints what it says', async 
   expect(output.replaceAll(installation, 'shop').split('\n').slice(0, -1)).toEqual(announcedLines(code))
 })
 
-/** Returns the lines in the comments behind `console.log`. */
+test('the ten lines in README.md run, and print what they say', async () => {
+  const installation = uniqueName('walk')
+  dropAfterwards(installation)
+  const { code } = files.find(({ file }) => file === 'ten-lines.ts') ?? { code: '' }
+  const opening = `openTenantry({ server: postgres({ url: ${JSON.stringify(serverUrl(role))} }), installation: '${installation}', `
+  const adapted = `import { postgres } from 'tenantry/postgres'\n${replaceOnce(code, 'openTenantry({ ', opening)}`
+  const file = join(folderOf('README.md'), `${installation}.ts`)
+  writeFile(file, adapted)
+  expect((await run(file)).trimEnd().split('\n')).toEqual(announcedLines(code))
+})
+
+test('the test in docs/guides/testing.md passes', async () => {
+  await expect(run(join(folderOf('docs/guides/testing.md'), 'test/users.test.ts'))).resolves.toMatch(/fail 0/)
+})
+
+/** The comments after `console.log`. */
 function announcedLines(code: string): string[] {
   const calls = code.match(/^ *console\.log\(.*$/gm) ?? []
   return calls.map((call) => /\) \/\/ (.*)$/.exec(call)?.[1] ?? `nothing is said about ${call.trim()}`)
@@ -123,14 +149,27 @@ function makeProject(): string {
   for (const name of [...orm, 'express', 'fastify', 'hono', '@types/express', '@types/node']) {
     link(name, join(root, 'node_modules', name))
   }
-  // The pages on concepts import the README's models.
+  // Pages import the README's models.
   copyFileSync(join(root, 'examples/service/models.ts'), join(folder, 'models.ts'))
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'walk-through', type: 'module' }))
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions }))
   return folder
 }
 
-/** Runs a script with this Node.js; returns its output. A failure contains all of it. */
+/** The folder for the files of a page, beside the README's models. */
+function folderOf(page: string): string {
+  const folder = join(project, page.replaceAll(/\W/g, '-'))
+  mkdirSync(folder, { recursive: true })
+  copyFileSync(join(project, 'models.ts'), join(folder, 'models.ts'))
+  return folder
+}
+
+function writeFile(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, text)
+}
+
+/** Runs a script with this Node.js; gives what it printed. Fails with all it said when it fails. */
 function run(script: string, ...args: string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     execFile(process.execPath, [script, ...args], { cwd: project }, (error, output, errors) => {

@@ -22,6 +22,16 @@ test('every page in docs/ can be reached from README.md', () => {
   expect(pages.filter((page) => page.startsWith('docs/') && !reached.has(page))).toEqual([])
 })
 
+test('package.json ships the documentation, and has one address', () => {
+  const { files, repository, homepage, bugs } = JSON.parse(readPage('package.json')) as Record<string, unknown> & {
+    readonly repository: { readonly url: string }
+  }
+  expect(files).toContain('docs')
+  // A registry resolves the README's relative links with it.
+  const [, address] = /^git\+(https:\/\/github\.com\/[^/]+\/[^/]+)\.git$/.exec(repository.url) ?? []
+  expect({ homepage, bugs }).toEqual({ homepage: `${address}#readme`, bugs: `${address}/issues` })
+})
+
 /** Inline links to something in this project: `[text](target)`. Code between backticks is no link. */
 function linksOf(page: string): string[] {
   const prose = withoutCode(readPage(page)).replaceAll(/`[^`\n]*`/g, (code) => 'x'.repeat(code.length))
