@@ -32,8 +32,9 @@ const comparisonOfNothing = 5
 describe('ensureDatabase', () => {
   const database = disposableName()
 
-  it('that creates: two connections more than none, and CREATE DATABASE', async () => {
-    expect(await costOf(() => ensureDatabase(through(database)))).toEqual({ connections: 2, statements: 1 })
+  it('that creates: two connections more than none, the default locale, and CREATE DATABASE', async () => {
+    const [locale, create] = [1, 1]
+    expect(await costOf(() => ensureDatabase(through(database)))).toEqual({ connections: 2, statements: locale + create })
   })
 
   it('of a database that exists: one connection and no statement', async () => {
@@ -220,7 +221,7 @@ describe("the verbs of a tenant's life", () => {
 
   /** The lock, on a connection that was used before, and its end. */
   const locked = 1 + 1
-  const [find, evict, present, empty, describe_, rename, prepared] = [1, 1, 1, 1, 1, 1, 1]
+  const [find, evict, present, empty, describe_, rename, prepared, logins] = [1, 1, 1, 1, 1, 1, 1, 1]
   /** A transaction that takes a transition and writes its audit entry by the same statement. */
   const transition = 1 + 1 + 1
   /** The notification of every process, and the look for others. */
@@ -282,7 +283,7 @@ describe("the verbs of a tenant's life", () => {
 
   it('suspend: a session with the lock, the transition, then every process lets go and the database is empty', async () => {
     const suspend = () => tenantry.suspend('a')
-    const left = describe_ + lockedOut + letGo + empty
+    const left = describe_ + lockedOut + letGo + empty + logins + prepared
     expect(await costOfVerb(suspend)).toEqual({ connections: 0, statements: locked + find + transition + left })
     expect(await costOfVerb(suspend)).toEqual({ connections: 0, statements: locked + find + left })
   })
@@ -296,7 +297,7 @@ describe("the verbs of a tenant's life", () => {
   it('offboard: the same as suspend, and the database is looked for and renamed in a transaction', async () => {
     const offboard = () => tenantry.offboard('a')
     // The database has no session, and the role has none in any other.
-    const leave = describe_ + lockedOut + letGo + empty + empty + prepared
+    const leave = describe_ + lockedOut + letGo + empty + logins + empty + prepared
     const archived = 1 + rename + 1
     expect(await costOfVerb(offboard)).toEqual({
       connections: 0,
@@ -330,10 +331,10 @@ describe("the verbs of a tenant's life", () => {
     const purge = () => tenantry.purge('b')
     // The database is looked up twice: once for a tenant of which nothing but its history is left.
     const look = locked + find + find + describe_
-    const [drop, helpers, remove] = [1 + 1, 1, 1]
+    const [drop, helpers, ofRole, remove] = [1 + 1, 1, 1, 1]
     expect(await costOfVerb(purge)).toEqual({
       connections: 0,
-      statements: look + empty + prepared + transition + rename + drop + helpers + remove,
+      statements: look + empty + prepared + transition + rename + drop + helpers + ofRole + remove,
     })
     const history = 1
     expect(await costOfVerb(purge)).toEqual({ connections: 0, statements: locked + find + history })
@@ -346,10 +347,10 @@ describe("the verbs of a tenant's life", () => {
     await ensureTables(serverUrl({ database }), models)
     const adopt = () => tenantry.adopt('c', { database })
     const look = describe_ + 1 + comparison + 1
-    const [intend, read, granted, stamp, password] = [1, 1, 1 + 1 + 1, 1, 1]
+    const [intend, read, closed, granted, stamp, password] = [1, 1, 1 + empty + prepared, 1 + 1 + 1, 1, 1]
     expect(await costOfVerb(adopt)).toEqual({
       connections: 1 + 1,
-      statements: locked + find + look + intend + read + granted + transition + stamp + password,
+      statements: locked + find + look + intend + read + closed + granted + transition + stamp + password,
     })
     expect(await costOfVerb(adopt)).toEqual({ connections: 0, statements: locked + find })
   })
@@ -362,7 +363,7 @@ describe("the verbs of a tenant's life", () => {
     const stillLocked = 1
     const [there, begin, commit] = [locked + stillLocked, 1, 1]
     const renamed = begin + rename + commit
-    const left = lockedOut + letGo + empty + empty + prepared
+    const left = lockedOut + letGo + empty + logins + empty + prepared
     const statements = locked + find + transition + there + describe_ + left + renamed
     expect(await costOfVerb(() => two.offboard('far'))).toEqual({ connections: 0, statements })
     const back = there + describe_ + renamed
@@ -371,8 +372,8 @@ describe("the verbs of a tenant's life", () => {
       statements: locked + find + back + transition,
     })
     await two.offboard('far')
-    const [drop, helpers, remove] = [1 + 1, 1, 1]
-    const destroyed = there + describe_ + empty + prepared + renamed + transition + drop + helpers + remove
+    const [drop, helpers, ofRole, remove] = [1 + 1, 1, 1, 1]
+    const destroyed = there + describe_ + empty + prepared + renamed + transition + drop + helpers + ofRole + remove
     expect(await costOfVerb(() => two.purge('far'))).toEqual({
       connections: 0,
       statements: locked + find + find + destroyed,
