@@ -11,6 +11,7 @@ import type { Stock, TemplateRow } from '../catalog/stock.ts'
 import type { Tenant, TenantRow } from '../catalog/tenant.ts'
 import type { Models } from '../models/port.ts'
 import type { EndedBlocker, GroupRoles, Server, Session } from '../server/port.ts'
+import type { Structure } from '../structure/structure-object.ts'
 import type { Activity } from './activity.ts'
 
 /** What happened to a tenant, told once it is certain. */
@@ -141,6 +142,9 @@ export interface Separation {
   readonly preparedServers: Set<string>
 }
 
+/** The structures of this process's version, by the major version of the server that words them. */
+export type KnownStructures = Map<number, Structure>
+
 /** What the verbs of a tenant's life work with. */
 export interface ProvisioningContext {
   readonly installation: Installation
@@ -152,6 +156,8 @@ export interface ProvisioningContext {
   readonly domains: Domains
   /** The templates that this process has seen, by the server's name. */
   readonly knownTemplates: Map<string, TemplateRow>
+  /** What this process's version consists of, as far as it was read from the catalog. */
+  readonly knownStructures: KnownStructures
   /** What is being onboarded by this process. */
   readonly onboarding: Activity
   readonly naming: 'readable' | 'opaque'

@@ -12,7 +12,7 @@ import type {
 import type { DiagnosisRequest, ServerDiagnosis } from './diagnosis.ts'
 import type { Occupancy, OccupancyQuestion, SessionMark } from './occupancy.ts'
 import type { SessionDefaults } from './session-defaults.ts'
-import type { WrongPrivileges } from './wrong-privileges.ts'
+import type { StructureAccess } from './structure.ts'
 
 export type { SessionDefaults } from './session-defaults.ts'
 
@@ -181,11 +181,12 @@ export interface RoleAdministration {
   letIn(user: Identifier, database: Identifier): string[]
   rename(from: Identifier, to: Identifier): string
   /**
-   * Finds what the groups cannot use in the session's database as they can use what `objects` makes.
+   * The query for what the groups cannot use in a database as they can use what `objects` makes, as rows of
+   * `WrongPrivileges`.
    *
    * @param tables those that `app` must be able to read and write, as `schema.name`
    */
-  wrongPrivileges(session: Session, groups: GroupRoles, tables: readonly string[]): Promise<readonly WrongPrivileges[]>
+  wrongPrivilegesQuery(groups: GroupRoles, tables: readonly string[]): string
   /** The roles whose names begin with this, and whether each can log in. */
   find(session: Session, prefix: string): Promise<ReadonlyMap<Identifier, { readonly canLogIn: boolean }>>
 }
@@ -278,6 +279,7 @@ export interface Server {
   /** The database where others are created and dropped from. */
   readonly maintenanceDatabase: Identifier
   readonly roles: RoleAdministration
+  readonly structures: StructureAccess
   /**
    * The same server for one installation: an administrative statement that waits for a tenant's session, or for a
    * prepared transaction of a tenant, ends it.
@@ -320,14 +322,6 @@ export interface Server {
   commented(session: Session, text: string): Promise<readonly StampedDatabase[]>
   /** The schemas of the session's database in which every role of the server may create, where every role may connect. */
   schemasOpenToPublic(session: Session): Promise<readonly string[]>
-  /**
-   * A hash of the structure of the session's database: schemas, extensions, tables, columns, constraints, indexes,
-   * sequences, views, functions, triggers, types and policies; not of the rows, nor of the order of columns. The same on
-   * every database of one server that has the same structure.
-   *
-   * @param grantee the role whose privileges on all of that count as well
-   */
-  structureDigest(session: Session, grantee?: Identifier): Promise<string>
   /**
    * The server's process ids of the sessions in a database, besides this one: all, or those that may be a service's work
    * (no backup by pg_dump, and no superuser's unless the session is one itself).

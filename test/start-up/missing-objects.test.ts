@@ -130,6 +130,7 @@ describe('checkDatabase', () => {
       existing: [users, addresses],
       missing: [],
       differing: [],
+      extra: [],
       createStatements: [],
     })
   })

@@ -1,7 +1,7 @@
 import { queryIn } from './support.ts'
 
 /**
- * All that a database has, one line a thing, as PostgreSQL itself describes it: to be compared before and after.
+ * All that a database has but what Tenantry remembers in it, one line a thing, as PostgreSQL itself describes it: to be compared before and after.
  * Everything has its OID in it, so that what was dropped and made again is another thing.
  */
 export async function snapshot(database: string): Promise<string[]> {
@@ -9,7 +9,7 @@ export async function snapshot(database: string): Promise<string[]> {
   return rows.map(({ line }) => line)
 }
 
-const mine = `n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')`
+const mine = `n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast', 'tenantry_structure')`
 const things = [
   `select format('schema %s %s %s', n.oid, n.nspname, n.nspacl) as line from pg_namespace n where ${mine}`,
   `select format('relation %s %s.%s %s %s %s %s', c.oid, n.nspname, c.relname, c.relkind, c.relowner, c.relfilenode, c.relacl)
@@ -33,5 +33,6 @@ const things = [
    from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
    where ${mine} and not t.tgisinternal`,
   `select format('comment %s %s %s', d.objoid, d.objsubid, d.description)
-   from pg_description d where d.objoid >= 16384`,
+   from pg_description d where d.objoid >= 16384
+     and d.objoid not in (select oid from pg_namespace where nspname = 'tenantry_structure')`,
 ]

@@ -77,7 +77,7 @@ test('where the database is cannot be said to the adapter', () => {
 })
 
 test('outcomes and codes can be branched on', () => {
-  expectTypeOf<CheckedDatabase['outcome']>().toEqualTypeOf<'database-missing' | 'matches' | 'differs'>()
+  expectTypeOf<CheckedDatabase['outcome']>().toEqualTypeOf<'database-missing' | 'matches' | 'differs' | 'unverified'>()
   expectTypeOf(new TenantryError('timeout', '').code).toEqualTypeOf<ErrorCode>()
   // @ts-expect-error -- not a code
   expectTypeOf(new TenantryError('no-such-code', ''))
