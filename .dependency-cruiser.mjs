@@ -10,11 +10,13 @@
  */
 const rooms = {
   'kernel/': [],
-  'server/': ['kernel/'],
+  // Structures as values: no server, no catalog, no ORM.
+  'structure/': ['kernel/'],
+  'server/': ['kernel/', 'structure/'],
   // The port only: an adapter of an ORM knows no driver.
   'models/': ['kernel/', 'server/[^/]+$'],
   'catalog/': ['kernel/', 'server/'],
-  'provisioning/': ['kernel/', 'models/', 'server/', 'catalog/'],
+  'provisioning/': ['kernel/', 'structure/', 'models/', 'server/', 'catalog/'],
   'routing/': ['kernel/', 'models/', 'server/', 'catalog/'],
   'rollout/': ['kernel/', 'models/', 'server/', 'catalog/', 'provisioning/'],
   // The composition root; it starts the development server where none is configured.
@@ -70,6 +72,7 @@ const rooms = {
 const packages = {
   'pg/': ['server/postgres/'],
   'pg-connection-string/': ['server/postgres/'],
+  'libpg-query/': ['server/postgres/structure/'],
   // Kysely makes cursors by itself, and has to be given the class.
   'pg-cursor/': ['server/postgres/', 'models/mikro-orm/'],
   '@mikro-orm/': ['models/mikro-orm/'],

@@ -5,7 +5,7 @@ import type { ListOptions } from './catalog/list-options.ts'
 import type { Status } from './catalog/status.ts'
 import type { Tenant } from './catalog/tenant.ts'
 import type { Adopted, AdoptOptions } from './provisioning/adopt.ts'
-import type { CheckedTenant } from './provisioning/check-tenant.ts'
+import type { CheckedTenant, CheckOptions } from './provisioning/check-tenant.ts'
 import type { Cloned, CloneOptions } from './provisioning/clone.ts'
 import type {
   ReencryptedCredentials,
@@ -148,7 +148,7 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    */
   reconcile(options?: ReconcileOptions): Promise<Reconciliation>
   /** Compares a tenant's database with the models, changing nothing. @throws `tenant-unknown`, `tenant-state` */
-  check(id: string, options?: Cancellable): Promise<CheckedTenant>
+  check(id: string, options?: CheckOptions): Promise<CheckedTenant>
   /** Returns a tenant as the catalog knows it; undefined if there is none. @throws `invalid-tenant-id` */
   get(id: string, options?: Cancellable): Promise<Tenant | undefined>
   /** Returns tenants in the order of their ids, a page at a time. @throws `invalid-option`, `invalid-tenant-id` */

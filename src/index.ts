@@ -11,9 +11,10 @@ export type { Status } from './catalog/status.ts'
 export type { Tenant } from './catalog/tenant.ts'
 export { defineConfig, type TenantryConfig } from './config.ts'
 export { type Diagnosis, doctor, type DoctorConfig, type DoctorOptions } from './doctor.ts'
-export type { Comparison, DifferingObject, Models, SchemaObject } from './models/port.ts'
+export type { Models } from './models/port.ts'
+export type { Comparison, Difference, DifferingObject, SchemaObject, SchemaObjectKind } from './structure/comparison.ts'
 export type { Adopted, AdoptOptions } from './provisioning/adopt.ts'
-export type { CheckedTenant } from './provisioning/check-tenant.ts'
+export type { CheckedTenant, CheckOptions } from './provisioning/check-tenant.ts'
 export type { Cloned, CloneOptions } from './provisioning/clone.ts'
 export type {
   ClaimEvent,
@@ -51,6 +52,7 @@ export type { Offboarded, OffboardOptions, Restored } from './provisioning/offbo
 export type { Onboarded, OnboardingPath } from './provisioning/onboard.ts'
 export type { Purged, PurgedExpired, PurgeExpiredOptions } from './provisioning/purge.ts'
 export {
+  type CheckDatabaseOptions,
   type CheckedDatabase,
   checkDatabase,
   type ConnectOptions,

@@ -17,7 +17,7 @@ import type { EnvironmentOptions, HistoryOptions, Tenantry } from './api.ts'
 import { type CheckedConfig, findServers, isServerGiven, readConfig, type TenantryConfig } from './config.ts'
 import { Activity } from './provisioning/activity.ts'
 import { adopt, type Adopted, type AdoptOptions } from './provisioning/adopt.ts'
-import { type CheckedTenant, checkTenant } from './provisioning/check-tenant.ts'
+import { type CheckedTenant, type CheckOptions, checkTenant } from './provisioning/check-tenant.ts'
 import { clone, type Cloned, type CloneOptions } from './provisioning/clone.ts'
 import {
   credentialsOf,
@@ -128,6 +128,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       domains,
       inventory: new Inventory(claims),
       knownTemplates: new Map(),
+      knownStructures: new Map(),
       onboarding: new Activity(),
       connect: (server, options) => this.#connections.session(server, options),
       initialise: this.#inContext(parts.initialise),
@@ -217,8 +218,9 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     return this.#underWay.run((signal) => reconcile(this.#making, { ...read, signal }), read.signal)
   }
 
-  async check(id: string, options: Cancellable = {}): Promise<CheckedTenant> {
-    return checkTenant(this.#making, id, this.#read('check', options))
+  async check(id: string, options: CheckOptions = {}): Promise<CheckedTenant> {
+    const mayBuild = this.#parts.mode === 'full'
+    return checkTenant(this.#making, id, this.#read('check', options), mayBuild)
   }
 
   async get(id: string, options: Cancellable = {}): Promise<Tenant | undefined> {

@@ -14,6 +14,7 @@ import { parseIdentifier } from './kernel/names.ts'
 import { storableText } from './kernel/storable.ts'
 import type { EnvironmentOptions, HistoryOptions } from './api.ts'
 import type { AdoptOptions } from './provisioning/adopt.ts'
+import type { CheckOptions } from './provisioning/check-tenant.ts'
 import type { CloneOptions } from './provisioning/clone.ts'
 import type { DrainOptions } from './provisioning/context.ts'
 import type { RotateOptions } from './provisioning/credentials.ts'
@@ -52,7 +53,7 @@ const checks = {
   restamp: { ...verbChecks, differences: oneOf(['refuse', 'accept']) } satisfies Checks<RestampOptions>,
   reconcile: { ...verbChecks, dryRun: trueOrFalse } satisfies Checks<ReconcileOptions>,
   removeTemplates: cancellable,
-  check: cancellable,
+  check: { exact: trueOrFalse, ...cancellable } satisfies Checks<CheckOptions>,
   get: cancellable,
   history: { limit: positiveInteger, ...cancellable } satisfies Checks<HistoryOptions>,
   status: cancellable,

@@ -17,7 +17,6 @@ function handing<Handle>(toHandle: (pool: TenantPool) => Handle): Models<Handle>
     defaultSchema: models.defaultSchema,
     fingerprint: () => models.fingerprint(),
     createStatements: () => models.createStatements(),
-    compare: (session) => models.compare(session),
     open: async (pool) => {
       const handle = toHandle(pool)
       return { handle: () => handle, finish: () => undefined }

@@ -21,6 +21,16 @@ export interface TemplateRow extends SparePool {
   readonly digest: string | undefined
 }
 
+/** What is known of a template once it is built. */
+export interface FinishedTemplate {
+  readonly digest: string
+  readonly fingerprint: string
+  /** The major version of its server. */
+  readonly majorVersion: number
+  /** What it consists of, as text that only provisioning reads. */
+  readonly structure: string
+}
+
 /** A spare as the catalog knows it. */
 export interface SpareRow extends SparePool {
   readonly rowId: string
@@ -111,15 +121,37 @@ export class Inventory {
       .execute()
   }
 
-  /** @returns false if the row was removed or discarded meanwhile */
-  async finishTemplate(rowId: string, digest: string): Promise<boolean> {
+  /**
+   * Marks a template as ready, and stores the structure of its version.
+   *
+   * @returns false if the row was removed or discarded meanwhile
+   */
+  async finishTemplate(rowId: string, { digest, fingerprint, ...worded }: FinishedTemplate): Promise<boolean> {
     const { numUpdatedRows } = await this.#db
+      .with('stored', (db) =>
+        db
+          .insertInto('structure')
+          .values({ fingerprint, major_version: worded.majorVersion, structure: worded.structure })
+          .onConflict((it) =>
+            it.columns(['fingerprint', 'major_version']).doUpdateSet({ structure: worded.structure }),
+          ),
+      )
       .updateTable('template')
       .set({ state: 'ready', digest })
       .where('row_id', '=', rowId)
       .where('state', '=', 'building')
       .executeTakeFirst()
     return numUpdatedRows === 1n
+  }
+
+  /** Returns the structure of a version, in the words of each major version of the servers that have a template of it. */
+  async structures(fingerprint: string): Promise<ReadonlyMap<number, string>> {
+    const rows = await this.#db
+      .selectFrom('structure')
+      .select(['major_version', 'structure'])
+      .where('fingerprint', '=', fingerprint)
+      .execute()
+    return new Map(rows.map(({ major_version, structure }) => [major_version, structure]))
   }
 
   /** Marks a template for dropping; it is not used from now on. */

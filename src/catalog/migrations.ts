@@ -174,6 +174,21 @@ export const migrations: readonly Migration[] = [
       claimFunction,
     ],
   },
+  {
+    number: 7,
+    // What knows only step 6 computes other digests, and would refuse every spare of a template of ours.
+    compatibleFrom: 7,
+    statements: [
+      `update tenantry.template set state = 'dropping' where state = 'ready'`,
+      // What the models make, in the words of a major version of PostgreSQL, for as long as the version is known.
+      `create table tenantry.structure (
+         fingerprint text not null references tenantry.version (fingerprint),
+         major_version int not null,
+         structure text not null,
+         primary key (fingerprint, major_version)
+       )`,
+    ],
+  },
 ]
 
 /** The number of the last step. */

@@ -42,6 +42,7 @@ export interface CatalogTables {
     digest: string | null
     created_at: Generated<Date>
   }
+  structure: { fingerprint: string; major_version: number; structure: string }
   spare: {
     row_id: string
     server_id: number

@@ -1,29 +1,4 @@
-import type { ConnectionPool, Session } from '../server/port.ts'
-
-/** Something the models declare, as it is called in the database. */
-export interface SchemaObject {
-  readonly kind: 'schema' | 'enum' | 'table' | 'index' | 'foreign key' | 'view' | 'routine'
-  /** Qualified where it is not in the default schema; an index or foreign key with its table: `author.author_name_index`. */
-  readonly name: string
-}
-
-/** Something that is there and is not as the models declare it. */
-export interface DifferingObject extends SchemaObject {
-  /**
-   * What would make it as the models say, by the ORM's own judgement: read it before running it, it may drop or rename.
-   * Empty where the ORM knows no statement.
-   */
-  readonly statements: readonly string[]
-}
-
-/** What a database has of the models. */
-export interface Comparison {
-  readonly existing: readonly SchemaObject[]
-  readonly missing: readonly SchemaObject[]
-  readonly differing: readonly DifferingObject[]
-  /** What creates the missing objects and touches nothing else; all of it can run in one transaction. */
-  readonly createStatements: readonly string[]
-}
+import type { ConnectionPool } from '../server/port.ts'
 
 /** The identity of a tenant, for an adapter. */
 export interface TenantIdentity {
@@ -53,8 +28,6 @@ export interface Models<Handle> {
   fingerprint(): Promise<string>
   /** The statements that make the desired schema in an empty database. */
   createStatements(): Promise<readonly string[]>
-  /** Looks at what a database has, changing nothing. */
-  compare(session: Session): Promise<Comparison>
   /** Makes the models usable on a tenant's connections. The ORM's caches are separated by `tenant.rowId`. */
   open(pool: ConnectionPool, tenant: TenantIdentity): Promise<OpenModels<Handle>>
 }

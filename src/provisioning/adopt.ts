@@ -4,17 +4,18 @@ import { TenantryError } from '../kernel/errors.ts'
 import { type Identifier, parseIdentifier, parseTenantId, physicalNames } from '../kernel/names.ts'
 import { nextTransition, stateError } from '../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow } from '../catalog/tenant.ts'
-import type { Models } from '../models/port.ts'
 import type { DatabaseInfo, GroupRoles, Login, Server, Session } from '../server/port.ts'
 import { readStamp } from '../server/stamp.ts'
 import { existsError } from './clone.ts'
 import { announce, type MakingContext, type ProvisioningContext } from './context.ts'
+import { lookAtTenant, unknownStructureError } from './compare-tenant.ts'
 import { endSessions } from './drain.ts'
-import { look } from './ensure-tables.ts'
 import { runHook } from './hooks.ts'
 import { goneError } from './make-tenant.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
 import { ensureGroups, newLogin, withHelper } from './separation.ts'
+import { reported } from './compare-database.ts'
+import { ensureTemplate } from './template.ts'
 import { isStampOf, tenantStamp } from './tenant-names.ts'
 import { type NewTenantOptions, placeNewTenant } from './tenant-options.ts'
 
@@ -84,8 +85,8 @@ function alreadyThere(row: TenantRow, database: Identifier): Adopted {
 }
 
 /** Checks that a database may be adopted: it is nobody's, it is ours to change, and it matches the models. */
-async function inspect(
-  context: ProvisioningContext,
+async function inspect<Handle>(
+  context: MakingContext<Handle>,
   serverName: string,
   database: Identifier,
   known: TenantRow | undefined,
@@ -104,7 +105,7 @@ async function inspect(
       })
     }
     refuseUnlessOurs(session, found)
-    await checkMatch(session, context.models, database)
+    await checkMatch(context, server, session, options)
     return { comment: stamp === undefined ? found?.comment : stamp.comment }
   } finally {
     await session.close()
@@ -127,8 +128,17 @@ export function refuseUnlessOurs({ user }: Pick<Session, 'user'>, found: Databas
 }
 
 /** @throws `verification-failed` where a database differs from the models */
-export async function checkMatch(session: Session, models: Models<unknown>, database: Identifier): Promise<void> {
-  const { missing, differing } = await look(session, models)
+export async function checkMatch<Handle>(
+  context: MakingContext<Handle>,
+  server: Server,
+  session: Session,
+  options: Cancellable,
+): Promise<void> {
+  const build = () => ensureTemplate(context, server, options)
+  const look = await lookAtTenant(context, { server, session, build })
+  const { missing, differing } = reported(look, { server, ...context })
+  const { database } = session
+  if (missing.length + differing.length === 0 && !look.isKnown) throw unknownStructureError(database)
   if (missing.length + differing.length === 0) return
   const list = [
     ...missing.map(({ kind, name }) => `${kind} ${name} is missing`),

@@ -2,31 +2,44 @@ import { type Cancellable, untilAborted } from '../kernel/abort.ts'
 import { parseTenantId } from '../kernel/names.ts'
 import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
 import { stateError } from '../catalog/states.ts'
-import type { Comparison } from '../models/port.ts'
-import type { Server, Session } from '../server/port.ts'
+import type { Server } from '../server/port.ts'
 import type { WrongPrivileges } from '../server/wrong-privileges.ts'
 import { requireServer } from '../server/require-server.ts'
-import type { ProvisioningContext } from './context.ts'
-import { look } from './ensure-tables.ts'
+import type { Comparison } from '../structure/comparison.ts'
+import { reported } from './compare-database.ts'
+import { buildInCatalog, lookAtTenant, structuresOf } from './compare-tenant.ts'
+import type { MakingContext, ProvisioningContext } from './context.ts'
 import { loginOf } from './separation.ts'
+import { ensureTemplate } from './template.ts'
+
+/** Options of `check`. */
+export interface CheckOptions extends Cancellable {
+  /** True if what the models do not declare counts as a difference as well. Default false: a column more is none. */
+  readonly exact?: boolean
+}
 
 /** What a look at a tenant's database found. */
 export interface CheckedTenant extends Comparison {
-  readonly outcome: 'matches' | 'differs'
+  /** `unverified` where only names could be compared, since no process has built the template of this version yet. */
+  readonly outcome: 'matches' | 'differs' | 'unverified'
   /** Objects that the tenant cannot use because of their owner or grants. Empty where it shares the role of the connection. */
   readonly privileges: readonly WrongPrivileges[]
 }
 
 /**
- * Compares a tenant's database with the models, and its owners and grants with what Tenantry gives; touches nothing. It looks as the tenant's own role, where that may log
- * in: the role of the connection may be that of a router, which may connect to no tenant's database itself.
+ * Compares a tenant's database with the template of this version, and its owners and grants with what Tenantry gives;
+ * touches nothing. It looks as the tenant's own role, where that may log in: the role of the connection may be that of a
+ * router, which may connect to no tenant's database itself.
  *
+ * @param mayBuild true if the template may be built where there is none; otherwise what the models make is built in the
+ *   catalog's database and taken back
  * @throws `tenant-unknown`, `tenant-state` for one that is not in service, and what may be wrong with a connection
  */
-export async function checkTenant(
-  context: ProvisioningContext,
+export async function checkTenant<Handle>(
+  context: MakingContext<Handle>,
   id: string,
-  options: Cancellable,
+  { exact = false, ...options }: CheckOptions,
+  mayBuild: boolean,
 ): Promise<CheckedTenant> {
   const tenantId = parseTenantId(id)
   const row = await untilAborted(context.catalog.find(tenantId), options.signal)
@@ -34,26 +47,30 @@ export async function checkTenant(
   if (row.state !== 'active' && row.state !== 'suspended') throw stateError('check', tenantId, row.state)
   const server = requireServer(context.servers, row.server, tenantId)
   const login = row.state === 'active' ? loginOf(context, row) : undefined
+  const build = () => (mayBuild ? ensureTemplate(context, server, options) : buildInCatalog(context, options))
+  if ((await structuresOf(context)).size === 0) await build()
+  const also = await privilegesQuery(context, row, server)
   const session = await server.connect(row.database, { ...options, login })
   try {
-    const comparison = await look(session, context.models)
-    const privileges = await wrongPrivilegesOf(context, row, server, session, comparison)
-    const wrong = [comparison.missing, comparison.differing, privileges]
-    return { outcome: wrong.some(({ length }) => length > 0) ? 'differs' : 'matches', ...comparison, privileges }
+    const look = await lookAtTenant(context, { server, session, also, build })
+    const comparison = reported(look, { server, ...context }, exact)
+    const privileges = look.live.also as readonly WrongPrivileges[]
+    const wrong = [comparison.missing, comparison.differing, privileges, exact ? comparison.extra : []]
+    const differs = wrong.some(({ length }) => length > 0)
+    return { outcome: differs ? 'differs' : look.isKnown ? 'matches' : 'unverified', ...comparison, privileges }
   } finally {
     await session.close()
   }
 }
 
-async function wrongPrivilegesOf(
-  { separation, models }: ProvisioningContext,
+async function privilegesQuery(
+  context: ProvisioningContext,
   { credential }: TenantRow,
   server: Server,
-  session: Session,
-  { existing, differing }: Comparison,
-): Promise<readonly WrongPrivileges[]> {
-  if (separation === undefined || credential === undefined) return []
-  const tables = [...existing, ...differing].filter(({ kind }) => kind === 'table').map(({ name }) => name)
-  const qualified = tables.map((name) => (name.includes('.') ? name : `${models.defaultSchema}.${name}`))
-  return server.roles.wrongPrivileges(session, separation.groups, qualified)
+): Promise<string | undefined> {
+  const { separation } = context
+  if (separation === undefined || credential === undefined) return undefined
+  const [structure = []] = (await structuresOf(context)).values()
+  const tables = structure.flatMap(({ kind, schema, name }) => (kind === 'table' ? [`${schema}.${name}`] : []))
+  return server.roles.wrongPrivilegesQuery(separation.groups, tables)
 }

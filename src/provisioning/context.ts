@@ -11,6 +11,7 @@ import type { Inventory, TemplateRow } from '../catalog/inventory.ts'
 import type { Tenant, TenantRow } from '../catalog/tenant.ts'
 import type { Models } from '../models/port.ts'
 import type { EndedBlocker, GroupRoles, Server, Session } from '../server/port.ts'
+import type { Structure } from '../structure/structure-object.ts'
 import type { Activity } from './activity.ts'
 
 /** A change of a tenant, emitted once it is certain. */
@@ -149,6 +150,9 @@ export interface Separation {
   readonly preparedServers: Set<string>
 }
 
+/** The structures of this process's version, by the major version of the server that words them. */
+export type KnownStructures = Map<number, Structure>
+
 /** The context of the verbs of a tenant's life. */
 export interface ProvisioningContext {
   readonly installation: Installation
@@ -160,6 +164,8 @@ export interface ProvisioningContext {
   readonly domains: Domains
   /** The templates that this process has seen, by the server's name. */
   readonly knownTemplates: Map<string, TemplateRow>
+  /** The structures of this process's version that were read from the catalog. */
+  readonly knownStructures: KnownStructures
   /** The onboardings of this process. */
   readonly onboarding: Activity
   readonly naming: 'readable' | 'opaque'

@@ -1,68 +1,165 @@
 import { TenantryError } from '../kernel/errors.ts'
-import type { Comparison, DifferingObject, Models, SchemaObject } from '../models/port.ts'
 import type { Creation, Session } from '../server/port.ts'
-import { createMissing } from './create-tables.ts'
+import type { ReadStructure } from '../server/structure.ts'
+import { compareStructures } from '../structure/compare.ts'
+import { type Comparison, type DifferingObject, named, type SchemaObject } from '../structure/comparison.ts'
+import type { Structure } from '../structure/structure-object.ts'
+import { type Compared, learn, type Look, lookAt, reported, wordedLike } from './compare-database.ts'
+import { runScript, verificationError } from './create-tables.ts'
+import { memorize } from './structure-memory.ts'
 
 /** What came of ensuring the tables of some models in a database. */
 export interface EnsuredTables {
   /** What this very call created. */
   readonly created: readonly SchemaObject[]
-  /** What was there already, as the models declare it. */
+  /** What existed already, as the models declare it. */
   readonly existing: readonly SchemaObject[]
-  /** What was there already and is not as the models declare it; it was not touched. */
+  /** What existed already and is not as the models declare it; it was not touched. */
   readonly differing: readonly DifferingObject[]
+  /**
+   * Present where the existing objects could not be compared, only found by their names: what the role lacks. A start by a
+   * role with CREATE on the database compares them, and remembers there what it needs to know for all others.
+   */
+  readonly unverified?: string
 }
 
 const lockName = 'schema'
 
+/** How often another process may change the tables between the look and the lock. */
+const attempts = 3
+
 /**
- * Creates what is missing in the session's database, never altering or dropping what is there.
+ * Creates what is missing in the session's database, never altering or dropping what exists.
  *
- * It looks first, without a lock: where nothing is missing, nothing is written and no privilege but to connect is needed.
- * Otherwise it looks again under a lock of that database and creates, in the one transaction that holds the lock.
+ * It looks first, without a lock: where nothing is missing, no privilege but to connect is needed. Otherwise it looks
+ * again under a lock of that database and creates, in the one transaction that holds the lock.
  */
 export async function ensureTablesIn(
   session: Session,
-  models: Models<unknown>,
+  compared: Compared,
   lockTimeoutMs: number,
 ): Promise<EnsuredTables> {
-  const seen = await look(session, models)
-  if (seen.createStatements.length === 0) return { created: [], ...pick(seen) }
-  try {
-    return await session.transaction(() => createUnderLock(session, models, lockTimeoutMs), {
-      schema: models.defaultSchema,
-    })
-  } catch (error) {
-    const isDenied = error instanceof TenantryError && error.code === 'permission-denied'
-    throw isDenied ? await deniedError(error, session, models) : error
+  for (let attempt = 1; ; attempt++) {
+    const seen = await lookAt(session, compared)
+    if (seen.plan.statements.length === 0) {
+      if (seen.isNew) await rememberIfAllowed(session, compared, seen)
+      return { created: [], ...pick(reported(seen, compared)), ...unverified(seen) }
+    }
+    const made = await inTransaction(session, compared, lockTimeoutMs, attempt === attempts)
+    if (made !== undefined) return made
   }
 }
 
-async function createUnderLock(
-  session: Session,
-  models: Models<unknown>,
-  lockTimeoutMs: number,
-): Promise<EnsuredTables> {
-  await session.lock(lockName, 'transaction', lockTimeoutMs)
-  const found = await models.compare(session)
-  if (found.createStatements.length === 0) return { created: [], ...pick(found) }
-  const made = await createMissing(session, models, found)
-  return { created: found.missing, existing: found.existing, differing: made.differing }
+/** @returns undefined where what the models make has to be built first, and `isLast` is false */
+async function inTransaction(session: Session, compared: Compared, lockTimeoutMs: number, isLast: boolean) {
+  let denied: Look | undefined
+  try {
+    return await session.transaction(
+      async () => {
+        await session.lock(lockName, 'transaction', lockTimeoutMs)
+        const found = await lookAt(session, compared, 'transaction')
+        denied = found
+        const mayBuild = !found.isKnown && found.isFresh !== true && !isLast
+        return mayBuild ? undefined : create(session, compared, found)
+      },
+      { schema: compared.models.defaultSchema },
+    )
+  } catch (error) {
+    const isDenied = error instanceof TenantryError && error.code === 'permission-denied'
+    throw isDenied && denied !== undefined ? await deniedError(error, session, compared, denied) : error
+  }
 }
 
-/** Compares in a transaction of its own, so that all queries see one state, and no statement can write. */
-export function look(session: Session, models: Models<unknown>): Promise<Comparison> {
-  const options = { isolation: 'repeatable read', readOnly: true, schema: models.defaultSchema } as const
-  return session.transaction(() => models.compare(session), options)
+async function create(session: Session, compared: Compared, found: Look): Promise<EnsuredTables> {
+  const { missing, existing } = reported(found, compared)
+  if (found.plan.statements.length === 0)
+    return { created: [], ...pick(reported(found, compared)), ...unverified(found) }
+  await runScript(
+    session,
+    found.plan.statements.map(({ text }) => text),
+  )
+  const live = await compared.server.structures.read(session, { where: 'transaction' })
+  const built = found.isFresh === true ? await learn(session, compared, live) : found.built
+  if (built === undefined) return { created: missing, existing, differing: [], ...unverified(found) }
+  const desired = wordedLike(live.structure, built, compared.models.defaultSchema)
+  const differences = compareStructures(desired, live.structure)
+  const plan = { statements: [], isCreatable: found.plan.isCreatable }
+  const now = reported({ ...found, live, desired, isKnown: true, differences, plan }, compared)
+  refuseUnmade(session, missing, now)
+  const isExact = built.isQualified || differences.every(({ change }) => change === 'extra')
+  if (isExact) await remember(session, compared, live, desired)
+  return { created: createdOf(found, compared, desired, missing), existing, differing: now.differing }
+}
+
+/** What was created, in the words of the database: a script may make more than it names. */
+function createdOf(found: Look, { models }: Compared, desired: Structure, missing: readonly SchemaObject[]) {
+  if (found.isKnown) return missing
+  const schemas = missing.filter(({ kind }) => kind === 'schema')
+  const made = desired.filter(({ parent, kind }) => parent === undefined && kind !== 'schema')
+  return [...schemas, ...made.map((object) => named(object, models.defaultSchema))]
+}
+
+/** Checks before the commit that everything was made as it should be. @throws `verification-failed` */
+function refuseUnmade({ database }: Session, created: readonly SchemaObject[], now: Comparison): void {
+  const made = new Set(created.map(({ kind, name }) => `${kind} ${name}`))
+  const unmade = [...now.missing, ...now.differing.filter(({ kind, name }) => made.has(`${kind} ${name}`))]
+  if (unmade.length > 0) {
+    throw verificationError(
+      database,
+      unmade.map(({ kind, name }) => `${kind} ${name}`),
+    )
+  }
+}
+
+/** Stores what the models make, so that the next start need not build it. A role that may not does without. */
+async function remember(
+  session: Session,
+  { server, fingerprint }: Compared,
+  { majorVersion, memory }: ReadStructure,
+  structure: Structure,
+): Promise<void> {
+  const statements = server.structures.remember(memorize(memory, { fingerprint, majorVersion }, structure))
+  await session.query('savepoint remembering')
+  try {
+    await session.script([...statements, 'release remembering'])
+  } catch (error) {
+    if (!(error instanceof TenantryError) || error.code === 'connection-lost') throw error
+    await session.query('rollback to remembering')
+  }
+}
+
+/** The same where nothing is created, under the lock, so that no other process's memory is overwritten. */
+async function rememberIfAllowed(session: Session, compared: Compared, { desired }: Look): Promise<void> {
+  try {
+    await session.transaction(async () => {
+      await session.lock(lockName, 'transaction', 1)
+      const live = await compared.server.structures.read(session, { where: 'transaction' })
+      await remember(session, compared, live, desired)
+    })
+  } catch (error) {
+    if (!(error instanceof TenantryError) || error.code !== 'lock-timeout') throw error
+  }
 }
 
 function pick({ existing, differing }: Comparison) {
   return { existing, differing }
 }
 
+function unverified({ isKnown, obstacle }: Look): { unverified?: string } {
+  if (isKnown) return {}
+  return {
+    unverified: obstacle?.hint ?? obstacle?.message ?? 'What the models make cannot be built beside what exists.',
+  }
+}
+
 /** Finds out which privileges are missing, rather than reading one from a message that may be in any language. */
-async function deniedError(error: TenantryError, session: Session, models: Models<unknown>): Promise<TenantryError> {
-  const grants = await session.missingGrants(creationOf(await look(session, models)))
+async function deniedError(
+  error: TenantryError,
+  session: Session,
+  { models }: Compared,
+  found: Look,
+): Promise<TenantryError> {
+  const grants = await session.missingGrants(creationOf(found, models.defaultSchema))
   const hint =
     grants.length > 0
       ? `As a superuser, or a role that may grant it: ${grants.join(' ')}`
@@ -71,18 +168,20 @@ async function deniedError(error: TenantryError, session: Session, models: Model
   return new TenantryError('permission-denied', message, { cause: error.cause, sqlState: error.sqlState, hint })
 }
 
-function creationOf({ missing, existing, differing, createStatements }: Comparison): Creation {
-  const parts = missing.filter(({ kind }) => kind === 'index' || kind === 'foreign key')
-  const wholes = missing.filter((object) => object.kind !== 'schema' && !parts.includes(object))
-  const present = [...existing, ...differing].filter(({ kind }) => kind === 'table').map(({ name }) => name)
-  const references = createStatements.filter((statement) => /references/i.test(statement))
+function creationOf({ plan, live }: Look, defaultSchema: string): Creation {
+  const created = plan.statements.flatMap(({ creates }) => creates)
+  const wholes = created.filter(({ parent }) => parent === undefined)
+  const tables = new Set(
+    live.structure.flatMap(({ kind, schema, name }) => (kind === 'table' ? [JSON.stringify([schema, name])] : [])),
+  )
+  const existing = (places: readonly { readonly schema: string; readonly name: string }[]) =>
+    places
+      .filter(({ schema, name }) => tables.has(JSON.stringify([schema, name])))
+      .map(({ schema, name }) => (schema === defaultSchema ? name : `${schema}.${name}`))
   return {
-    newSchemas: missing.filter(({ kind }) => kind === 'schema').map(({ name }) => name),
-    schemas: wholes.map(({ name }) => (name.includes('.') ? name.slice(0, name.indexOf('.')) : 'public')),
-    altered: parts.map(({ name }) => name.slice(0, name.lastIndexOf('.'))),
-    referenced: present.filter((name) => {
-      const table = name.slice(name.indexOf('.') + 1)
-      return references.some((statement) => statement.includes(`"${table}"`))
-    }),
+    newSchemas: wholes.filter(({ kind }) => kind === 'schema').map(({ name }) => name),
+    schemas: wholes.filter(({ kind }) => kind !== 'schema' && kind !== 'extension').map(({ schema }) => schema),
+    altered: existing(plan.statements.flatMap(({ of }) => (of === undefined ? [] : [of]))),
+    referenced: existing(plan.statements.flatMap(({ refersTo }) => refersTo)),
   }
 }

@@ -5,7 +5,7 @@ import { publicTenant, type Tenant, type TenantRow, unknownTenant } from '../cat
 import type { DatabaseInfo, Server, Session } from '../server/port.ts'
 import { readStamp } from '../server/stamp.ts'
 import { checkMatch, closeToTenants, handOver, refuseUnlessOurs } from './adopt.ts'
-import type { ProvisioningContext, VerbOptions } from './context.ts'
+import type { MakingContext, ProvisioningContext, VerbOptions } from './context.ts'
 import { durably, onServerOf, underLock } from './locked-work.ts'
 import { enableLogin, disableLogin } from './separation.ts'
 import { foreignError, isStampOf, missingError, tenantStamp } from './tenant-names.ts'
@@ -30,7 +30,11 @@ export interface Restamped {
  * @throws `tenant-unknown`, `tenant-state` for a tenant that is being made or purged, `database-missing`,
  *   `foreign-database`, `verification-failed`, `permission-denied`, `lock-timeout`
  */
-export async function restamp(context: ProvisioningContext, id: string, options: RestampOptions): Promise<Restamped> {
+export async function restamp<Handle>(
+  context: MakingContext<Handle>,
+  id: string,
+  options: RestampOptions,
+): Promise<Restamped> {
   const tenantId = parseTenantId(id)
   const { differences = 'refuse' } = options
   return underLock(context, tenantId, options, async (locked) => {
@@ -52,8 +56,8 @@ export async function restamp(context: ProvisioningContext, id: string, options:
 }
 
 /** Checks a database, and transfers its objects. */
-async function inspect(
-  context: ProvisioningContext,
+async function inspect<Handle>(
+  context: MakingContext<Handle>,
   { server, admin }: { readonly server: Server; readonly admin: Session },
   { row, found }: { readonly row: TenantRow; readonly found: DatabaseInfo },
   differences: 'refuse' | 'accept',
@@ -62,7 +66,7 @@ async function inspect(
   const session = await server.connect(row.database, options)
   try {
     refuseUnlessOurs(session, found)
-    if (differences === 'refuse') await checkMatch(session, context.models, row.database)
+    if (differences === 'refuse') await checkMatch(context, server, session, options)
   } catch (error) {
     throw error instanceof TenantryError ? error.forTenant(row.id) : error
   } finally {

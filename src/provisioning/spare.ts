@@ -5,6 +5,7 @@ import { type Identifier, physicalNames } from '../kernel/names.ts'
 import type { SparePool, SpareRow } from '../catalog/inventory.ts'
 import type { DatabaseInfo, Server, Session } from '../server/port.ts'
 import { readStamp, writeStamp } from '../server/stamp.ts'
+import { digestOf } from '../structure/structure-object.ts'
 import type { MakingContext, ProvisioningContext } from './context.ts'
 import { isInUse } from './drain.ts'
 import { durablyBoth, type LockedWork } from './locked-work.ts'
@@ -45,7 +46,7 @@ export async function fillSpare<Handle>(
   const name = (context.naming === 'opaque' ? physicalNames.opaque : physicalNames.spare)(installation, rowId)
   await locked.inventory.addSpare(sparePool, rowId, name)
   const { digest } = await copyTemplate(context, { server, admin, database: name }, options)
-  await warm(context, server, name, digest, options)
+  await warm(server, name, digest, options)
   const [made] = await server.describe(admin, [name])
   if (made === undefined) throw spoiltError(name)
   const stamp = writeStamp({ installation: installationId, kind: 'spare', row: rowId, fingerprint })
@@ -70,16 +71,11 @@ export async function fillSpare<Handle>(
   if (isKept) context.emit({ event: 'spare-filled', ...sparePool, durationMs: performance.now() - since })
 }
 
-async function warm(
-  { separation }: ProvisioningContext,
-  server: Server,
-  name: Identifier,
-  wanted: string | undefined,
-  options: Cancellable,
-): Promise<void> {
+async function warm(server: Server, name: Identifier, wanted: string | undefined, options: Cancellable): Promise<void> {
   const session = await server.connect(name, options)
   try {
-    if ((await server.structureDigest(session, separation?.groups.app)) === wanted) return
+    const { structure } = await server.structures.read(session)
+    if (digestOf(structure) === wanted) return
   } finally {
     await session.close()
   }

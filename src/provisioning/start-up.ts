@@ -1,15 +1,17 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { parseIdentifier } from '../kernel/names.ts'
-import { cancellable, type Checks, durationMs, positiveMs, readOptions } from '../kernel/options.ts'
-import type { Comparison, Models } from '../models/port.ts'
+import { cancellable, type Checks, durationMs, positiveMs, readOptions, trueOrFalse } from '../kernel/options.ts'
+import type { Models } from '../models/port.ts'
 import { requireModels } from '../models/require-models.ts'
 import type { CreateDatabaseOptions, Session } from '../server/port.ts'
 import { parseConnectionUrl, requireDatabase } from '../server/postgres/connection-fields.ts'
 import { checkCreateOptions, createChecks } from '../server/postgres/databases.ts'
 import { postgres } from '../server/postgres/postgres.ts'
 import { type EnsuredDatabase, ensureDatabaseOn } from './ensure-database.ts'
-import { type EnsuredTables, ensureTablesIn, look } from './ensure-tables.ts'
+import type { Comparison } from '../structure/comparison.ts'
+import { lookAt, reported } from './compare-database.ts'
+import { type EnsuredTables, ensureTablesIn } from './ensure-tables.ts'
 
 /** How a database is reached. */
 export interface ConnectOptions extends Cancellable {
@@ -31,10 +33,22 @@ export interface EnsureTablesOptions extends ConnectOptions {
   readonly lockTimeoutMs?: number
 }
 
-/** What {@link checkDatabase} found. */
+/** Options of {@link checkDatabase}. */
+export interface CheckDatabaseOptions extends ConnectOptions {
+  /**
+   * True if whatever the models do not declare counts as a difference as well, in the whole database. Default false: a
+   * column more, or another service's table, is no difference.
+   */
+  readonly exact?: boolean
+}
+
+/**
+ * What {@link checkDatabase} found. The outcome is `unverified` where all objects exist, and their structure could not be
+ * compared: the role may not create a schema in the database, and no start by one that may has remembered it there.
+ */
 export type CheckedDatabase =
   | { readonly outcome: 'database-missing'; readonly database: string }
-  | ({ readonly outcome: 'matches' | 'differs'; readonly database: string } & Comparison)
+  | ({ readonly outcome: 'matches' | 'differs' | 'unverified'; readonly database: string } & Comparison)
 
 /**
  * Makes sure that the database of a connection URL exists.
@@ -70,26 +84,28 @@ export async function ensureTables(
   const { server, database } = target(url, read)
   requireModels('ensureTables', models)
   // The models are read first, so that what is wrong with them is said before anything is touched.
-  await models.fingerprint()
+  const compared = { server, models, fingerprint: await models.fingerprint() }
   const { lockTimeoutMs = 60_000 } = read
-  return within(await server.connect(database, read), (session) => ensureTablesIn(session, models, lockTimeoutMs))
+  return within(await server.connect(database, read), (session) => ensureTablesIn(session, compared, lockTimeoutMs))
 }
 
 /** Compares a database with the models and touches nothing. */
 export async function checkDatabase(
   url: string | URL,
   models: Models<unknown>,
-  options: ConnectOptions = {},
+  options: CheckDatabaseOptions = {},
 ): Promise<CheckedDatabase> {
-  const read = readOptions('checkDatabase', options, connectChecks)
+  const read = readOptions('checkDatabase', options, checkDatabaseChecks)
   const { server, database } = target(url, read)
   requireModels('checkDatabase', models)
-  await models.fingerprint()
+  const compared = { server, models, fingerprint: await models.fingerprint() }
   const session = await server.connect(database, read).catch(missingAsUndefined)
   if (session === undefined) return { outcome: 'database-missing', database }
-  const comparison = await within(session, () => look(session, models))
-  const differs = comparison.missing.length > 0 || comparison.differing.length > 0
-  return { outcome: differs ? 'differs' : 'matches', database, ...comparison }
+  const look = await within(session, () => lookAt(session, compared))
+  const comparison = reported(look, compared, read.exact)
+  const wrong = [comparison.missing, comparison.differing, read.exact === true ? comparison.extra : []]
+  const differs = wrong.some(({ length }) => length > 0)
+  return { outcome: differs ? 'differs' : look.isKnown ? 'matches' : 'unverified', database, ...comparison }
 }
 
 const connectChecks = {
@@ -97,6 +113,8 @@ const connectChecks = {
   statementTimeoutMs: durationMs,
   ...cancellable,
 } satisfies Checks<ConnectOptions>
+
+const checkDatabaseChecks: Checks<CheckDatabaseOptions> = { exact: trueOrFalse, ...connectChecks }
 
 const ensureTablesChecks: Checks<EnsureTablesOptions> = { lockTimeoutMs: positiveMs, ...connectChecks }
 

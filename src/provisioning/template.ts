@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto'
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { type Identifier, physicalNames } from '../kernel/names.ts'
-import type { SparePool, TemplateRow } from '../catalog/inventory.ts'
+import type { FinishedTemplate, SparePool, TemplateRow } from '../catalog/inventory.ts'
 import type { Server, Session, SessionOptions } from '../server/port.ts'
 import { readStamp, writeStamp } from '../server/stamp.ts'
 import { connectToAdministration } from './administration.ts'
 import type { MakingContext, ProvisioningContext } from './context.ts'
+import { describeTemplate } from './compare-tenant.ts'
 import { makeTables } from './create-tables.ts'
 import { endSessions, isInUse } from './drain.ts'
 import { runSeed } from './hooks.ts'
@@ -55,6 +56,20 @@ export async function copyTemplate<Handle>(
 /** A template to copy, and whether this very call built it. */
 interface FoundTemplate extends TemplateRow {
   readonly wasBuilt: boolean
+}
+
+/** Builds the template of this process's version on a server, unless there is one. */
+export async function ensureTemplate<Handle>(
+  context: MakingContext<Handle>,
+  server: Server,
+  options: Cancellable,
+): Promise<void> {
+  const admin = await context.connect(server, options)
+  try {
+    if ((await usableTemplate(context, server, admin)) === undefined) await buildTemplate(context, server, options)
+  } finally {
+    await admin.close()
+  }
 }
 
 /** The template of this process's version on a server, if it is there as it was sealed; one that is not is set apart. */
@@ -165,18 +180,18 @@ async function build<Handle>(
   // From template0, so that nothing is in the database but what the models declare.
   const making = { server, admin, database: building, template: 'template0', groups, also }
   if (!(await createPrivate(making))) throw takenError(building)
-  const digest = await fill(context, server, building, options)
-  await seal(context, locked, { server, admin, rowId, digest, signal: options.signal })
-  return { ...sparePool, rowId, state: 'ready', digest }
+  const finished = await fill(context, server, building, options)
+  await seal(context, locked, { server, admin, rowId, finished, signal: options.signal })
+  return { ...sparePool, rowId, state: 'ready', digest: finished.digest }
 }
 
-/** @returns the digest of the structure that it has then */
+/** @returns what it consists of then */
 async function fill<Handle>(
   context: MakingContext<Handle>,
   server: Server,
   building: Identifier,
   options: Cancellable,
-): Promise<string> {
+): Promise<FinishedTemplate> {
   const { models, extensions, seed, separation } = context
   const groups = separation?.groups
   await within(server, building, options, async (session) => {
@@ -186,7 +201,7 @@ async function fill<Handle>(
   const asObjects = { ...options, role: groups?.objects }
   await within(server, building, asObjects, (session) => makeTables(session, models))
   if (seed !== undefined) await runSeed(context, seed, { server, database: building, role: groups?.objects }, options)
-  return within(server, building, options, (session) => server.structureDigest(session, groups?.app))
+  return within(server, building, options, (session) => describeTemplate(context, server, session))
 }
 
 async function within<T>(
@@ -207,12 +222,12 @@ interface Sealing extends Cancellable {
   readonly server: Server
   readonly admin: Session
   readonly rowId: string
-  readonly digest: string
+  readonly finished: FinishedTemplate
 }
 
 /** Gives a template its name, closes it and says in the catalog that it is ready: in one transaction where it can be. */
 async function seal(context: ProvisioningContext, locked: LockedWork, sealing: Sealing): Promise<void> {
-  const { server, admin, rowId, digest, signal } = sealing
+  const { server, admin, rowId, finished, signal } = sealing
   const building = physicalNames.building(context.installation, rowId)
   const name = physicalNames.template(context.installation, rowId)
   const change = () =>
@@ -225,7 +240,7 @@ async function seal(context: ProvisioningContext, locked: LockedWork, sealing: S
           server.alterStatement(name, { acceptsConnections: false, isTemplate: true }),
           server.commentStatement(name, stampOf(context, 'template', rowId)),
         ]),
-      () => locked.inventory.finishTemplate(rowId, digest),
+      () => locked.inventory.finishTemplate(rowId, finished),
     )
   try {
     if (await change()) return

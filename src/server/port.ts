@@ -12,8 +12,8 @@ import type {
 import type { DiagnosisRequest, ServerDiagnosis } from './diagnosis.ts'
 import type { Occupancy, OccupancyQuestion, SessionMark } from './occupancy.ts'
 import type { SessionDefaults } from './session-defaults.ts'
+import type { StructureAccess } from './structure.ts'
 import type { EndingOptions, TenantSessions, WhichSessions } from './tenant-sessions.ts'
-import type { WrongPrivileges } from './wrong-privileges.ts'
 
 export type { SessionDefaults } from './session-defaults.ts'
 
@@ -181,11 +181,12 @@ export interface RoleAdministration {
   enableLogin(user: Identifier, database: Identifier): string[]
   rename(from: Identifier, to: Identifier): string
   /**
-   * Finds the objects that the groups cannot use in the way that they can use those of `objects`.
+   * Returns the query for the objects that the groups cannot use in the way that they can use those of `objects`, as rows
+   * of `WrongPrivileges`.
    *
    * @param tables those that `app` must be able to read and write, as `schema.name`
    */
-  wrongPrivileges(session: Session, groups: GroupRoles, tables: readonly string[]): Promise<readonly WrongPrivileges[]>
+  wrongPrivilegesQuery(groups: GroupRoles, tables: readonly string[]): string
   /** Returns the roles whose names begin with a prefix, and true for each that can log in. */
   find(session: Session, prefix: string): Promise<ReadonlyMap<Identifier, { readonly canLogIn: boolean }>>
 }
@@ -248,6 +249,7 @@ export interface Server {
   /** The database from which others are created and dropped. */
   readonly maintenanceDatabase: Identifier
   readonly roles: RoleAdministration
+  readonly structures: StructureAccess
   /**
    * Returns the same server for one installation. Its administrative statements end the sessions, and prepared
    * transactions, of tenants that they wait for.
@@ -291,14 +293,6 @@ export interface Server {
   commented(session: Session, text: string): Promise<readonly StampedDatabase[]>
   /** Returns the schemas in which every role of the server may create, if every role may connect to the database. */
   schemasOpenToPublic(session: Session): Promise<readonly string[]>
-  /**
-   * A hash of the structure of the session's database: schemas, extensions, tables, columns, constraints, indexes,
-   * sequences, views, functions, triggers, types and policies; not of the rows, nor of the order of columns. The same on
-   * every database of one server that has the same structure.
-   *
-   * @param grantee the role whose privileges on all of that count as well
-   */
-  structureDigest(session: Session, grantee?: Identifier): Promise<string>
   /**
    * Returns the server's process ids of the sessions in a database, besides this one: all, or those that may be a
    * service's work (no backup by pg_dump, and no superuser's unless the session is one itself).

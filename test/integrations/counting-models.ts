@@ -14,7 +14,6 @@ export function counting(models: Models<EntityManager>): { models: Models<Entity
     defaultSchema: models.defaultSchema,
     fingerprint: () => models.fingerprint(),
     createStatements: () => models.createStatements(),
-    compare: (session) => models.compare(session),
     open: async (pool, tenant) => {
       const opened = await models.open(pool, tenant)
       return {

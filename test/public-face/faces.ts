@@ -101,7 +101,7 @@ export function facesOfTenantry(it: Open): Readonly<Record<string, Face>> {
     removeTemplates: of('removeTemplates', [], cancellable),
     restamp: of('restamp', [acme], { ...verb, differences: 'word' }),
     reconcile: of('reconcile', [], { ...verb, dryRun: 'flag' }),
-    check: of('check', [acme], cancellable),
+    check: of('check', [acme], { exact: 'flag', ...cancellable }),
     get: of('get', [acme], cancellable),
     list: of('list', [], {
       limit: 'count',
@@ -234,7 +234,7 @@ export function facesOfEntries(it: Open): Readonly<Record<string, Face>> {
         [url, 'url'],
         [models, 'made'],
       ],
-      options: connect,
+      options: { exact: 'flag', ...connect },
     },
     'postgres.postgres': {
       call: postgresEntry.postgres,

@@ -1,5 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/core'
-import { checkDatabase, ensureTables, type Models } from 'tenantry'
+import { checkDatabase, type CheckedDatabase, ensureTables, type Models } from 'tenantry'
 import { mikroOrm } from 'tenantry/mikro-orm'
 import { describe, expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
@@ -16,10 +16,6 @@ describe('existing objects that differ are reported and left as they are, with s
     ['a column that may be null', 'alter table address alter column email_address drop not null'],
     ['a column that may not be null', 'alter table user_account alter column fullname set not null'],
     ['a column with a default of its own', `alter table user_account alter column name set default 'nobody'`],
-    ['a column more', 'alter table user_account add column age int'],
-    ['an index more', 'create index own_index on user_account (name)'],
-    ['a check more', `alter table user_account add constraint named check (name <> '')`],
-    ['a foreign key more', 'alter table address add constraint own_key foreign key (id) references user_account (id)'],
   ])('%s', async (_, statement) => {
     const { name, url } = await existingDatabase()
     await ensureTables(url, service())
@@ -78,6 +74,39 @@ describe('existing objects that differ are reported and left as they are, with s
     expect(differing.map((object) => object.name)).toEqual(['user_account'])
   })
 })
+
+describe('what the models do not declare is told, and is no difference unless asked for', () => {
+  it.each([
+    ['a column more', 'alter table user_account add column age int', 'user_account.age'],
+    ['an index more', 'create index own_index on user_account (name)', 'user_account.own_index'],
+    ['a check more', `alter table user_account add constraint named check (name <> '')`, 'user_account.named'],
+    [
+      'a foreign key more',
+      'alter table address add constraint own_key foreign key (id) references user_account (id)',
+      'address.own_key',
+    ],
+  ])('%s', async (_, statement, extra) => {
+    const { name, url } = await existingDatabase()
+    await ensureTables(url, service())
+    await queryIn(name, statement, 'create table others (id int)')
+    expect(await ensureTables(readOnly(url), service())).toMatchObject({ created: [], differing: [] })
+    const found = await checkDatabase(url, service())
+    expect(found).toMatchObject({ outcome: 'matches', extra: [{ change: 'extra', object: { name: extra } }] })
+    const exact = await checkDatabase(url, service(), { exact: true })
+    expect(exact).toMatchObject({ outcome: 'differs', missing: [], differing: [] })
+    expect(
+      extrasOf(exact)
+        .map(({ object }) => object.name)
+        .toSorted(),
+    ).toEqual([extra, 'others'].toSorted())
+    await queryIn(name, ...extrasOf(exact).flatMap(({ statements }) => statements))
+    expect(await checkDatabase(url, service(), { exact: true })).toMatchObject({ outcome: 'matches' })
+  })
+})
+
+function extrasOf(found: CheckedDatabase) {
+  return found.outcome === 'database-missing' ? [] : found.extra
+}
 
 const OlderUser = defineEntity({
   name: 'User',

@@ -35,7 +35,7 @@ describe('ensureTables', () => {
         { kind: 'enum', name: 'order_state' },
         { kind: 'table', name: 'product' },
         { kind: 'table', name: 'picture' },
-        { kind: 'table', name: 'warehouse.stock' },
+        { kind: 'table', name: 'warehouse.inventory' },
         { kind: 'view', name: 'sales' },
       ]),
     )
@@ -98,16 +98,16 @@ describe('ensureTables', () => {
     const { name, url } = await existingDatabase()
     const models = mikroOrm({ entities: shop })
     await ensureTables(url, models)
-    await queryIn(name, 'drop view sales', 'drop table warehouse.stock')
+    await queryIn(name, 'drop view sales', 'drop table warehouse.inventory')
     const { created } = await ensureTables(url, models)
     expect(created).toEqual(
       expect.arrayContaining([
-        { kind: 'table', name: 'warehouse.stock' },
+        { kind: 'table', name: 'warehouse.inventory' },
         { kind: 'view', name: 'sales' },
       ]),
     )
     expect(created).toHaveLength(2)
-    expect(await tablesIn(name)).toEqual(expect.arrayContaining(['public.sales', 'warehouse.stock']))
+    expect(await tablesIn(name)).toEqual(expect.arrayContaining(['public.sales', 'warehouse.inventory']))
   })
 })
 
@@ -130,6 +130,7 @@ describe('checkDatabase', () => {
       existing: [users, addresses],
       missing: [],
       differing: [],
+      extra: [],
       createStatements: [],
     })
   })

@@ -1,15 +1,15 @@
 import { queryIn } from './support.ts'
 
 /**
- * Returns all objects of a database, one a line, as PostgreSQL itself describes them: to be compared before and after.
- * Each line has the OID, so that an object that was dropped and made again differs.
+ * Returns all objects of a database but Tenantry's own memory, one a line, as PostgreSQL itself describes them: to be
+ * compared before and after. Each line has the OID, so that an object that was dropped and made again differs.
  */
 export async function snapshot(database: string): Promise<string[]> {
   const rows = await queryIn<{ line: string }>(database, `${things.join(' union all ')} order by 1`)
   return rows.map(({ line }) => line)
 }
 
-const mine = `n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')`
+const mine = `n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast', 'tenantry_structure')`
 const things = [
   `select format('schema %s %s %s', n.oid, n.nspname, n.nspacl) as line from pg_namespace n where ${mine}`,
   `select format('relation %s %s.%s %s %s %s %s', c.oid, n.nspname, c.relname, c.relkind, c.relowner, c.relfilenode, c.relacl)
@@ -33,5 +33,6 @@ const things = [
    from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
    where ${mine} and not t.tgisinternal`,
   `select format('comment %s %s %s', d.objoid, d.objsubid, d.description)
-   from pg_description d where d.objoid >= 16384`,
+   from pg_description d where d.objoid >= 16384
+     and d.objoid not in (select oid from pg_namespace where nspname = 'tenantry_structure')`,
 ]

@@ -77,7 +77,7 @@ test('the place of the database cannot be given to the adapter', () => {
 })
 
 test('outcomes and codes can be branched on', () => {
-  expectTypeOf<CheckedDatabase['outcome']>().toEqualTypeOf<'database-missing' | 'matches' | 'differs'>()
+  expectTypeOf<CheckedDatabase['outcome']>().toEqualTypeOf<'database-missing' | 'matches' | 'differs' | 'unverified'>()
   expectTypeOf(new TenantryError('timeout', '').code).toEqualTypeOf<ErrorCode>()
   // @ts-expect-error -- not a code
   expectTypeOf(new TenantryError('no-such-code', ''))

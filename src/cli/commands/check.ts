@@ -1,6 +1,6 @@
 import { TenantryError } from '../../kernel/errors.ts'
 import { printableLines } from '../../kernel/printable.ts'
-import type { CheckedTenant, Comparison, Tenantry } from '../../index.ts'
+import type { CheckedTenant, Comparison, Difference, Tenantry } from '../../index.ts'
 import { defineCommand } from '../define-command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { asValue, coloured, failureLine, type Report, shown } from '../report.ts'
@@ -8,6 +8,7 @@ import { type CommonOptions, library, type Tools } from '../tools.ts'
 
 interface Options extends CommonOptions {
   readonly url?: string
+  readonly exact?: true
 }
 
 /** `tenantry check` */
@@ -21,44 +22,57 @@ export const check = defineCommand<Options>(
       'check --url postgresql://app@localhost/app': 'a single database, as in CI',
     },
   },
-  (command) => command.option('--url <url>', "a single database instead of tenants'"),
-  async (tools, [ids], { url }) => {
+  (command) =>
+    command
+      .option('--url <url>', "a single database instead of tenants'")
+      .option('--exact', 'count whatever the models do not declare as a difference'),
+  async (tools, [ids], { url, exact = false }) => {
     const given = ids as readonly string[]
-    if (url === undefined) return tools.withTenantry('read', (tenantry) => checkTenants(tenantry, tools, given))
+    if (url === undefined) return tools.withTenantry('read', (tenantry) => checkTenants(tenantry, tools, given, exact))
     if (given.length > 0) {
       throw new TenantryError('invalid-option', 'Both tenants and a database were named.', {
         hint: 'Give either ids or --url.',
       })
     }
-    return checkOne(tools, url)
+    return checkOne(tools, url, exact)
   },
 )
 
-async function checkOne(tools: Tools, url: string): Promise<Report> {
+async function checkOne(tools: Tools, url: string, exact: boolean): Promise<Report> {
   const { models } = await tools.config()
   const { checkDatabase } = await library()
-  const result = await checkDatabase(url, models, { signal: tools.signal })
+  const result = await checkDatabase(url, models, { exact, signal: tools.signal })
   const { outcome, database } = result
   return {
     result,
-    lines: outcome === 'database-missing' ? [`${shown(database)}: is missing`] : differences(database, result),
+    lines:
+      result.outcome === 'database-missing'
+        ? [`${shown(database)}: is missing`]
+        : differences(database, result, result, exact),
     exitCode: outcome === 'matches' ? exitCodes.done : exitCodes.failed,
   }
 }
 
 interface Checked {
   readonly id: string
-  readonly outcome: 'matches' | 'differs' | 'failed'
+  readonly outcome: CheckedTenant['outcome'] | 'failed'
   readonly comparison?: Omit<CheckedTenant, 'outcome'>
   readonly error?: TenantryError
 }
 
-async function checkTenants(tenantry: Tenantry<unknown>, tools: Tools, given: readonly string[]): Promise<Report> {
+async function checkTenants(
+  tenantry: Tenantry<unknown>,
+  tools: Tools,
+  given: readonly string[],
+  exact: boolean,
+): Promise<Report> {
   const ids = given.length > 0 ? given : await inService(tenantry, tools.signal)
-  const checked = await tools.progress(`0 of ${ids.length}`, (update) => checkAll(tenantry, ids, tools.signal, update))
+  const checked = await tools.progress(`0 of ${ids.length}`, (update) =>
+    checkAll(tenantry, { ids, exact, signal: tools.signal }, update),
+  )
   return {
     result: { tenants: checked.map(({ error, ...rest }) => ({ ...rest, ...(error && { error: asValue(error) }) })) },
-    lines: checked.length === 0 ? ['No tenants.'] : checked.flatMap(linesOf),
+    lines: checked.length === 0 ? ['No tenants.'] : checked.flatMap((it) => linesOf(it, exact)),
     exitCode: checked.every(({ outcome }) => outcome === 'matches') ? exitCodes.done : exitCodes.failed,
   }
 }
@@ -76,17 +90,23 @@ async function inService(tenantry: Tenantry<unknown>, signal: AbortSignal): Prom
 /** The number of databases that are checked at once. */
 const atOnce = 4
 
+interface Checking {
+  readonly ids: readonly string[]
+  readonly exact: boolean
+  readonly signal: AbortSignal
+}
+
 async function checkAll(
   tenantry: Tenantry<unknown>,
-  ids: readonly string[],
-  signal: AbortSignal,
+  checking: Checking,
   update: (text: string) => void,
 ): Promise<Checked[]> {
   const checked: Checked[] = []
+  const { ids } = checking
   const left = ids.values()
   const work = async () => {
     for (const id of left) {
-      checked.push(await checkTenant(tenantry, id, signal, ids.length))
+      checked.push(await checkTenant(tenantry, id, checking))
       update(`${checked.length} of ${ids.length}`)
     }
   }
@@ -97,44 +117,63 @@ async function checkAll(
 async function checkTenant(
   tenantry: Tenantry<unknown>,
   id: string,
-  signal: AbortSignal,
-  count: number,
+  { ids, exact, signal }: Checking,
 ): Promise<Checked> {
   try {
-    const { outcome, ...comparison } = await tenantry.check(id, { signal })
+    const { outcome, ...comparison } = await tenantry.check(id, { exact, signal })
     return { id, outcome, comparison }
   } catch (error) {
-    if (!(error instanceof TenantryError) || error.code === 'aborted' || count === 1) throw error
+    if (!(error instanceof TenantryError) || error.code === 'aborted' || ids.length === 1) throw error
     return { id, outcome: 'failed', error }
   }
 }
 
-function linesOf({ id, comparison, error }: Checked): string[] {
+function linesOf({ id, outcome, comparison, error }: Checked, exact: boolean): string[] {
   if (error !== undefined) return [failureLine(id, error)]
-  return comparison === undefined ? [] : differences(id, comparison)
+  return comparison === undefined ? [] : differences(id, { outcome }, comparison, exact)
 }
+
+type Found = Pick<Comparison, 'missing' | 'differing' | 'extra'> & Pick<Partial<CheckedTenant>, 'privileges'>
 
 function differences(
   of: string,
-  { missing, differing, privileges = [] }: Pick<Comparison, 'missing' | 'differing'> & Partial<CheckedTenant>,
+  { outcome }: { readonly outcome: string },
+  { missing, differing, extra, privileges = [] }: Found,
+  exact: boolean,
 ): string[] {
   const name = shown(of)
-  const differs = missing.length + differing.length > 0
-  if (!differs && privileges.length === 0) return [`${name}: ${coloured('green', 'matches the models')}`]
+  const differs = missing.length + differing.length + (exact ? extra.length : 0) > 0
   return [
-    `${name}: ${coloured('red', differs ? 'differs from the models' : 'matches the models, but not all of it can be used')}`,
+    `${name}: ${headline(outcome, differs)}`,
     ...missing.map((object) => `  ${object.kind} ${shown(object.name)} is missing`),
     ...differing.flatMap((object) => [
       `  ${object.kind} ${shown(object.name)} differs`,
-      ...statementLines(object.statements),
+      ...object.differences.flatMap(differenceLines),
+    ]),
+    ...extra.flatMap((it) => [
+      `  ${it.object.kind} ${shown(it.object.name)} is not declared by the models`,
+      ...(exact ? statementLines(it.statements, '    ') : []),
     ]),
     ...privileges.flatMap(({ kind, name: object, owner, statements }) => [
       `  ${kind} ${shown(object)} belongs to ${shown(owner)}, and the tenant lacks privileges on it`,
-      ...statementLines(statements),
+      ...statementLines(statements, '    '),
     ]),
   ]
 }
 
-function statementLines(statements: readonly string[]): string[] {
-  return statements.map((statement) => coloured('dim', `    ${printableLines(statement)}`))
+function headline(outcome: string, differs: boolean): string {
+  if (outcome === 'matches') return coloured('green', 'matches the models')
+  if (outcome === 'unverified')
+    return coloured('red', 'has all objects of the models; their structure could not be compared')
+  return coloured('red', differs ? 'differs from the models' : 'matches the models, but not all of it can be used')
+}
+
+function differenceLines({ change, object, found, expected, statements }: Difference): string[] {
+  const what = `    ${object.kind} ${shown(object.name)}`
+  const line = change === 'missing' ? `${what} is missing:` : `${what} is ${shown(found ?? '')}, not:`
+  return [`${line} ${shown(expected ?? '')}`, ...statementLines(statements, '      ')]
+}
+
+function statementLines(statements: readonly string[], indent: string): string[] {
+  return statements.map((statement) => coloured('dim', `${indent}${printableLines(statement)}`))
 }

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql'
-import type { ConnectionPool, Session } from '../../server/port.ts'
-import type { Comparison, Models, OpenModels, TenantIdentity } from '../port.ts'
-import { compareSchema, createStatements } from './comparison.ts'
+import type { ConnectionPool } from '../../server/port.ts'
+import type { Models, OpenModels, TenantIdentity } from '../port.ts'
 import { checkOptions, discover, type MikroOrmModelsOptions } from './discovery.ts'
+import { createStatements } from './statements.ts'
 import { sharedWithTenant } from './tenant-entity-manager.ts'
 
 export type { MikroOrmModelsOptions } from './discovery.ts'
-export type { Comparison, DifferingObject, Models, OpenModels, SchemaObject, TenantIdentity } from '../port.ts'
+export type { Models, OpenModels, TenantIdentity } from '../port.ts'
 
 /**
  * Reads models declared with MikroORM 7, by `defineEntity` or by decorators. Entities are discovered once, at the first
@@ -39,10 +39,6 @@ class MikroOrmModels implements Models<EntityManager> {
 
   async createStatements(): Promise<readonly string[]> {
     return createStatements(await this.#orm())
-  }
-
-  async compare(session: Session): Promise<Comparison> {
-    return compareSchema(await this.#orm(), session)
   }
 
   async open(pool: ConnectionPool, tenant: TenantIdentity): Promise<OpenModels<EntityManager>> {

@@ -1,21 +1,16 @@
-import type { GroupRoles, Session } from '../port.ts'
-import type { WrongPrivileges } from '../wrong-privileges.ts'
+import type { GroupRoles } from '../port.ts'
+import { quoteLiteral } from './quoting.ts'
 
 /**
- * Finds the objects in the session's database that the groups cannot use, as after a CREATE TABLE by a role that
- * administers: objects that belong neither to `objects` nor to a role that has granted everything on them, and those of
- * `tables` that the `app` role cannot read and write. Privileges that were revoked on a relation of `objects` are
+ * Returns the query for the objects in the session's database that the groups cannot use, as after a CREATE TABLE by a role
+ * that administers: objects that belong neither to `objects` nor to a role that has granted everything on them, and those
+ * of `tables` that the `app` role cannot read and write. Privileges that were revoked on a relation of `objects` are
  * ignored, unless it is one of `tables`.
  *
  * @param tables as `schema.name`
  */
-export async function wrongPrivileges(
-  session: Session,
-  { objects, app }: GroupRoles,
-  tables: readonly string[],
-): Promise<readonly WrongPrivileges[]> {
-  const { rows } = await session.query<WrongPrivileges>(privilegesSql, [objects, app, tables])
-  return rows
+export function wrongPrivilegesQuery({ objects, app }: GroupRoles, tables: readonly string[]): string {
+  return privilegesSql(quoteLiteral(objects), quoteLiteral(app), tables.map((name) => quoteLiteral(name)).join(', '))
 }
 
 const ours = `n.nspname !~ '^pg_' and n.nspname <> 'information_schema'`
@@ -36,18 +31,16 @@ function onRelation(role: string): string {
   return `case c.relkind when 'S' then ${has('sequence', role, 'c.oid', count)} else ${has('table', role, 'c.oid', readAndWrite)} end`
 }
 
-/**
- * The wrong privileges. The sequence of a column is transferred with its table; one of an identity needs no privilege.
- */
-const privilegesSql = `
+/** The sequence of a column is transferred with its table; one of an identity needs no privilege. */
+const privilegesSql = (objects: string, app: string, tables: string) => `
   with groups as (
     select o.oid as objects, a.oid as app, o.rolname as "objectsName", a.rolname as "appName"
-    from pg_catalog.pg_roles o, pg_catalog.pg_roles a where o.rolname = $1 and a.rolname = $2
+    from pg_catalog.pg_roles o, pg_catalog.pg_roles a where o.rolname = ${objects} and a.rolname = ${app}
   ), relations as (
     select n.nspname as schema, c.relname as name, c.relkind::text as relkind, c.relowner as owner, d.deptype::text as part,
            g.*, c.relowner <> g.objects and not (${onRelation('g.objects')}) as "isOthers",
            not (${onRelation('g.app')}) as "isBarred",
-           n.nspname || '.' || c.relname = any($3::text[]) as "isModels"
+           n.nspname || '.' || c.relname = any(array[${tables}]::text[]) as "isModels"
     from groups g, pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     left join pg_catalog.pg_depend d on c.relkind = 'S' and d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
       and d.objid = c.oid and d.deptype in ('a', 'i')

@@ -2,7 +2,7 @@ import { TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { GroupRoles, RoleAdministration, Session } from '../port.ts'
 import { doBlock as block, quoteIdentifier as quote, quoteLiteral } from './quoting.ts'
-import { wrongPrivileges } from './relation-privileges.ts'
+import { wrongPrivilegesQuery } from './relation-privileges.ts'
 import { scramVerifier } from './scram.ts'
 import { defaultPrivileges, takeOverStatements } from './take-over.ts'
 
@@ -70,7 +70,7 @@ export const roleAdministration: RoleAdministration = {
     return `alter role ${quote(from)} rename to ${quote(to)}`
   },
 
-  wrongPrivileges,
+  wrongPrivilegesQuery,
 
   async find(session, prefix) {
     const { rows } = await session.query<{ name: Identifier; canLogIn: boolean }>(

@@ -53,7 +53,7 @@ import { occupancyOf } from './occupancy.ts'
 import { openListener, openSession, runBeside, type SessionSource } from './session.ts'
 import { openSessionPool } from './session-pool.ts'
 import { clock, endSessions, endSessionsBefore, sessionsIn } from './sessions.ts'
-import { structureDigest } from './structure-digest.ts'
+import { structureAccess } from './structure/structure-access.ts'
 
 const noLimit = 0
 /** The time to connect to a database before another one is tried, in milliseconds. */
@@ -84,6 +84,7 @@ export class PostgresServer implements Server {
   readonly maxConnections: number
   readonly maintenanceDatabase: Identifier
   readonly roles = roleAdministration
+  readonly structures = structureAccess
   readonly #fields: ConnectionFields
   readonly #settings: ServerSettings
   readonly #limits: ConnectionLimits
@@ -217,10 +218,6 @@ export class PostgresServer implements Server {
 
   schemasOpenToPublic(session: Session): Promise<readonly string[]> {
     return schemasOpenToPublic(session)
-  }
-
-  structureDigest(session: Session, grantee?: Identifier): Promise<string> {
-    return structureDigest(session, grantee)
   }
 
   create(session: Session, database: Identifier, options: CreateDatabaseOptions): Promise<boolean> {

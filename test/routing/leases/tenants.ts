@@ -35,7 +35,6 @@ function withPool(models: Models<EntityManager>): Models<Handle> {
     defaultSchema: models.defaultSchema,
     fingerprint: () => models.fingerprint(),
     createStatements: () => models.createStatements(),
-    compare: (session) => models.compare(session),
     open: async (pool, tenant) => {
       const opened = await models.open(pool, tenant)
       return {

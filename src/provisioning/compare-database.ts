@@ -1,0 +1,203 @@
+import { TenantryError } from '../kernel/errors.ts'
+import type { Models } from '../models/port.ts'
+import type { Server, Session } from '../server/port.ts'
+import type { BuiltStructure, ReadStructure } from '../server/structure.ts'
+import { compareStructures, type StructureDifference } from '../structure/compare.ts'
+import { type Comparison, reportOf } from '../structure/comparison.ts'
+import { arrange, type CreationPlan, planCreation, type Script } from '../structure/script.ts'
+import { keyOf, type Structure, type StructureObject } from '../structure/structure-object.ts'
+import { findKept, keep, recall } from './structure-memory.ts'
+
+/** Models that a database is compared with. */
+export interface Compared {
+  readonly server: Server
+  readonly models: Models<unknown>
+  readonly fingerprint: string
+}
+
+/** What a database has, and what the models want of it. */
+export interface Look {
+  readonly live: ReadStructure
+  /** What the models make; where that is not known, the names of it alone. */
+  readonly desired: Structure
+  /** The same as it was built or remembered. */
+  readonly built?: BuiltStructure
+  /** False where only names were compared, because it is not known what the models make. */
+  readonly isKnown: boolean
+  /** True if it was built for this look, and nothing remembers it yet. */
+  readonly isNew: boolean
+  readonly differences: readonly StructureDifference[]
+  /** True if the database has nothing of what the models make, but schemas and extensions. */
+  readonly isFresh?: boolean
+  /** The statements that create what is missing. */
+  readonly plan: CreationPlan
+  /** Why nothing could be built. */
+  readonly obstacle?: TenantryError | undefined
+}
+
+/**
+ * Compares the session's database with the models. What the models make is remembered from an earlier look, or built for
+ * this one and taken back. Where a role may not build, and nothing is remembered, the names alone are compared.
+ *
+ * @param where `transaction` if the session has one open: then nothing is built
+ */
+export async function lookAt(
+  session: Session,
+  compared: Compared,
+  where: 'alone' | 'transaction' = 'alone',
+): Promise<Look> {
+  const { server, models, fingerprint } = compared
+  const live = await server.structures.read(session, { where })
+  const { majorVersion, memory } = live
+  const remembered = recall(memory, { fingerprint, majorVersion })
+  const known =
+    findKept(models, placeOf(session, compared)) ?? (remembered && { structure: remembered, isQualified: true })
+  if (known !== undefined) return { ...(await differencesOf(live, known, compared)), isNew: false }
+  const script = await scriptOf(compared)
+  const absent = [...absentObjects(script, live.structure), ...absentParts(script, live.structure)]
+  if (isFresh(script, absent) || where === 'transaction') return namesOnly(live, script, absent)
+  try {
+    const built = await server.structures.build(session, script, models.defaultSchema)
+    if (built === undefined) return namesOnly(live, script, absent)
+    keep(models, placeOf(session, compared), built)
+    return { ...(await differencesOf(live, built, compared, script)), isNew: built.isQualified }
+  } catch (error) {
+    if (!(error instanceof TenantryError) || error.code !== 'permission-denied') throw error
+    return { ...namesOnly(live, script, absent), obstacle: error }
+  }
+}
+
+/**
+ * A built structure in the words of the database that it is compared with: one that leaves out the default schema takes
+ * over the wording of an object that differs by nothing else.
+ */
+export function wordedLike(
+  live: Structure,
+  { structure, isQualified }: BuiltStructure,
+  defaultSchema: string,
+): Structure {
+  if (isQualified) return structure
+  const found = new Map(live.map((object) => [keyOf(object), object]))
+  const plainly = (text: string) => text.replaceAll(`${defaultSchema}.`, '')
+  return structure.map((object) => {
+    const { definition = '' } = found.get(keyOf(object)) ?? {}
+    return plainly(definition) === plainly(object.definition) ? { ...object, definition } : object
+  })
+}
+
+/** The look at a structure that was read, where what it should be is known or not. */
+export async function lookWith(live: ReadStructure, desired: Structure | undefined, compared: Compared): Promise<Look> {
+  if (desired !== undefined) {
+    return { ...(await differencesOf(live, { structure: desired, isQualified: true }, compared)), isNew: false }
+  }
+  const script = await scriptOf(compared)
+  return namesOnly(live, script, [...absentObjects(script, live.structure), ...absentParts(script, live.structure)])
+}
+
+/** What the models made in an empty database, which is remembered. */
+export async function learn(session: Session, compared: Compared, live: ReadStructure): Promise<BuiltStructure> {
+  const script = await scriptOf(compared)
+  const own = new Set(creatable(script).map(({ schema, name }) => JSON.stringify([schema, name])))
+  const isOwn = ({ kind, schema, name, parent }: StructureObject) => {
+    const whole = parent ?? name
+    const plain =
+      whole.includes('(') && !own.has(JSON.stringify([schema, whole])) ? whole.slice(0, whole.indexOf('(')) : whole
+    return kind !== 'extension' && own.has(JSON.stringify([schema, plain]))
+  }
+  const built = { structure: arrange(live.structure.filter(isOwn), script), isQualified: true }
+  keep(compared.models, placeOf(session, compared), built)
+  return built
+}
+
+/** The comparison of a look, as users read it. */
+export function reported({ desired, differences, plan }: Look, { models }: Compared, exact = false): Comparison {
+  return reportOf({
+    desired,
+    differences,
+    defaultSchema: models.defaultSchema,
+    isCreatable: plan.isCreatable,
+    createStatements: plan.statements.map(({ text }) => `${text};`),
+    exact,
+  })
+}
+
+async function differencesOf(
+  live: ReadStructure,
+  built: BuiltStructure,
+  compared: Compared,
+  script?: Script,
+): Promise<Omit<Look, 'isNew'>> {
+  const desired = wordedLike(live.structure, built, compared.models.defaultSchema)
+  const differences = compareStructures(desired, live.structure)
+  // The script is parsed only where something of it may be run.
+  const isWhole = differences.every(({ change }) => change !== 'missing')
+  const plan = isWhole ? nothingToCreate : planCreation(script ?? (await scriptOf(compared)), differences)
+  return { live, desired, built, isKnown: true, differences, plan }
+}
+
+const nothingToCreate: CreationPlan = { statements: [], isCreatable: () => false }
+
+function namesOnly(live: ReadStructure, script: Script, absent: readonly StructureObject[]): Look {
+  const differences = absent.map((expected) => ({ change: 'missing' as const, expected }))
+  const plan = planCreation(script, differences)
+  if (!isFresh(script, absent))
+    return { live, desired: creatable(script), isKnown: false, isNew: false, differences, plan }
+  const presentSchemas = new Set(live.structure.filter(({ kind }) => kind === 'schema').map(({ name }) => name))
+  const statements = script.statements.filter(({ creates }) =>
+    creates.every(({ kind, name }) => kind !== 'schema' || !presentSchemas.has(name)),
+  )
+  return {
+    live,
+    desired: creatable(script),
+    isKnown: false,
+    isNew: false,
+    isFresh: true,
+    differences,
+    plan: { ...plan, statements },
+  }
+}
+
+/** True if a database has nothing of a script, but schemas and extensions. */
+function isFresh(script: Script, absent: readonly StructureObject[]): boolean {
+  const stands = ({ kind }: StructureObject) => kind !== 'schema' && kind !== 'extension'
+  return absent.filter((it) => it.parent === undefined && stands(it)).length === creatable(script).filter(stands).length
+}
+
+export async function scriptOf({ server, models }: Compared): Promise<Script> {
+  return server.structures.parse(await models.createStatements(), models.defaultSchema)
+}
+
+/** The objects of a script that stand by themselves. */
+function creatable({ statements }: Script): readonly StructureObject[] {
+  return statements
+    .flatMap(({ creates }) => creates)
+    .flatMap((it) => (it.parent === undefined ? [{ ...it, definition: '' }] : []))
+}
+
+/** Those of a script's objects of which the database has none, by their names. */
+export function absentObjects(script: Script, live: Structure): readonly StructureObject[] {
+  const present = new Set(live.filter(({ parent }) => parent === undefined).map(nameKey))
+  return creatable(script).filter((object) => !present.has(nameKey(object)))
+}
+
+/** The parts that a script creates by their names on tables that exist, and that these lack. */
+function absentParts({ statements }: Script, live: Structure): readonly StructureObject[] {
+  const present = new Set(live.map(keyOf))
+  const tables = new Set(
+    live.flatMap(({ schema, name, parent }) => (parent === undefined ? [JSON.stringify([schema, name])] : [])),
+  )
+  return statements
+    .flatMap(({ creates }) => creates)
+    .filter(({ schema, parent }) => parent !== undefined && tables.has(JSON.stringify([schema, parent])))
+    .map((object) => ({ ...object, definition: '' }))
+    .filter((object) => !present.has(keyOf(object)))
+}
+
+function nameKey(object: StructureObject): string {
+  const { name } = object
+  return keyOf(name.includes('(') ? { ...object, name: name.slice(0, name.indexOf('(')) } : object)
+}
+
+function placeOf({ database }: Session, { server, fingerprint }: Compared): string {
+  return JSON.stringify([server.description, database, fingerprint])
+}

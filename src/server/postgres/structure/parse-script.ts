@@ -1,0 +1,212 @@
+import type { Constraint, Node, ParseResult, RangeVar } from 'libpg-query'
+import { TenantryError } from '../../../kernel/errors.ts'
+import type { Script, ScriptObject, ScriptStatement } from '../../../structure/script.ts'
+import type { StructureKind } from '../../../structure/structure-object.ts'
+
+/** PostgreSQL's own parser. It is loaded at the first use, since a process that finds all in place needs none. */
+export async function parser() {
+  const { loadModule, parseSync, scanSync } = await import('libpg-query')
+  await loadModule()
+  return { parseSync, scanSync }
+}
+
+/**
+ * Reads from PostgreSQL's parse tree what each statement of a script creates.
+ *
+ * @param defaultSchema the schema of names without one
+ * @throws `models-invalid` with the statement that is no SQL
+ */
+export async function parseScript(statements: readonly string[], defaultSchema: string): Promise<Script> {
+  const { parseSync } = await parser()
+  const statedNames = new Set<string>()
+  const names = new Names(defaultSchema)
+  const read = statements.flatMap((statement) => {
+    let parsed: ParseResult
+    try {
+      parsed = parseSync(statement)
+    } catch (error) {
+      throw unreadable(statement, error)
+    }
+    const bytes = Buffer.from(statement)
+    return (parsed.stmts ?? []).flatMap(({ stmt, stmt_location: start = 0, stmt_len: length }) => {
+      if (stmt === undefined) return []
+      const text = bytes.subarray(start, length ? start + length : undefined).toString()
+      noteNames(stmt, statedNames)
+      return [{ text: text.trim(), ...aboutOf(stmt, names) }]
+    })
+  })
+  return { statements: read, statedNames }
+}
+
+function unreadable(statement: string, error: unknown): TenantryError {
+  const reason = error instanceof Error ? error.message : String(error)
+  return new TenantryError('models-invalid', `The models make a statement that is no SQL: ${reason}: ${statement}`, {
+    cause: error,
+    hint: 'Look for a default, a check or an expression with a quote in it: raw SQL must quote its literals itself.',
+  })
+}
+
+type About = Omit<ScriptStatement, 'text'>
+interface Place {
+  readonly schema: string
+  readonly name: string
+}
+
+const nothing: About = { creates: [], refersTo: [] }
+
+/** Reads names of statements, those without a schema as of the default one. */
+class Names {
+  readonly #defaultSchema: string
+
+  constructor(defaultSchema: string) {
+    this.#defaultSchema = defaultSchema
+  }
+
+  relation({ schemaname, relname = '' }: RangeVar = {}): Place {
+    return { schema: schemaname ?? this.#defaultSchema, name: relname }
+  }
+
+  path(names: readonly Node[] = []): Place {
+    const [name = '', schema = this.#defaultSchema] = names.map(textOf).toReversed()
+    return { schema, name }
+  }
+}
+
+function aboutOf(node: Node, names: Names): About {
+  return objectOf(node, names) ?? relationOf(node, names) ?? partOf(node, names) ?? alterationOf(node, names) ?? nothing
+}
+
+function created(kind: StructureKind, { schema, name }: Place, refersTo: readonly Place[] = []): About {
+  return { creates: [{ kind, schema, name }], refersTo }
+}
+
+/** What a statement is about that creates something other than a relation. */
+function objectOf(node: Node, names: Names): About | undefined {
+  if ('CreateSchemaStmt' in node) {
+    const { schemaname: name = '' } = node.CreateSchemaStmt
+    return created('schema', { schema: name, name })
+  }
+  if ('CreateExtensionStmt' in node) {
+    const { extname: name = '' } = node.CreateExtensionStmt
+    return created('extension', { schema: name, name })
+  }
+  if ('CreateEnumStmt' in node) return created('enum', names.path(node.CreateEnumStmt.typeName))
+  if ('CreateDomainStmt' in node) return created('domain', names.path(node.CreateDomainStmt.domainname))
+  if ('CreateRangeStmt' in node) return created('range', names.path(node.CreateRangeStmt.typeName))
+  if ('CreateFunctionStmt' in node) {
+    const { funcname, is_procedure: isProcedure } = node.CreateFunctionStmt
+    return created(isProcedure ? 'procedure' : 'function', names.path(funcname))
+  }
+  return undefined
+}
+
+function relationOf(node: Node, names: Names): About | undefined {
+  if ('CreateStmt' in node) {
+    const { relation, tableElts = [] } = node.CreateStmt
+    const keys = tableElts.flatMap(constraintsOf).flatMap(referred)
+    return created(
+      'table',
+      names.relation(relation),
+      keys.map((key) => names.relation(key)),
+    )
+  }
+  if ('CreateForeignTableStmt' in node) {
+    return created('foreign table', names.relation(node.CreateForeignTableStmt.base?.relation))
+  }
+  if ('ViewStmt' in node) return created('view', names.relation(node.ViewStmt.view))
+  if ('CreateTableAsStmt' in node) {
+    const { into, objtype } = node.CreateTableAsStmt
+    return created(objtype === 'OBJECT_MATVIEW' ? 'view' : 'table', names.relation(into?.rel))
+  }
+  if ('CreateSeqStmt' in node) return created('sequence', names.relation(node.CreateSeqStmt.sequence))
+  if ('CompositeTypeStmt' in node) return created('composite type', names.relation(node.CompositeTypeStmt.typevar))
+  return undefined
+}
+
+/** What a statement is about that creates a part of a table. */
+function partOf(node: Node, names: Names): About | undefined {
+  const part = (kind: StructureKind, name: string | undefined, relation: RangeVar | undefined): About => {
+    const of = names.relation(relation)
+    return { creates: name ? [{ kind, schema: of.schema, name, parent: of.name }] : [], of, refersTo: [] }
+  }
+  if ('IndexStmt' in node) return part('index', node.IndexStmt.idxname, node.IndexStmt.relation)
+  if ('CreateTrigStmt' in node) return part('trigger', node.CreateTrigStmt.trigname, node.CreateTrigStmt.relation)
+  if ('CreatePolicyStmt' in node) return part('policy', node.CreatePolicyStmt.policy_name, node.CreatePolicyStmt.table)
+  if ('RuleStmt' in node) return part('rule', node.RuleStmt.rulename, node.RuleStmt.relation)
+  return undefined
+}
+
+/** What a statement is about that alters or comments on something. */
+function alterationOf(node: Node, names: Names): About | undefined {
+  if ('CommentStmt' in node) return commented(node.CommentStmt.object, node.CommentStmt.objtype, names)
+  if ('AlterSeqStmt' in node) return { ...nothing, of: names.relation(node.AlterSeqStmt.sequence) }
+  if (!('AlterTableStmt' in node)) return undefined
+  const { relation, cmds = [] } = node.AlterTableStmt
+  const constraints = cmds.flatMap((cmd) => {
+    const { def } = 'AlterTableCmd' in cmd ? cmd.AlterTableCmd : {}
+    return def !== undefined && 'Constraint' in def ? [def.Constraint] : []
+  })
+  const of = names.relation(relation)
+  return {
+    creates: constraints.flatMap(({ conname, contype = '' }): ScriptObject[] => {
+      const kind = constraintKinds[contype]
+      return conname && kind ? [{ kind, schema: of.schema, name: conname, parent: of.name }] : []
+    }),
+    of,
+    refersTo: constraints.flatMap(referred).map((key) => names.relation(key)),
+  }
+}
+
+const constraintKinds: Readonly<Record<string, StructureKind>> = {
+  CONSTR_PRIMARY: 'primary key',
+  CONSTR_UNIQUE: 'unique',
+  CONSTR_CHECK: 'check',
+  CONSTR_FOREIGN: 'foreign key',
+  CONSTR_EXCLUSION: 'exclusion',
+}
+
+/** The kinds of objects of which the last name that a comment names is a part. */
+const partsCommented = new Set([
+  'OBJECT_COLUMN',
+  'OBJECT_TABCONSTRAINT',
+  'OBJECT_TRIGGER',
+  'OBJECT_POLICY',
+  'OBJECT_RULE',
+])
+
+function commented(object: Node | undefined, type: string | undefined, names: Names): About {
+  if (object === undefined) return nothing
+  if ('List' in object) {
+    const { items = [] } = object.List
+    return { ...nothing, of: names.path(partsCommented.has(type ?? '') ? items.slice(0, -1) : items) }
+  }
+  if ('TypeName' in object) return { ...nothing, of: names.path(object.TypeName.names) }
+  if ('ObjectWithArgs' in object) return { ...nothing, of: names.path(object.ObjectWithArgs.objname) }
+  if (!('String' in object)) return nothing
+  const name = object.String.sval ?? ''
+  return { ...nothing, of: { schema: name, name } }
+}
+
+function constraintsOf(node: Node): Constraint[] {
+  if ('Constraint' in node) return [node.Constraint]
+  return 'ColumnDef' in node ? (node.ColumnDef.constraints ?? []).flatMap(constraintsOf) : []
+}
+
+function referred({ pktable }: Constraint): RangeVar[] {
+  return pktable === undefined ? [] : [pktable]
+}
+
+function textOf(node: Node): string {
+  return 'String' in node ? (node.String.sval ?? '') : ''
+}
+
+/** Adds the names of keys, checks and indexes that a statement states. */
+function noteNames(value: unknown, names: Set<string>): void {
+  if (Array.isArray(value)) for (const it of value) noteNames(it, names)
+  else if (typeof value === 'object' && value !== null) {
+    for (const [key, it] of Object.entries(value)) {
+      if ((key === 'conname' || key === 'idxname') && typeof it === 'string') names.add(it)
+      else noteNames(it, names)
+    }
+  }
+}

@@ -1,0 +1,161 @@
+import { randomBytes } from 'node:crypto'
+import { TenantryError } from '../../../kernel/errors.ts'
+import { type Identifier, parseIdentifier } from '../../../kernel/names.ts'
+import { arrange, type Script } from '../../../structure/script.ts'
+import type { Structure, StructureKind, StructureObject } from '../../../structure/structure-object.ts'
+import type { BuiltStructure, ReadingSession } from '../../structure.ts'
+import { quoteIdentifier, quoteLiteral } from '../quoting.ts'
+import { fixedSettings, sendAll, structureSql, toStructure } from './read-structure.ts'
+import { type CreatedNames, spliceSchemas } from './splice.ts'
+
+/** How long a statement of the script may wait for a lock, which it needs on nothing but what it makes itself. */
+const lockTimeout = '2s'
+
+/**
+ * Builds a script in scratch schemas of the session's database, reads their structure, and rolls back: in one round trip.
+ * Nobody sees them, and nobody waits for them. Since it is the very database, the script finds the extensions, types and
+ * tables that it uses without declaring them, and literals mean what they mean there.
+ *
+ * Where the role may not create schemas, the session's temporary schema takes the place of the default one, if no other is
+ * needed: PostgreSQL finds no functions in it, and has no materialized views there.
+ *
+ * @returns undefined where a statement locked something that exists, so that it may have changed it
+ * @throws `permission-denied`, and whatever a statement of the script fails with
+ */
+export async function buildInScratch(
+  session: ReadingSession,
+  script: Script,
+  defaultSchema: string,
+): Promise<BuiltStructure | undefined> {
+  const created = createdNames(script, defaultSchema)
+  const scratch = new Map([...created.keys()].map((name) => [name, `tenantry_${randomBytes(8).toString('hex')}`]))
+  try {
+    const structure = await build(session, { script, defaultSchema, created, scratch })
+    return structure && { structure, isQualified: true }
+  } catch (error) {
+    const isDenied = error instanceof TenantryError && error.code === 'permission-denied'
+    if (!isDenied || created.size > 1 || !isTemporary(script)) throw error
+    const temporary = new Map([[defaultSchema, 'pg_temp']])
+    const structure = await build(session, { script, defaultSchema, created, scratch: temporary })
+    return structure && { structure: structure.map(withoutTemporary), isQualified: false }
+  }
+}
+
+/** Some definitions name the temporary schema, most leave it out. */
+function withoutTemporary(object: StructureObject): StructureObject {
+  return { ...object, definition: object.definition.replaceAll('pg_temp.', '') }
+}
+
+/** True if all that a script creates can be temporary. */
+function isTemporary({ statements }: Script): boolean {
+  const kinds = new Set(statements.flatMap(({ creates }) => creates).map(({ kind }) => kind))
+  return !['function', 'procedure', 'trigger', 'extension'].some((kind) => kinds.has(kind as StructureKind))
+}
+
+/** Where a script is built. */
+interface Site {
+  readonly script: Script
+  readonly defaultSchema: string
+  readonly created: CreatedNames
+  /** The schemas that take the place of the script's own. */
+  readonly scratch: ReadonlyMap<string, string>
+}
+
+async function build(
+  session: ReadingSession,
+  { script, defaultSchema, created, scratch }: Site,
+): Promise<Structure | undefined> {
+  const own = scratch.get(defaultSchema) ?? ''
+  const isTemporarySchema = own === 'pg_temp'
+  const statements = await Promise.all(
+    script.statements
+      .filter(({ creates }) => creates.every(({ kind }) => kind !== 'schema'))
+      .map(({ text }) => spliceSchemas(text, scratch, created)),
+  )
+  const names = [...scratch.values()].map((name) => quoteLiteral(name)).join(', ')
+  const isScratch = isTemporarySchema ? 'n.oid = pg_my_temp_schema()' : `n.nspname in (${names})`
+  const path = [own, quoteIdentifier(parseIdentifier(defaultSchema, 'schema'))].join(', ')
+  const results = await rolledBack(session, [
+    `set local lock_timeout = '${lockTimeout}'`,
+    'set local check_function_bodies = off',
+    ...(isTemporarySchema ? [] : [...scratch.values()].map((name) => `create schema ${name}`)),
+    `set local search_path = ${path}`,
+    ...statements,
+    ...fixedSettings,
+    structureSql(isScratch),
+    lockedSql(isScratch),
+    `select pg_my_temp_schema()::regnamespace::text as temporary, ${[...scratch].map(([name, other]) => `quote_ident(${quoteLiteral(name)}) as ${other}`).join(', ')}`,
+  ])
+  // A statement of the script may have a result as well, such as CREATE MATERIALIZED VIEW.
+  const [rows, locked, quotedNames] = results.slice(-3)
+  if (rows === undefined || (locked?.rows.length ?? 1) > 0) return undefined
+  const quoted = (quotedNames?.rows[0] ?? {}) as Readonly<Record<string, string>>
+  const back = [...scratch].map(([name, other]) => ({
+    name,
+    other: isTemporarySchema ? (quoted['temporary'] ?? other) : other,
+    quoted: quoted[other] ?? name,
+  }))
+  return arrange(
+    toStructure(rows.rows).map((object) => renamed(object, back)),
+    script,
+  )
+}
+
+/** A schema, its scratch, and its own name as SQL writes it. */
+interface Back {
+  readonly name: string
+  readonly other: string
+  readonly quoted: string
+}
+
+/** Scratch names are random, so that a plain replacement is exact. */
+function renamed(object: StructureObject, schemas: readonly Back[]): StructureObject {
+  const raw = (text: string) => schemas.find(({ other }) => other === text)?.name ?? text
+  const worded = (text: string) =>
+    schemas.reduce((it, { other, quoted }) => (it.includes(other) ? it.replaceAll(other, quoted) : it), text)
+  const { parent } = object
+  return {
+    ...object,
+    schema: raw(object.schema),
+    name: worded(raw(object.name)),
+    ...(parent !== undefined && { parent: worded(raw(parent)) }),
+    definition: worded(object.definition),
+  }
+}
+
+function createdNames({ statements }: Script, defaultSchema: string): CreatedNames {
+  const names = new Map<string, Set<string>>([[defaultSchema, new Set()]])
+  const add = (schema: string, name?: string) => {
+    const known = names.get(schema) ?? new Set()
+    names.set(schema, name === undefined ? known : known.add(name))
+  }
+  for (const { kind, schema, name, parent } of statements.flatMap(({ creates }) => creates)) {
+    if (kind === 'extension') continue
+    add(schema, kind === 'schema' || (parent !== undefined && kind !== 'index') ? undefined : name)
+  }
+  return names
+}
+
+/** Relations outside the scratch schemas on which the transaction holds more than the lock of a reader. */
+function lockedSql(isScratch: string): string {
+  return `select l.relation from pg_locks l join pg_class c on c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace
+    where l.pid = pg_backend_pid() and l.locktype = 'relation' and l.mode <> 'AccessShareLock'
+      and l.database = (select oid from pg_database where datname = current_database())
+      and not (${isScratch}) and n.nspname !~ '^pg_(catalog$|toast)' limit 1`
+}
+
+/** Sends statements in a transaction of their own that is rolled back, whatever the default of the session is. */
+async function rolledBack(session: ReadingSession, statements: readonly string[]) {
+  try {
+    return await sendAll(session, ['begin isolation level read committed, read write', ...statements, 'rollback'])
+  } catch (error) {
+    if (error instanceof TenantryError && error.code !== 'connection-lost') await session.query('rollback')
+    throw error
+  }
+}
+
+/** The statements that store a text in the comment of a schema of ours, where every role can read it. */
+export function rememberStatements(schema: string, text: string): readonly string[] {
+  const name = quoteIdentifier(schema as Identifier)
+  return [`create schema if not exists ${name}`, `comment on schema ${name} is ${quoteLiteral(text)}`]
+}

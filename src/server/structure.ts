@@ -1,0 +1,60 @@
+import type { Script } from '../structure/script.ts'
+import type { Structure } from '../structure/structure-object.ts'
+
+/** A database's structure, and what is needed to compare it. */
+export interface ReadStructure {
+  readonly structure: Structure
+  /** The server's major version. Structures of different versions are not compared: they may word the same otherwise. */
+  readonly majorVersion: number
+  /** What {@link StructureAccess.remember} stored in the database. */
+  readonly memory: string | undefined
+  /** The rows of {@link ReadOptions.also}. */
+  readonly also: readonly object[]
+}
+
+/** A structure that was built to be compared with. */
+export interface BuiltStructure {
+  readonly structure: Structure
+  /** False if definitions leave out the default schema: then those that they are compared with must as well. */
+  readonly isQualified: boolean
+}
+
+/** How a structure is read. */
+export interface ReadOptions {
+  /** `transaction` if the session has one open, whose settings stay as they are. Default `alone`. */
+  readonly where?: 'alone' | 'transaction'
+  /** A query that is sent in the same round trip. */
+  readonly also?: string | undefined
+}
+
+/** A session, as far as a structure is read on it. */
+export interface ReadingSession {
+  readonly database: string
+  query(sql: string): Promise<{ readonly command: string; readonly rows: readonly object[] }>
+}
+
+/** Reads and builds structures. */
+export interface StructureAccess {
+  /**
+   * Reads the structure of the session's database in one round trip, whatever the session's settings are. It takes no
+   * privilege but to connect.
+   */
+  read(session: ReadingSession, options?: ReadOptions): Promise<ReadStructure>
+  /**
+   * Reads what each statement of a script is about.
+   *
+   * @param defaultSchema the schema of the names that have none
+   * @throws `models-invalid` for what is no SQL
+   */
+  parse(statements: readonly string[], defaultSchema: string): Promise<Script>
+  /**
+   * Builds a script in the session's database out of everybody's sight, reads its structure, and takes all of it back. It
+   * takes the right to create schemas there; where only the default schema is needed, that to create temporary tables.
+   *
+   * @returns undefined where that changes something that exists, so that it cannot be built here
+   * @throws `permission-denied`, and whatever a statement of the script fails with
+   */
+  build(session: ReadingSession, script: Script, defaultSchema: string): Promise<BuiltStructure | undefined>
+  /** The statements that store a text in the session's database, for {@link ReadStructure.memory} to find. */
+  remember(text: string): readonly string[]
+}

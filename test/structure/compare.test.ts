@@ -1,0 +1,102 @@
+import { assert, asyncProperty, subarray } from 'fast-check'
+import { checkDatabase, ensureTables, type Models } from 'tenantry'
+import { describe, expect, it } from 'vitest'
+import { existingDatabase, queryIn } from '../start-up/support.ts'
+import { type Feature, features } from './features.ts'
+
+/** Models of an adapter that has nothing but statements. */
+function modelsOf(statements: readonly string[]): Models<unknown> {
+  return {
+    defaultSchema: 'public',
+    fingerprint: async () => JSON.stringify(statements),
+    createStatements: async () => statements,
+    open: () => Promise.reject(new Error('nobody works with these')),
+  }
+}
+
+const statementsOf = (chosen: readonly Feature[]) => chosen.flatMap(({ statements }) => statements)
+
+/** Objects of the same names as those of the features, which are nobody's business. */
+const decoys = [
+  'create schema decoy',
+  'create table decoy.types (a int)',
+  'create table decoy.keyed (a int constraint keyed_pkey primary key deferrable, c int constraint keyed_c unique)',
+  `create type decoy.mood as enum ('none')`,
+  'create view decoy.view_of as select 1 as a',
+]
+
+async function expectMatch(url: string, models: Models<unknown>) {
+  const found = await checkDatabase(url, models)
+  expect(found).toMatchObject({ outcome: 'matches', missing: [], differing: [], extra: [] })
+}
+
+describe.each(features)('$name', (feature) => {
+  it('matches once made, has nothing to do twice, and shows every change by its name', async () => {
+    const { name, url } = await existingDatabase()
+    const models = () => modelsOf(statementsOf([feature]))
+    await ensureTables(url, models())
+    expect(await ensureTables(url, models())).toMatchObject({ created: [], differing: [] })
+    await expectMatch(url, models())
+    // Neither what was learned from the database itself, but what is built beside it.
+    await queryIn(name, 'drop schema tenantry_structure', ...decoys)
+    const kept = models()
+    await expectMatch(url, kept)
+    for (const { change, undo, names } of feature.changes) {
+      await queryIn(name, change)
+      const found = await checkDatabase(url, kept)
+      expect({ change, outcome: found.outcome, named: namesIn(found) }).toEqual({
+        change,
+        outcome: 'differs',
+        named: expect.arrayContaining([names]),
+      })
+      await queryIn(name, undo)
+      await expectMatch(url, kept)
+    }
+  })
+})
+
+it('any features together match once made, whatever the settings of the database', async () => {
+  const settings = subarray([
+    `TimeZone = 'Asia/Kathmandu'`,
+    `DateStyle = 'German'`,
+    `IntervalStyle = 'iso_8601'`,
+    'quote_all_identifiers = on',
+    `search_path = 'decoy'`,
+    'extra_float_digits = -5',
+    `bytea_output = 'escape'`,
+    'default_transaction_isolation = serializable',
+  ])
+  await assert(
+    asyncProperty(subarray([...features], { minLength: 1 }), settings, async (chosen, set) => {
+      const { name, url } = await existingDatabase()
+      const models = () => modelsOf(statementsOf(chosen))
+      await ensureTables(url, models())
+      await queryIn(name, 'drop schema tenantry_structure', ...decoys)
+      await queryIn(name, ...set.map((setting) => `alter database ${JSON.stringify(name)} set ${setting}`))
+      await expectMatch(url, models())
+      expect(await ensureTables(url, models())).toMatchObject({ created: [], differing: [] })
+    }),
+    { numRuns: 5 },
+  )
+})
+
+it('a whole object that is missing is made again, and nothing else is touched', async () => {
+  const { name, url } = await existingDatabase()
+  const models = modelsOf(statementsOf(features))
+  await ensureTables(url, models)
+  for (const dropped of ['table types', 'table checked', 'view view_of', 'materialized view kept', 'table moody']) {
+    await queryIn(name, `drop ${dropped}`)
+    const { created, differing } = await ensureTables(url, models)
+    expect(created.map((object) => object.name)).toEqual([dropped.split(' ').at(-1)])
+    expect(differing).toEqual([])
+    await expectMatch(url, models)
+  }
+})
+
+function namesIn(found: Awaited<ReturnType<typeof checkDatabase>>): readonly string[] {
+  if (found.outcome === 'database-missing') return []
+  const { missing, differing } = found
+  return [...missing, ...differing.flatMap(({ differences }) => differences.map(({ object }) => object))].map(
+    (object) => object.name,
+  )
+}
