@@ -219,8 +219,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   }
 
   async check(id: string, options: CheckOptions = {}): Promise<CheckedTenant> {
-    const mayBuild = this.#parts.mode === 'full'
-    return checkTenant(this.#making, id, this.#read('check', options), mayBuild)
+    return checkTenant(this.#making, id, this.#read('check', options), this.#parts.mode === 'full')
   }
 
   async get(id: string, options: Cancellable = {}): Promise<Tenant | undefined> {

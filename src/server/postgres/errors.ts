@@ -76,6 +76,27 @@ const systemErrors: Readonly<Record<string, Meaning>> = {
   EPIPE: lost,
 }
 
+const readOnly: Meaning = {
+  code: 'query-failed',
+  message: ({ database }, text) => `A statement in ${database} failed: ${text}`,
+  hint: ({ server }) =>
+    `${server} is a standby, or the database or the role is read-only: connect to the primary, or look at "show default_transaction_read_only".`,
+}
+
+/** A missing type, operator class, collation or function often belongs to an extension. */
+const undefinedObject: Meaning = {
+  code: 'query-failed',
+  message: ({ database }, text) => `A statement in ${database} failed: ${text}`,
+  hint: () =>
+    'If it belongs to an extension, create that first: CREATE EXTENSION, as a role with CREATE on the database. Otherwise check its name and schema.',
+}
+
+const withoutTls: Meaning = {
+  code: 'server-unreachable',
+  message: (context, text) => `${otherSide(context)} cannot be reached: ${text}`,
+  hint: () => 'The server has no TLS: switch it on there (ssl = on), or set sslmode=disable in the connection URL.',
+}
+
 /** Meanings by SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html */
 const sqlStates: Readonly<Record<string, Meaning>> = {
   '08P01': {
@@ -83,6 +104,7 @@ const sqlStates: Readonly<Record<string, Meaning>> = {
     message: ({ server }, text) => `The program that answers at ${server} is not PostgreSQL itself: ${text}`,
     hint: () => "Administration must reach the server itself: use the server's own host and port, not a pooler's.",
   },
+  '25006': readOnly,
   '28000': refused,
   '28P01': refused,
   '42501': {
@@ -90,6 +112,8 @@ const sqlStates: Readonly<Record<string, Meaning>> = {
     message: ({ user, database }, text) => `${user} may not do this in ${database}: ${text}`,
     hint: ({ user }) => `Grant the privilege to ${user}, or connect as a role that has it.`,
   },
+  '42704': undefinedObject,
+  '42883': undefinedObject,
   '53300': full,
   '55P03': {
     code: 'lock-timeout',
@@ -136,10 +160,12 @@ const transientPattern = /^(?:40001|40P01)$/
 /** The error (XX000) of one of two sessions that change the privileges of one database, or one role, at once. */
 const racePattern = /^tuple concurrently (?:updated|deleted)$/
 
-/** Interruptions in the network or in the server. */
-const lostPattern = /^(?:57P01|57P02|57P05|08000|08003|08006)$/
+/** Interruptions in the network or in the server, or by its limits for idle sessions and transactions. */
+const lostPattern = /^(?:25P03|25P04|57P01|57P02|57P05|08000|08003|08006)$/
 const lostMessage =
   /Connection terminated|Client has encountered a connection error|connection ended|not queryable|Query read timeout/i
+/** The driver's own words. */
+const noTlsMessage = 'The server does not support SSL connections'
 const passwordMessage = /^SASL:|password must be a string/
 
 /**
@@ -157,9 +183,13 @@ export function toTenantryError(error: unknown, context: ErrorContext, phase: 'c
     hint: meaning.hint?.(context),
     sqlState: isSqlState(code) ? code : undefined,
     // A resolver that did not answer does not mean that the host does not exist.
-    retryable: code === 'EAI_AGAIN' || transientPattern.test(code ?? '') || racePattern.test(text) ? true : undefined,
+    retryable: isTransient(code, text) ? true : meaning === withoutTls ? false : undefined,
   }
   return new TenantryError(meaning.code, meaning.message(context, text), details)
+}
+
+function isTransient(code: string | undefined, text: string): boolean {
+  return code === 'EAI_AGAIN' || transientPattern.test(code ?? '') || racePattern.test(text)
 }
 
 const verifier = /SCRAM-SHA-256\$[^'"\s]*/g
@@ -190,6 +220,7 @@ function meaningOf(code: string | undefined, text: string, phase: 'connect' | 'q
   }
   if (code !== undefined && isSqlState(code)) return failed
   if (passwordMessage.test(text)) return refused
+  if (text === noTlsMessage) return withoutTls
   if (phase === 'connect') return unreachable
   return code !== undefined || lostMessage.test(text) ? lost : failed
 }
