@@ -268,7 +268,7 @@ export const features: readonly Feature[] = [
       change(
         'The archive.Old.a',
         'drop view "The archive".old_view; alter table "The archive"."Old" alter a type bigint',
-        'drop view "The archive".old_view; alter table "The archive"."Old" alter a type int; create view "The archive".old_view as select o.a from "The archive"."Old" o',
+        'alter table "The archive"."Old" alter a type int; create view "The archive".old_view as select o.a from "The archive"."Old" o',
       ),
     ],
   },
