@@ -28,7 +28,7 @@ function behindError({ id, version, fingerprint }: TenantRow, wanted: string, ou
   const message = `The tenant ${id} is at ${shown(version, fingerprint)}, and this process wants ${shown(ours, wanted)}.`
   return new TenantryError('tenant-behind', message, {
     tenant: id,
-    hint: "Bring its database to this process's version, or let a process of its version serve it. With whenBehind: 'serve' this one would.",
+    hint: "Open this process with whenBehind: 'serve' if its code works with the older tables, or let a process of the tenant's version serve it. This release cannot move a tenant to another version.",
   })
 }
 
