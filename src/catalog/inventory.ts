@@ -21,13 +21,13 @@ export interface TemplateRow extends SparePool {
   readonly digest: string | undefined
 }
 
-/** What is known of a template once it is built. */
+/** A finished template, with its structure. */
 export interface FinishedTemplate {
   readonly digest: string
   readonly fingerprint: string
   /** The major version of its server. */
   readonly majorVersion: number
-  /** What it consists of, as text that only provisioning reads. */
+  /** The structure, as text that only provisioning reads. */
   readonly structure: string
 }
 

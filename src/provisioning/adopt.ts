@@ -27,7 +27,7 @@ export interface AdoptOptions extends NewTenantOptions {
   readonly server?: string
 }
 
-/** What came of adopting a database. */
+/** The outcome of adopting a database. */
 export interface Adopted {
   readonly outcome: 'adopted' | 'already-adopted'
   readonly tenant: Tenant

@@ -18,7 +18,7 @@ export interface CheckOptions extends Cancellable {
   readonly exact?: boolean
 }
 
-/** What a look at a tenant's database found. */
+/** The result of a comparison of a tenant's database. */
 export interface CheckedTenant extends Comparison {
   /** `unverified` where only names could be compared, since no process has built the template of this version yet. */
   readonly outcome: 'matches' | 'differs' | 'unverified'

@@ -15,10 +15,10 @@ export interface Compared {
   readonly fingerprint: string
 }
 
-/** What a database has, and what the models want of it. */
+/** The structures of a database and of the models. */
 export interface Look {
   readonly live: ReadStructure
-  /** What the models make; where that is not known, the names of it alone. */
+  /** The structure that the models make; only its names if that is not known. */
   readonly desired: Structure
   /** The same as it was built or remembered. */
   readonly built?: BuiltStructure
@@ -94,7 +94,7 @@ export async function lookWith(live: ReadStructure, desired: Structure | undefin
   return namesOnly(live, script, [...absentObjects(script, live.structure), ...absentParts(script, live.structure)])
 }
 
-/** What the models made in an empty database, which is remembered. */
+/** Reads and remembers the structure that the models made in an empty database. */
 export async function learn(session: Session, compared: Compared, live: ReadStructure): Promise<BuiltStructure> {
   const script = await scriptOf(compared)
   const own = new Set(creatable(script).map(({ schema, name }) => JSON.stringify([schema, name])))

@@ -71,7 +71,7 @@ export async function buildInCatalog(context: ProvisioningContext, options: Canc
 }
 
 /**
- * What a template that was just built consists of, for the catalog.
+ * Returns the structure of a template that was just built, for the catalog.
  *
  * @throws `verification-failed` if it has not all that the statements of the models create
  */

@@ -10,7 +10,7 @@ export interface DifferingOption {
   readonly actual: string | number
 }
 
-/** What came of ensuring a database. */
+/** The outcome of ensuring a database. */
 export interface EnsuredDatabase {
   /** `created` by this very call, or there already, be it made by another process a moment ago. */
   readonly outcome: 'created' | 'already-exists'
@@ -19,7 +19,7 @@ export interface EnsuredDatabase {
   readonly differing: readonly DifferingOption[]
 }
 
-/** How often a database may vanish between two looks before we give up. */
+/** The number of times that a database may vanish between two looks. */
 const attempts = 3
 
 /**
@@ -43,7 +43,7 @@ export async function ensureDatabaseOn(
   })
 }
 
-/** What differs in a database that is there; undefined where there is none. */
+/** Returns the differences of an existing database; undefined if there is none. */
 async function lookAt(
   server: Server,
   database: Identifier,
@@ -131,7 +131,7 @@ async function closedError(
   })
 }
 
-/** Where it cannot be found out, the database counts as closed, for whatever reason. */
+/** True if a database is invalid. If that cannot be found out, the database counts as closed. */
 async function isInvalid(server: Server, database: Identifier, options: Cancellable): Promise<boolean> {
   let session: Session
   try {

@@ -8,13 +8,13 @@ import { type Compared, learn, type Look, lookAt, reported, wordedLike } from '.
 import { runScript, verificationError } from './create-tables.ts'
 import { memorize } from './structure-memory.ts'
 
-/** What came of ensuring the tables of some models in a database. */
+/** The outcome of ensuring the tables of some models in a database. */
 export interface EnsuredTables {
-  /** What this very call created. */
+  /** Objects that this call created. */
   readonly created: readonly SchemaObject[]
-  /** What existed already, as the models declare it. */
+  /** Objects that existed and equal the models. */
   readonly existing: readonly SchemaObject[]
-  /** What existed already and is not as the models declare it; it was not touched. */
+  /** Objects that existed and differ from the models; they were not changed. */
   readonly differing: readonly DifferingObject[]
   /**
    * Present where the existing objects could not be compared, only found by their names: what the role lacks. A start by a
@@ -25,7 +25,7 @@ export interface EnsuredTables {
 
 const lockName = 'schema'
 
-/** How often another process may change the tables between the look and the lock. */
+/** The number of times that another process may change the tables between the look and the lock. */
 const attempts = 3
 
 /**
@@ -91,7 +91,7 @@ async function create(session: Session, compared: Compared, found: Look): Promis
   return { created: createdOf(found, compared, desired, missing), existing, differing: now.differing }
 }
 
-/** What was created, in the words of the database: a script may make more than it names. */
+/** Returns the created objects, as the database has them: a script may make more than it names. */
 function createdOf(found: Look, { models }: Compared, desired: Structure, missing: readonly SchemaObject[]) {
   if (found.isKnown) return missing
   const schemas = missing.filter(({ kind }) => kind === 'schema')

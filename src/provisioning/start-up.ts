@@ -13,7 +13,7 @@ import type { Comparison } from '../structure/comparison.ts'
 import { lookAt, reported } from './compare-database.ts'
 import { type EnsuredTables, ensureTablesIn } from './ensure-tables.ts'
 
-/** How a database is reached. */
+/** Options of the connection to a database. */
 export interface ConnectOptions extends Cancellable {
   /** Time limit for a connection to stand, and for the wait while the server has none left, in milliseconds. Default 10,000. */
   readonly connectTimeoutMs?: number
@@ -23,13 +23,13 @@ export interface ConnectOptions extends Cancellable {
 
 /** Options of {@link ensureDatabase}. */
 export interface EnsureDatabaseOptions extends Omit<CreateDatabaseOptions, 'acceptsConnections'>, ConnectOptions {
-  /** Where CREATE DATABASE is issued from, if it comes to that. Default `postgres`. */
+  /** The database from which CREATE DATABASE is run. Default `postgres`. */
   readonly maintenanceDatabase?: string
 }
 
 /** Options of {@link ensureTables}. */
 export interface EnsureTablesOptions extends ConnectOptions {
-  /** How long another process may take to create tables in the same database, in milliseconds. Default 60,000. */
+  /** The time that another process may take to create tables in the same database, in milliseconds. Default 60,000. */
   readonly lockTimeoutMs?: number
 }
 
@@ -43,7 +43,7 @@ export interface CheckDatabaseOptions extends ConnectOptions {
 }
 
 /**
- * What {@link checkDatabase} found. The outcome is `unverified` where all objects exist, and their structure could not be
+ * The result of {@link checkDatabase}. The outcome is `unverified` where all objects exist, and their structure could not be
  * compared: the role may not create a schema in the database, and no start by one that may has remembered it there.
  */
 export type CheckedDatabase =

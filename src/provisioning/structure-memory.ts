@@ -3,7 +3,7 @@ import type { Models } from '../models/port.ts'
 import type { BuiltStructure } from '../server/structure.ts'
 import type { Structure } from '../structure/structure-object.ts'
 
-/** Which models a structure is of, and which version of the server worded it. */
+/** The models of a structure, and the version of the server that worded it. */
 export interface MemoryKey {
   readonly fingerprint: string
   readonly majorVersion: number
@@ -14,12 +14,12 @@ interface Entry extends MemoryKey {
   readonly structure: Structure
 }
 
-/** How many are remembered in a database: one for each service that uses it, and each of its versions under way. */
+/** The number of structures remembered in a database: one for each service that uses it, and each of its versions under way. */
 const kept = 8
-/** Beyond this, in bytes, nobody's models are worded. */
+/** The largest structure, in bytes. */
 const largest = 64 * 1024 * 1024
 
-/** What each of the models should be in a database, as long as this process uses them. */
+/** The structures of the models that this process uses. */
 const inProcess = new WeakMap<object, Map<string, BuiltStructure>>()
 
 /** Remembers a structure for as long as the models are in use. */
@@ -49,7 +49,7 @@ export function packed(value: unknown): string {
   return gzipSync(JSON.stringify(value)).toString('base64')
 }
 
-/** The value of {@link packed}. It is checked by whoever uses it. */
+/** The value of {@link packed}. The caller checks it. */
 export function unpacked(text: string): unknown {
   return JSON.parse(gunzipSync(Buffer.from(text, 'base64'), { maxOutputLength: largest }).toString())
 }

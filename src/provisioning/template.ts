@@ -20,11 +20,11 @@ export interface Copied {
   readonly isMade: boolean
   /** Of the template's structure. */
   readonly digest: string | undefined
-  /** Whether the template had to be built first. */
+  /** True if the template had to be built first. */
   readonly wasBuilt: boolean
 }
 
-/** How often a template may vanish under our hands before we give up. */
+/** The number of times that a template may vanish during a call. */
 const attempts = 3
 
 /**
@@ -72,7 +72,7 @@ export async function ensureTemplate<Handle>(
   }
 }
 
-/** The template of this process's version on a server, if it is there as it was sealed; one that is not is set apart. */
+/** The template of this process's version on a server, if it is there as it was sealed; any other is discarded. */
 async function usableTemplate(
   context: ProvisioningContext,
   server: Server,
@@ -87,7 +87,7 @@ async function usableTemplate(
   return { ...ready, wasBuilt: false }
 }
 
-/** Whether a template is not as it was sealed. It is never used again then, nor by anybody else. */
+/** True if a template is not as it was sealed. No process uses it again then. */
 async function isUnusable(
   context: ProvisioningContext,
   server: Server,

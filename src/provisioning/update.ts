@@ -7,7 +7,7 @@ import { stateError } from '../catalog/states.ts'
 import { publicTenant, type Tenant, unknownTenant } from '../catalog/tenant.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
 
-/** What to change of a tenant; what is left out stays. */
+/** The changes of a tenant; absent fields stay. */
 export interface UpdateOptions extends VerbOptions {
   /** For people; any text. `null` takes it away. */
   readonly displayName?: string | null
@@ -15,7 +15,7 @@ export interface UpdateOptions extends VerbOptions {
   readonly metadata?: Readonly<Record<string, unknown>>
 }
 
-/** What came of an update. */
+/** The outcome of an update. */
 export interface Updated {
   readonly outcome: 'updated' | 'unchanged'
   readonly tenant: Tenant

@@ -269,7 +269,7 @@ interface DivisionMessage {
   readonly from: string
   /** A process that has closed all its connections. */
   readonly left?: string
-  /** How many connections the sender keeps free for absent processes. */
+  /** The number of connections that the sender keeps free for absent processes. */
   readonly absent?: number
 }
 

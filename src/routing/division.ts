@@ -8,7 +8,7 @@ export interface Division {
   readonly others: ReadonlyMap<string, number>
   /** The connections kept free for processes that have stopped dividing the budget. */
   readonly absent: ReadonlyMap<string, number>
-  /** How many connections are kept free for such processes, as another process has reported. */
+  /** The number of connections kept free for such processes, as another process reported. */
   readonly reported: number
 }
 

@@ -35,7 +35,7 @@ export interface TransactionOptions {
   readonly readOnly?: boolean
   /** Makes an acknowledged commit survive a crash, with any default of the server for synchronous_commit. */
   readonly durable?: boolean
-  /** The schema of unqualified names in a {@link Session.script}; definitions that are read omit it. */
+  /** The schema of unqualified names in a {@link Session.script}. */
   readonly schema?: string
 }
 

@@ -6,7 +6,7 @@ export interface ReadStructure {
   readonly structure: Structure
   /** The server's major version. Structures of different versions are not compared: they may word the same otherwise. */
   readonly majorVersion: number
-  /** What {@link StructureAccess.remember} stored in the database. */
+  /** The text that {@link StructureAccess.remember} stored in the database. */
   readonly memory: string | undefined
   /** The rows of {@link ReadOptions.also}. */
   readonly also: readonly object[]
@@ -19,7 +19,7 @@ export interface BuiltStructure {
   readonly isQualified: boolean
 }
 
-/** How a structure is read. */
+/** Options of reading a structure. */
 export interface ReadOptions {
   /** `transaction` if the session has one open, whose settings stay as they are. Default `alone`. */
   readonly where?: 'alone' | 'transaction'

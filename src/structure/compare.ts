@@ -6,10 +6,10 @@ export type StructureDifference =
   | { readonly change: 'different'; readonly expected: StructureObject; readonly found: StructureObject }
   | { readonly change: 'extra'; readonly found: StructureObject }
 
-/** Kinds that depend on who made a database, not on its models: Tenantry looks at them by itself. */
+/** Kinds that depend on the role that made a database, not on its models: Tenantry compares them separately. */
 const byMaker: ReadonlySet<StructureKind> = new Set(['owner', 'grant'])
 
-/** Parts that PostgreSQL names by itself where a statement states no name. */
+/** Parts that PostgreSQL names if a statement states no name. */
 export const namedByPostgres: ReadonlySet<StructureKind> = new Set<PartKind>([
   'primary key',
   'unique',
@@ -20,7 +20,7 @@ export const namedByPostgres: ReadonlySet<StructureKind> = new Set<PartKind>([
 ])
 
 /**
- * Compares what a database should have with what it has, object by object. Owners and grants do not count. The parts of
+ * Compares the desired structure of a database with the actual one, object by object. Owners and grants do not count. The parts of
  * an object that is missing, or extra, are not listed besides.
  */
 export function compareStructures(desired: Structure, actual: Structure): readonly StructureDifference[] {
@@ -48,7 +48,7 @@ export function compareStructures(desired: Structure, actual: Structure): readon
   ]
 }
 
-/** True for a schema that what is wanted is in: the default one need not be declared. */
+/** True for a schema of desired objects: the default one need not be declared. */
 function isSchemaOf(wanted: Structure, { kind, name }: StructureObject): boolean {
   return kind === 'schema' && wanted.some(({ schema }) => schema === name)
 }
@@ -73,7 +73,7 @@ function isSame(one: StructureObject, other: StructureObject): boolean {
   return one.kind === other.kind && one.definition === other.definition
 }
 
-/** Matches a part whose name PostgreSQL made up by what it is, and takes it from those that were found. */
+/** Matches a part that PostgreSQL named by its definition, and removes it from the found ones. */
 function takeNamedOtherwise(expected: StructureObject, found: Map<string, StructureObject>): boolean {
   if (expected.isUnnamed !== true) return false
   for (const [key, other] of found) {

@@ -19,11 +19,11 @@ export interface Difference {
   readonly change: 'missing' | 'different' | 'extra'
   /** The object or its part. */
   readonly object: SchemaObject
-  /** What the database has, in PostgreSQL's words; undefined where it has nothing. */
+  /** The definition in the database, in PostgreSQL's words; undefined if it has none. */
   readonly found?: string
-  /** What the models declare, in PostgreSQL's words; undefined where they declare nothing. */
+  /** The definition by the models, in PostgreSQL's words; undefined if they declare none. */
   readonly expected?: string
-  /** What would repair it, where that is certain. Read it before running it: it may drop something. */
+  /** The statements that repair it, where that is certain. Read them before you run them: they may drop objects. */
   readonly statements: readonly string[]
 }
 
@@ -34,18 +34,18 @@ export interface DifferingObject extends SchemaObject {
   readonly differences: readonly Difference[]
 }
 
-/** What a database has of the models. */
+/** The result of comparing a database with models. */
 export interface Comparison {
   readonly existing: readonly SchemaObject[]
   readonly missing: readonly SchemaObject[]
   readonly differing: readonly DifferingObject[]
-  /** What the models do not declare: parts of their objects; all there is, if exactness is asked for. */
+  /** Objects that the models do not declare: parts of their objects or, with `exact`, all. */
   readonly extra: readonly Difference[]
-  /** What creates the missing objects and touches nothing else; all of it can run in one transaction. */
+  /** The statements that create the missing objects and change nothing else; all can run in one transaction. */
   readonly createStatements: readonly string[]
 }
 
-/** What a report is made from. */
+/** The parts of a report. */
 export interface ReportRequest {
   readonly desired: Structure
   readonly differences: readonly StructureDifference[]

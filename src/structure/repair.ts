@@ -175,7 +175,7 @@ interface ColumnClauses {
   readonly type: string
   readonly fallback: string | undefined
   readonly isRequired: boolean
-  /** Whatever else it has, in the order in which PostgreSQL words it. */
+  /** Its other properties, in PostgreSQL's order. */
   readonly rest: string
 }
 

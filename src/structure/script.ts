@@ -45,7 +45,7 @@ export function arrange(structure: Structure, { statements, statedNames }: Scrip
     .toSorted((one, other) => rank(one) - rank(other))
 }
 
-/** What of a script is to be run in a database. */
+/** The statements of a script to run in a database. */
 export interface CreationPlan {
   readonly statements: readonly ScriptStatement[]
   readonly isCreatable: (object: StructureObject) => boolean

@@ -68,7 +68,7 @@ async function startProcess({ installation }: TestTenantry<unknown>, roles?: 'sh
   return process
 }
 
-/** How many connections each process has to share, the fewest first. */
+/** Returns the number of connections that each process has to share, the fewest first. */
 async function shares({ installation }: TestTenantry<unknown>): Promise<number[]> {
   const rows = await sql<{ share: number }>(
     `select sum(objid::bigint & 4095)::int as share from pg_locks join pg_database on pg_database.oid = database
@@ -78,7 +78,7 @@ async function shares({ installation }: TestTenantry<unknown>): Promise<number[]
   return rows.map(({ share }) => share)
 }
 
-/** How many connections a process has to share once it works, where there is no other. */
+/** Returns the number of connections that a process has to share once it works, if there is no other. */
 async function shareOfNew(tenantry: TestTenantry<unknown>, roles?: 'shared'): Promise<number> {
   await startProcess(tenantry, roles)
   const [share] = await shares(tenantry)

@@ -91,7 +91,7 @@ const loginsSql = `
     and (not l.granted or not exists (
       select from pg_catalog.pg_stat_get_activity(l.pid) a where a.usesysid is not null))`
 
-/** How long logins under way are waited for, in milliseconds. */
+/** The time limit for logins under way, in milliseconds. */
 const loginsMs = 3_000
 
 /** Ends tenants' sessions that keep others from connecting, until no login is under way; see `Server.admitLogins`. */

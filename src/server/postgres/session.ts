@@ -200,7 +200,8 @@ class PostgresSession implements Session {
   }
 
   asPool(): ConnectionPool {
-    const query = (text: unknown, values?: unknown) => this.#read(text, values)
+    const query = (text: unknown, values?: unknown): Promise<unknown> =>
+      this.#send(() => this.#client.query(text as string, values as unknown[]))
     const connection: PooledConnection = {
       processID: processId(this.#client),
       query,
@@ -247,29 +248,6 @@ class PostgresSession implements Session {
       `tenantry:${name}`,
     ])
     return rows[0]?.done === true
-  }
-
-  /**
-   * Runs a library's statement. In a transaction with a schema it is a cursor's: PostgreSQL resolves names when it
-   * plans, which is before that schema is in the search_path, and words definitions when it executes, which is after.
-   */
-  async #read(query: unknown, values: unknown): Promise<unknown> {
-    const run = (it: unknown): Promise<unknown> =>
-      this.#send(() => this.#client.query(it as string, values as unknown[]))
-    const text = plainSelect(query, values)
-    if (this.#schema === undefined || text === undefined) return run(query)
-    const reading = [
-      `declare tenantry_reading no scroll cursor for ${text}`,
-      setPath(quoteIdentifier(this.#schema)),
-      'fetch all from tenantry_reading',
-      'close tenantry_reading',
-      setPath(ownNames),
-    ].map(terminated)
-    const [, , fetched] = (await run({
-      ...(typeof query === 'object' && query),
-      text: reading.join('\n'),
-    })) as readonly unknown[]
-    return fetched
   }
 
   async #send<T>(run: () => Promise<T>): Promise<T> {
@@ -341,14 +319,6 @@ function begin({ isolation = 'read committed', readOnly, durable }: TransactionO
 
 function setPath(schemas: string): string {
   return `set local search_path = ${schemas}`
-}
-
-/** Returns the text of a statement that only reads and has no parameters; undefined for any other. */
-function plainSelect(query: unknown, values: unknown): string | undefined {
-  const { text, values: own = values } =
-    typeof query === 'string' ? { text: query } : (query as { readonly text?: unknown; readonly values?: unknown })
-  const isPlain = typeof text === 'string' && /^\s*(?:select|with)\b/i.test(text)
-  return isPlain && (!Array.isArray(own) || own.length === 0) ? text : undefined
 }
 
 function terminated(statement: string): string {

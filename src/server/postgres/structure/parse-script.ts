@@ -80,7 +80,7 @@ function created(kind: StructureKind, { schema, name }: Place, refersTo: readonl
   return { creates: [{ kind, schema, name }], refersTo }
 }
 
-/** What a statement is about that creates something other than a relation. */
+/** Returns the object of a statement that creates something other than a relation. */
 function objectOf(node: Node, names: Names): About | undefined {
   if ('CreateSchemaStmt' in node) {
     const { schemaname: name = '' } = node.CreateSchemaStmt
@@ -123,7 +123,7 @@ function relationOf(node: Node, names: Names): About | undefined {
   return undefined
 }
 
-/** What a statement is about that creates a part of a table. */
+/** Returns the object of a statement that creates a part of a table. */
 function partOf(node: Node, names: Names): About | undefined {
   const part = (kind: StructureKind, name: string | undefined, relation: RangeVar | undefined): About => {
     const of = names.relation(relation)
@@ -136,7 +136,7 @@ function partOf(node: Node, names: Names): About | undefined {
   return undefined
 }
 
-/** What a statement is about that alters or comments on something. */
+/** Returns the object of a statement that alters or comments on something. */
 function alterationOf(node: Node, names: Names): About | undefined {
   if ('CommentStmt' in node) return commented(node.CommentStmt.object, node.CommentStmt.objtype, names)
   if ('AlterSeqStmt' in node) return { ...nothing, of: names.relation(node.AlterSeqStmt.sequence) }

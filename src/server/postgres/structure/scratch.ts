@@ -8,7 +8,7 @@ import { quoteIdentifier, quoteLiteral } from '../quoting.ts'
 import { fixedSettings, sendAll, structureSql, toStructure } from './read-structure.ts'
 import { type CreatedNames, spliceSchemas } from './splice.ts'
 
-/** How long a statement of the script may wait for a lock, which it needs on nothing but what it makes itself. */
+/** The lock timeout of the script's statements, which need locks on their own objects only. */
 const lockTimeout = '2s'
 
 /**
@@ -52,7 +52,7 @@ function isTemporary({ statements }: Script): boolean {
   return !['function', 'procedure', 'trigger', 'extension'].some((kind) => kinds.has(kind as StructureKind))
 }
 
-/** Where a script is built. */
+/** The place where a script is built. */
 interface Site {
   readonly script: Script
   readonly defaultSchema: string

@@ -44,7 +44,7 @@ export async function spliceSchemas(
   return Buffer.concat([...pieces, bytes.subarray(done)]).toString()
 }
 
-/** Where in a statement, in bytes, there are references to columns, and literals that name a relation. */
+/** The byte offsets in a statement of references to columns, and of literals that name a relation. */
 interface Places {
   readonly columns: Set<number>
   readonly literals: Set<number>
