@@ -187,6 +187,8 @@ describe('adopt', () => {
     ['has another type', 'alter table user_account alter name type int using 1', 'user_account'],
   ])('refuses a database that %s, names the reason, and leaves no trace', async (_, change, named) => {
     await sql(change, [], database)
+    // The template of the version, which the database is compared with.
+    await tenantry.onboard('ours')
     const before = await snapshot(tenantry)
     const error = await errorOf(tenantry.adopt('a', { database }))
     expect(error).toMatchObject({ code: 'verification-failed', tenant: 'a', message: expect.stringContaining(named) })
