@@ -16,6 +16,8 @@ export interface ScriptStatement {
   readonly creates: readonly ScriptObject[]
   /** The object of which it creates or changes a part. */
   readonly of?: { readonly schema: string; readonly name: string } | undefined
+  /** The names in it, among them those of all columns that it uses. */
+  readonly mentions: ReadonlySet<string>
   /** The tables that its foreign keys refer to. */
   readonly refersTo: readonly { readonly schema: string; readonly name: string }[]
 }
@@ -56,14 +58,19 @@ const creatableParts: ReadonlySet<StructureKind> = new Set(['index', 'unique', '
 
 /**
  * Chooses the statements that create what is missing. A part of an existing object is created if a statement of its own
- * does that, and if the tables concerned have all their columns.
+ * does that, and if the tables concerned have all columns that it uses.
  */
 export function planCreation({ statements }: Script, differences: readonly StructureDifference[]): CreationPlan {
   const missing = differences.flatMap((it) => (it.change === 'missing' ? [it.expected] : []))
   const wholes = new Set(missing.filter((it) => it.parent === undefined).map((it) => nameKey(it)))
-  const incomplete = new Set(missing.filter((it) => it.kind === 'column').map((it) => parentKey(it)))
-  const isIncomplete = ({ of, refersTo }: ScriptStatement) =>
-    [...(of === undefined ? [] : [of]), ...refersTo].some(({ schema, name }) => incomplete.has(plain(schema, name)))
+  const columns = Map.groupBy(
+    missing.filter((it) => it.kind === 'column'),
+    parentKey,
+  )
+  const isIncomplete = ({ of, refersTo, mentions }: ScriptStatement) =>
+    [...(of === undefined ? [] : [of]), ...refersTo].some(({ schema, name }) =>
+      columns.get(plain(schema, name))?.some((column) => mentions.has(column.name)),
+    )
   const byPart = new Map<string, ScriptStatement>()
   for (const statement of statements) {
     for (const object of statement.creates) {

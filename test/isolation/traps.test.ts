@@ -69,6 +69,7 @@ beforeAll(async () => {
     await asSuperuser('alter schema public owner to provisioner', database)
   }
   await ensureTables(url('theirs'), models)
+  await asSuperuser('create extension citext schema public', 'theirs')
   for (const database of ['postgres', 'template1', 'service', 'theirs']) await asSuperuser(traps, database)
 }, 60_000)
 afterAll(() => server.stop())

@@ -31,8 +31,8 @@ export async function parseScript(statements: readonly string[], defaultSchema: 
     return (parsed.stmts ?? []).flatMap(({ stmt, stmt_location: start = 0, stmt_len: length }) => {
       if (stmt === undefined) return []
       const text = bytes.subarray(start, length ? start + length : undefined).toString()
-      noteNames(stmt, statedNames)
-      return [{ text: text.trim(), ...aboutOf(stmt, names) }]
+      for (const name of namesIn(stmt, ['conname', 'idxname'])) statedNames.add(name)
+      return [{ text: text.trim(), mentions: namesIn(stmt, ['sval', 'name']), ...aboutOf(stmt, names) }]
     })
   })
   return { statements: read, statedNames }
@@ -46,7 +46,7 @@ function unreadable(statement: string, error: unknown): TenantryError {
   })
 }
 
-type About = Omit<ScriptStatement, 'text'>
+type About = Omit<ScriptStatement, 'text' | 'mentions'>
 interface Place {
   readonly schema: string
   readonly name: string
@@ -200,13 +200,12 @@ function textOf(node: Node): string {
   return 'String' in node ? (node.String.sval ?? '') : ''
 }
 
-/** Adds the names of keys, checks and indexes that a statement states. */
-function noteNames(value: unknown, names: Set<string>): void {
-  if (Array.isArray(value)) for (const it of value) noteNames(it, names)
-  else if (typeof value === 'object' && value !== null) {
-    for (const [key, it] of Object.entries(value)) {
-      if ((key === 'conname' || key === 'idxname') && typeof it === 'string') names.add(it)
-      else noteNames(it, names)
-    }
+/** Returns the texts of these fields, anywhere in a parse tree. */
+function namesIn(value: unknown, fields: readonly string[], names = new Set<string>()): ReadonlySet<string> {
+  if (typeof value !== 'object' || value === null) return names
+  for (const [key, it] of Object.entries(value)) {
+    if (fields.includes(key) && typeof it === 'string') names.add(it)
+    else namesIn(it, fields, names)
   }
+  return names
 }
