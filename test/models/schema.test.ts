@@ -135,7 +135,10 @@ describe('a new schema with the name of a table', () => {
     const both = mikroOrm({ entities: [Billing, Invoice] })
     expect(await ensureTables(url, both)).toMatchObject({ differing: [] })
     const checked = await checkDatabase(url, both)
-    expect(checked).toMatchObject({ outcome: 'matches', extra: [{ kind: 'column', name: 'billing.precious' }] })
+    expect(checked).toMatchObject({
+      outcome: 'matches',
+      extra: [{ object: { kind: 'column', name: 'billing.precious' } }],
+    })
     expect(await sql('select * from billing', [], database)).toEqual([{ id: 1, note: 'n', precious: 'p' }])
   })
 })

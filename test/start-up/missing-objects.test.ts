@@ -35,7 +35,7 @@ describe('ensureTables', () => {
         { kind: 'enum', name: 'order_state' },
         { kind: 'table', name: 'product' },
         { kind: 'table', name: 'picture' },
-        { kind: 'table', name: 'warehouse.inventory' },
+        { kind: 'table', name: 'warehouse.stock' },
         { kind: 'view', name: 'sales' },
       ]),
     )
@@ -98,16 +98,16 @@ describe('ensureTables', () => {
     const { name, url } = await existingDatabase()
     const models = mikroOrm({ entities: shop })
     await ensureTables(url, models)
-    await queryIn(name, 'drop view sales', 'drop table warehouse.inventory')
+    await queryIn(name, 'drop view sales', 'drop table warehouse.stock')
     const { created } = await ensureTables(url, models)
     expect(created).toEqual(
       expect.arrayContaining([
-        { kind: 'table', name: 'warehouse.inventory' },
+        { kind: 'table', name: 'warehouse.stock' },
         { kind: 'view', name: 'sales' },
       ]),
     )
     expect(created).toHaveLength(2)
-    expect(await tablesIn(name)).toEqual(expect.arrayContaining(['public.sales', 'warehouse.inventory']))
+    expect(await tablesIn(name)).toEqual(expect.arrayContaining(['public.sales', 'warehouse.stock']))
   })
 })
 

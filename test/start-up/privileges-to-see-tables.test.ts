@@ -37,7 +37,7 @@ describe('all that is in place is seen as its owner sees it, by a role', () => {
     await ensureTables(url, models)
     await queryIn(
       name,
-      'alter table warehouse.inventory alter column pieces drop default',
+      'alter table warehouse.stock alter column pieces drop default',
       'alter table product drop constraint product_price_positive',
       'drop index order_customer_id_placed_at_index',
     )

@@ -183,7 +183,7 @@ export function toTenantryError(error: unknown, context: ErrorContext, phase: 'c
     hint: meaning.hint?.(context),
     sqlState: isSqlState(code) ? code : undefined,
     // A resolver that did not answer does not mean that the host does not exist.
-    retryable: isTransient(code, text) ? true : meaning === withoutTls ? false : undefined,
+    retryable: isTransient(code, text) ? true : undefined,
   }
   return new TenantryError(meaning.code, meaning.message(context, text), details)
 }
