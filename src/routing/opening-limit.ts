@@ -7,8 +7,8 @@ const least = 4
 const leastPart = 1 / 8
 
 /**
- * A limit on the connections that are opened at once: as many as do not make each take twice as long as one alone.
- * Beyond that the server is busy, and more openings would only occupy places that could keep idle connections for
+ * A limit on the connections that are opened at once: the largest number at which each takes less than twice the time of
+ * a single one. Beyond that the server is busy, and more openings would only occupy places that could keep idle connections for
  * reuse. The limit is learnt from the duration of each opening: it becomes low if processors are the bottleneck, and
  * includes all if it is the network.
  */

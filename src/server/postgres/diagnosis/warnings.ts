@@ -156,8 +156,8 @@ function noSignalBackend({ read, probed, roles }: ServerFacts): Warning | undefi
     found: `${name} has not the privileges of pg_signal_backend.`,
     why:
       roles === 'separate'
-        ? "Tenants' sessions are ended by joining their role for one transaction; a person's, by nothing: one that stays in a database keeps a tenant from being offboarded."
-        : "A person's session that stays in a tenant's database keeps the tenant from being offboarded.",
+        ? "It can end tenants' sessions, as a temporary member of their roles, but no other role's. A session of another role in a tenant's database prevents offboarding."
+        : "A session of another role in a tenant's database prevents offboarding.",
     fix: 'Grant it. No session of a superuser can be ended with it.',
     sql: [`GRANT pg_signal_backend TO ${quoted(name)};`],
   }
