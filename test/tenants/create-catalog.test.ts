@@ -57,7 +57,8 @@ describe('a process that does not create the catalog', () => {
     const catalog = `${installation}_catalog`
     await sql('alter table tenantry.installation drop column key_check, drop column lock_secret', [], catalog)
     await sql('alter table tenantry.tenant drop column transition', [], catalog)
-    await sql('delete from tenantry.migration where number = 6', [], catalog)
+    await sql('drop table tenantry.structure', [], catalog)
+    await sql('delete from tenantry.migration where number >= 6', [], catalog)
     expect(await (await open(installation, { createCatalog: false })).onboard('a')).toMatchObject({
       outcome: 'onboarded',
     })
