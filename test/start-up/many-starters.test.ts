@@ -14,7 +14,7 @@ const starters = 32
 const rounds = Number(process.env['TENANTRY_TEST_ROUNDS'] ?? '2')
 
 describe(`${starters} starters at once on a database that is missing: one creates, all see the same`, () => {
-  it(`as processes, ${rounds} times`, { timeout: 120_000 + rounds * 20_000 }, async () => {
+  it(`as processes, ${rounds} times`, { timeout: 120_000 + rounds * 90_000 }, async () => {
     const processes = await Promise.all(Array.from({ length: starters }, startProcess))
     for (let round = 1; round <= rounds; round++) {
       const { url } = newDatabase()
@@ -25,7 +25,7 @@ describe(`${starters} starters at once on a database that is missing: one create
     expect(await Promise.all(processes.map((process) => process.end()))).toEqual(Array(starters).fill(0))
   })
 
-  it(`within one process, ${2 * rounds} times`, { timeout: 120_000 + rounds * 20_000 }, async () => {
+  it(`within one process, ${2 * rounds} times`, { timeout: 120_000 + rounds * 90_000 }, async () => {
     for (let round = 1; round <= 2 * rounds; round++) {
       const { url } = newDatabase()
       const models = mikroOrm({ entities: [User, Address] })
