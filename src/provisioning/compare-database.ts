@@ -2,7 +2,7 @@ import { TenantryError } from '../kernel/errors.ts'
 import type { Models } from '../models/port.ts'
 import type { Server, Session } from '../server/port.ts'
 import type { BuiltStructure, ReadStructure } from '../server/structure.ts'
-import { compareStructures, type StructureDifference } from '../structure/compare.ts'
+import { byMaker, compareStructures, type StructureDifference } from '../structure/compare.ts'
 import { type Comparison, reportOf } from '../structure/comparison.ts'
 import { arrange, type CreationPlan, planCreation, type Script } from '../structure/script.ts'
 import { keyOf, type Structure, type StructureObject } from '../structure/structure-object.ts'
@@ -40,18 +40,17 @@ export interface Look {
  * this one and taken back. Where a role may not build, and nothing is remembered, the names alone are compared.
  *
  * @param where `transaction` if the session has one open: then nothing is built
+ * @param live the structure of the database, if it was read already
  */
 export async function lookAt(
   session: Session,
   compared: Compared,
   where: 'alone' | 'transaction' = 'alone',
+  live?: ReadStructure,
 ): Promise<Look> {
-  const { server, models, fingerprint } = compared
-  const live = await server.structures.read(session, { where })
-  const { majorVersion, memory } = live
-  const remembered = recall(memory, { fingerprint, majorVersion })
-  const known =
-    findKept(models, placeOf(session, compared)) ?? (remembered && { structure: remembered, isQualified: true })
+  const { server, models } = compared
+  live ??= await server.structures.read(session, { where })
+  const known = knownFor(session, compared, live)
   if (known !== undefined) return { ...(await differencesOf(live, known, compared)), isNew: false }
   const script = await scriptOf(compared)
   const absent = [...absentObjects(script, live.structure), ...absentParts(script, live.structure)]
@@ -65,6 +64,19 @@ export async function lookAt(
     if (!(error instanceof TenantryError) || error.code !== 'permission-denied') throw error
     return { ...namesOnly(live, script, absent), obstacle: error }
   }
+}
+
+/** Returns the structure of the models that this process keeps, or that is stored in the database. */
+function knownFor(session: Session, compared: Compared, { majorVersion, memory }: ReadStructure) {
+  const { models, fingerprint } = compared
+  const remembered = recall(memory, { fingerprint, majorVersion })
+  return findKept(models, placeOf(session, compared)) ?? (remembered && { structure: remembered, isQualified: true })
+}
+
+/** True if a database has nothing but schemas and extensions, and the structure of the models is not known. */
+export function isBlank(session: Session, compared: Compared, live: ReadStructure): boolean {
+  const isSetting = ({ kind }: StructureObject) => kind === 'schema' || kind === 'extension' || byMaker.has(kind)
+  return live.structure.every(isSetting) && knownFor(session, compared, live) === undefined
 }
 
 /**

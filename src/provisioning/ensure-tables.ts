@@ -4,7 +4,7 @@ import type { ReadStructure } from '../server/structure.ts'
 import { compareStructures } from '../structure/compare.ts'
 import { type Comparison, type DifferingObject, named, type SchemaObject } from '../structure/comparison.ts'
 import type { Structure } from '../structure/structure-object.ts'
-import { type Compared, learn, type Look, lookAt, reported, wordedLike } from './compare-database.ts'
+import { type Compared, isBlank, learn, type Look, lookAt, reported, wordedLike } from './compare-database.ts'
 import { runScript, verificationError } from './create-tables.ts'
 import { memorize } from './structure-memory.ts'
 
@@ -40,10 +40,14 @@ export async function ensureTablesIn(
   lockTimeoutMs: number,
 ): Promise<EnsuredTables> {
   for (let attempt = 1; ; attempt++) {
-    const seen = await lookAt(session, compared)
-    if (seen.plan.statements.length === 0) {
-      if (seen.isNew) await rememberIfAllowed(session, compared, seen)
-      return { created: [], ...pick(reported(seen, compared)), ...unverified(seen) }
+    const live = await compared.server.structures.read(session, { where: 'alone' })
+    // Of many starts at once on an empty database, only the one that creates has to parse the statements.
+    if (attempt > 1 || !isBlank(session, compared, live)) {
+      const seen = await lookAt(session, compared, 'alone', live)
+      if (seen.plan.statements.length === 0) {
+        if (seen.isNew) await rememberIfAllowed(session, compared, seen)
+        return { created: [], ...pick(reported(seen, compared)), ...unverified(seen) }
+      }
     }
     const made = await inTransaction(session, compared, lockTimeoutMs, attempt === attempts)
     if (made !== undefined) return made

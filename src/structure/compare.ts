@@ -7,7 +7,7 @@ export type StructureDifference =
   | { readonly change: 'extra'; readonly found: StructureObject }
 
 /** Kinds that depend on the role that made a database, not on its models: Tenantry compares them separately. */
-const byMaker: ReadonlySet<StructureKind> = new Set(['owner', 'grant'])
+export const byMaker: ReadonlySet<StructureKind> = new Set(['owner', 'grant'])
 
 /** Parts that PostgreSQL names if a statement states no name. */
 export const namedByPostgres: ReadonlySet<StructureKind> = new Set<PartKind>([
