@@ -12,7 +12,7 @@ export const addDomain = defineCommand(
   {
     usage: 'add-domain <id> <name>',
     summary: 'Add a domain to a tenant, and print the record that proves it',
-    examples: { 'add-domain acme shop.acme.example': 'reserved for acme, and routed to it once it is verified' },
+    examples: { 'add-domain acme shop.acme.example': 'reserved for acme, routed to it once verified' },
   },
   (command) => command,
   (tools, [id, domain]) =>
