@@ -175,6 +175,7 @@ function isFresh(script: Script, absent: readonly StructureObject[]): boolean {
   return absent.filter((it) => it.parent === undefined && stands(it)).length === creatable(script).filter(stands).length
 }
 
+/** Returns the models' create statements, parsed. @throws `models-invalid` */
 export async function scriptOf({ server, models }: Compared): Promise<Script> {
   return server.structures.parse(await models.createStatements(), models.defaultSchema)
 }
@@ -186,7 +187,7 @@ function creatable({ statements }: Script): readonly StructureObject[] {
     .flatMap((it) => (it.parent === undefined ? [{ ...it, definition: '' }] : []))
 }
 
-/** Those of a script's objects of which the database has none, by their names. */
+/** Returns the objects of a script that a database lacks, compared by name. */
 export function absentObjects(script: Script, live: Structure): readonly StructureObject[] {
   const present = new Set(live.filter(({ parent }) => parent === undefined).map(nameKey))
   return creatable(script).filter((object) => !present.has(nameKey(object)))

@@ -104,7 +104,7 @@ export function unknownStructureError(database: string): TenantryError {
     'verification-failed',
     `${database} cannot be compared: no template of this version was built.`,
     {
-      hint: 'Open a process without mode "router" and onboard a tenant, or run "tenantry inventory fill".',
+      hint: "Onboard a tenant in a process without mode: 'router', which builds the template, and repeat the call.",
     },
   )
 }

@@ -160,6 +160,9 @@ async function destroy(
     throw isInUse(error) && found !== undefined ? remainError(found.name) : error
   }
   if (found !== undefined) await server.drop(admin, pendingDrop)
+  // In any database: a session outlives its role, and cannot be attributed to it then.
+  const user = physicalNames.login(context.installation, row.rowId)
+  await endSessions(server, admin, { database: pendingDrop, which: { of: user }, signal })
   await dropLogin(context, server, admin, row.rowId)
   await forget(context, locked, row, actor)
 }

@@ -46,7 +46,7 @@ export interface Snapshot {
   readonly spares: readonly SpareRow[]
   /** The ids of all rows that the catalog had before or after the servers were looked at. */
   readonly knownRows: ReadonlySet<string>
-  /** Those of them that were tenants'. A claim gives a tenant the row id of its spare. */
+  /** The row ids of tenants among them. A claim gives a tenant the row id of its spare. */
   readonly knownTenants: ReadonlySet<string>
   /** By the server's name; a server that did not answer is left out, and the plan does not cover it. */
   readonly databases: ReadonlyMap<string, readonly DatabaseInfo[]>

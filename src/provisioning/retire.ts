@@ -117,7 +117,7 @@ function poolsAmong({ servers }: ProvisioningContext, counts: readonly SparePool
   return [...byKey.values()]
 }
 
-/** Takes what is on a sparePool from use. @returns how much is to be dropped */
+/** Discards all spares of a pool and, if told so, its templates. @returns the numbers of databases to drop */
 async function emptyPool(
   context: ProvisioningContext,
   sparePool: SparePool,

@@ -146,9 +146,6 @@ export async function dropRole(
     return login === user ? undefined : login
   }
   try {
-    // A session outlives its role, and nothing tells then whose it is.
-    const left = await server.sessions(admin, server.maintenanceDatabase, { of: user })
-    if (left.length > 0) await server.endSessions(admin, left)
     return await server.dropRole(admin, user, { database, heir })
   } catch (error) {
     if (!(error instanceof TenantryError) || endsWork.includes(error.code)) throw error
@@ -226,5 +223,7 @@ async function dismiss(
   user: Identifier,
 ): Promise<void> {
   await admin.script(server.roles.disableLogin(user, database))
+  const left = await server.sessions(admin, database, { of: user })
+  if (left.length > 0) await server.endSessions(admin, left)
   await dropRole(context, server, admin, user, database)
 }

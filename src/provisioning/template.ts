@@ -276,10 +276,9 @@ export async function dropTemplate(
 }
 
 /**
- * Takes the templates of a sparePool from use: all, or those that were begun and never finished, or that are no longer as they
- * were sealed.
+ * Discards the templates of a version on a server: all, or the unfinished ones and those that changed since they were sealed.
  *
- * @returns how many are to be dropped
+ * @returns the number of templates to drop
  */
 export function discardTemplates(
   context: ProvisioningContext,

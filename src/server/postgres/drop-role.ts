@@ -58,7 +58,8 @@ export async function dropRole(
 
 /** Ignores the error of two sessions that change the privileges of one object at once: the next attempt may succeed. */
 function unlessRace(error: unknown): void {
-  if (!(error instanceof TenantryError) || !error.retryable) throw error
+  const isRace = error instanceof TenantryError && error.code === 'query-failed' && error.retryable
+  if (!isRace) throw error
 }
 
 /** @param leaving the database whose privileges are revoked with the role */

@@ -26,7 +26,7 @@ export interface ReadFacts {
    */
   readonly hasMembershipOptions: boolean
   readonly maxConnections: number
-  /** Those of them that are reserved for other roles. */
+  /** The number of connections reserved for other roles. */
   readonly reservedConnections: number
   readonly recoverySync: string
   readonly passwordEncryption: string
@@ -40,7 +40,7 @@ export interface ReadFacts {
   readonly openToPublic: readonly string[]
   /** Of those, the ones in which every role may create as well, with the schemas. */
   readonly publicSchemas: ReadonlyMap<string, readonly string[]>
-  /** Those that were not examined. */
+  /** The databases that were not examined. */
   readonly unvisited: readonly string[]
   /** The existing ones among the installation's three roles. */
   readonly ownRoles: readonly OwnRole[]

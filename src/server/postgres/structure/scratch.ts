@@ -16,8 +16,8 @@ const lockTimeout = '2s'
  * Nobody sees them, and nobody waits for them. Since it is the very database, the script finds the extensions, types and
  * tables that it uses without declaring them, and literals mean what they mean there.
  *
- * Where the role may not create schemas, the session's temporary schema takes the place of the default one, if no other is
- * needed: PostgreSQL finds no functions in it, and has no materialized views there.
+ * If the role may not create schemas, and the models need no other than the default one, the session's temporary schema
+ * takes its place: PostgreSQL finds no functions in it, and has no materialized views there.
  *
  * @returns undefined where a statement locked something that exists, so that it may have changed it
  * @throws `permission-denied`, and whatever a statement of the script fails with
