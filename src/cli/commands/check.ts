@@ -25,7 +25,7 @@ export const check = defineCommand<Options>(
   (command) =>
     command
       .option('--url <url>', "a single database instead of tenants'")
-      .option('--exact', 'count whatever the models do not declare as a difference'),
+      .option('--exact', 'count extra objects as differences'),
   async (tools, [ids], { url, exact = false }) => {
     const given = ids as readonly string[]
     if (url === undefined) return tools.withTenantry('read', (tenantry) => checkTenants(tenantry, tools, given, exact))
