@@ -40,16 +40,16 @@ export interface Look {
  * this one and taken back. Where a role may not build, and nothing is remembered, the names alone are compared.
  *
  * @param where `transaction` if the session has one open: then nothing is built
- * @param live the structure of the database, if it was read already
+ * @param read the structure of the database, if it was read already
  */
 export async function lookAt(
   session: Session,
   compared: Compared,
   where: 'alone' | 'transaction' = 'alone',
-  live?: ReadStructure,
+  read?: ReadStructure,
 ): Promise<Look> {
   const { server, models } = compared
-  live ??= await server.structures.read(session, { where })
+  const live = read ?? (await server.structures.read(session, { where }))
   const known = knownFor(session, compared, live)
   if (known !== undefined) return { ...(await differencesOf(live, known, compared)), isNew: false }
   const script = await scriptOf(compared)

@@ -192,12 +192,13 @@ async function giveBack(
 ): Promise<void> {
   const { row } = before
   const [found] = await server.describe(admin, [row.database])
+  const stamp = readStamp(found?.comment)
+  const isStamped = isStampOf(context, row, stamp)
+  // A catalog that was set back to the middle of an adoption calls a tenant unfinished that is in service.
+  if (isStamped && isNewer(stamp, row)) throw disagreeError(row, { name: row.database, stamp })
   const login = physicalNames.login(context.installation, row.rowId)
   await dropRole(context, server, admin, login, found && row.database)
-  const stamp = readStamp(found?.comment)
-  if (isStampOf(context, row, stamp)) {
-    // A catalog that was set back to the middle of an adoption calls a tenant unfinished that is in service.
-    if (isNewer(stamp, row)) throw disagreeError(row, { name: row.database, stamp })
+  if (isStamped) {
     await admin.script([server.commentStatement(row.database, stamp.comment ?? '')])
   }
   await takeTransition(context, locked, before, { verb: 'purge', to: 'purging', actor })
