@@ -1,9 +1,12 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import type { Identifier } from '../kernel/names.ts'
-import type { CreateDatabaseOptions, DatabaseInfo, Server, Session } from '../server/port.ts'
+import type { CreateDatabaseOptions, Server, Session } from '../server/port.ts'
 
-/** An option that an existing database does not meet. It is reported and left as it is. */
+/**
+ * An option that a database does not meet. It is reported and left as it is. Where none is given, the encoding should be
+ * UTF8: in any other, some text cannot be stored, or (SQL_ASCII) is not checked.
+ */
 export interface DifferingOption {
   readonly option: 'owner' | 'encoding' | 'locale' | 'localeProvider' | 'tablespace' | 'connectionLimit'
   readonly wanted: string | number
@@ -15,7 +18,7 @@ export interface EnsuredDatabase {
   /** `created` by this very call, or there already, be it made by another process a moment ago. */
   readonly outcome: 'created' | 'already-exists'
   readonly database: string
-  /** The options that a database which existed already does not meet. */
+  /** The options that the database does not meet. */
   readonly differing: readonly DifferingOption[]
 }
 
@@ -35,7 +38,8 @@ export async function ensureDatabaseOn(
   for (let attempt = 1; attempt <= attempts; attempt++) {
     const differing = await lookAt(server, database, options)
     if (differing !== undefined) return { outcome: 'already-exists', database, differing }
-    if (await create(server, database, options)) return { outcome: 'created', database, differing: [] }
+    const created = await create(server, database, options)
+    if (created !== undefined) return { outcome: 'created', database, differing: created }
   }
   throw new TenantryError('database-missing', `The database ${database} was dropped as often as it was made.`, {
     hint: 'Find out who drops it; the server log names the statements when log_statement is ddl.',
@@ -58,22 +62,24 @@ async function lookAt(
     throw error.code === 'database-closed' ? await closedError(error, server, database, options) : error
   }
   try {
-    return comparedOptions.some((option) => options[option] !== undefined)
-      ? differingOptions((await server.describe(session, [database]))[0], options)
-      : []
+    const isCompared = comparedOptions.some((option) => options[option] !== undefined)
+    return isCompared || !isUnicode(session) ? await differing(server, session, database, options) : []
   } finally {
     await session.close()
   }
 }
 
+/** Returns the differences of a database that was created; undefined if there is one already. */
 async function create(
   server: Server,
   database: Identifier,
   options: CreateDatabaseOptions & Cancellable,
-): Promise<boolean> {
+): Promise<readonly DifferingOption[] | undefined> {
   const session = await connectForMaintenance(server, options)
   try {
-    return await server.create(session, database, options)
+    if (!(await server.create(session, database, options))) return undefined
+    // The default encoding of a server is nearly always that of its maintenance database.
+    return isUnicode(session) ? [] : await differing(server, session, database, options)
   } finally {
     await session.close()
   }
@@ -101,10 +107,20 @@ const comparedOptions = [
   'connectionLimit',
 ] as const satisfies readonly DifferingOption['option'][]
 
-function differingOptions(info: DatabaseInfo | undefined, options: CreateDatabaseOptions): DifferingOption[] {
+function isUnicode({ encoding }: Session): boolean {
+  return encoding === undefined || encoding === 'UTF8'
+}
+
+async function differing(
+  server: Server,
+  session: Session,
+  database: Identifier,
+  options: CreateDatabaseOptions,
+): Promise<readonly DifferingOption[]> {
+  const [info] = await server.describe(session, [database])
   if (info === undefined) return []
   return comparedOptions.flatMap((option) => {
-    const wanted = options[option]
+    const wanted = options[option] ?? (option === 'encoding' ? 'UTF8' : undefined)
     const actual = info[option]
     return wanted === undefined || normal(option, wanted) === normal(option, actual) ? [] : [{ option, wanted, actual }]
   })

@@ -1,4 +1,5 @@
 import { TenantryError } from '../kernel/errors.ts'
+import type { Identifier } from '../kernel/names.ts'
 import type { Creation, Session } from '../server/port.ts'
 import type { ReadStructure } from '../server/structure.ts'
 import { compareStructures } from '../structure/compare.ts'
@@ -23,6 +24,12 @@ export interface EnsuredTables {
   readonly unverified?: string
 }
 
+/** The options of {@link ensureTablesIn}. */
+export interface EnsureLimits {
+  readonly lockTimeoutMs: number
+  readonly extensions: readonly Identifier[]
+}
+
 const lockName = 'schema'
 
 /** The number of times that another process may change the tables between the look and the lock. */
@@ -37,8 +44,44 @@ const attempts = 3
 export async function ensureTablesIn(
   session: Session,
   compared: Compared,
-  lockTimeoutMs: number,
+  { lockTimeoutMs, extensions }: EnsureLimits,
 ): Promise<EnsuredTables> {
+  const added = extensions.length === 0 ? [] : await addExtensions(session, compared, { lockTimeoutMs, extensions })
+  const { created, ...others } = await ensureObjects(session, compared, lockTimeoutMs)
+  return { created: [...added, ...created], ...others }
+}
+
+/**
+ * Creates the extensions that are missing, before anything is compared: what the models make is built with them.
+ *
+ * @throws `permission-denied` with the statements that a superuser has to run
+ */
+async function addExtensions(
+  session: Session,
+  { server }: Compared,
+  { lockTimeoutMs, extensions }: EnsureLimits,
+): Promise<readonly SchemaObject[]> {
+  const { structure } = await server.structures.read(session, { where: 'alone' })
+  const present = new Set(structure.flatMap(({ kind, name }) => (kind === 'extension' ? [name] : [])))
+  const missing = extensions.filter((name) => !present.has(name))
+  if (missing.length === 0) return []
+  try {
+    await session.transaction(async () => {
+      await session.lock(lockName, 'transaction', lockTimeoutMs)
+      for (const name of missing) await session.query(server.extensionStatement(name))
+    })
+  } catch (error) {
+    if (!(error instanceof TenantryError) || error.code !== 'permission-denied') throw error
+    throw new TenantryError('permission-denied', error.message, {
+      cause: error.cause,
+      sqlState: error.sqlState,
+      hint: `As a superuser: ${missing.map((name) => `CREATE EXTENSION "${name.replaceAll('"', '""')}";`).join(' ')}`,
+    })
+  }
+  return missing.map((name) => ({ kind: 'extension', name }))
+}
+
+async function ensureObjects(session: Session, compared: Compared, lockTimeoutMs: number): Promise<EnsuredTables> {
   for (let attempt = 1; ; attempt++) {
     const live = await compared.server.structures.read(session, { where: 'alone' })
     // Of many starts at once on an empty database, only the one that creates has to parse the statements.

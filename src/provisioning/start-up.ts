@@ -1,7 +1,7 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { parseIdentifier } from '../kernel/names.ts'
-import { cancellable, type Checks, durationMs, positiveMs, readOptions, trueOrFalse } from '../kernel/options.ts'
+import { cancellable, type Checks, durationMs, list, positiveMs, readOptions, trueOrFalse } from '../kernel/options.ts'
 import type { Models } from '../models/port.ts'
 import { requireModels } from '../models/require-models.ts'
 import type { CreateDatabaseOptions, Session } from '../server/port.ts'
@@ -31,6 +31,11 @@ export interface EnsureDatabaseOptions extends Omit<CreateDatabaseOptions, 'acce
 export interface EnsureTablesOptions extends ConnectOptions {
   /** The time that another process may take to create tables in the same database, in milliseconds. Default 60,000. */
   readonly lockTimeoutMs?: number
+  /**
+   * The extensions that the models need, such as `citext`. Missing ones are created first, in `public` unless they belong
+   * into another schema, in a transaction of their own. Default: none.
+   */
+  readonly extensions?: readonly string[]
 }
 
 /** Options of {@link checkDatabase}. */
@@ -73,7 +78,7 @@ export async function ensureDatabase(url: string | URL, options: EnsureDatabaseO
  * Any number of processes may call this at once: one creates, the others wait for it and find all in place.
  *
  * @throws `schema-conflict`, `permission-denied`, `lock-timeout`, `models-invalid`, `database-missing`; whatever is
- *   thrown, nothing was created
+ *   thrown, nothing was created but, where it fails later, the extensions
  */
 export async function ensureTables(
   url: string | URL,
@@ -85,8 +90,11 @@ export async function ensureTables(
   requireModels('ensureTables', models)
   // The models are read first, so that what is wrong with them is said before anything is touched.
   const compared = { server, models, fingerprint: await models.fingerprint() }
-  const { lockTimeoutMs = 60_000 } = read
-  return within(await server.connect(database, read), (session) => ensureTablesIn(session, compared, lockTimeoutMs))
+  const limits = {
+    lockTimeoutMs: read.lockTimeoutMs ?? 60_000,
+    extensions: (read.extensions ?? []).map((name) => parseIdentifier(name, 'extension')),
+  }
+  return within(await server.connect(database, read), (session) => ensureTablesIn(session, compared, limits))
 }
 
 /** Compares a database with the models and touches nothing. */
@@ -116,7 +124,14 @@ const connectChecks = {
 
 const checkDatabaseChecks: Checks<CheckDatabaseOptions> = { exact: trueOrFalse, ...connectChecks }
 
-const ensureTablesChecks: Checks<EnsureTablesOptions> = { lockTimeoutMs: positiveMs, ...connectChecks }
+const ensureTablesChecks: Checks<EnsureTablesOptions> = {
+  lockTimeoutMs: positiveMs,
+  extensions: (option, value) =>
+    list(option, value, "Write extensions: ['citext', ...].").map((name) =>
+      parseIdentifier(name as string, 'extension'),
+    ),
+  ...connectChecks,
+}
 
 const ensureDatabaseChecks: Checks<EnsureDatabaseOptions> = {
   ...createChecks,

@@ -10,6 +10,7 @@ export interface CreateDatabaseOptions {
   readonly encoding?: string | undefined
   /** The locale for sort order and character classes, in the provider's notation. */
   readonly locale?: string | undefined
+  /** Default: `libc` where a locale is given, otherwise the server's. */
   readonly localeProvider?: 'libc' | 'icu' | 'builtin' | undefined
   readonly tablespace?: string | undefined
   /** The number of sessions that may be open at once in the database; -1, the default, for no limit. */

@@ -127,6 +127,7 @@ export interface Warning {
 export const warningCodes = [
   'collation-version',
   'createrole-before-16',
+  'encoding',
   'invalid-databases',
   'leaked-directories',
   'many-databases',

@@ -59,6 +59,8 @@ export interface Session {
   readonly database: string
   /** The role it is connected as. */
   readonly user: string
+  /** The encoding of the database, such as `UTF8`. */
+  readonly encoding: string | undefined
   /** Runs one statement; `params` are its `$1, $2, ...`. */
   query<Row extends object>(sql: string, params?: readonly unknown[]): Promise<QueryResult<Row>>
   /** Runs several statements in one round trip, all or (outside of a transaction as well) none. */

@@ -119,6 +119,6 @@ export function named(object: StructureObject, defaultSchema: string): SchemaObj
   const path = parent === undefined || parent === own ? [own] : [parent, own]
   return {
     kind: isRoutine ? 'routine' : (kind as SchemaObjectKind),
-    name: (schema === defaultSchema ? path : [schema, ...path]).join('.'),
+    name: (schema === defaultSchema || schema === '' ? path : [schema, ...path]).join('.'),
   }
 }

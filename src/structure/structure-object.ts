@@ -17,6 +17,29 @@ export type ObjectKind =
   | 'procedure'
   | 'aggregate'
   | 'window function'
+  | 'operator'
+  | 'operator class'
+  | 'operator family'
+  | 'collation'
+  | 'conversion'
+  | 'text search configuration'
+  | 'text search dictionary'
+  | 'text search parser'
+  | 'text search template'
+  | SchemalessKind
+
+/** Kinds of objects that belong to no schema. */
+export type SchemalessKind =
+  | 'cast'
+  | 'publication'
+  | 'subscription'
+  | 'event trigger'
+  | 'foreign data wrapper'
+  | 'foreign server'
+  | 'user mapping'
+  | 'language'
+  | 'transform'
+  | 'access method'
 
 /** Kinds of objects that belong to another one, their parent. */
 export type PartKind =
@@ -43,7 +66,7 @@ export type StructureKind = ObjectKind | PartKind
 /** One object of a database as PostgreSQL words it. */
 export interface StructureObject {
   readonly kind: StructureKind
-  /** The schema, unquoted; that of the parent, for a part. */
+  /** The schema, unquoted; that of the parent, for a part; empty for an object of no schema. */
   readonly schema: string
   /** The name, unquoted; that of a routine with the types of its arguments. */
   readonly name: string

@@ -32,6 +32,7 @@ const read: ReadFacts = {
   isEncrypted: true,
   isLocal: false,
   databases: 4,
+  encoding: 'UTF8',
   invalidDatabases: [],
   oldCollations: [],
   openToPublic: [],
@@ -75,6 +76,7 @@ describe('a server with which all is well', () => {
 const warned: Readonly<Record<(typeof warningCodes)[number], Partial<ReadFacts>>> = {
   'collation-version': { oldCollations: ['shop_catalog'] },
   'createrole-before-16': { hasMembershipOptions: false },
+  encoding: { encoding: 'SQL_ASCII' },
   'invalid-databases': { invalidDatabases: ['half dropped'] },
   'leaked-directories': { leakedDirectories: ['base/17000'] },
   'many-databases': { databases: 1_001 },

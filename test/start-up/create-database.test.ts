@@ -70,6 +70,16 @@ describe('options of a new database', () => {
     expect(await ensureDatabase(url, options)).toMatchObject({ outcome: 'already-exists', differing: [] })
   })
 
+  it('another encoding than UTF8 that nobody asked for is reported', async () => {
+    const { url } = await existingDatabase("template template0 encoding 'SQL_ASCII' locale 'C'")
+    const encoding = { option: 'encoding', wanted: 'UTF8', actual: 'SQL_ASCII' }
+    expect(await ensureDatabase(url)).toMatchObject({ outcome: 'already-exists', differing: [encoding] })
+    expect(await ensureDatabase(url, { encoding: 'sql_ascii' })).toMatchObject({ differing: [] })
+    const made = newDatabase()
+    const maintenanceDatabase = new URL(url).pathname.slice(1)
+    expect(await ensureDatabase(made.url, { maintenanceDatabase })).toMatchObject({ outcome: 'created', differing: [] })
+  })
+
   it('an encoding alone', async () => {
     const { name, url } = newDatabase()
     await ensureDatabase(url, { encoding: 'utf-8' })

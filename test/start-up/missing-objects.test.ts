@@ -5,7 +5,23 @@ import { describe, expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
 import { entities as shop } from '../../examples/shop/models.ts'
 import { snapshot } from './snapshot.ts'
-import { existingDatabase, queryIn, readOnly, tablesIn, UserAlone } from './support.ts'
+import { quote } from '../support/server.ts'
+import {
+  as,
+  existingDatabase,
+  expectCausedFailure,
+  newRole,
+  queryIn,
+  readOnly,
+  sqlIn,
+  tablesIn,
+  UserAlone,
+} from './support.ts'
+
+const Mail = defineEntity({
+  name: 'Mail',
+  properties: { id: p.integer().primary(), address: p.string().columnType('citext') },
+})
 
 const service = () => mikroOrm({ entities: [User, Address] })
 const users = { kind: 'table', name: 'user_account' }
@@ -43,6 +59,35 @@ describe('ensureTables', () => {
       expect.arrayContaining(['picture -> product', 'product -> picture', 'category -> category']),
     )
     expect(await checkDatabase(url, mikroOrm({ entities: shop }))).toMatchObject({ outcome: 'matches' })
+  })
+
+  it('makes the extensions that the models need, and finds them there the next time', async () => {
+    const { name, url } = await existingDatabase()
+    const models = () => mikroOrm({ entities: [Mail] })
+    const error = await expectCausedFailure(ensureTables(url, models()), 'query-failed')
+    expect(error.hint).toContain('extensions')
+    const [citext, mail] = [
+      { kind: 'extension', name: 'citext' },
+      { kind: 'table', name: 'mail' },
+    ]
+    const extensions = ['citext']
+    const made = await ensureTables(url, models(), { extensions })
+    expect(made).toEqual({ created: [citext, mail], existing: [], differing: [] })
+    expect(await ensureTables(url, models(), { extensions })).toEqual({ created: [], existing: [mail], differing: [] })
+    await queryIn(name, 'alter table mail drop column address')
+    await queryIn(name, 'drop extension citext')
+    expect(await ensureTables(url, models(), { extensions })).toMatchObject({ created: [citext] })
+  })
+
+  it('names the extensions that a role may not create', async () => {
+    const role = await newRole()
+    const { name, url } = await existingDatabase()
+    const ensure = () => ensureTables(as(role, url), mikroOrm({ entities: [Mail] }), { extensions: ['citext'] })
+    await queryIn(name, `grant create on schema public to ${quote(role.user)}`)
+    const error = await expectCausedFailure(ensure(), 'permission-denied')
+    expect(sqlIn(error)).toBe('CREATE EXTENSION "citext";')
+    await queryIn(name, sqlIn(error))
+    expect(await ensure()).toMatchObject({ created: [{ kind: 'table', name: 'mail' }] })
   })
 
   it('sends nothing but reads where all is in place', async () => {

@@ -40,6 +40,14 @@ describe('a role without privileges', () => {
     expect(await ownerOf(database.name)).toBe(role.user)
   })
 
+  it('may not create one as the role it acts as, until that has CREATEDB', async () => {
+    const acting = await newRole()
+    const role = await newRole(`createdb in role ${quote(acting.user)}`)
+    await sql(`alter role ${quote(role.user)} set role = ${quote(acting.user)}`)
+    const hint = await expectMendedBy(as(role, newDatabase().url), {})
+    expect(hint).toBe(`ALTER ROLE ${quote(acting.user)} CREATEDB;`)
+  })
+
   it('may not enter a database that is closed to it, until access is granted', async () => {
     const role = await newRole()
     const { name, url } = await existingDatabase()

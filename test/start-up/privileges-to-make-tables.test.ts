@@ -96,6 +96,16 @@ describe('if tables are missing, a role gets the privileges that it lacks', () =
     const hint = await expectMendedBy(role, name, url, mikroOrm({ entities: [IndexedUser] }))
     expect(hint).toContain(`GRANT ${owner.user} TO ${role.user};`)
   })
+
+  it('to add an index to a table of a role from which it does not inherit', async () => {
+    const owner = await newRole()
+    const role = await newRole(`noinherit in role ${quote(owner.user)}`)
+    const { name, url } = await existingDatabase(`owner ${quote(owner.user)}`)
+    await ensureTables(as(owner, url), mikroOrm({ entities: [UserAlone] }))
+    await queryIn(name, `grant select on user_account to ${quote(role.user)}`)
+    const hint = await expectMendedBy(role, name, url, mikroOrm({ entities: [IndexedUser] }))
+    expect(hint).toMatch(/ INHERIT TRUE;| INHERIT;/)
+  })
 })
 
 describe('a role that may create', () => {

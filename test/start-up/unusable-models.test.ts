@@ -22,6 +22,11 @@ const Broken = defineEntity({
   },
 })
 const Keyless = defineEntity({ name: 'Keyless', properties: { name: p.string() } })
+const withEnum = (name: string, items: string[]) =>
+  defineEntity({
+    name,
+    properties: { id: p.integer().primary(), kind: p.enum(items).nativeEnumName('kind') },
+  })
 const One = defineEntity({ name: 'One', tableName: 'same', properties: { id: p.integer().primary() } })
 const Other = defineEntity({ name: 'Other', tableName: 'same', properties: { id: p.integer().primary() } })
 
@@ -31,6 +36,8 @@ describe('models that cannot be read are reported before anything is sent', () =
     ['a property that throws', [Broken], 'this property cannot be read'],
     ['an entity without a key', [Keyless], 'Keyless'],
     ['two entities for one table', [One, Other], 'same'],
+    ['an enum with two definitions', [withEnum('One', ['a', 'b']), withEnum('Two', ['a', 'c'])], 'a, c in two.kind'],
+    ['a label that is too long', [withEnum('One', ['a', 'ä'.repeat(32)])], 'one.kind'],
     ['something that is no entity', [undefined], ''],
   ])('%s', async (_, entities, said) => {
     const proxy = await startCountingProxy(serverUrl({ database: 'postgres' }))

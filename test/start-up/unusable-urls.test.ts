@@ -23,6 +23,7 @@ describe('a URL that cannot be understood is refused, without being shown', () =
     ['an open bracket', 'postgresql://someone:hush-1@[::1/shop'],
     ['a slash in the password', 'postgresql://someone:hush-1/2@localhost/shop'],
     ['a question mark in the password', 'postgresql://someone:hush-1?2@localhost/shop'],
+    ['a question mark in a password of digits', 'postgresql://someone:1234?hush-1=2@localhost/shop'],
     ['a hash in the password', 'postgresql://someone:hush-1#2@localhost/shop'],
     ['a bad escape in the password', 'postgresql://someone:hush-1%@localhost/shop'],
     ['an escape of no character in the password', 'postgresql://someone:hush-1%ff@localhost/shop'],
@@ -32,11 +33,27 @@ describe('a URL that cannot be understood is refused, without being shown', () =
     ['no database', 'postgresql://someone:hush-1@localhost'],
     ['no database after the slash', 'postgresql://someone:hush-1@localhost/'],
     ['no database before the parameters', 'postgresql://someone:hush-1@localhost/?sslmode=disable'],
+    ['a slash after the database', 'postgresql://someone:hush-1@localhost/shop/'],
+    ['two parts of a path', 'postgresql://someone:hush-1@localhost/shop/two'],
+    ['a misspelt parameter', 'postgresql://someone:hush-1@localhost/shop?sslmod=disable'],
     ['a certificate that cannot be read', 'postgresql://someone:hush-1@localhost/shop?sslrootcert=/nowhere/ca.pem'],
   ])('%s', async (_, url) => {
     await expectFailure(ensureDatabase(url), 'invalid-url')
     await expectFailure(ensureTables(url, models), 'invalid-url')
     await expectFailure(checkDatabase(url, models), 'invalid-url')
+  })
+
+  it.each([
+    ['schema', 'defaultSchema'],
+    ['search_path', 'defaultSchema'],
+    ['target_session_attrs', 'primary'],
+    ['connect_timeout', 'connectTimeoutMs'],
+    ['pgbouncer', 'application_name'],
+  ])('the parameter %s, which has no effect', async (name, hint) => {
+    const url = `postgresql://someone:hush-1@localhost/shop?${name}=hush-2`
+    const error = await expectFailure(ensureDatabase(url), 'invalid-url')
+    expect(error.message).toContain(name)
+    expect(error.hint).toContain(hint)
   })
 
   it('something else than text', async () => {
@@ -57,6 +74,7 @@ describe('an option that is not known is refused, with the one that was meant', 
     ['ensureDatabase', () => ensureDatabase(url, { ownr: 'someone' } as object), 'Did you mean owner?'],
     ['ensureTables', () => ensureTables(url, models, { lockTimeoutms: 1 } as object), 'Did you mean lockTimeoutMs?'],
     ['checkDatabase', () => checkDatabase(url, models, { singal: undefined } as object), 'Did you mean signal?'],
+    ['a list', () => ensureTables(url, models, { extensions: 'citext' } as object), 'extensions: ['],
     ['one of another call', () => ensureTables(url, models, { owner: 'x' } as object), 'lockTimeoutMs'],
   ])('%s', async (_, call, hint) => {
     const error = await expectFailure(call(), 'invalid-option')

@@ -93,6 +93,35 @@ it('a whole object that is missing is made again, and nothing else is touched', 
   }
 })
 
+it.each([
+  ['create cast (mood as text) with inout', 'cast', 'public.mood as text'],
+  ['create publication shared for table of_them (a) where (a > 3)', 'publication', 'shared'],
+  [
+    `create function on_ddl() returns event_trigger language plpgsql as 'begin end';
+     create event trigger watching on ddl_command_start when tag in ('CREATE TABLE') execute function on_ddl()`,
+    'event trigger',
+    'watching',
+  ],
+  ['create foreign data wrapper abroad', 'foreign data wrapper', 'abroad'],
+  [
+    'create foreign data wrapper abroad; create server elsewhere foreign data wrapper abroad',
+    'foreign server',
+    'elsewhere',
+  ],
+  ['create language of_mine handler plpgsql_call_handler', 'language', 'of_mine'],
+  ['create access method of_mine type table handler heap_tableam_handler', 'access method', 'of_mine'],
+])('%s is seen, although it belongs to no schema', async (statements, kind, objectName) => {
+  const { name, url } = await existingDatabase()
+  const models = modelsOf([`create type mood as enum ('glad')`, 'create table of_them (a int primary key)'])
+  await ensureTables(url, models)
+  await queryIn(name, ...statements.split(';'))
+  await expectMatch(url, models)
+  const found = await checkDatabase(url, models, { exact: true })
+  expect(found).toMatchObject({ outcome: 'differs' })
+  const extra = found.outcome === 'database-missing' ? [] : found.extra.map(({ object }) => object)
+  expect(extra).toContainEqual({ kind, name: objectName })
+})
+
 function namesIn(found: Awaited<ReturnType<typeof checkDatabase>>): readonly string[] {
   if (found.outcome === 'database-missing') return []
   const { missing, differing } = found

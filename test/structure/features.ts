@@ -279,6 +279,62 @@ export const features: readonly Feature[] = [
       'alter table collated alter b type text collate "default"',
     ),
   ]),
+  {
+    name: 'operators',
+    statements: [
+      'create function follows(int, int) returns boolean language sql immutable return $1 = $2 + 1',
+      'create operator +> (leftarg = int, rightarg = int, function = follows)',
+      'create operator class by_hash for type int using hash as operator 1 =, function 1 hashint4(int4)',
+    ],
+    changes: [
+      change(
+        '+>(integer, integer)',
+        'alter operator +> (int, int) set (restrict = eqsel)',
+        'alter operator +> (int, int) set (restrict = none)',
+      ),
+      change(
+        'by_hash using hash',
+        'alter operator class by_hash using hash rename to other',
+        'alter operator class other using hash rename to by_hash',
+      ),
+    ],
+  },
+  {
+    name: 'collations and conversions',
+    statements: [
+      `create collation german (provider = icu, locale = 'de-DE')`,
+      'create table german_words (a text collate german)',
+      `create conversion from_latin for 'LATIN1' to 'UTF8' from iso8859_1_to_utf8`,
+    ],
+    changes: [
+      change('german', 'alter collation german rename to austrian', 'alter collation austrian rename to german'),
+      change(
+        'from_latin',
+        'alter conversion from_latin rename to other',
+        'alter conversion other rename to from_latin',
+      ),
+    ],
+  },
+  {
+    name: 'text search',
+    statements: [
+      `create text search dictionary stopped (template = simple, stopwords = english)`,
+      'create text search configuration plain (parser = default)',
+      'alter text search configuration plain add mapping for word with simple',
+    ],
+    changes: [
+      change(
+        'plain',
+        'alter text search configuration plain drop mapping for word',
+        'alter text search configuration plain add mapping for word with simple',
+      ),
+      change(
+        'stopped',
+        'alter text search dictionary stopped (stopwords)',
+        'alter text search dictionary stopped (stopwords = english)',
+      ),
+    ],
+  },
   table('excluded', 'a int4range, constraint apart exclude using gist (a with &&)', [
     change(
       'excluded.apart',

@@ -2,7 +2,7 @@ import { MikroORM, type Options } from '@mikro-orm/postgresql'
 import { TenantryError } from '../../kernel/errors.ts'
 import { invalidOption, readable } from '../../kernel/options.ts'
 import { refuseForeignFlush } from './foreign-entities.ts'
-import { refuseLongNames } from './long-names.ts'
+import { refuseUnusable } from './refused-schemas.ts'
 import { TenantEntityManager } from './tenant-entity-manager.ts'
 
 /** Options about the place of the database, or the way to it: Tenantry sets them. */
@@ -60,7 +60,7 @@ export async function discover(options: MikroOrmModelsOptions): Promise<MikroORM
       dbName: 'models',
       ensureDatabase: false,
     })) as MikroORM
-    refuseLongNames(orm)
+    refuseUnusable(orm)
     return orm
   } catch (error) {
     throw invalid(error instanceof Error ? error.message : String(error), error)

@@ -52,7 +52,19 @@ export function newClient(
   limits: ConnectionLimits,
   defaults?: ConnectionDefaults,
 ): Client {
-  return new Client(clientConfig(fields, database, limits, defaults))
+  const client = new Client(clientConfig(fields, database, limits, defaults))
+  const { connection } = client as Client & ClientParts
+  connection?.on('parameterStatus', ({ parameterName, parameterValue }) => {
+    if (parameterName === 'server_encoding') encodings.set(client, parameterValue)
+  })
+  return client
+}
+
+const encodings = new WeakMap<ClientBase, string>()
+
+/** Returns the encoding of a connection's database, which the server reports at its start. */
+export function databaseEncoding(client: ClientBase): string | undefined {
+  return encodings.get(client)
 }
 
 /** Returns the common configuration of one server's connections, so that all interpret its URL alike. */
@@ -113,6 +125,12 @@ export function escapeOption(value: string): string {
   return value.replaceAll(/[\\\s]/g, '\\$&')
 }
 
+/** A message of the server. https://www.postgresql.org/docs/current/protocol-message-formats.html */
+interface ParameterStatus {
+  readonly parameterName: string
+  readonly parameterValue: string
+}
+
 /** Parts of a client that are missing from the driver's types. */
 interface ClientParts {
   readonly processID?: number
@@ -120,6 +138,7 @@ interface ClientParts {
     readonly stream?: { destroy(): void }
     parsedStatements?: Record<string, string>
     on(event: 'errorMessage', listener: (error: unknown) => void): void
+    on(event: 'parameterStatus', listener: (message: ParameterStatus) => void): void
     prependOnceListener(event: 'readyForQuery', listener: () => void): void
   }
 }

@@ -26,6 +26,7 @@ const shape = 'postgresql://user:password@host:5432/database'
 /**
  * Parses a connection URL; every part may be percent-encoded. A socket directory is given as `?host=/directory`. The
  * parameters `host`, `port`, `user` and `password` override the same parts before the database, as they do for `pg`.
+ * Other parameters than these, `options`, `application_name` and those of TLS are refused, since they would have no effect.
  * Absent parts come from PGHOST, PGPORT, PGUSER, PGPASSWORD and PGOPTIONS, then from libpq's defaults.
  *
  * @throws `invalid-url`, `invalid-name`; the URL itself is never part of the error, since it may hold a password
@@ -33,8 +34,11 @@ const shape = 'postgresql://user:password@host:5432/database'
 export function parseConnectionUrl(input: string | URL): ConnectionFields {
   const url = parseUrl(input)
   const parameter = (name: string) => url.searchParams.get(name) ?? ''
-  const database = decode(url.pathname.replace(/^\//, ''), 'database')
-  const tlsParameters = Object.fromEntries([...url.searchParams].filter(([name]) => isTlsParameter(name)))
+  refuseUnknownParameters(url)
+  const [, path = '', ...rest] = url.pathname.split('/')
+  if (rest.length > 0) throw invalidUrl('The connection URL has more than the name of a database after its host.')
+  const database = decode(path, 'database')
+  const tlsParameters = Object.fromEntries([...url.searchParams].filter(([name]) => tlsNames.has(name)))
   return {
     host: parseHost(parameter('host') || hostOf(url) || process.env['PGHOST'] || 'localhost'),
     port: parsePort(parameter('port') || url.port || process.env['PGPORT'] || '5432'),
@@ -105,8 +109,31 @@ function parsePassword(text: string | undefined): Secret | undefined {
   return text === undefined || text === '' ? undefined : new Secret(text)
 }
 
-function isTlsParameter(name: string): boolean {
-  return name.startsWith('ssl') || name === 'uselibpqcompat'
+const tlsNames = new Set(['ssl', 'sslmode', 'sslcert', 'sslkey', 'sslrootcert', 'uselibpqcompat'])
+const knownNames = new Set(['host', 'port', 'user', 'password', 'options', 'application_name', ...tlsNames])
+
+const schemaHint = 'Remove it. The models name their schema: defaultSchema of mikroOrm(), or the schema of an entity.'
+
+/** Hints for parameters that other programs know. */
+const insteadOf: Readonly<Record<string, string>> = {
+  schema: schemaHint,
+  search_path: schemaHint,
+  currentSchema: schemaHint,
+  target_session_attrs: 'Remove it, and name the host of the primary: Tenantry has to write.',
+  connect_timeout: 'Remove it, and set the option connectTimeoutMs.',
+  statement_timeout: 'Remove it, and set the option statementTimeoutMs.',
+  channel_binding: "Remove it. sslmode=verify-full proves the server's identity.",
+}
+
+/** Refuses parameters that would have no effect. */
+function refuseUnknownParameters({ search, searchParams }: URL): void {
+  const name = [...searchParams.keys()].find((it) => !knownNames.has(it))
+  if (name === undefined) return
+  // After an "@", it may be the end of a password with a "?" in it.
+  const shown = search.includes('@') ? '' : `: ${name}`
+  throw new TenantryError('invalid-url', `The connection URL has a parameter that Tenantry does not use${shown}.`, {
+    hint: insteadOf[name] ?? `Remove it, or write "?" as %3F. The parameters are ${[...knownNames].join(', ')}.`,
+  })
 }
 
 /**

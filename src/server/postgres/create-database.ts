@@ -89,10 +89,12 @@ function optionError(error: TenantryError, database: Identifier): TenantryError 
 /** Returns the statements that grant the session's role the privileges to create and rename databases of its own. */
 export async function missingToCreate(session: Session, user: Identifier): Promise<readonly string[]> {
   const { rows } = await session.query<Privileges>(privilegesSql, [user, 'template0', null])
-  return rows[0]?.may_create === false ? [`ALTER ROLE ${quoteIdentifier(user)} CREATEDB;`] : []
+  return rows[0]?.may_create === false ? [`ALTER ROLE ${quoteIdentifier(rows[0].acting)} CREATEDB;`] : []
 }
 
 interface Privileges {
+  /** The role that the session acts as: another than it logged in as, where `ALTER ROLE ... SET role` says so. */
+  readonly acting: Identifier
   readonly may_create: boolean
   readonly is_member: boolean
   readonly may_use_owner: boolean
@@ -108,7 +110,9 @@ async function deniedError(error: TenantryError, session: Session, attempt: Atte
     templateOf(options),
     options.tablespace ?? null,
   ])
-  return new TenantryError('permission-denied', `${user} may not create the database ${database}: ${error.message}`, {
+  const acting = rows[0]?.acting ?? user
+  const who = acting === user ? user : `${user}, who acts as ${acting} (ALTER ROLE ... SET role),`
+  return new TenantryError('permission-denied', `${who} may not create the database ${database}: ${error.message}`, {
     cause: error.cause,
     sqlState: error.sqlState,
     hint: hintFor(rows[0], attempt),
@@ -122,9 +126,9 @@ function hintFor(privileges: Privileges | undefined, attempt: Attempt): string {
     : 'The role has every privilege that PostgreSQL itself asks for; an extension or the service it runs on refuses.'
 }
 
-function missingGrants(privileges: Privileges, { user, options }: Attempt): string[] {
+function missingGrants(privileges: Privileges, { options }: Attempt): string[] {
   const { owner, tablespace } = options
-  const role = quoteIdentifier(user)
+  const role = quoteIdentifier(privileges.acting)
   const missing: string[] = []
   if (!privileges.may_create) missing.push(`ALTER ROLE ${role} CREATEDB;`)
   if (owner !== undefined && !privileges.may_use_owner) {
@@ -141,7 +145,7 @@ function missingGrants(privileges: Privileges, { user, options }: Attempt): stri
 }
 
 const privilegesSql = `
-  select r.rolcreatedb or r.rolsuper as may_create,
+  select r.rolname as acting, r.rolcreatedb or r.rolsuper as may_create,
          coalesce((select pg_has_role(o.oid, 'member') from pg_catalog.pg_roles o where o.rolname = $1), true) as is_member,
          coalesce((select pg_has_role(o.oid, p.privilege) from pg_catalog.pg_roles o where o.rolname = $1), true)
            as may_use_owner,

@@ -56,7 +56,9 @@ export function checkCreateOptions(options: CreateDatabaseOptions): CheckedCreat
 
 /** Returns the CREATE DATABASE statement. https://www.postgresql.org/docs/current/sql-createdatabase.html */
 export function createDatabaseStatement(database: Identifier, options: CheckedCreateOptions): string {
-  const { owner, encoding, locale, localeProvider, tablespace, connectionLimit, acceptsConnections } = options
+  const { owner, encoding, locale, tablespace, connectionLimit, acceptsConnections } = options
+  // Stated, since on a cluster whose default is ICU the locale would be set and not be used.
+  const localeProvider = options.localeProvider ?? (locale === undefined ? undefined : 'libc')
   const template = templateOf(options)
   return [
     `create database ${quoteIdentifier(database)}`,

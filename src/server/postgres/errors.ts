@@ -88,7 +88,7 @@ const undefinedObject: Meaning = {
   code: 'query-failed',
   message: ({ database }, text) => `A statement in ${database} failed: ${text}`,
   hint: () =>
-    'If it belongs to an extension, create that first: CREATE EXTENSION, as a role with CREATE on the database. Otherwise check its name and schema.',
+    'If it belongs to an extension, name that in the option `extensions`, or run CREATE EXTENSION. Otherwise check its name and schema.',
 }
 
 const withoutTls: Meaning = {

@@ -12,7 +12,7 @@ import type {
   TransactionOptions,
 } from '../port.ts'
 import { type BlockerPolicy, BlockerWatch, whileConnecting } from './blockers.ts'
-import { cutClient, endClient, ownNames, processId, typeParser } from './client.ts'
+import { cutClient, databaseEncoding, endClient, ownNames, processId, typeParser } from './client.ts'
 import { type ErrorContext, toTenantryError } from './errors.ts'
 import { missingGrants } from './missing-grants.ts'
 import { quoteIdentifier } from './quoting.ts'
@@ -129,6 +129,10 @@ class PostgresSession implements Session {
     this.#watch = blockers && new BlockerWatch(blockers, { database, processId: () => processId(client) })
     // Without a listener, a connection that the server ends between two statements would end the process.
     client.on('error', this.#onError)
+  }
+
+  get encoding(): string | undefined {
+    return databaseEncoding(this.#client)
   }
 
   async connect(): Promise<void> {

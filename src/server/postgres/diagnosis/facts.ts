@@ -34,6 +34,8 @@ export interface ReadFacts {
   /** True if the connection does not leave the machine. */
   readonly isLocal: boolean
   readonly databases: number
+  /** The encoding of new databases. */
+  readonly encoding: string
   readonly invalidDatabases: readonly string[]
   readonly oldCollations: readonly string[]
   /** The databases that every role may connect to. */

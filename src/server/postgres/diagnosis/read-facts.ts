@@ -72,7 +72,7 @@ const serverSql = `
 
 type DatabaseFacts = Pick<
   ReadFacts,
-  'databases' | 'invalidDatabases' | 'oldCollations' | 'openToPublic' | 'foreignOwners'
+  'databases' | 'encoding' | 'invalidDatabases' | 'oldCollations' | 'openToPublic' | 'foreignOwners'
 >
 
 async function databaseFacts(session: Session, installation: string, owner: Identifier): Promise<DatabaseFacts> {
@@ -92,6 +92,8 @@ const databasesSql = `
     where not starts_with(d.datname, $1 || 'probe_')
   )
   select (select count(*)::int from database) as databases,
+         (select pg_encoding_to_char(encoding) from database where datname in ('template0', 'template1')
+          order by datname desc limit 1) as encoding,
          array(select datname::text from database where datconnlimit = -2 order by 1) as "invalidDatabases",
          array(select datname::text from database
                where datcollversion is not null and datconnlimit <> -2

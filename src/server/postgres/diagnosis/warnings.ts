@@ -16,6 +16,7 @@ export function warningsOf(facts: ServerFacts, service: ManagedService): readonl
     noSignalBackend(facts),
     passwordEncryption(facts),
     tooFewConnections(facts),
+    encoding(facts),
     collationVersion(facts),
     invalidDatabases(facts),
     manyDatabases(facts, service),
@@ -186,6 +187,21 @@ function tooFewConnections({ read, connections }: ServerFacts): Warning | undefi
     why: 'When they are used up, calls fail with too-many-connections; and other processes need some as well.',
     fix: 'Lower maxConnections or onboardingConcurrency, or raise the limit (max_connections takes a restart).',
     sql: isLimited ? [`ALTER ROLE ${quoted(name)} CONNECTION LIMIT -1;`] : [],
+  }
+}
+
+/** Warns of other encodings. https://www.postgresql.org/docs/current/multibyte.html */
+function encoding({ read }: ServerFacts): Warning | undefined {
+  if (read.encoding === 'UTF8') return undefined
+  return {
+    code: 'encoding',
+    found: `New databases have the encoding ${read.encoding}.`,
+    why:
+      read.encoding === 'SQL_ASCII'
+        ? 'PostgreSQL stores any bytes there: a program that reads them as UTF-8 may fail.'
+        : 'Text with other characters cannot be stored there.',
+    fix: 'Make a cluster with initdb --encoding=UTF8, or pass encoding and locale to ensureDatabase().',
+    sql: [],
   }
 }
 

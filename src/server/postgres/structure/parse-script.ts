@@ -93,11 +93,38 @@ function objectOf(node: Node, names: Names): About | undefined {
   if ('CreateEnumStmt' in node) return created('enum', names.path(node.CreateEnumStmt.typeName))
   if ('CreateDomainStmt' in node) return created('domain', names.path(node.CreateDomainStmt.domainname))
   if ('CreateRangeStmt' in node) return created('range', names.path(node.CreateRangeStmt.typeName))
+  if ('DefineStmt' in node) {
+    const kind = definedKinds[node.DefineStmt.kind ?? '']
+    return kind && created(kind, names.path(node.DefineStmt.defnames))
+  }
+  if ('CreateConversionStmt' in node)
+    return created('conversion', names.path(node.CreateConversionStmt.conversion_name))
+  if ('CreateOpClassStmt' in node) {
+    const { opclassname, amname = '' } = node.CreateOpClassStmt
+    const { schema, name } = names.path(opclassname)
+    return created('operator class', { schema, name: `${name} using ${amname}` })
+  }
+  if ('CreateOpFamilyStmt' in node) {
+    const { opfamilyname, amname = '' } = node.CreateOpFamilyStmt
+    const { schema, name } = names.path(opfamilyname)
+    return created('operator family', { schema, name: `${name} using ${amname}` })
+  }
   if ('CreateFunctionStmt' in node) {
     const { funcname, is_procedure: isProcedure } = node.CreateFunctionStmt
     return created(isProcedure ? 'procedure' : 'function', names.path(funcname))
   }
   return undefined
+}
+
+const definedKinds: Readonly<Record<string, StructureKind>> = {
+  OBJECT_AGGREGATE: 'aggregate',
+  OBJECT_COLLATION: 'collation',
+  OBJECT_OPERATOR: 'operator',
+  OBJECT_TSCONFIGURATION: 'text search configuration',
+  OBJECT_TSDICTIONARY: 'text search dictionary',
+  OBJECT_TSPARSER: 'text search parser',
+  OBJECT_TSTEMPLATE: 'text search template',
+  OBJECT_TYPE: 'type',
 }
 
 function relationOf(node: Node, names: Names): About | undefined {

@@ -6,6 +6,7 @@ import { quoteLiteral } from '../quoting.ts'
 import { listsSql } from './lists-sql.ts'
 import { othersSql } from './others-sql.ts'
 import { privilegesSql } from './privileges-sql.ts'
+import { rareSql, schemalessSql } from './rare-sql.ts'
 import { relationsSql } from './relations-sql.ts'
 
 /** The schema whose comment holds what was remembered of desired structures. It is no part of a database's structure. */
@@ -37,10 +38,13 @@ interface Row {
   readonly definition: string
 }
 
-/** The query that words everything in the schemas of a condition on `n`, a row of `pg_namespace`. */
-export function structureSql(schemas: string): string {
-  const branches = [othersSql, relationsSql, privilegesSql].join('\n union all')
-  return `with ${listsSql(schemas)}, line (kind, schema, name, parent, definition) as (${branches})
+/**
+ * The query that words everything in the schemas of a condition on `n`, a row of `pg_namespace`; with `also`, objects that
+ * belong to no schema as well.
+ */
+export function structureSql(schemas: string, also?: 'without a schema'): string {
+  const branches = [othersSql, relationsSql, privilegesSql, rareSql, ...(also === undefined ? [] : [schemalessSql])]
+  return `with ${listsSql(schemas)}, line (kind, schema, name, parent, definition) as (${branches.join('\n union all')})
     select kind, schema::text, name::text, parent::text, definition from line
     order by schema collate "C", parent collate "C" nulls first, kind collate "C", name collate "C"`
 }
@@ -60,7 +64,7 @@ export async function readStructure(
   const [rows, about, others] = await sendAll(session, [
     isOpen ? 'savepoint reading' : 'set transaction isolation level repeatable read, read only',
     ...fixedSettings,
-    structureSql(ownSchemas),
+    structureSql(ownSchemas, 'without a schema'),
     `select current_setting('server_version_num')::int / 10000 as version,
             (select obj_description(oid, 'pg_namespace') from pg_namespace where nspname = ${quoteLiteral(memorySchema)}) as memory`,
     ...(also === undefined ? [] : [also]),

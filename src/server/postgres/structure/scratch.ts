@@ -48,9 +48,19 @@ function withoutTemporary(object: StructureObject): StructureObject {
 
 /** True if all that a script creates can be temporary. */
 function isTemporary({ statements }: Script): boolean {
-  const kinds = new Set(statements.flatMap(({ creates }) => creates).map(({ kind }) => kind))
-  return !['function', 'procedure', 'trigger', 'extension'].some((kind) => kinds.has(kind as StructureKind))
+  return statements.flatMap(({ creates }) => creates).every(({ kind }) => !neverTemporary.has(kind))
 }
+
+const neverTemporary: ReadonlySet<StructureKind> = new Set([
+  'function',
+  'procedure',
+  'aggregate',
+  'trigger',
+  'extension',
+  'operator',
+  'operator class',
+  'operator family',
+])
 
 /** The place where a script is built. */
 interface Site {
