@@ -1,7 +1,8 @@
-import { assert, asyncProperty, subarray } from 'fast-check'
+import { assert, asyncProperty, nat, subarray } from 'fast-check'
 import { checkDatabase, ensureTables, type Models } from 'tenantry'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { existingDatabase, queryIn } from '../start-up/support.ts'
+import { serverUrl, sql, uniqueName } from '../support/server.ts'
 import { type Feature, features } from './features.ts'
 
 /** Models of an adapter that has nothing but statements. */
@@ -55,30 +56,84 @@ describe.each(features)('$name', (feature) => {
   })
 })
 
-it('any features together match once made, whatever the settings of the database', async () => {
-  const settings = subarray([
-    `TimeZone = 'Asia/Kathmandu'`,
-    `DateStyle = 'German'`,
-    `IntervalStyle = 'iso_8601'`,
-    'quote_all_identifiers = on',
-    `search_path = 'decoy'`,
-    'extra_float_digits = -5',
-    `bytea_output = 'escape'`,
-    'default_transaction_isolation = serializable',
-  ])
+/** Settings of a role or a session, none of which may change an answer. */
+const settings: readonly (readonly [name: string, value: string])[] = [
+  ['TimeZone', 'Asia/Kathmandu'],
+  ['DateStyle', 'German'],
+  ['IntervalStyle', 'iso_8601'],
+  ['quote_all_identifiers', 'on'],
+  ['search_path', 'decoy'],
+  ['extra_float_digits', '-5'],
+  ['bytea_output', 'escape'],
+  ['lc_monetary', 'C'],
+  ['default_transaction_isolation', 'serializable'],
+  ['default_transaction_deferrable', 'on'],
+  ['standard_conforming_strings', 'off'],
+  ['backslash_quote', 'off'],
+  ['array_nulls', 'off'],
+  ['transform_null_equals', 'on'],
+  ['xmlbinary', 'hex'],
+  ['xmloption', 'document'],
+  ['default_text_search_config', 'simple'],
+  ['check_function_bodies', 'off'],
+  ['enable_hashjoin', 'off'],
+  ['jit_above_cost', '0'],
+  ['client_min_messages', 'debug5'],
+]
+
+it('any features together match once made, show a change, and match again without it', async () => {
+  const choice = subarray([...features], { minLength: 1 })
   await assert(
-    asyncProperty(subarray([...features], { minLength: 1 }), settings, async (chosen, set) => {
+    asyncProperty(choice, nat(), subarray([...settings]), async (chosen, at, set) => {
       const { name, url } = await existingDatabase()
       const models = () => modelsOf(statementsOf(chosen))
       await ensureTables(url, models())
       await queryIn(name, 'drop schema tenantry_structure', ...decoys)
-      await queryIn(name, ...set.map((setting) => `alter database ${JSON.stringify(name)} set ${setting}`))
+      for (const [setting, value] of set) await queryIn(name, settingOf('database', name, setting, value))
       await expectMatch(url, models())
       expect(await ensureTables(url, models())).toMatchObject({ created: [], differing: [] })
+      const changes = chosen.flatMap((feature) => feature.changes)
+      const { change, undo, names } = changes[at % changes.length]!
+      await queryIn(name, 'set search_path = public', change)
+      expect(namesIn(await checkDatabase(url, models()))).toContain(names)
+      await queryIn(name, 'set search_path = public', undo)
+      await expectMatch(url, models())
     }),
     { numRuns: 5 },
   )
 })
+
+describe('the answer does not depend on the setting of the role, or of the session,', () => {
+  const role = uniqueName('r')
+  const database = uniqueName('s')
+  const own = serverUrl({ database, user: role, password: 'of the role' })
+
+  beforeAll(async () => {
+    await sql(`create role ${role} login password 'of the role' superuser`)
+    await sql(`create database ${database} owner ${role}`)
+    await ensureTables(own, modelsOf(statementsOf(features)))
+    await queryIn(database, 'drop schema tenantry_structure', ...decoys)
+  })
+  afterAll(async () => {
+    await sql(`drop database ${database} with (force)`)
+    await sql(`drop role ${role}`)
+  })
+
+  it.each(settings)('%s = %s', async (setting, value) => {
+    const models = () => modelsOf(statementsOf(features))
+    await expectMatch(`${own}?options=-c%20${setting}%3D${encodeURIComponent(value)}`, models())
+    await sql(settingOf('role', role, setting, value))
+    try {
+      await expectMatch(own, models())
+    } finally {
+      await sql(`alter role ${role} reset ${setting}`)
+    }
+  })
+})
+
+function settingOf(kind: 'database' | 'role', name: string, setting: string, value: string): string {
+  return `alter ${kind} ${JSON.stringify(name)} set ${setting} = '${value}'`
+}
 
 it('a whole object that is missing is made again, and nothing else is touched', async () => {
   const { name, url } = await existingDatabase()

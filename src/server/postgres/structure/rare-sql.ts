@@ -10,7 +10,10 @@ function isOurs(catalog: string, row: string): string {
     and not exists (select from brought b where b.classid = '${catalog}'::regclass and b.objid = ${row}.oid)`
 }
 
-/** The part of the structure query that words kinds of objects that few databases have, and that a schema contains. */
+/**
+ * The part of the structure query that words kinds of objects that few databases have, and that a schema contains. A
+ * dictionary keeps the text of its options, with the names quoted as quote_all_identifiers was when it was made.
+ */
 export const rareSql = `
   select 'operator', o.nspname,
          format('%s(%s, %s)', p.oprname, coalesce(nullif(p.oprleft, 0)::regtype::text, 'none'), p.oprright::regtype), null,
@@ -51,7 +54,8 @@ export const rareSql = `
   join pg_namespace s on s.oid = p.prsnamespace where ${isOurs('pg_ts_config', 'c')}
   union all
   select 'text search dictionary', o.nspname, d.dictname, null,
-         concat_ws(' ', 'template', s.nspname || '.' || t.tmplname, d.dictinitoption)
+         concat_ws(' ', 'template', s.nspname || '.' || t.tmplname,
+           regexp_replace(d.dictinitoption, '(^|, )"([a-z_][a-z0-9_]*)" = ', '\\1\\2 = ', 'g'))
   from pg_ts_dict d join ours o on o.oid = d.dictnamespace join pg_ts_template t on t.oid = d.dicttemplate
   join pg_namespace s on s.oid = t.tmplnamespace where ${isOurs('pg_ts_dict', 'd')}
   union all
