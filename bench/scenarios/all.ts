@@ -6,6 +6,7 @@ import { manyTenants } from './many-tenants.ts'
 import { memory } from './memory.ts'
 import { newTenant } from './new-tenant.ts'
 import { noisyNeighbour } from './noisy-neighbour.ts'
+import { oneDatabase } from './one-database.ts'
 import type { Scenario } from './scenario.ts'
 import { startUp } from './start-up.ts'
 import { visits } from './visits.ts'
@@ -23,4 +24,5 @@ export const scenarios: readonly Scenario[] = [
   manyTenants,
   noisyNeighbour,
   visits,
+  oneDatabase,
 ]

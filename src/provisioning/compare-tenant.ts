@@ -80,7 +80,7 @@ export async function describeTemplate(
   server: Server,
   session: Session,
 ): Promise<FinishedTemplate> {
-  const { structure, majorVersion } = await server.structures.read(session)
+  const { structure, majorVersion } = await server.structures.read(session, { privileges: true })
   const script = await scriptOf(comparedWith(context, server))
   const absent = absentObjects(script, structure)
   if (absent.length > 0)

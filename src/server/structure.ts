@@ -25,6 +25,8 @@ export interface ReadOptions {
   readonly where?: 'alone' | 'transaction'
   /** A query that is sent in the same round trip. */
   readonly also?: string | undefined
+  /** True for owners and grants as well, which a digest counts and a comparison does not. Default false. */
+  readonly privileges?: boolean
 }
 
 /** A session, as far as a structure is read on it. */

@@ -1,6 +1,12 @@
 /**
+ * The first number that PostgreSQL gives to an object that it does not bring along itself
+ * (https://www.postgresql.org/docs/current/system-catalog-initial-data.html, "OID Assignment").
+ */
+export const firstOwn = 16384
+
+/**
  * The lists that all branches of the structure query read: the schemas in question, what extensions brought along, and
- * the relations, types and functions that are neither.
+ * the relations, routines and types that are neither.
  *
  * @param schemas the condition on `n`, a row of `pg_namespace`
  */
@@ -10,11 +16,21 @@ export function listsSql(schemas: string): string {
     select n.oid, n.nspname, n.nspowner, n.nspacl from pg_namespace n where ${schemas}
       and not exists (select from pg_depend e where e.classid = 'pg_namespace'::regclass and e.objid = n.oid and e.deptype = 'e')
   ), brought as materialized (
-    select classid, objid from pg_depend where deptype = 'e'
+    select classid, objid from pg_depend where deptype = 'e' and objid >= ${firstOwn}
   ), relation as materialized (
     select c.*, o.nspname from pg_class c join ours o on o.oid = c.relnamespace
     left join brought b on b.classid = 'pg_class'::regclass and b.objid = c.oid
-    where b.objid is null
+    where b.objid is null and c.oid >= ${firstOwn}
+  ), routine as materialized (
+    select f.oid, f.prokind, f.proparallel, f.proowner, f.proacl, o.nspname,
+           format('%s(%s)', f.proname, pg_get_function_identity_arguments(f.oid)) as signature
+    from pg_proc f join ours o on o.oid = f.pronamespace
+    left join brought b on b.classid = 'pg_proc'::regclass and b.objid = f.oid
+    where b.objid is null and f.oid >= ${firstOwn}
+  ), kind as materialized (
+    select t.*, o.nspname from pg_type t join ours o on o.oid = t.typnamespace
+    left join brought b on b.classid = 'pg_type'::regclass and b.objid = t.oid
+    where b.objid is null and t.oid >= ${firstOwn}
   ), sequence as materialized (
     select s.seqrelid as oid, p.refobjid as owner, p.refobjsubid as attnum,
            format('nextval(%L::regclass)', s.seqrelid::regclass) as call,
@@ -41,8 +57,6 @@ export function listsSql(schemas: string): string {
                join pg_depend u on u.classid = 'pg_attrdef'::regclass and u.objid = d.oid and u.refclassid = 'pg_class'::regclass
               ) draws on draws.refobjid = s.seqrelid and draws.adrelid = p.refobjid and draws.adnum = p.refobjsubid
   ), domain as materialized (
-    select t.oid, o.nspname, t.typname from pg_type t join ours o on o.oid = t.typnamespace
-    left join brought b on b.classid = 'pg_type'::regclass and b.objid = t.oid
-    where t.typtype = 'd' and b.objid is null
+    select oid, nspname, typname from kind where typtype = 'd'
   )`
 }

@@ -8,19 +8,16 @@ export const othersSql = `
   from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname <> 'plpgsql'
   union all
   select case f.prokind when 'p' then 'procedure' when 'a' then 'aggregate' when 'w' then 'window function' else 'function' end,
-         o.nspname, format('%s(%s)', f.proname, pg_get_function_identity_arguments(f.oid)), null,
+         f.nspname, f.signature, null,
          case when f.prokind = 'a'
               then concat_ws(' ', 'aggregate', f.oid::regprocedure, 'sfunc', a.aggtransfn, 'stype', a.aggtranstype::regtype,
                              'finalfunc', nullif(a.aggfinalfn::oid, 0)::regproc, 'combinefunc', nullif(a.aggcombinefn::oid, 0)::regproc,
                              'initcond', a.agginitval, 'kind', a.aggkind, 'parallel', f.proparallel)
               else pg_get_functiondef(f.oid) end
-  from pg_proc f join ours o on o.oid = f.pronamespace
-  left join pg_aggregate a on a.aggfnoid = f.oid
-  left join brought b on b.classid = 'pg_proc'::regclass and b.objid = f.oid
-  where b.objid is null
-    and not exists (select from pg_depend i where i.classid = 'pg_proc'::regclass and i.objid = f.oid and i.deptype = 'i')
+  from routine f left join pg_aggregate a on a.aggfnoid = f.oid
+  where not exists (select from pg_depend i where i.classid = 'pg_proc'::regclass and i.objid = f.oid and i.deptype = 'i')
   union all
-  select case t.typtype when 'e' then 'enum' when 'd' then 'domain' when 'r' then 'range' else 'type' end, o.nspname, t.typname, null,
+  select case t.typtype when 'e' then 'enum' when 'd' then 'domain' when 'r' then 'range' else 'type' end, t.nspname, t.typname, null,
          case t.typtype
            when 'e' then (select concat('(', string_agg(quote_literal(e.enumlabel), ',' || chr(31) order by e.enumsortorder), ')')
                           from pg_enum e where e.enumtypid = t.oid)
@@ -32,8 +29,6 @@ export const othersSql = `
                                     'canonical', nullif(g.rngcanonical::oid, 0)::regproc, 'subtype_diff', nullif(g.rngsubdiff::oid, 0)::regproc)
                           from pg_range g join pg_opclass c on c.oid = g.rngsubopc where g.rngtypid = t.oid)
            else concat_ws(' ', t.typinput, t.typoutput, t.typlen, t.typalign, t.typstorage) end
-  from pg_type t join ours o on o.oid = t.typnamespace
-  left join pg_type b on b.oid = t.typbasetype
-  left join brought x on x.classid = 'pg_type'::regclass and x.objid = t.oid
-  where x.objid is null and t.typtype in ('d', 'e', 'r', 'b')
+  from kind t left join pg_type b on b.oid = t.typbasetype
+  where t.typtype in ('d', 'e', 'r', 'b')
     and not exists (select from pg_type e where e.typarray = t.oid)`

@@ -1,8 +1,4 @@
-/**
- * The first number that PostgreSQL gives to an object that it does not bring along itself
- * (https://www.postgresql.org/docs/current/system-catalog-initial-data.html, "OID Assignment").
- */
-const firstOwn = 16384
+import { firstOwn } from './lists-sql.ts'
 
 /** The condition that an object of a catalog is neither PostgreSQL's own nor an extension's. */
 function isOurs(catalog: string, row: string): string {

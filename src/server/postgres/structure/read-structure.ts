@@ -3,6 +3,7 @@ import type { Structure, StructureKind } from '../../../structure/structure-obje
 import type { ReadingSession, ReadOptions, ReadStructure } from '../../structure.ts'
 import { ownNames } from '../client.ts'
 import { quoteLiteral } from '../quoting.ts'
+import { commentsSql } from './comments-sql.ts'
 import { listsSql } from './lists-sql.ts'
 import { othersSql } from './others-sql.ts'
 import { privilegesSql } from './privileges-sql.ts'
@@ -38,12 +39,16 @@ interface Row {
   readonly definition: string
 }
 
-/**
- * The query that words everything in the schemas of a condition on `n`, a row of `pg_namespace`; with `also`, objects that
- * belong to no schema as well.
- */
-export function structureSql(schemas: string, also?: 'without a schema'): string {
-  const branches = [othersSql, relationsSql, privilegesSql, rareSql, ...(also === undefined ? [] : [schemalessSql])]
+/** The parts of a database that the structure query words besides what is in its schemas. Planning each takes its time. */
+interface Besides {
+  readonly schemaless?: boolean | undefined
+  readonly privileges?: boolean | undefined
+}
+
+/** The query that words everything in the schemas of a condition on `n`, a row of `pg_namespace`. */
+export function structureSql(schemas: string, { schemaless = false, privileges = false }: Besides = {}): string {
+  const besides = [...(schemaless ? [schemalessSql] : []), ...(privileges ? [privilegesSql] : [])]
+  const branches = [othersSql, relationsSql, commentsSql, rareSql, ...besides]
   return `with ${listsSql(schemas)}, line (kind, schema, name, parent, definition) as (${branches.join('\n union all')})
     select kind, schema::text, name::text, parent::text, definition from line
     order by schema collate "C", parent collate "C" nulls first, kind collate "C", name collate "C"`
@@ -58,13 +63,13 @@ const ownSchemas = `n.nspname !~ '^pg_' and n.nspname <> 'information_schema' an
  */
 export async function readStructure(
   session: ReadingSession,
-  { where, also }: ReadOptions = {},
+  { where, also, privileges }: ReadOptions = {},
 ): Promise<ReadStructure> {
   const isOpen = where === 'transaction'
   const [rows, about, others] = await sendAll(session, [
     isOpen ? 'savepoint reading' : 'set transaction isolation level repeatable read, read only',
     ...fixedSettings,
-    structureSql(ownSchemas, 'without a schema'),
+    structureSql(ownSchemas, { schemaless: true, privileges }),
     `select current_setting('server_version_num')::int / 10000 as version,
             (select obj_description(oid, 'pg_namespace') from pg_namespace where nspname = ${quoteLiteral(memorySchema)}) as memory`,
     ...(also === undefined ? [] : [also]),
