@@ -1,6 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdtemp, rm, statfs } from 'node:fs/promises'
+import { freemem, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Client, escapeIdentifier, escapeLiteral } from 'pg'
 import { startEmbeddedPostgres } from 'tenantry/embedded'
 import type { TestProject } from 'vitest/node'
 
@@ -18,14 +19,54 @@ export async function setup(project: TestProject): Promise<void> {
     project.provide('serverUrl', given)
     return
   }
-  // Nothing that this server has is to outlive it.
-  const settings = { max_connections: 300, max_prepared_transactions: 10, fsync: 'off', full_page_writes: 'off' }
-  const folder = await mkdtemp(join(tmpdir(), 'tenantry-test-'))
+  const settings = {
+    max_connections: 300,
+    max_prepared_transactions: 10,
+    // Nothing that this server has is to outlive it.
+    fsync: 'off',
+    full_page_writes: 'off',
+    // Its databases live for seconds.
+    autovacuum: 'off',
+  }
+  const folder = await mkdtemp(join(await fastFolder(), 'tenantry-test-'))
   const server = await startEmbeddedPostgres({ dataDir: join(folder, 'postgres'), settings })
+  await weakenPassword(server.url)
   project.provide('serverUrl', server.url)
   end = async () => {
     await server.stop()
     await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** The free memory that the databases of all suites may take at once, in bytes. */
+const roomInMemory = 8 * 2 ** 30
+
+/** Returns a folder in memory, where Linux has enough: a new database is some 300 files. */
+async function fastFolder(): Promise<string> {
+  const inMemory = await statfs('/dev/shm').catch(() => undefined)
+  const isEnough = inMemory !== undefined && inMemory.bavail * inMemory.bsize > roomInMemory && freemem() > roomInMemory
+  return isEnough ? '/dev/shm' : tmpdir()
+}
+
+/**
+ * Stores the superuser's password with one iteration instead of 4,096, which take a fifth of the time of a connection. PostgreSQL 15
+ * has no setting for it.
+ */
+async function weakenPassword(url: string): Promise<void> {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  try {
+    const { rows } = await client.query<{ has: boolean }>(
+      "select exists (select from pg_settings where name = 'scram_iterations') as has",
+    )
+    if (rows[0]?.has !== true) return
+    await client.query('set scram_iterations = 1')
+    const { username, password } = new URL(url)
+    await client.query(
+      `alter role ${escapeIdentifier(username)} password ${escapeLiteral(decodeURIComponent(password))}`,
+    )
+  } finally {
+    await client.end()
   }
 }
 

@@ -80,13 +80,21 @@ async function dropRoles(name: string): Promise<void> {
 
 /** Drops every database with a name prefix. */
 export async function dropDatabases(name: string): Promise<void> {
-  const rows = await sql<{ datname: string }>(
-    'select datname from pg_database where starts_with(datname, $1) and datname not in ($2, $3, $4)',
-    [name, 'postgres', 'template0', 'template1'],
-  )
-  for (const { datname } of rows) {
-    await sql(`alter database ${quote(datname)} is_template false`).catch(() => undefined)
-    await sql(`drop database if exists ${quote(datname)} with (force)`)
+  const client = new Client({ connectionString: serverUrl({ database: 'postgres' }) })
+  await client.connect()
+  try {
+    const { rows } = await client.query<{ datname: string; datistemplate: boolean }>(
+      'select datname, datistemplate from pg_database where starts_with(datname, $1) and datname not in ($2, $3, $4)',
+      [name, 'postgres', 'template0', 'template1'],
+    )
+    for (const { datname, datistemplate } of rows) {
+      const unmark = `alter database ${quote(datname)} is_template false`
+      // Another suite's process may be dropping it.
+      if (datistemplate) await client.query(unmark).catch(() => undefined)
+      await client.query(`drop database if exists ${quote(datname)} with (force)`)
+    }
+  } finally {
+    await client.end()
   }
 }
 
