@@ -11,8 +11,9 @@ export default defineConfig({
     // By default one processor is left free, which of two is half.
     maxWorkers: '100%',
     // A real PostgreSQL, on a machine that may be busy with others.
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 300_000,
+    expect: { poll: { timeout: 20_000 } },
     // What was built runs as it is, in Node itself, as it will for users.
     server: { deps: { external: [/\/dist\//] } },
     // Some suites run programs in other folders, which would make one of their own each.

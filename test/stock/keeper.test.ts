@@ -64,9 +64,9 @@ describe('a process that keeps spares', () => {
     await filled(tenantry, 1)
     // The cut may have met a drop as well, which is tried again after a minute.
     await expect.poll(() => violations(tenantry), { timeout: 90_000 }).toEqual([])
-    expect(eventsOf('filling-failed')).toMatchObject([
-      { error: { code: 'connection-lost', retryable: true }, retryInMs: 1_000 },
-    ])
+    // The cut meets a connection that stands, or one that is being made.
+    const code: unknown = expect.stringMatching(/^(?:connection-lost|server-unreachable)$/)
+    expect(eventsOf('filling-failed')).toMatchObject([{ error: { code, retryable: true }, retryInMs: 1_000 }])
     await tenantry.close()
     await proxy.close()
   }, 150_000)
