@@ -72,7 +72,7 @@ export async function ensureDatabase(url: string | URL, options: EnsureDatabaseO
 }
 
 /**
- * Creates what a database lacks of the models: schemas, enums, tables, sequences, indexes, foreign keys and views. What
+ * Creates what a database lacks of the models: schemas, types, tables, sequences, indexes, constraints and views. What
  * is there is never altered or dropped; what of it differs is reported.
  *
  * Any number of processes may call this at once: one creates, the others wait for it and find all in place.

@@ -54,7 +54,18 @@ export interface CreationPlan {
 }
 
 /** The kinds of parts that can be created beside a table's rows, where the script has a statement for them. */
-const creatableParts: ReadonlySet<StructureKind> = new Set(['index', 'unique', 'foreign key'])
+const creatableParts: ReadonlySet<StructureKind> = new Set([
+  'primary key',
+  'unique',
+  'exclusion',
+  'check',
+  'foreign key',
+  'index',
+  'trigger',
+  'rule',
+  'policy',
+  'statistics',
+])
 
 /**
  * Chooses the statements that create what is missing. A part of an existing object is created if a statement of its own
@@ -101,7 +112,8 @@ function plain(schema: string, name: string): string {
   return JSON.stringify([schema, name])
 }
 
+const withArguments: ReadonlySet<StructureKind> = new Set(['function', 'procedure', 'aggregate', 'operator'])
+
 function withoutArguments({ kind, name }: Pick<ScriptObject, 'kind' | 'name'>): string {
-  const isRoutine = kind === 'function' || kind === 'procedure' || kind === 'aggregate'
-  return isRoutine && name.includes('(') ? name.slice(0, name.indexOf('(')) : name
+  return withArguments.has(kind) && name.includes('(') ? name.slice(0, name.indexOf('(')) : name
 }

@@ -226,7 +226,7 @@ export function facesOfEntries(it: Open): Readonly<Record<string, Face>> {
         [url, 'url'],
         [models, 'made'],
       ],
-      options: { lockTimeoutMs: 'count', ...connect },
+      options: { lockTimeoutMs: 'count', extensions: 'names', ...connect },
     },
     'root.checkDatabase': {
       call: root.checkDatabase,

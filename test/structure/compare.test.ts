@@ -148,6 +148,36 @@ it('a whole object that is missing is made again, and nothing else is touched', 
   }
 })
 
+it('a part that is missing is made again by its own statement, and nothing else is touched', async () => {
+  const { name, url } = await existingDatabase()
+  const models = modelsOf([
+    ...statementsOf(features),
+    `alter table guarded add constraint guarded_b check (b <> '')`,
+    'create statistics guarded_both (dependencies) on a, b from guarded',
+    'create rule silent as on delete to guarded do instead nothing',
+  ])
+  await ensureTables(url, models)
+  const parts = [
+    ['guarded.guarded_b', 'alter table guarded drop constraint guarded_b'],
+    ['guarded.public.guarded_both', 'drop statistics guarded_both'],
+    ['guarded.silent', 'drop rule silent on guarded'],
+    ['guarded.guard', 'drop policy guard on guarded'],
+    ['triggered.stamp', 'drop trigger stamp on triggered'],
+    ['referring.referring_key', 'alter table referring drop constraint referring_key'],
+    ['indexed.indexed_partial', 'drop index indexed_partial'],
+  ] as const
+  for (const [part, change] of parts) {
+    await queryIn(name, change)
+    const { created, differing } = await ensureTables(url, models)
+    expect({ change, created: created.map((object) => object.name), differing }).toEqual({
+      change,
+      created: [part],
+      differing: [],
+    })
+    await expectMatch(url, models)
+  }
+})
+
 it.each([
   ['create cast (mood as text) with inout', 'cast', 'public.mood as text'],
   ['create publication shared for table of_them (a) where (a > 3)', 'publication', 'shared'],

@@ -159,6 +159,11 @@ function partOf(node: Node, names: Names): About | undefined {
   if ('IndexStmt' in node) return part('index', node.IndexStmt.idxname, node.IndexStmt.relation)
   if ('CreateTrigStmt' in node) return part('trigger', node.CreateTrigStmt.trigname, node.CreateTrigStmt.relation)
   if ('CreatePolicyStmt' in node) return part('policy', node.CreatePolicyStmt.policy_name, node.CreatePolicyStmt.table)
+  if ('CreateStatsStmt' in node) {
+    const { defnames, relations: [of] = [] } = node.CreateStatsStmt
+    const { schema, name } = names.path(defnames)
+    return of !== undefined && 'RangeVar' in of ? part('statistics', `${schema}.${name}`, of.RangeVar) : undefined
+  }
   if ('RuleStmt' in node) return part('rule', node.RuleStmt.rulename, node.RuleStmt.relation)
   return undefined
 }

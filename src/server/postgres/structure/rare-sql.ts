@@ -113,3 +113,39 @@ export const schemalessSql = `
   union all
   select 'access method', '', m.amname, null, concat_ws(' ', 'type', m.amtype, 'handler', m.amhandler)
   from pg_am m where ${isOurs('pg_am', 'm')}`
+
+/** The catalogs of rare kinds whose objects always depend on something: on their schema, or on what they are made of. */
+const rareCatalogs = [
+  ...['pg_operator', 'pg_opfamily', 'pg_opclass', 'pg_collation', 'pg_conversion'],
+  ...[
+    'pg_ts_config',
+    'pg_ts_dict',
+    'pg_ts_parser',
+    'pg_ts_template',
+    'pg_transform',
+    'pg_foreign_server',
+    'pg_user_mapping',
+  ],
+]
+
+/** Catalogs of rare kinds whose objects may depend on nothing. */
+const looseCatalogs = [
+  'pg_cast',
+  'pg_publication',
+  'pg_event_trigger',
+  'pg_foreign_data_wrapper',
+  'pg_language',
+  'pg_am',
+]
+
+/**
+ * The condition that a database has anything of a rare kind, by the dependencies: planning a look at each of their
+ * catalogs takes longer than everything else on a new connection.
+ */
+export const hasRareSql = `
+  exists (select from pg_depend d where d.classid in (${rareCatalogs.map((it) => `'${it}'::regclass`).join(', ')})
+                 and d.objid >= ${firstOwn} and d.deptype <> 'e'
+                 and not exists (select from pg_depend e where e.classid = d.classid and e.objid = d.objid and e.deptype = 'e'))
+      or ${looseCatalogs.map((it) => `exists (select from ${it} where oid >= ${firstOwn})`).join(' or ')}
+      or exists (select from pg_subscription s join pg_database b on b.oid = s.subdbid where b.datname = current_database())
+`

@@ -7,7 +7,7 @@ import { commentsSql } from './comments-sql.ts'
 import { listsSql } from './lists-sql.ts'
 import { othersSql } from './others-sql.ts'
 import { privilegesSql } from './privileges-sql.ts'
-import { rareSql, schemalessSql } from './rare-sql.ts'
+import { hasRareSql, rareSql, schemalessSql } from './rare-sql.ts'
 import { relationsSql } from './relations-sql.ts'
 
 /** The schema whose comment holds what was remembered of desired structures. It is no part of a database's structure. */
@@ -39,16 +39,21 @@ interface Row {
   readonly definition: string
 }
 
-/** The parts of a database that the structure query words besides what is in its schemas. Planning each takes its time. */
-interface Besides {
-  readonly schemaless?: boolean | undefined
-  readonly privileges?: boolean | undefined
+/** The branches of the structure query for what nearly every database has. */
+export const usualSql: readonly string[] = [othersSql, relationsSql, commentsSql]
+
+/** The row about a database. */
+interface About {
+  readonly version: number
+  readonly memory: string | null
+  readonly hasRare: boolean
 }
 
-/** The query that words everything in the schemas of a condition on `n`, a row of `pg_namespace`. */
-export function structureSql(schemas: string, { schemaless = false, privileges = false }: Besides = {}): string {
-  const besides = [...(schemaless ? [schemalessSql] : []), ...(privileges ? [privilegesSql] : [])]
-  const branches = [othersSql, relationsSql, commentsSql, rareSql, ...besides]
+/**
+ * The query of some branches, which word a database, or what is in the schemas of a condition on `n`, a row of
+ * `pg_namespace`. Each branch takes time to plan.
+ */
+export function structureSql(schemas: string, branches: readonly string[]): string {
   return `with ${listsSql(schemas)}, line (kind, schema, name, parent, definition) as (${branches.join('\n union all')})
     select kind, schema::text, name::text, parent::text, definition from line
     order by schema collate "C", parent collate "C" nulls first, kind collate "C", name collate "C"`
@@ -58,27 +63,33 @@ export function structureSql(schemas: string, { schemaless = false, privileges =
 const ownSchemas = `n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and n.nspname <> '${memorySchema}'`
 
 /**
- * Reads the structure of the session's database, in one round trip. No definition depends on the settings of the session,
- * its role or its database; no privilege is needed but to connect.
+ * Reads the structure of the session's database, in one round trip; in two where it has objects of rare kinds. No
+ * definition depends on the settings of the session, its role or its database; no privilege is needed but to connect.
  */
 export async function readStructure(
   session: ReadingSession,
   { where, also, privileges }: ReadOptions = {},
 ): Promise<ReadStructure> {
   const isOpen = where === 'transaction'
-  const [rows, about, others] = await sendAll(session, [
-    isOpen ? 'savepoint reading' : 'set transaction isolation level repeatable read, read only',
-    ...fixedSettings,
-    structureSql(ownSchemas, { schemaless: true, privileges }),
+  const reading = (queries: readonly string[]) =>
+    sendAll(session, [
+      isOpen ? 'savepoint reading' : 'set transaction isolation level repeatable read, read only',
+      ...fixedSettings,
+      ...queries,
+      ...(isOpen ? ['rollback to reading', 'release reading'] : []),
+    ])
+  const [rows, about, others] = await reading([
+    structureSql(ownSchemas, privileges === true ? [...usualSql, privilegesSql] : usualSql),
     `select current_setting('server_version_num')::int / 10000 as version,
-            (select obj_description(oid, 'pg_namespace') from pg_namespace where nspname = ${quoteLiteral(memorySchema)}) as memory`,
+            (select obj_description(oid, 'pg_namespace') from pg_namespace where nspname = ${quoteLiteral(memorySchema)}) as memory,
+            (${hasRareSql}) as "hasRare"`,
     ...(also === undefined ? [] : [also]),
-    ...(isOpen ? ['rollback to reading', 'release reading'] : []),
   ])
-  const { version, memory } = (about?.rows[0] ?? {}) as { version?: number; memory?: string | null }
+  const { version, memory, hasRare } = (about?.rows[0] ?? {}) as Partial<About>
   if (rows === undefined || version === undefined) throw unread(session)
+  const [rare] = hasRare === true ? await reading([structureSql(ownSchemas, [rareSql, schemalessSql])]) : []
   return {
-    structure: toStructure(rows.rows),
+    structure: [...toStructure(rows.rows), ...toStructure(rare?.rows ?? [])],
     majorVersion: version,
     memory: memory ?? undefined,
     also: others?.rows ?? [],

@@ -5,7 +5,8 @@ import { arrange, type Script } from '../../../structure/script.ts'
 import type { Structure, StructureKind, StructureObject } from '../../../structure/structure-object.ts'
 import type { BuiltStructure, ReadingSession } from '../../structure.ts'
 import { quoteIdentifier, quoteLiteral } from '../quoting.ts'
-import { fixedSettings, sendAll, structureSql, toStructure } from './read-structure.ts'
+import { rareSql } from './rare-sql.ts'
+import { fixedSettings, sendAll, structureSql, toStructure, usualSql } from './read-structure.ts'
 import { type CreatedNames, spliceSchemas } from './splice.ts'
 
 /** The lock timeout of the script's statements, which need locks on their own objects only. */
@@ -92,7 +93,7 @@ async function build(
     `set local search_path = ${path}`,
     ...statements,
     ...fixedSettings,
-    structureSql(isScratch),
+    structureSql(isScratch, [...usualSql, rareSql]),
     lockedSql(isScratch),
     `select pg_my_temp_schema()::regnamespace::text as temporary, ${[...scratch].map(([name, other]) => `quote_ident(${quoteLiteral(name)}) as ${other}`).join(', ')}`,
   ])
