@@ -99,7 +99,7 @@ it('any features together match once made, show a change, and match again withou
       await queryIn(name, 'set search_path = public', undo)
       await expectMatch(url, models())
     }),
-    { numRuns: 5 },
+    { numRuns: 5, endOnFailure: true },
   )
 })
 
