@@ -172,7 +172,8 @@ function namesOnly(live: ReadStructure, script: Script, absent: readonly Structu
 /** True if a database has nothing of a script, but schemas and extensions. */
 function isFresh(script: Script, absent: readonly StructureObject[]): boolean {
   const stands = ({ kind }: StructureObject) => kind !== 'schema' && kind !== 'extension'
-  return absent.filter((it) => it.parent === undefined && stands(it)).length === creatable(script).filter(stands).length
+  const own = creatable(script).filter(stands).length
+  return own > 0 && absent.filter((it) => it.parent === undefined && stands(it)).length === own
 }
 
 /** Returns the models' create statements, parsed. @throws `models-invalid` */

@@ -71,7 +71,7 @@ describe('options of a new database', () => {
   })
 
   it('another encoding than UTF8 that nobody asked for is reported', async () => {
-    const { url } = await existingDatabase("template template0 encoding 'SQL_ASCII' locale 'C'")
+    const { url } = await existingDatabase("encoding 'SQL_ASCII' locale 'C'")
     const encoding = { option: 'encoding', wanted: 'UTF8', actual: 'SQL_ASCII' }
     expect(await ensureDatabase(url)).toMatchObject({ outcome: 'already-exists', differing: [encoding] })
     expect(await ensureDatabase(url, { encoding: 'sql_ascii' })).toMatchObject({ differing: [] })
@@ -169,7 +169,7 @@ describe('options of a new database', () => {
 
 describe('options that an existing database does not meet', () => {
   it('are reported, each with its value, and left as they are', async () => {
-    const { name, url } = await existingDatabase(`template template0 encoding 'UTF8' locale 'C'`)
+    const { name, url } = await existingDatabase(`encoding 'UTF8' locale 'C'`)
     const { user } = await newRole()
     const before = await describeDatabase(name)
     const options = {

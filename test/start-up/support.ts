@@ -29,7 +29,8 @@ export function newDatabase(name = uniqueName('s')): { readonly name: string; re
 /** A database that is there already. */
 export async function existingDatabase(options = ''): Promise<{ readonly name: string; readonly url: string }> {
   const database = newDatabase()
-  await sql(`create database ${quote(database.name)} ${options}`)
+  // Nobody can be connected to template0, which would keep it from being copied.
+  await sql(`create database ${quote(database.name)} template template0 ${options}`)
   return database
 }
 

@@ -81,7 +81,7 @@ const settings: readonly (readonly [name: string, value: string])[] = [
   ['client_min_messages', 'debug5'],
 ]
 
-it('any features together match once made, show a change, and match again without it', async () => {
+it('any features together match once made, show a change, and match again without it', { timeout: 900_000 }, async () => {
   const choice = subarray([...features], { minLength: 1 })
   await assert(
     asyncProperty(choice, nat(), subarray([...settings]), async (chosen, at, set) => {
@@ -99,7 +99,7 @@ it('any features together match once made, show a change, and match again withou
       await queryIn(name, 'set search_path = public', undo)
       await expectMatch(url, models())
     }),
-    { numRuns: 5, endOnFailure: true },
+    { numRuns: 30, endOnFailure: true },
   )
 })
 
