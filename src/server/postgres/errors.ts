@@ -16,6 +16,8 @@ interface Meaning {
   readonly code: ErrorCode
   readonly message: (context: ErrorContext, text: string) => string
   readonly hint?: (context: ErrorContext) => string
+  /** Given where it differs from that of the code. */
+  readonly retryable?: boolean
 }
 
 const unreachable: Meaning = {
@@ -95,6 +97,7 @@ const withoutTls: Meaning = {
   code: 'server-unreachable',
   message: (context, text) => `${otherSide(context)} cannot be reached: ${text}`,
   hint: () => 'The server has no TLS: switch it on there (ssl = on), or set sslmode=disable in the connection URL.',
+  retryable: false,
 }
 
 /** Meanings by SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html */
@@ -183,7 +186,7 @@ export function toTenantryError(error: unknown, context: ErrorContext, phase: 'c
     hint: meaning.hint?.(context),
     sqlState: isSqlState(code) ? code : undefined,
     // A resolver that did not answer does not mean that the host does not exist.
-    retryable: isTransient(code, text) ? true : undefined,
+    retryable: isTransient(code, text) ? true : meaning.retryable,
   }
   return new TenantryError(meaning.code, meaning.message(context, text), details)
 }
