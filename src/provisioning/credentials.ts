@@ -154,10 +154,10 @@ export async function rotateCredentials(
       const { database } = row
       const [moment] = await Promise.all([
         server.clock(admin),
-        server.admitLogins(admin),
         context.evict({ tenant: row.id, server: row.server, database }, context.drainMs, options),
       ])
       const ending = { quietMs, signal: options.signal }
+      if (!(await server.endLogins(admin, login))) throw remainError(database)
       if (!(await server.endSessionsBefore(admin, login.user, moment, ending))) throw remainError(database)
       await server.rollBackPrepared(admin, database, login.user)
       if (mode === 'enabled') await secure({ server, admin, own }, login, statements)

@@ -47,8 +47,8 @@ export async function drain(
   const how = server.pooling === undefined ? 'any' : 'busy'
   const isEmpty = async () => (await server.sessions(admin, database, which, how)).length === 0 || undefined
   const isLeft = await poll(isEmpty, Math.max(0, deadline - Date.now()), signal)
-  if (own !== undefined) await server.admitLogins(admin)
-  // A login under way when the role lost its own may not have been seen.
+  // A login that was under way when the role lost its own is not seen among the sessions.
+  if (user !== undefined && !(await server.endLogins(admin, { user }))) throw remainError(database)
   if (!isLeft || locking.length > 0 || how === 'busy') await endSessions(server, admin, { database, which, signal })
   if (own !== undefined && which === 'all') await endSessions(server, admin, { database, which: own, signal })
   await server.rollBackPrepared(admin, database, user)

@@ -36,8 +36,8 @@ export async function ensureDatabaseOn(
   options: CreateDatabaseOptions & Cancellable = {},
 ): Promise<EnsuredDatabase> {
   for (let attempt = 1; attempt <= attempts; attempt++) {
-    const differing = await lookAt(server, database, options)
-    if (differing !== undefined) return { outcome: 'already-exists', database, differing }
+    const found = await lookAt(server, database, options)
+    if (found !== undefined) return { outcome: 'already-exists', database, differing: found }
     const created = await create(server, database, options)
     if (created !== undefined) return { outcome: 'created', database, differing: created }
   }

@@ -13,7 +13,7 @@ import type { DiagnosisRequest, ServerDiagnosis } from './diagnosis.ts'
 import type { Occupancy, OccupancyQuestion, SessionMark } from './occupancy.ts'
 import type { SessionDefaults } from './session-defaults.ts'
 import type { StructureAccess } from './structure.ts'
-import type { EndingOptions, TenantSessions, WhichSessions } from './tenant-sessions.ts'
+import type { EndingOptions, LoginsUnderWay, TenantSessions, WhichSessions } from './tenant-sessions.ts'
 
 export type { SessionDefaults } from './session-defaults.ts'
 
@@ -315,10 +315,12 @@ export interface Server {
    */
   rollBackPrepared(session: Session, database: Identifier, user?: Identifier): Promise<void>
   /**
-   * Ends tenants' sessions that keep others from connecting. PostgreSQL checks a role before it waits for the database: a
-   * login that waits can become a session of a role whose login was disabled since.
+   * Ends the logins under way of a role, or to a database. PostgreSQL checks a role, and its access to the database, before
+   * it shows the session: a client can delay that, and have a session although either was taken away since.
+   *
+   * @returns false if one is still under way
    */
-  admitLogins(session: Session): Promise<void>
+  endLogins(session: Session, whose: LoginsUnderWay): Promise<boolean>
   /** Ends sessions by their process ids, without waiting until they are gone. @throws `permission-denied` */
   endSessions(session: Session, processIds: readonly number[]): Promise<void>
   /** Returns the environment in which libpq's programs and most drivers connect. It holds the password. */

@@ -7,6 +7,9 @@ import type { Identifier } from '../kernel/names.ts'
  */
 export type WhichSessions = 'all' | 'tenants' | 'work' | { readonly workOf: Identifier } | { readonly of: Identifier }
 
+/** The logins under way of a role, to any database; or those of tenants' roles to a database. */
+export type LoginsUnderWay = { readonly user: Identifier } | { readonly database: Identifier }
+
 /** A tenant's session, or its prepared transaction, that was ended because administration waited for it. */
 export interface EndedBlocker {
   /** The role. */

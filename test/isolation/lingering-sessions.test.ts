@@ -122,6 +122,53 @@ describe('a login that waits for its database', () => {
   })
 })
 
+describe('a login that its client delays after everything was checked', () => {
+  /** Begins a login that takes half an hour from the moment on at which PostgreSQL has checked it. */
+  async function delayed(tenantry: Isolated, id: string, database?: string) {
+    const own = await tenantry.credentials(id)
+    const at = database ?? own.database
+    const client = new Client({
+      connectionString: serverUrl({ database: at, user: own.user, password: own.password.reveal() }),
+      options: '-c post_auth_delay=1800',
+    })
+    client.on('error', () => undefined)
+    onTestFinished(() => client.end().catch(() => undefined))
+    const connecting = attempt(client.connect())
+    const underWay = `select l.pid from pg_locks l join pg_database d on d.oid = l.objid where d.datname = $1
+      and l.classid = 'pg_database'::regclass
+      and not exists (select from pg_stat_activity a where a.pid = l.pid and a.usesysid is not null)`
+    await expect.poll(() => sql(underWay, [at])).not.toEqual([])
+    return { isOver: async () => (await connecting) !== 'done' || (await isDead(client)) }
+  }
+
+  it.each(['suspend', 'offboard', 'rotateCredentials'] as const)('does not outlive %s', async (verb) => {
+    const tenantry = await open()
+    await tenantry.onboard('evil')
+    const logins = [await delayed(tenantry, 'evil'), await delayed(tenantry, 'evil', 'postgres')]
+    await tenantry[verb]('evil')
+    for (const { isOver } of logins) expect(await isOver()).toBe(true)
+  })
+
+  it("does not reach a database that becomes another tenant's", async () => {
+    const tenantry = await open()
+    await tenantry.onboard('evil')
+    const { database } = await makeTheirs(tenantry, provisioner)
+    await openToPublic(database)
+    const { isOver } = await delayed(tenantry, 'evil', database)
+    expect(await tenantry.adopt('legacy', { database })).toMatchObject({ outcome: 'adopted' })
+    expect(await isOver()).toBe(true)
+  })
+
+  it('delays no offboarding of another tenant', async () => {
+    const tenantry = await open()
+    for (const id of ['evil', 'other']) await tenantry.onboard(id)
+    const { isOver } = await delayed(tenantry, 'evil')
+    expect(await tenantry.offboard('other')).toMatchObject({ outcome: 'offboarded' })
+    await tenantry.suspend('evil')
+    expect(await isOver()).toBe(true)
+  })
+})
+
 describe('a client that reads nothing', () => {
   it('delays no purge of another tenant, though its session counts as idle', async () => {
     const tenantry = await open()

@@ -1,4 +1,4 @@
-import { pause, poll } from '../../kernel/abort.ts'
+import { pause } from '../../kernel/abort.ts'
 import { TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { EndedBlocker, Session } from '../port.ts'
@@ -19,6 +19,8 @@ export interface BlockerPolicy {
   readonly onEnded: (ended: EndedBlocker) => void
   /** Opens another session on the server: on this database, or another one if this cannot be connected to. */
   readonly connect: (database: Identifier) => Promise<Session>
+  /** Opens another session on this database. */
+  readonly connectThere: (database: Identifier) => Promise<Session>
   /** Opens a session on the server that does not depend on this database. */
   readonly connectElsewhere: (database: Identifier) => Promise<Session>
 }
@@ -83,27 +85,6 @@ const waitingSql = `
   select l.pid from pg_catalog.pg_locks l
   where l.locktype = 'object' and l.classid = 'pg_catalog.pg_database'::pg_catalog.regclass and not l.granted
     and l.objid = (select oid from pg_catalog.pg_database where datname = $1) and l.pid is not null`
-
-/** A login holds the lock on its database until pg_stat_activity shows its role. */
-const loginsSql = `
-  select l.pid from pg_catalog.pg_locks l
-  where l.locktype = 'object' and l.classid = 'pg_catalog.pg_database'::pg_catalog.regclass and l.pid is not null
-    and (not l.granted or not exists (
-      select from pg_catalog.pg_stat_get_activity(l.pid) a where a.usesysid is not null))`
-
-/** The time limit for logins under way, in milliseconds. */
-const loginsMs = 3_000
-
-/** Ends tenants' sessions that keep others from connecting, until no login is under way; see `Server.admitLogins`. */
-export async function admitLogins(session: Session, policy: BlockerPolicy): Promise<void> {
-  const reported = new Set<number>()
-  const isClear = async () => {
-    const { rows } = await session.query<{ pid: number }>(loginsSql)
-    for (const { pid } of rows) await endBlockers(session, pid, policy, reported)
-    return rows.length === 0 || undefined
-  }
-  await poll(isClear, loginsMs, undefined)
-}
 
 /** The part of the queue of notifications that may stay full. */
 const fullestQueue = 0.5
@@ -231,8 +212,8 @@ async function endBlockers(
   )
   const lasting = ended.find(({ pid }) => reported.has(pid))
   for (const { pid } of ended) reported.add(pid)
-  if (rows.some(({ pid }) => pid === 0)) await rollBackBlocking(session, waiting, policy)
   await endCopiesBefore(session, waiting, policy)
+  if (rows.some(({ pid }) => pid === 0)) await rollBackBlocking(session, waiting, policy)
   const other = rows.find(({ isTenant, pid }) => !isTenant && pid !== 0)
   if (other !== undefined) return `It waited for ${named(other)}.`
   return (
@@ -312,14 +293,22 @@ export async function rollBackPrepared(
 /** Rolls back each in its own database, as its own role: PostgreSQL refuses any other (ROLLBACK PREPARED). */
 async function rollBack(session: Session, prepared: readonly Prepared[], policy: BlockerPolicy): Promise<void> {
   for (const { gid, owner, database } of prepared) {
-    const there = database === session.database ? session : await policy.connect(database)
+    const there = database === session.database ? session : await enter(database, gid, policy)
     try {
-      if (there.database !== database) throw notThere(gid, database)
       await asRole(there, owner, `rollback prepared ${quoteLiteral(gid)}`)
     } finally {
       if (there !== session) await there.close()
     }
     policy.onEnded({ user: owner, database, processId: undefined, transaction: gid })
+  }
+}
+
+/** Connects to a database that a tenant may keep others from entering: its sessions that do are ended meanwhile. */
+async function enter(database: Identifier, gid: string, policy: BlockerPolicy): Promise<Session> {
+  try {
+    return await whileConnecting(policy, database, policy.connectThere(database))
+  } catch (error) {
+    throw notThere(gid, database, error)
   }
 }
 
@@ -339,8 +328,9 @@ async function asRole(session: Session, role: Identifier, statement: string): Pr
   }
 }
 
-function notThere(gid: string, database: Identifier): TenantryError {
+function notThere(gid: string, database: Identifier, cause: unknown): TenantryError {
   return new TenantryError('query-failed', `The prepared transaction ${gid} in ${database} could not be rolled back.`, {
+    cause,
     hint: `Connect to ${database} as its owner or a superuser: ROLLBACK PREPARED ${quoteLiteral(gid)};`,
   })
 }

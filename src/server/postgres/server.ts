@@ -21,9 +21,11 @@ import type {
   SessionState,
   StampedDatabase,
   TenantSessions,
+  LoginsUnderWay,
   WhichSessions,
 } from '../port.ts'
-import { admitLogins, freeNotificationQueue, rollBackPrepared, whileConnecting } from './blockers.ts'
+import { endLogins } from './logins.ts'
+import { freeNotificationQueue, rollBackPrepared, whileConnecting } from './blockers.ts'
 import { clientConfig, type ConnectionLimits, newClient } from './client.ts'
 import type { ConnectionFields } from './connection-fields.ts'
 import { ConnectionQueue, isServerFull } from './connection-queue.ts'
@@ -58,6 +60,8 @@ import { structureAccess } from './structure/structure-access.ts'
 const noLimit = 0
 /** The time to connect to a database before another one is tried, in milliseconds. */
 const besideMs = 2_000
+/** The time limit of a connection that waits until tenants' sessions before it were ended, in milliseconds. */
+const entranceMs = 4_000
 
 /**
  * The isolation of administration. A single statement is a transaction as well, and must wait for others; at a stricter
@@ -195,9 +199,9 @@ export class PostgresServer implements Server {
     if (blockers !== undefined) await rollBackPrepared(session, database, user, blockers)
   }
 
-  async admitLogins(session: Session): Promise<void> {
-    const { blockers } = this.#sessions
-    if (blockers !== undefined) await admitLogins(session, blockers)
+  async endLogins(session: Session, whose: LoginsUnderWay): Promise<boolean> {
+    const { tenants } = this.#settings
+    return tenants === undefined || endLogins(session, whose, tenants.rolePrefix)
   }
 
   environment(database: Identifier, as?: Pick<SessionOptions, 'login' | 'role'>): Readonly<Record<string, string>> {
@@ -313,6 +317,7 @@ export class PostgresServer implements Server {
         tenantGroup: tenants.group,
         onEnded: tenants.onEnded,
         connect: (database) => this.#connectBeside([database, ...this.#commonDatabases()]),
+        connectThere: (database) => this.#connectBeside([database], entranceMs),
         connectElsewhere: (database) => this.#connectBeside([...this.#commonDatabases(), database]),
       },
     }
@@ -322,8 +327,8 @@ export class PostgresServer implements Server {
    * Opens a session of the role that administers, to watch over another one. A tenant can block all connections to one
    * database, and to each with another session: so others are tried.
    */
-  async #connectBeside(databases: readonly Identifier[]): Promise<Session> {
-    const limits = { ...this.#limits, connectMs: besideMs }
+  async #connectBeside(databases: readonly Identifier[], connectMs = besideMs): Promise<Session> {
+    const limits = { ...this.#limits, connectMs }
     const source = {
       // It is useful only now.
       queue: new ConnectionQueue(0),

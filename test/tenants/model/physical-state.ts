@@ -85,9 +85,13 @@ export class ServerView {
   async state(): Promise<PhysicalState> {
     const idOf = await this.#tenants()
     const [installation] = await this.#rows<{ id: string }>('select id from tenantry.installation')
+    // A discarded database waits to be dropped, under a name that is never used again.
     const found = await this.#rows<{ name: string; comment: string | null }>(
       `select datname as name, shobj_description(oid, 'pg_database') as comment from pg_database
-       where starts_with(datname, $1) and datname !~ '_(template_[0-9a-f]{32}|admin)$' order by datname`,
+       where starts_with(datname, $1) and datname !~ '_(template_[0-9a-f]{32}|admin)$'
+         and not exists (select from tenantry.spare s where s.state = 'dropping'
+                         and datname = $1 || '_spare_' || replace(s.row_id::text, '-', ''))
+       order by datname`,
       [this.#installation],
     )
     const databases = found.map(({ name, comment }) => {
