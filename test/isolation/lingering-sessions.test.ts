@@ -122,25 +122,25 @@ describe('a login that waits for its database', () => {
   })
 })
 
-describe('a login that its client delays after everything was checked', () => {
-  /** Begins a login that takes half an hour from the moment on at which PostgreSQL has checked it. */
-  async function delayed(tenantry: Isolated, id: string, database?: string) {
-    const own = await tenantry.credentials(id)
-    const at = database ?? own.database
-    const client = new Client({
-      connectionString: serverUrl({ database: at, user: own.user, password: own.password.reveal() }),
-      options: '-c post_auth_delay=1800',
-    })
-    client.on('error', () => undefined)
-    onTestFinished(() => client.end().catch(() => undefined))
-    const connecting = attempt(client.connect())
-    const underWay = `select l.pid from pg_locks l join pg_database d on d.oid = l.objid where d.datname = $1
-      and l.classid = 'pg_database'::regclass
-      and not exists (select from pg_stat_activity a where a.pid = l.pid and a.usesysid is not null)`
-    await expect.poll(() => sql(underWay, [at])).not.toEqual([])
-    return { isOver: async () => (await connecting) !== 'done' || (await isDead(client)) }
-  }
+/** Begins a login that takes half an hour from the moment on at which PostgreSQL has checked it. */
+async function delayed(tenantry: Isolated, id: string, database?: string) {
+  const own = await tenantry.credentials(id)
+  const at = database ?? own.database
+  const client = new Client({
+    connectionString: serverUrl({ database: at, user: own.user, password: own.password.reveal() }),
+    options: '-c post_auth_delay=1800',
+  })
+  client.on('error', () => undefined)
+  onTestFinished(() => client.end().catch(() => undefined))
+  const connecting = attempt(client.connect())
+  const underWay = `select l.pid from pg_locks l join pg_database d on d.oid = l.objid where d.datname = $1
+    and l.classid = 'pg_database'::regclass
+    and not exists (select from pg_stat_activity a where a.pid = l.pid and a.usesysid is not null)`
+  await expect.poll(() => sql(underWay, [at])).not.toEqual([])
+  return { isOver: async () => (await connecting) !== 'done' || (await isDead(client)) }
+}
 
+describe('a login that its client delays after everything was checked', () => {
   it.each(['suspend', 'offboard', 'rotateCredentials'] as const)('does not outlive %s', async (verb) => {
     const tenantry = await open()
     await tenantry.onboard('evil')
