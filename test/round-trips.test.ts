@@ -4,8 +4,8 @@ import { postgres } from 'tenantry/postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Address, User } from '../examples/service/models.ts'
 import { type CountingProxy, startCountingProxy } from './support/counting-proxy.ts'
-import { queryIn } from './start-up/support.ts'
-import { disposableName, serverUrl, sql } from './support/server.ts'
+import { startSecondServer } from './support/second-server.ts'
+import { afterwards, sqlAt, uniqueName } from './support/server.ts'
 
 // The costs: connections, and statements, each of which is a round trip. A change that adds one shows here.
 
@@ -13,9 +13,20 @@ import { disposableName, serverUrl, sql } from './support/server.ts'
 const anew = () => mikroOrm({ entities: [User, Address] })
 const models = anew()
 let proxy: CountingProxy
+// On a server of its own: a login of another suite that is under way costs one more look.
+let server: Awaited<ReturnType<typeof startSecondServer>>
+const serverUrl = ({ database = '' } = {}) => Object.assign(new URL(server.url), { pathname: `/${database}` }).href
 const through = (database = '') => proxy.url(serverUrl({ database }))
 
 beforeAll(async () => {
+  server = await startSecondServer({
+    max_prepared_transactions: 10,
+    // A statement of over a second has a watch, which looks for its blockers.
+    fsync: 'off',
+    full_page_writes: 'off',
+    autovacuum: 'off',
+  })
+  afterwards(() => server.stop())
   proxy = await startCountingProxy(serverUrl())
 })
 afterAll(() => proxy.close())
@@ -31,7 +42,7 @@ async function costOf(work: () => Promise<unknown>) {
 const structure = 1
 
 describe('ensureDatabase', () => {
-  const database = disposableName()
+  const database = uniqueName()
 
   it('that creates: two connections more than none, the default locale, and CREATE DATABASE', async () => {
     const [locale, create] = [1, 1]
@@ -52,7 +63,7 @@ describe('ensureDatabase', () => {
 })
 
 describe('ensureTables', () => {
-  const database = disposableName()
+  const database = uniqueName()
   beforeAll(() => ensureDatabase(serverUrl({ database })))
 
   it('that creates: the structure; then, in one transaction, the lock, the structure, all statements in one trip, the structure, and a memory of it', async () => {
@@ -68,7 +79,7 @@ describe('ensureTables', () => {
   })
 
   it('of tables that exist and were never compared: the structure, what the models make, and a memory of it', async () => {
-    await queryIn(database, 'drop schema tenantry_structure')
+    await sqlAt(serverUrl({ database }), 'drop schema tenantry_structure')
     const build = 1
     const remember = 1 + 1 + structure + 1 + 1 + 1 // begin, the lock, what others remember, a savepoint, commit
     const cost = await costOf(() => ensureTables(through(database), anew()))
@@ -79,7 +90,7 @@ describe('ensureTables', () => {
 })
 
 describe('checkDatabase', () => {
-  const database = disposableName()
+  const database = uniqueName()
 
   it('of a database that is missing: one connection', async () => {
     const cost = await costOf(() => checkDatabase(through(database), models))
@@ -100,7 +111,7 @@ describe('openTenantry and onboard', () => {
   const look = 1
   /** The look for schemas of the maintenance database in which every role may create: beside the rest. */
   const warn = 1
-  const installation = disposableName('i')
+  const installation = uniqueName('i')
   const open = () => openTenantry({ models, server: postgres({ url: through() }), installation })
 
   it('opening for the first time: the catalog and its tables', async () => {
@@ -203,7 +214,7 @@ describe('openTenantry and onboard', () => {
 })
 
 describe("the verbs of a tenant's life", () => {
-  const installation = disposableName('i')
+  const installation = uniqueName('i')
   let tenantry: Awaited<ReturnType<typeof open>>
   const open = (servers = [postgres({ name: 'main', url: through() })]) =>
     openTenantry({ models, servers, installation })
@@ -221,7 +232,8 @@ describe("the verbs of a tenant's life", () => {
    */
   async function costOfVerb(work: () => Promise<unknown>) {
     const locked = () =>
-      sql(
+      sqlAt(
+        serverUrl({ database: 'postgres' }),
         `select 1 from pg_locks join pg_database on pg_database.oid = database
          where locktype = 'advisory' and mode = 'ExclusiveLock' and datname in ($1, $2)`,
         [`${installation}_catalog`, `${installation}_admin`],
@@ -357,7 +369,7 @@ describe("the verbs of a tenant's life", () => {
     await ensureTables(serverUrl({ database }), models)
     const adopt = () => tenantry.adopt('c', { database })
     const look = describe_ + structure
-    const [intend, read, closed, granted, stamp, password] = [1, 1, 1 + empty + prepared, 1 + 1 + 1, 1, 1]
+    const [intend, read, closed, granted, stamp, password] = [1, 1, 1 + logins + empty + prepared, 1 + 1 + 1, 1, 1]
     expect(await costOfVerb(adopt)).toEqual({
       connections: 1 + 1,
       statements: locked + find + look + intend + read + closed + granted + transition + stamp + password,

@@ -1,9 +1,9 @@
-import { mkdtemp, rm, statfs } from 'node:fs/promises'
-import { freemem, tmpdir } from 'node:os'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Client, escapeIdentifier, escapeLiteral } from 'pg'
 import { startEmbeddedPostgres } from 'tenantry/embedded'
 import type { TestProject } from 'vitest/node'
+import { fastFolder } from './fast-folder.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -36,16 +36,6 @@ export async function setup(project: TestProject): Promise<void> {
     await server.stop()
     await rm(folder, { recursive: true, force: true })
   }
-}
-
-/** The free memory that the databases of all suites may take at once, in bytes. */
-const roomInMemory = 8 * 2 ** 30
-
-/** Returns a folder in memory, where Linux has enough: a new database is some 300 files. */
-async function fastFolder(): Promise<string> {
-  const inMemory = await statfs('/dev/shm').catch(() => undefined)
-  const isEnough = inMemory !== undefined && inMemory.bavail * inMemory.bsize > roomInMemory && freemem() > roomInMemory
-  return isEnough ? '/dev/shm' : tmpdir()
 }
 
 /**

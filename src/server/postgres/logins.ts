@@ -30,14 +30,16 @@ export async function endLogins(session: Session, whose: LoginsUnderWay, tenantR
   const database = 'database' in whose ? whose.database : null
   const end = (pid: number) =>
     'user' in whose ? endAs(session, [whose.user], pid) : endAsTenants(session, tenantRoles, pid)
-  const others = new Set<number>()
+  const look = async () => (await session.query<{ pid: number }>(loginsSql, [database])).rows.map(({ pid }) => pid)
+  // A login that begins later is refused, or has the new password.
+  const concerned = new Set(await look())
+  if (concerned.size === 0) return true
   const since = performance.now()
   const haveEnded = async () => {
-    const { rows } = await session.query<{ pid: number }>(loginsSql, [database])
-    const left = rows.filter(({ pid }) => !others.has(pid))
+    const left = (await look()).filter((pid) => concerned.has(pid))
     if (left.length > 0 && performance.now() - since < usualMs) return undefined
-    for (const { pid } of left) if (!(await end(pid))) others.add(pid)
-    return left.every(({ pid }) => others.has(pid)) || undefined
+    for (const pid of left) if (!(await end(pid))) concerned.delete(pid)
+    return left.every((pid) => !concerned.has(pid)) || undefined
   }
   return (await poll(haveEnded, endingMs, undefined)) === true
 }
