@@ -8,7 +8,8 @@ function isOurs(catalog: string, row: string): string {
 
 /**
  * The part of the structure query that words kinds of objects that few databases have, and that a schema contains. A
- * dictionary keeps the text of its options, with the names quoted as quote_all_identifiers was when it was made.
+ * dictionary keeps the text of its options, with the names quoted as quote_all_identifiers was when it was made. The
+ * backslashes are in an E string: the query is parsed before standard_conforming_strings is set.
  */
 export const rareSql = `
   select 'operator', o.nspname,
@@ -51,7 +52,7 @@ export const rareSql = `
   union all
   select 'text search dictionary', o.nspname, d.dictname, null,
          concat_ws(' ', 'template', s.nspname || '.' || t.tmplname,
-           regexp_replace(d.dictinitoption, '(^|, )"([a-z_][a-z0-9_]*)" = ', '\\1\\2 = ', 'g'))
+           regexp_replace(d.dictinitoption, '(^|, )"([a-z_][a-z0-9_]*)" = ', E'\\\\1\\\\2 = ', 'g'))
   from pg_ts_dict d join ours o on o.oid = d.dictnamespace join pg_ts_template t on t.oid = d.dicttemplate
   join pg_namespace s on s.oid = t.tmplnamespace where ${isOurs('pg_ts_dict', 'd')}
   union all
