@@ -70,7 +70,7 @@ describe('options of a new database', () => {
     expect(await ensureDatabase(url, options)).toMatchObject({ outcome: 'already-exists', differing: [] })
   })
 
-  it('another encoding than UTF8 that nobody asked for is reported', async () => {
+  it('an encoding other than UTF8 is reported unless it is requested', async () => {
     const { url } = await existingDatabase("encoding 'SQL_ASCII' locale 'C'")
     const encoding = { option: 'encoding', wanted: 'UTF8', actual: 'SQL_ASCII' }
     expect(await ensureDatabase(url)).toMatchObject({ outcome: 'already-exists', differing: [encoding] })

@@ -29,7 +29,7 @@ export function newDatabase(name = uniqueName('s')): { readonly name: string; re
 /** A database that is there already. */
 export async function existingDatabase(options = ''): Promise<{ readonly name: string; readonly url: string }> {
   const database = newDatabase()
-  // Nobody can be connected to template0, which would keep it from being copied.
+  // template0 accepts no connections, so it can always be copied.
   await sql(`create database ${quote(database.name)} template template0 ${options}`)
   return database
 }

@@ -29,7 +29,7 @@ const endingMs = 5_000
 export async function endLogins(session: Session, whose: LoginsUnderWay, tenantRoles: string): Promise<boolean> {
   const database = 'database' in whose ? whose.database : null
   const end = (pid: number) =>
-    'user' in whose ? endAs(session, [whose.user], pid) : endAsTenants(session, tenantRoles, pid)
+    'user' in whose ? endAs(session, whose.user, pid) : endAsTenants(session, tenantRoles, pid)
   const look = async () => (await session.query<{ pid: number }>(loginsSql, [database])).rows.map(({ pid }) => pid)
   // A login that begins later is refused, or has the new password.
   const concerned = new Set(await look())
@@ -45,14 +45,14 @@ export async function endLogins(session: Session, whose: LoginsUnderWay, tenantR
 }
 
 /**
- * Ends a login if it is of one of these roles: as that role, since whoever may end every session cannot see whose it is.
+ * Ends a login if it belongs to a role. It acts as that role, since PostgreSQL does not show the role of a login.
  *
- * @returns false if it is of another role
+ * @returns false if it belongs to another role
  */
-async function endAs(session: Session, roles: readonly [Identifier], pid: number): Promise<boolean> {
+async function endAs(session: Session, user: Identifier, pid: number): Promise<boolean> {
   return unlessDenied(
-    inRoles(session, roles, async () => {
-      await session.query(`set local role ${quoteIdentifier(roles[0])}`)
+    inRoles(session, [user], async () => {
+      await session.query(`set local role ${quoteIdentifier(user)}`)
       await session.query(terminateSql, [pid])
     }),
   )
