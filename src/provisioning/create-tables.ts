@@ -21,7 +21,7 @@ export function makeTables(session: Session, models: Models<unknown>): Promise<v
 /** The error of created objects that differ from the models. */
 export function verificationError(database: string, unmade: readonly string[]): TenantryError {
   return new TenantryError('verification-failed', `${database} does not match the models: ${unmade.join(', ')}.`, {
-    hint: 'Nothing was created. Run checkDatabase() on an empty database of your own: it shows what the statements of the models make.',
+    hint: 'Nothing was created. Run ensureTables() and then checkDatabase() on an empty database of your own: they show what differs.',
   })
 }
 

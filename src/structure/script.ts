@@ -55,12 +55,7 @@ export interface CreationPlan {
 
 /** The kinds of parts that can be created beside a table's rows, where the script has a statement for them. */
 const creatableParts: ReadonlySet<StructureKind> = new Set([
-  'primary key',
-  'unique',
-  'exclusion',
-  'check',
-  'foreign key',
-  'index',
+  ...namedByPostgres,
   'trigger',
   'rule',
   'policy',

@@ -2,9 +2,11 @@ import { mikroOrm } from 'tenantry/mikro-orm'
 import config from './tenantry.config.ts'
 import { Note } from './models.ts'
 
-// Models that differ from the tables that they asked for.
-const models = Object.assign(mikroOrm({ entities: [Note] }), {
-  compare: async () => ({ missing: [{ kind: 'table', name: 'public.note' }], differing: [] }),
+// Models whose statements do not leave the table that they create.
+const models = mikroOrm({ entities: [Note] })
+const createStatements = models.createStatements.bind(models)
+Object.assign(models, {
+  createStatements: async () => [...(await createStatements()), 'drop table note'],
 })
 
 export default { ...config, models }

@@ -116,10 +116,20 @@ export const schemalessSql = `
   from pg_am m where ${isOurs('pg_am', 'm')}`
 
 /** The catalogs of rare kinds whose objects always depend on something: on their schema, or on what they are made of. */
-const rareCatalogs =
-  'pg_operator pg_opfamily pg_opclass pg_collation pg_conversion pg_ts_config pg_ts_dict pg_ts_parser pg_ts_template pg_transform pg_foreign_server pg_user_mapping'.split(
-    ' ',
-  )
+const rareCatalogs = [
+  'pg_operator',
+  'pg_opfamily',
+  'pg_opclass',
+  'pg_collation',
+  'pg_conversion',
+  'pg_ts_config',
+  'pg_ts_dict',
+  'pg_ts_parser',
+  'pg_ts_template',
+  'pg_transform',
+  'pg_foreign_server',
+  'pg_user_mapping',
+]
 
 /** Catalogs of rare kinds whose objects may depend on nothing. */
 const looseCatalogs = [
