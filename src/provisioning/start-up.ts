@@ -77,8 +77,8 @@ export async function ensureDatabase(url: string | URL, options: EnsureDatabaseO
  *
  * Any number of processes may call this at once: one creates, the others wait for it and find all in place.
  *
- * @throws `schema-conflict`, `permission-denied`, `lock-timeout`, `models-invalid`, `database-missing`; whatever is
- *   thrown, nothing was created but, where it fails later, the extensions
+ * @throws `schema-conflict`, `permission-denied`, `lock-timeout`, `models-invalid`, `database-missing`. Nothing was created
+ *   then, except extensions that were created first.
  */
 export async function ensureTables(
   url: string | URL,

@@ -111,7 +111,7 @@ async function deniedError(error: TenantryError, session: Session, attempt: Atte
     options.tablespace ?? null,
   ])
   const acting = rows[0]?.acting ?? user
-  const who = acting === user ? user : `${user}, who acts as ${acting} (ALTER ROLE ... SET role),`
+  const who = acting === user ? user : `${user}, which acts as ${acting} (ALTER ROLE ... SET role),`
   return new TenantryError('permission-denied', `${who} may not create the database ${database}: ${error.message}`, {
     cause: error.cause,
     sqlState: error.sqlState,
