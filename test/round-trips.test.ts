@@ -4,8 +4,7 @@ import { postgres } from 'tenantry/postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Address, User } from '../examples/service/models.ts'
 import { type CountingProxy, startCountingProxy } from './support/counting-proxy.ts'
-import { startSecondServer } from './support/second-server.ts'
-import { afterwards, sqlAt, uniqueName } from './support/server.ts'
+import { serverUrl, sqlAt, uniqueName, useOwnServer } from './support/server.ts'
 
 // The costs: connections, and statements, each of which is a round trip. A change that adds one shows here.
 
@@ -14,19 +13,11 @@ const anew = () => mikroOrm({ entities: [User, Address] })
 const models = anew()
 let proxy: CountingProxy
 // On a server of its own: a login of another suite that is under way costs one more look.
-let server: Awaited<ReturnType<typeof startSecondServer>>
-const serverUrl = ({ database = '' } = {}) => Object.assign(new URL(server.url), { pathname: `/${database}` }).href
+// A statement of over a second has a watch, which looks for its blockers.
+useOwnServer({ max_prepared_transactions: 10 })
 const through = (database = '') => proxy.url(serverUrl({ database }))
 
 beforeAll(async () => {
-  server = await startSecondServer({
-    max_prepared_transactions: 10,
-    // A statement of over a second has a watch, which looks for its blockers.
-    fsync: 'off',
-    full_page_writes: 'off',
-    autovacuum: 'off',
-  })
-  afterwards(() => server.stop())
   proxy = await startCountingProxy(serverUrl())
 })
 afterAll(() => proxy.close())

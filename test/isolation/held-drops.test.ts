@@ -1,24 +1,17 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { mikroOrm } from 'tenantry/mikro-orm'
-import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
-import { Address, User } from '../../examples/service/models.ts'
-import { quote, sqlAt } from '../support/server.ts'
-import { startSecondServer } from '../support/second-server.ts'
+import { expect, it, onTestFinished } from 'vitest'
+import { quote, serverUrl, sql, useOwnServer } from '../support/server.ts'
 import { openTestTenantry } from '../support/tenants.ts'
+import { type Isolated, login, models } from './support.ts'
 
 // On a server of its own: what is done here holds up every DROP DATABASE of the server.
 
-const models = mikroOrm({ entities: [User, Address] })
-let server: Awaited<ReturnType<typeof startSecondServer>>
-beforeAll(async () => {
-  server = await startSecondServer()
-}, 60_000)
-afterAll(() => server.stop())
+useOwnServer({ max_prepared_transactions: 10 })
 
 /** A client that is asked for a password and never answers. @returns a function that ends it */
 async function authenticateForever(): Promise<() => void> {
-  const socket = connect(Number(new URL(server.url).port), '127.0.0.1')
+  const socket = connect(Number(new URL(serverUrl()).port), '127.0.0.1')
   await once(socket, 'connect')
   const protocolVersion = Buffer.from([0, 3, 0, 0])
   const parameters = Buffer.concat([protocolVersion, Buffer.from('user\0postgres\0database\0postgres\0\0')])
@@ -31,8 +24,7 @@ async function authenticateForever(): Promise<() => void> {
 }
 
 async function waitsForBarrier(): Promise<boolean> {
-  const rows = await sqlAt(
-    server.url,
+  const rows = await sql(
     `select 1 from pg_stat_activity where query like 'drop database%' and wait_event = 'ProcSignalBarrier'`,
   )
   return rows.length > 0
@@ -41,15 +33,13 @@ async function waitsForBarrier(): Promise<boolean> {
 it('onboarding waits for no drop, whatever earlier calls have left', async () => {
   let fails = true
   const tenantry = await openTestTenantry(models, {
-    postgres: { url: server.url },
     initialise: () => {
       if (fails) throw new Error('not yet')
     },
   })
   const { installation } = tenantry
   const names = async () => {
-    const rows = await sqlAt<{ name: string }>(
-      server.url,
+    const rows = await sql<{ name: string }>(
       `select regexp_replace(datname, '_[0-9a-f]{32}$', '') as name from pg_database
        where starts_with(datname, $1) order by 1`,
       [`${installation}_`],
@@ -57,18 +47,17 @@ it('onboarding waits for no drop, whatever earlier calls have left', async () =>
     return rows.map(({ name }) => name.slice(installation.length + 1))
   }
   await expect(tenantry.onboard('a')).rejects.toMatchObject({ code: 'hook-failed' })
-  const [template] = await sqlAt<{ name: string }>(
-    server.url,
+  const [template] = await sql<{ name: string }>(
     'select datname as name from pg_database where starts_with(datname, $1)',
     [`${installation}_template_`],
   )
-  await sqlAt(server.url, `alter database ${quote(template!.name)} allow_connections true`)
+  await sql(`alter database ${quote(template!.name)} allow_connections true`)
   fails = false
 
   const release = await authenticateForever()
-  await sqlAt(server.url, 'create database other')
+  await sql('create database other')
   let isDropped = false
-  const dropping = sqlAt(server.url, 'drop database other').then(() => (isDropped = true))
+  const dropping = sql('drop database other').then(() => (isDropped = true))
   await expect.poll(waitsForBarrier, { timeout: 20_000 }).toBe(true)
   expect(await tenantry.onboard('a')).toMatchObject({ outcome: 'onboarded' })
   expect(isDropped).toBe(false)
@@ -78,4 +67,49 @@ it('onboarding waits for no drop, whatever earlier calls have left', async () =>
   await dropping
   await tenantry.reconcile()
   expect(await names()).toEqual(['catalog', 't_a', 'template'])
+})
+
+/** Keeps everybody from connecting to `postgres`, again and again, as a tenant. @returns a function that stops */
+function keepShut(tenantry: Isolated, id: string): () => Promise<void> {
+  const over = new AbortController()
+  onTestFinished(() => over.abort())
+  const shut = async () => {
+    while (!over.signal.aborted) {
+      // Refused while it is suspended, or while its connections are ended.
+      const clients = await Promise.all([login(tenantry, id), login(tenantry, id)]).catch(() => undefined)
+      if (clients === undefined) continue
+      const [holder, waiter] = clients
+      const { promise: ended, resolve } = Promise.withResolvers<void>()
+      holder.once('end', resolve)
+      await holder
+        .query(`begin; alter role current_user in database postgres set work_mem = '1MB'`)
+        .catch(() => undefined)
+      const dropping = waiter.query('drop database postgres').catch(() => undefined)
+      await Promise.race([ended, dropping])
+      await Promise.allSettled([holder.end(), waiter.end()])
+    }
+  }
+  const shutting = Promise.all([shut(), shut(), shut()])
+  return async () => {
+    over.abort()
+    await tenantry.suspend(id)
+    await shutting
+  }
+}
+
+it('a prepared transaction in a database that a tenant keeps shut keeps no other tenant from being offboarded', async () => {
+  const tenantry = await openTestTenantry(models)
+  for (const id of ['evil', 'other']) await tenantry.onboard(id)
+  const { database } = await tenantry.credentials('other')
+  const client = await login(tenantry, 'evil', 'postgres')
+  await client.query('begin')
+  await client.query('select lo_create(0)')
+  await client.query(`alter role current_user in database ${quote(database)} set work_mem = '1MB'`)
+  await client.query(`prepare transaction '${database}'`)
+  await client.end()
+  const stop = keepShut(tenantry, 'evil')
+  const isShut = `select 1 from pg_stat_activity where query = 'drop database postgres' and wait_event_type = 'Lock'`
+  await expect.poll(() => sql(isShut, [], 'template1')).not.toEqual([])
+  expect(await tenantry.offboard('other')).toMatchObject({ outcome: 'offboarded' })
+  await stop()
 })

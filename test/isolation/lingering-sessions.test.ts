@@ -15,6 +15,7 @@ import {
   login,
   makeTheirs,
   openAs,
+  openToPublic,
 } from './support.ts'
 
 // A session, a login that is under way, and a prepared transaction of a tenant outlive what is taken from its role.
@@ -26,9 +27,6 @@ beforeAll(async () => {
 
 const open = (config: Partial<Omit<TenantryConfig<EntityManager>, 'models'>> = {}) =>
   openAs(provisioner, { drainMs: 500, ...config })
-
-/** Lets every role connect to a database, as to one that was created by hand. */
-const openToPublic = (database: string) => sql(`grant connect on database ${quote(database)} to public`)
 
 describe("a session of a tenant in a database that becomes another tenant's", () => {
   it('is ended before an adopted database is handed over, and no other begins while it is initialised', async () => {
@@ -119,53 +117,6 @@ describe('a login that waits for its database', () => {
     await expect.poll(() => sql(queue)).not.toEqual([])
     await tenantry[verb]('evil')
     expect((await connecting) !== 'done' || (await isDead(late))).toBe(true)
-  })
-})
-
-/** Begins a login that takes half an hour from the moment on at which PostgreSQL has checked it. */
-async function delayed(tenantry: Isolated, id: string, database?: string) {
-  const own = await tenantry.credentials(id)
-  const at = database ?? own.database
-  const client = new Client({
-    connectionString: serverUrl({ database: at, user: own.user, password: own.password.reveal() }),
-    options: '-c post_auth_delay=1800',
-  })
-  client.on('error', () => undefined)
-  onTestFinished(() => client.end().catch(() => undefined))
-  const connecting = attempt(client.connect())
-  const underWay = `select l.pid from pg_locks l join pg_database d on d.oid = l.objid where d.datname = $1
-    and l.classid = 'pg_database'::regclass
-    and not exists (select from pg_stat_activity a where a.pid = l.pid and a.usesysid is not null)`
-  await expect.poll(() => sql(underWay, [at])).not.toEqual([])
-  return { isOver: async () => (await connecting) !== 'done' || (await isDead(client)) }
-}
-
-describe('a login that its client delays after everything was checked', () => {
-  it.each(['suspend', 'offboard', 'rotateCredentials'] as const)('does not outlive %s', async (verb) => {
-    const tenantry = await open()
-    await tenantry.onboard('evil')
-    const logins = [await delayed(tenantry, 'evil'), await delayed(tenantry, 'evil', 'postgres')]
-    await tenantry[verb]('evil')
-    for (const { isOver } of logins) expect(await isOver()).toBe(true)
-  })
-
-  it("does not reach a database that becomes another tenant's", async () => {
-    const tenantry = await open()
-    await tenantry.onboard('evil')
-    const { database } = await makeTheirs(tenantry, provisioner)
-    await openToPublic(database)
-    const { isOver } = await delayed(tenantry, 'evil', database)
-    expect(await tenantry.adopt('legacy', { database })).toMatchObject({ outcome: 'adopted' })
-    expect(await isOver()).toBe(true)
-  })
-
-  it('delays no offboarding of another tenant', async () => {
-    const tenantry = await open()
-    for (const id of ['evil', 'other']) await tenantry.onboard(id)
-    const { isOver } = await delayed(tenantry, 'evil')
-    expect(await tenantry.offboard('other')).toMatchObject({ outcome: 'offboarded' })
-    await tenantry.suspend('evil')
-    expect(await isOver()).toBe(true)
   })
 })
 

@@ -70,6 +70,9 @@ export async function makeTheirs(tenantry: Isolated, owner: { user: string; pass
   return { database, url }
 }
 
+/** Lets every role connect to a database, as to one that was created by hand. */
+export const openToPublic = (database: string) => sql(`grant connect on database ${quote(database)} to public`)
+
 /** A connection of a tenant's own role that stays open until the test has ended. */
 export async function login(tenantry: Isolated, id: string, database?: string): Promise<Client> {
   const own = await tenantry.credentials(id)

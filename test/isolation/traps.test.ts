@@ -5,7 +5,7 @@ import { postgres } from 'tenantry/postgres'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { User } from '../../examples/service/models.ts'
-import { startSecondServer } from '../support/second-server.ts'
+import { startServer } from '../support/start-server.ts'
 import { errorOf, quote, sqlAt } from '../support/server.ts'
 import { models } from './support.ts'
 
@@ -60,9 +60,9 @@ const traps = [
 ].join(';')
 
 const credentialsKey = randomBytes(32).toString('base64')
-let server: Awaited<ReturnType<typeof startSecondServer>>
+let server: Awaited<ReturnType<typeof startServer>>
 beforeAll(async () => {
-  server = await startSecondServer()
+  server = await startServer()
   await asSuperuser(`create role provisioner login createdb createrole password 'secret'`)
   for (const database of ['service', 'theirs']) {
     await asSuperuser(`create database ${database} owner provisioner`)

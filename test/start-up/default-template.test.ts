@@ -1,27 +1,17 @@
 import { ensureDatabase } from 'tenantry'
 import { Client } from 'pg'
-import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
-import { startSecondServer } from '../support/second-server.ts'
-import { sqlAt } from '../support/server.ts'
+import { expect, it, onTestFinished } from 'vitest'
+import { createRole, serverUrl, sql, sqlAt, useOwnServer } from '../support/server.ts'
 
 // On a server of its own: others that copy template1 would fail while somebody is connected to it.
 
-let server: Awaited<ReturnType<typeof startSecondServer>>
-beforeAll(async () => {
-  server = await startSecondServer()
-}, 60_000)
-afterAll(() => server.stop())
+useOwnServer()
 
-function url(database: string, user?: string): string {
-  const target = new URL(server.url)
-  target.pathname = `/${database}`
-  if (user !== undefined) Object.assign(target, { username: user, password: 'secret' })
-  return target.href
-}
+const url = (database: string) => serverUrl({ database })
 
 it('a role without any privilege that stays connected to template1 keeps no database from being created', async () => {
-  await sqlAt(url('postgres'), `create role hostile login password 'secret'`)
-  const client = new Client({ connectionString: url('template1', 'hostile') })
+  const hostile = await createRole()
+  const client = new Client({ connectionString: serverUrl({ database: 'template1', ...hostile }) })
   await client.connect()
   onTestFinished(() => client.end())
   expect(await ensureDatabase(url('service'))).toMatchObject({ outcome: 'created' })
@@ -42,15 +32,14 @@ it.for([
 ] as const)(
   'a new database has the encoding and locale of template1 where that was made anew: %s',
   async ([, parameters], { skip }) => {
-    const collations = await sqlAt(url('postgres'), `select 1 from pg_collation where collprovider = 'i' limit 1`)
+    const collations = await sql(`select 1 from pg_collation where collprovider = 'i' limit 1`)
     if (parameters.includes('icu') && collations.length === 0) skip('this server was built without ICU')
-    await sqlAt(url('postgres'), 'alter database template1 is_template false')
-    await sqlAt(url('postgres'), 'drop database template1')
-    await sqlAt(url('postgres'), `create database template1 template template0 ${parameters}`)
+    await sql('alter database template1 is_template false')
+    await sql('drop database template1')
+    await sql(`create database template1 template template0 ${parameters}`)
     const database = `made_${parameters.length}`
     await ensureDatabase(url(database))
-    const columns = await sqlAt<{ columns: unknown }>(
-      url('postgres'),
+    const columns = await sql<{ columns: unknown }>(
       `select to_jsonb(d) - '{oid,datname,datistemplate,datacl,dattablespace,datfrozenxid,datminmxid}'::text[] as columns
      from pg_database d where datname = any(array['template1', $1])`,
       [database],

@@ -2,12 +2,12 @@ import { postgres } from 'tenantry/postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { User } from '../../examples/service/models.ts'
 import { serverUrl, sqlAt } from '../support/server.ts'
-import { startSecondServer } from '../support/second-server.ts'
+import { startServer } from '../support/start-server.ts'
 import { databases, filled, open } from './support.ts'
 
-let second: Awaited<ReturnType<typeof startSecondServer>>
+let second: Awaited<ReturnType<typeof startServer>>
 beforeAll(async () => {
-  second = await startSecondServer()
+  second = await startServer()
 })
 afterAll(() => second.stop())
 

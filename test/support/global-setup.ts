@@ -1,9 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { Client, escapeIdentifier, escapeLiteral } from 'pg'
-import { startEmbeddedPostgres } from 'tenantry/embedded'
 import type { TestProject } from 'vitest/node'
-import { fastFolder } from './fast-folder.ts'
+import { startServer } from './start-server.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -19,23 +16,10 @@ export async function setup(project: TestProject): Promise<void> {
     project.provide('serverUrl', given)
     return
   }
-  const settings = {
-    max_connections: 300,
-    max_prepared_transactions: 10,
-    // Nothing that this server has is to outlive it.
-    fsync: 'off',
-    full_page_writes: 'off',
-    // Its databases live for seconds.
-    autovacuum: 'off',
-  }
-  const folder = await mkdtemp(join(await fastFolder(), 'tenantry-test-'))
-  const server = await startEmbeddedPostgres({ dataDir: join(folder, 'postgres'), settings })
+  const server = await startServer({ max_connections: 300, max_prepared_transactions: 10 })
   await weakenPassword(server.url)
   project.provide('serverUrl', server.url)
-  end = async () => {
-    await server.stop()
-    await rm(folder, { recursive: true, force: true })
-  }
+  end = server.stop
 }
 
 /**

@@ -1,10 +1,20 @@
 import { randomBytes } from 'node:crypto'
-import { Client } from 'pg'
-import { afterAll, inject } from 'vitest'
+import { Client, Pool } from 'pg'
+import { afterAll, beforeAll, inject } from 'vitest'
+import { type ServerSettings, startServer } from './start-server.ts'
+
+let own: Awaited<ReturnType<typeof startServer>> | undefined
+
+/** Starts a PostgreSQL of its own for the tests of a file: to be called before any hook of the file is added. */
+export function useOwnServer(settings: ServerSettings = {}): void {
+  beforeAll(async () => {
+    own = await startServer(settings)
+  }, 60_000)
+}
 
 /** A connection URL to the test server: as its superuser, or as the role given. */
 export function serverUrl({ database = '', user, password }: UrlParts = {}): string {
-  const url = new URL(inject('serverUrl'))
+  const url = new URL(own?.url ?? inject('serverUrl'))
   url.pathname = `/${encodeURIComponent(database)}`
   if (user !== undefined) url.username = encodeURIComponent(user)
   if (password !== undefined) url.password = encodeURIComponent(password)
@@ -22,13 +32,18 @@ export function uniqueName(prefix = 't'): string {
   return `${prefix}${randomBytes(8).toString('hex')}`.slice(0, 16)
 }
 
-/** Runs one statement as the superuser, in `postgres` or the database given, on a connection of its own. */
+let administration: Pool | undefined
+
+/** Runs one statement as the superuser, in `postgres` or the database given. */
 export async function sql<Row extends object = Record<string, unknown>>(
   statement: string,
   params: unknown[] = [],
   database = 'postgres',
 ): Promise<Row[]> {
-  return sqlAt<Row>(serverUrl({ database }), statement, params)
+  if (database !== 'postgres') return sqlAt<Row>(serverUrl({ database }), statement, params)
+  // A connection takes longer than most statements.
+  administration ??= new Pool({ connectionString: serverUrl({ database }) }).on('error', () => undefined)
+  return (await administration.query<Row>(statement, params)).rows
 }
 
 /** Runs one statement on a connection of its own to the database that the URL names. */
@@ -52,6 +67,8 @@ const cleanUps: (() => Promise<unknown>)[] = []
 // Registered as this file is loaded, because a hook that a test or another hook adds is never called.
 afterAll(async () => {
   for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp()
+  await administration?.end()
+  await own?.stop()
 })
 
 /** Runs `work` after all tests of the file, the last that was given first. */
@@ -80,21 +97,15 @@ async function dropRoles(name: string): Promise<void> {
 
 /** Drops every database with a name prefix. */
 export async function dropDatabases(name: string): Promise<void> {
-  const client = new Client({ connectionString: serverUrl({ database: 'postgres' }) })
-  await client.connect()
-  try {
-    const { rows } = await client.query<{ datname: string; datistemplate: boolean }>(
-      'select datname, datistemplate from pg_database where starts_with(datname, $1) and datname not in ($2, $3, $4)',
-      [name, 'postgres', 'template0', 'template1'],
-    )
-    for (const { datname, datistemplate } of rows) {
-      const unmark = `alter database ${quote(datname)} is_template false`
-      // Another suite's process may be dropping it.
-      if (datistemplate) await client.query(unmark).catch(() => undefined)
-      await client.query(`drop database if exists ${quote(datname)} with (force)`)
-    }
-  } finally {
-    await client.end()
+  const rows = await sql<{ datname: string; datistemplate: boolean }>(
+    'select datname, datistemplate from pg_database where starts_with(datname, $1) and datname not in ($2, $3, $4)',
+    [name, 'postgres', 'template0', 'template1'],
+  )
+  for (const { datname, datistemplate } of rows) {
+    const unmark = `alter database ${quote(datname)} is_template false`
+    // Another suite's process may be dropping it.
+    if (datistemplate) await sql(unmark).catch(() => undefined)
+    await sql(`drop database if exists ${quote(datname)} with (force)`)
   }
 }
 

@@ -5,7 +5,7 @@ import { postgres } from 'tenantry/postgres'
 import { Client } from 'pg'
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
-import { startSecondServer } from '../support/second-server.ts'
+import { startServer } from '../support/start-server.ts'
 import { errorOf, sqlAt } from '../support/server.ts'
 
 // A server with few connections, and processes that could use three times as many at once: they wait for each other.
@@ -15,10 +15,10 @@ const [processes, signUps] = [6, 4]
 /** Three of them are for superusers. */
 const limit = 30
 
-let server: Awaited<ReturnType<typeof startSecondServer>>
+let server: Awaited<ReturnType<typeof startServer>>
 let url: string
 beforeAll(async () => {
-  server = await startSecondServer({ max_connections: limit, fsync: 'off' })
+  server = await startServer({ max_connections: limit, fsync: 'off' })
   await sqlAt(server.url, `create role provisioner login createdb createrole password 'secret'`)
   const target = new URL(server.url)
   Object.assign(target, { username: 'provisioner', password: 'secret' })

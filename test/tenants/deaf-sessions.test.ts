@@ -1,30 +1,19 @@
 import { Client, type Connection } from 'pg'
 import { mikroOrm } from 'tenantry/mikro-orm'
-import { beforeAll, expect, it, onTestFailed, onTestFinished } from 'vitest'
+import { expect, it, onTestFailed, onTestFinished } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
-import { startSecondServer } from '../support/second-server.ts'
-import { afterwards, disposableName, errorOf, sqlAt } from '../support/server.ts'
+import { disposableName, errorOf, serverUrl, sql, useOwnServer } from '../support/server.ts'
 import { databasesOf, openTestTenantry } from '../support/tenants.ts'
 
 // Sessions that do not respond for a while. Until they do, no database of their server is dropped: it is one of its
 // own.
 
 const models = mikroOrm({ entities: [User, Address] })
-let url: string
-
-beforeAll(async () => {
-  const server = await startSecondServer()
-  afterwards(() => server.stop())
-  url = server.url
-})
-
-function inDatabase(database: string): string {
-  return Object.assign(new URL(url), { pathname: `/${database}` }).href
-}
+useOwnServer()
 
 /** A superuser's connection, with a table to copy to. */
 async function foreignSession(database: string) {
-  const client = new Client({ connectionString: inDatabase(database) })
+  const client = new Client({ connectionString: serverUrl({ database }) })
   const { promise: ended, resolve } = Promise.withResolvers<void>()
   client.on('error', () => undefined)
   client.once('end', resolve)
@@ -36,37 +25,36 @@ async function foreignSession(database: string) {
 
 /** The ids of the processes that are in the midst of a COPY. */
 async function copying(): Promise<number[]> {
-  const rows = await sqlAt<{ pid: number }>(
-    inDatabase('postgres'),
+  const rows = await sql<{ pid: number }>(
     `select pid from pg_stat_activity where state = 'active' and query like 'copy lines%'`,
   )
   return rows.map(({ pid }) => pid)
 }
 
 it('are reported when a tenant is offboarded, which continues once they have ended', async () => {
-  const tenantry = await openTestTenantry(models, { postgres: { url } })
+  const tenantry = await openTestTenantry(models)
   const { database } = (await tenantry.onboard('a')).tenant
   const { client, ended } = await foreignSession(database)
   // A server process that waits for a program sees nothing else, not even that it is to end.
   const sign = `/tmp/${disposableName()}`
   const program = `trap "" TERM; until [ -e ${sign} ]; do sleep 0.1; done; rm ${sign}`
-  const letEnd = () => sqlAt(inDatabase('postgres'), `copy (select 1) to program 'cat > ${sign}'`)
+  const letEnd = () => sql(`copy (select 1) to program 'cat > ${sign}'`)
   onTestFailed(() => void letEnd())
   const copy = client.query(`copy lines from program '${program}'`).catch(() => undefined)
   await expect.poll(copying).toHaveLength(1)
   const error = await errorOf(tenantry.offboard('a', { drainMs: 0 }))
   expect(error).toMatchObject({ code: 'sessions-remain', tenant: 'a', retryable: true })
   expect((await tenantry.get('a'))?.state).toBe('offboarded')
-  expect(await databasesOf(tenantry, url)).toEqual([database])
+  expect(await databasesOf(tenantry)).toEqual([database])
   await letEnd()
   await copy
   await ended
   expect(await tenantry.offboard('a')).toMatchObject({ outcome: 'already-offboarded' })
-  expect(await databasesOf(tenantry, url)).toEqual([expect.stringContaining('_off_')])
+  expect(await databasesOf(tenantry)).toEqual([expect.stringContaining('_off_')])
 })
 
 it('are named when a tenant is purged, and purging continues once they have ended', async () => {
-  const tenantry = await openTestTenantry(models, { postgres: { url, statementTimeoutMs: 1_000 } })
+  const tenantry = await openTestTenantry(models, { postgres: { statementTimeoutMs: 1_000 } })
   await tenantry.onboard('a')
   await tenantry.offboard('a', { retentionDays: 0 })
   const { client, ended } = await foreignSession('postgres')
@@ -76,10 +64,10 @@ it('are named when a tenant is purged, and purging continues once they have ende
   const error = await errorOf(tenantry.purge('a'))
   const hint: unknown = expect.stringContaining(`${pid} (in postgres)`)
   expect(error).toMatchObject({ code: 'timeout', tenant: 'a', retryable: true, sqlState: '57014', hint })
-  await sqlAt(inDatabase('postgres'), 'select pg_terminate_backend($1)', [pid])
+  await sql('select pg_terminate_backend($1)', [pid])
   await ended
   expect(await tenantry.purge('a')).toMatchObject({ outcome: 'purged' })
-  expect(await databasesOf(tenantry, url)).toEqual([])
+  expect(await databasesOf(tenantry)).toEqual([])
 })
 
 /** A COPY whose client never sends anything; the driver's own would refuse at once. */

@@ -3,15 +3,15 @@ import { mikroOrm } from 'tenantry/mikro-orm'
 import { postgres } from 'tenantry/postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
-import { startSecondServer } from '../support/second-server.ts'
+import { startServer } from '../support/start-server.ts'
 import { errorOf, quote, serverUrl, sqlAt } from '../support/server.ts'
 import { commentOn, databasesOf, inCatalog, namesOf, openTestTenantry, type TestTenantry } from '../support/tenants.ts'
 
 const models = mikroOrm({ entities: [User, Address] })
 
-let second: Awaited<ReturnType<typeof startSecondServer>>
+let second: Awaited<ReturnType<typeof startServer>>
 beforeAll(async () => {
-  second = await startSecondServer()
+  second = await startServer()
 })
 afterAll(() => second.stop())
 

@@ -4,17 +4,17 @@ import { mikroOrm } from 'tenantry/mikro-orm'
 import { postgres } from 'tenantry/postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
-import { startSecondServer } from '../support/second-server.ts'
+import { startServer } from '../support/start-server.ts'
 import { createRole, disposableName, dropAfterwards, errorOf, serverUrl, sql } from '../support/server.ts'
 import { openTestTenantry } from '../support/tenants.ts'
 
 const models = mikroOrm({ entities: [User, Address] })
 
 describe('two servers', () => {
-  let second: Awaited<ReturnType<typeof startSecondServer>>
+  let second: Awaited<ReturnType<typeof startServer>>
 
   beforeAll(async () => {
-    second = await startSecondServer()
+    second = await startServer()
   })
   afterAll(() => second.stop())
 
