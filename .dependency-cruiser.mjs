@@ -18,7 +18,6 @@ const rooms = {
   'catalog/': ['kernel/', 'server/'],
   'provisioning/': ['kernel/', 'structure/', 'models/', 'server/', 'catalog/'],
   'routing/': ['kernel/', 'models/', 'server/', 'catalog/'],
-  'rollout/': ['kernel/', 'models/', 'server/', 'catalog/', 'provisioning/'],
   // The composition root; it starts the development server where none is configured.
   'config.ts$': ['kernel/', 'models/', 'server/', 'provisioning/', 'embedded/'],
   'credentials-key.ts$': ['kernel/', 'server/[^/]+$'],
@@ -45,7 +44,6 @@ const rooms = {
     'catalog/',
     'provisioning/',
     'routing/',
-    'rollout/',
     'config.ts$',
     'api.ts$',
     'opening.ts$',
@@ -53,12 +51,11 @@ const rooms = {
     'own-connections.ts$',
     'routing-options.ts$',
   ],
-  'http/': ['kernel/', 'tenantry.ts$'],
   // The types of what the root gives, and no more.
   'integrations/': ['kernel/', 'api.ts$'],
   'embedded/': ['kernel/'],
   // A user of the public entry like any other.
-  'cli/': ['kernel/', 'index.ts$', 'http/', 'embedded/'],
+  'cli/': ['kernel/', 'index.ts$', 'embedded/'],
   'testing/': ['(?!cli/)'],
   // The public entry re-exports.
   'index.ts$': ['(?!cli/|testing/|integrations/)'],
@@ -74,9 +71,9 @@ const packages = {
   'pg-connection-string/': ['server/postgres/'],
   'libpg-query/': ['server/postgres/structure/'],
   // Kysely makes cursors by itself, and has to be given the class.
-  'pg-cursor/': ['server/postgres/', 'models/mikro-orm/'],
+  'pg-cursor/': ['server/postgres/', 'models/mikro-orm/', 'models/kysely/'],
   '@mikro-orm/': ['models/mikro-orm/'],
-  'kysely/': ['catalog/', 'models/mikro-orm/'],
+  'kysely/': ['catalog/', 'models/mikro-orm/', 'models/kysely/'],
   'commander/': ['cli/'],
   'yocto-spinner/': ['cli/'],
   'fastify/': ['integrations/fastify.ts$'],

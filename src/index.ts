@@ -11,7 +11,18 @@ export type { Status } from './catalog/status.ts'
 export type { Tenant } from './catalog/tenant.ts'
 export { defineConfig, type TenantryConfig } from './config.ts'
 export { type Diagnosis, doctor, type DoctorConfig, type DoctorOptions } from './doctor.ts'
-export type { Models } from './models/port.ts'
+export type {
+  HandleFactory,
+  Models,
+  SchemaChange,
+  SchemaSession,
+  SchemaSource,
+  TenantHandles,
+  TenantIdentity,
+} from './models/port.ts'
+export { handlesOver } from './models/handles-over.ts'
+export type { WithSchema } from './models/require-models.ts'
+export type { Cancelled, ConnectionPool, PooledConnection, QueryClient } from './server/connection-pool.ts'
 export type { Comparison, Difference, DifferingObject, SchemaObject, SchemaObjectKind } from './structure/comparison.ts'
 export type { Adopted, AdoptOptions } from './provisioning/adopt.ts'
 export type { CheckedTenant, CheckOptions } from './provisioning/check-tenant.ts'

@@ -229,7 +229,7 @@ async function revokePublicAccess(
 async function fingerprintOf<Handle>(checked: CheckedConfig<Handle>): Promise<string> {
   const { models, extensions, seed, revision, roles } = checked
   const parts = { extensions, hasSeed: seed !== undefined, revision, isSeparate: roles === 'separate' }
-  return versionFingerprint(await models.fingerprint(), parts)
+  return versionFingerprint(await models.schema.fingerprint(), parts)
 }
 
 /** Looks at the catalog, and migrates one that is not up to date first. A router only looks. */

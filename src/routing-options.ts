@@ -22,6 +22,7 @@ export function routingOptions<Handle>(parts: Needed<Handle>, catalog: Connectio
   return {
     ...parts,
     ...kept,
+    handles: parts.models.handles,
     catalogDatabase: physicalNames.catalog(installation),
     catalogConnections,
     waitMs: connectionWaitMs,

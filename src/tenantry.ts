@@ -79,7 +79,7 @@ export async function openTenantry<Handle>(given: TenantryConfig<Handle>): Promi
   const { config, checked } = readConfig(given)
   throwIfAborted(config.signal)
   // Nothing is started for models that cannot be used.
-  if (!isServerGiven(config)) await checked.models.fingerprint()
+  if (!isServerGiven(config)) await checked.models.schema.fingerprint()
   const { servers: found, stop } = await findServers(config, { create: checked.createCatalog })
   const listeners = new Listeners<TenantryEvent>()
   const servers = overTenants(found, checked, (event) => listeners.emit(event))

@@ -1,9 +1,8 @@
 import { Client, Pool, type PoolConfig } from 'pg'
-import { openTenantry, type Tenantry } from 'tenantry'
-import type { Models } from 'tenantry/mikro-orm'
+import { type ConnectionPool, type Models, openTenantry, type Tenantry } from 'tenantry'
 import { postgres } from 'tenantry/postgres'
 import { inParallel } from '../measure/parallel.ts'
-import { type TenantPool, plainModels } from './handles.ts'
+import { plainModels } from './handles.ts'
 import { installation } from './tenantry.ts'
 
 /** Leads one request to a tenant, by its place from 0. */
@@ -80,7 +79,7 @@ export async function loginOf(
 }
 
 /** Tenantry, down to the driver: no ORM on either side. */
-export function routed(tenantry: Tenantry<TenantPool>): Route {
+export function routed(tenantry: Tenantry<ConnectionPool>): Route {
   return {
     name: 'Tenantry',
     request: (tenant) => tenantry.with(tenantAt(tenant), (pool) => pool.query(question, parameters)),

@@ -1,5 +1,5 @@
 import type { PoolConfig } from 'pg'
-import type { Tenantry } from 'tenantry'
+import type { ConnectionPool, Tenantry } from 'tenantry'
 import type { Counts } from '../counts.ts'
 import { inAlternation } from '../measure/alternation.ts'
 import { IdealCache } from '../measure/ideal-cache.ts'
@@ -7,7 +7,7 @@ import { drive, requireNoErrors, throughput } from '../measure/load.ts'
 import { Popularity } from '../measure/popularity.ts'
 import { connectionLogging, peakConnections } from '../measure/server-connections.ts'
 import { median } from '../measure/statistics.ts'
-import { plainModels, type TenantPool } from '../peers/handles.ts'
+import { plainModels } from '../peers/handles.ts'
 import { connecting, makeTenants, openRouting, PoolPerTenant, routed, type Route, routedName } from '../peers/routes.ts'
 import type { Target } from '../result.ts'
 import { onServer } from '../server.ts'
@@ -91,7 +91,7 @@ async function measure(url: string, logFile: string, counts: Counts) {
 
 /** The cache is ideal for requests as they come; the time of a hit and of a miss are measured in the same turns. */
 async function measureDistribution(
-  tenantry: Tenantry<TenantPool>,
+  tenantry: Tenantry<ConnectionPool>,
   configs: readonly PoolConfig[],
   { workers, budget, requests, routedRounds }: Counts,
   s: number,

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Random } from '../../test/faults/random.ts'
-import type { Tenantry } from 'tenantry'
+import type { ConnectionPool, Tenantry } from 'tenantry'
 import type { Counts } from '../counts.ts'
 import { inAlternation } from '../measure/alternation.ts'
 import { drive, endless, p99, requireNoErrors } from '../measure/load.ts'
 import { median } from '../measure/statistics.ts'
-import { plainModels, type TenantPool } from '../peers/handles.ts'
+import { plainModels } from '../peers/handles.ts'
 import { makeTenants, openRouting, tenantAt } from '../peers/routes.ts'
 import { onServer } from '../server.ts'
 import type { Scenario } from './scenario.ts'
@@ -70,7 +70,7 @@ async function measure(url: string, counts: Counts): Promise<readonly Figures[]>
 }
 
 async function measureBudget(
-  tenantry: Tenantry<TenantPool>,
+  tenantry: Tenantry<ConnectionPool>,
   budget: number,
   { routedRounds }: Counts,
 ): Promise<Figures> {
@@ -89,11 +89,11 @@ async function measureBudget(
   }
 }
 
-const request = (tenantry: Tenantry<TenantPool>, place: number) =>
+const request = (tenantry: Tenantry<ConnectionPool>, place: number) =>
   tenantry.with(tenantAt(place), (pool) => pool.query(work))
 
 /** All polite ones for a while, each at its own times. */
-async function politeP99(tenantry: Tenantry<TenantPool>, round: number): Promise<number> {
+async function politeP99(tenantry: Tenantry<ConnectionPool>, round: number): Promise<number> {
   const places = Array.from({ length: polite }, (_, place) => place + 1)
   const loads = await Promise.all(
     places.map((place) =>
@@ -114,7 +114,7 @@ function pauses(random: Random): () => Promise<void> {
 }
 
 /** Works while one tenant has as many requests under way as it may, all the time. */
-async function besideNoise<T>(tenantry: Tenantry<TenantPool>, measured: () => Promise<T>): Promise<T> {
+async function besideNoise<T>(tenantry: Tenantry<ConnectionPool>, measured: () => Promise<T>): Promise<T> {
   const over = new AbortController()
   const requests = endless(() => 0, over.signal)
   const noise = drive(requests, noisy, (place) => request(tenantry, place))

@@ -3,7 +3,8 @@
 
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { eq } from 'drizzle-orm'
-import { mikroOrm, type Models } from 'tenantry/mikro-orm'
+import type { Models } from 'tenantry'
+import { mikroOrm } from 'tenantry/mikro-orm'
 import { drive, requireNoErrors } from '../measure/load.ts'
 import { userAccount } from '../models/drizzle.ts'
 import { Address, User } from '../models/mikro-orm.ts'

@@ -1,4 +1,56 @@
-import type { ConnectionPool } from '../server/port.ts'
+import type { ConnectionPool } from '../server/connection-pool.ts'
+
+/** A service's tables, and the handle through which it uses them. An adapter may give both, or either. */
+export interface Models<Handle> {
+  readonly schema: SchemaSource
+  readonly handles: HandleFactory<Handle>
+}
+
+/**
+ * The tables of a service: the entities that an ORM declares, or migrations, which come one after the other and leave a
+ * history in each database.
+ *
+ * Comparing a database with it is not its task: PostgreSQL words what `create` makes, and what a database has.
+ */
+export interface SchemaSource {
+  /** The schema of the tables that name none. */
+  readonly defaultSchema: string
+  /**
+   * The hash of what `create` makes: the same for the same schema, in whatever order its parts are given.
+   *
+   * @throws `models-invalid`
+   */
+  fingerprint(): Promise<string>
+  /**
+   * Creates everything in an empty database, in the transaction that the session has open. A database can be compared
+   * with what only uses `script`: it is read as well, and run in part.
+   *
+   * @throws `models-invalid`
+   */
+  create(session: SchemaSession): Promise<void>
+  /**
+   * Returns the changes that a database lacks by its history, oldest first; undefined if it has no history. Only
+   * migrations have this.
+   *
+   * @throws `schema-conflict` if its history is of other migrations
+   */
+  pending?(session: SchemaSession): Promise<readonly SchemaChange[] | undefined>
+}
+
+/** A session with the rights of the owner of a database. */
+export interface SchemaSession {
+  /** Runs several statements in one round trip, all or none. */
+  script(statements: readonly string[]): Promise<void>
+  /** Runs one statement; `params` are its `$1, $2, ...`. */
+  query(sql: string, params?: readonly unknown[]): Promise<{ readonly rows: readonly object[] }>
+}
+
+/** One of the changes that lead from an older version to the current one. */
+export interface SchemaChange {
+  readonly name: string
+  /** Makes the change in the transaction that the session has open, and adds it to the database's history. */
+  apply(session: SchemaSession): Promise<void>
+}
 
 /** The identity of a tenant, for an adapter. */
 export interface TenantIdentity {
@@ -8,26 +60,18 @@ export interface TenantIdentity {
   readonly rowId: string
 }
 
-/** The models of a service, opened for one tenant. */
-export interface OpenModels<Handle> {
+/** Makes the ORM's own handles on tenants' connections. */
+export interface HandleFactory<Handle> {
+  /** Makes the handles of one tenant, on connections that it borrows from the pool. It opens none itself. */
+  open(pool: ConnectionPool, tenant: TenantIdentity): Promise<TenantHandles<Handle>>
+}
+
+/** The handles of one tenant. */
+export interface TenantHandles<Handle> {
   /** A new unit of work on the tenant's database. It holds no connection until it is used; the signal ends its queries. */
   handle(signal?: AbortSignal): Handle
   /** Ends a unit of work: a transaction that it left open is rolled back, so that its connection is free again. */
   finish(handle: Handle): void | Promise<void>
-}
-
-/** A service's declared tables, in the ORM it uses. One adapter per ORM implements this. */
-export interface Models<Handle> {
-  /** The schema of the tables that name none. */
-  readonly defaultSchema: string
-  /**
-   * The hash of the desired schema: the same for the same models, whatever their order.
-   *
-   * @throws `models-invalid`
-   */
-  fingerprint(): Promise<string>
-  /** The statements that make the desired schema in an empty database. */
-  createStatements(): Promise<readonly string[]>
-  /** Makes the models usable on a tenant's connections. The ORM's caches are separated by `tenant.rowId`. */
-  open(pool: ConnectionPool, tenant: TenantIdentity): Promise<OpenModels<Handle>>
+  /** Frees what the handles hold. It is called once no unit of work is under way; the pool is not theirs to end. */
+  close?(): void | Promise<void>
 }

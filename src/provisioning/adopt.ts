@@ -136,7 +136,7 @@ export async function checkMatch<Handle>(
 ): Promise<void> {
   const build = () => ensureTemplate(context, server, options)
   const look = await lookAtTenant(context, { server, session, build })
-  const { missing, differing } = reported(look, { server, ...context })
+  const { missing, differing } = reported(look, context.models.schema)
   const { database } = session
   if (missing.length + differing.length === 0 && !look.isKnown) throw unknownStructureError(database)
   if (missing.length + differing.length === 0) return

@@ -53,7 +53,7 @@ export async function checkTenant<Handle>(
   const session = await server.connect(row.database, { ...options, login })
   try {
     const look = await lookAtTenant(context, { server, session, also, build })
-    const comparison = reported(look, { server, ...context }, exact)
+    const comparison = reported(look, context.models.schema, exact)
     const privileges = look.live.also as readonly WrongPrivileges[]
     const wrong = [comparison.missing, comparison.differing, privileges, exact ? comparison.extra : []]
     const differs = wrong.some(({ length }) => length > 0)
@@ -72,5 +72,5 @@ async function privilegesQuery(
   if (separation === undefined || credential === undefined) return undefined
   const [structure = []] = (await structuresOf(context)).values()
   const tables = structure.flatMap(({ kind, schema, name }) => (kind === 'table' ? [`${schema}.${name}`] : []))
-  return server.roles.wrongPrivilegesQuery(separation.groups, tables)
+  return server.roles.wrongPrivilegesQuery(separation.groups, tables, context.models.schema.defaultSchema)
 }

@@ -1,17 +1,18 @@
 import { TenantryError } from '../kernel/errors.ts'
-import type { Models } from '../models/port.ts'
+import type { SchemaSource } from '../models/port.ts'
 import type { Server, Session } from '../server/port.ts'
 import type { BuiltStructure, ReadStructure } from '../server/structure.ts'
 import { byMaker, compareStructures, type StructureDifference } from '../structure/compare.ts'
 import { type Comparison, reportOf } from '../structure/comparison.ts'
-import { arrange, type CreationPlan, planCreation, type Script } from '../structure/script.ts'
+import { arrange, type CreationPlan, leftBy, planCreation, type Script } from '../structure/script.ts'
 import { keyOf, type Structure, type StructureObject } from '../structure/structure-object.ts'
+import { statementsOf } from './create-tables.ts'
 import { findKept, keep, recall } from './structure-memory.ts'
 
 /** Models that a database is compared with. */
 export interface Compared {
   readonly server: Server
-  readonly models: Models<unknown>
+  readonly schema: SchemaSource
   readonly fingerprint: string
 }
 
@@ -48,7 +49,7 @@ export async function lookAt(
   where: 'alone' | 'transaction' = 'alone',
   read?: ReadStructure,
 ): Promise<Look> {
-  const { server, models } = compared
+  const { server, schema } = compared
   const live = read ?? (await server.structures.read(session, { where }))
   const known = knownFor(session, compared, live)
   if (known !== undefined) return { ...(await differencesOf(live, known, compared)), isNew: false }
@@ -56,9 +57,9 @@ export async function lookAt(
   const absent = [...absentObjects(script, live.structure), ...absentParts(script, live.structure)]
   if (isFresh(script, absent) || where === 'transaction') return namesOnly(live, script, absent)
   try {
-    const built = await server.structures.build(session, script, models.defaultSchema)
+    const built = await server.structures.build(session, script, schema.defaultSchema)
     if (built === undefined) return namesOnly(live, script, absent)
-    keep(models, placeOf(session, compared), built)
+    keep(schema, placeOf(session, compared), built)
     return { ...(await differencesOf(live, built, compared, script)), isNew: built.isQualified }
   } catch (error) {
     if (!(error instanceof TenantryError) || error.code !== 'permission-denied') throw error
@@ -68,15 +69,19 @@ export async function lookAt(
 
 /** Returns the structure of the models that this process keeps, or that is stored in the database. */
 function knownFor(session: Session, compared: Compared, { majorVersion, memory }: ReadStructure) {
-  const { models, fingerprint } = compared
+  const { schema, fingerprint } = compared
   const remembered = recall(memory, { fingerprint, majorVersion })
-  return findKept(models, placeOf(session, compared)) ?? (remembered && { structure: remembered, isQualified: true })
+  return findKept(schema, placeOf(session, compared)) ?? (remembered && { structure: remembered, isQualified: true })
 }
 
-/** True if a database has nothing but schemas and extensions, and the structure of the models is not known. */
+/** True if a database has nothing but schemas and extensions. */
+export function isEmpty({ structure }: ReadStructure): boolean {
+  return structure.every(({ kind }) => kind === 'schema' || kind === 'extension' || byMaker.has(kind))
+}
+
+/** True if a database is empty, and the structure of the models is not known. */
 export function isBlank(session: Session, compared: Compared, live: ReadStructure): boolean {
-  const isSetting = ({ kind }: StructureObject) => kind === 'schema' || kind === 'extension' || byMaker.has(kind)
-  return live.structure.every(isSetting) && knownFor(session, compared, live) === undefined
+  return isEmpty(live) && knownFor(session, compared, live) === undefined
 }
 
 /**
@@ -117,16 +122,16 @@ export async function learn(session: Session, compared: Compared, live: ReadStru
     return kind !== 'extension' && own.has(JSON.stringify([schema, plain]))
   }
   const built = { structure: arrange(live.structure.filter(isOwn), script), isQualified: true }
-  keep(compared.models, placeOf(session, compared), built)
+  keep(compared.schema, placeOf(session, compared), built)
   return built
 }
 
 /** The comparison of a look, as users read it. */
-export function reported({ desired, differences, plan }: Look, { models }: Compared, exact = false): Comparison {
+export function reported({ desired, differences, plan }: Look, schema: SchemaSource, exact = false): Comparison {
   return reportOf({
     desired,
     differences,
-    defaultSchema: models.defaultSchema,
+    defaultSchema: schema.defaultSchema,
     isCreatable: plan.isCreatable,
     createStatements: plan.statements.map(({ text }) => `${text};`),
     exact,
@@ -139,7 +144,7 @@ async function differencesOf(
   compared: Compared,
   script?: Script,
 ): Promise<Omit<Look, 'isNew'>> {
-  const desired = wordedLike(live.structure, built, compared.models.defaultSchema)
+  const desired = wordedLike(live.structure, built, compared.schema.defaultSchema)
   const differences = compareStructures(desired, live.structure)
   // The script is parsed only where something of it may be run.
   const isWhole = differences.every(({ change }) => change !== 'missing')
@@ -177,15 +182,13 @@ function isFresh(script: Script, absent: readonly StructureObject[]): boolean {
 }
 
 /** Returns the models' create statements, parsed. @throws `models-invalid` */
-export async function scriptOf({ server, models }: Compared): Promise<Script> {
-  return server.structures.parse(await models.createStatements(), models.defaultSchema)
+export async function scriptOf({ server, schema }: Compared): Promise<Script> {
+  return server.structures.parse(await statementsOf(schema), schema.defaultSchema)
 }
 
 /** The objects of a script that stand by themselves. */
-function creatable({ statements }: Script): readonly StructureObject[] {
-  return statements
-    .flatMap(({ creates }) => creates)
-    .flatMap((it) => (it.parent === undefined ? [{ ...it, definition: '' }] : []))
+function creatable(script: Script): readonly StructureObject[] {
+  return leftBy(script).flatMap((it) => (it.parent === undefined ? [{ ...it, definition: '' }] : []))
 }
 
 /** Returns the objects of a script that a database lacks, compared by name. */
@@ -195,13 +198,12 @@ export function absentObjects(script: Script, live: Structure): readonly Structu
 }
 
 /** The parts that a script creates by their names on tables that exist, and that these lack. */
-function absentParts({ statements }: Script, live: Structure): readonly StructureObject[] {
+function absentParts(script: Script, live: Structure): readonly StructureObject[] {
   const present = new Set(live.map(keyOf))
   const tables = new Set(
     live.flatMap(({ schema, name, parent }) => (parent === undefined ? [JSON.stringify([schema, name])] : [])),
   )
-  return statements
-    .flatMap(({ creates }) => creates)
+  return leftBy(script)
     .filter(({ schema, parent }) => parent !== undefined && tables.has(JSON.stringify([schema, parent])))
     .map((object) => ({ ...object, definition: '' }))
     .filter((object) => !present.has(keyOf(object)))

@@ -59,7 +59,7 @@ export async function buildInCatalog(context: ProvisioningContext, options: Canc
   const session = await home.connect(physicalNames.catalog(installation), options)
   try {
     const script = await scriptOf(comparedWith(context, home))
-    const built = await home.structures.build(session, script, models.defaultSchema)
+    const built = await home.structures.build(session, script, models.schema.defaultSchema)
     if (built?.isQualified !== true) return
     knownStructures.set((await home.structures.read(session)).majorVersion, built.structure)
   } catch (error) {
@@ -95,7 +95,7 @@ export async function describeTemplate(
 }
 
 function comparedWith({ models, fingerprint }: ProvisioningContext, server: Server): Compared {
-  return { server, models, fingerprint }
+  return { server, schema: models.schema, fingerprint }
 }
 
 /** The error where a database cannot be compared with anything. */

@@ -1,21 +1,33 @@
 import { TenantryError } from '../kernel/errors.ts'
-import type { Models } from '../models/port.ts'
+import type { SchemaSource } from '../models/port.ts'
 import type { Session } from '../server/port.ts'
 
 /** Runs create statements in the open transaction. @throws `schema-conflict` if an object is in the way */
-export async function runScript(session: Session, statements: readonly string[]): Promise<void> {
+export async function creating(session: Session, work: () => Promise<void>): Promise<void> {
   try {
-    await session.script(statements)
+    await work()
   } catch (error) {
     throw error instanceof TenantryError ? explain(error, session) : error
   }
 }
 
-/** Makes all the models' tables in a database that was just created and is empty, in one transaction. */
-export function makeTables(session: Session, models: Models<unknown>): Promise<void> {
-  return session.transaction(async () => session.script(await models.createStatements()), {
-    schema: models.defaultSchema,
+/** Makes all tables in a database that was just created and is empty, in one transaction. */
+export function makeTables(session: Session, schema: SchemaSource): Promise<void> {
+  return session.transaction(() => schema.create(session), { schema: schema.defaultSchema })
+}
+
+/** Returns the statements that create a schema, without running them. @throws `models-invalid` */
+export async function statementsOf(schema: SchemaSource): Promise<readonly string[]> {
+  const statements: string[] = []
+  await schema.create({
+    script: async (some) => void statements.push(...some),
+    query: async () => {
+      throw new TenantryError('models-invalid', 'The schema cannot be compared: creating it takes a database.', {
+        hint: 'Its create() uses query(): let it use script() alone.',
+      })
+    },
   })
+  return statements
 }
 
 /** The error of created objects that differ from the models. */

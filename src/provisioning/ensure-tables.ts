@@ -4,9 +4,19 @@ import type { Creation, Session } from '../server/port.ts'
 import type { ReadStructure } from '../server/structure.ts'
 import { compareStructures } from '../structure/compare.ts'
 import { type Comparison, type DifferingObject, named, type SchemaObject } from '../structure/comparison.ts'
-import type { Structure } from '../structure/structure-object.ts'
-import { type Compared, isBlank, learn, type Look, lookAt, reported, wordedLike } from './compare-database.ts'
-import { runScript, verificationError } from './create-tables.ts'
+import { keyOf, type Structure } from '../structure/structure-object.ts'
+import {
+  type Compared,
+  isBlank,
+  isEmpty,
+  learn,
+  type Look,
+  lookAt,
+  reported,
+  scriptOf,
+  wordedLike,
+} from './compare-database.ts'
+import { creating, verificationError } from './create-tables.ts'
 import { memorize } from './structure-memory.ts'
 
 /** The outcome of ensuring the tables of some models in a database. */
@@ -47,8 +57,60 @@ export async function ensureTablesIn(
   { lockTimeoutMs, extensions }: EnsureLimits,
 ): Promise<EnsuredTables> {
   const added = extensions.length === 0 ? [] : await addExtensions(session, compared, { lockTimeoutMs, extensions })
-  const { created, ...others } = await ensureObjects(session, compared, lockTimeoutMs)
-  return { created: [...added, ...created], ...others }
+  const migrated = await applyPending(session, compared, lockTimeoutMs)
+  const { created, existing, ...others } = await ensureObjects(session, compared, lockTimeoutMs)
+  const isNew = new Set(migrated.map(({ kind, name }) => `${kind} ${name}`))
+  return {
+    created: [...added, ...migrated, ...created],
+    existing: existing.filter(({ kind, name }) => !isNew.has(`${kind} ${name}`)),
+    ...others,
+  }
+}
+
+/**
+ * Applies the migrations that a database lacks by its history, all in one transaction.
+ *
+ * @returns the objects that they created; none in a database without a history, which is made as a whole
+ * @throws `schema-conflict` for a database that has objects, and no history or that of other migrations
+ */
+async function applyPending(
+  session: Session,
+  compared: Compared,
+  lockTimeoutMs: number,
+): Promise<readonly SchemaObject[]> {
+  const { server, schema } = compared
+  if (schema.pending === undefined) return []
+  const seen = await schema.pending(session)
+  if (seen?.length === 0) return []
+  if (seen === undefined) {
+    if (isEmpty(await server.structures.read(session))) return []
+    // Another process may have made everything since the first look.
+    if ((await schema.pending(session)) === undefined) throw historyError(session.database)
+  }
+  // Statements that must not run are found before the first one runs.
+  await scriptOf(compared)
+  return session.transaction(
+    async () => {
+      await session.lock(lockName, 'transaction', lockTimeoutMs)
+      const before = await server.structures.read(session, { where: 'transaction' })
+      const changes = (await schema.pending?.(session)) ?? []
+      for (const change of changes) await creating(session, () => change.apply(session))
+      const after = await server.structures.read(session, { where: 'transaction' })
+      return newIn(after.structure, before.structure).map((object) => named(object, schema.defaultSchema))
+    },
+    { schema: schema.defaultSchema },
+  )
+}
+
+function newIn(after: Structure, before: Structure): Structure {
+  const known = new Set(before.map(keyOf))
+  return after.filter((object) => object.parent === undefined && !known.has(keyOf(object)))
+}
+
+function historyError(database: string): TenantryError {
+  return new TenantryError('schema-conflict', `${database} has objects, and no history of migrations.`, {
+    hint: 'Nothing was changed. Let ensureTables() make the tables of an empty database, which has a history from then on.',
+  })
 }
 
 /**
@@ -89,7 +151,7 @@ async function ensureObjects(session: Session, compared: Compared, lockTimeoutMs
       const seen = await lookAt(session, compared, 'alone', live)
       if (seen.plan.statements.length === 0) {
         if (seen.isNew) await rememberIfAllowed(session, compared, seen)
-        return { created: [], ...pick(reported(seen, compared)), ...unverified(seen) }
+        return { created: [], ...pick(reported(seen, compared.schema)), ...unverified(seen) }
       }
     }
     const made = await inTransaction(session, compared, lockTimeoutMs, attempt === attempts)
@@ -109,29 +171,27 @@ async function inTransaction(session: Session, compared: Compared, lockTimeoutMs
         const mayBuild = !found.isKnown && found.isFresh !== true && !isLast
         return mayBuild ? undefined : create(session, compared, found)
       },
-      { schema: compared.models.defaultSchema },
+      { schema: compared.schema.defaultSchema },
     )
   } catch (error) {
     const isDenied = error instanceof TenantryError && error.code === 'permission-denied'
-    throw isDenied && denied !== undefined ? await deniedError(error, session, compared, denied) : error
+    throw isDenied && denied !== undefined ? await deniedError(error, session, denied) : error
   }
 }
 
 async function create(session: Session, compared: Compared, found: Look): Promise<EnsuredTables> {
-  const { missing, existing } = reported(found, compared)
+  const { missing, existing } = reported(found, compared.schema)
   if (found.plan.statements.length === 0)
-    return { created: [], ...pick(reported(found, compared)), ...unverified(found) }
-  await runScript(
-    session,
-    found.plan.statements.map(({ text }) => text),
-  )
+    return { created: [], ...pick(reported(found, compared.schema)), ...unverified(found) }
+  const statements = found.plan.statements.map(({ text }) => text)
+  await creating(session, () => session.script(statements))
   const live = await compared.server.structures.read(session, { where: 'transaction' })
   const built = found.isFresh === true ? await learn(session, compared, live) : found.built
   if (built === undefined) return { created: missing, existing, differing: [], ...unverified(found) }
-  const desired = wordedLike(live.structure, built, compared.models.defaultSchema)
+  const desired = wordedLike(live.structure, built, compared.schema.defaultSchema)
   const differences = compareStructures(desired, live.structure)
   const plan = { statements: [], isCreatable: found.plan.isCreatable }
-  const now = reported({ ...found, live, desired, isKnown: true, differences, plan }, compared)
+  const now = reported({ ...found, live, desired, isKnown: true, differences, plan }, compared.schema)
   refuseUnmade(session, missing, now)
   const isExact = built.isQualified || differences.every(({ change }) => change === 'extra')
   if (isExact) await remember(session, compared, live, desired)
@@ -139,11 +199,11 @@ async function create(session: Session, compared: Compared, found: Look): Promis
 }
 
 /** Returns the created objects, as the database has them: a script may make more than it names. */
-function createdOf(found: Look, { models }: Compared, desired: Structure, missing: readonly SchemaObject[]) {
+function createdOf(found: Look, { schema }: Compared, desired: Structure, missing: readonly SchemaObject[]) {
   if (found.isKnown) return missing
   const schemas = missing.filter(({ kind }) => kind === 'schema')
   const made = desired.filter(({ parent, kind }) => parent === undefined && kind !== 'schema')
-  return [...schemas, ...made.map((object) => named(object, models.defaultSchema))]
+  return [...schemas, ...made.map((object) => named(object, schema.defaultSchema))]
 }
 
 /** Checks before the commit that everything was made as it should be. @throws `verification-failed` */
@@ -200,13 +260,8 @@ function unverified({ isKnown, obstacle }: Look): { unverified?: string } {
 }
 
 /** Finds out which privileges are missing, rather than reading one from a message that may be in any language. */
-async function deniedError(
-  error: TenantryError,
-  session: Session,
-  { models }: Compared,
-  found: Look,
-): Promise<TenantryError> {
-  const grants = await session.missingGrants(creationOf(found, models.defaultSchema))
+async function deniedError(error: TenantryError, session: Session, found: Look): Promise<TenantryError> {
+  const grants = await session.missingGrants(creationOf(found))
   const hint =
     grants.length > 0
       ? `As a superuser, or a role that may grant it: ${grants.join(' ')}`
@@ -215,7 +270,7 @@ async function deniedError(
   return new TenantryError('permission-denied', message, { cause: error.cause, sqlState: error.sqlState, hint })
 }
 
-function creationOf({ plan, live }: Look, defaultSchema: string): Creation {
+function creationOf({ plan, live }: Look): Creation {
   const created = plan.statements.flatMap(({ creates }) => creates)
   const wholes = created.filter(({ parent }) => parent === undefined)
   const tables = new Set(
@@ -224,7 +279,7 @@ function creationOf({ plan, live }: Look, defaultSchema: string): Creation {
   const existing = (places: readonly { readonly schema: string; readonly name: string }[]) =>
     places
       .filter(({ schema, name }) => tables.has(JSON.stringify([schema, name])))
-      .map(({ schema, name }) => (schema === defaultSchema ? name : `${schema}.${name}`))
+      .map(({ schema, name }) => `${schema}.${name}`)
   return {
     newSchemas: wholes.filter(({ kind }) => kind === 'schema').map(({ name }) => name),
     schemas: wholes.filter(({ kind }) => kind !== 'schema' && kind !== 'extension').map(({ schema }) => schema),

@@ -79,12 +79,13 @@ async function withHandle<Handle>(
   try {
     // A key of its own: cached rows of the hook, such as those that anonymise then changes, are served to no other
     // handle.
-    const models = await context.models.open(pool, { id: name, rowId: randomUUID() })
-    const handle = models.handle(signal)
+    const handles = await context.models.handles.open(pool, { id: name, rowId: randomUUID() })
+    const handle = handles.handle(signal)
     try {
       await untilAborted(Promise.resolve(work(handle)), signal)
     } finally {
-      await models.finish(handle)
+      await handles.finish(handle)
+      await handles.close?.()
     }
   } finally {
     // A connection that the hook never released is ended by the server when the database gets its name.

@@ -2,8 +2,7 @@ import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { parseIdentifier } from '../kernel/names.ts'
 import { cancellable, type Checks, durationMs, list, positiveMs, readOptions, trueOrFalse } from '../kernel/options.ts'
-import type { Models } from '../models/port.ts'
-import { requireModels } from '../models/require-models.ts'
+import { schemaOf, type WithSchema } from '../models/require-models.ts'
 import type { CreateDatabaseOptions, Session } from '../server/port.ts'
 import { parseConnectionUrl, requireDatabase } from '../server/postgres/connection-fields.ts'
 import { checkCreateOptions, createChecks } from '../server/postgres/databases.ts'
@@ -82,14 +81,14 @@ export async function ensureDatabase(url: string | URL, options: EnsureDatabaseO
  */
 export async function ensureTables(
   url: string | URL,
-  models: Models<unknown>,
+  models: WithSchema,
   options: EnsureTablesOptions = {},
 ): Promise<EnsuredTables> {
   const read = readOptions('ensureTables', options, ensureTablesChecks)
   const { server, database } = target(url, read)
-  requireModels('ensureTables', models)
+  const schema = schemaOf('ensureTables', models)
   // The models are read first, so that what is wrong with them is said before anything is touched.
-  const compared = { server, models, fingerprint: await models.fingerprint() }
+  const compared = { server, schema, fingerprint: await schema.fingerprint() }
   const limits = {
     lockTimeoutMs: read.lockTimeoutMs ?? 60_000,
     extensions: (read.extensions ?? []).map((name) => parseIdentifier(name, 'extension')),
@@ -100,17 +99,17 @@ export async function ensureTables(
 /** Compares a database with the models and touches nothing. */
 export async function checkDatabase(
   url: string | URL,
-  models: Models<unknown>,
+  models: WithSchema,
   options: CheckDatabaseOptions = {},
 ): Promise<CheckedDatabase> {
   const read = readOptions('checkDatabase', options, checkDatabaseChecks)
   const { server, database } = target(url, read)
-  requireModels('checkDatabase', models)
-  const compared = { server, models, fingerprint: await models.fingerprint() }
+  const schema = schemaOf('checkDatabase', models)
+  const compared = { server, schema, fingerprint: await schema.fingerprint() }
   const session = await server.connect(database, read).catch(missingAsUndefined)
   if (session === undefined) return { outcome: 'database-missing', database }
   const look = await within(session, () => lookAt(session, compared))
-  const comparison = reported(look, compared, read.exact)
+  const comparison = reported(look, schema, read.exact)
   const wrong = [comparison.missing, comparison.differing, read.exact === true ? comparison.extra : []]
   const differs = wrong.some(({ length }) => length > 0)
   return { outcome: differs ? 'differs' : look.isKnown ? 'matches' : 'unverified', database, ...comparison }

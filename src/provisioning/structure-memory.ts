@@ -1,5 +1,5 @@
 import { gunzipSync, gzipSync } from 'node:zlib'
-import type { Models } from '../models/port.ts'
+import type { SchemaSource } from '../models/port.ts'
 import type { BuiltStructure } from '../server/structure.ts'
 import type { Structure } from '../structure/structure-object.ts'
 
@@ -19,18 +19,18 @@ const kept = 8
 /** The largest structure, in bytes. */
 const largest = 64 * 1024 * 1024
 
-/** The structures of the models that this process uses. */
+/** The structures of the schemas that this process uses. */
 const inProcess = new WeakMap<object, Map<string, BuiltStructure>>()
 
-/** Remembers a structure for as long as the models are in use. */
-export function keep(models: Models<unknown>, place: string, structure: BuiltStructure): void {
-  const known = inProcess.get(models) ?? new Map<string, BuiltStructure>()
-  inProcess.set(models, known.set(place, structure))
+/** Remembers a structure for as long as the schema source is in use. */
+export function keep(schema: SchemaSource, place: string, structure: BuiltStructure): void {
+  const known = inProcess.get(schema) ?? new Map<string, BuiltStructure>()
+  inProcess.set(schema, known.set(place, structure))
 }
 
 /** Finds what {@link keep} remembered. */
-export function findKept(models: Models<unknown>, place: string): BuiltStructure | undefined {
-  return inProcess.get(models)?.get(place)
+export function findKept(schema: SchemaSource, place: string): BuiltStructure | undefined {
+  return inProcess.get(schema)?.get(place)
 }
 
 /** Finds a structure in what was stored in a database; undefined if it is not there, or not ours to read. */

@@ -199,7 +199,7 @@ async function fill<Handle>(
     for (const extension of extensions) await session.query(server.extensionStatement(extension))
   })
   const asObjects = { ...options, role: groups?.objects }
-  await within(server, building, asObjects, (session) => makeTables(session, models))
+  await within(server, building, asObjects, (session) => makeTables(session, models.schema))
   if (seed !== undefined) await runSeed(context, seed, { server, database: building, role: groups?.objects }, options)
   return within(server, building, options, (session) => describeTemplate(context, server, session))
 }

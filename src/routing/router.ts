@@ -7,7 +7,7 @@ import { RecentlyUsed } from '../kernel/recently-used.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Domains } from '../catalog/domains.ts'
 import type { Tenant, TenantRow } from '../catalog/tenant.ts'
-import type { Models, OpenModels } from '../models/port.ts'
+import type { HandleFactory } from '../models/port.ts'
 import type { Server, SessionDefaults } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
 import { type Admission, Admissions } from './admissions.ts'
@@ -19,6 +19,7 @@ import type { Fleet, TenantLimits } from './for-each.ts'
 import { LeaseRecovery } from './lease-recovery.ts'
 import { LeaseWatch, type LongLease } from './long-leases.ts'
 import { occupancyOf } from './occupancy.ts'
+import { OpenHandles } from './open-handles.ts'
 import { ProcessChannel } from './process-channel.ts'
 import { ServerBudget } from './server-budget.ts'
 import type { Condition } from './refuse-behind.ts'
@@ -33,7 +34,7 @@ export interface RoutingOptions<Handle> {
   readonly home: Server
   readonly catalogDatabase: Identifier
   readonly servers: ReadonlyMap<string, Server>
-  readonly models: Models<Handle>
+  readonly handles: HandleFactory<Handle>
   readonly loginOf: LoginOf
   /** The id that marks this installation's sessions on every server. */
   readonly installationId: string
@@ -64,8 +65,8 @@ export interface RoutingOptions<Handle> {
   /** The number of domains remembered. */
   readonly keptDomains: DirectorySize
   /**
-   * The number of tenants whose models are kept open; beyond it the least recently used are opened again, in
-   * microseconds.
+   * The number of tenants whose handles are kept open; beyond it the least recently used are closed, and opened again
+   * when they are needed.
    */
   readonly keptHandles: number
   /** A condition on tenants besides being in service. */
@@ -79,10 +80,16 @@ interface Opened<Handle> {
   opened?: Route<Handle>
 }
 
-/** The context to enter, and the models to work with there. */
+/** The context to enter, and the handles to work with there. */
 export interface Route<Handle> {
   readonly entered: CapturedTenant
-  readonly models: OpenModels<Handle>
+  readonly handles: OpenHandles<Handle>
+}
+
+/** Drops handles, if they were ever open. */
+async function drop<Handle>({ route }: Opened<Handle>): Promise<void> {
+  const opened = await route.catch(() => undefined)
+  await opened?.handles.drop()
 }
 
 /** Works on one tenant of a fleet query. */
@@ -91,7 +98,7 @@ export type OnTenant<T> = (captured: CapturedTenant, tenant: Tenant, limits: Ten
 /** The time for closing messages, in milliseconds: the network may have failed silently. */
 const closingMs = 500
 
-/** Routes a tenant's id to the models on its database. */
+/** Routes a tenant's id to the handles on its database. */
 export class Router<Handle> {
   readonly #options: RoutingOptions<Handle>
   readonly #channel: ProcessChannel
@@ -110,7 +117,7 @@ export class Router<Handle> {
   constructor(options: RoutingOptions<Handle>) {
     const { home, servers, catalog, keptTenants, condition, waitMs } = options
     this.#options = options
-    this.#opened = new RecentlyUsed(options.keptHandles)
+    this.#opened = new RecentlyUsed(options.keptHandles, (opened) => void drop(opened))
     this.#channel = new ProcessChannel(home, options.catalogDatabase)
     this.#channel.subscribe({ onMessage: (message) => this.#onMessage(message), onLost: () => this.#forgetAll() })
     this.#evictions = new EvictionChannel(this.#channel, (eviction) => this.#onEvict(eviction))
@@ -159,7 +166,7 @@ export class Router<Handle> {
   }
 
   /**
-   * Returns the models of a tenant, opened once and kept.
+   * Returns the handles of a tenant, opened once and kept.
    *
    * @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind`, `no-open-server`
    */
@@ -224,12 +231,14 @@ export class Router<Handle> {
 
   /** Refuses new work, waits at most `deadlineMs` milliseconds for work under way, and closes all connections. */
   async close(deadlineMs: number): Promise<void> {
+    const dropped = [...this.#opened.values()].map(drop)
     this.#opened.clear()
     this.#watch.close()
     await Promise.all([...this.#budgets.values()].map((budget) => budget.close(deadlineMs)))
     this.#recovery.close()
     await Promise.all(this.#shares.map((share) => share.leave(closingMs)))
     await this.#channel.close(closingMs)
+    await Promise.all(dropped)
   }
 
   #shareOf(server: Server): BudgetShare {
@@ -261,6 +270,9 @@ export class Router<Handle> {
 
   #keepOpened(row: TenantRow): Opened<Handle> {
     const kept: Opened<Handle> = { rowId: row.rowId, route: this.#open(row) }
+    // One of an earlier tenant with this id.
+    const former = this.#opened.peek(row.id)
+    if (former !== undefined) void drop(former)
     this.#opened.set(row.id, kept)
     return kept
   }
@@ -273,7 +285,8 @@ export class Router<Handle> {
       scope: this.#options.scope,
       fleetShare: this.#fleetShares.get(row.server),
     })
-    return { entered: { tenant: row.id, row: row.rowId }, models: await this.#options.models.open(pool, row) }
+    const handles = new OpenHandles(await this.#options.handles.open(pool, row))
+    return { entered: { tenant: row.id, row: row.rowId }, handles }
   }
 
   /**

@@ -1,7 +1,7 @@
 import type { TenantryError } from '../kernel/errors.ts'
 import type { Identifier } from '../kernel/names.ts'
 import type { SessionMark } from '../server/occupancy.ts'
-import type { OpenOptions, Server, ServerConnection, SessionDefaults } from '../server/port.ts'
+import type { Cancelled, OpenOptions, Server, ServerConnection, SessionDefaults } from '../server/port.ts'
 import { busyError } from './busy-error.ts'
 import { closedError } from './closed-error.ts'
 import { tenantPart } from './division.ts'
@@ -125,9 +125,9 @@ export class ServerBudget {
     }
   }
 
-  /** Runs one statement on a connection beside the budget: to cancel a statement on one of its connections. */
-  control({ database, login }: Target, sql: string): Promise<void> {
-    return this.#options.server.control(database, sql, login())
+  /** Cancels what one of its connections does, on a connection beside the budget. */
+  cancel({ database, login }: Target, processID: number, what: Cancelled): Promise<void> {
+    return this.#options.server.cancel(database, processID, what, login())
   }
 
   /** Reads, on a connection beside the budget, the server's state of a leased one. */

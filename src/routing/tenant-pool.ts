@@ -1,5 +1,5 @@
 import type { TenantRow } from '../catalog/tenant.ts'
-import type { ConnectionPool, Login, PooledConnection } from '../server/port.ts'
+import type { Cancelled, ConnectionPool, Login, PooledConnection } from '../server/port.ts'
 import { LeaseRequest, type Gate, type LeaseSource, type WhichCredential } from './lease-request.ts'
 import type { FleetShare } from './fleet-share.ts'
 import type { Lease } from './lease.ts'
@@ -53,9 +53,9 @@ export class TenantPool implements ConnectionPool {
     }
   }
 
-  /** Runs a statement that cancels another. Work on a tenant may be cancelled also while it is taken out of service. */
-  async control(sql: string): Promise<void> {
-    if (this.#last !== undefined) await this.#source.budget.control(this.#last.target, sql)
+  /** Work on a tenant may be cancelled also while it is taken out of service. */
+  async cancel(processID: number, what: Cancelled): Promise<void> {
+    if (this.#last !== undefined) await this.#source.budget.cancel(this.#last.target, processID, what)
   }
 
   async end(): Promise<void> {}

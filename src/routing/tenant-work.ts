@@ -118,16 +118,16 @@ export class TenantWork<Handle> {
     throwIfAborted(signal)
     // A known route is awaited as well, so that work never begins before the call has returned.
     const route = this.#router.known(captured) ?? untilAborted(this.#router.route(captured), signal)
-    const { entered, models } = await route
+    const { entered, handles } = await route
     const scope = this.#context.begin(entered, 'unit-of-work', begun, nested)
-    const handle = models.handle(signal)
+    const handle = handles.begin(signal)
     try {
       const working = this.#context.enter(scope, () => work(handle))
       return await (giveUp === undefined ? working : untilAborted(Promise.resolve(working), giveUp))
     } catch (error) {
       throw isAbortion(error, signal) ? abortedError(signal as AbortSignal) : error
     } finally {
-      const finishing = models.finish(handle)
+      const finishing = handles.finish(handle)
       if (finishing !== undefined && giveUp?.aborted !== true) await finishing
       scope.end()
     }

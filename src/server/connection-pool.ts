@@ -17,13 +17,19 @@ export interface PooledConnection extends QueryClient {
   release(destroy?: boolean | Error): void
 }
 
+/** What is ended by {@link ConnectionPool.cancel}. */
+export type Cancelled = 'statement' | 'connection'
+
 /** The part of a `pg` Pool that ORMs use. */
 export interface ConnectionPool {
   readonly options: object
   /**
-   * Runs one statement on a connection beside the pool, opened for it alone: to cancel a statement on one of the pool.
+   * Cancels the statement that a connection of the pool runs, or ends the connection: on one beside the pool, opened for
+   * it alone.
+   *
+   * @param processID that of the connection
    */
-  control(sql: string): Promise<void>
+  cancel(processID: number, what: Cancelled): Promise<void>
   connect(): Promise<PooledConnection>
   query(query: unknown, values?: unknown): Promise<unknown>
   end(): Promise<void>

@@ -1,7 +1,7 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import type { Identifier } from '../kernel/names.ts'
 import type { Secret } from '../kernel/secret.ts'
-import type { ConnectionPool, QueryClient } from './connection-pool.ts'
+import type { Cancelled, ConnectionPool, QueryClient } from './connection-pool.ts'
 import type {
   CreateDatabaseOptions,
   DatabaseChange,
@@ -39,15 +39,15 @@ export interface TransactionOptions {
   readonly schema?: string
 }
 
-/** The privileges that creating needs in a database. Names in the default schema are not qualified. */
+/** The privileges that creating needs in a database. */
 export interface Creation {
   /** The schemas to create. To a role that may not see it, an existing one counts as such. */
   readonly newSchemas: readonly string[]
   /** The schemas to create in, if they exist. */
   readonly schemas: readonly string[]
-  /** The existing tables to add to. */
+  /** The existing tables to add to, as `schema.name`. */
   readonly altered: readonly string[]
-  /** The existing tables to refer to by a foreign key. */
+  /** The existing tables to refer to by a foreign key, as `schema.name`. */
   readonly referenced: readonly string[]
 }
 
@@ -188,7 +188,7 @@ export interface RoleAdministration {
    *
    * @param tables those that `app` must be able to read and write, as `schema.name`
    */
-  wrongPrivilegesQuery(groups: GroupRoles, tables: readonly string[]): string
+  wrongPrivilegesQuery(groups: GroupRoles, tables: readonly string[], defaultSchema: string): string
   /** Returns the roles whose names begin with a prefix, and true for each that can log in. */
   find(session: Session, prefix: string): Promise<ReadonlyMap<Identifier, { readonly canLogIn: boolean }>>
 }
@@ -268,18 +268,17 @@ export interface Server {
   /** Returns a pool of at most `max` connections to one database. It connects on first use. */
   pool(database: Identifier, max: number, options?: PoolOptions): ConnectionPool
   /**
-   * Runs one statement beside a connection of {@link open}, to cancel a statement on it: on a connection opened for it
-   * alone, as the given login. Behind a pooler `select pg_cancel_backend(<processID>)` is recognised and sent as a
-   * cancel request instead.
+   * Cancels the statement that a connection of {@link open} runs, or ends the connection: on a connection opened for it
+   * alone, as the given login; behind a pooler by a cancel request.
    */
-  control(database: Identifier, sql: string, login?: Login): Promise<void>
+  cancel(database: Identifier, processID: number, what: Cancelled, login?: Login): Promise<void>
   /** Opens a connection for routing. */
   open(database: Identifier, options?: OpenOptions): Promise<ServerConnection>
   /**
    * Reads, on a connection opened for it alone, the server's activity for a connection of {@link open}: a statement, or
    * nothing that it could answer. `busy` is also the result if the activity is unknown, such as behind a pooler.
    *
-   * @param login as for {@link control}
+   * @param login as for {@link cancel}
    * @returns `unreachable` if the server does not answer
    */
   examine(database: Identifier, processId: number | undefined, login?: Login): Promise<SessionState>

@@ -9,11 +9,22 @@ export interface ScriptObject {
   readonly parent?: string | undefined
 }
 
+/** The place of an object that a statement drops or renames; of a part, `parent` is its table. */
+export interface Removal {
+  readonly schema: string
+  readonly name: string
+  readonly parent?: string | undefined
+}
+
 /** One statement of a script, and what it is about. */
 export interface ScriptStatement {
   readonly text: string
   /** The objects that it creates. */
   readonly creates: readonly ScriptObject[]
+  /** The objects that it drops. */
+  readonly removes?: readonly Removal[]
+  /** The objects that it renames, or puts into another schema. */
+  readonly renames?: readonly { readonly from: Removal; readonly to: Removal }[]
   /** The object of which it creates or changes a part. */
   readonly of?: { readonly schema: string; readonly name: string } | undefined
   /** The names in it, among them those of all columns that it uses. */
@@ -45,6 +56,35 @@ export function arrange(structure: Structure, { statements, statedNames }: Scrip
         : object,
     )
     .toSorted((one, other) => rank(one) - rank(other))
+}
+
+/** Returns the objects that a script creates and neither drops again nor leaves under another name. */
+export function leftBy({ statements }: Script): readonly ScriptObject[] {
+  let left: readonly ScriptObject[] = []
+  for (const { creates, removes = [], renames = [] } of statements) {
+    if (removes.length > 0) left = left.filter((object) => !removes.some((it) => isGoneWith(object, it)))
+    for (const { from, to } of renames) left = left.map((object) => renamed(object, from, to))
+    left = [...left, ...creates]
+  }
+  return left
+}
+
+/** True if an object is the one that is dropped, or in it. */
+function isGoneWith(object: ScriptObject, gone: Removal): boolean {
+  const isSchema = gone.parent === undefined && gone.schema === gone.name
+  return is(object, gone) || (object.schema === gone.schema && (object.parent === gone.name || isSchema))
+}
+
+function renamed(object: ScriptObject, from: Removal, to: Removal): ScriptObject {
+  if (is(object, from)) return { ...object, schema: to.schema, name: to.name }
+  const isPart = object.schema === from.schema && object.parent === from.name && from.parent === undefined
+  return isPart ? { ...object, schema: to.schema, parent: to.name } : object
+}
+
+/** An index has a name of its own in the schema, unlike all other parts of tables. */
+function is(object: ScriptObject, { schema, name, parent }: Removal): boolean {
+  if (object.schema !== schema || withoutArguments(object) !== name) return false
+  return parent === object.parent || (parent === undefined && object.kind === 'index')
 }
 
 /** The statements of a script to run in a database. */

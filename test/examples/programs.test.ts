@@ -45,3 +45,8 @@ it('the shop places an order each time it is run, and reads it through its relat
   )
   expect(await start('shop/main.ts')).toMatch(/already-exists[^]*Order 2 of Ada[^]*Sold so far: 4 pieces/)
 })
+
+it('the service of SQL files and Kysely keeps its notes apart by tenant', async () => {
+  expect(await start('sql/main.ts')).toContain('acme: onboarded')
+  expect(await start('sql/main.ts')).toMatch(/acme has 2 notes Hello from acme. Hello from acme.\nglobex has 0 notes/)
+})

@@ -12,7 +12,7 @@ const limitMs = 8_000
 const asksAtLeast = 6
 
 describe(`faults, seed ${seed}`, () => {
-  it.each(boundedScenarios)('$name', { timeout: 120_000 }, async (scenario) => {
+  it.each(boundedScenarios)('$name', { timeout: 300_000 }, async (scenario) => {
     const end = Date.now() + limitMs
     let asked = 0
     const { faults, violations, skipped } = await tallyOf(scenario, {

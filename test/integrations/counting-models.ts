@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql'
-import type { Models } from 'tenantry'
+import type { HandleFactory, Models } from 'tenantry'
 
 /** The numbers of units of work that were begun, and that were finished. */
 export interface Counts {
@@ -10,12 +10,9 @@ export interface Counts {
 /** The same models, with a count of their units of work. */
 export function counting(models: Models<EntityManager>): { models: Models<EntityManager>; counts: Counts } {
   const counts = { begun: 0, finished: 0 }
-  const counted: Models<EntityManager> = {
-    defaultSchema: models.defaultSchema,
-    fingerprint: () => models.fingerprint(),
-    createStatements: () => models.createStatements(),
+  const handles: HandleFactory<EntityManager> = {
     open: async (pool, tenant) => {
-      const opened = await models.open(pool, tenant)
+      const opened = await models.handles.open(pool, tenant)
       return {
         handle: (signal) => {
           counts.begun++
@@ -28,5 +25,5 @@ export function counting(models: Models<EntityManager>): { models: Models<Entity
       }
     },
   }
-  return { models: counted, counts }
+  return { models: { schema: models.schema, handles }, counts }
 }

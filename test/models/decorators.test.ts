@@ -34,5 +34,5 @@ describe.each([
 
 it('both kinds of decorators declare one and the same schema', async () => {
   const [one, other] = [mikroOrm(legacy.options), mikroOrm(es.options)]
-  expect(await one.fingerprint()).toBe(await other.fingerprint())
+  expect(await one.schema.fingerprint()).toBe(await other.schema.fingerprint())
 })

@@ -1,8 +1,8 @@
 import { defineEntity, p, raw, ref, sql as fragment, wrap } from '@mikro-orm/core'
 import { EntityManager, EntityRepository, LockMode, QueryBuilder } from '@mikro-orm/postgresql'
 import { Pool } from 'pg'
-import { ensureDatabase, ensureTables } from 'tenantry'
-import { mikroOrm, type OpenModels, type TenantIdentity } from 'tenantry/mikro-orm'
+import { ensureDatabase, ensureTables, type TenantHandles, type TenantIdentity } from 'tenantry'
+import { mikroOrm } from 'tenantry/mikro-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { disposableName, errorOf, serverUrl, sql } from '../support/server.ts'
 
@@ -64,8 +64,8 @@ const tenants: readonly TenantIdentity[] = [
   { id: 'a', rowId: 'first' },
   { id: 'b', rowId: 'second' },
 ]
-let a: OpenModels<EntityManager>
-let b: OpenModels<EntityManager>
+let a: TenantHandles<EntityManager>
+let b: TenantHandles<EntityManager>
 /** The number of connections taken to the database of b. */
 let taken = 0
 
@@ -74,8 +74,8 @@ beforeAll(async () => {
     await ensureDatabase(serverUrl({ database }))
     await ensureTables(serverUrl({ database }), models)
   }
-  a = await models.open(pools[0] as never, tenants[0]!)
-  b = await models.open(pools[1] as never, tenants[1]!)
+  a = await models.handles.open(pools[0] as never, tenants[0]!)
+  b = await models.handles.open(pools[1] as never, tenants[1]!)
   pools[1]!.on('acquire', () => taken++)
   await fill()
 })
@@ -548,7 +548,7 @@ describe('an entity of another tenant', () => {
   })
 
   it('is refused when another tenant has the id of its own by now', async () => {
-    const next = await models.open(pools[1] as never, { id: 'a', rowId: 'third' })
+    const next = await models.handles.open(pools[1] as never, { id: 'a', rowId: 'third' })
     const { foreign } = await scene()
     expect(await errorOf(next.handle().upsert(foreign))).toMatchObject({ code: 'cross-tenant-entity', tenant: 'a' })
   })
@@ -584,7 +584,7 @@ describe('an entity', () => {
 
   it('of the same tenant is taken by every handle of it, also once its models were opened anew', async () => {
     const book = await b.handle().findOneOrFail(Book, 1, { populate: ['author'] })
-    const again = await models.open(pools[1] as never, { ...tenants[1]! })
+    const again = await models.handles.open(pools[1] as never, { ...tenants[1]! })
     const em = again.handle()
     await em.upsert(Object.assign(book.author.unwrap(), { name: 'changed' }))
     expect(await em.find(Book, { author: book.author })).toHaveLength(1)

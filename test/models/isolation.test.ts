@@ -3,8 +3,8 @@ import { runInNewContext } from 'node:vm'
 import { Cascade, defineEntity, p, RequestContext } from '@mikro-orm/core'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { Client, Pool } from 'pg'
-import { ensureDatabase, ensureTables } from 'tenantry'
-import { mikroOrm, type OpenModels, type TenantIdentity } from 'tenantry/mikro-orm'
+import { ensureDatabase, ensureTables, type TenantHandles, type TenantIdentity } from 'tenantry'
+import { mikroOrm } from 'tenantry/mikro-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
 import { Customer, entities as shopEntities } from '../../examples/shop/models.ts'
@@ -17,16 +17,16 @@ import { openTestTenantry } from '../support/tenants.ts'
 const models = mikroOrm({ entities: [User, Address] })
 const names = [disposableName('isoa'), disposableName('isob')] as const
 const pools = names.map((database) => new Pool({ connectionString: serverUrl({ database }), max: 4 }))
-let a: OpenModels<EntityManager>
-let b: OpenModels<EntityManager>
+let a: TenantHandles<EntityManager>
+let b: TenantHandles<EntityManager>
 
 beforeAll(async () => {
   for (const database of names) {
     await ensureDatabase(serverUrl({ database }))
     await ensureTables(serverUrl({ database }), models)
   }
-  a = await models.open(pools[0] as never, tenant('a'))
-  b = await models.open(pools[1] as never, tenant('b'))
+  a = await models.handles.open(pools[0] as never, tenant('a'))
+  b = await models.handles.open(pools[1] as never, tenant('b'))
 })
 afterAll(() => Promise.all(pools.map((pool) => pool.end())))
 
@@ -83,8 +83,8 @@ describe('the result cache', () => {
   it('set for all queries serves no rows of another tenant', async () => {
     const cached = mikroOrm({ entities: [User, Address], resultCache: { global: 10_000 } })
     const [one, other] = [
-      await cached.open(pools[0] as never, tenant('a')),
-      await cached.open(pools[1] as never, tenant('b')),
+      await cached.handles.open(pools[0] as never, tenant('a')),
+      await cached.handles.open(pools[1] as never, tenant('b')),
     ]
     expect((await one.handle().find(User, {})).map(({ name }) => name)).toEqual([userOf(0)])
     expect((await other.handle().find(User, {})).map(({ name }) => name)).toEqual([userOf(1)])
@@ -184,8 +184,8 @@ describe("another tenant's entity", () => {
     }
     const textPools = databases.map((database) => new Pool({ connectionString: serverUrl({ database }) }))
     const [one, other] = [
-      await texts.open(textPools[0] as never, tenant('a')),
-      await texts.open(textPools[1] as never, tenant('b')),
+      await texts.handles.open(textPools[0] as never, tenant('a')),
+      await texts.handles.open(textPools[1] as never, tenant('b')),
     ]
     for (const relation of ['labels', 'marks'] as const) {
       const label = await one.handle().findOneOrFail(Label, 1)
@@ -284,11 +284,11 @@ describe('a handle', () => {
     setFlagsFromString('--expose-gc')
     const collect = runInNewContext('gc') as () => void
     const count = 2_000
-    await models.open(pools[0] as never, tenant('warm-up'))
+    await models.handles.open(pools[0] as never, tenant('warm-up'))
     collect()
     const before = process.memoryUsage().heapUsed
     const opened = await Promise.all(
-      Array.from({ length: count }, (_, i) => models.open(pools[0] as never, tenant(`t${i}`))),
+      Array.from({ length: count }, (_, i) => models.handles.open(pools[0] as never, tenant(`t${i}`))),
     )
     collect()
     const each = (process.memoryUsage().heapUsed - before) / opened.length

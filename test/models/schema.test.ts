@@ -67,11 +67,11 @@ describe('the models of a shop', () => {
 describe('a fingerprint', () => {
   it('is the same for any order of the entities', async () => {
     const [one, other] = [mikroOrm({ entities: [User, Address] }), mikroOrm({ entities: [Address, User] })]
-    expect(await one.fingerprint()).toBe(await other.fingerprint())
+    expect(await one.schema.fingerprint()).toBe(await other.schema.fingerprint())
   })
 
   it('is another for other models', async () => {
-    expect(await shop.fingerprint()).not.toBe(await mikroOrm({ entities: [User, Address] }).fingerprint())
+    expect(await shop.schema.fingerprint()).not.toBe(await mikroOrm({ entities: [User, Address] }).schema.fingerprint())
   })
 })
 
@@ -224,7 +224,7 @@ describe('names that PostgreSQL would cut', () => {
       }),
     ],
   ])('of a %s are refused before anything is touched', async (what, entity) => {
-    const error = await errorOf(mikroOrm({ entities: [entity] }).fingerprint())
+    const error = await errorOf(mikroOrm({ entities: [entity] }).schema.fingerprint())
     expect(error).toMatchObject({ code: 'models-invalid' })
     expect((error as Error).message).toMatch(new RegExp(`${what}.*64 bytes`))
   })
@@ -241,12 +241,12 @@ describe('options', () => {
       entities: [User, Address],
       subscribers: [{ beforeFlush: () => void flushed.push('flushed') }],
     })
-    expect(await models.fingerprint()).toMatch(/^[0-9a-f]{64}$/)
+    expect(await models.schema.fingerprint()).toMatch(/^[0-9a-f]{64}$/)
   })
 
   it('report entities that cannot be used as models-invalid, at the first use', async () => {
     const Broken = defineEntity({ name: 'Broken', properties: { name: p.string() } })
-    const error = await errorOf(mikroOrm({ entities: [Broken] }).fingerprint())
+    const error = await errorOf(mikroOrm({ entities: [Broken] }).schema.fingerprint())
     expect(error).toMatchObject({ code: 'models-invalid', retryable: false })
   })
 })

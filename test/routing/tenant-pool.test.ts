@@ -1,12 +1,13 @@
+import type { ConnectionPool } from 'tenantry'
 import { beforeAll, expect, it } from 'vitest'
-import { plainModels, type TenantPool } from '../../bench/peers/handles.ts'
+import { plainModels } from '../../bench/peers/handles.ts'
 import { FaultProxy } from '../faults/fault-proxy.ts'
 import { errorOf, serverUrl, sql } from '../support/server.ts'
 import { openTestTenantry, type TestTenantry } from '../support/tenants.ts'
 
 // Single statements on a tenant's pool itself, as libraries make them that need no connection for longer.
 
-let tenantry: TestTenantry<TenantPool>
+let tenantry: TestTenantry<ConnectionPool>
 
 beforeAll(async () => {
   // A lease that is not released keeps the next request from having one.

@@ -1,17 +1,16 @@
 import { assert, asyncProperty, nat, subarray } from 'fast-check'
-import { checkDatabase, ensureTables, type Models } from 'tenantry'
+import { checkDatabase, ensureTables, type SchemaSource } from 'tenantry'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { existingDatabase, queryIn } from '../start-up/support.ts'
 import { serverUrl, sql, uniqueName } from '../support/server.ts'
 import { type Feature, features } from './features.ts'
 
-/** Models of an adapter that has nothing but statements. */
-function modelsOf(statements: readonly string[]): Models<unknown> {
+/** A schema that is nothing but statements. */
+function schemaOf(statements: readonly string[]): SchemaSource {
   return {
     defaultSchema: 'public',
     fingerprint: async () => JSON.stringify(statements),
-    createStatements: async () => statements,
-    open: () => Promise.reject(new Error('nobody works with these')),
+    create: (session) => session.script(statements),
   }
 }
 
@@ -26,7 +25,7 @@ const decoys = [
   'create view decoy.view_of as select 1 as a',
 ]
 
-async function expectMatch(url: string, models: Models<unknown>) {
+async function expectMatch(url: string, models: SchemaSource) {
   const found = await checkDatabase(url, models)
   expect(found).toMatchObject({ outcome: 'matches', missing: [], differing: [], extra: [] })
 }
@@ -34,7 +33,7 @@ async function expectMatch(url: string, models: Models<unknown>) {
 describe.each(features)('$name', (feature) => {
   it('matches once made, has nothing to do twice, and shows every change by its name', async () => {
     const { name, url } = await existingDatabase()
-    const models = () => modelsOf(statementsOf([feature]))
+    const models = () => schemaOf(statementsOf([feature]))
     await ensureTables(url, models())
     expect(await ensureTables(url, models())).toMatchObject({ created: [], differing: [] })
     await expectMatch(url, models())
@@ -86,7 +85,7 @@ it('any features together match once made, show a change, and match again withou
   await assert(
     asyncProperty(choice, nat(), subarray([...settings]), async (chosen, at, set) => {
       const { name, url } = await existingDatabase()
-      const models = () => modelsOf(statementsOf(chosen))
+      const models = () => schemaOf(statementsOf(chosen))
       await ensureTables(url, models())
       await queryIn(name, 'drop schema tenantry_structure', ...decoys)
       for (const [setting, value] of set) await queryIn(name, settingOf('database', name, setting, value))
@@ -111,7 +110,7 @@ describe('the answer does not depend on the setting of the role, or of the sessi
   beforeAll(async () => {
     await sql(`create role ${role} login password 'of the role' superuser`)
     await sql(`create database ${database} owner ${role}`)
-    await ensureTables(own, modelsOf(statementsOf(features)))
+    await ensureTables(own, schemaOf(statementsOf(features)))
     await queryIn(database, 'drop schema tenantry_structure', ...decoys)
   })
   afterAll(async () => {
@@ -120,7 +119,7 @@ describe('the answer does not depend on the setting of the role, or of the sessi
   })
 
   it.each(settings)('%s = %s', async (setting, value) => {
-    const models = () => modelsOf(statementsOf(features))
+    const models = () => schemaOf(statementsOf(features))
     await expectMatch(`${own}?options=-c%20${setting}%3D${encodeURIComponent(value)}`, models())
     await sql(settingOf('role', role, setting, value))
     try {
@@ -137,7 +136,7 @@ function settingOf(kind: 'database' | 'role', name: string, setting: string, val
 
 it('a whole object that is missing is made again, and nothing else is touched', async () => {
   const { name, url } = await existingDatabase()
-  const models = modelsOf(statementsOf(features))
+  const models = schemaOf(statementsOf(features))
   await ensureTables(url, models)
   for (const dropped of ['table types', 'table checked', 'view view_of', 'materialized view kept', 'table moody']) {
     await queryIn(name, `drop ${dropped}`)
@@ -150,7 +149,7 @@ it('a whole object that is missing is made again, and nothing else is touched', 
 
 it('a part that is missing is made again by its own statement, and nothing else is touched', async () => {
   const { name, url } = await existingDatabase()
-  const models = modelsOf([
+  const models = schemaOf([
     ...statementsOf(features),
     `alter table guarded add constraint guarded_b check (b <> '')`,
     'create statistics guarded_both (dependencies) on a, b from guarded',
@@ -197,7 +196,7 @@ it.each([
   ['create access method of_mine type table handler heap_tableam_handler', 'access method', 'of_mine'],
 ])('%s is seen, although it belongs to no schema', async (statements, kind, objectName) => {
   const { name, url } = await existingDatabase()
-  const models = modelsOf([`create type mood as enum ('glad')`, 'create table of_them (a int primary key)'])
+  const models = schemaOf([`create type mood as enum ('glad')`, 'create table of_them (a int primary key)'])
   await ensureTables(url, models)
   await queryIn(name, ...statements.split(';'))
   await expectMatch(url, models)

@@ -1,13 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql'
-import type { ConnectionPool } from '../../server/port.ts'
-import type { Models, OpenModels, TenantIdentity } from '../port.ts'
+import type { Models } from '../port.ts'
 import { checkOptions, discover, type MikroOrmModelsOptions } from './discovery.ts'
 import { createStatements } from './statements.ts'
 import { sharedWithTenant } from './tenant-entity-manager.ts'
 
 export type { MikroOrmModelsOptions } from './discovery.ts'
-export type { Models, OpenModels, TenantIdentity } from '../port.ts'
+export type { Models } from '../port.ts'
 
 /**
  * Reads models declared with MikroORM 7, by `defineEntity` or by decorators. Entities are discovered once, at the first
@@ -18,40 +17,31 @@ export type { Models, OpenModels, TenantIdentity } from '../port.ts'
  *   `models-invalid` by the first call that needs them
  */
 export function mikroOrm(options: MikroOrmModelsOptions): Models<EntityManager> {
-  return new MikroOrmModels(checkOptions(options))
+  const checked = checkOptions(options)
+  let discovered: Promise<MikroORM> | undefined
+  const orm = () => (discovered ??= discover(checked))
+  const statements = async () => createStatements(await orm())
+  return {
+    schema: {
+      // The default schema of MikroORM's platform for PostgreSQL, which its statements omit.
+      defaultSchema: 'public',
+      // Sorted, because the order of the entities does not affect the schema.
+      fingerprint: async () => sha256((await statements()).toSorted().join('\n')),
+      create: async (session) => session.script(await statements()),
+    },
+    handles: {
+      open: async (pool, tenant) => {
+        const root = sharedWithTenant(await orm(), pool, tenant)
+        return {
+          handle: (signal) => root.fork(signal && { signal, inflightQueryAbortStrategy: 'cancel query' }),
+          // If it cannot be rolled back, its connection has ended, and the transaction with it.
+          finish: (em) => (em.isInTransaction() ? em.rollback().catch(() => undefined) : undefined),
+        }
+      },
+    },
+  }
 }
 
-class MikroOrmModels implements Models<EntityManager> {
-  /** The default schema of MikroORM's platform for PostgreSQL, which its statements omit. */
-  readonly defaultSchema = 'public'
-  readonly #options: MikroOrmModelsOptions
-  #discovered: Promise<MikroORM> | undefined
-
-  constructor(options: MikroOrmModelsOptions) {
-    this.#options = options
-  }
-
-  async fingerprint(): Promise<string> {
-    const statements = await this.createStatements()
-    // Sorted, because the order of the entities does not affect the schema.
-    return createHash('sha256').update(statements.toSorted().join('\n')).digest('hex')
-  }
-
-  async createStatements(): Promise<readonly string[]> {
-    return createStatements(await this.#orm())
-  }
-
-  async open(pool: ConnectionPool, tenant: TenantIdentity): Promise<OpenModels<EntityManager>> {
-    const root = sharedWithTenant(await this.#orm(), pool, tenant)
-    return {
-      handle: (signal) => root.fork(signal && { signal, inflightQueryAbortStrategy: 'cancel query' }),
-      // If it cannot be rolled back, its connection has ended, and the transaction with it.
-      finish: (em) => (em.isInTransaction() ? em.rollback().catch(() => undefined) : undefined),
-    }
-  }
-
-  #orm(): Promise<MikroORM> {
-    this.#discovered ??= discover(this.#options)
-    return this.#discovered
-  }
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
 }

@@ -23,12 +23,16 @@ export function asKyselyPool(pool: ConnectionPool): PostgresPool {
   }
 }
 
-/** Returns the constructor with which Kysely makes a connection to cancel a query. */
+/** Returns the constructor with which Kysely makes a connection to cancel a query, by the one statement that it sends. */
 function controlClient(pool: ConnectionPool): PostgresClientConstructor {
   return class ControlClient {
     connect = async () => this
     end = () => undefined
-    query = (sql: string) => pool.control(sql)
+    query = async (sql: string) => {
+      const [, what, processID] = /^select pg_(cancel|terminate)_backend\((\d+)\)$/.exec(sql) ?? []
+      if (processID === undefined) throw new Error(`Kysely cancels a query otherwise than expected: ${sql}`)
+      await pool.cancel(Number(processID), what === 'cancel' ? 'statement' : 'connection')
+    }
   } as unknown as PostgresClientConstructor
 }
 

@@ -1,2 +1,3 @@
 export type { PoolerOptions } from './pooler.ts'
+export { pgPool } from './pg-pool.ts'
 export { postgres, type PostgresOptions } from './postgres.ts'

@@ -24,10 +24,10 @@ const grantsSql = `
     select distinct relowner as oid, pg_get_userbyid(relowner) as name, pg_has_role(relowner, 'member') as is_member
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     where c.relkind in ('r', 'p') and not pg_has_role(relowner, 'usage')
-      and case n.nspname when 'public' then c.relname else n.nspname || '.' || c.relname end = any($3::text[])
+      and n.nspname || '.' || c.relname = any($3::text[])
   ), tables as (
     select c.oid, n.nspname, c.relname,
-           case n.nspname when 'public' then c.relname else n.nspname || '.' || c.relname end as name
+           n.nspname || '.' || c.relname as name
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     where c.relkind in ('r', 'p')
   )

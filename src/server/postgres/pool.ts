@@ -10,14 +10,14 @@ export function openPool(
   config: PoolConfig,
   size: PoolSize,
   context: ErrorContext,
-  control: ConnectionPool['control'],
+  cancel: ConnectionPool['cancel'],
   blockers: BlockerPolicy | undefined,
 ): ConnectionPool {
   const pool = new AdministrativePool(config, size, context, blockers)
   const connect = async () => wrap(await pool.connect(), context)
   return {
     options: {},
-    control,
+    cancel,
     connect,
     end: () => pool.end(),
     query: async (query, values) => {

@@ -3,7 +3,7 @@ import type { Client, QueryConfig } from 'pg'
 import { TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import { type Checks, oneOf, readOptions } from '../../kernel/options.ts'
-import type { ServerConnection } from '../port.ts'
+import type { Cancelled, ServerConnection } from '../port.ts'
 import { type ConnectionDefaults, type ConnectionLimits, cutClient, newClient, sessionSettings } from './client.ts'
 import { type ConnectionFields, parseConnectionUrl, urlText } from './connection-fields.ts'
 import { openRoutedConnection } from './routed-connection.ts'
@@ -100,18 +100,11 @@ export class Pooler {
     return connection
   }
 
-  /**
-   * Carries out a statement that cancels by the server's process id, as ORMs send; they received a number in its place.
-   *
-   * @returns false for any other statement
-   */
-  async cancel(sql: string): Promise<boolean> {
-    const [, kind, number] = /^select pg_(cancel|terminate)_backend\((\d+)\)$/.exec(sql) ?? []
-    if (number === undefined) return false
-    const client = this.#clients.get(Number(number))
-    if (client !== undefined && kind === 'terminate') cutClient(client)
+  /** Cancels what a client does. @param number that of the client */
+  async cancel(number: number, what: Cancelled): Promise<void> {
+    const client = this.#clients.get(number)
+    if (client !== undefined && what === 'connection') cutClient(client)
     else if (client !== undefined) await this.#cancel(client)
-    return true
   }
 
   /**

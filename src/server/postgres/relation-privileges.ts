@@ -8,9 +8,19 @@ import { quoteLiteral } from './quoting.ts'
  * ignored, unless it is one of `tables`.
  *
  * @param tables as `schema.name`
+ * @param defaultSchema the schema that the names of its objects leave out
  */
-export function wrongPrivilegesQuery({ objects, app }: GroupRoles, tables: readonly string[]): string {
-  return privilegesSql(quoteLiteral(objects), quoteLiteral(app), tables.map((name) => quoteLiteral(name)).join(', '))
+export function wrongPrivilegesQuery(
+  { objects, app }: GroupRoles,
+  tables: readonly string[],
+  defaultSchema: string,
+): string {
+  const [owner, reader, omitted] = [objects, app, defaultSchema].map((name) => quoteLiteral(name)) as [
+    string,
+    string,
+    string,
+  ]
+  return privilegesSql(owner, reader, tables.map((name) => quoteLiteral(name)).join(', '), omitted)
 }
 
 const ours = `n.nspname !~ '^pg_' and n.nspname <> 'information_schema'`
@@ -32,7 +42,7 @@ function onRelation(role: string): string {
 }
 
 /** The sequence of a column is transferred with its table; one of an identity needs no privilege. */
-const privilegesSql = (objects: string, app: string, tables: string) => `
+const privilegesSql = (objects: string, app: string, tables: string, defaultSchema: string) => `
   with groups as (
     select o.oid as objects, a.oid as app, o.rolname as "objectsName", a.rolname as "appName"
     from pg_catalog.pg_roles o, pg_catalog.pg_roles a where o.rolname = ${objects} and a.rolname = ${app}
@@ -58,7 +68,7 @@ const privilegesSql = (objects: string, app: string, tables: string) => `
                       and e.objid = n.oid and e.deptype = 'e')
   union all
   select case r.relkind when 'S' then 'sequence' when 'v' then 'view' when 'm' then 'view' else 'table' end,
-         case r.schema when 'public' then r.name::text else r.schema || '.' || r.name end,
+         case r.schema when ${defaultSchema} then r.name::text else r.schema || '.' || r.name end,
          pg_catalog.pg_get_userbyid(r.owner)::text,
          pg_catalog.array_remove(array[
            case when r."isOthers" and r.part is null then

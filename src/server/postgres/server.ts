@@ -2,6 +2,7 @@ import type { Identifier } from '../../kernel/names.ts'
 import type { DiagnosisRequest, ServerDiagnosis } from '../diagnosis.ts'
 import type { Occupancy, OccupancyQuestion } from '../occupancy.ts'
 import type {
+  Cancelled,
   ConnectionPool,
   CreateDatabaseOptions,
   DatabaseChange,
@@ -52,7 +53,7 @@ import { roleAdministration } from './roles.ts'
 import { openRoutedConnection } from './routed-connection.ts'
 import { stateOf, unlessSilent } from './examine-session.ts'
 import { occupancyOf } from './occupancy.ts'
-import { openListener, openSession, runBeside, type SessionSource } from './session.ts'
+import { cancelBeside, openListener, openSession, type SessionSource } from './session.ts'
 import { openSessionPool } from './session-pool.ts'
 import { clock, endSessions, endSessionsBefore, sessionsIn } from './sessions.ts'
 import { structureAccess } from './structure/structure-access.ts'
@@ -134,13 +135,14 @@ export class PostgresServer implements Server {
   pool(database: Identifier, max: number, { login, ...options }: PoolOptions = {}): ConnectionPool {
     const config = clientConfig({ ...this.#fields, ...login }, database, this.#limits, options)
     const size = { max, busyMs: this.#busyMs, yields: options.purpose !== 'service' }
-    const control = (sql: string) => this.#beside(database, sql, login)
-    return openPool(config, size, this.#context(database, login?.user), control, this.#sessions.blockers)
+    const cancel: ConnectionPool['cancel'] = (processID, what) =>
+      cancelBeside(this.#as({ login }), database, processID, what)
+    return openPool(config, size, this.#context(database, login?.user), cancel, this.#sessions.blockers)
   }
 
-  async control(database: Identifier, sql: string, login?: Login): Promise<void> {
-    if (await this.#pooler?.cancel(sql)) return
-    await this.#beside(database, sql, login)
+  async cancel(database: Identifier, processID: number, what: Cancelled, login?: Login): Promise<void> {
+    if (this.#pooler !== undefined) await this.#pooler.cancel(processID, what)
+    else await cancelBeside(this.#as({ login }), database, processID, what)
   }
 
   open(database: Identifier, { session = {}, login, mark }: OpenOptions = {}): Promise<ServerConnection> {
@@ -294,10 +296,6 @@ export class PostgresServer implements Server {
 
   commentStatement(database: Identifier, comment: string): string {
     return `comment on database ${quoteIdentifier(database)} is ${quoteLiteral(comment)}`
-  }
-
-  #beside(database: Identifier, sql: string, login: Login | undefined): Promise<void> {
-    return runBeside(this.#as({ login }), database, sql)
   }
 
   /** Returns sessions of another login, or of a role that the login acts as. */

@@ -3,6 +3,7 @@ import { abortedError, poll, throwIfAborted, untilAborted } from '../../kernel/a
 import { TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, parseIdentifier } from '../../kernel/names.ts'
 import type {
+  Cancelled,
   ConnectionPool,
   Creation,
   Listeners,
@@ -73,11 +74,18 @@ export async function openListener(
   }, undefined)
 }
 
-/** Runs one statement on a connection opened for it alone. */
-export async function runBeside(source: SessionSource, database: Identifier, sql: string): Promise<void> {
+/** Cancels what another connection to a database does, on a connection opened for it alone. */
+export async function cancelBeside(
+  source: SessionSource,
+  database: Identifier,
+  processID: number,
+  what: Cancelled,
+): Promise<void> {
   const session = await openSession(source, database, undefined)
   try {
-    await session.query(sql)
+    await session.query(`select pg_catalog.pg_${what === 'statement' ? 'cancel' : 'terminate'}_backend($1)`, [
+      processID,
+    ])
   } finally {
     await session.close()
   }
@@ -215,7 +223,7 @@ class PostgresSession implements Session {
     return {
       options: {},
       query,
-      control: (sql) => runBeside(this.#source, this.database, sql),
+      cancel: (processID, what) => cancelBeside(this.#source, this.database, processID, what),
       connect: async () => connection,
       end: async () => undefined,
     }

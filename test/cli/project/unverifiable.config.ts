@@ -3,10 +3,10 @@ import config from './tenantry.config.ts'
 import { Note } from './models.ts'
 
 // Models whose statements do not leave the table that they create.
-const models = mikroOrm({ entities: [Note] })
-const createStatements = models.createStatements.bind(models)
-Object.assign(models, {
-  createStatements: async () => [...(await createStatements()), 'drop table note'],
-})
+const { schema, handles } = mikroOrm({ entities: [Note] })
+const create: typeof schema.create = async (session) => {
+  await schema.create(session)
+  await session.script(['drop table note'])
+}
 
-export default { ...config, models }
+export default { ...config, models: { schema: { ...schema, create }, handles } }

@@ -1,15 +1,13 @@
 import type { EntityManager } from '@mikro-orm/postgresql'
-import { openTenantry, type Tenantry } from 'tenantry'
-import { mikroOrm, type Models } from 'tenantry/mikro-orm'
+import { type ConnectionPool, type Models, openTenantry, type Tenantry } from 'tenantry'
+import { mikroOrm } from 'tenantry/mikro-orm'
 import { postgres } from 'tenantry/postgres'
 import { Address, User } from '../../../examples/service/models.ts'
-
-type Pool = Parameters<Models<unknown>['open']>[0]
 
 /** Both ways to a connection: the ORM's, and the pool below it. */
 export interface Handle {
   readonly em: EntityManager
-  readonly pool: Pool
+  readonly pool: ConnectionPool
 }
 
 /** The options with which a process opens its Tenantry, as data that can be sent to it. */
@@ -30,17 +28,17 @@ export function open({ url, maxConnections, ...rest }: Opening): Promise<Tenantr
   })
 }
 
-function withPool(models: Models<EntityManager>): Models<Handle> {
+function withPool({ schema, handles }: Models<EntityManager>): Models<Handle> {
   return {
-    defaultSchema: models.defaultSchema,
-    fingerprint: () => models.fingerprint(),
-    createStatements: () => models.createStatements(),
-    open: async (pool, tenant) => {
-      const opened = await models.open(pool, tenant)
-      return {
-        handle: (signal) => ({ em: opened.handle(signal), pool }),
-        finish: ({ em }) => opened.finish(em),
-      }
+    schema,
+    handles: {
+      open: async (pool, tenant) => {
+        const opened = await handles.open(pool, tenant)
+        return {
+          handle: (signal) => ({ em: opened.handle(signal), pool }),
+          finish: ({ em }) => opened.finish(em),
+        }
+      },
     },
   }
 }

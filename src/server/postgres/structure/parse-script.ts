@@ -2,6 +2,8 @@ import type { Constraint, Node, ParseResult, RangeVar } from 'libpg-query'
 import { TenantryError } from '../../../kernel/errors.ts'
 import type { Script, ScriptObject, ScriptStatement } from '../../../structure/script.ts'
 import type { StructureKind } from '../../../structure/structure-object.ts'
+import { Names, type Place } from './parse-names.ts'
+import { removalsOf } from './parse-removals.ts'
 
 /** PostgreSQL's own parser. It is loaded at the first use, since a process that finds all in place needs none. */
 export async function parser() {
@@ -32,7 +34,9 @@ export async function parseScript(statements: readonly string[], defaultSchema: 
       if (stmt === undefined) return []
       const text = bytes.subarray(start, length ? start + length : undefined).toString()
       for (const name of namesIn(stmt, ['conname', 'idxname'])) statedNames.add(name)
-      return [{ text: text.trim(), mentions: namesIn(stmt, ['sval', 'name']), ...aboutOf(stmt, names) }]
+      if ('TransactionStmt' in stmt) throw transactionError(text.trim())
+      const about = { ...aboutOf(stmt, names), ...removalsOf(stmt, names) }
+      return [{ text: text.trim(), mentions: namesIn(stmt, ['sval', 'name']), ...about }]
     })
   })
   return { statements: read, statedNames }
@@ -46,31 +50,19 @@ function unreadable(statement: string, error: unknown): TenantryError {
   })
 }
 
-type About = Omit<ScriptStatement, 'text' | 'mentions'>
-interface Place {
-  readonly schema: string
-  readonly name: string
+function transactionError(statement: string): TenantryError {
+  return new TenantryError(
+    'models-invalid',
+    `The models make a statement that begins or ends a transaction: ${statement}`,
+    {
+      hint: 'Take it out: all statements run in one transaction.',
+    },
+  )
 }
+
+type About = Omit<ScriptStatement, 'text' | 'mentions'>
 
 const nothing: About = { creates: [], refersTo: [] }
-
-/** Reads names of statements, those without a schema as of the default one. */
-class Names {
-  readonly #defaultSchema: string
-
-  constructor(defaultSchema: string) {
-    this.#defaultSchema = defaultSchema
-  }
-
-  relation({ schemaname, relname = '' }: RangeVar = {}): Place {
-    return { schema: schemaname ?? this.#defaultSchema, name: relname }
-  }
-
-  path(names: readonly Node[] = []): Place {
-    const [name = '', schema = this.#defaultSchema] = names.map(textOf).toReversed()
-    return { schema, name }
-  }
-}
 
 function aboutOf(node: Node, names: Names): About {
   return objectOf(node, names) ?? relationOf(node, names) ?? partOf(node, names) ?? alterationOf(node, names) ?? nothing
@@ -226,10 +218,6 @@ function constraintsOf(node: Node): Constraint[] {
 
 function referred({ pktable }: Constraint): RangeVar[] {
   return pktable === undefined ? [] : [pktable]
-}
-
-function textOf(node: Node): string {
-  return 'String' in node ? (node.String.sval ?? '') : ''
 }
 
 /** Returns the texts of these fields, anywhere in a parse tree. */

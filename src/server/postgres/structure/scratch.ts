@@ -144,6 +144,9 @@ function createdNames({ statements }: Script, defaultSchema: string): CreatedNam
     if (kind === 'extension') continue
     add(schema, kind === 'schema' || (parent !== undefined && kind !== 'index') ? undefined : name)
   }
+  for (const { to } of statements.flatMap(({ renames = [] }) => renames)) {
+    if (to.parent === undefined) add(to.schema, to.name)
+  }
   return names
 }
 

@@ -1,0 +1,67 @@
+import { throwIfAborted } from '../kernel/abort.ts'
+import type { ConnectionPool, PooledConnection } from '../server/connection-pool.ts'
+import type { HandleFactory } from './port.ts'
+
+/**
+ * Makes the handles of a library that takes a `pg` pool, and holds nothing that has to be freed. All units of work of a
+ * tenant share one handle, but for those with a signal.
+ *
+ * @param toHandle makes a handle on a tenant's connections
+ */
+export function handlesOver<Handle>(toHandle: (pool: ConnectionPool) => Handle): HandleFactory<Handle> {
+  return {
+    open: async (pool) => {
+      const shared = toHandle(pool)
+      return {
+        handle: (signal) => (signal === undefined ? shared : toHandle(cancelledBy(signal, pool))),
+        finish: () => undefined,
+      }
+    },
+  }
+}
+
+/** Returns the connections of a pool such that an abort of the signal cancels the statements that they run. */
+function cancelledBy(signal: AbortSignal, pool: ConnectionPool): ConnectionPool {
+  const connect = async () => {
+    throwIfAborted(signal)
+    const connection = await pool.connect()
+    if (!signal.aborted) return cancellable(connection, pool, signal)
+    connection.release()
+    throwIfAborted(signal)
+    return connection
+  }
+  return {
+    options: pool.options,
+    cancel: (processID, what) => pool.cancel(processID, what),
+    connect,
+    query: async (query, values) => {
+      const connection = await connect()
+      try {
+        return await connection.query(query, values)
+      } finally {
+        connection.release()
+      }
+    },
+    end: () => pool.end(),
+  }
+}
+
+function cancellable(connection: PooledConnection, pool: ConnectionPool, signal: AbortSignal): PooledConnection {
+  const cancel = () => {
+    // A statement that cannot be cancelled continues to its own end.
+    if (connection.processID !== undefined) pool.cancel(connection.processID, 'statement').catch(() => undefined)
+  }
+  return {
+    origin: connection.origin ?? connection,
+    processID: connection.processID,
+    getTypeParser: (oid, format) => connection.getTypeParser(oid, format),
+    release: (destroy) => connection.release(destroy),
+    query: (query, values) => {
+      const running = connection.query(query, values)
+      // A cursor has ends of its own.
+      if (!(running instanceof Promise)) return running
+      signal.addEventListener('abort', cancel, { once: true })
+      return running.finally(() => signal.removeEventListener('abort', cancel))
+    },
+  }
+}

@@ -1,0 +1,94 @@
+import { createHash } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+import { TenantryError } from '../../kernel/errors.ts'
+import { parseIdentifier } from '../../kernel/names.ts'
+import { type Checks, invalidOption, readOptions } from '../../kernel/options.ts'
+import type { SchemaChange, SchemaSession, SchemaSource } from '../port.ts'
+import { type MigrationFile, readFiles } from './files.ts'
+import { type Applied, historyOf, recordStatements } from './history.ts'
+
+export type { SchemaSource } from '../port.ts'
+
+/** Options of {@link sqlFiles}. */
+export interface SqlFilesOptions {
+  /** The schema of the tables that name none. Default `public`. */
+  readonly defaultSchema?: string
+}
+
+/**
+ * Reads the tables of a service from a folder of SQL files: its migrations, in the order of their names, numbers by their
+ * value (`2_users.sql` before `10_notes.sql`). A database keeps a history of those that it has, in the comment of a
+ * schema named `tenantry_migrations`, which only its owner can write.
+ *
+ * Each file is plain SQL that runs in a transaction, so that none begins or ends one, and none has CREATE INDEX
+ * CONCURRENTLY. The folder is read once.
+ *
+ * @param folder a path, or a URL such as `new URL('migrations/', import.meta.url)`
+ * @throws `invalid-option`; a folder that cannot be used is reported as `models-invalid` by the first call that needs it
+ */
+export function sqlFiles(folder: string | URL, options: SqlFilesOptions = {}): SchemaSource {
+  const path = pathOf(folder)
+  const { defaultSchema = 'public' } = readOptions('sqlFiles', options, checks)
+  let reading: Promise<readonly MigrationFile[]> | undefined
+  const files = () => (reading ??= readFiles(path))
+  return {
+    defaultSchema,
+    fingerprint: async () => sha256(JSON.stringify((await files()).map(appliedOf))),
+    create: async (session) => {
+      const all = await files()
+      await session.script([...all.map(({ text }) => text), ...recordStatements(all.map(appliedOf))])
+    },
+    pending: async (session) => pendingOf(await files(), await historyOf(session)),
+  }
+}
+
+const checks: Checks<SqlFilesOptions> = {
+  defaultSchema: (_, name) => parseIdentifier(name as string, 'default schema'),
+}
+
+function pathOf(folder: unknown): string {
+  if (folder instanceof URL && folder.protocol === 'file:') return fileURLToPath(folder)
+  if (typeof folder === 'string' && folder !== '') return folder
+  throw invalidOption('The folder of sqlFiles()', 'a path or a file URL', "Write sqlFiles('migrations').")
+}
+
+function appliedOf({ name, text }: MigrationFile): Applied {
+  return { name, checksum: sha256(text) }
+}
+
+/** Returns the files after those of a history. @throws `schema-conflict` if it is not of the first of them */
+function pendingOf(
+  files: readonly MigrationFile[],
+  history: readonly Applied[] | undefined,
+): readonly SchemaChange[] | undefined {
+  if (history === undefined) return undefined
+  const all = files.map(appliedOf)
+  for (const [i, { name, checksum }] of history.entries()) {
+    const file = all[i]
+    if (file?.name !== name) throw conflict(all.some((it) => it.name === name) ? laterFile(file, name) : missing(name))
+    if (file.checksum !== checksum) throw conflict(`${name} was changed after the database had it`)
+  }
+  return files.slice(history.length).map(({ name, text }, i) => ({
+    name,
+    apply: async (session: SchemaSession) =>
+      session.script([text, ...recordStatements(all.slice(0, history.length + i + 1))]),
+  }))
+}
+
+function missing(name: string): string {
+  return `the database has ${name}, which the folder lacks`
+}
+
+function laterFile(file: Applied | undefined, name: string): string {
+  return `${file?.name} comes before ${name}, which the database has already`
+}
+
+function conflict(reason: string): TenantryError {
+  return new TenantryError('schema-conflict', `The history of the database is not that of the migrations: ${reason}.`, {
+    hint: 'Nothing was changed. Leave files as they are once a database has them, and name new ones such that they come last.',
+  })
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}

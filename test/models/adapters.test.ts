@@ -1,0 +1,97 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { defineEntity, p } from '@mikro-orm/core'
+import { CompiledQuery, type Kysely } from 'kysely'
+import { kysely } from 'tenantry/kysely'
+import { mikroOrm } from 'tenantry/mikro-orm'
+import { sqlFiles } from 'tenantry/sql'
+import { type Check, handleFactoryChecks, schemaSourceChecks } from 'tenantry/testing'
+import { describe, expect, it } from 'vitest'
+import { drizzleModels } from '../../bench/peers/handles.ts'
+import { afterwards, serverUrl } from '../support/server.ts'
+
+// The checks that an adapter's author runs.
+
+function register(checks: readonly Check[]): void {
+  it.each(checks)('$name', ({ run }) => expect(run()).resolves.toBeUndefined())
+}
+
+const Note = defineEntity({ name: 'Note', properties: { id: p.integer().primary(), text: p.string() } })
+const Task = defineEntity({ name: 'Task', properties: { id: p.integer().primary(), done: p.boolean() } })
+
+/** A folder of migrations, by their names. */
+async function folderOf(files: Readonly<Record<string, string>>): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'tenantry-migrations-'))
+  afterwards(() => rm(folder, { recursive: true, force: true }))
+  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
+  return folder
+}
+
+const first = { '1_note.sql': 'create table note (id int primary key, text text not null);' }
+const later = {
+  '2_task.sql': "create table task (id int primary key, done boolean); insert into note values (1, 'a; b');",
+  '10_names.sql': 'alter table note rename column text to body; alter table task rename to job; -- the end',
+}
+const [older, folder, other] = await Promise.all([
+  folderOf(first),
+  folderOf({ ...first, ...later }),
+  folderOf({ '1_user.sql': 'create table "user" (id int)' }),
+])
+
+describe('the schema source of', () => {
+  describe('MikroORM', () => {
+    const sourceOf = (entities: (typeof Note | typeof Task)[]) => () => mikroOrm({ entities }).schema
+    register(schemaSourceChecks({ url: serverUrl(), make: sourceOf([Note]), makeOther: sourceOf([Note, Task]) }))
+  })
+
+  describe('a folder of SQL files', () => {
+    const sourceOf = (path: string) => () => sqlFiles(path)
+    register(
+      schemaSourceChecks({
+        url: serverUrl(),
+        make: sourceOf(folder),
+        makeOther: sourceOf(other),
+        makeOlder: sourceOf(older),
+      }),
+    )
+  })
+})
+
+describe('the handle factory of', () => {
+  const url = serverUrl()
+
+  describe('MikroORM', () => {
+    register(
+      handleFactoryChecks({
+        url,
+        handles: mikroOrm({ entities: [Note] }).handles,
+        execute: (em, text) => em.execute(text),
+        transaction: (em, work) => em.transactional((inner) => work((text) => inner.execute(text))),
+      }),
+    )
+  })
+
+  describe('Kysely', () => {
+    const execute = async (db: Kysely<object>, text: string) => (await db.executeQuery(CompiledQuery.raw(text))).rows
+    register(
+      handleFactoryChecks({
+        url,
+        handles: kysely<object>(),
+        execute,
+        transaction: (db, work) => db.transaction().execute((trx) => work((text) => execute(trx, text))),
+      }),
+    )
+  })
+
+  describe('Drizzle, on a pg Pool', () => {
+    register(
+      handleFactoryChecks({
+        url,
+        handles: drizzleModels().handles,
+        execute: async (db, text) => (await db.execute(text)).rows,
+        transaction: (db, work) => db.transaction(async (tx) => work(async (text) => (await tx.execute(text)).rows)),
+      }),
+    )
+  })
+})
