@@ -1,5 +1,5 @@
 import { type Cancellable, poll } from './kernel/abort.ts'
-import { TenantryError } from './kernel/errors.ts'
+import { TenantryError, hasCode } from './kernel/errors.ts'
 import { type Installation, physicalNames } from './kernel/names.ts'
 import type { Keyring } from './kernel/keyring.ts'
 import { Catalog } from './catalog/catalog.ts'
@@ -220,7 +220,7 @@ async function revokePublicAccess(
       return
     } catch (error) {
       // Another program, which does not take our lock, can still be the other session.
-      const isRace = error instanceof TenantryError && error.code === 'query-failed' && error.retryable
+      const isRace = hasCode(error, 'query-failed') && error.retryable
       if (!isRace || attempt === revokeAttempts) throw error
     }
   }

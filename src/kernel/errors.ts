@@ -258,3 +258,13 @@ export class TenantryError extends Error {
     return error
   }
 }
+
+/** True if an error is Tenantry's own with one of these codes. */
+export function hasCode(error: unknown, ...codes: readonly ErrorCode[]): error is TenantryError {
+  return error instanceof TenantryError && codes.includes(error.code)
+}
+
+/** Returns the message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,4 +1,4 @@
-import { TenantryError } from '../kernel/errors.ts'
+import { type TenantryError, hasCode } from '../kernel/errors.ts'
 import type { SchemaSource } from '../models/port.ts'
 import type { Server, Session } from '../server/port.ts'
 import type { BuiltStructure, ReadStructure } from '../server/structure.ts'
@@ -62,7 +62,7 @@ export async function lookAt(
     keep(schema, placeOf(session, compared), built)
     return { ...(await differencesOf(live, built, compared, script)), isNew: built.isQualified }
   } catch (error) {
-    if (!(error instanceof TenantryError) || error.code !== 'permission-denied') throw error
+    if (!hasCode(error, 'permission-denied')) throw error
     return { ...namesOnly(live, script, absent), obstacle: error }
   }
 }

@@ -1,5 +1,5 @@
 import { type Cancellable, untilAborted } from '../kernel/abort.ts'
-import { TenantryError } from '../kernel/errors.ts'
+import { TenantryError, hasCode } from '../kernel/errors.ts'
 import { type Identifier, parseTenantId, physicalNames, type TenantId } from '../kernel/names.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { replaceKeyCheck } from '../catalog/key-check.ts'
@@ -246,7 +246,7 @@ function resealed(
   try {
     return keys.seal(keys.open(sealed, user), user)
   } catch (error) {
-    if (error instanceof TenantryError && error.code === 'credentials-unreadable') return undefined
+    if (hasCode(error, 'credentials-unreadable')) return undefined
     throw error
   }
 }

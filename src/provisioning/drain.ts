@@ -1,5 +1,5 @@
 import { type Cancellable, poll, throwIfAborted } from '../kernel/abort.ts'
-import { TenantryError } from '../kernel/errors.ts'
+import { TenantryError, hasCode } from '../kernel/errors.ts'
 import { type Identifier, physicalNames } from '../kernel/names.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session, WhichSessions } from '../server/port.ts'
@@ -71,7 +71,7 @@ export async function despiteRaces<T>(
     try {
       return await change()
     } catch (error) {
-      const isRace = error instanceof TenantryError && error.code === 'query-failed' && error.retryable
+      const isRace = hasCode(error, 'query-failed') && error.retryable
       if (!isRace || attempt === roleAttempts) throw error
       throwIfAborted(signal)
       await server.endSessions(admin, await server.sessions(admin, database, which))

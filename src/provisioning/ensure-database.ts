@@ -1,5 +1,5 @@
 import type { Cancellable } from '../kernel/abort.ts'
-import { TenantryError } from '../kernel/errors.ts'
+import { TenantryError, hasCode } from '../kernel/errors.ts'
 import type { Identifier } from '../kernel/names.ts'
 import type { CreateDatabaseOptions, Server, Session } from '../server/port.ts'
 
@@ -89,7 +89,7 @@ async function connectForMaintenance(server: Server, options: Cancellable): Prom
   try {
     return await server.connect(server.maintenanceDatabase, options)
   } catch (error) {
-    if (!(error instanceof TenantryError) || error.code !== 'database-missing') throw error
+    if (!hasCode(error, 'database-missing')) throw error
     throw new TenantryError('database-missing', error.message, {
       cause: error.cause,
       sqlState: error.sqlState,

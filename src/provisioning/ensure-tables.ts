@@ -1,4 +1,4 @@
-import { TenantryError } from '../kernel/errors.ts'
+import { TenantryError, hasCode } from '../kernel/errors.ts'
 import type { Identifier } from '../kernel/names.ts'
 import type { Creation, Session } from '../server/port.ts'
 import type { ReadStructure } from '../server/structure.ts'
@@ -133,7 +133,7 @@ async function addExtensions(
       for (const name of missing) await session.query(server.extensionStatement(name))
     })
   } catch (error) {
-    if (!(error instanceof TenantryError) || error.code !== 'permission-denied') throw error
+    if (!hasCode(error, 'permission-denied')) throw error
     throw new TenantryError('permission-denied', error.message, {
       cause: error.cause,
       sqlState: error.sqlState,
@@ -174,7 +174,7 @@ async function inTransaction(session: Session, compared: Compared, lockTimeoutMs
       { schema: compared.schema.defaultSchema },
     )
   } catch (error) {
-    const isDenied = error instanceof TenantryError && error.code === 'permission-denied'
+    const isDenied = hasCode(error, 'permission-denied')
     throw isDenied && denied !== undefined ? await deniedError(error, session, denied) : error
   }
 }
@@ -244,7 +244,7 @@ async function rememberIfAllowed(session: Session, compared: Compared, { desired
       await remember(session, compared, live, desired)
     })
   } catch (error) {
-    if (!(error instanceof TenantryError) || error.code !== 'lock-timeout') throw error
+    if (!hasCode(error, 'lock-timeout')) throw error
   }
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Cancellable, throwIfAborted, untilAborted } from '../kernel/abort.ts'
-import { TenantryError } from '../kernel/errors.ts'
+import { messageOf, TenantryError } from '../kernel/errors.ts'
 import type { Identifier } from '../kernel/names.ts'
 import type { Tenant } from '../catalog/tenant.ts'
 import type { Login, Server } from '../server/port.ts'
@@ -28,7 +28,7 @@ export async function runHook<Handle>(
     await withHandle(context, place, tenant.id, (handle) => hook(handle, tenant), signal)
   } catch (error) {
     throwIfAborted(signal)
-    throw new TenantryError('hook-failed', `${name} failed for the tenant ${tenant.id}: ${textOf(error)}`, {
+    throw new TenantryError('hook-failed', `${name} failed for the tenant ${tenant.id}: ${messageOf(error)}`, {
       cause: error,
       tenant: tenant.id,
       hint: `The tenant is not active. Fix ${name}, and repeat the call: then it runs again.`,
@@ -51,7 +51,7 @@ export async function runSeed<Handle>(
     await withHandle(context, place, 'template', seed, signal)
   } catch (error) {
     throwIfAborted(signal)
-    throw new TenantryError('hook-failed', `seed failed: ${textOf(error)}`, {
+    throw new TenantryError('hook-failed', `seed failed: ${messageOf(error)}`, {
       cause: error,
       hint: 'No template was made. Fix seed: it runs again when the next tenant or spare needs the template.',
     })
@@ -91,8 +91,4 @@ async function withHandle<Handle>(
     // A connection that the hook never released is ended by the server when the database gets its name.
     await Promise.race([pool.end(), sleep(givingBackMs, undefined, { ref: false })])
   }
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

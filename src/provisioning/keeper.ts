@@ -1,4 +1,4 @@
-import { TenantryError } from '../kernel/errors.ts'
+import { TenantryError, messageOf } from '../kernel/errors.ts'
 import { physicalNames } from '../kernel/names.ts'
 import type { Server, Session } from '../server/port.ts'
 import { connectToAdministration } from './administration.ts'
@@ -260,5 +260,5 @@ function beingRetired(): TenantryError {
 
 function asTenantryError(error: unknown): TenantryError {
   if (error instanceof TenantryError) return error
-  return new TenantryError('query-failed', error instanceof Error ? error.message : String(error), { cause: error })
+  return new TenantryError('query-failed', messageOf(error), { cause: error })
 }

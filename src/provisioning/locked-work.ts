@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Cancellable } from '../kernel/abort.ts'
-import { TenantryError } from '../kernel/errors.ts'
+import { TenantryError, hasCode } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
 import { Catalog } from '../catalog/catalog.ts'
 import { Credentials } from '../catalog/credentials.ts'
@@ -63,7 +63,7 @@ async function lockTenant(session: Session, context: ProvisioningContext, id: Te
   try {
     await session.lock(tenantLock(context, id), 'session', context.lockTimeoutMs)
   } catch (error) {
-    if (!(error instanceof TenantryError) || error.code !== 'lock-timeout') throw error
+    if (!hasCode(error, 'lock-timeout')) throw error
     const message = `Another process was at work on the tenant ${id} for over ${context.lockTimeoutMs} ms.`
     throw new TenantryError('lock-timeout', message, { tenant: id, hint: 'Repeat the call, or raise lockTimeoutMs.' })
   }

@@ -1,5 +1,5 @@
 import type { Cancellable } from '../kernel/abort.ts'
-import { TenantryError } from '../kernel/errors.ts'
+import { hasCode } from '../kernel/errors.ts'
 import { parseIdentifier } from '../kernel/names.ts'
 import { cancellable, type Checks, durationMs, list, positiveMs, readOptions, trueOrFalse } from '../kernel/options.ts'
 import { schemaOf, type WithSchema } from '../models/require-models.ts'
@@ -163,6 +163,6 @@ async function within<T>(session: Session, work: (session: Session) => Promise<T
 }
 
 function missingAsUndefined(error: unknown): undefined {
-  if (error instanceof TenantryError && error.code === 'database-missing') return undefined
+  if (hasCode(error, 'database-missing')) return undefined
   throw error
 }

@@ -1,4 +1,4 @@
-import { TenantryError } from '../kernel/errors.ts'
+import { hasCode } from '../kernel/errors.ts'
 
 /** Looks keys up. The map has only the keys that were found. */
 export type LookUp<Key, Answer> = (keys: readonly Key[]) => Promise<ReadonlyMap<Key, Answer>>
@@ -84,7 +84,7 @@ export class BatchLoader<Key, Answer> {
     try {
       return await this.#lookUp(keys)
     } catch (error) {
-      if (!(error instanceof TenantryError && error.code === 'connection-lost')) throw error
+      if (!hasCode(error, 'connection-lost')) throw error
       return this.#lookUp(keys)
     }
   }

@@ -1,5 +1,5 @@
 import { type Cancellable, isAbortion, untilAborted } from '../kernel/abort.ts'
-import { TenantryError } from '../kernel/errors.ts'
+import { TenantryError, hasCode } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
 import {
   cancellable,
@@ -201,7 +201,7 @@ class FleetQuery<T> {
     try {
       return { tenant, outcome: 'done', value: await this.#fleet.work(row, publicTenant(row), limit) }
     } catch (error) {
-      if (isCode(error, 'closed')) throw error
+      if (hasCode(error, 'closed')) throw error
       const outcome = await this.#outcomeOf(error, row)
       return { tenant, outcome, error: outcome === 'failed' ? limit.reasonOf(error) : error }
     } finally {
@@ -216,7 +216,7 @@ class FleetQuery<T> {
 
   async #outcomeOf(error: unknown, row: TenantRow): Promise<'failed' | 'skipped' | 'aborted'> {
     const { signal } = this.#options
-    if (signal?.aborted && (isCode(error, 'aborted') || isAbortion(error, signal))) return 'aborted'
+    if (signal?.aborted && (hasCode(error, 'aborted') || isAbortion(error, signal))) return 'aborted'
     return (await this.#fleet.isInService(row)) ? 'failed' : 'skipped'
   }
 
@@ -236,7 +236,7 @@ class FleetQuery<T> {
     try {
       return await step()
     } catch (error) {
-      if (!signal?.aborted || !isCode(error, 'aborted')) throw error
+      if (!signal?.aborted || !hasCode(error, 'aborted')) throw error
       return undefined
     }
   }
@@ -265,7 +265,7 @@ class TenantLimit implements TenantLimits {
   /** Returns the error of work that the limit ended, in place of its symptom. */
   reasonOf(error: unknown): unknown {
     const { signal } = this.#late
-    return signal.aborted && (isCode(error, 'aborted') || isAbortion(error, signal)) ? signal.reason : error
+    return signal.aborted && (hasCode(error, 'aborted') || isAbortion(error, signal)) ? signal.reason : error
   }
 
   end(): void {
@@ -278,8 +278,4 @@ function lateError(tenant: TenantId, limitMs: number): TenantryError {
     tenant,
     hint: 'Allow more time (tenantTimeoutMs), or do less for each tenant. The others had their turn.',
   })
-}
-
-function isCode(error: unknown, code: TenantryError['code']): boolean {
-  return error instanceof TenantryError && error.code === code
 }

@@ -1,4 +1,4 @@
-import { TenantryError } from '../kernel/errors.ts'
+import { TenantryError, hasCode } from '../kernel/errors.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { ServerConnection } from '../server/port.ts'
 import type { Admission } from './admissions.ts'
@@ -99,9 +99,9 @@ export class LeaseRequest implements ConnectionRequest, LeaseHolder {
   refuse(error: unknown): void {
     const { admission } = this
     const { credential } = admission.row
-    const isRefused = isCode(error, 'authentication-failed') && credential !== undefined
+    const isRefused = hasCode(error, 'authentication-failed') && credential !== undefined
     // A request that has timed out is not repeated.
-    if (isCode(error, 'closed') || isCode(error, 'pool-timeout')) this.#lease.reject(error)
+    if (hasCode(error, 'closed') || hasCode(error, 'pool-timeout')) this.#lease.reject(error)
     // Repeated once only, even if further notices arrive: each refused request invalidates the admission that others
     // hold.
     else if (isRefused && !this.#isRetried) this.#retry(admission)
@@ -117,10 +117,6 @@ export class LeaseRequest implements ConnectionRequest, LeaseHolder {
     this.#isRetried = true
     this.seek(outdated)
   }
-}
-
-function isCode(error: unknown, code: TenantryError['code']): error is TenantryError {
-  return error instanceof TenantryError && error.code === code
 }
 
 function refusedLoginError({ id }: TenantRow, { message, cause, sqlState }: TenantryError): TenantryError {

@@ -1,5 +1,5 @@
 import { inTime } from '../kernel/abort.ts'
-import { TenantryError } from '../kernel/errors.ts'
+import { hasCode } from '../kernel/errors.ts'
 import type { Identifier } from '../kernel/names.ts'
 import type { Server, Session } from '../server/port.ts'
 import { closedError } from './closed-error.ts'
@@ -96,7 +96,7 @@ export class ProcessChannel {
    * @returns true if it does
    */
   isLostBy(error: unknown, listening: Listening): boolean {
-    if (!(error instanceof TenantryError) || error.code !== 'connection-lost') return false
+    if (!hasCode(error, 'connection-lost')) return false
     if (this.#standing === listening) this.#lose(this.#starting)
     return true
   }

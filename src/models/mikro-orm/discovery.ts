@@ -1,5 +1,5 @@
 import { MikroORM, type Options } from '@mikro-orm/postgresql'
-import { TenantryError } from '../../kernel/errors.ts'
+import { TenantryError, messageOf } from '../../kernel/errors.ts'
 import { invalidOption, readable } from '../../kernel/options.ts'
 import { refuseForeignFlush } from './foreign-entities.ts'
 import { refuseUnusable } from './refused-schemas.ts'
@@ -63,7 +63,7 @@ export async function discover(options: MikroOrmModelsOptions): Promise<MikroORM
     refuseUnusable(orm)
     return orm
   } catch (error) {
-    throw invalid(error instanceof Error ? error.message : String(error), error)
+    throw invalid(messageOf(error), error)
   }
 }
 

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { TenantryError } from '../../kernel/errors.ts'
+import { TenantryError, messageOf } from '../../kernel/errors.ts'
 
 /** One migration. */
 export interface MigrationFile {
@@ -27,7 +27,7 @@ export async function readFiles(folder: string): Promise<readonly MigrationFile[
     )
   } catch (error) {
     if (error instanceof TenantryError) throw error
-    throw invalid(`The migrations cannot be read: ${error instanceof Error ? error.message : String(error)}.`, error)
+    throw invalid(`The migrations cannot be read: ${messageOf(error)}.`, error)
   }
 }
 

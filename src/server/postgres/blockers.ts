@@ -1,5 +1,5 @@
 import { pause } from '../../kernel/abort.ts'
-import { TenantryError } from '../../kernel/errors.ts'
+import { messageOf, TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { EndedBlocker, Session } from '../port.ts'
 import { endSessions, inRoles } from './sessions.ts'
@@ -174,7 +174,7 @@ export class BlockerWatch {
       this.#unmoved = await endBlockers(session, this.#session.processId() ?? 0, this.#policy, reported)
     }
     const onError = (error: unknown) => {
-      if (!over.aborted) this.#unmoved = `Its blockers could not be read: ${textOf(error)}`
+      if (!over.aborted) this.#unmoved = `Its blockers could not be read: ${messageOf(error)}`
     }
     return repeatedly(() => this.#policy.connect(this.#session.database), look, { over, onError })
   }
@@ -364,7 +364,3 @@ async function endCopiesBefore(session: Session, waiting: number, policy: Blocke
 const copiesSql = `
   select pid, usename as "user", datname as database from pg_catalog.pg_stat_activity
   where usename = any($1) and (wait_event = 'ClientWrite' or wait_event = 'ClientRead' and state not like 'idle%')`
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
-}

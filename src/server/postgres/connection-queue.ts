@@ -1,6 +1,6 @@
 import { pause } from '../../kernel/abort.ts'
 import { ConcurrencyLimit } from '../../kernel/concurrency.ts'
-import { TenantryError } from '../../kernel/errors.ts'
+import { type TenantryError, hasCode } from '../../kernel/errors.ts'
 
 const [firstPauseMs, longestPauseMs] = [50, 1_000]
 
@@ -45,7 +45,7 @@ export class ConnectionQueue {
     try {
       return await this.#line.run(() => this.#repeat(attempt, deadline, signal), turn)
     } catch (error) {
-      const hadNoTurn = error instanceof TenantryError && error.code === 'aborted' && !signal?.aborted
+      const hadNoTurn = hasCode(error, 'aborted') && !signal?.aborted
       if (!hadNoTurn) throw error
       return attempt(true)
     }
@@ -73,7 +73,7 @@ export class ConnectionQueue {
 
 /** True if the server, the database or the role has no connection left. */
 function isAnyFull(error: unknown): error is TenantryError {
-  return error instanceof TenantryError && error.code === 'too-many-connections'
+  return hasCode(error, 'too-many-connections')
 }
 
 /** The functions of PostgreSQL that check the CONNECTION LIMIT of a role or a database. */

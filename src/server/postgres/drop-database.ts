@@ -1,4 +1,4 @@
-import { TenantryError } from '../../kernel/errors.ts'
+import { TenantryError, hasCode } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { Session } from '../port.ts'
 import { quoteIdentifier } from './quoting.ts'
@@ -15,7 +15,7 @@ export async function dropDatabase(session: Session, database: Identifier): Prom
   try {
     await drop(session, database)
   } catch (error) {
-    throw error instanceof TenantryError && error.code === 'timeout' ? await timeoutError(session, error) : error
+    throw hasCode(error, 'timeout') ? await timeoutError(session, error) : error
   }
 }
 
@@ -24,7 +24,7 @@ async function drop(session: Session, database: Identifier): Promise<void> {
   try {
     await session.query(`${statement} with (force)`)
   } catch (error) {
-    if (!(error instanceof TenantryError) || error.code !== 'permission-denied') throw error
+    if (!hasCode(error, 'permission-denied')) throw error
     // A session that may not be ended, or a database that may not be dropped.
     if ((await sessionsIn(session, database, { which: 'all', how: 'any' })).length > 0) throw error
     await session.query(statement)

@@ -1,4 +1,4 @@
-import { TenantryError } from '../../kernel/errors.ts'
+import { TenantryError, hasCode } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { DropRoleOptions, Session } from '../port.ts'
 import { doBlock, quoteIdentifier as quote, quoteLiteral } from './quoting.ts'
@@ -58,7 +58,7 @@ export async function dropRole(
 
 /** Ignores the error of two sessions that change the privileges of one object at once: the next attempt may succeed. */
 function unlessRace(error: unknown): void {
-  const isRace = error instanceof TenantryError && error.code === 'query-failed' && error.retryable
+  const isRace = hasCode(error, 'query-failed') && error.retryable
   if (!isRace) throw error
 }
 

@@ -1,5 +1,5 @@
 import { poll } from '../../kernel/abort.ts'
-import { TenantryError } from '../../kernel/errors.ts'
+import { hasCode } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { LoginsUnderWay, Session } from '../port.ts'
 import { quoteIdentifier } from './quoting.ts'
@@ -83,7 +83,7 @@ async function unlessDenied(ending: Promise<unknown>): Promise<boolean> {
     await ending
     return true
   } catch (error) {
-    if (error instanceof TenantryError && error.code === 'permission-denied') return false
+    if (hasCode(error, 'permission-denied')) return false
     throw error
   }
 }

@@ -1,4 +1,4 @@
-import { TenantryError } from '../../kernel/errors.ts'
+import { TenantryError, hasCode } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { GroupRoles, RoleAdministration, Session } from '../port.ts'
 import { doBlock as block, quoteIdentifier as quote, quoteLiteral } from './quoting.ts'
@@ -138,9 +138,7 @@ async function ensureGroups(session: Session, groups: GroupRoles): Promise<void>
       if (outside.length > 0) await session.query(`grant ${outside.map(quote).join(', ')} to current_user`)
     })
   } catch (error) {
-    throw error instanceof TenantryError && error.code === 'permission-denied'
-      ? await deniedError(error, session, groups)
-      : error
+    throw hasCode(error, 'permission-denied') ? await deniedError(error, session, groups) : error
   }
   const { mayAdmit } = await look(session, groups)
   if (!mayAdmit) throw await deniedError(undefined, session, groups)

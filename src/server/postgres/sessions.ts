@@ -1,5 +1,5 @@
 import { poll } from '../../kernel/abort.ts'
-import { TenantryError } from '../../kernel/errors.ts'
+import { TenantryError, hasCode } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { EndingOptions, Session, WhichSessions } from '../port.ts'
 import { quoteIdentifier } from './quoting.ts'
@@ -63,7 +63,7 @@ export async function endSessions(session: Session, processIds: readonly number[
   try {
     await session.query(terminateSql, [processIds])
   } catch (error) {
-    if (!(error instanceof TenantryError) || error.code !== 'permission-denied') throw error
+    if (!hasCode(error, 'permission-denied')) throw error
     if (await endAsMember(session, processIds)) return
     const { cause, sqlState } = error
     throw new TenantryError('permission-denied', `${session.user} may not end another role's session.`, {
@@ -95,7 +95,7 @@ async function endAsMember(session: Session, processIds: readonly number[]): Pro
     )
     return true
   } catch (error) {
-    if (error instanceof TenantryError && error.code === 'permission-denied') return false
+    if (hasCode(error, 'permission-denied')) return false
     throw error
   }
 }
@@ -143,7 +143,7 @@ async function begunBefore(session: Session, user: Identifier, moment: string): 
   let rows = await find()
   if (rows.some(({ isHidden }) => isHidden)) {
     rows = await inRoles(session, [user], find).catch((error: unknown) => {
-      if (error instanceof TenantryError && error.code === 'permission-denied') return rows
+      if (hasCode(error, 'permission-denied')) return rows
       throw error
     })
   }

@@ -1,5 +1,5 @@
 import type { Constraint, Node, ParseResult, RangeVar } from 'libpg-query'
-import { TenantryError } from '../../../kernel/errors.ts'
+import { TenantryError, messageOf } from '../../../kernel/errors.ts'
 import type { Script, ScriptObject, ScriptStatement } from '../../../structure/script.ts'
 import type { StructureKind } from '../../../structure/structure-object.ts'
 import { Names, type Place } from './parse-names.ts'
@@ -43,7 +43,7 @@ export async function parseScript(statements: readonly string[], defaultSchema: 
 }
 
 function unreadable(statement: string, error: unknown): TenantryError {
-  const reason = error instanceof Error ? error.message : String(error)
+  const reason = messageOf(error)
   return new TenantryError('models-invalid', `The models make a statement that is no SQL: ${reason}: ${statement}`, {
     cause: error,
     hint: 'Look for a default, a check or an expression with a quote in it: raw SQL must quote its literals itself.',

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { TenantryError } from '../../../kernel/errors.ts'
+import { TenantryError, hasCode } from '../../../kernel/errors.ts'
 import { type Identifier, parseIdentifier } from '../../../kernel/names.ts'
 import { arrange, type Script } from '../../../structure/script.ts'
 import type { Structure, StructureKind, StructureObject } from '../../../structure/structure-object.ts'
@@ -34,7 +34,7 @@ export async function buildInScratch(
     const structure = await build(session, { script, defaultSchema, created, scratch })
     return structure && { structure, isQualified: true }
   } catch (error) {
-    const isDenied = error instanceof TenantryError && error.code === 'permission-denied'
+    const isDenied = hasCode(error, 'permission-denied')
     if (!isDenied || created.size > 1 || !isTemporary(script)) throw error
     const temporary = new Map([[defaultSchema, 'pg_temp']])
     const structure = await build(session, { script, defaultSchema, created, scratch: temporary })
