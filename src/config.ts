@@ -204,7 +204,7 @@ export const configChecks = {
     requireModels('openTenantry', models)
     return models
   },
-  server: (_, server) => requireServer(server),
+  server: (_, server) => requireAnyServer(server),
   servers: requireServers,
   installation: (_, name) => parseInstallation(name as string),
   mode: oneOf(['full', 'router'], 'Leave it out for a process that onboards tenants.'),
@@ -287,11 +287,11 @@ export function withDefaults<Handle>(
     traceLeases: config.traceLeases ?? process.env['NODE_ENV'] !== 'production',
     lockTimeoutMs: config.lockTimeoutMs ?? 60_000,
     onboardingConcurrency: config.onboardingConcurrency ?? 4,
-    announce: config.announce ?? printLine,
+    announce: config.announce ?? announceOnStderr,
   }
 }
 
-function printLine(notice: string): void {
+function announceOnStderr(notice: string): void {
   process.stderr.write(`${notice}\n`)
 }
 
@@ -364,7 +364,7 @@ function checkPooledSession({
 /** Methods that a server has and a pool of the driver has not. */
 const serverMethods = ['connect', 'pool', 'sessionPool', 'open', 'diagnose', 'environment']
 
-function requireServer(server: unknown): Server {
+function requireAnyServer(server: unknown): Server {
   if (hasMethods(server, ...serverMethods)) return server as Server
   throw new TenantryError('invalid-option', 'A server in the configuration is not one.', {
     hint: "Make it with postgres({ url }) from 'tenantry/postgres'.",
@@ -373,7 +373,7 @@ function requireServer(server: unknown): Server {
 
 function requireServers(option: string, value: unknown): readonly Server[] {
   const hint = 'Write servers: [postgres({ name, url }), ...], or server for a single one.'
-  return list(option, value, hint).map(requireServer)
+  return list(option, value, hint).map(requireAnyServer)
 }
 
 /** The default time limit of a tenant's statement, in milliseconds. */

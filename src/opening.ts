@@ -162,7 +162,7 @@ async function openCatalog<Handle>(
   const owner = physicalNames.owner(installation)
   const question = { home: home.name, servers: servers.map(({ name }) => name), fingerprint, owner }
   const look = await lookUpToDate(session, question, checked)
-  if (mode === 'full' && look.isPublic) await revokePublicAccess(home, session, checked)
+  if (mode === 'full' && look.isPublic) await closeCatalogToPublic(home, session, checked)
   const connectionLimit = ({ maxConnections }: Server) =>
     tenantConnectionLimit ?? Math.ceil(maxConnections * tenantShare) + spareConnections
   const separating = keys && { groups: groupRoles(installation), connectionLimit, preparedServers: new Set<string>() }
@@ -203,7 +203,7 @@ async function settleKeys(
  * Revokes the privilege of every role to connect, which PostgreSQL gives to a new database; a role that is to connect
  * needs a grant of its own.
  */
-async function revokePublicAccess(
+async function closeCatalogToPublic(
   home: Server,
   session: Session,
   { installation, lockTimeoutMs }: Pick<CheckedConfig<unknown>, 'installation' | 'lockTimeoutMs'>,
@@ -261,13 +261,17 @@ async function makeCatalog(
 ): Promise<{ readonly session: Session; readonly isNew: boolean }> {
   const codes: readonly string[] = ['database-missing', 'database-closed']
   if (!(error instanceof TenantryError) || !codes.includes(error.code)) throw error
-  if (!createCatalog) throw error.code === 'database-missing' ? missingError(home, installation, error) : error
+  if (!createCatalog) throw error.code === 'database-missing' ? catalogMissingError(home, installation, error) : error
   const database = physicalNames.catalog(installation)
   const isNew = await makeClosedDatabase(home, database, options)
   return { session: await home.connect(database, options), isNew }
 }
 
-function missingError(home: Server, installation: Installation, { cause, sqlState }: TenantryError): TenantryError {
+function catalogMissingError(
+  home: Server,
+  installation: Installation,
+  { cause, sqlState }: TenantryError,
+): TenantryError {
   const message = `There is no installation ${installation} on ${home.description}: it has no database ${physicalNames.catalog(installation)}.`
   return new TenantryError('catalog-missing', message, { cause, sqlState, hint: missingHint })
 }

@@ -60,13 +60,13 @@ export class Domains {
 
   /** Domains of a tenant, or of all, in their order: at most `limit`, those after `after`. */
   async list(tenant: TenantId, limit: number, after: DomainName | undefined): Promise<DomainRow[]> {
-    const page = domainsOf(this.#db).where('tenant.id', '=', tenant).orderBy('domain.domain').limit(limit)
+    const page = rowsOfDomains(this.#db).where('tenant.id', '=', tenant).orderBy('domain.domain').limit(limit)
     return (await (after === undefined ? page : page.where('domain.domain', '>', after)).execute()).map(toDomain)
   }
 
   /** The tenants of those of the domains that are verified. */
   async routes(domains: readonly DomainName[]): Promise<ReadonlyMap<DomainName, RoutedTenant>> {
-    const rows = await domainsOf(this.#db)
+    const rows = await rowsOfDomains(this.#db)
       .where('domain.domain', '=', sql<string>`any(${domains})`)
       .where('domain.verified_at', 'is not', null)
       .execute()
@@ -172,7 +172,7 @@ export class Domains {
   }
 }
 
-function domainsOf(db: Kysely<CatalogTables>) {
+function rowsOfDomains(db: Kysely<CatalogTables>) {
   return db
     .selectFrom('domain')
     .innerJoin('tenant', 'tenant.row_id', 'domain.row_id')
@@ -181,7 +181,7 @@ function domainsOf(db: Kysely<CatalogTables>) {
 }
 
 async function find(db: Kysely<CatalogTables>, domain: DomainName): Promise<DomainRow | undefined> {
-  const row = await domainsOf(db).where('domain.domain', '=', domain).executeTakeFirst()
+  const row = await rowsOfDomains(db).where('domain.domain', '=', domain).executeTakeFirst()
   return row && toDomain(row)
 }
 

@@ -51,7 +51,7 @@ export function filtered<DB, TB extends keyof DB, Output>(
     return on.and([
       ...(states === undefined ? [] : [on('tenant.state', 'in', states)]),
       // As a value, not by the join: so the index over a server's tenants gives them in order.
-      ...(server === undefined ? [] : [on('tenant.server_id', '=', idOf(on, server))]),
+      ...(server === undefined ? [] : [on('tenant.server_id', '=', versionIdOf(on, server))]),
       ...(typeof version === 'string' ? [on('tenant.fingerprint', '=', version)] : []),
       ...(typeof version === 'number' ? [on('version.number', '=', version)] : []),
       ...(metadata === undefined ? [] : [sql<boolean>`tenant.metadata @> ${JSON.stringify(metadata)}::jsonb`]),
@@ -63,7 +63,7 @@ export function filtered<DB, TB extends keyof DB, Output>(
   })
 }
 
-function idOf(on: Joined, server: string) {
+function versionIdOf(on: Joined, server: string) {
   return on.selectFrom('server as named').select('named.id').where('named.name', '=', server)
 }
 

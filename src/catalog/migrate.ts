@@ -22,7 +22,7 @@ export async function migrateCatalog(
   if ((await versionOf(session)) >= newest) return
   await session.transaction(async () => {
     await session.lock(catalogLock, 'transaction', lockTimeoutMs)
-    if (!(await isMade(session))) return make(session, installation)
+    if (!(await isMade(session))) return createCatalog(session, installation)
     await apply(session, migrationsAfter(await versionOf(session)))
   })
 }
@@ -95,7 +95,7 @@ async function isMade(session: Session): Promise<boolean> {
   })
 }
 
-async function make(session: Session, installation: Installation): Promise<void> {
+async function createCatalog(session: Session, installation: Installation): Promise<void> {
   await apply(session, migrations)
   await session.query('insert into tenantry.installation (name) values ($1)', [installation])
 }

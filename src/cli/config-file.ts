@@ -31,9 +31,9 @@ export class RanElsewhere extends Error {
  *
  * @throws `config-missing`, `config-unreadable`
  */
-export async function readConfig(given: string | undefined): Promise<TenantryConfig<unknown>> {
+export async function loadConfig(given: string | undefined): Promise<TenantryConfig<unknown>> {
   const file = fileOf(given)
-  if (file === undefined) throw missingError(given)
+  if (file === undefined) throw configMissingError(given)
   const value = await load(file)
   if (typeof value === 'object' && value !== null)
     return { baseDir: dirname(file), ...value } as TenantryConfig<unknown>
@@ -51,7 +51,7 @@ export async function readConfig(given: string | undefined): Promise<TenantryCon
 export function projectFolder(given: string | undefined): string {
   const file = fileOf(given)
   if (file !== undefined) return dirname(file)
-  if (given !== undefined) throw missingError(given)
+  if (given !== undefined) throw configMissingError(given)
   return process.cwd()
 }
 
@@ -138,7 +138,7 @@ function unreadableError(file: string, cause: unknown): TenantryError {
   return new TenantryError('config-unreadable', `${name} cannot be read by ${by}: ${text}`, { cause, hint })
 }
 
-function missingError(given: string | undefined): TenantryError {
+function configMissingError(given: string | undefined): TenantryError {
   const message = given === undefined ? `There is no ${configFileNames[0]} here.` : `There is no file ${given}.`
   return new TenantryError('config-missing', message, {
     hint: 'Run "npx tenantry init" to write one, or name it: --config <file>.',

@@ -5,12 +5,12 @@ import { join } from 'node:path'
 export function dependenciesOf(folder: string): readonly string[] | undefined {
   const file = join(folder, 'package.json')
   if (!existsSync(file)) return undefined
-  const { dependencies, devDependencies } = parse(readFileSync(file, 'utf8'))
+  const { dependencies, devDependencies } = parsePackage(readFileSync(file, 'utf8'))
   return Object.keys({ ...dependencies, ...devDependencies })
 }
 
 /** Parses a package.json. A broken one names nothing: npm reports it soon enough. */
-function parse(text: string): Readonly<Record<string, object | undefined>> {
+function parsePackage(text: string): Readonly<Record<string, object | undefined>> {
   try {
     return (JSON.parse(text) ?? {}) as Readonly<Record<string, object | undefined>>
   } catch {

@@ -27,7 +27,7 @@ async function run(): Promise<ExitCode> {
   } catch (error) {
     if (error instanceof RanElsewhere) return error.exitCode
     if (error instanceof CommanderError && error.exitCode === 0) return words.length === 0 ? exitCodes.misused : 0
-    const failure = asTenantryError(error)
+    const failure = toTenantryFailure(error)
     printError(commandName(), failure, { asJson: wants(program, 'json'), withStack: wants(program, 'verbose') })
     return exitCodeOf(failure)
   }
@@ -49,18 +49,18 @@ function wants(program: Command, option: 'json' | 'verbose'): boolean {
  * Converts an error. Words that Commander does not understand are misuse like any other; an unexpected error is shown
  * with its stack.
  */
-function asTenantryError(error: unknown): TenantryError {
+function toTenantryFailure(error: unknown): TenantryError {
   if (error instanceof TenantryError) return error.code === 'aborted' ? interruptedError(error) : error
   if (!(error instanceof CommanderError)) throw error
   const [command = ''] = words
   const isKnown = error.code !== 'commander.unknownCommand' && !command.startsWith('-')
   const help = isKnown ? `tenantry ${command} --help` : 'tenantry --help'
-  const { message, suggestion } = sentence(error.message)
+  const { message, suggestion } = asSentence(error.message)
   return new TenantryError('invalid-option', message, { hint: `${suggestion}See: ${help}` })
 }
 
 /** Converts Commander's words into ours: the mistake as a sentence, and the suggestion apart from it. */
-function sentence(text: string): { message: string; suggestion: string } {
+function asSentence(text: string): { message: string; suggestion: string } {
   const [, first = '', suggestion = ''] = /^(?:error: )?([^]*?)(?:\n\((Did you mean [^]*)\))?$/.exec(text) ?? []
   const message = `${first.charAt(0).toUpperCase()}${first.slice(1)}`
   return { message: message.endsWith('.') ? message : `${message}.`, suggestion: suggestion && `${suggestion} ` }

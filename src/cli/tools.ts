@@ -2,7 +2,7 @@ import { userInfo } from 'node:os'
 import yoctoSpinner from 'yocto-spinner'
 import type * as Library from '../index.ts'
 import type { Tenantry, TenantryConfig } from '../index.ts'
-import { readConfig } from './config-file.ts'
+import { loadConfig } from './config-file.ts'
 import { notify, shown } from './report.ts'
 
 /** The options of every command. */
@@ -49,11 +49,11 @@ export interface Tools {
 
 /** Makes the tools of one command. */
 export function makeTools({ config: file, json = false }: CommonOptions, signal: AbortSignal): Tools {
-  const config = () => readConfig(file)
+  const config = () => loadConfig(file)
   return {
     signal,
     asJson: json,
-    actor: actor(),
+    actor: defaultActor(),
     config,
     withTenantry: async (access, work, changes) => {
       // A command ends before it could keep spares; the service does that.
@@ -83,7 +83,7 @@ async function spin<T>(text: string, work: (update: (text: string) => void) => P
 }
 
 /** Returns the user of the machine; one without a name by its number. */
-function actor(): string {
+function defaultActor(): string {
   try {
     return `${userInfo().username} (tenantry)`
   } catch {

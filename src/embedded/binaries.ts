@@ -32,7 +32,7 @@ const elsewhere =
  * @throws `embedded-failed` if they exist and may not be used
  */
 export async function findBinaries(binDir: string | undefined, runAs: RunAs | undefined): Promise<Binaries> {
-  return binDir === undefined ? findPackaged(runAs) : probe(programsIn(binDir), runAs)
+  return binDir === undefined ? findPackaged(runAs) : tryBinary(programsIn(binDir), runAs)
 }
 
 async function findPackaged(runAs: RunAs | undefined): Promise<Binaries> {
@@ -40,12 +40,12 @@ async function findPackaged(runAs: RunAs | undefined): Promise<Binaries> {
   const programs = programsIn(join(root, 'native', 'bin'))
   repairPackage(root, [programs.initdb, programs.postgres])
   try {
-    return await probe(programs, runAs)
+    return await tryBinary(programs, runAs)
   } catch (error) {
     if (runAs === undefined || !isDenied(error)) throw error
     const { name, version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Record<string, string>
     const copy = copyForEverybody(join(root, 'native'), `${name?.replace(/^.*\//, '')}-${version}`)
-    return probe(programsIn(join(copy, 'bin')), runAs)
+    return tryBinary(programsIn(join(copy, 'bin')), runAs)
   }
 }
 
@@ -57,8 +57,8 @@ function programsIn(folder: string): Programs {
 }
 
 /** Runs the server's `--version`, as the user that will run it: that needs all of its libraries. */
-async function probe(programs: Programs, runAs: RunAs | undefined): Promise<Binaries> {
-  for (const program of [programs.initdb, programs.postgres]) if (!existsSync(program)) throw missing(program)
+async function tryBinary(programs: Programs, runAs: RunAs | undefined): Promise<Binaries> {
+  for (const program of [programs.initdb, programs.postgres]) if (!existsSync(program)) throw missingBinaries(program)
   const { stdout } = await run(programs.postgres, ['--version'], { ...runAs, cwd: '/' }).catch((error: unknown) => {
     throw isDenied(error) ? denied(programs.postgres, error) : unusable(programs.postgres, error)
   })
@@ -94,7 +94,7 @@ function resolveFrom(from: string, name: string): string | undefined {
   }
 }
 
-function missing(program: string): TenantryError {
+function missingBinaries(program: string): TenantryError {
   return new TenantryError('embedded-unavailable', `There is no ${program}.`, { hint: elsewhere })
 }
 

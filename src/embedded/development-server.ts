@@ -35,14 +35,14 @@ export async function developmentServer(options: DevelopmentServerOptions = {}):
     baseDir = process.cwd(),
     dataDir = join('.tenantry', 'postgres'),
     create = true,
-    announce = printLine,
+    announce = printToStderr,
     port,
     signal,
   } = readOptions('developmentServer', options, checks)
   refuseProduction()
   const folder = resolve(baseDir, dataDir)
   const where = relative(process.cwd(), folder) || '.'
-  if (!create && !existsSync(layout(folder).data)) throw missingError(where)
+  if (!create && !existsSync(layout(folder).data)) throw packageMissingError(where)
   const server = await startEmbeddedPostgres({ dataDir: folder, port, signal })
   announce(`No server configured: using an embedded PostgreSQL ${server.version} in ${where} (development only).`)
   return server
@@ -65,13 +65,13 @@ function refuseProduction(): void {
   })
 }
 
-function missingError(where: string): TenantryError {
+function packageMissingError(where: string): TenantryError {
   const message = `There is no installation here: no server is configured, and there is no embedded PostgreSQL in ${where}.`
   return new TenantryError('catalog-missing', message, {
     hint: 'Make one with "tenantry init --catalog". For a server of your own, set DATABASE_URL or give it in the configuration.',
   })
 }
 
-function printLine(message: string): void {
+function printToStderr(message: string): void {
   process.stderr.write(`${message}\n`)
 }

@@ -37,7 +37,7 @@ export async function initialise(work: Initialisation): Promise<void> {
   const password = makePassword()
   const beside = join(folder.root, `${prefix}${randomUUID()}`)
   try {
-    prepare(beside, password, runAs)
+    prepareFolder(beside, password, runAs)
     await runInitdb(work, join(beside, 'data'))
     writePassword(folder, password)
     writeRecord(folder, { port: undefined, superuser, version: binaries.version })
@@ -62,7 +62,7 @@ async function remove(path: string): Promise<void> {
  * Writes the password for initdb, which reads it as the user that it runs as; that user may not read the permanent
  * file.
  */
-function prepare(beside: string, password: Secret, runAs: RunAs | undefined): void {
+function prepareFolder(beside: string, password: Secret, runAs: RunAs | undefined): void {
   mkdirSync(join(beside, 'data'), { recursive: true, mode: 0o700 })
   writeFileSync(join(beside, 'password'), password.reveal(), { mode: 0o600 })
   handOver(join(beside, 'data'), runAs)

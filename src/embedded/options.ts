@@ -98,10 +98,11 @@ function checkSettings(option: string, settings: unknown): Readonly<Record<strin
   }
   const entries = Object.entries(settings as Readonly<Record<string, unknown>>)
   for (const [name, value] of entries) {
-    if (!settingPattern.test(name)) throw invalid(`${show(name)} is not the name of a PostgreSQL setting.`)
-    if (reservedSettings.has(name.toLowerCase())) throw invalid(`The setting ${name} is not free to choose here.`)
+    if (!settingPattern.test(name)) throw embeddedOptionError(`${show(name)} is not the name of a PostgreSQL setting.`)
+    if (reservedSettings.has(name.toLowerCase()))
+      throw embeddedOptionError(`The setting ${name} is not free to choose here.`)
     if (!['string', 'number', 'boolean'].includes(typeof value) || String(value).includes('\u0000')) {
-      throw invalid(`The setting ${name} must be text, a number, true or false.`)
+      throw embeddedOptionError(`The setting ${name} must be text, a number, true or false.`)
     }
   }
   return Object.fromEntries(entries) as Readonly<Record<string, string | number | boolean>>
@@ -109,10 +110,11 @@ function checkSettings(option: string, settings: unknown): Readonly<Record<strin
 
 function parseSuperuser(_: string, value: unknown): Identifier {
   const superuser = parseIdentifier(value as string, 'superuser')
-  if (superuser.startsWith('pg_')) throw invalid('superuser must not begin with "pg_", which PostgreSQL reserves.')
+  if (superuser.startsWith('pg_'))
+    throw embeddedOptionError('superuser must not begin with "pg_", which PostgreSQL reserves.')
   return superuser
 }
 
-function invalid(message: string): TenantryError {
+function embeddedOptionError(message: string): TenantryError {
   return new TenantryError('invalid-option', message)
 }

@@ -14,13 +14,13 @@ export interface ProcessIdentity {
  * collected yet.
  */
 export function identify(pid: number): ProcessIdentity | undefined {
-  const startedAt = startOf(pid)
+  const startedAt = startTimeOf(pid)
   return startedAt === undefined ? undefined : { pid, startedAt }
 }
 
 /** True if that very process still runs. */
 export function isAlive({ pid, startedAt }: ProcessIdentity): boolean {
-  return startOf(pid) === startedAt
+  return startTimeOf(pid) === startedAt
 }
 
 /** True if this pid is a PostgreSQL server in that data folder, and not another process that was given its old pid. */
@@ -32,7 +32,7 @@ export function isPostgresIn(pid: number, dataFolder: string, startedAtSeconds: 
   return basename(ps(pid, 'comm')).startsWith('postgres') && Math.abs(startDifference) < 60
 }
 
-function startOf(pid: number): string | undefined {
+function startTimeOf(pid: number): string | undefined {
   if (!Number.isInteger(pid) || pid <= 0) return undefined
   if (process.platform === 'linux') return linuxStart(pid)
   if (!answersSignals(pid)) return undefined

@@ -42,7 +42,7 @@ export async function startServer(start: ServerStart): Promise<StartResult> {
   child.unref()
   const server = await poll(async () => readyServer(folder, child.pid) ?? exit, limitMs, signal)
   if (typeof server === 'object') return { kind: 'ready', server }
-  return explain(exit ?? 'no answer in time', readTail(folder.log, log.from))
+  return explainExit(exit ?? 'no answer in time', readTail(folder.log, log.from))
 }
 
 /**
@@ -75,7 +75,7 @@ function readyServer(folder: Folder, pid: number | undefined): ServerState | und
  * Explains the end of a server by its log. Its messages are English: the data folder is made so, and {@link
  * environment} does not change it.
  */
-function explain(exit: string, log: string): StartResult {
+function explainExit(exit: string, log: string): StartResult {
   if (log.includes('could not bind ')) return { kind: 'port-taken' }
   if (/pre-existing shared memory block|lock file ".*" already exists/.test(log)) return { kind: 'data-in-use', log }
   return { kind: 'failed', exit, log }

@@ -16,17 +16,17 @@ export type OnError<Request> = (error: TenantryError, request: Request) => Error
 
 const seconds = { saturated: 1, soon: 5 } as const
 
-const unknown = answer(404, 'tenant-unknown', 'There is no such tenant.')
-const unavailable = answer(503, 'unavailable', 'Try again later.', seconds.soon)
+const unknown = responseFor(404, 'tenant-unknown', 'There is no such tenant.')
+const unavailable = responseFor(503, 'unavailable', 'Try again later.', seconds.soon)
 
 /** Responses by code. Any other code is a mistake in the service, and is left to the framework. */
 const byCode: Readonly<Partial<Record<ErrorCode, ErrorResponse>>> = {
   'tenant-unknown': unknown,
   'tenant-unresolved': unknown,
-  'tenant-mismatch': answer(403, 'tenant-mismatch', 'The request is not allowed for this tenant.'),
-  'tenant-behind': answer(503, 'tenant-behind', 'The tenant is not up to date yet.', seconds.soon),
-  'pool-timeout': answer(503, 'busy', 'Too much is going on. Try again later.', seconds.saturated),
-  'too-many-connections': answer(503, 'busy', 'Too much is going on. Try again later.', seconds.saturated),
+  'tenant-mismatch': responseFor(403, 'tenant-mismatch', 'The request is not allowed for this tenant.'),
+  'tenant-behind': responseFor(503, 'tenant-behind', 'The tenant is not up to date yet.', seconds.soon),
+  'pool-timeout': responseFor(503, 'busy', 'Too much is going on. Try again later.', seconds.saturated),
+  'too-many-connections': responseFor(503, 'busy', 'Too much is going on. Try again later.', seconds.saturated),
   'lock-timeout': unavailable,
   timeout: unavailable,
   'server-unreachable': unavailable,
@@ -37,8 +37,8 @@ const byCode: Readonly<Partial<Record<ErrorCode, ErrorResponse>>> = {
 
 /** Responses by the state of a tenant that is not in service. To clients, an offboarded tenant no longer exists. */
 const byState = {
-  onboarding: answer(503, 'tenant-not-ready', 'The tenant is being made.', seconds.soon),
-  suspended: answer(403, 'tenant-suspended', 'The tenant is out of service.'),
+  onboarding: responseFor(503, 'tenant-not-ready', 'The tenant is being made.', seconds.soon),
+  suspended: responseFor(403, 'tenant-suspended', 'The tenant is out of service.'),
   offboarded: unknown,
   purging: unknown,
 } as const
@@ -54,7 +54,7 @@ export function errorResponse(error: unknown): ErrorResponse | undefined {
   return error.tenantState && byState[error.tenantState]
 }
 
-function answer(status: number, error: string, message: string, retryAfter?: number): ErrorResponse {
+function responseFor(status: number, error: string, message: string, retryAfter?: number): ErrorResponse {
   // A 404 may be cached, and the tenant may exist a moment later.
   const headers = { 'cache-control': 'no-store', ...(retryAfter && { 'retry-after': String(retryAfter) }) }
   return { status, headers, body: { error, message } }

@@ -59,7 +59,7 @@ export const fastifyTenants: FastifyPluginAsync<FastifyTenantsOptions> = async (
       return () => tenant.run(next)
     } catch (error) {
       const answer = requests.answer(error, request)
-      return answer === undefined ? () => next(error as Error) : () => void send(reply, answer)
+      return answer === undefined ? () => next(error as Error) : () => void sendReply(reply, answer)
     }
   }
   const goIn = async (request: FastifyRequest, reply: FastifyReply, next: (error?: Error) => void) => {
@@ -83,7 +83,7 @@ export const fastifyTenants: FastifyPluginAsync<FastifyTenantsOptions> = async (
     const own = route.errorHandler
     route.errorHandler = function onError(error, request, reply): unknown {
       const answer = requests.answer(error, request)
-      if (answer !== undefined) return send(reply, answer)
+      if (answer !== undefined) return sendReply(reply, answer)
       if (own === undefined) throw error
       return own.call(this, error, request, reply)
     }
@@ -99,6 +99,6 @@ Object.assign(fastifyTenants, {
 
 const logToRequest: LogFailure<FastifyRequest> = (failure, { log }) => log.error(failure, sentence(failure))
 
-function send(reply: FastifyReply, { status, headers = {}, body }: ErrorResponse): FastifyReply {
+function sendReply(reply: FastifyReply, { status, headers = {}, body }: ErrorResponse): FastifyReply {
   return reply.code(status).headers(headers).send(body)
 }

@@ -21,21 +21,21 @@ export async function resolveTenant<Request>(
     if (named === undefined && source.required) throw unclaimed(source.name)
     if (named === undefined) continue
     isHostRead ||= source.readsHost
-    if (found !== undefined && idOf(found.named) !== idOf(named)) throw mismatch(found.by, source.name)
+    if (found !== undefined && tenantIdOf(found.named) !== tenantIdOf(named)) throw mismatch(found.by, source.name)
     // A captured tenant is more specific than an id.
     found = { named: typeof named === 'string' && found !== undefined ? found.named : named, by: source.name }
   }
   if (found === undefined) throw unresolved(sources)
-  const id = parse(idOf(found.named))
+  const id = parseSource(tenantIdOf(found.named))
   return typeof found.named === 'string' ? { tenant: id } : { ...found.named, tenant: id }
 }
 
-function idOf(named: NonNullable<NamedTenant>): string {
+function tenantIdOf(named: NonNullable<NamedTenant>): string {
   return typeof named === 'string' ? named : named.tenant
 }
 
 /** Parses an id. To clients, an invalid id is one that does not exist. */
-function parse(named: string): TenantId {
+function parseSource(named: string): TenantId {
   try {
     return parseTenantId(named)
   } catch (error) {

@@ -55,7 +55,8 @@ export class Keyring {
   open(sealed: string, purpose: string): Secret {
     const [id = '', body = ''] = sealed.split('.')
     const key = this.#keys.find((it) => it.id === id)
-    if (key === undefined) throw unreadable(`it was encrypted with the key ${printableId(id)}, which is not configured`)
+    if (key === undefined)
+      throw unreadableKeyError(`it was encrypted with the key ${printableId(id)}, which is not configured`)
     const buffer = Buffer.from(body, 'base64url')
     const nonce = buffer.subarray(0, bytes.nonce)
     try {
@@ -64,7 +65,7 @@ export class Keyring {
       const text = Buffer.concat([opening.update(buffer.subarray(bytes.nonce, -bytes.tag)), opening.final()])
       return new Secret(text.toString())
     } catch (cause) {
-      throw unreadable('its record in the catalog was changed, or belongs to another role', cause)
+      throw unreadableKeyError('its record in the catalog was changed, or belongs to another role', cause)
     }
   }
 
@@ -91,7 +92,7 @@ function keyError(): TenantryError {
   })
 }
 
-function unreadable(why: string, cause?: unknown): TenantryError {
+function unreadableKeyError(why: string, cause?: unknown): TenantryError {
   return new TenantryError('credentials-unreadable', `The password of a tenant's role cannot be read: ${why}.`, {
     cause,
     hint: 'Add that key to credentialsKey (or TENANTRY_CREDENTIALS_KEY), after the current one. If it is lost, set new passwords: tenantry rotate-credentials --all.',

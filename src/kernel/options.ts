@@ -79,6 +79,14 @@ export function invalidOption(option: string, wanted: string, hint = defaultHint
   return new TenantryError('invalid-option', `${option} must be ${wanted}.`, { hint })
 }
 
+/** Copies an object whose content another library checks. @throws `invalid-option` */
+export function objectOption<Value extends object>(option: string, value: Value, hint?: string): Value {
+  return readable(option, () => {
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
+    throw invalidOption(option, 'an object', hint)
+  })
+}
+
 /** Checks an AbortSignal. @throws `invalid-option` */
 export function abortSignal(option: string, value: unknown): AbortSignal {
   try {

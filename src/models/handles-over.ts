@@ -1,4 +1,5 @@
 import { throwIfAborted } from '../kernel/abort.ts'
+import { functionOption } from '../kernel/options.ts'
 import type { ConnectionPool, PooledConnection } from '../server/connection-pool.ts'
 import type { HandleFactory } from './port.ts'
 
@@ -7,8 +8,10 @@ import type { HandleFactory } from './port.ts'
  * tenant share one handle, but for those with a signal.
  *
  * @param toHandle makes a handle on a tenant's connections
+ * @throws `invalid-option`
  */
 export function handlesOver<Handle>(toHandle: (pool: ConnectionPool) => Handle): HandleFactory<Handle> {
+  functionOption('The argument of handlesOver()', toHandle)
   return {
     open: async (pool) => {
       const shared = toHandle(pool)

@@ -62,7 +62,7 @@ export interface TenantIdentity {
 
 /** Makes the ORM's own handles on tenants' connections. */
 export interface HandleFactory<Handle> {
-  /** Makes the handles of one tenant, on connections that it borrows from the pool. It opens none itself. */
+  /** Makes the handles of one tenant, on connections that it leases from the pool. It opens none itself. */
   open(pool: ConnectionPool, tenant: TenantIdentity): Promise<TenantHandles<Handle>>
 }
 

@@ -53,9 +53,9 @@ export async function adopt<Handle>(
   return underLock(context, tenantId, options, async (locked) => {
     const known = await locked.catalog.find(tenantId)
     if (known !== undefined && known.server !== place.servers[0]) throw existsError(known, `It is on ${known.server}.`)
-    if (known !== undefined && known.state !== 'onboarding') return alreadyThere(known, database)
+    if (known !== undefined && known.state !== 'onboarding') return adoptedBefore(known, database)
     // Looked at before anything is written, so that what cannot be adopted leaves no trace.
-    const site = await inspect(context, place.servers[0] ?? '', database, known, options)
+    const site = await checkAdoptable(context, place.servers[0] ?? '', database, known, options)
     const { row, isNew } = await locked.catalog.intend(
       { rowId: randomUUID(), id: tenantId, database, origin: 'adopt', source: database, ...place },
       options,
@@ -77,7 +77,7 @@ function adoptable({ installation, home }: ProvisioningContext, name: string): I
   })
 }
 
-function alreadyThere(row: TenantRow, database: Identifier): Adopted {
+function adoptedBefore(row: TenantRow, database: Identifier): Adopted {
   if (row.database !== database) throw existsError(row, `Its database is ${row.database}.`)
   if (row.state === 'active' || row.state === 'suspended')
     return { outcome: 'already-adopted', tenant: publicTenant(row) }
@@ -85,7 +85,7 @@ function alreadyThere(row: TenantRow, database: Identifier): Adopted {
 }
 
 /** Checks that a database may be adopted: it is nobody's, it is ours to change, and it matches the models. */
-async function inspect<Handle>(
+async function checkAdoptable<Handle>(
   context: MakingContext<Handle>,
   serverName: string,
   database: Identifier,
@@ -98,7 +98,8 @@ async function inspect<Handle>(
     const [found] = await server.describe(session, [database])
     const stamp = readStamp(found?.comment)
     const isBegun = known !== undefined && isStampOf(context, known, stamp)
-    if (stamp !== undefined && !isBegun && stamp.installation === context.installationId) throw takenError(database)
+    if (stamp !== undefined && !isBegun && stamp.installation === context.installationId)
+      throw databaseTakenError(database)
     if (stamp !== undefined && !isBegun) {
       throw new TenantryError('foreign-database', `The database ${database} has a stamp of Tenantry's already.`, {
         hint: 'It belongs to a tenant of another installation. It was not touched.',
@@ -112,7 +113,7 @@ async function inspect<Handle>(
   }
 }
 
-function takenError(database: Identifier): TenantryError {
+function databaseTakenError(database: Identifier): TenantryError {
   return new TenantryError('tenant-exists', `The database ${database} is another tenant's already.`, {
     hint: 'list() shows which tenant has which database.',
   })

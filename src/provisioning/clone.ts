@@ -66,7 +66,7 @@ export async function clone<Handle>(
     )
     if (isNew) announce(context, 'clone', row, { from: undefined, to: 'onboarding', since: locked.since })
     if (row.origin !== 'clone' || row.source !== source.rowId) throw existsError(row, `It is no clone of ${from}.`)
-    if (row.state === 'active' || row.state === 'suspended') return alreadyThere(row, options)
+    if (row.state === 'active' || row.state === 'suspended') return existingClone(row, options)
     if (row.state !== 'onboarding') throw stateError('clone', tenantId, row.state)
     if (!isCopyable(source)) throw stateError('clone', from, source.state)
     const made = await makeTenant(context, locked, row, copyOf(context, source, row, { ...options, drainMs }), options)
@@ -78,7 +78,7 @@ function isCopyable({ state }: TenantRow): boolean {
   return state === 'active' || state === 'suspended'
 }
 
-function alreadyThere(row: TenantRow, { existing }: CloneOptions<never>): Cloned {
+function existingClone(row: TenantRow, { existing }: CloneOptions<never>): Cloned {
   if (existing === 'refuse') throw existsError(row, 'Leave out the option `existing` to accept that.')
   return { outcome: 'already-exists', tenant: publicTenant(row) }
 }
@@ -101,7 +101,7 @@ function copyOf<Handle>(
     fingerprint: source.fingerprint ?? context.fingerprint,
     isSeparate: separation !== undefined,
     create: async (server, admin, building) => {
-      const isMade = await copy(context, source, { server, admin, building }, options)
+      const isMade = await copySource(context, source, { server, admin, building }, options)
       if (!isMade) return false
       try {
         // A database of that name may be another tenant's by now.
@@ -161,7 +161,7 @@ interface Site {
  * Copies the database. While CREATE DATABASE waits for the sessions of its source to end (five seconds long), new
  * connections already wait; each of our processes closes its own existing ones.
  */
-async function copy(
+async function copySource(
   context: ProvisioningContext,
   source: TenantRow,
   { server, admin, building }: Site,

@@ -77,7 +77,7 @@ export async function addDomain(
     context.domains.add(tenant, name, token, { actor, check: refusePurging('addDomain') }),
   )
   const { outcome, row } = await untilAborted(adding, signal)
-  if (outcome === 'taken' || row === undefined) throw takenError(name, tenant)
+  if (outcome === 'taken' || row === undefined) throw domainTakenError(name, tenant)
   return { outcome, domain: publicDomain(row) }
 }
 
@@ -188,7 +188,7 @@ function publicDomain({ domain, tenant, token, addedAt, verifiedAt }: DomainRow)
  * Returns the error of a domain that another tenant has. It does not name the other: it may be shown to a person who
  * must not know.
  */
-function takenError(domain: DomainName, tenant: TenantId): TenantryError {
+function domainTakenError(domain: DomainName, tenant: TenantId): TenantryError {
   return new TenantryError('domain-taken', `The domain ${domain} is another tenant's.`, {
     tenant,
     hint: 'Look it up with getDomain(). An unverified domain is only reserved: removeDomain() frees it.',

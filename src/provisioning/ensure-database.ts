@@ -36,9 +36,9 @@ export async function ensureDatabaseOn(
   options: CreateDatabaseOptions & Cancellable = {},
 ): Promise<EnsuredDatabase> {
   for (let attempt = 1; attempt <= attempts; attempt++) {
-    const found = await lookAt(server, database, options)
+    const found = await describeExisting(server, database, options)
     if (found !== undefined) return { outcome: 'already-exists', database, differing: found }
-    const created = await create(server, database, options)
+    const created = await createIfMissing(server, database, options)
     if (created !== undefined) return { outcome: 'created', database, differing: created }
   }
   throw new TenantryError('database-missing', `The database ${database} was dropped as often as it was made.`, {
@@ -48,7 +48,7 @@ export async function ensureDatabaseOn(
 }
 
 /** Returns the differences of an existing database; undefined if there is none. */
-async function lookAt(
+async function describeExisting(
   server: Server,
   database: Identifier,
   options: CreateDatabaseOptions & Cancellable,
@@ -59,7 +59,7 @@ async function lookAt(
   } catch (error) {
     if (!(error instanceof TenantryError)) throw error
     if (error.code === 'database-missing') return undefined
-    throw error.code === 'database-closed' ? await closedError(error, server, database, options) : error
+    throw error.code === 'database-closed' ? await databaseClosedError(error, server, database, options) : error
   }
   try {
     const isCompared = comparedOptions.some((option) => options[option] !== undefined)
@@ -70,7 +70,7 @@ async function lookAt(
 }
 
 /** Returns the differences of a database that was created; undefined if there is one already. */
-async function create(
+async function createIfMissing(
   server: Server,
   database: Identifier,
   options: CreateDatabaseOptions & Cancellable,
@@ -133,7 +133,7 @@ function normal(option: DifferingOption['option'], value: string | number): stri
 }
 
 /** A database that lets nobody in may be closed on purpose, or be what an interrupted DROP DATABASE left. */
-async function closedError(
+async function databaseClosedError(
   error: TenantryError,
   server: Server,
   database: Identifier,

@@ -169,17 +169,17 @@ async function inTransaction(session: Session, compared: Compared, lockTimeoutMs
         const found = await lookAt(session, compared, 'transaction')
         denied = found
         const mayBuild = !found.isKnown && found.isFresh !== true && !isLast
-        return mayBuild ? undefined : create(session, compared, found)
+        return mayBuild ? undefined : createMissing(session, compared, found)
       },
       { schema: compared.schema.defaultSchema },
     )
   } catch (error) {
     const isDenied = hasCode(error, 'permission-denied')
-    throw isDenied && denied !== undefined ? await deniedError(error, session, denied) : error
+    throw isDenied && denied !== undefined ? await tablesDeniedError(error, session, denied) : error
   }
 }
 
-async function create(session: Session, compared: Compared, found: Look): Promise<EnsuredTables> {
+async function createMissing(session: Session, compared: Compared, found: Look): Promise<EnsuredTables> {
   const { missing, existing } = reported(found, compared.schema)
   if (found.plan.statements.length === 0)
     return { created: [], ...pick(reported(found, compared.schema)), ...unverified(found) }
@@ -260,7 +260,7 @@ function unverified({ isKnown, obstacle }: Look): { unverified?: string } {
 }
 
 /** Finds out which privileges are missing, rather than reading one from a message that may be in any language. */
-async function deniedError(error: TenantryError, session: Session, found: Look): Promise<TenantryError> {
+async function tablesDeniedError(error: TenantryError, session: Session, found: Look): Promise<TenantryError> {
   const grants = await session.missingGrants(creationOf(found))
   const hint =
     grants.length > 0

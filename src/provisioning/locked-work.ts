@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { sha256 } from '../kernel/hash.ts'
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError, hasCode } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
@@ -56,7 +56,7 @@ export async function underLock<T>(
  * without the catalog's secret, no role can find out ids by trial.
  */
 export function tenantLock({ lockSecret }: Pick<ProvisioningContext, 'lockSecret'>, id: TenantId): string {
-  return `tenant:${createHash('sha256').update(`${lockSecret}:${id}`).digest('hex')}`
+  return `tenant:${sha256(`${lockSecret}:${id}`)}`
 }
 
 async function lockTenant(session: Session, context: ProvisioningContext, id: TenantId): Promise<void> {

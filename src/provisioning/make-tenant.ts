@@ -65,7 +65,7 @@ export function finishMaking(context: ProvisioningContext, tenant: TenantRow, op
 async function nameOrMake(site: Site, recipe: Recipe, options: VerbOptions): Promise<TenantRow> {
   const named = await findNamed(site, options)
   if (named !== undefined) return nowMade(site, named, [], options)
-  await build(site, recipe, options)
+  await buildDatabase(site, recipe, options)
   const { fingerprint, isSeparate: hasRole } = recipe
   const transition = nextTransition(site.row.transition)
   return takeName(site, { fingerprint, isSeparate: hasRole, transition }, options)
@@ -115,7 +115,7 @@ async function withdraw(site: Site, options: VerbOptions): Promise<TenantryError
  * Makes the database under its building name, which proves its tenant until it has a stamp. A database that an
  * interrupted call left may have been made for other models: it is discarded, which its random name permits.
  */
-async function build(site: Site, recipe: Recipe, options: VerbOptions): Promise<void> {
+async function buildDatabase(site: Site, recipe: Recipe, options: VerbOptions): Promise<void> {
   const { server, admin } = site
   const { building } = namesOf(site.context, site.row)
   if (!(await recipe.create(server, admin, building))) {

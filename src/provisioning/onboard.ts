@@ -65,18 +65,18 @@ export async function onboard<Handle>(
   const wanted = placeNewTenant(options, [...context.servers.keys()])
   return context.onboarding.track(async () => {
     const call: Call<Handle> = { context, id: tenantId, wanted, options, watch: new Stopwatch(), hasNoSpare: false }
-    return (await claim(call)) ?? (await make(call))
+    return (await claimUnderLock(call)) ?? (await makeWithoutSpare(call))
   })
 }
 
 /** Takes the fast path; undefined if it is not possible, and nothing was made. */
-async function claim<Handle>(call: Call<Handle>): Promise<Onboarded | undefined> {
+async function claimUnderLock<Handle>(call: Call<Handle>): Promise<Onboarded | undefined> {
   const { context, id, watch } = call
   const since = performance.now()
   // `initialise` has to run before the tenant is active, and so before a claim.
-  const claimed = context.initialise === undefined ? await claimSpare(call) : await look(call)
+  const claimed = context.initialise === undefined ? await claimAnySpare(call) : await lookForTenant(call)
   watch.lap('claim')
-  if (claimed.outcome === 'exists' && claimed.row.state !== 'onboarding') return alreadyThere(call, claimed.row)
+  if (claimed.outcome === 'exists' && claimed.row.state !== 'onboarding') return existingTenant(call, claimed.row)
   call.hasNoSpare = claimed.outcome === 'no-spare' && context.initialise === undefined
   if (claimed.outcome !== 'claimed') return undefined
   announce(context, 'onboard', claimed.row, { from: undefined, to: 'active', since })
@@ -85,7 +85,7 @@ async function claim<Handle>(call: Call<Handle>): Promise<Onboarded | undefined>
   return onboarded(call, claimed.row, 'spare')
 }
 
-async function claimSpare<Handle>({ context, id, wanted, options }: Call<Handle>): Promise<Claimed> {
+async function claimAnySpare<Handle>({ context, id, wanted, options }: Call<Handle>): Promise<Claimed> {
   const { inventory, home, fingerprint, installation, naming } = context
   const claiming = inventory.claim(
     {
@@ -102,12 +102,14 @@ async function claimSpare<Handle>({ context, id, wanted, options }: Call<Handle>
     return await untilAborted(claiming, options.signal)
   } catch (error) {
     if (!(error instanceof TenantryError)) throw error
-    throw error.code === 'permission-denied' ? await deniedError(error, context, id, options) : error.forTenant(id)
+    throw error.code === 'permission-denied'
+      ? await onboardDeniedError(error, context, id, options)
+      : error.forTenant(id)
   }
 }
 
 /** Finds the missing privilege, rather than reading it from a message that may be in any language. */
-async function deniedError(
+async function onboardDeniedError(
   { message, cause, sqlState }: TenantryError,
   context: ProvisioningContext,
   tenant: TenantId,
@@ -127,13 +129,13 @@ async function deniedError(
   }
 }
 
-async function look<Handle>({ context, id, options }: Call<Handle>): Promise<Claimed> {
+async function lookForTenant<Handle>({ context, id, options }: Call<Handle>): Promise<Claimed> {
   const row = await untilAborted(context.catalog.find(id), options.signal)
   return row === undefined ? { outcome: 'no-spare' } : { outcome: 'exists', row }
 }
 
 /** Takes the slow path: a row first, then the database. */
-function make<Handle>(call: Call<Handle>): Promise<Onboarded> {
+function makeWithoutSpare<Handle>(call: Call<Handle>): Promise<Onboarded> {
   const { context, id, wanted, options, watch } = call
   return underLock(context, id, options, async (locked) => {
     watch.lap('lock')
@@ -145,7 +147,7 @@ function make<Handle>(call: Call<Handle>): Promise<Onboarded> {
     const { row, isNew } = await locked.catalog.intend(tenant, options, { isFollowed })
     watch.lap('intend')
     if (isNew) announce(context, 'onboard', row, { from: undefined, to: 'onboarding', since: locked.since })
-    if (row.state !== 'onboarding') return alreadyThere(call, row)
+    if (row.state !== 'onboarding') return existingTenant(call, row)
     if (row.origin !== 'models') throw stateError('onboard', id, row.state)
     const recipe = new FromInventory(call, locked, row)
     const made = await makeTenant(context, locked, row, recipe, options)
@@ -159,7 +161,7 @@ function onboarded<Handle>({ watch }: Call<Handle>, row: TenantRow, path: Onboar
 }
 
 /** Returns the outcome for an existing id, even of a suspended tenant; an id that is only reserved is an error. */
-function alreadyThere<Handle>({ options, watch }: Call<Handle>, row: TenantRow): Onboarded {
+function existingTenant<Handle>({ options, watch }: Call<Handle>, row: TenantRow): Onboarded {
   const { id, state } = row
   if (options.existing === 'refuse') {
     throw new TenantryError('tenant-exists', `The tenant ${id} exists already.`, {

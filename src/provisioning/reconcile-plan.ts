@@ -89,7 +89,7 @@ export function planReconcile(snapshot: Snapshot): ReconcilePlan {
 /** Finds a tenant's database by its stamp. */
 function stampedOf(snapshot: Snapshot, { server, rowId }: TenantRow) {
   for (const info of snapshot.databases.get(server) ?? []) {
-    const stamp = stampOf(snapshot, info.comment)
+    const stamp = ownStamp(snapshot, info.comment)
     if (stamp?.row === rowId) return { info, stamp }
   }
   return undefined
@@ -244,7 +244,7 @@ function inventoryFindings(snapshot: Snapshot): Finding[] {
 function orphansOf(snapshot: Snapshot): Finding[] {
   const { knownRows, knownTenants } = snapshot
   return everyDatabase(snapshot).flatMap(({ server, info }) => {
-    const stamp = stampOf(snapshot, info.comment)
+    const stamp = ownStamp(snapshot, info.comment)
     if (stamp === undefined || (stamp.kind === 'tenant' ? knownTenants : knownRows).has(stamp.row)) return []
     const what = `It is stamped as ${stamp.kind === 'building' ? 'being built' : `a ${stamp.kind}`}, and has no row.`
     return [{ kind: 'orphan', action: 'none', server, database: info.name, tenant: undefined, what } as const]
@@ -260,7 +260,7 @@ function foreignOf(snapshot: Snapshot): Finding[] {
   const tenantsNames = new Set(tenants.map(({ server, database }) => `${server} ${database}`))
   return everyDatabase(snapshot).flatMap(({ server, info }) => {
     const isNamedLikeOurs = info.name.startsWith(`${installation}_`) && !ours.includes(info.name)
-    const isOurs = stampOf(snapshot, info.comment) !== undefined || own.has(info.name)
+    const isOurs = ownStamp(snapshot, info.comment) !== undefined || own.has(info.name)
     if (!isNamedLikeOurs || isOurs || tenantsNames.has(`${server} ${info.name}`)) return []
     const what = info.comment === undefined ? 'It has no stamp.' : 'Its comment is no stamp of this installation.'
     return [{ kind: 'foreign', action: 'none', server, database: info.name, tenant: undefined, what } as const]
@@ -271,7 +271,7 @@ function everyDatabase({ databases }: Snapshot): { readonly server: string; read
   return [...databases].flatMap(([server, all]) => all.map((info) => ({ server, info })))
 }
 
-function stampOf({ installationId }: Snapshot, comment: string | undefined): Stamp | undefined {
+function ownStamp({ installationId }: Snapshot, comment: string | undefined): Stamp | undefined {
   const stamp = readStamp(comment)
   return stamp?.installation === installationId ? stamp : undefined
 }

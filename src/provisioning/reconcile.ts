@@ -54,7 +54,7 @@ export async function reconcile(context: ProvisioningContext, options: Reconcile
   const { findings, isCatalogOlder } = planReconcile(snapshot)
   const reconciled: Reconciled[] = []
   for (const finding of findings) {
-    reconciled.push(options.dryRun === true ? planned(finding) : await carryOut(context, finding, snapshot, options))
+    reconciled.push(options.dryRun === true ? planned(finding) : await carryOutAll(context, finding, snapshot, options))
   }
   return { findings: reconciled, isCatalogOlder, unreachable }
 }
@@ -90,7 +90,7 @@ async function* tidying(
   const { snapshot } = await takeSnapshot(context, options)
   for (const finding of planReconcile(snapshot).findings) {
     if (finding.tenant === undefined || !leftBehind.has(finding.tenant)) continue
-    yield (await carryOut(context, finding, snapshot, options)).outcome
+    yield (await carryOutAll(context, finding, snapshot, options)).outcome
   }
 }
 
@@ -105,7 +105,7 @@ async function takeSnapshot(
   const logins = new Map<string, Logins>()
   const unreachable: string[] = []
   for (const server of servers.values()) {
-    const found = await lookAt(context, server, options).catch(unreachableAsUndefined)
+    const found = await inspectServer(context, server, options).catch(unreachableAsUndefined)
     if (found === undefined) unreachable.push(server.name)
     else {
       databases.set(server.name, found.databases)
@@ -169,7 +169,7 @@ async function allTenants(catalog: ProvisioningContext['catalog']): Promise<read
 
 type Logins = ReadonlyMap<Identifier, { readonly canLogIn: boolean }>
 
-async function lookAt(
+async function inspectServer(
   { installation, installationId, connect }: ProvisioningContext,
   server: Server,
   options: Cancellable,
@@ -195,7 +195,7 @@ function planned(finding: Finding): Reconciled {
   return { ...finding, outcome: finding.action === 'none' ? 'left' : 'planned', error: undefined }
 }
 
-async function carryOut(
+async function carryOutAll(
   context: ProvisioningContext,
   finding: Finding,
   { tenants }: Snapshot,

@@ -67,7 +67,7 @@ export function isSeparate({ separation }: ProvisioningContext, info: Pick<Datab
 }
 
 /** Returns 256 random bits, in letters that need no escape in a URL. */
-function makePassword(): Secret {
+function newPassword(): Secret {
   return new Secret(randomBytes(32).toString('base64url'))
 }
 
@@ -86,7 +86,7 @@ export function newLogin(
   rowId: string,
 ): NewLogin {
   const user = physicalNames.login(installation, rowId)
-  const password = makePassword()
+  const password = newPassword()
   return { user, password, sealed: keys.seal(password, user), connectionLimit: connectionLimit(server) }
 }
 
@@ -202,7 +202,7 @@ export async function withHelper<T>(
   work: (login: Login) => Promise<T>,
 ): Promise<T> {
   const run = randomBytes(4).toString('hex')
-  const login = { user: physicalNames.helper(context.installation, rowId, run), password: makePassword() }
+  const login = { user: physicalNames.helper(context.installation, rowId, run), password: newPassword() }
   await admin.script(await server.roles.createTemporaryRole(login, groups, database))
   let value: T
   try {

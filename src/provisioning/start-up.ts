@@ -3,9 +3,10 @@ import { hasCode } from '../kernel/errors.ts'
 import { parseIdentifier } from '../kernel/names.ts'
 import { cancellable, type Checks, durationMs, list, positiveMs, readOptions, trueOrFalse } from '../kernel/options.ts'
 import { schemaOf, type WithSchema } from '../models/require-models.ts'
-import type { CreateDatabaseOptions, Session } from '../server/port.ts'
+import type { CreateDatabaseOptions } from '../server/port.ts'
 import { parseConnectionUrl, requireDatabase } from '../server/postgres/connection-fields.ts'
 import { checkCreateOptions, createChecks } from '../server/postgres/databases.ts'
+import { withSession } from '../server/with-session.ts'
 import { postgres } from '../server/postgres/postgres.ts'
 import { type EnsuredDatabase, ensureDatabaseOn } from './ensure-database.ts'
 import type { Comparison } from '../structure/comparison.ts'
@@ -93,7 +94,7 @@ export async function ensureTables(
     lockTimeoutMs: read.lockTimeoutMs ?? 60_000,
     extensions: (read.extensions ?? []).map((name) => parseIdentifier(name, 'extension')),
   }
-  return within(await server.connect(database, read), (session) => ensureTablesIn(session, compared, limits))
+  return withSession(server.connect(database, read), (session) => ensureTablesIn(session, compared, limits))
 }
 
 /** Compares a database with the models and touches nothing. */
@@ -108,7 +109,7 @@ export async function checkDatabase(
   const compared = { server, schema, fingerprint: await schema.fingerprint() }
   const session = await server.connect(database, read).catch(missingAsUndefined)
   if (session === undefined) return { outcome: 'database-missing', database }
-  const look = await within(session, () => lookAt(session, compared))
+  const look = await withSession(Promise.resolve(session), () => lookAt(session, compared))
   const comparison = reported(look, schema, read.exact)
   const wrong = [comparison.missing, comparison.differing, read.exact === true ? comparison.extra : []]
   const differs = wrong.some(({ length }) => length > 0)
@@ -152,14 +153,6 @@ function target(
     ...(statementTimeoutMs !== undefined && { statementTimeoutMs }),
   })
   return { server, database }
-}
-
-async function within<T>(session: Session, work: (session: Session) => Promise<T>): Promise<T> {
-  try {
-    return await work(session)
-  } finally {
-    await session.close()
-  }
 }
 
 function missingAsUndefined(error: unknown): undefined {

@@ -1,9 +1,10 @@
+import { withSession } from '../server/with-session.ts'
 import { randomUUID } from 'node:crypto'
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { type Identifier, physicalNames } from '../kernel/names.ts'
 import type { FinishedTemplate, SparePool, TemplateRow } from '../catalog/inventory.ts'
-import type { Server, Session, SessionOptions } from '../server/port.ts'
+import type { Server, Session } from '../server/port.ts'
 import { readStamp, writeStamp } from '../server/stamp.ts'
 import { connectToAdministration } from './administration.ts'
 import type { MakingContext, ProvisioningContext } from './context.ts'
@@ -130,7 +131,7 @@ async function buildTemplate<Handle>(
     const since = performance.now()
     for (const { rowId } of await locked.inventory.templates(sparePool, ['building']))
       await locked.inventory.discardTemplate(rowId)
-    const template = await build(context, locked, { server, admin, sparePool }, options)
+    const template = await buildUnderLock(context, locked, { server, admin, sparePool }, options)
     context.emit({ event: 'template-built', ...sparePool, durationMs: performance.now() - since })
     return { ...template, wasBuilt: true }
   })
@@ -166,7 +167,7 @@ interface Site {
   readonly sparePool: SparePool
 }
 
-async function build<Handle>(
+async function buildUnderLock<Handle>(
   context: MakingContext<Handle>,
   locked: LockedWork,
   { server, admin, sparePool }: Site,
@@ -176,10 +177,10 @@ async function build<Handle>(
   const building = physicalNames.building(context.installation, rowId)
   await locked.inventory.addTemplate(sparePool, rowId)
   const groups = await ensureGroups(context.separation, server, admin)
-  const also = [server.commentStatement(building, stampOf(context, 'building', rowId))]
+  const also = [server.commentStatement(building, templateStamp(context, 'building', rowId))]
   // From template0, so that nothing is in the database but what the models declare.
   const making = { server, admin, database: building, template: 'template0', groups, also }
-  if (!(await createPrivate(making))) throw takenError(building)
+  if (!(await createPrivate(making))) throw buildingTakenError(building)
   const finished = await fill(context, server, building, options)
   await seal(context, locked, { server, admin, rowId, finished, signal: options.signal })
   return { ...sparePool, rowId, state: 'ready', digest: finished.digest }
@@ -194,28 +195,14 @@ async function fill<Handle>(
 ): Promise<FinishedTemplate> {
   const { models, extensions, seed, separation } = context
   const groups = separation?.groups
-  await within(server, building, options, async (session) => {
+  await withSession(server.connect(building, options), async (session) => {
     if (groups !== undefined) await session.script(server.roles.prepare(groups))
     for (const extension of extensions) await session.query(server.extensionStatement(extension))
   })
   const asObjects = { ...options, role: groups?.objects }
-  await within(server, building, asObjects, (session) => makeTables(session, models.schema))
+  await withSession(server.connect(building, asObjects), (session) => makeTables(session, models.schema))
   if (seed !== undefined) await runSeed(context, seed, { server, database: building, role: groups?.objects }, options)
-  return within(server, building, options, (session) => describeTemplate(context, server, session))
-}
-
-async function within<T>(
-  server: Server,
-  database: Identifier,
-  options: SessionOptions,
-  work: (session: Session) => Promise<T>,
-): Promise<T> {
-  const session = await server.connect(database, options)
-  try {
-    return await work(session)
-  } finally {
-    await session.close()
-  }
+  return withSession(server.connect(building, options), (session) => describeTemplate(context, server, session))
 }
 
 interface Sealing extends Cancellable {
@@ -238,7 +225,7 @@ async function seal(context: ProvisioningContext, locked: LockedWork, sealing: S
         admin.script([
           server.renameStatement(building, name),
           server.alterStatement(name, { acceptsConnections: false, isTemplate: true }),
-          server.commentStatement(name, stampOf(context, 'template', rowId)),
+          server.commentStatement(name, templateStamp(context, 'template', rowId)),
         ]),
       () => locked.inventory.finishTemplate(rowId, finished),
     )
@@ -297,11 +284,15 @@ export function discardTemplates(
   })
 }
 
-function stampOf({ installationId, fingerprint }: ProvisioningContext, kind: 'building' | 'template', row: string) {
+function templateStamp(
+  { installationId, fingerprint }: ProvisioningContext,
+  kind: 'building' | 'template',
+  row: string,
+) {
   return writeStamp({ installation: installationId, kind, row, fingerprint })
 }
 
-function takenError(building: Identifier): TenantryError {
+function buildingTakenError(building: Identifier): TenantryError {
   return new TenantryError('foreign-database', `The database ${building} is there and is not ours.`, {
     hint: 'It was not touched. Repeat the call: the next has another name.',
     retryable: true,

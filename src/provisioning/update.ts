@@ -28,10 +28,10 @@ export interface Updated {
  */
 export async function update(context: ProvisioningContext, id: string, options: UpdateOptions): Promise<Updated> {
   const tenantId = parseTenantId(id)
-  return untilAborted(carryOut(context, tenantId, options), options.signal)
+  return untilAborted(updateRow(context, tenantId, options), options.signal)
 }
 
-async function carryOut(
+async function updateRow(
   context: ProvisioningContext,
   id: TenantId,
   { displayName, metadata = {}, actor }: UpdateOptions,

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { sha256 } from '../kernel/hash.ts'
 
 /** The parts of a version besides the models. */
 export interface VersionParts {
@@ -22,7 +22,7 @@ export function versionFingerprint(
   const isPlain = extensions.length === 0 && !hasSeed && String(revision) === String(firstRevision)
   if (isPlain && !isSeparate) return models
   const parts = [models, extensions.toSorted(), hasSeed, String(revision), ...(isSeparate ? ['separate'] : [])]
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
+  return sha256(JSON.stringify(parts))
 }
 
 /** The revision if none is declared. */

@@ -18,7 +18,7 @@ export function busyError(
   { capacity, others, leases }: Scarcity,
 ): TenantryError {
   const shared =
-    others > 0 ? ` (of ${server.maxConnections}, shared with ${counted(others, 'other process', 'es')})` : ''
+    others > 0 ? ` (of ${server.maxConnections}, shared with ${countOf(others, 'other process', 'es')})` : ''
   const message = `All ${capacity} connections to the server ${server.name}${shared} were busy for ${waitMs} ms: ${holders(leases)}.`
   const hint =
     'Hold connections for less long (a transaction holds one from its begin to its commit), or raise maxConnections.'
@@ -39,9 +39,9 @@ function holders(leases: readonly LeasedConnection[]): string {
     return `${tenant} has ${own.length}, for up to ${Math.round(longest)} ms`
   })
   const rest = byTenant.length - shown.length
-  return [...shown, ...(rest > 0 ? [`${counted(rest, 'other', 's')} the rest`] : [])].join('; ')
+  return [...shown, ...(rest > 0 ? [`${countOf(rest, 'other', 's')} the rest`] : [])].join('; ')
 }
 
-function counted(count: number, word: string, plural: string): string {
+function countOf(count: number, word: string, plural: string): string {
   return `${count} ${word}${count === 1 ? '' : plural}`
 }

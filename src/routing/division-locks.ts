@@ -35,7 +35,7 @@ export class DivisionLocks {
       `select objid::text as key from pg_catalog.pg_locks
        where locktype = 'advisory' and objsubid = 2 and granted and classid = hashtext($1)::oid
          and database = (select oid from pg_catalog.pg_database where datname = current_database())`,
-      [keyOf(this.#server)],
+      [lockKey(this.#server)],
     )
     const shares = new Map<string, number>()
     for (const { key } of rows) {
@@ -49,14 +49,14 @@ export class DivisionLocks {
 
   async show({ session }: Listening, process: string, share: number): Promise<void> {
     await session.query('select pg_advisory_lock_shared(hashtext($1), $2)', [
-      keyOf(this.#server),
+      lockKey(this.#server),
       halfKey(process, share),
     ])
   }
 
   async hide({ session }: Listening, process: string, share: number): Promise<void> {
     await session.query('select pg_advisory_unlock_shared(hashtext($1), $2)', [
-      keyOf(this.#server),
+      lockKey(this.#server),
       halfKey(process, share),
     ])
   }
@@ -67,7 +67,7 @@ export class DivisionLocks {
    * @throws `lock-timeout` after `limitMs` milliseconds
    */
   async exclusively<T>({ session }: Listening, limitMs: number, work: () => Promise<T>): Promise<T> {
-    const name = `${keyOf(this.#server)}:exclusive`
+    const name = `${lockKey(this.#server)}:exclusive`
     const tryLock = async () => {
       const { rows } = await session.query<{ taken: boolean }>(
         'select pg_try_advisory_lock(hashtextextended($1, 0)) as taken',
@@ -92,7 +92,7 @@ export class DivisionLocks {
   }
 }
 
-function keyOf(server: string): string {
+function lockKey(server: string): string {
   return `tenantry:budget:${server}`
 }
 

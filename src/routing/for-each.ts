@@ -108,7 +108,7 @@ const endingMs = 2_000
 
 /** Works on every active tenant that matches the filter. @throws `invalid-option`, and the errors of the first query */
 export async function forEachTenant<T>(fleet: Fleet<T>, options: ForEachOptions<T>): Promise<FleetResult<T>> {
-  return new FleetQuery(fleet, checkOptions(options)).run()
+  return new FleetQuery(fleet, checkForEachOptions(options)).run()
 }
 
 interface Checked<T> {
@@ -119,7 +119,7 @@ interface Checked<T> {
   readonly signal: AbortSignal | undefined
 }
 
-function checkOptions<T>(options: ForEachOptions<T>): Checked<T> {
+function checkForEachOptions<T>(options: ForEachOptions<T>): Checked<T> {
   const {
     concurrency = 4,
     tenantTimeoutMs = 300_000,

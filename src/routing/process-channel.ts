@@ -185,7 +185,7 @@ export class ProcessChannel {
   }
 
   #receive(payload: string): void {
-    const message = parseJson(payload)
+    const message = parseMessage(payload)
     if (typeof message !== 'object' || message === null) return
     for (const { onMessage } of this.#listeners) onMessage(message)
   }
@@ -195,7 +195,7 @@ interface Standing extends Listening {
   readonly end: () => Promise<void>
 }
 
-function parseJson(text: string): unknown {
+function parseMessage(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { sha256 } from '../kernel/hash.ts'
 import type { Cancellable } from '../kernel/abort.ts'
 import { type DomainName, readDomain } from '../kernel/domain-names.ts'
 import { TenantryError } from '../kernel/errors.ts'
@@ -87,7 +87,7 @@ export interface Route<Handle> {
 }
 
 /** Drops handles, if they were ever open. */
-async function drop<Handle>({ route }: Opened<Handle>): Promise<void> {
+async function dropOpened<Handle>({ route }: Opened<Handle>): Promise<void> {
   const opened = await route.catch(() => undefined)
   await opened?.handles.drop()
 }
@@ -117,7 +117,7 @@ export class Router<Handle> {
   constructor(options: RoutingOptions<Handle>) {
     const { home, servers, catalog, keptTenants, condition, waitMs } = options
     this.#options = options
-    this.#opened = new RecentlyUsed(options.keptHandles, (opened) => void drop(opened))
+    this.#opened = new RecentlyUsed(options.keptHandles, (opened) => void dropOpened(opened))
     this.#channel = new ProcessChannel(home, options.catalogDatabase)
     this.#channel.subscribe({ onMessage: (message) => this.#onMessage(message), onLost: () => this.#forgetAll() })
     this.#evictions = new EvictionChannel(this.#channel, (eviction) => this.#onEvict(eviction))
@@ -231,7 +231,7 @@ export class Router<Handle> {
 
   /** Refuses new work, waits at most `deadlineMs` milliseconds for work under way, and closes all connections. */
   async close(deadlineMs: number): Promise<void> {
-    const dropped = [...this.#opened.values()].map(drop)
+    const dropped = [...this.#opened.values()].map(dropOpened)
     this.#opened.clear()
     this.#watch.close()
     await Promise.all([...this.#budgets.values()].map((budget) => budget.close(deadlineMs)))
@@ -244,7 +244,7 @@ export class Router<Handle> {
   #shareOf(server: Server): BudgetShare {
     const { home, installation, installationId, catalogConnections, tenantShare, waitMs } = this.#options
     const isHome = server === home
-    const family = createHash('sha256').update(installationId).digest('hex').slice(0, 4)
+    const family = sha256(installationId).slice(0, 4)
     const [tenantRoles, tenantGroup] = [physicalNames.loginPrefix(installation), physicalNames.app(installation)]
     const question = { family, tenantRoles, tenantGroup, isAmongProcesses: isHome }
     return new BudgetShare({
@@ -272,7 +272,7 @@ export class Router<Handle> {
     const kept: Opened<Handle> = { rowId: row.rowId, route: this.#open(row) }
     // One of an earlier tenant with this id.
     const former = this.#opened.peek(row.id)
-    if (former !== undefined) void drop(former)
+    if (former !== undefined) void dropOpened(former)
     this.#opened.set(row.id, kept)
     return kept
   }

@@ -172,7 +172,7 @@ export class ServerBudget {
 
   /** Leases a connection that was idle for long, if it is alive: a firewall may have dropped it silently. */
   async #grantLongIdle(connection: ServerConnection, request: ConnectionRequest): Promise<void> {
-    if (await isAlive(connection)) return this.#grantUnlessClosed(connection, request)
+    if (await isUsable(connection)) return this.#grantUnlessClosed(connection, request)
     this.#line.count(request.target, -1)
     await this.#discard(connection)
     this.#next(request)
@@ -382,7 +382,7 @@ async function cleaned(connection: ServerConnection, { resetConnections }: Budge
 }
 
 /** True if a connection still answers. */
-async function isAlive(connection: ServerConnection): Promise<boolean> {
+async function isUsable(connection: ServerConnection): Promise<boolean> {
   // Closing a connection with a statement under way aborts it.
   const silent = setTimeout(() => void connection.close(), answerMs)
   try {

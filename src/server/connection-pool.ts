@@ -17,7 +17,7 @@ export interface PooledConnection extends QueryClient {
   release(destroy?: boolean | Error): void
 }
 
-/** What is ended by {@link ConnectionPool.cancel}. */
+/** The part of a connection's work that {@link ConnectionPool.cancel} ends. */
 export type Cancelled = 'statement' | 'connection'
 
 /** The part of a `pg` Pool that ORMs use. */

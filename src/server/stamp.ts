@@ -27,7 +27,7 @@ export function writeStamp(stamp: Stamp): string {
 
 /** Reads a comment; undefined for one that is not a stamp. The comment may be any text. */
 export function readStamp(text: string | undefined): Stamp | undefined {
-  const value = parse(text)
+  const value = parseStamp(text)
   if (typeof value !== 'object' || value === null || !('tenantry' in value)) return undefined
   const { installation, kind, row, fingerprint, state, transition, comment } = value as Partial<
     Record<keyof Stamp, unknown>
@@ -46,7 +46,7 @@ export function readStamp(text: string | undefined): Stamp | undefined {
   }
 }
 
-function parse(text: string | undefined): unknown {
+function parseStamp(text: string | undefined): unknown {
   if (text === undefined) return undefined
   try {
     return JSON.parse(text)

@@ -35,7 +35,7 @@ export function compareStructures(desired: Structure, actual: Structure): readon
       continue
     }
     found.delete(keyOf(expected))
-    if (!isSame(expected, other)) differences.push({ change: 'different', expected, found: other })
+    if (!isEqualObject(expected, other)) differences.push({ change: 'different', expected, found: other })
   }
   const missing = unmatched.filter((expected) => !takeNamedOtherwise(expected, found))
   return [
@@ -69,7 +69,7 @@ function counts({ kind }: StructureObject): boolean {
   return !byMaker.has(kind)
 }
 
-function isSame(one: StructureObject, other: StructureObject): boolean {
+function isEqualObject(one: StructureObject, other: StructureObject): boolean {
   return one.kind === other.kind && one.definition === other.definition
 }
 

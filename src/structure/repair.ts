@@ -8,33 +8,35 @@ import { clauseSeparator, definitionText, type StructureObject } from './structu
 export function repairStatements(difference: StructureDifference): readonly string[] {
   switch (difference.change) {
     case 'missing':
-      return create(difference.expected)
+      return createStatement(difference.expected)
     case 'extra':
-      return drop(difference.found)
+      return dropStatement(difference.found)
     case 'different':
       return alter(difference.expected, difference.found)
   }
 }
 
-function create(object: StructureObject): readonly string[] {
+function createStatement(object: StructureObject): readonly string[] {
   const { kind, name, definition } = object
   switch (kind) {
     case 'schema':
-      return [`create schema ${quoted(name)};`]
+      return [`create schema ${quoteName(name)};`]
     case 'extension':
-      return [`create extension ${quoted(name)};`]
+      return [`create extension ${quoteName(name)};`]
     case 'enum':
       return [`create type ${qualified(object)} as enum ${definitionText(object)};`]
     case 'column':
       return hasMarks(object)
         ? []
-        : [`alter table ${parentOf(object)} add column ${quoted(name)} ${definitionText(object)};`]
+        : [`alter table ${parentOf(object)} add column ${quoteName(name)} ${definitionText(object)};`]
     case 'primary key':
     case 'unique':
     case 'exclusion':
     case 'check':
     case 'foreign key':
-      return hasMarks(object) ? [] : [`alter table ${parentOf(object)} add constraint ${quoted(name)} ${definition};`]
+      return hasMarks(object)
+        ? []
+        : [`alter table ${parentOf(object)} add constraint ${quoteName(name)} ${definition};`]
     case 'index':
     case 'trigger':
     case 'rule':
@@ -44,7 +46,7 @@ function create(object: StructureObject): readonly string[] {
     case 'procedure':
       return [`${definition.trimEnd()};`]
     case 'policy':
-      return [`create policy ${quoted(name)} on ${parentOf(object)} ${definition};`]
+      return [`create policy ${quoteName(name)} on ${parentOf(object)} ${definition};`]
     case 'row security':
       return definition === 'enabled' ? [`alter table ${parentOf(object)} enable row level security;`] : []
     case 'replica identity':
@@ -57,13 +59,13 @@ function create(object: StructureObject): readonly string[] {
   }
 }
 
-function drop(object: StructureObject): readonly string[] {
+function dropStatement(object: StructureObject): readonly string[] {
   const { kind, name } = object
   switch (kind) {
     case 'schema':
-      return [`drop schema ${quoted(name)};`]
+      return [`drop schema ${quoteName(name)};`]
     case 'extension':
-      return [`drop extension ${quoted(name)};`]
+      return [`drop extension ${quoteName(name)};`]
     case 'table':
     case 'foreign table':
     case 'sequence':
@@ -78,19 +80,19 @@ function drop(object: StructureObject): readonly string[] {
     case 'composite type':
       return [`drop type ${qualified(object)};`]
     case 'column':
-      return [`alter table ${parentOf(object)} drop column ${quoted(name)};`]
+      return [`alter table ${parentOf(object)} drop column ${quoteName(name)};`]
     case 'primary key':
     case 'unique':
     case 'exclusion':
     case 'check':
     case 'foreign key':
-      return [`alter table ${parentOf(object)} drop constraint ${quoted(name)};`]
+      return [`alter table ${parentOf(object)} drop constraint ${quoteName(name)};`]
     case 'index':
       return [`drop index ${qualified(object)};`]
     case 'trigger':
     case 'rule':
     case 'policy':
-      return [`drop ${kind} ${quoted(name)} on ${parentOf(object)};`]
+      return [`drop ${kind} ${quoteName(name)} on ${parentOf(object)};`]
     case 'row security':
       return [`alter table ${parentOf(object)} disable row level security;`]
     case 'replica identity':
@@ -106,7 +108,7 @@ function alter(expected: StructureObject, found: StructureObject): readonly stri
       return alterColumn(expected, found)
     case 'function':
     case 'procedure':
-      return create(expected)
+      return createStatement(expected)
     case 'view':
       return isPlainView(expected) && isPlainView(found)
         ? [`create or replace view ${qualified(expected)} ${viewBody(expected)}`]
@@ -128,7 +130,7 @@ function alter(expected: StructureObject, found: StructureObject): readonly stri
       return replace(expected, found)
     case 'row security':
     case 'replica identity':
-      return create(expected)
+      return createStatement(expected)
     default:
       return []
   }
@@ -136,19 +138,19 @@ function alter(expected: StructureObject, found: StructureObject): readonly stri
 
 /** Drops the one and creates the other, where both are certain. */
 function replace(expected: StructureObject, found: StructureObject): readonly string[] {
-  const made = create(expected)
-  return made.length === 0 ? [] : [...drop(found), ...made]
+  const made = createStatement(expected)
+  return made.length === 0 ? [] : [...dropStatement(found), ...made]
 }
 
 /** A constraint that merely was not checked yet. */
 function validate(expected: StructureObject, found: StructureObject): readonly string[] | undefined {
   if (found.definition !== `${expected.definition} NOT VALID`) return undefined
-  return [`alter table ${parentOf(expected)} validate constraint ${quoted(expected.name)};`]
+  return [`alter table ${parentOf(expected)} validate constraint ${quoteName(expected.name)};`]
 }
 
 function switchTrigger(expected: StructureObject, found: StructureObject): readonly string[] | undefined {
   if (found.definition !== `${expected.definition} (disabled)`) return undefined
-  return [`alter table ${parentOf(expected)} enable trigger ${quoted(expected.name)};`]
+  return [`alter table ${parentOf(expected)} enable trigger ${quoteName(expected.name)};`]
 }
 
 /** New values of an enum, each before the one that follows it. A value is never taken away. */
@@ -194,7 +196,7 @@ function alterColumn(expected: StructureObject, found: StructureObject): readonl
   const [wanted, present] = [clausesOf(expected), clausesOf(found)]
   const isSerial = [wanted, present].some(({ type }) => type.endsWith('serial'))
   if (wanted.rest !== present.rest || (isSerial && wanted.type !== present.type)) return []
-  const column = `alter table ${parentOf(expected)} alter column ${quoted(expected.name)}`
+  const column = `alter table ${parentOf(expected)} alter column ${quoteName(expected.name)}`
   const statements: string[] = []
   if (wanted.type !== present.type) statements.push(`${column} type ${wanted.type};`)
   if (wanted.fallback !== present.fallback) {
@@ -232,13 +234,13 @@ function viewBody({ definition }: StructureObject): string {
 }
 
 function qualified({ schema, name }: StructureObject): string {
-  return `${quoted(schema)}.${quoted(name)}`
+  return `${quoteName(schema)}.${quoteName(name)}`
 }
 
 function parentOf({ schema, parent = '' }: StructureObject): string {
-  return `${quoted(schema)}.${quoted(parent)}`
+  return `${quoteName(schema)}.${quoteName(parent)}`
 }
 
-function quoted(name: string): string {
+function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }

@@ -108,7 +108,7 @@ const creatableParts: ReadonlySet<StructureKind> = new Set([
  */
 export function planCreation({ statements }: Script, differences: readonly StructureDifference[]): CreationPlan {
   const missing = differences.flatMap((it) => (it.change === 'missing' ? [it.expected] : []))
-  const wholes = new Set(missing.filter((it) => it.parent === undefined).map((it) => nameKey(it)))
+  const wholes = new Set(missing.filter((it) => it.parent === undefined).map((it) => plainKey(it)))
   const columns = Map.groupBy(
     missing.filter((it) => it.kind === 'column'),
     parentKey,
@@ -127,7 +127,7 @@ export function planCreation({ statements }: Script, differences: readonly Struc
   const ofParts = new Set(parts.map((it) => byPart.get(keyOf(it))))
   const isNeeded = (statement: ScriptStatement) =>
     ofParts.has(statement) ||
-    statement.creates.some((it) => it.parent === undefined && wholes.has(nameKey(it))) ||
+    statement.creates.some((it) => it.parent === undefined && wholes.has(plainKey(it))) ||
     (statement.of !== undefined && wholes.has(plain(statement.of.schema, statement.of.name)))
   return {
     statements: statements.filter(isNeeded),
@@ -135,7 +135,7 @@ export function planCreation({ statements }: Script, differences: readonly Struc
   }
 }
 
-function nameKey(object: ScriptObject): string {
+function plainKey(object: ScriptObject): string {
   return plain(object.schema, withoutArguments(object))
 }
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { sha256 } from '../kernel/hash.ts'
 
 /** Kinds of objects that stand by themselves in a database. */
 export type ObjectKind =
@@ -113,5 +113,5 @@ export function digestOf(structure: Structure): string {
   const lines = structure.map(({ kind, schema, name, parent = '', definition }) =>
     JSON.stringify([kind, schema, parent, name, definition]),
   )
-  return createHash('sha256').update(lines.toSorted().join('\n')).digest('hex')
+  return sha256(lines.toSorted().join('\n'))
 }

@@ -36,7 +36,7 @@ export async function withTenants<Handle>(
 export async function withDatabase(url: string, work: (url: string) => Promise<void>): Promise<void> {
   const name = uniqueName()
   try {
-    await administer(url, (session) => session.query(`create database ${quoted(name)}`))
+    await administer(url, (session) => session.query(`create database ${quotedName(name)}`))
     await work(Object.assign(new URL(url), { pathname: `/${name}` }).href)
   } finally {
     await removeAll(url, name)
@@ -52,14 +52,14 @@ async function removeAll(url: string, name: string): Promise<void> {
       [name],
     )
     for (const { name: database, isTemplate } of databases) {
-      if (isTemplate) await session.query(`alter database ${quoted(database)} is_template false`)
-      await session.query(`drop database ${quoted(database)} with (force)`)
+      if (isTemplate) await session.query(`alter database ${quotedName(database)} is_template false`)
+      await session.query(`drop database ${quotedName(database)} with (force)`)
     }
     const { rows: roles } = await session.query<{ name: string }>(
       'select rolname as name from pg_catalog.pg_roles where pg_catalog.starts_with(rolname, $1)',
       [`${name}_`],
     )
-    for (const role of roles) await session.query(`drop role ${quoted(role.name)}`)
+    for (const role of roles) await session.query(`drop role ${quotedName(role.name)}`)
   })
 }
 
@@ -76,6 +76,6 @@ function uniqueName(): string {
   return `check${randomBytes(4).toString('hex')}`
 }
 
-function quoted(name: string): string {
+function quotedName(name: string): string {
   return quoteIdentifier(parseIdentifier(name, 'name'))
 }

@@ -146,7 +146,7 @@ function makeProject(): string {
   }
   link('tenantry', root)
   const orm = ['@mikro-orm/core', '@mikro-orm/postgresql', '@mikro-orm/sql']
-  for (const name of [...orm, 'express', 'fastify', 'hono', '@types/express', '@types/node']) {
+  for (const name of [...orm, 'drizzle-orm', 'kysely', 'express', 'fastify', 'hono', '@types/express', '@types/node']) {
     link(name, join(root, 'node_modules', name))
   }
   // Pages import the README's models.

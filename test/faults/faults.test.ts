@@ -8,8 +8,8 @@ const seed = process.env['TENANTRY_FAULTS_SEED'] || String(Math.floor(Math.rando
 /**
  * The time for which one scenario may begin faults, in milliseconds, and the least number of its questions before that.
  */
-const limitMs = 8_000
-const asksAtLeast = 6
+const limitMs = 4_000
+const asksAtLeast = 4
 
 describe(`faults, seed ${seed}`, () => {
   it.each(boundedScenarios)('$name', { timeout: 300_000 }, async (scenario) => {

@@ -9,10 +9,13 @@ import * as embedded from 'tenantry/embedded'
 import * as express from 'tenantry/express'
 import * as fastifyEntry from 'tenantry/fastify'
 import * as hono from 'tenantry/hono'
+import * as kyselyEntry from 'tenantry/kysely'
 import * as mikroOrmEntry from 'tenantry/mikro-orm'
 import * as nest from 'tenantry/nestjs'
 import * as postgresEntry from 'tenantry/postgres'
 import * as requests from 'tenantry/requests'
+import * as sqlEntry from 'tenantry/sql'
+import * as testing from 'tenantry/testing'
 import { Address, User } from '../../examples/service/models.ts'
 import { serverUrl } from '../support/server.ts'
 import type { kinds, ValueName } from './values.ts'
@@ -42,6 +45,8 @@ export const without: Readonly<Record<string, string>> = {
   'requests.customDomain': 'takes nothing',
   'requests.errorResponse': 'takes whatever was thrown',
   'nest.CurrentTenant': 'is made by the module',
+  'testing.handleFactoryChecks': 'gives tests, which fail with what they are given',
+  'testing.schemaSourceChecks': 'gives tests, which fail with what they are given',
   'tenantry.currentTenant': 'takes nothing',
   'tenantry.captureTenant': 'takes nothing',
   'TenantRequests.answer': 'takes whatever was thrown',
@@ -52,6 +57,9 @@ export const entries = {
   root,
   postgres: postgresEntry,
   mikroOrm: mikroOrmEntry,
+  kysely: kyselyEntry,
+  sql: sqlEntry,
+  testing,
   embedded,
   requests,
   fastify: fastifyEntry,
@@ -255,6 +263,13 @@ export function facesOfEntries(it: Open): Readonly<Record<string, Face>> {
       options: { url: 'url', mode: 'word' },
       needed: { url: 'postgresql://localhost' },
     },
+    'root.handlesOver': { call: root.handlesOver, args: [[() => undefined, 'function']] },
+    'postgres.pgPool': {
+      call: postgresEntry.pgPool,
+      args: [[{ connect: () => undefined, query: () => undefined }, 'made']],
+    },
+    'kysely.kysely': { call: kyselyEntry.kysely, options: {}, isOpen: true },
+    'sql.sqlFiles': { call: sqlEntry.sqlFiles, args: [['migrations', 'path']], options: { defaultSchema: 'name' } },
     'mikroOrm.mikroOrm': { call: mikroOrmEntry.mikroOrm, options: {}, isOpen: true },
     'embedded.startEmbeddedPostgres': {
       call: embedded.startEmbeddedPostgres,

@@ -86,6 +86,7 @@ export const kinds = {
   /** NestJS itself checks their content. */
   list: kind(['an empty list', 'a list of nothing']),
   limit: kind(['zero', 'a negative number']),
+  path: kind(['text', 'text with NUL']),
   /** A path, a domain or a header: one word is one. */
   simple: kind(['text']),
   prefix: kind(['no text']),

@@ -66,7 +66,7 @@ async function checkTenants(
   given: readonly string[],
   exact: boolean,
 ): Promise<Report> {
-  const ids = given.length > 0 ? given : await inService(tenantry, tools.signal)
+  const ids = given.length > 0 ? given : await isInService(tenantry, tools.signal)
   const checked = await tools.progress(`0 of ${ids.length}`, (update) =>
     checkAll(tenantry, { ids, exact, signal: tools.signal }, update),
   )
@@ -77,7 +77,7 @@ async function checkTenants(
   }
 }
 
-async function inService(tenantry: Tenantry<unknown>, signal: AbortSignal): Promise<string[]> {
+async function isInService(tenantry: Tenantry<unknown>, signal: AbortSignal): Promise<string[]> {
   const ids: string[] = []
   for (let after: string | undefined; ; after = ids.at(-1)) {
     const options = { state: ['active', 'suspended'], limit: 1_000, signal } as const
@@ -106,7 +106,7 @@ async function checkAll(
   const left = ids.values()
   const work = async () => {
     for (const id of left) {
-      checked.push(await checkTenant(tenantry, id, checking))
+      checked.push(await printTenantCheck(tenantry, id, checking))
       update(`${checked.length} of ${ids.length}`)
     }
   }
@@ -114,7 +114,7 @@ async function checkAll(
   return checked.toSorted((one, other) => (one.id < other.id ? -1 : 1))
 }
 
-async function checkTenant(
+async function printTenantCheck(
   tenantry: Tenantry<unknown>,
   id: string,
   { ids, exact, signal }: Checking,

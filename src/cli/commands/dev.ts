@@ -50,7 +50,7 @@ export const dev = defineCommand<Options>(
         : 'Press Ctrl-C to stop it.',
     ]
     printReport('dev', { result: { version, outcome, url, passwordFile, logFile }, lines }, asJson)
-    await untilAborted(signal)
+    await untilStopped(signal)
     await server.stop()
     const stopped = !server.runsOn
     notify(stopped ? 'Stopped.' : 'The server runs on: another process uses it.')
@@ -58,7 +58,7 @@ export const dev = defineCommand<Options>(
   },
 )
 
-async function untilAborted(signal: AbortSignal): Promise<void> {
+async function untilStopped(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return
   // Waiting for a signal does not keep a process alive.
   const alive = setInterval(() => undefined, 2 ** 30)

@@ -96,7 +96,7 @@ export const domains = defineCommand<ListWords>(
       .option('--limit <number>', 'at most this number', wholeNumber, 100)
       .option('--after <domain>', 'only those after this one'),
   (tools, [id], { find, limit, after }) => {
-    if ((id === undefined) === (find === undefined)) throw whichError()
+    if ((id === undefined) === (find === undefined)) throw whichDomainsError()
     return tools.withTenantry('read', async (tenantry) => {
       const { signal } = tools
       const page = { limit, signal, ...(after !== undefined && { after }) }
@@ -112,7 +112,7 @@ async function only(finding: Promise<TenantDomain | undefined>): Promise<readonl
   return found === undefined ? [] : [found]
 }
 
-function whichError(): TenantryError {
+function whichDomainsError(): TenantryError {
   return new TenantryError('invalid-option', 'Which domains are meant?', {
     hint: "Give a tenant's id, or --find <domain>.",
   })

@@ -39,7 +39,10 @@ export const exec = defineCommand<Options>(
     // It stays open for as long as the command runs: an embedded server would end with it.
     const exitCode = await tools.withTenantry('read', async (tenantry) => {
       const connection = await tenantry.environment(String(id), { as, signal: tools.signal })
-      return run(words as readonly string[], commandEnvironment(as, { ...connection, TENANTRY_TENANT: String(id) }))
+      return runProgram(
+        words as readonly string[],
+        commandEnvironment(as, { ...connection, TENANTRY_TENANT: String(id) }),
+      )
     })
     return { result: { id, exitCode }, lines: [], exitCode }
   },
@@ -61,7 +64,7 @@ function takingOptionsAfterId(command: Command): Command {
   return command
 }
 
-function run([program = '', ...words]: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+function runProgram([program = '', ...words]: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   if (program === '') {
     throw new TenantryError('invalid-option', 'There is no command to run.', { hint: 'See: tenantry exec --help' })
   }

@@ -39,7 +39,7 @@ export const init = defineCommand<Options>(
     }
     const folder = process.cwd()
     const there = configFileNames.find((name) => existsSync(join(folder, name)))
-    if (there !== undefined && !force && !dryRun) throw existsError(there)
+    if (there !== undefined && !force && !dryRun) throw configExistsError(there)
     const project = await describeProject(folder)
     const name = there ?? (project.hasTypeScript ? 'tenantry.config.ts' : 'tenantry.config.mjs')
     const text = startingConfig(project)
@@ -69,7 +69,7 @@ function catalogError(): TenantryError {
   )
 }
 
-function existsError(name: string): TenantryError {
+function configExistsError(name: string): TenantryError {
   return new TenantryError('config-exists', `${name} is there already.`, {
     hint: 'Edit it; or --force to replace it, --dry-run to see what would be written.',
   })

@@ -33,7 +33,7 @@ export const purge = defineCommand<Options>(
       .option('-y, --yes', 'do not ask')
       .option('--dry-run', 'show the tenants, and destroy nothing'),
   (tools, [id], options) => {
-    if ((id === undefined) === (options.expired !== true)) throw whichError()
+    if ((id === undefined) === (options.expired !== true)) throw whatToPurgeError()
     return tools.withTenantry(options.dryRun ? 'read' : 'change', (tenantry) =>
       typeof id === 'string' ? purgeOne(tenantry, tools, id, options) : purgeAll(tenantry, tools, options),
     )
@@ -96,7 +96,7 @@ function dryRun(tenants: readonly Tenant[]): Report {
   }
 }
 
-function whichError(): TenantryError {
+function whatToPurgeError(): TenantryError {
   return new TenantryError('invalid-option', 'Which tenant is to be purged?', {
     hint: 'Give either an id or --expired.',
   })

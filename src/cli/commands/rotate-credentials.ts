@@ -29,7 +29,7 @@ export const rotateCredentials = defineCommand<Options>(
       .option('--reencrypt', 'keep the passwords, and encrypt them with the current key')
       .option('--key-lost', 'with --all: accept the current key in place of the one that was lost'),
   (tools, [id], { all = false, reencrypt = false, keyLost = false }) => {
-    if ([id !== undefined, all, reencrypt].filter(Boolean).length !== 1) throw whichError()
+    if ([id !== undefined, all, reencrypt].filter(Boolean).length !== 1) throw whatToRotateError()
     if (keyLost && !all) throw lostError()
     const work = (tenantry: Tenantry<unknown>) => {
       if (reencrypt) return reencryptAll(tenantry, tools)
@@ -105,7 +105,7 @@ function lostError(): TenantryError {
   })
 }
 
-function whichError(): TenantryError {
+function whatToRotateError(): TenantryError {
   return new TenantryError('invalid-option', 'It is unclear which credentials to rotate.', {
     hint: 'Give one of: an id, --all, --reencrypt.',
   })

@@ -1,6 +1,6 @@
 import { Kysely, type KyselyConfig, PostgresDialect, type PostgresPool } from 'kysely'
 import Cursor from 'pg-cursor'
-import { invalidOption, readable } from '../../kernel/options.ts'
+import { invalidOption, objectOption } from '../../kernel/options.ts'
 import { handlesOver } from '../handles-over.ts'
 import type { HandleFactory } from '../port.ts'
 
@@ -19,7 +19,7 @@ export type KyselyOptions = Omit<KyselyConfig, 'dialect'>
  * @throws `invalid-option` for a dialect
  */
 export function kysely<Database>(options: KyselyOptions = {}): HandleFactory<Kysely<Database>> {
-  const read = readable('The argument of kysely()', () => ({ ...options }))
+  const read = objectOption('The argument of kysely()', options)
   if ('dialect' in read)
     throw invalidOption('The argument of kysely()', 'no dialect', 'Tenantry sets it for each tenant.')
   return handlesOver((pool) => {

@@ -1,6 +1,6 @@
 import { MikroORM, type Options } from '@mikro-orm/postgresql'
 import { TenantryError, messageOf } from '../../kernel/errors.ts'
-import { invalidOption, readable } from '../../kernel/options.ts'
+import { objectOption } from '../../kernel/options.ts'
 import { refuseForeignFlush } from './foreign-entities.ts'
 import { refuseUnusable } from './refused-schemas.ts'
 import { TenantEntityManager } from './tenant-entity-manager.ts'
@@ -32,11 +32,8 @@ export type MikroOrmModelsOptions = Omit<Options, (typeof ownOptions)[number]> &
 }
 
 /** Reads the options, and refuses those that would be overridden. @throws `invalid-option` */
-export function checkOptions(options: MikroOrmModelsOptions): MikroOrmModelsOptions {
-  const read = readable('The argument of mikroOrm()', () => {
-    if (typeof options === 'object' && options !== null && !Array.isArray(options)) return { ...options }
-    throw invalidOption('The argument of mikroOrm()', 'an object', 'Write mikroOrm({ entities: [...] }).')
-  })
+export function checkMikroOrmOptions(options: MikroOrmModelsOptions): MikroOrmModelsOptions {
+  const read = objectOption('The argument of mikroOrm()', options, 'Write mikroOrm({ entities: [...] }).')
   const refused = ownOptions.find((name) => name in read)
   if (refused === undefined) return read
   throw new TenantryError('invalid-option', `mikroOrm() does not take the option ${refused}.`, {
@@ -50,7 +47,7 @@ export function checkOptions(options: MikroOrmModelsOptions): MikroOrmModelsOpti
  * @throws `models-invalid`
  */
 export async function discover(options: MikroOrmModelsOptions): Promise<MikroORM> {
-  if (Array.isArray(options.entities) && options.entities.length === 0) throw invalid('There are no entities.')
+  if (Array.isArray(options.entities) && options.entities.length === 0) throw entitiesError('There are no entities.')
   try {
     const orm = (await MikroORM.init({
       ...options,
@@ -63,11 +60,11 @@ export async function discover(options: MikroOrmModelsOptions): Promise<MikroORM
     refuseUnusable(orm)
     return orm
   } catch (error) {
-    throw invalid(messageOf(error), error)
+    throw entitiesError(messageOf(error), error)
   }
 }
 
-function invalid(message: string, cause?: unknown): TenantryError {
+function entitiesError(message: string, cause?: unknown): TenantryError {
   return new TenantryError('models-invalid', `The MikroORM models cannot be used: ${message}`, {
     cause,
     hint: 'Check the entities given to mikroOrm(): each with a table of its own, all that are referred to among them.',

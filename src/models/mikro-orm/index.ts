@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto'
+import { sha256 } from '../../kernel/hash.ts'
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql'
 import type { Models } from '../port.ts'
-import { checkOptions, discover, type MikroOrmModelsOptions } from './discovery.ts'
+import { checkMikroOrmOptions, discover, type MikroOrmModelsOptions } from './discovery.ts'
 import { createStatements } from './statements.ts'
 import { sharedWithTenant } from './tenant-entity-manager.ts'
 
@@ -17,7 +17,7 @@ export type { Models } from '../port.ts'
  *   `models-invalid` by the first call that needs them
  */
 export function mikroOrm(options: MikroOrmModelsOptions): Models<EntityManager> {
-  const checked = checkOptions(options)
+  const checked = checkMikroOrmOptions(options)
   let discovered: Promise<MikroORM> | undefined
   const orm = () => (discovered ??= discover(checked))
   const statements = async () => createStatements(await orm())
@@ -40,8 +40,4 @@ export function mikroOrm(options: MikroOrmModelsOptions): Models<EntityManager> 
       },
     },
   }
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
 }

@@ -16,9 +16,10 @@ const byName = new Intl.Collator('en', { numeric: true })
 export async function readFiles(folder: string): Promise<readonly MigrationFile[]> {
   try {
     const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).toSorted(byName.compare)
-    if (names.length === 0) throw invalid(`${resolve(folder)} has no file whose name ends with .sql.`)
+    if (names.length === 0) throw folderError(`${resolve(folder)} has no file whose name ends with .sql.`)
     const down = names.find((name) => name.endsWith('.down.sql'))
-    if (down !== undefined) throw invalid(`${down} would run as a migration: keep what undoes one in another folder.`)
+    if (down !== undefined)
+      throw folderError(`${down} would run as a migration: keep what undoes one in another folder.`)
     return await Promise.all(
       names.map(async (name) => ({
         name,
@@ -27,11 +28,11 @@ export async function readFiles(folder: string): Promise<readonly MigrationFile[
     )
   } catch (error) {
     if (error instanceof TenantryError) throw error
-    throw invalid(`The migrations cannot be read: ${messageOf(error)}.`, error)
+    throw folderError(`The migrations cannot be read: ${messageOf(error)}.`, error)
   }
 }
 
-function invalid(message: string, cause?: unknown): TenantryError {
+function folderError(message: string, cause?: unknown): TenantryError {
   return new TenantryError('models-invalid', message, {
     cause,
     hint: "Give sqlFiles() the folder of the migrations: sqlFiles(new URL('migrations/', import.meta.url)).",

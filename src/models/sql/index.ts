@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto'
+import { sha256 } from '../../kernel/hash.ts'
 import { fileURLToPath } from 'node:url'
 import { TenantryError } from '../../kernel/errors.ts'
 import { parseIdentifier } from '../../kernel/names.ts'
-import { type Checks, invalidOption, readOptions } from '../../kernel/options.ts'
+import { type Checks, invalidOption, readable, readOptions } from '../../kernel/options.ts'
 import type { SchemaChange, SchemaSession, SchemaSource } from '../port.ts'
 import { type MigrationFile, readFiles } from './files.ts'
 import { type Applied, historyOf, recordStatements } from './history.ts'
@@ -27,7 +27,7 @@ export interface SqlFilesOptions {
  * @throws `invalid-option`; a folder that cannot be used is reported as `models-invalid` by the first call that needs it
  */
 export function sqlFiles(folder: string | URL, options: SqlFilesOptions = {}): SchemaSource {
-  const path = pathOf(folder)
+  const path = pathOfFolder(folder)
   const { defaultSchema = 'public' } = readOptions('sqlFiles', options, checks)
   let reading: Promise<readonly MigrationFile[]> | undefined
   const files = () => (reading ??= readFiles(path))
@@ -46,10 +46,13 @@ const checks: Checks<SqlFilesOptions> = {
   defaultSchema: (_, name) => parseIdentifier(name as string, 'default schema'),
 }
 
-function pathOf(folder: unknown): string {
-  if (folder instanceof URL && folder.protocol === 'file:') return fileURLToPath(folder)
-  if (typeof folder === 'string' && folder !== '') return folder
-  throw invalidOption('The folder of sqlFiles()', 'a path or a file URL', "Write sqlFiles('migrations').")
+function pathOfFolder(folder: unknown): string {
+  const what = 'The folder of sqlFiles()'
+  return readable(what, () => {
+    if (folder instanceof URL) return fileURLToPath(folder)
+    if (typeof folder === 'string' && folder !== '') return folder
+    throw invalidOption(what, 'a path or a file URL', "Write sqlFiles('migrations').")
+  })
 }
 
 function appliedOf({ name, text }: MigrationFile): Applied {
@@ -65,7 +68,8 @@ function pendingOf(
   const all = files.map(appliedOf)
   for (const [i, { name, checksum }] of history.entries()) {
     const file = all[i]
-    if (file?.name !== name) throw conflict(all.some((it) => it.name === name) ? laterFile(file, name) : missing(name))
+    if (file?.name !== name)
+      throw conflict(all.some((it) => it.name === name) ? laterFile(file, name) : missingFile(name))
     if (file.checksum !== checksum) throw conflict(`${name} was changed after the database had it`)
   }
   return files.slice(history.length).map(({ name, text }, i) => ({
@@ -75,7 +79,7 @@ function pendingOf(
   }))
 }
 
-function missing(name: string): string {
+function missingFile(name: string): string {
   return `the database has ${name}, which the folder lacks`
 }
 
@@ -87,8 +91,4 @@ function conflict(reason: string): TenantryError {
   return new TenantryError('schema-conflict', `The history of the database is not that of the migrations: ${reason}.`, {
     hint: 'Nothing was changed. Leave files as they are once a database has them, and name new ones such that they come last.',
   })
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
 }

@@ -122,11 +122,11 @@ async function endOldest(session: Session, policy: BlockerPolicy): Promise<boole
     )
     return rows
   })
-  report(ended, policy)
+  reportEnded(ended, policy)
   return ended.length > 0
 }
 
-function report(ended: readonly Omit<Blocker, 'isTenant'>[], { onEnded }: BlockerPolicy): void {
+function reportEnded(ended: readonly Omit<Blocker, 'isTenant'>[], { onEnded }: BlockerPolicy): void {
   for (const { pid, user, database } of ended) {
     onEnded({ user: user ?? '', database: database ?? undefined, processId: pid, transaction: undefined })
   }
@@ -206,7 +206,7 @@ async function endBlockers(
     session,
     ended.map(({ pid }) => pid),
   )
-  report(
+  reportEnded(
     ended.filter(({ pid }) => !reported.has(pid)),
     policy,
   )
@@ -215,14 +215,14 @@ async function endBlockers(
   await endCopiesBefore(session, waiting, policy)
   if (rows.some(({ pid }) => pid === 0)) await rollBackBlocking(session, waiting, policy)
   const other = rows.find(({ isTenant, pid }) => !isTenant && pid !== 0)
-  if (other !== undefined) return `It waited for ${named(other)}.`
+  if (other !== undefined) return `It waited for ${describeBlocker(other)}.`
   return (
     lasting &&
-    `It waited for ${named(lasting)}, which has received the request to end, and runs a statement that cannot be interrupted.`
+    `It waited for ${describeBlocker(lasting)}, which has received the request to end, and runs a statement that cannot be interrupted.`
   )
 }
 
-function named({ pid, user, database }: Blocker): string {
+function describeBlocker({ pid, user, database }: Blocker): string {
   return `the process ${pid} (${user ?? 'no role'}, in ${database ?? '?'})`
 }
 
@@ -357,7 +357,7 @@ async function endCopiesBefore(session: Session, waiting: number, policy: Blocke
     )
     return copying.rows
   })
-  report(ended, policy)
+  reportEnded(ended, policy)
 }
 
 /** An idle session waits for data as well. One whose last result is not read waits for its client, and may be idle. */

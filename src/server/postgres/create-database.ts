@@ -30,7 +30,7 @@ export async function createDatabase(
   } catch (error) {
     if (!(error instanceof TenantryError)) throw error
     if (isAlreadyThere(error)) return false
-    throw await explain(error, session, { user, database, options })
+    throw await explainFailedCreate(error, session, { user, database, options })
   }
 }
 
@@ -50,14 +50,14 @@ interface Attempt {
   readonly options: CheckedCreateOptions
 }
 
-async function explain(error: TenantryError, session: Session, attempt: Attempt): Promise<TenantryError> {
+async function explainFailedCreate(error: TenantryError, session: Session, attempt: Attempt): Promise<TenantryError> {
   const { database, options } = attempt
   const details = { cause: error.cause, sqlState: error.sqlState }
   switch (error.sqlState) {
     case '42501':
-      return deniedError(error, session, attempt)
+      return createDeniedError(error, session, attempt)
     case '42704':
-      return missingError(error, session, attempt)
+      return createPrerequisiteError(error, session, attempt)
     case '3D000': {
       const message = `The template ${templateOf(options)} for ${database} does not exist.`
       return new TenantryError('template-missing', message, { ...details, hint: 'Check the option `template`.' })
@@ -103,7 +103,7 @@ interface Privileges {
 }
 
 /** Finds the missing privilege, rather than reading it from a message that may be in any language. */
-async function deniedError(error: TenantryError, session: Session, attempt: Attempt): Promise<TenantryError> {
+async function createDeniedError(error: TenantryError, session: Session, attempt: Attempt): Promise<TenantryError> {
   const { user, database, options } = attempt
   const { rows } = await session.query<Privileges>(privilegesSql, [
     options.owner ?? user,
@@ -120,13 +120,13 @@ async function deniedError(error: TenantryError, session: Session, attempt: Atte
 }
 
 function hintFor(privileges: Privileges | undefined, attempt: Attempt): string {
-  const grants = privileges === undefined ? [] : missingGrants(privileges, attempt)
+  const grants = privileges === undefined ? [] : grantsToCreate(privileges, attempt)
   return grants.length > 0
     ? `As a superuser, or a role that may grant it: ${grants.join(' ')}`
     : 'The role has every privilege that PostgreSQL itself asks for; an extension or the service it runs on refuses.'
 }
 
-function missingGrants(privileges: Privileges, { options }: Attempt): string[] {
+function grantsToCreate(privileges: Privileges, { options }: Attempt): string[] {
   const { owner, tablespace } = options
   const role = quoteIdentifier(privileges.acting)
   const missing: string[] = []
@@ -159,24 +159,28 @@ const privilegesSql = `
                     then 'set' else 'member' end as privilege) p
   where r.rolname = current_user`
 
-async function missingError(error: TenantryError, session: Session, attempt: Attempt): Promise<TenantryError> {
+async function createPrerequisiteError(
+  error: TenantryError,
+  session: Session,
+  attempt: Attempt,
+): Promise<TenantryError> {
   const { owner, tablespace } = attempt.options
   const details = { cause: error.cause, sqlState: error.sqlState }
-  if (owner !== undefined && !(await exists(session, 'pg_roles', 'rolname', owner))) {
+  if (owner !== undefined && !(await hasNamed(session, 'pg_roles', 'rolname', owner))) {
     const hint = `CREATE ROLE ${quoteIdentifier(owner)} NOLOGIN;`
     return new TenantryError('role-missing', `The owner ${owner} for ${attempt.database} does not exist.`, {
       ...details,
       hint,
     })
   }
-  if (tablespace !== undefined && !(await exists(session, 'pg_tablespace', 'spcname', tablespace))) {
+  if (tablespace !== undefined && !(await hasNamed(session, 'pg_tablespace', 'spcname', tablespace))) {
     const message = `The tablespace ${tablespace} for ${attempt.database} does not exist.`
     return new TenantryError('tablespace-missing', message, { ...details, hint: 'Check the option `tablespace`.' })
   }
   return optionError(error, attempt.database)
 }
 
-async function exists(session: Session, table: string, column: string, name: Identifier): Promise<boolean> {
+async function hasNamed(session: Session, table: string, column: string, name: Identifier): Promise<boolean> {
   const { rows } = await session.query(`select 1 from pg_catalog.${table} where ${column} = $1`, [name])
   return rows.length > 0
 }

@@ -1,11 +1,15 @@
 import { Pool } from 'pg'
+import { hasMethods, invalidOption } from '../../kernel/options.ts'
 import type { ConnectionPool } from '../connection-pool.ts'
 
 /**
  * Returns a tenant's connections as a `pg` Pool, for libraries that accept nothing else: its `query` and `connect`, which
  * give promises. It emits no events, and ending it does nothing.
+ *
+ * @throws `invalid-option`
  */
 export function pgPool(pool: ConnectionPool): Pool {
+  if (!hasMethods(pool, 'connect', 'query')) throw invalidOption('The argument of pgPool()', "a tenant's pool")
   const own = {
     options: pool.options,
     query: (query: unknown, values?: unknown) => pool.query(query, values),

@@ -29,12 +29,12 @@ const checks: Checks<PoolerOptions> = {
 /** Makes the pooler of a server's options. @throws `invalid-url`, `invalid-option` */
 export function parsePooler(options: PoolerOptions): Pooler {
   const { url, mode = 'session' } = readOptions('The pooler of postgres()', options, checks)
-  const { host, port, ssl } = parseConnectionUrl(withDefaults(url))
+  const { host, port, ssl } = parseConnectionUrl(withDefaultPort(url))
   return new Pooler({ host, port, ssl }, mode)
 }
 
 /** Adds the default port, and checks that the URL names neither user nor database: each tenant has its own. */
-function withDefaults(given: string | URL): string | URL {
+function withDefaultPort(given: string | URL): string | URL {
   if (!URL.canParse(String(given))) return given
   const url = new URL(given)
   const isMore = [...url.searchParams.keys()].some((name) => ['user', 'password', 'options'].includes(name))
@@ -93,7 +93,7 @@ export class Pooler {
     const connection = await openRoutedConnection(
       client,
       { server: this.description, user: fields.user, database, isPooled: true },
-      { processId: number, begin: () => begin(client, settings, limits.connectMs) },
+      { processId: number, begin: () => setSettings(client, settings, limits.connectMs) },
     )
     this.#clients.set(number, client)
     connection.onEnd(() => this.#clients.delete(number))
@@ -137,7 +137,11 @@ const cancelMs = 15_000
 /**
  * Sends the settings of a session in one round trip. The pooler may keep it waiting for a connection, but not for ever.
  */
-async function begin(client: Client, settings: readonly (readonly [string, string])[], limitMs: number): Promise<void> {
+async function setSettings(
+  client: Client,
+  settings: readonly (readonly [string, string])[],
+  limitMs: number,
+): Promise<void> {
   if (settings.length === 0) return
   const calls = settings.map((_, i) => `set_config($${i * 2 + 1}, $${i * 2 + 2}, false)`)
   // The driver's types omit the time limit of one query.

@@ -11,7 +11,7 @@ const lockMs = 30_000
 
 /** Roles in PostgreSQL. https://www.postgresql.org/docs/current/user-manag.html */
 export const roleAdministration: RoleAdministration = {
-  ensureGroups,
+  ensureGroups: createMissingGroups,
 
   revokePublicAccess(database, groups) {
     const revoke = `revoke all on database ${quote(database)} from public`
@@ -126,29 +126,29 @@ interface GroupState {
   readonly mayAdmit: boolean
 }
 
-async function ensureGroups(session: Session, groups: GroupRoles): Promise<void> {
-  if (isComplete(await look(session, groups))) return
+async function createMissingGroups(session: Session, groups: GroupRoles): Promise<void> {
+  if (isComplete(await readGroups(session, groups))) return
   try {
     await session.transaction(async () => {
       await session.lock(`roles:${groups.owner}`, 'transaction', lockMs)
-      const { missing } = await look(session, groups)
+      const { missing } = await readGroups(session, groups)
       await session.script(missing.map((role) => `create role ${quote(role)}`))
       // Groups that were made a moment ago are visible only now.
-      const { outside } = await look(session, groups)
+      const { outside } = await readGroups(session, groups)
       if (outside.length > 0) await session.query(`grant ${outside.map(quote).join(', ')} to current_user`)
     })
   } catch (error) {
-    throw hasCode(error, 'permission-denied') ? await deniedError(error, session, groups) : error
+    throw hasCode(error, 'permission-denied') ? await groupsDeniedError(error, session, groups) : error
   }
-  const { mayAdmit } = await look(session, groups)
-  if (!mayAdmit) throw await deniedError(undefined, session, groups)
+  const { mayAdmit } = await readGroups(session, groups)
+  if (!mayAdmit) throw await groupsDeniedError(undefined, session, groups)
 }
 
 function isComplete({ missing, outside, mayAdmit }: GroupState): boolean {
   return missing.length === 0 && outside.length === 0 && mayAdmit
 }
 
-async function look(session: Session, { owner, objects, app }: GroupRoles): Promise<GroupState> {
+async function readGroups(session: Session, { owner, objects, app }: GroupRoles): Promise<GroupState> {
   const { rows } = await session.query<{ name: string; isMember: boolean; mayAdmit: boolean }>(groupsSql, [
     [owner, objects, app],
   ])
@@ -177,7 +177,7 @@ const groupsSql = `
          is_super or (may_create and not is_fine) or pg_has_role(g.oid, 'member with admin option') as "mayAdmit"
   from here, pg_catalog.pg_roles g where g.rolname = any($1)`
 
-async function deniedError(
+async function groupsDeniedError(
   error: TenantryError | undefined,
   session: Session,
   groups: GroupRoles,

@@ -12,12 +12,12 @@ export function takeOverStatements(database: Identifier, groups: GroupRoles): st
   const { owner, objects, app } = groups
   return [
     `grant create, temporary on database ${quote(database)} to ${quote(objects)}`,
-    handOver(database, owner),
-    carryOut(schemas(objects)),
-    carryOut(relations(objects)),
-    carryOut(routines(objects)),
-    carryOut(types(objects)),
-    carryOut(grants(app, objects)),
+    handOverObjects(database, owner),
+    runStatements(schemas(objects)),
+    runStatements(relations(objects)),
+    runStatements(routines(objects)),
+    runStatements(types(objects)),
+    runStatements(grants(app, objects)),
     ...defaultPrivileges(groups),
   ]
 }
@@ -36,8 +36,8 @@ export function defaultPrivileges({ objects, app }: Pick<GroupRoles, 'objects' |
  * Transfers the database. Its former owner, other than the session's role, can still connect to it. An owner's
  * privileges pass to the next one, so the grant comes after that.
  */
-function handOver(database: Identifier, owner: Identifier): string {
-  return carryOut(`
+function handOverObjects(database: Identifier, owner: Identifier): string {
+  return runStatements(`
     select unnest(array[
       format('alter database %I owner to ${quote(owner)}', datname),
       case when pg_get_userbyid(datdba) = current_user then null
@@ -111,7 +111,7 @@ function grants(app: Identifier, objects: Identifier): string {
 }
 
 /** Returns the block that runs the statements of a query. */
-function carryOut(query: string): string {
+function runStatements(query: string): string {
   return doBlock(`declare statement text; begin for statement in ${query} loop
        if statement is not null then execute statement; end if; end loop; end;`)
 }

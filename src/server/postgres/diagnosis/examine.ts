@@ -1,3 +1,4 @@
+import { withSession } from '../../with-session.ts'
 import { TenantryError } from '../../../kernel/errors.ts'
 import type { Identifier } from '../../../kernel/names.ts'
 import type { DiagnosisRequest, ServerDiagnosis } from '../../diagnosis.ts'
@@ -5,10 +6,10 @@ import { diagnose } from './diagnose.ts'
 import type { ReadFacts } from './facts.ts'
 import { missingToConnect } from './missing.ts'
 import { probe } from './probe.ts'
-import { type ProbeConnections, within } from './probe-context.ts'
+import type { ProbeConnections } from './probe-context.ts'
 import { readPublicSchemas } from './public-schemas.ts'
 import { type ConnectionNature, readFacts } from './read-facts.ts'
-import { leftoversOf, removeLeftovers } from './scratch.ts'
+import { leftoversOf, removeProbes } from './scratch.ts'
 
 /** A server to examine: its connections, and the facts known beforehand. */
 export interface Target extends ProbeConnections {
@@ -26,7 +27,7 @@ export interface Target extends ProbeConnections {
 export async function examine(target: Target, request: DiagnosisRequest): Promise<ServerDiagnosis> {
   const names = { server: target.name, address: target.description }
   try {
-    const read = await look(target, request)
+    const read = await lookAtServer(target, request)
     const probed = request.probe ? await probe(target, request, read.trustRules === undefined) : undefined
     const { installation, roles, connections } = request
     const { maintenanceDatabase } = target
@@ -47,9 +48,9 @@ export async function examine(target: Target, request: DiagnosisRequest): Promis
 }
 
 /** Reads the facts. Remains of earlier probes are removed first, unless the call only reads. */
-async function look(target: Target, request: DiagnosisRequest): Promise<ReadFacts> {
-  const read = await within(target.connect(target.maintenanceDatabase, request), async (session) => {
-    const tidy = request.probe ? removeLeftovers : leftoversOf
+async function lookAtServer(target: Target, request: DiagnosisRequest): Promise<ReadFacts> {
+  const read = await withSession(target.connect(target.maintenanceDatabase, request), async (session) => {
+    const tidy = request.probe ? removeProbes : leftoversOf
     const leftovers = await tidy(session, request.installation)
     return { ...(await readFacts(session, request, target.nature)), leftovers }
   })

@@ -1,7 +1,7 @@
 import type { TenantryError } from '../../../kernel/errors.ts'
 import type { Identifier } from '../../../kernel/names.ts'
 import type { Capability, ManagedService, Missing } from '../../diagnosis.ts'
-import { quoteIdentifier } from '../quoting.ts'
+import { quoteUnchecked } from '../quoting.ts'
 import { capabilityWords } from './capability-words.ts'
 import type { OwnRole, ServerFacts } from './facts.ts'
 import { administratorOf } from './managed-service.ts'
@@ -23,15 +23,12 @@ export function missingOf(facts: ServerFacts, service: ManagedService): readonly
  */
 export function missingToConnect(error: TenantryError, user: Identifier, database: Identifier): readonly Missing[] {
   if (error.code !== 'permission-denied') return []
-  const sql = `GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO ${quoteIdentifier(user)};`
+  const sql = `GRANT CONNECT ON DATABASE ${quoteUnchecked(database)} TO ${quoteUnchecked(user)};`
   const what = `CONNECT to ${database}, where databases are created from.`
   return [{ code: 'connect', what, sql: [sql], runAs: 'the owner of the database, or a superuser' }]
 }
 
 /** Quotes a role's name for SQL; it came from the server, where it is valid. */
-function quoted(name: string): string {
-  return quoteIdentifier(name as Identifier)
-}
 
 /** True if a capability failed in its trial; or, without a trial, if it is not expected to work. */
 function fails({ probed }: ServerFacts, capability: Capability, isExpected: boolean): boolean {
@@ -40,7 +37,7 @@ function fails({ probed }: ServerFacts, capability: Capability, isExpected: bool
 
 function attributesMissing(facts: ServerFacts, service: ManagedService): Missing[] {
   const { role } = facts.read
-  const user = quoted(role.name)
+  const user = quoteUnchecked(role.name)
   const runAs = administratorOf(service)
   const missing: Missing[] = []
   if (!role.createDatabase && fails(facts, 'createDatabase', role.superuser)) {
@@ -67,7 +64,7 @@ function sessionsMissing({ probed, read }: ServerFacts, service: ManagedService)
   const { endSessions, endSessionsAsMember } = probed?.capabilities ?? {}
   if (endSessions !== false || endSessionsAsMember !== false || !read.role.inherit) return []
   const what = "The privileges of pg_signal_backend, to end tenants' sessions."
-  const sql = [`GRANT pg_signal_backend TO ${quoted(read.role.name)};`]
+  const sql = [`GRANT pg_signal_backend TO ${quoteUnchecked(read.role.name)};`]
   return [{ code: 'end-sessions', what, sql, runAs: administratorOf(service) }]
 }
 
@@ -77,9 +74,9 @@ function sessionsMissing({ probed, read }: ServerFacts, service: ManagedService)
  */
 function ownRolesMissing({ read, roles }: ServerFacts, service: ManagedService): Missing[] {
   if (roles === 'shared') return []
-  const user = quoted(read.role.name)
+  const user = quoteUnchecked(read.role.name)
   return read.ownRoles.flatMap((it) => {
-    const grant = `GRANT ${quoted(it.name)} TO ${user}`
+    const grant = `GRANT ${quoteUnchecked(it.name)} TO ${user}`
     if (it.mayAdmit) return []
     if (it.purpose === 'app') {
       const what = `ADMIN OPTION on ${it.name}, which is there already: every tenant's role becomes a member of it.`
@@ -102,7 +99,7 @@ function ownDatabasesMissing({ read }: ServerFacts, service: ManagedService): Mi
   return read.foreignOwners.map(({ owner, databases }) => ({
     code: 'own-databases',
     what: `The privileges of ${owner}, the owner of ${someOf(databases)} of this installation.`,
-    sql: [`GRANT ${quoted(owner)} TO ${quoted(read.role.name)};`],
+    sql: [`GRANT ${quoteUnchecked(owner)} TO ${quoteUnchecked(read.role.name)};`],
     runAs: `${administratorOf(service)}, or ${owner}`,
   }))
 }

@@ -31,16 +31,6 @@ export interface ProbeContext {
   readonly request: DiagnosisRequest
 }
 
-/** Works with a session, and closes it. */
-export async function within<T>(connecting: Promise<Session>, work: (session: Session) => Promise<T>): Promise<T> {
-  const session = await connecting
-  try {
-    return await work(session)
-  } finally {
-    await session.close()
-  }
-}
-
 /** True if a condition holds, by a statement that returns it as `holds`. */
 export async function holds(session: Session, sql: string, params: readonly unknown[]): Promise<boolean> {
   const { rows } = await session.query<{ holds: boolean }>(sql, params)

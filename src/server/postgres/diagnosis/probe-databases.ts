@@ -1,3 +1,4 @@
+import { withSession } from '../../with-session.ts'
 import { TenantryError } from '../../../kernel/errors.ts'
 import type { Identifier } from '../../../kernel/names.ts'
 import type { Session } from '../../port.ts'
@@ -6,7 +7,7 @@ import { createExtensionStatement } from '../databases.ts'
 import { dropDatabase } from '../drop-database.ts'
 import { refusalOf, takenBack } from './attempts.ts'
 import type { ProbedFacts } from './facts.ts'
-import { holds, type ProbeContext, within } from './probe-context.ts'
+import { holds, type ProbeContext } from './probe-context.ts'
 import type { Scratch } from './scratch.ts'
 
 /** Makes a database and a copy, and changes both. @returns true if there is one that accepts sessions */
@@ -21,13 +22,13 @@ export async function probeDatabases(context: ProbeContext): Promise<boolean> {
     await session.query(commentSql(context, 'first'))
     return hasComment(context, 'first')
   })
-  if (!(await copy(context)) || !(await attempts.try('renameInTransaction', () => rename(context)))) return false
+  if (!(await probeCopy(context)) || !(await attempts.try('renameInTransaction', () => rename(context)))) return false
   if (attempts.capabilities.joinRoles) {
     const changeOwner = `alter database ${quote(first)} owner to ${quote(scratch.roles.owner)}`
     await attempts.try('changeOwner', () => session.query(changeOwner))
   }
   if (attempts.capabilities.createForOwner && attempts.capabilities.createLogin) {
-    await attempts.try('revokePublicAccess', () => revokePublicAccess(context))
+    await attempts.try('revokePublicAccess', () => probeRevoke(context))
   }
   return attempts.try('openDatabase', async () => {
     await session.query(`alter database ${quote(renamed)} with allow_connections true`)
@@ -47,7 +48,7 @@ function hasComment({ session, scratch }: ProbeContext, which: Which): Promise<b
 }
 
 /** Makes the copy for the role that owns, if that is possible; the plain copy shows which of the two was refused. */
-async function copy({ attempts, session, scratch }: ProbeContext): Promise<boolean> {
+async function probeCopy({ attempts, session, scratch }: ProbeContext): Promise<boolean> {
   const { first, copy: name } = scratch.databases
   const create = `create database ${quote(name)}`
   const from = `template ${quote(first)} allow_connections false`
@@ -78,7 +79,7 @@ async function rename(context: ProbeContext): Promise<boolean> {
  * Revokes public access. GRANT and REVOKE may merely warn, so the ACL is read back.
  * https://www.postgresql.org/docs/current/sql-revoke.html
  */
-async function revokePublicAccess({ session, scratch }: ProbeContext): Promise<boolean> {
+async function probeRevoke({ session, scratch }: ProbeContext): Promise<boolean> {
   const { databases, roles } = scratch
   const database = quote(databases.renamed)
   await session.script([
@@ -96,7 +97,7 @@ async function revokePublicAccess({ session, scratch }: ProbeContext): Promise<b
 /** Tries operations inside of a new database. @returns the extensions of the configuration that were refused */
 export async function probeInside(context: ProbeContext): Promise<ProbedFacts['refusedExtensions']> {
   const { attempts, connections, scratch, request } = context
-  return within(connections.connect(scratch.databases.renamed, request), async (inside) => {
+  return withSession(connections.connect(scratch.databases.renamed, request), async (inside) => {
     const { rows } = await inside.query<{ name: Identifier }>(trustedSql)
     const [trusted] = rows
     if (trusted !== undefined) {

@@ -1,9 +1,10 @@
+import { withSession } from '../../with-session.ts'
 import { poll } from '../../../kernel/abort.ts'
 import type { Session } from '../../port.ts'
 import { quoteIdentifier as quote, quoteLiteral } from '../quoting.ts'
 import { scramVerifier } from '../scram.ts'
 import { takenBack } from './attempts.ts'
-import { holds, type ProbeContext, within } from './probe-context.ts'
+import { holds, type ProbeContext } from './probe-context.ts'
 
 /** The time that a session has to end, in milliseconds. */
 const endingMs = 5_000
@@ -47,7 +48,7 @@ export async function probeLogin({ attempts, connections, session, scratch, logi
   const connecting = connections.connectAs(login, scratch.databases.renamed, request)
   const mayLogIn = await attempts.try('logIn', () => connecting)
   if (mayLogIn) {
-    await within(connecting, async (tenant) => {
+    await withSession(connecting, async (tenant) => {
       const { rows } = await tenant.query<{ pid: number }>('select pg_backend_pid() as pid')
       const { pid } = rows[0] as { pid: number }
       if (await attempts.try('endSessions', () => end(session, pid))) return

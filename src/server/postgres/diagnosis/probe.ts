@@ -1,3 +1,4 @@
+import { withSession } from '../../with-session.ts'
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { untilAborted } from '../../../kernel/abort.ts'
@@ -7,7 +8,7 @@ import { Secret } from '../../../kernel/secret.ts'
 import type { DiagnosisRequest } from '../../diagnosis.ts'
 import { Attempts } from './attempts.ts'
 import type { ProbedFacts } from './facts.ts'
-import { type ProbeConnections, type ProbeContext, within } from './probe-context.ts'
+import type { ProbeConnections, ProbeContext } from './probe-context.ts'
 import { dropScratchDatabase, probeDatabases, probeInside } from './probe-databases.ts'
 import { dropScratchRoles, probeLogin, probeRoles } from './probe-roles.ts'
 import { newScratch, removeScratch, type Scratch, type ScratchName } from './scratch.ts'
@@ -58,7 +59,7 @@ export async function probe(
  * more.
  */
 async function tidyUp(connections: ProbeConnections, scratch: Scratch): Promise<readonly ScratchName[]> {
-  return within(connections.connect(connections.maintenanceDatabase), async (session) => {
+  return withSession(connections.connect(connections.maintenanceDatabase), async (session) => {
     await session.lock(scratch.lock, 'session', endingMs)
     return removeScratch(session, scratch)
   })
@@ -84,7 +85,7 @@ async function tryAll(context: ProbeContext, mayTryOwnPassword: boolean): Promis
 /** True if another session is refused the probe's own lock, which its session holds. */
 async function isLockExclusive({ connections, scratch, request }: ProbeContext): Promise<boolean> {
   const { maintenanceDatabase } = connections
-  return within(
+  return withSession(
     connections.connect(maintenanceDatabase, request),
     async (other) => !(await other.tryLock(scratch.lock, 'exclusive')),
   )
@@ -94,7 +95,7 @@ async function isNotificationDelivered({ connections, session, scratch, request 
   const channel = `tenantry_probe_${scratch.run}`
   const delivery = Promise.withResolvers<boolean>()
   const listeners = { onMessage: () => delivery.resolve(true), onEnd: () => delivery.resolve(false) }
-  return within(connections.listen(connections.maintenanceDatabase, channel, listeners), async () => {
+  return withSession(connections.listen(connections.maintenanceDatabase, channel, listeners), async () => {
     await session.query('select pg_notify($1, $2)', [channel, 'probe'])
     const limit = sleep(notificationMs, false, { ref: false })
     return untilAborted(Promise.race([delivery.promise, limit]), request.signal)
@@ -110,7 +111,7 @@ async function acceptsWrongPassword(
   const database = hasLogin ? scratch.databases.renamed : connections.maintenanceDatabase
   const password = new Secret(randomBytes(24).toString('base64url'))
   try {
-    await within(connections.connectAs({ user, password }, database, request), async () => undefined)
+    await withSession(connections.connectAs({ user, password }, database, request), async () => undefined)
     return true
   } catch (error) {
     if (!(error instanceof TenantryError) || error.code === 'aborted') throw error

@@ -1,9 +1,10 @@
+import { withSession } from '../../with-session.ts'
 import { TenantryError } from '../../../kernel/errors.ts'
 import type { Identifier } from '../../../kernel/names.ts'
 import type { DiagnosisRequest } from '../../diagnosis.ts'
 import { schemasOpenToPublic } from '../databases.ts'
 import type { ReadFacts } from './facts.ts'
-import { type ProbeConnections, within } from './probe-context.ts'
+import type { ProbeConnections } from './probe-context.ts'
 
 /** The number of databases that are examined, each by a connection of its own. */
 const mostVisited = 100
@@ -28,7 +29,7 @@ export async function readPublicSchemas(
   const unvisited = databases.slice(mostVisited)
   for (const database of databases.slice(0, mostVisited)) {
     try {
-      const schemas = await within(connections.connect(database as Identifier, { signal }), schemasOpenToPublic)
+      const schemas = await withSession(connections.connect(database as Identifier, { signal }), schemasOpenToPublic)
       if (schemas.length > 0) publicSchemas.set(database, schemas)
     } catch (error) {
       if (!(error instanceof TenantryError) || error.code === 'aborted') throw error

@@ -26,13 +26,13 @@ export function newScratch(installation: Installation): Scratch {
     installation,
     run,
     lock: `probe:${run}`,
-    stamp: stampOf(run),
+    stamp: probeStamp(run),
     databases: { first: name('first'), copy: name('copy'), renamed: name('renamed') },
     roles: { owner: name('owner'), objects: name('objects'), app: name('app'), login: name('login') },
   }
 }
 
-function stampOf(run: string): string {
+function probeStamp(run: string): string {
   return JSON.stringify({ tenantry: 1, probe: run })
 }
 
@@ -54,7 +54,7 @@ interface ScratchObject extends ScratchName {
  */
 async function findScratch(session: Session, installation: Installation): Promise<readonly ScratchObject[]> {
   const pattern = `^${physicalNames.probePrefix(installation)}([0-9a-f]{${2 * runBytes}})_[a-z]+$`
-  const { rows } = await session.query<ScratchObject>(scratchSql, [pattern, stampOf('*')])
+  const { rows } = await session.query<ScratchObject>(scratchSql, [pattern, probeStamp('*')])
   return rows
 }
 
@@ -85,17 +85,17 @@ export async function leftoversOf(session: Session, installation: Installation):
 }
 
 /** Removes remains that are proven to be of earlier probes. @returns the names that stay */
-export async function removeLeftovers(session: Session, installation: Installation): Promise<readonly ScratchName[]> {
+export async function removeProbes(session: Session, installation: Installation): Promise<readonly ScratchName[]> {
   const objects = (await findScratch(session, installation)).filter(({ isProven }) => isProven)
   const named = (kind: string) => objects.filter((it) => it.kind === kind).map(({ name }) => name)
-  await drop(session, named('database'), named('role'))
+  await dropScratch(session, named('database'), named('role'))
   return leftoversOf(session, installation)
 }
 
 /** Removes everything of a probe. @returns the names that stay */
 export async function removeScratch(session: Session, { databases, roles }: Scratch): Promise<readonly ScratchName[]> {
   const names = { databases: Object.values(databases), roles: Object.values(roles) }
-  await drop(session, names.databases, names.roles)
+  await dropScratch(session, names.databases, names.roles)
   const { rows } = await session.query<ScratchName>(
     `select 'database' as kind, datname::text as name from pg_catalog.pg_database where datname = any($1)
      union all select 'role', rolname from pg_catalog.pg_roles where rolname = any($1)`,
@@ -108,7 +108,11 @@ export async function removeScratch(session: Session, { databases, roles }: Scra
  * Drops databases before the roles that own them, and last the role that carries the stamp: it proves the origin of the
  * others.
  */
-async function drop(session: Session, databases: readonly Identifier[], roles: readonly Identifier[]): Promise<void> {
+async function dropScratch(
+  session: Session,
+  databases: readonly Identifier[],
+  roles: readonly Identifier[],
+): Promise<void> {
   const isStamped = (role: Identifier) => role.endsWith('_owner')
   for (const name of databases) await dropDatabase(session, name).catch(refusedAsUndefined)
   const statements = [

@@ -27,7 +27,7 @@ export async function parseScript(statements: readonly string[], defaultSchema: 
     try {
       parsed = parseSync(statement)
     } catch (error) {
-      throw unreadable(statement, error)
+      throw notSqlError(statement, error)
     }
     const bytes = Buffer.from(statement)
     return (parsed.stmts ?? []).flatMap(({ stmt, stmt_location: start = 0, stmt_len: length }) => {
@@ -42,7 +42,7 @@ export async function parseScript(statements: readonly string[], defaultSchema: 
   return { statements: read, statedNames }
 }
 
-function unreadable(statement: string, error: unknown): TenantryError {
+function notSqlError(statement: string, error: unknown): TenantryError {
   const reason = messageOf(error)
   return new TenantryError('models-invalid', `The models make a statement that is no SQL: ${reason}: ${statement}`, {
     cause: error,

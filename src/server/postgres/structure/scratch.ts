@@ -31,13 +31,13 @@ export async function buildInScratch(
   const created = createdNames(script, defaultSchema)
   const scratch = new Map([...created.keys()].map((name) => [name, `tenantry_${randomBytes(8).toString('hex')}`]))
   try {
-    const structure = await build(session, { script, defaultSchema, created, scratch })
+    const structure = await buildIn(session, { script, defaultSchema, created, scratch })
     return structure && { structure, isQualified: true }
   } catch (error) {
     const isDenied = hasCode(error, 'permission-denied')
     if (!isDenied || created.size > 1 || !isTemporary(script)) throw error
     const temporary = new Map([[defaultSchema, 'pg_temp']])
-    const structure = await build(session, { script, defaultSchema, created, scratch: temporary })
+    const structure = await buildIn(session, { script, defaultSchema, created, scratch: temporary })
     return structure && { structure: structure.map(withoutTemporary), isQualified: false }
   }
 }
@@ -72,7 +72,7 @@ interface Site {
   readonly scratch: ReadonlyMap<string, string>
 }
 
-async function build(
+async function buildIn(
   session: ReadingSession,
   { script, defaultSchema, created, scratch }: Site,
 ): Promise<Structure | undefined> {
@@ -107,7 +107,7 @@ async function build(
     quoted: quoted[other] ?? name,
   }))
   return arrange(
-    toStructure(rows.rows).map((object) => renamed(object, back)),
+    toStructure(rows.rows).map((object) => renamedBack(object, back)),
     script,
   )
 }
@@ -120,7 +120,7 @@ interface Back {
 }
 
 /** Scratch names are random, so that a plain replacement is exact. */
-function renamed(object: StructureObject, schemas: readonly Back[]): StructureObject {
+function renamedBack(object: StructureObject, schemas: readonly Back[]): StructureObject {
   const raw = (text: string) => schemas.find(({ other }) => other === text)?.name ?? text
   const worded = (text: string) =>
     schemas.reduce((it, { other, quoted }) => (it.includes(other) ? it.replaceAll(other, quoted) : it), text)
