@@ -58,7 +58,7 @@ export async function dropDiscarded(context: ProvisioningContext, options: Cance
 }
 
 function dropDiscardedOn(context: ProvisioningContext, sparePool: SparePool, options: Cancellable): Promise<void> {
-  const server = requireServer(context.servers, sparePool.server, sparePool.fingerprint)
+  const server = requireServer(context.servers, sparePool.server)
   const lock = `discarded:${sparePool.server}:${sparePool.fingerprint}`
   return inPool(context, server, lock, options, async (locked, admin) => {
     await dropSpares(context, { locked, server, admin }, await locked.inventory.spares(sparePool, ['dropping']))
@@ -97,7 +97,7 @@ export async function clearLeftovers(
 ): Promise<void> {
   const sparePools = (await poolsOf(context)).filter((sparePool) => sparePool.server === serverName)
   for (const sparePool of sparePools) {
-    const server = requireServer(context.servers, serverName, sparePool.fingerprint)
+    const server = requireServer(context.servers, serverName)
     await inPool(context, server, spareLock(sparePool), options, (locked, admin) =>
       discardUnready({ locked, server, admin }, sparePool),
     )
@@ -124,7 +124,7 @@ async function emptyPool(
   options: Cancellable,
   also: { readonly templates: boolean },
 ): Promise<RemovedTemplates> {
-  const server = requireServer(context.servers, sparePool.server, sparePool.fingerprint)
+  const server = requireServer(context.servers, sparePool.server)
   const { spares, isKept } = await discardAllSpares(context, server, sparePool, options)
   const templates = also.templates ? await discardTemplates(context, server, sparePool, 'all', options) : 0
   return { templates, spares, isKept }

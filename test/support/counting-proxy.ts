@@ -41,6 +41,7 @@ export async function startCountingProxy(targetUrl: string): Promise<CountingPro
       socket.on('close', () => sockets.delete(socket))
       socket.on('error', () => undefined)
     }
+    let hasTerminated = false
     const count = messageReader({
       onStatement: () => statements++,
       onStart: (parameters) => {
@@ -54,7 +55,10 @@ export async function startCountingProxy(targetUrl: string): Promise<CountingPro
           isOpen = false
         }
         upstream.once('end', leave).once('close', leave)
+        // Others may see that the sessions of a killed client are gone before their ends arrive here.
+        client.once('end', () => hasTerminated || leave())
       },
+      onTerminate: () => (hasTerminated = true),
     })
     client.on('data', count)
     client.pipe(upstream).pipe(client)

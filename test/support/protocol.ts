@@ -1,5 +1,6 @@
 const query = 'Q'.charCodeAt(0)
 const execute = 'E'.charCodeAt(0)
+const terminate = 'X'.charCodeAt(0)
 
 /** Listeners for a client's messages. */
 export interface MessageListeners {
@@ -7,13 +8,15 @@ export interface MessageListeners {
   readonly onStatement: () => void
   /** The parameters of the start-up message, such as `user` and `database`. */
   readonly onStart?: (parameters: ReadonlyMap<string, string>) => void
+  /** The message by which a client ends its session. */
+  readonly onTerminate?: () => void
 }
 
 /**
  * Reads a client's bytes: first a start-up message without a type, then messages of type, length and content.
  * https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
-export function messageReader({ onStatement, onStart }: MessageListeners): (chunk: Buffer) => void {
+export function messageReader({ onStatement, onStart, onTerminate }: MessageListeners): (chunk: Buffer) => void {
   let pending = Buffer.alloc(0)
   let started = false
   return (chunk) => {
@@ -25,6 +28,7 @@ export function messageReader({ onStatement, onStart }: MessageListeners): (chun
       if (pending.length < length) return
       const type = started ? pending[0] : undefined
       if (type === query || type === execute) onStatement()
+      if (type === terminate) onTerminate?.()
       if (!started) onStart?.(parametersOf(pending.subarray(8, length)))
       started = true
       pending = pending.subarray(length)
