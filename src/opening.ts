@@ -1,6 +1,6 @@
 import { type Cancellable, poll } from './kernel/abort.ts'
 import { TenantryError, hasCode } from './kernel/errors.ts'
-import { type Installation, physicalNames } from './kernel/names.ts'
+import { type Identifier, type Installation, physicalNames } from './kernel/names.ts'
 import type { Keyring } from './kernel/keyring.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { claimKeyCheck, replaceKeyCheck, verifyKeys } from './catalog/key-check.ts'
@@ -55,13 +55,15 @@ export function overTenants(
   report: (event: BlockerEndedEvent) => void,
 ): readonly [Server, ...Server[]] {
   const [rolePrefix, group] = [physicalNames.loginPrefix(installation), physicalNames.app(installation)]
-  const bound = (server: Server) =>
+  const bound = (server: Server, closedDatabase: Identifier) =>
     server.overTenants({
       rolePrefix,
       group,
+      closedDatabase,
       onEnded: (ended) => report({ event: 'blocker-ended', server: server.name, ...ended }),
     })
-  return [bound(home), ...others.map(bound)]
+  const elsewhere = physicalNames.administration(installation)
+  return [bound(home, physicalNames.catalog(installation)), ...others.map((server) => bound(server, elsewhere))]
 }
 
 /**

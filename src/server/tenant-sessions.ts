@@ -27,6 +27,11 @@ export interface TenantSessions {
   readonly rolePrefix: string
   /** The group that all of them are members of. */
   readonly group: Identifier
+  /**
+   * A database that none of them can connect to, from which to look for what blocks administration. It need not exist
+   * yet: then others are used, where a tenant can hinder the look.
+   */
+  readonly closedDatabase: Identifier
   readonly onEnded: (ended: EndedBlocker) => void
 }
 

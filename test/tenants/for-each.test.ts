@@ -388,7 +388,7 @@ describe('forEach, of a tenant that takes too long', () => {
         if (id === 'b') throw new Error('mine')
         return id
       },
-      { concurrency: 1, tenantTimeoutMs: 100 },
+      { concurrency: 1, tenantTimeoutMs: 1_000 },
     )
     expect(found).toMatchObject({
       done: 3,

@@ -3,7 +3,7 @@ import { messageOf, TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { EndedBlocker, Session } from '../port.ts'
 import { endSessions, inRoles } from './sessions.ts'
-import { quoteIdentifier, quoteLiteral } from './quoting.ts'
+import { quoteIdentifier } from './quoting.ts'
 
 /** The time that an administrative statement may take before the watch looks for blockers, in milliseconds. */
 const patienceMs = 1_000
@@ -33,10 +33,11 @@ export async function whileConnecting<T>(
   policy: BlockerPolicy | undefined,
   database: Identifier,
   connecting: Promise<T>,
+  afterMs = patienceMs,
 ): Promise<T> {
   if (policy === undefined) return connecting
   const over = new AbortController()
-  const timer = setTimeout(() => void clearEntrance(policy, database, over.signal), patienceMs)
+  const timer = setTimeout(() => void clearEntrance(policy, database, over.signal), afterMs)
   try {
     return await connecting
   } finally {
@@ -81,10 +82,17 @@ async function repeatedly(
   await session?.close()
 }
 
+/**
+ * The sessions that wait for a database, and the logins that wait for a relation in it: any role can make them wait, by a
+ * statement that is refused only once it has its lock, such as CREATE RULE on pg_class.
+ */
 const waitingSql = `
-  select l.pid from pg_catalog.pg_locks l
-  where l.locktype = 'object' and l.classid = 'pg_catalog.pg_database'::pg_catalog.regclass and not l.granted
-    and l.objid = (select oid from pg_catalog.pg_database where datname = $1) and l.pid is not null`
+  select distinct l.pid from pg_catalog.pg_locks l
+  join pg_catalog.pg_database d on d.datname = $1
+  where not l.granted and l.pid is not null
+    and (l.locktype = 'object' and l.classid = 'pg_catalog.pg_database'::pg_catalog.regclass and l.objid = d.oid
+         or l.database = d.oid
+            and not exists (select from pg_catalog.pg_stat_get_activity(l.pid) a where a.usesysid is not null))`
 
 /** The part of the queue of notifications that may stay full. */
 const fullestQueue = 0.5
@@ -242,7 +250,8 @@ const blockersSql = `
 
 /** A prepared transaction of a tenant's role. */
 interface Prepared {
-  readonly gid: string
+  /** Its transaction, by which its name can be read in its own database. */
+  readonly transaction: string
   readonly owner: Identifier
   readonly database: Identifier
 }
@@ -263,7 +272,7 @@ const blockingPreparedSql = `
     union
     select unnest(pg_catalog.pg_blocking_pids(chain.pid)) from chain where chain.pid <> 0
   )
-  select distinct p.gid, p.owner, p.database
+  select distinct p.transaction::text as transaction, p.owner, p.database
   from chain
   join pg_catalog.pg_locks w on w.pid = chain.pid and not w.granted
   join pg_catalog.pg_locks h on h.pid is null and h.granted and h.locktype = w.locktype
@@ -283,7 +292,7 @@ export async function rollBackPrepared(
   policy: BlockerPolicy,
 ): Promise<void> {
   const { rows } = await session.query<Prepared>(
-    `select gid, owner, database from pg_catalog.pg_prepared_xacts
+    `select transaction::text as transaction, owner, database from pg_catalog.pg_prepared_xacts
      where owner = $4 or database = $1 and (pg_catalog.starts_with(owner, $2::text) or owner = $3)`,
     [database, policy.tenantRoles, policy.tenantGroup, user ?? null],
   )
@@ -292,23 +301,38 @@ export async function rollBackPrepared(
 
 /** Rolls back each in its own database, as its own role: PostgreSQL refuses any other (ROLLBACK PREPARED). */
 async function rollBack(session: Session, prepared: readonly Prepared[], policy: BlockerPolicy): Promise<void> {
-  for (const { gid, owner, database } of prepared) {
-    const there = database === session.database ? session : await enter(database, gid, policy)
+  for (const { transaction, owner, database } of prepared) {
+    const there = database === session.database ? session : await enter(database, transaction, policy)
     try {
-      await asRole(there, owner, `rollback prepared ${quoteLiteral(gid)}`)
+      const gid = await gidOf(there, transaction)
+      if (gid === undefined) continue
+      await asRole(there, owner, `rollback prepared ${gid.literal}`)
+      policy.onEnded({ user: owner, database, processId: undefined, transaction: gid.text })
     } finally {
       if (there !== session) await there.close()
     }
-    policy.onEnded({ user: owner, database, processId: undefined, transaction: gid })
   }
 }
 
+/**
+ * Returns the name of a prepared transaction: it has the encoding of its own database, from which other databases read
+ * other characters, or none. The literal has its bytes.
+ */
+async function gidOf(session: Session, transaction: string): Promise<{ text: string; literal: string } | undefined> {
+  const { rows } = await session.query<{ text: string; bytes: string }>(
+    `select gid as text, encode(convert_to(gid, getdatabaseencoding()), 'hex') as bytes
+     from pg_catalog.pg_prepared_xacts where transaction = $1::xid`,
+    [transaction],
+  )
+  return rows[0] && { text: rows[0].text, literal: `E'${rows[0].bytes.replaceAll(/../g, String.raw`\x$&`)}'` }
+}
+
 /** Connects to a database that a tenant may keep others from entering: its sessions that do are ended meanwhile. */
-async function enter(database: Identifier, gid: string, policy: BlockerPolicy): Promise<Session> {
+async function enter(database: Identifier, transaction: string, policy: BlockerPolicy): Promise<Session> {
   try {
-    return await whileConnecting(policy, database, policy.connectThere(database))
+    return await whileConnecting(policy, database, policy.connectThere(database), lookMs)
   } catch (error) {
-    throw notThere(gid, database, error)
+    throw notThere(transaction, database, error)
   }
 }
 
@@ -328,10 +352,11 @@ async function asRole(session: Session, role: Identifier, statement: string): Pr
   }
 }
 
-function notThere(gid: string, database: Identifier, cause: unknown): TenantryError {
-  return new TenantryError('query-failed', `The prepared transaction ${gid} in ${database} could not be rolled back.`, {
+function notThere(transaction: string, database: Identifier, cause: unknown): TenantryError {
+  const message = `A prepared transaction in ${database}, number ${transaction}, could not be rolled back.`
+  return new TenantryError('query-failed', message, {
     cause,
-    hint: `Connect to ${database} as its owner or a superuser: ROLLBACK PREPARED ${quoteLiteral(gid)};`,
+    hint: `Connect to ${database} as a superuser, find it in pg_prepared_xacts, and run ROLLBACK PREPARED with its gid.`,
   })
 }
 

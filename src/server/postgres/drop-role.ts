@@ -1,6 +1,6 @@
 import { TenantryError, hasCode } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
-import type { DropRoleOptions, Session } from '../port.ts'
+import type { DropRoleOptions, Session, TenantSessions } from '../port.ts'
 import { doBlock, quoteIdentifier as quote, quoteLiteral } from './quoting.ts'
 import { exists } from './roles.ts'
 
@@ -14,8 +14,8 @@ const attempts = 20
 interface Surroundings {
   /** Opens a session on another database of the server. */
   readonly connect: (database: Identifier) => Promise<Session>
-  /** The prefix of the names of roles that may have granted it privileges. */
-  readonly grantors: string | undefined
+  /** The tenants, whose roles and group may have granted it privileges. */
+  readonly tenants: Pick<TenantSessions, 'rolePrefix' | 'group'> | undefined
 }
 
 /** A dependency of a database on a role. */
@@ -89,15 +89,16 @@ async function release(
   user: Identifier,
   { database, comment, owns }: Dependence,
   heir: DropRoleOptions['heir'],
-  { connect, grantors }: Surroundings,
+  { connect, tenants }: Surroundings,
 ): Promise<void> {
   const to = owns ? heir(comment ?? undefined) : undefined
   const reassigning = to === undefined ? [] : [`reassign owned by ${quote(user)} to ${quote(to)}`]
   const there = database === null || database === session.database ? session : await connect(database)
   try {
     // Only the owner of an object can revoke its own grants (REVOKE, Notes).
-    const owners = grantors === undefined ? [] : await ownersIn(there, grantors)
+    const owners = tenants === undefined ? [] : await ownersIn(there, tenants)
     if (owns && to === undefined) await deleteLargeObjects(there, user)
+    await revokeOnLargeObjects(there, user, owners)
     await asMember(
       there,
       [user, ...(to === undefined ? [] : [to]), ...owners],
@@ -122,14 +123,37 @@ async function deleteLargeObjects(session: Session, user: Identifier): Promise<v
   for (let left = rows[0]?.count ?? 0; left > 0; left -= portion) await asMember(session, [user], [deletion])
 }
 
-/** Returns the roles with a name prefix that own an object in the session's database. */
-async function ownersIn(session: Session, prefix: string): Promise<readonly Identifier[]> {
+/** Revokes a role's privileges on large objects, of which others can have granted it any number. */
+async function revokeOnLargeObjects(session: Session, user: Identifier, owners: readonly Identifier[]): Promise<void> {
+  for (let last = 0; ;) {
+    const { rows } = await session.query<{ oid: number }>(
+      `select oid from pg_catalog.pg_largeobject_metadata
+       where oid > $2 and lomowner in (select oid from pg_catalog.pg_roles where rolname = any($3))
+         and exists (
+           select from pg_catalog.aclexplode(lomacl) a
+           where a.grantee = (select oid from pg_catalog.pg_roles where rolname = $1) and a.grantee <> lomowner)
+       order by oid limit ${portion}`,
+      [user, last, owners],
+    )
+    if (rows.length === 0) return
+    const names = rows.map(({ oid }) => oid).join(', ')
+    await asMember(session, owners, [`revoke all on large object ${names} from ${quote(user)} cascade`])
+    last = rows.at(-1)?.oid ?? last
+  }
+}
+
+/** Returns the roles of tenants, and their group, that own an object in the session's database. */
+async function ownersIn(
+  session: Session,
+  { rolePrefix, group }: Pick<TenantSessions, 'rolePrefix' | 'group'>,
+): Promise<readonly Identifier[]> {
   const { rows } = await session.query<{ name: Identifier }>(
     `select distinct r.rolname as name from pg_catalog.pg_shdepend s
      join pg_catalog.pg_roles r on r.oid = s.refobjid and s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
      join pg_catalog.pg_database d on d.oid = s.dbid
-     where d.datname = current_database() and s.deptype = 'o' and pg_catalog.starts_with(r.rolname, $1::text)`,
-    [prefix],
+     where d.datname = current_database() and s.deptype = 'o'
+       and (pg_catalog.starts_with(r.rolname, $1::text) or r.rolname = $2)`,
+    [rolePrefix, group],
   )
   return rows.map(({ name }) => name)
 }

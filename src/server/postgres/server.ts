@@ -269,7 +269,7 @@ export class PostgresServer implements Server {
   dropRole(session: Session, user: Identifier, options: DropRoleOptions): Promise<boolean> {
     return dropRole(session, user, options, {
       connect: (database) => this.connect(database),
-      grantors: this.#settings.tenants?.rolePrefix,
+      tenants: this.#settings.tenants,
     })
   }
 
@@ -314,9 +314,12 @@ export class PostgresServer implements Server {
         tenantRoles: tenants.rolePrefix,
         tenantGroup: tenants.group,
         onEnded: tenants.onEnded,
-        connect: (database) => this.#connectBeside([database, ...this.#commonDatabases()]),
+        connect: (database) => this.#connectBeside([tenants.closedDatabase, database, ...this.#commonDatabases()]),
         connectThere: (database) => this.#connectBeside([database], entranceMs),
-        connectElsewhere: (database) => this.#connectBeside([...this.#commonDatabases(), database]),
+        connectElsewhere: (database) => {
+          const others = [tenants.closedDatabase, ...this.#commonDatabases()].filter((name) => name !== database)
+          return this.#connectBeside([...others, database])
+        },
       },
     }
   }
