@@ -103,6 +103,14 @@ describe('a database', () => {
     expect(existing).toContainEqual({ kind: 'table', name: 'note' })
   })
 
+  it('of a newer process is left as it is by an older one', async () => {
+    const older = await folderOf({ '1.sql': note })
+    const { url, name } = await existingDatabase()
+    await ensureTables(url, sqlFiles(await folderOf({ '1.sql': note, '2.sql': 'create table task (id int)' })))
+    expect(await ensureTables(url, sqlFiles(older))).toMatchObject({ created: [] })
+    expect(await queryIn(name, `select to_regclass('task')::text as found`)).toEqual([{ found: 'task' }])
+  })
+
   it('that many processes start on gets them once', async () => {
     const folder = await folderOf({ '1.sql': note })
     const { url } = await existingDatabase()

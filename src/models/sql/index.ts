@@ -66,7 +66,8 @@ function pendingOf(
 ): readonly SchemaChange[] | undefined {
   if (history === undefined) return undefined
   const all = files.map(appliedOf)
-  for (const [i, { name, checksum }] of history.entries()) {
+  // More than the folder has are those of a newer process: during a deployment the older ones start as well.
+  for (const [i, { name, checksum }] of history.slice(0, all.length).entries()) {
     const file = all[i]
     if (file?.name !== name)
       throw conflict(all.some((it) => it.name === name) ? laterFile(file, name) : missingFile(name))
