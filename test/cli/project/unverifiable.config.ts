@@ -6,7 +6,7 @@ import { Note } from './models.ts'
 const { schema, handles } = mikroOrm({ entities: [Note] })
 const create: typeof schema.create = async (session) => {
   await schema.create(session)
-  await session.script(['drop table note'])
+  await session.script(['do $$ begin drop table note; end $$'])
 }
 
 export default { ...config, models: { schema: { ...schema, create }, handles } }
