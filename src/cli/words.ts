@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander'
 
 /** Reads a whole number, as an option's value. */
-export function wholeNumber(text: string): number {
+export function parseWholeNumber(text: string): number {
   if (/^\d{1,12}$/.test(text)) return Number(text)
   throw new InvalidArgumentError('It is not a whole number.')
 }
@@ -48,6 +48,6 @@ export function duration(text: string): number {
 }
 
 /** Reads several words with commas between them. */
-export function list(text: string): readonly string[] {
+export function parseList(text: string): readonly string[] {
   return text.split(',').map((word) => word.trim())
 }

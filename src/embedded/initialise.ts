@@ -11,7 +11,7 @@ import type { Binaries } from './binaries.ts'
 import { environment } from './environment.ts'
 import { type Folder, makePassword, openForPassing, writePassword, writeRecord } from './folder.ts'
 import type { Presence } from './presence.ts'
-import { handOver, nameOfData, type RunAs } from './run-as.ts'
+import { changeOwner, nameOfData, type RunAs } from './run-as.ts'
 
 /** The parameters of making a data folder. */
 export interface Initialisation {
@@ -65,8 +65,8 @@ async function remove(path: string): Promise<void> {
 function prepareFolder(beside: string, password: Secret, runAs: RunAs | undefined): void {
   mkdirSync(join(beside, 'data'), { recursive: true, mode: 0o700 })
   writeFileSync(join(beside, 'password'), password.reveal(), { mode: 0o600 })
-  handOver(join(beside, 'data'), runAs)
-  handOver(join(beside, 'password'), runAs)
+  changeOwner(join(beside, 'data'), runAs)
+  changeOwner(join(beside, 'password'), runAs)
   if (runAs !== undefined) openForPassing(beside)
 }
 

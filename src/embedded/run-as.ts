@@ -34,7 +34,7 @@ export function chooseUser(dataFolder: string): RunAs | undefined {
 }
 
 /** Gives a file or folder to that user. */
-export function handOver(path: string, runAs: RunAs | undefined): void {
+export function changeOwner(path: string, runAs: RunAs | undefined): void {
   if (runAs !== undefined) chownSync(path, runAs.uid, runAs.gid)
 }
 

@@ -150,7 +150,7 @@ export const errorKinds = {
     retryable: false,
   },
   'schema-conflict': {
-    raised: 'Raised when existing objects or rows prevent the creation of missing objects.',
+    raised: 'Raised when existing objects, rows or migrations prevent the creation of missing objects.',
     retryable: false,
   },
   'server-unreachable': {

@@ -1,6 +1,6 @@
 import { throwIfAborted } from '../kernel/abort.ts'
 import { functionOption } from '../kernel/options.ts'
-import type { ConnectionPool, PooledConnection } from '../server/connection-pool.ts'
+import { type ConnectionPool, type PooledConnection, queryOnce } from '../server/connection-pool.ts'
 import type { HandleFactory } from './port.ts'
 
 /**
@@ -27,9 +27,8 @@ export function handlesOver<Handle>(toHandle: (pool: ConnectionPool) => Handle):
 function cancelledBy(signal: AbortSignal, pool: ConnectionPool): ConnectionPool {
   const connect = async () => {
     throwIfAborted(signal)
-    const connection = await pool.connect()
-    if (!signal.aborted) return cancellable(connection, pool, signal)
-    connection.release()
+    const connection = cancellable(await pool.connect(), pool, signal)
+    if (signal.aborted) connection.release()
     throwIfAborted(signal)
     return connection
   }
@@ -37,28 +36,27 @@ function cancelledBy(signal: AbortSignal, pool: ConnectionPool): ConnectionPool 
     options: pool.options,
     cancel: (processID, what) => pool.cancel(processID, what),
     connect,
-    query: async (query, values) => {
-      const connection = await connect()
-      try {
-        return await connection.query(query, values)
-      } finally {
-        connection.release()
-      }
-    },
+    query: (query, values) => queryOnce(connect(), query, values),
     end: () => pool.end(),
   }
 }
 
 function cancellable(connection: PooledConnection, pool: ConnectionPool, signal: AbortSignal): PooledConnection {
+  let cancelling: Promise<void> | undefined
   const cancel = () => {
+    if (connection.processID === undefined) return
     // A statement that cannot be cancelled continues to its own end.
-    if (connection.processID !== undefined) pool.cancel(connection.processID, 'statement').catch(() => undefined)
+    cancelling = pool.cancel(connection.processID, 'statement').catch(() => undefined)
   }
   return {
     origin: connection.origin ?? connection,
     processID: connection.processID,
     getTypeParser: (oid, format) => connection.getTypeParser(oid, format),
-    release: (destroy) => connection.release(destroy),
+    release: (destroy) => {
+      // Otherwise it could cancel a statement of the next user.
+      if (cancelling === undefined) connection.release(destroy)
+      else void cancelling.then(() => connection.release(destroy))
+    },
     query: (query, values) => {
       const running = connection.query(query, values)
       // A cursor has ends of its own.

@@ -16,25 +16,25 @@ export interface SchemaSource {
   /** The schema of the tables that name none. */
   readonly defaultSchema: string
   /**
-   * The hash of what `create` makes: the same for the same schema, in whatever order its parts are given.
+   * The hash of what `create` makes: the same in every process that has the same schema.
    *
    * @throws `models-invalid`
    */
   fingerprint(): Promise<string>
   /**
-   * Creates everything in an empty database, in the transaction that the session has open. A database can be compared
-   * with what only uses `script`: it is read as well, and run in part.
+   * Creates everything in an empty database, in the transaction that the session has open. Databases are compared with
+   * what it sends by `script`; if it uses `query`, it can make templates only.
    *
    * @throws `models-invalid`
    */
   create(session: SchemaSession): Promise<void>
   /**
-   * Returns the changes that a database lacks by its history, oldest first; undefined if it has no history. Only
-   * migrations have this.
+   * Returns the changes that a database lacks by its history, oldest first; `newer` if it has all of them and more;
+   * undefined if it has no history. Only migrations have this.
    *
    * @throws `schema-conflict` if its history is of other migrations
    */
-  pending?(session: SchemaSession): Promise<readonly SchemaChange[] | undefined>
+  pending?(session: SchemaSession): Promise<readonly SchemaChange[] | 'newer' | undefined>
 }
 
 /** A session with the rights of the owner of a database. */
@@ -70,8 +70,11 @@ export interface HandleFactory<Handle> {
 export interface TenantHandles<Handle> {
   /** A new unit of work on the tenant's database. It holds no connection until it is used; the signal ends its queries. */
   handle(signal?: AbortSignal): Handle
-  /** Ends a unit of work: a transaction that it left open is rolled back, so that its connection is free again. */
+  /** Ends a unit of work. A transaction that it left open is rolled back, if the library can tell. */
   finish(handle: Handle): void | Promise<void>
-  /** Frees what the handles hold. It is called once no unit of work is under way; the pool is not theirs to end. */
+  /**
+   * Frees what the handles hold, once no unit of work is under way: when the tenant is long unused, or Tenantry closed.
+   * They may be opened again. The pool is not theirs to end.
+   */
   close?(): void | Promise<void>
 }

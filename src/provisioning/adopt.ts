@@ -9,7 +9,7 @@ import { readStamp } from '../server/stamp.ts'
 import { existsError } from './clone.ts'
 import { announce, type MakingContext, type ProvisioningContext } from './context.ts'
 import { lookAtTenant, unknownStructureError } from './compare-tenant.ts'
-import { endSessions, remainError } from './drain.ts'
+import { endAllSessions, remainError } from './drain.ts'
 import { runHook } from './hooks.ts'
 import { goneError } from './make-tenant.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
@@ -206,7 +206,7 @@ export async function closeToTenants(
 ): Promise<void> {
   await admin.script(server.roles.revokePublicAccess(database, undefined))
   if (!(await server.endLogins(admin, { database }))) throw remainError(database)
-  await endSessions(server, admin, { database, which: 'tenants', signal })
+  await endAllSessions(server, admin, { database, which: 'tenants', signal })
   await server.rollBackPrepared(admin, database)
 }
 

@@ -8,7 +8,7 @@ import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
 import type { Login, Server, Session } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
 import { announce, type ProvisioningContext, type Separation, type VerbOptions } from './context.ts'
-import { despiteRaces, type Drain, endSessions, remainError } from './drain.ts'
+import { despiteRaces, type Drain, endAllSessions, remainError } from './drain.ts'
 import { durably, durablyBoth, lockedBy, onServerOf, underLock } from './locked-work.ts'
 import { loginOf, newLogin } from './separation.ts'
 import { disagreeError, findDatabase, type FoundDatabase, isNewer } from './tenant-names.ts'
@@ -183,7 +183,7 @@ async function secure({ server, admin, own }: OwnRole, login: Login, establishin
   await despiteRaces(server, admin, own, () => admin.script([server.roles.resetSettings(login.user)]))
   if (await accepts(server, own, login)) return
   await despiteRaces(server, admin, own, () => admin.script(server.roles.disableLogin(login.user)))
-  await endSessions(server, admin, own)
+  await endAllSessions(server, admin, own)
   await admin.script(establishing)
 }
 

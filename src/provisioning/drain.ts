@@ -49,8 +49,8 @@ export async function drain(
   const isLeft = await poll(isEmpty, Math.max(0, deadline - Date.now()), signal)
   // A login that was under way when the role lost its own is not seen among the sessions.
   if (user !== undefined && !(await server.endLogins(admin, { user }))) throw remainError(database)
-  if (!isLeft || locking.length > 0 || how === 'busy') await endSessions(server, admin, { database, which, signal })
-  if (own !== undefined && which === 'all') await endSessions(server, admin, { database, which: own, signal })
+  if (!isLeft || locking.length > 0 || how === 'busy') await endAllSessions(server, admin, { database, which, signal })
+  if (own !== undefined && which === 'all') await endAllSessions(server, admin, { database, which: own, signal })
   await server.rollBackPrepared(admin, database, user)
 }
 
@@ -80,7 +80,7 @@ export async function despiteRaces<T>(
 }
 
 /** Ends the sessions in a database. @throws `sessions-remain`, `permission-denied` */
-export async function endSessions(
+export async function endAllSessions(
   server: Server,
   admin: Session,
   { database, which, signal }: Omit<Drain, 'drainMs' | 'also'>,

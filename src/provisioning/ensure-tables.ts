@@ -58,6 +58,7 @@ export async function ensureTablesIn(
 ): Promise<EnsuredTables> {
   const added = extensions.length === 0 ? [] : await addExtensions(session, compared, { lockTimeoutMs, extensions })
   const migrated = await applyPending(session, compared, lockTimeoutMs)
+  if (migrated === 'newer') return { created: added, ...(await existingObjects(session, compared)) }
   const { created, existing, ...others } = await ensureObjects(session, compared, lockTimeoutMs)
   const isNew = new Set(migrated.map(({ kind, name }) => `${kind} ${name}`))
   return {
@@ -68,19 +69,30 @@ export async function ensureTablesIn(
 }
 
 /**
+ * Reports on a database that a newer process has migrated, and creates nothing: what it lacks, that process has dropped.
+ * During a deployment the older processes start as well.
+ */
+async function existingObjects(session: Session, compared: Compared): Promise<Omit<EnsuredTables, 'created'>> {
+  const seen = await lookAt(session, compared)
+  return { ...pick(reported(seen, compared.schema)), ...unverified(seen) }
+}
+
+/**
  * Applies the migrations that a database lacks by its history, all in one transaction.
  *
- * @returns the objects that they created; none in a database without a history, which is made as a whole
+ * @returns the objects that they created; none in a database without a history, which is made as a whole; `newer` if a
+ *   newer process has migrated it
  * @throws `schema-conflict` for a database that has objects, and no history or that of other migrations
  */
 async function applyPending(
   session: Session,
   compared: Compared,
   lockTimeoutMs: number,
-): Promise<readonly SchemaObject[]> {
+): Promise<readonly SchemaObject[] | 'newer'> {
   const { server, schema } = compared
   if (schema.pending === undefined) return []
   const seen = await schema.pending(session)
+  if (seen === 'newer') return seen
   if (seen?.length === 0) return []
   if (seen === undefined) {
     if (isEmpty(await server.structures.read(session))) return []
@@ -93,8 +105,9 @@ async function applyPending(
     async () => {
       await session.lock(lockName, 'transaction', lockTimeoutMs)
       const before = await server.structures.read(session, { where: 'transaction' })
-      const changes = (await schema.pending?.(session)) ?? []
-      for (const change of changes) await creating(session, () => change.apply(session))
+      const changes = await schema.pending?.(session)
+      if (changes === 'newer') return changes
+      for (const change of changes ?? []) await creating(session, () => change.apply(session))
       const after = await server.structures.read(session, { where: 'transaction' })
       return newIn(after.structure, before.structure).map((object) => named(object, schema.defaultSchema))
     },
@@ -109,7 +122,7 @@ function newIn(after: Structure, before: Structure): Structure {
 
 function historyError(database: string): TenantryError {
   return new TenantryError('schema-conflict', `${database} has objects, and no history of migrations.`, {
-    hint: 'Nothing was changed. Let ensureTables() make the tables of an empty database, which has a history from then on.',
+    hint: 'No table was changed. Let ensureTables() make the tables of an empty database, which has a history from then on.',
   })
 }
 

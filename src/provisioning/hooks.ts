@@ -80,11 +80,14 @@ async function withHandle<Handle>(
     // A key of its own: cached rows of the hook, such as those that anonymise then changes, are served to no other
     // handle.
     const handles = await context.models.handles.open(pool, { id: name, rowId: randomUUID() })
-    const handle = handles.handle(signal)
     try {
-      await untilAborted(Promise.resolve(work(handle)), signal)
+      const handle = handles.handle(signal)
+      try {
+        await untilAborted(Promise.resolve(work(handle)), signal)
+      } finally {
+        await handles.finish(handle)
+      }
     } finally {
-      await handles.finish(handle)
       await handles.close?.()
     }
   } finally {

@@ -7,9 +7,9 @@ import type { TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session } from '../server/port.ts'
 import { readStamp, writeStamp } from '../server/stamp.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
-import { endSessions, isInUse } from './drain.ts'
+import { endAllSessions, isInUse } from './drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
-import { dropLogin, dropRole, isSeparate, newLogin } from './separation.ts'
+import { dropLogin, dropOurRole, isSeparate, newLogin } from './separation.ts'
 import { disagreeError, foreignError, isStampOf, namesOf, tenantStamp } from './tenant-names.ts'
 
 /** The steps that make a tenant's database under its building name. */
@@ -130,7 +130,7 @@ async function discardBuilding(site: Site, options: VerbOptions): Promise<void> 
   const { context, row, server, admin } = site
   const discarded = await discard(site, namesOf(context, row).building, options)
   if (discarded !== undefined) {
-    await dropRole(context, server, admin, physicalNames.login(context.installation, row.rowId), discarded)
+    await dropOurRole(context, server, admin, physicalNames.login(context.installation, row.rowId), discarded)
   }
   await dropLogin(context, server, admin, row.rowId)
 }
@@ -160,7 +160,7 @@ async function discard(
     await rename()
   } catch (error) {
     if (!isInUse(error)) throw error
-    await endSessions(server, admin, { database, which: 'all', signal })
+    await endAllSessions(server, admin, { database, which: 'all', signal })
     await rename()
   }
   return name
@@ -176,7 +176,7 @@ async function takeName(site: Site, made: Made, options: VerbOptions): Promise<T
     if (!isInUse(error)) throw error
     // A hook of the service left a connection, or another program is connected.
     const { building } = namesOf(context, row)
-    await endSessions(server, admin, { database: building, which: 'all', signal: options.signal })
+    await endAllSessions(server, admin, { database: building, which: 'all', signal: options.signal })
     return nameOnce(site, made, options)
   }
 }

@@ -65,12 +65,12 @@ export async function onboard<Handle>(
   const wanted = placeNewTenant(options, [...context.servers.keys()])
   return context.onboarding.track(async () => {
     const call: Call<Handle> = { context, id: tenantId, wanted, options, watch: new Stopwatch(), hasNoSpare: false }
-    return (await claimUnderLock(call)) ?? (await makeWithoutSpare(call))
+    return (await takeFastPath(call)) ?? (await makeWithoutSpare(call))
   })
 }
 
 /** Takes the fast path; undefined if it is not possible, and nothing was made. */
-async function claimUnderLock<Handle>(call: Call<Handle>): Promise<Onboarded | undefined> {
+async function takeFastPath<Handle>(call: Call<Handle>): Promise<Onboarded | undefined> {
   const { context, id, watch } = call
   const since = performance.now()
   // `initialise` has to run before the tenant is active, and so before a claim.

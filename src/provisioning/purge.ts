@@ -7,9 +7,9 @@ import type { Server, Session } from '../server/port.ts'
 import { readStamp } from '../server/stamp.ts'
 import { type BeforeTransition, beforeTransition, takeTransition } from './transitions.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
-import { endSessions, isInUse, remainError } from './drain.ts'
+import { endAllSessions, isInUse, remainError } from './drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
-import { dropLogin, dropRole } from './separation.ts'
+import { dropLogin, dropOurRole } from './separation.ts'
 import {
   disagreeError,
   findDatabase,
@@ -149,7 +149,7 @@ async function destroy(
     ])
   }
   if (found !== undefined && found.name !== pendingDrop) {
-    await endSessions(server, admin, { database: found.name, which: 'all', signal })
+    await endAllSessions(server, admin, { database: found.name, which: 'all', signal })
     await server.rollBackPrepared(admin, found.name)
   }
   try {
@@ -162,7 +162,7 @@ async function destroy(
   if (found !== undefined) await server.drop(admin, pendingDrop)
   // In any database: a session outlives its role, and cannot be attributed to it then.
   const user = physicalNames.login(context.installation, row.rowId)
-  await endSessions(server, admin, { database: pendingDrop, which: { of: user }, signal })
+  await endAllSessions(server, admin, { database: pendingDrop, which: { of: user }, signal })
   await dropLogin(context, server, admin, row.rowId)
   await forget(context, locked, row, actor)
 }
@@ -197,7 +197,7 @@ async function giveBack(
   // A catalog that was set back to the middle of an adoption calls a tenant unfinished that is in service.
   if (isStamped && isNewer(stamp, row)) throw disagreeError(row, { name: row.database, stamp })
   const login = physicalNames.login(context.installation, row.rowId)
-  await dropRole(context, server, admin, login, found && row.database)
+  await dropOurRole(context, server, admin, login, found && row.database)
   if (isStamped) {
     await admin.script([server.commentStatement(row.database, stamp.comment ?? '')])
   }

@@ -6,14 +6,14 @@ import type { DatabaseInfo, Server } from '../server/port.ts'
 import { requireServer } from '../server/require-server.ts'
 import { takeTransition } from './transitions.ts'
 import type { ProvisioningContext, VerbOptions } from './context.ts'
-import { endSessions } from './drain.ts'
+import { endAllSessions } from './drain.ts'
 import { onServerOf, tenantLock, underLock } from './locked-work.ts'
 import { finishMaking } from './make-tenant.ts'
 import { offboard } from './offboard.ts'
 import { finishPurge, isNoLonger, removeUnfinished } from './purge.ts'
 import { type Finding, type Snapshot, planReconcile } from './reconcile-plan.ts'
 import { clearLeftovers } from './retire.ts'
-import { dropRole, enableLogin, workOf } from './separation.ts'
+import { dropOurRole, enableLogin, workOf } from './separation.ts'
 import { disagreeError, findDatabase, type FoundDatabase, isNewer } from './tenant-names.ts'
 
 /** Options of `reconcile`. */
@@ -230,7 +230,7 @@ async function dropStray(
   const server = requireServer(context.servers, serverName, role)
   const session = await context.connect(server, options)
   try {
-    return await dropRole(context, server, session, role)
+    return await dropOurRole(context, server, session, role)
   } finally {
     await session.close()
   }
@@ -298,7 +298,7 @@ function settleLogin(context: ProvisioningContext, tenant: TenantRow, options: V
       const database = row.state === 'suspended' ? row.database : undefined
       await admin.script(server.roles.disableLogin(physicalNames.login(context.installation, row.rowId), database))
       if (database === undefined) return
-      await endSessions(server, admin, { database, which: workOf(context, row), signal: options.signal })
+      await endAllSessions(server, admin, { database, which: workOf(context, row), signal: options.signal })
     })
   })
 }

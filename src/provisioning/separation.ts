@@ -120,7 +120,7 @@ export async function dropLogin(
   const { installation } = context
   const helpers = await server.roles.find(admin, physicalNames.helpersOf(installation, rowId))
   for (const user of [...helpers.keys(), physicalNames.login(installation, rowId)]) {
-    await dropRole(context, server, admin, user)
+    await dropOurRole(context, server, admin, user)
   }
 }
 
@@ -131,7 +131,7 @@ export async function dropLogin(
  * @param database the database that it may connect to
  * @returns false if it stays
  */
-export async function dropRole(
+export async function dropOurRole(
   context: ProvisioningContext,
   server: Server,
   admin: Session,
@@ -225,5 +225,5 @@ async function dismiss(
   await admin.script(server.roles.disableLogin(user, database))
   const left = await server.sessions(admin, database, { of: user })
   if (left.length > 0) await server.endSessions(admin, left)
-  await dropRole(context, server, admin, user, database)
+  await dropOurRole(context, server, admin, user, database)
 }

@@ -10,7 +10,7 @@ import { connectToAdministration } from './administration.ts'
 import type { MakingContext, ProvisioningContext } from './context.ts'
 import { describeTemplate } from './compare-tenant.ts'
 import { makeTables } from './create-tables.ts'
-import { endSessions, isInUse } from './drain.ts'
+import { endAllSessions, isInUse } from './drain.ts'
 import { runSeed } from './hooks.ts'
 import { durablyBoth, type LockedWork, lockedBy, onServer } from './locked-work.ts'
 import { createPrivate, ensureGroups } from './separation.ts'
@@ -234,7 +234,7 @@ async function seal(context: ProvisioningContext, locked: LockedWork, sealing: S
   } catch (error) {
     if (!isInUse(error)) throw error
     // The seed left a connection, or somebody looks on.
-    await endSessions(server, admin, { database: building, which: 'all', signal })
+    await endAllSessions(server, admin, { database: building, which: 'all', signal })
     if (await change()) return
   }
   throw new TenantryError('query-failed', `The template ${name} was taken from the catalog while it was built.`, {

@@ -13,7 +13,7 @@ const refusals: readonly string[] = [
  * Counts an installation's sessions on a server, over a session of its own. A process that only routes may not be
  * allowed to connect to the maintenance database; the division then relies on the published shares alone.
  */
-export async function occupancyOf(server: Server, question: OccupancyQuestion): Promise<Occupancy> {
+export async function readOccupancy(server: Server, question: OccupancyQuestion): Promise<Occupancy> {
   let session: Session
   try {
     session = await server.connect(server.maintenanceDatabase)

@@ -5,6 +5,7 @@ export class OpenHandles<Handle> {
   readonly #handles: TenantHandles<Handle>
   #underWay = 0
   #dropped: PromiseWithResolvers<void> | undefined
+  #mayClose = false
 
   constructor(handles: TenantHandles<Handle>) {
     this.#handles = handles
@@ -27,14 +28,17 @@ export class OpenHandles<Handle> {
   async drop(): Promise<void> {
     if (this.#dropped !== undefined) return this.#dropped.promise
     this.#dropped = Promise.withResolvers()
-    // Whoever has received them already begins its work before that.
-    setImmediate(() => this.#closeIfUnused())
+    // Work that has received them already begins before that.
+    setImmediate(() => {
+      this.#mayClose = true
+      this.#closeIfUnused()
+    })
     return this.#dropped.promise
   }
 
   #leave(): void {
     this.#underWay--
-    if (this.#dropped !== undefined) this.#closeIfUnused()
+    if (this.#mayClose) this.#closeIfUnused()
   }
 
   #closeIfUnused(): void {

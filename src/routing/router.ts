@@ -18,7 +18,7 @@ import { FleetShare } from './fleet-share.ts'
 import type { Fleet, TenantLimits } from './for-each.ts'
 import { LeaseRecovery } from './lease-recovery.ts'
 import { LeaseWatch, type LongLease } from './long-leases.ts'
-import { occupancyOf } from './occupancy.ts'
+import { readOccupancy } from './occupancy.ts'
 import { OpenHandles } from './open-handles.ts'
 import { ProcessChannel } from './process-channel.ts'
 import { ServerBudget } from './server-budget.ts'
@@ -252,7 +252,7 @@ export class Router<Handle> {
       server,
       family,
       beside: isHome ? catalogConnections + 1 : 0,
-      occupancy: ({ session }) => (isHome ? server.occupancy(session, question) : occupancyOf(server, question)),
+      occupancy: ({ session }) => (isHome ? server.occupancy(session, question) : readOccupancy(server, question)),
       tenantShare,
       waitMs,
     })

@@ -1,4 +1,5 @@
 import type { TenantRow } from '../catalog/tenant.ts'
+import { queryOnce } from '../server/connection-pool.ts'
 import type { Cancelled, ConnectionPool, Login, PooledConnection } from '../server/port.ts'
 import { LeaseRequest, type Gate, type LeaseSource, type WhichCredential } from './lease-request.ts'
 import type { FleetShare } from './fleet-share.ts'
@@ -44,13 +45,8 @@ export class TenantPool implements ConnectionPool {
     return share?.isInside ? this.#acquireWithin(share, where, scope) : this.#acquire(where, scope)
   }
 
-  async query(query: unknown, values?: unknown): Promise<unknown> {
-    const lease = await this.connect()
-    try {
-      return await lease.query(query, values)
-    } finally {
-      lease.release()
-    }
+  query(query: unknown, values?: unknown): Promise<unknown> {
+    return queryOnce(this.connect(), query, values)
   }
 
   /** Work on a tenant may be cancelled also while it is taken out of service. */

@@ -17,6 +17,20 @@ export interface PooledConnection extends QueryClient {
   release(destroy?: boolean | Error): void
 }
 
+/** Runs one statement on a connection of a pool, which it has for that alone. */
+export async function queryOnce(
+  connecting: Promise<PooledConnection>,
+  query: unknown,
+  values: unknown,
+): Promise<unknown> {
+  const connection = await connecting
+  try {
+    return await connection.query(query, values)
+  } finally {
+    connection.release()
+  }
+}
+
 /** The part of a connection's work that {@link ConnectionPool.cancel} ends. */
 export type Cancelled = 'statement' | 'connection'
 

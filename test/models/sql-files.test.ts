@@ -104,11 +104,18 @@ describe('a database', () => {
   })
 
   it('of a newer process is left as it is by an older one', async () => {
-    const older = await folderOf({ '1.sql': note })
+    const first = { '1.sql': `${note}; create table old (id int)` }
     const { url, name } = await existingDatabase()
-    await ensureTables(url, sqlFiles(await folderOf({ '1.sql': note, '2.sql': 'create table task (id int)' })))
-    expect(await ensureTables(url, sqlFiles(older))).toMatchObject({ created: [] })
-    expect(await queryIn(name, `select to_regclass('task')::text as found`)).toEqual([{ found: 'task' }])
+    await ensureTables(
+      url,
+      sqlFiles(await folderOf({ ...first, '2.sql': 'create table task (id int); drop table old' })),
+    )
+    expect(await ensureTables(url, sqlFiles(await folderOf(first)))).toMatchObject({
+      created: [],
+      existing: expect.arrayContaining([{ kind: 'table', name: 'note' }]),
+    })
+    const look = `select to_regclass('task')::text as task, to_regclass('old')::text as old`
+    expect(await queryIn(name, look)).toEqual([{ task: 'task', old: null }])
   })
 
   it('that many processes start on gets them once', async () => {

@@ -6,7 +6,7 @@ import { OpenHandles } from '../../dist/routing/open-handles.js'
 import { User } from '../../examples/service/models.ts'
 import { disposableName, serverUrl } from '../support/server.ts'
 
-// Handles that hold something are closed once, when nobody works with them any more.
+// Handles with a `close` are closed once, after the last unit of work that has them.
 
 const { schema } = mikroOrm({ entities: [User] })
 
@@ -87,6 +87,16 @@ it('are closed after the last unit of work that has them', async () => {
   expect(counts.closed).toBe(1)
 })
 
+it('are closed once where the last unit of work ends as they are dropped', async () => {
+  const { counts, opened } = counting()
+  opened.begin(undefined)
+  const dropped = opened.drop()
+  void opened.finish('handle')
+  await dropped
+  await turn()
+  expect(counts.closed).toBe(1)
+})
+
 it('serve work that has received them before they were dropped', async () => {
   const { counts, opened } = counting()
   const dropped = opened.drop()
@@ -98,7 +108,7 @@ it('serve work that has received them before they were dropped', async () => {
   expect(counts.closed).toBe(1)
 })
 
-it('that cannot be closed keep nobody waiting, and leave a warning', async () => {
+it('that fail to close leave a warning, and no call waits for them', async () => {
   const { opened } = counting(() => Promise.reject(new Error('stuck')))
   const warned = new Promise((resolve) => process.once('warning', resolve))
   await opened.drop()

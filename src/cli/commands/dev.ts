@@ -4,7 +4,7 @@ import { defineCommand } from '../define-command.ts'
 import { projectFolder } from '../config-file.ts'
 import { printReport, notify } from '../report.ts'
 import type { CommonOptions } from '../tools.ts'
-import { wholeNumber } from '../words.ts'
+import { parseWholeNumber } from '../words.ts'
 
 interface Options extends CommonOptions {
   readonly port?: number
@@ -20,7 +20,7 @@ export const dev = defineCommand<Options>(
   },
   (command) =>
     command
-      .option('--port <number>', 'TCP port (default: that of the last time, or a free one)', wholeNumber)
+      .option('--port <number>', 'TCP port (default: that of the last time, or a free one)', parseWholeNumber)
       .option(
         '--data-dir <folder>',
         'where its data lies (default: .tenantry/postgres in the folder of the configuration)',

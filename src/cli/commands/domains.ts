@@ -5,7 +5,7 @@ import { domainLine, domainTable, recordLines } from '../domain-text.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { coloured, shown } from '../report.ts'
 import type { CommonOptions } from '../tools.ts'
-import { wholeNumber } from '../words.ts'
+import { parseWholeNumber } from '../words.ts'
 
 /** `tenantry add-domain` */
 export const addDomain = defineCommand(
@@ -93,7 +93,7 @@ export const domains = defineCommand<ListWords>(
   (command) =>
     command
       .option('--find <domain>', 'this domain, of any tenant')
-      .option('--limit <number>', 'at most this number', wholeNumber, 100)
+      .option('--limit <number>', 'at most this number', parseWholeNumber, 100)
       .option('--after <domain>', 'only those after this one'),
   (tools, [id], { find, limit, after }) => {
     if ((id === undefined) === (find === undefined)) throw whichDomainsError()

@@ -3,7 +3,7 @@ import { defineCommand } from '../define-command.ts'
 import { coloured } from '../report.ts'
 import { tenantTable } from '../tenant-text.ts'
 import type { CommonOptions } from '../tools.ts'
-import { jsonObject, list as words, wholeNumber } from '../words.ts'
+import { jsonObject, parseList as words, parseWholeNumber } from '../words.ts'
 
 interface Options extends CommonOptions {
   readonly state?: readonly TenantState[]
@@ -37,7 +37,7 @@ export const list = defineCommand<Options>(
       .option('--metadata <json>', 'with this in their metadata', jsonObject)
       .option('--search <text>', 'with this in their id or display name')
       .option('--expired', 'offboarded, with an ended retention')
-      .option('--limit <number>', 'at most this number', wholeNumber, 100)
+      .option('--limit <number>', 'at most this number', parseWholeNumber, 100)
       .option('--after <id>', 'only those after this id')
       .option('--all', 'all, page by page'),
   (tools, _, options) =>

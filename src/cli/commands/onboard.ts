@@ -7,7 +7,7 @@ import { exitCodes } from '../exit-codes.ts'
 import { asValue, failureLine, type Report } from '../report.ts'
 import { outcomeLine } from '../tenant-text.ts'
 import type { CommonOptions, Tools } from '../tools.ts'
-import { jsonObject, parseJson, RoundedError, wholeNumber } from '../words.ts'
+import { jsonObject, parseJson, RoundedError, parseWholeNumber } from '../words.ts'
 
 interface Options extends CommonOptions {
   readonly displayName?: string
@@ -38,7 +38,7 @@ export const onboard = defineCommand<Options>(
       .option('--server <name>', 'the server to place them on (default: the open server with the fewest tenants)')
       .option('--refuse-existing', 'fail if an id exists already')
       .option('--from <file>', 'read tenants from a file, one a line; - for standard input')
-      .option('--count <number>', 'make this number of tenants', wholeNumber)
+      .option('--count <number>', 'make this number of tenants', parseWholeNumber)
       .option('--prefix <text>', 'the prefix of the ids of --count', 'tenant-'),
   async (tools, [ids], options) => {
     const tenants = await wanted(ids as readonly string[], options)

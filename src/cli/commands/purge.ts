@@ -6,7 +6,7 @@ import { exitCodes } from '../exit-codes.ts'
 import { asValue, coloured, failureLine, type Report, shown } from '../report.ts'
 import { tenantTable } from '../tenant-text.ts'
 import type { CommonOptions, Tools } from '../tools.ts'
-import { wholeNumber } from '../words.ts'
+import { parseWholeNumber } from '../words.ts'
 
 interface Options extends CommonOptions {
   readonly expired?: boolean
@@ -29,7 +29,7 @@ export const purge = defineCommand<Options>(
   (command) =>
     command
       .option('--expired', 'all tenants whose retention has ended')
-      .option('--limit <number>', 'at most this number of them', wholeNumber, 100)
+      .option('--limit <number>', 'at most this number of them', parseWholeNumber, 100)
       .option('-y, --yes', 'do not ask')
       .option('--dry-run', 'show the tenants, and destroy nothing'),
   (tools, [id], options) => {

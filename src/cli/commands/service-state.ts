@@ -2,7 +2,7 @@ import type { DrainOptions, VerbOptions } from '../../index.ts'
 import { defineCommand } from '../define-command.ts'
 import { outcomeLine } from '../tenant-text.ts'
 import type { CommonOptions, Tools } from '../tools.ts'
-import { duration, wholeNumber } from '../words.ts'
+import { duration, parseWholeNumber } from '../words.ts'
 
 interface DrainWords extends CommonOptions {
   readonly drain?: number
@@ -69,7 +69,11 @@ export const offboard = defineCommand<OffboardWords>(
   (command) =>
     command
       .option(...drainOption)
-      .option('--retention-days <number>', 'the days to keep it (default: that of the configuration)', wholeNumber),
+      .option(
+        '--retention-days <number>',
+        'the days to keep it (default: that of the configuration)',
+        parseWholeNumber,
+      ),
   (tools, [id], options) =>
     tools.withTenantry('change', async (tenantry) => {
       const { retentionDays } = options

@@ -3,7 +3,7 @@ import { defineCommand } from '../define-command.ts'
 import { domainWords } from '../domain-text.ts'
 import { historyTable, tenantPairs } from '../tenant-text.ts'
 import type { CommonOptions } from '../tools.ts'
-import { wholeNumber } from '../words.ts'
+import { parseWholeNumber } from '../words.ts'
 
 interface Options extends CommonOptions {
   readonly history: number
@@ -19,7 +19,7 @@ export const show = defineCommand<Options>(
       'show acme --history 100 --json': 'more of it, for a program',
     },
   },
-  (command) => command.option('--history <number>', 'the number of entries of its history', wholeNumber, 10),
+  (command) => command.option('--history <number>', 'the number of entries of its history', parseWholeNumber, 10),
   (tools, [id], options) =>
     tools.withTenantry('read', async (tenantry) => {
       const { signal } = tools

@@ -10,12 +10,14 @@ export interface MigrationFile {
   readonly text: string
 }
 
-const byName = new Intl.Collator('en', { numeric: true })
+const numbers = new Intl.Collator('en', { numeric: true })
+/** `1_a.sql` and `01_a.sql` are equal by their numbers alone. */
+const byName = (one: string, other: string) => numbers.compare(one, other) || (one < other ? -1 : 1)
 
 /** Reads the migrations of a folder, in their order. @throws `models-invalid` */
 export async function readFiles(folder: string): Promise<readonly MigrationFile[]> {
   try {
-    const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).toSorted(byName.compare)
+    const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).toSorted(byName)
     if (names.length === 0) throw folderError(`${resolve(folder)} has no file whose name ends with .sql.`)
     const down = names.find((name) => name.endsWith('.down.sql'))
     if (down !== undefined)

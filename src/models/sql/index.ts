@@ -63,16 +63,16 @@ function appliedOf({ name, text }: MigrationFile): Applied {
 function pendingOf(
   files: readonly MigrationFile[],
   history: readonly Applied[] | undefined,
-): readonly SchemaChange[] | undefined {
+): readonly SchemaChange[] | 'newer' | undefined {
   if (history === undefined) return undefined
   const all = files.map(appliedOf)
-  // More than the folder has are those of a newer process: during a deployment the older ones start as well.
   for (const [i, { name, checksum }] of history.slice(0, all.length).entries()) {
     const file = all[i]
     if (file?.name !== name)
       throw conflict(all.some((it) => it.name === name) ? laterFile(file, name) : missingFile(name))
     if (file.checksum !== checksum) throw conflict(`${name} was changed after the database had it`)
   }
+  if (history.length > all.length) return 'newer'
   return files.slice(history.length).map(({ name, text }, i) => ({
     name,
     apply: async (session: SchemaSession) =>
@@ -90,6 +90,6 @@ function laterFile(file: Applied | undefined, name: string): string {
 
 function conflict(reason: string): TenantryError {
   return new TenantryError('schema-conflict', `The history of the database is not that of the migrations: ${reason}.`, {
-    hint: 'Nothing was changed. Leave files as they are once a database has them, and name new ones such that they come last.',
+    hint: 'No table was changed. Leave files as they are once a database has them, and name new ones such that they come last.',
   })
 }

@@ -1,4 +1,5 @@
 import type { PoolClient, PoolConfig } from 'pg'
+import { queryOnce } from '../connection-pool.ts'
 import type { ConnectionPool, PooledConnection } from '../port.ts'
 import { AdministrativePool, type PoolSize } from './administrative-pool.ts'
 import type { BlockerPolicy } from './blockers.ts'
@@ -20,14 +21,7 @@ export function openPool(
     cancel,
     connect,
     end: () => pool.end(),
-    query: async (query, values) => {
-      const connection = await connect()
-      try {
-        return await connection.query(query, values)
-      } finally {
-        connection.release()
-      }
-    },
+    query: (query, values) => queryOnce(connect(), query, values),
   }
 }
 
