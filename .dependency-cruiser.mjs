@@ -17,13 +17,14 @@ const rooms = {
   'models/': ['kernel/', 'server/[^/]+$'],
   'catalog/': ['kernel/', 'server/'],
   'provisioning/': ['kernel/', 'structure/', 'models/', 'server/', 'catalog/'],
+  'domains/': ['kernel/', 'catalog/', 'provisioning/'],
   'routing/': ['kernel/', 'models/', 'server/', 'catalog/'],
   // The composition root; it starts the development server where none is configured.
   'config.ts$': ['kernel/', 'models/', 'server/', 'provisioning/', 'embedded/'],
   'credentials-key.ts$': ['kernel/', 'server/[^/]+$'],
   // The types of what the root gives.
-  'api.ts$': ['kernel/', 'catalog/', 'provisioning/', 'routing/'],
-  'verb-options.ts$': ['kernel/', 'api.ts$', 'provisioning/'],
+  'api.ts$': ['kernel/', 'catalog/', 'provisioning/', 'domains/', 'routing/'],
+  'verb-options.ts$': ['kernel/', 'api.ts$', 'provisioning/', 'domains/'],
   'doctor.ts$': ['kernel/', 'server/', 'config.ts$'],
   'own-connections.ts$': ['kernel/', 'server/', 'provisioning/', 'config.ts$'],
   'routing-options.ts$': [
@@ -43,6 +44,7 @@ const rooms = {
     'server/',
     'catalog/',
     'provisioning/',
+    'domains/',
     'routing/',
     'config.ts$',
     'api.ts$',

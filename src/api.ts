@@ -4,15 +4,15 @@ import type { AuditEntry } from './catalog/audit.ts'
 import type { ListOptions } from './catalog/list-options.ts'
 import type { Status } from './catalog/status.ts'
 import type { Tenant } from './catalog/tenant.ts'
-import type { Adopted, AdoptOptions } from './provisioning/adopt.ts'
-import type { CheckedTenant, CheckOptions } from './provisioning/check-tenant.ts'
-import type { Cloned, CloneOptions } from './provisioning/clone.ts'
+import type { Adopted, AdoptOptions } from './provisioning/tenants/adopt.ts'
+import type { CheckedTenant, CheckOptions } from './provisioning/tenants/check-tenant.ts'
+import type { Cloned, CloneOptions } from './provisioning/tenants/clone.ts'
 import type {
   ReencryptedCredentials,
   RotatedCredentials,
   RotateOptions,
   TenantCredentials,
-} from './provisioning/credentials.ts'
+} from './provisioning/tenants/credentials.ts'
 import type { DrainOptions, TenantryEvent, VerbOptions } from './provisioning/context.ts'
 import type {
   AddedDomain,
@@ -21,20 +21,20 @@ import type {
   TenantDomain,
   VerifiedDomain,
   VerifyDomainOptions,
-} from './provisioning/domains.ts'
-import type { Offboarded, OffboardOptions, Restored } from './provisioning/offboard.ts'
-import type { Onboarded } from './provisioning/onboard.ts'
-import type { Purged, PurgedExpired, PurgeExpiredOptions } from './provisioning/purge.ts'
-import type { Reconciliation, ReconcileOptions } from './provisioning/reconcile.ts'
-import type { Restamped, RestampOptions } from './provisioning/restamp.ts'
-import type { RemovedTemplates } from './provisioning/retire.ts'
-import type { Resumed, Suspended } from './provisioning/suspend.ts'
+} from './domains/domains.ts'
+import type { Offboarded, OffboardOptions, Restored } from './provisioning/tenants/offboard.ts'
+import type { Onboarded } from './provisioning/tenants/onboard.ts'
+import type { Purged, PurgedExpired, PurgeExpiredOptions } from './provisioning/tenants/purge.ts'
+import type { Reconciliation, ReconcileOptions } from './provisioning/reconcile/reconcile.ts'
+import type { Restamped, RestampOptions } from './provisioning/tenants/restamp.ts'
+import type { RemovedTemplates } from './provisioning/templates/retire.ts'
+import type { Resumed, Suspended } from './provisioning/tenants/suspend.ts'
 import type { StartUp } from './provisioning/survey.ts'
 import type { FleetResult, ForEachOptions } from './routing/for-each.ts'
 import type { CapturedTenant } from './routing/tenant-context.ts'
 import type { WorkOptions } from './routing/tenant-work.ts'
-import type { OnboardOptions } from './provisioning/tenant-options.ts'
-import type { Updated, UpdateOptions } from './provisioning/update.ts'
+import type { OnboardOptions } from './provisioning/tenants/tenant-options.ts'
+import type { Updated, UpdateOptions } from './provisioning/tenants/update.ts'
 
 export type { CapturedTenant } from './routing/tenant-context.ts'
 

@@ -24,9 +24,9 @@ export { handlesOver } from './models/handles-over.ts'
 export type { WithSchema } from './models/require-models.ts'
 export type { Cancelled, ConnectionPool, PooledConnection, QueryClient } from './server/connection-pool.ts'
 export type { Comparison, Difference, DifferingObject, SchemaObject, SchemaObjectKind } from './structure/comparison.ts'
-export type { Adopted, AdoptOptions } from './provisioning/adopt.ts'
-export type { CheckedTenant, CheckOptions } from './provisioning/check-tenant.ts'
-export type { Cloned, CloneOptions } from './provisioning/clone.ts'
+export type { Adopted, AdoptOptions } from './provisioning/tenants/adopt.ts'
+export type { CheckedTenant, CheckOptions } from './provisioning/tenants/check-tenant.ts'
+export type { Cloned, CloneOptions } from './provisioning/tenants/clone.ts'
 export type {
   ClaimEvent,
   DrainOptions,
@@ -47,8 +47,8 @@ export type {
   RotatedCredentials,
   RotateOptions,
   TenantCredentials,
-} from './provisioning/credentials.ts'
-export type { DomainRecord } from './provisioning/domain-proof.ts'
+} from './provisioning/tenants/credentials.ts'
+export type { DomainRecord } from './domains/domain-proof.ts'
 export type {
   AddedDomain,
   DomainsOptions,
@@ -56,12 +56,12 @@ export type {
   TenantDomain,
   VerifiedDomain,
   VerifyDomainOptions,
-} from './provisioning/domains.ts'
-export type { DifferingOption, EnsuredDatabase } from './provisioning/ensure-database.ts'
-export type { EnsuredTables } from './provisioning/ensure-tables.ts'
-export type { Offboarded, OffboardOptions, Restored } from './provisioning/offboard.ts'
-export type { Onboarded, OnboardingPath } from './provisioning/onboard.ts'
-export type { Purged, PurgedExpired, PurgeExpiredOptions } from './provisioning/purge.ts'
+} from './domains/domains.ts'
+export type { DifferingOption, EnsuredDatabase } from './provisioning/start-up/ensure-database.ts'
+export type { EnsuredTables } from './provisioning/start-up/ensure-tables.ts'
+export type { Offboarded, OffboardOptions, Restored } from './provisioning/tenants/offboard.ts'
+export type { Onboarded, OnboardingPath } from './provisioning/tenants/onboard.ts'
+export type { Purged, PurgedExpired, PurgeExpiredOptions } from './provisioning/tenants/purge.ts'
 export {
   type CheckDatabaseOptions,
   type CheckedDatabase,
@@ -71,15 +71,15 @@ export {
   type EnsureDatabaseOptions,
   ensureTables,
   type EnsureTablesOptions,
-} from './provisioning/start-up.ts'
-export type { Reconciled, Reconciliation, ReconcileOptions } from './provisioning/reconcile.ts'
-export type { Finding } from './provisioning/reconcile-plan.ts'
-export type { Restamped, RestampOptions } from './provisioning/restamp.ts'
-export type { RemovedTemplates } from './provisioning/retire.ts'
-export type { Resumed, Suspended } from './provisioning/suspend.ts'
+} from './provisioning/start-up/start-up.ts'
+export type { Reconciled, Reconciliation, ReconcileOptions } from './provisioning/reconcile/reconcile.ts'
+export type { Finding } from './provisioning/reconcile/reconcile-plan.ts'
+export type { Restamped, RestampOptions } from './provisioning/tenants/restamp.ts'
+export type { RemovedTemplates } from './provisioning/templates/retire.ts'
+export type { Resumed, Suspended } from './provisioning/tenants/suspend.ts'
 export type { StartUp } from './provisioning/survey.ts'
-export type { NewTenantOptions, OnboardOptions } from './provisioning/tenant-options.ts'
-export type { Updated, UpdateOptions } from './provisioning/update.ts'
+export type { NewTenantOptions, OnboardOptions } from './provisioning/tenants/tenant-options.ts'
+export type { Updated, UpdateOptions } from './provisioning/tenants/update.ts'
 export type {
   Capabilities,
   Capability,

@@ -16,9 +16,9 @@ import { publicTenant, type Tenant } from './catalog/tenant.ts'
 import type { EnvironmentOptions, HistoryOptions, Tenantry } from './api.ts'
 import { type CheckedConfig, findServers, isServerGiven, readConfig, type TenantryConfig } from './config.ts'
 import { Activity } from './provisioning/activity.ts'
-import { adopt, type Adopted, type AdoptOptions } from './provisioning/adopt.ts'
-import { type CheckedTenant, type CheckOptions, checkTenant } from './provisioning/check-tenant.ts'
-import { clone, type Cloned, type CloneOptions } from './provisioning/clone.ts'
+import { adopt, type Adopted, type AdoptOptions } from './provisioning/tenants/adopt.ts'
+import { type CheckedTenant, type CheckOptions, checkTenant } from './provisioning/tenants/check-tenant.ts'
+import { clone, type Cloned, type CloneOptions } from './provisioning/tenants/clone.ts'
 import {
   credentialsOf,
   environmentOf,
@@ -28,7 +28,7 @@ import {
   rotateCredentials,
   type RotateOptions,
   type TenantCredentials,
-} from './provisioning/credentials.ts'
+} from './provisioning/tenants/credentials.ts'
 import type { DrainOptions, MakingContext, TenantHook, TenantryEvent, VerbOptions } from './provisioning/context.ts'
 import {
   addDomain,
@@ -42,20 +42,37 @@ import {
   type VerifiedDomain,
   verifyDomain,
   type VerifyDomainOptions,
-} from './provisioning/domains.ts'
+} from './domains/domains.ts'
 import { despiteFullQueue } from './provisioning/full-queue.ts'
-import { Keeper } from './provisioning/keeper.ts'
-import { offboard, type Offboarded, type OffboardOptions, restore, type Restored } from './provisioning/offboard.ts'
-import { onboard, type Onboarded } from './provisioning/onboard.ts'
-import { purge, type Purged, type PurgedExpired, purgeExpired, type PurgeExpiredOptions } from './provisioning/purge.ts'
-import { reconcile, reconcileLeftBehind, type Reconciliation, type ReconcileOptions } from './provisioning/reconcile.ts'
-import { restamp, type Restamped, type RestampOptions } from './provisioning/restamp.ts'
-import { type RemovedTemplates, removeTemplates } from './provisioning/retire.ts'
+import { Keeper } from './provisioning/templates/keeper.ts'
+import {
+  offboard,
+  type Offboarded,
+  type OffboardOptions,
+  restore,
+  type Restored,
+} from './provisioning/tenants/offboard.ts'
+import { onboard, type Onboarded } from './provisioning/tenants/onboard.ts'
+import {
+  purge,
+  type Purged,
+  type PurgedExpired,
+  purgeExpired,
+  type PurgeExpiredOptions,
+} from './provisioning/tenants/purge.ts'
+import {
+  reconcile,
+  reconcileLeftBehind,
+  type Reconciliation,
+  type ReconcileOptions,
+} from './provisioning/reconcile/reconcile.ts'
+import { restamp, type Restamped, type RestampOptions } from './provisioning/tenants/restamp.ts'
+import { type RemovedTemplates, removeTemplates } from './provisioning/templates/retire.ts'
 import { statusOf } from './provisioning/status.ts'
-import { resume, type Resumed, suspend, type Suspended } from './provisioning/suspend.ts'
+import { resume, type Resumed, suspend, type Suspended } from './provisioning/tenants/suspend.ts'
 import type { StartUp } from './provisioning/survey.ts'
-import type { OnboardOptions } from './provisioning/tenant-options.ts'
-import { update, type Updated, type UpdateOptions } from './provisioning/update.ts'
+import type { OnboardOptions } from './provisioning/tenants/tenant-options.ts'
+import { update, type Updated, type UpdateOptions } from './provisioning/tenants/update.ts'
 import { keySource, type Opening, overTenants, prepare, routerError } from './opening.ts'
 import { OwnConnections } from './own-connections.ts'
 import { routingOptions } from './routing-options.ts'

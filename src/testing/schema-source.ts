@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { SchemaSource } from '../models/port.ts'
-import { checkDatabase, ensureTables } from '../provisioning/start-up.ts'
+import { checkDatabase, ensureTables } from '../provisioning/start-up/start-up.ts'
 import { type Check, withDatabase } from './check.ts'
 
 /** A schema source, and a server on which databases may be created for its checks. */

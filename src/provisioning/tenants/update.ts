@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from 'node:util'
-import { untilAborted } from '../kernel/abort.ts'
-import { mergePatch } from '../kernel/merge-patch.ts'
-import { checkMetadata } from '../kernel/storable.ts'
-import { parseTenantId, type TenantId } from '../kernel/names.ts'
-import { stateError } from '../catalog/states.ts'
-import { publicTenant, type Tenant, unknownTenant } from '../catalog/tenant.ts'
-import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
+import { untilAborted } from '../../kernel/abort.ts'
+import { mergePatch } from '../../kernel/merge-patch.ts'
+import { checkMetadata } from '../../kernel/storable.ts'
+import { parseTenantId, type TenantId } from '../../kernel/names.ts'
+import { stateError } from '../../catalog/states.ts'
+import { publicTenant, type Tenant, unknownTenant } from '../../catalog/tenant.ts'
+import { announce, type ProvisioningContext, type VerbOptions } from '../context.ts'
 
 /** The changes of a tenant; absent fields stay. */
 export interface UpdateOptions extends VerbOptions {

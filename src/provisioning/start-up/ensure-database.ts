@@ -1,7 +1,7 @@
-import type { Cancellable } from '../kernel/abort.ts'
-import { TenantryError, hasCode } from '../kernel/errors.ts'
-import type { Identifier } from '../kernel/names.ts'
-import type { CreateDatabaseOptions, Server, Session } from '../server/port.ts'
+import type { Cancellable } from '../../kernel/abort.ts'
+import { TenantryError, hasCode } from '../../kernel/errors.ts'
+import type { Identifier } from '../../kernel/names.ts'
+import type { CreateDatabaseOptions, Server, Session } from '../../server/port.ts'
 
 /**
  * An option that a database does not meet. It is reported and left as it is. Where none is given, the encoding should be

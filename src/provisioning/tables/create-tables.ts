@@ -1,6 +1,6 @@
-import { TenantryError } from '../kernel/errors.ts'
-import type { SchemaSource } from '../models/port.ts'
-import type { Session } from '../server/port.ts'
+import { TenantryError } from '../../kernel/errors.ts'
+import type { SchemaSource } from '../../models/port.ts'
+import type { Session } from '../../server/port.ts'
 
 /** Runs create statements in the open transaction. @throws `schema-conflict` if an object is in the way */
 export async function creating(session: Session, work: () => Promise<void>): Promise<void> {

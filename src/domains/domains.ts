@@ -7,7 +7,7 @@ import type { DomainChange, DomainOwner, DomainRow } from '../catalog/domains.ts
 import type { Verb } from '../catalog/audit.ts'
 import { stateError } from '../catalog/states.ts'
 import { unknownTenant } from '../catalog/tenant.ts'
-import { announce, type ProvisioningContext, type VerbOptions } from './context.ts'
+import { announce, type ProvisioningContext, type VerbOptions } from '../provisioning/context.ts'
 import { type DomainRecord, isProven, recordOf } from './domain-proof.ts'
 
 /** A domain of a tenant. */

@@ -1,11 +1,11 @@
-import { parseTenantId } from '../kernel/names.ts'
-import { publicTenant, type Tenant, type TenantRow } from '../catalog/tenant.ts'
-import { requireServer } from '../server/require-server.ts'
+import { parseTenantId } from '../../kernel/names.ts'
+import { publicTenant, type Tenant, type TenantRow } from '../../catalog/tenant.ts'
+import { requireServer } from '../../server/require-server.ts'
 import { type BeforeTransition, beforeTransition, takeTransition } from './transitions.ts'
-import type { DrainOptions, ProvisioningContext, VerbOptions } from './context.ts'
-import { drain } from './drain.ts'
-import { durablyBoth, type LockedWork, onServerOf, underLock } from './locked-work.ts'
-import { enableLogin, workOf } from './separation.ts'
+import type { DrainOptions, ProvisioningContext, VerbOptions } from '../context.ts'
+import { drain } from '../drain.ts'
+import { durablyBoth, type LockedWork, onServerOf, underLock } from '../locked-work.ts'
+import { enableLogin, workOf } from '../separation.ts'
 import { findDatabase, missingError, stampStatement } from './tenant-names.ts'
 
 /** The result of suspending a tenant. */

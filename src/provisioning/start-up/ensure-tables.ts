@@ -1,10 +1,10 @@
-import { TenantryError, hasCode } from '../kernel/errors.ts'
-import type { Identifier } from '../kernel/names.ts'
-import type { Creation, Session } from '../server/port.ts'
-import type { ReadStructure } from '../server/structure.ts'
-import { compareStructures } from '../structure/compare.ts'
-import { type Comparison, type DifferingObject, named, type SchemaObject } from '../structure/comparison.ts'
-import { keyOf, type Structure } from '../structure/structure-object.ts'
+import { TenantryError, hasCode } from '../../kernel/errors.ts'
+import type { Identifier } from '../../kernel/names.ts'
+import type { Creation, Session } from '../../server/port.ts'
+import type { ReadStructure } from '../../server/structure.ts'
+import { compareStructures } from '../../structure/compare.ts'
+import { type Comparison, type DifferingObject, named, type SchemaObject } from '../../structure/comparison.ts'
+import { keyOf, type Structure } from '../../structure/structure-object.ts'
 import {
   type Compared,
   isBlank,
@@ -15,9 +15,9 @@ import {
   reported,
   scriptOf,
   wordedLike,
-} from './compare-database.ts'
-import { creating, verificationError } from './create-tables.ts'
-import { memorize } from './structure-memory.ts'
+} from '../tables/compare-database.ts'
+import { creating, verificationError } from '../tables/create-tables.ts'
+import { memorize } from '../tables/structure-memory.ts'
 
 /** The outcome of ensuring the tables of some models in a database. */
 export interface EnsuredTables {

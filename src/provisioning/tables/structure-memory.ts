@@ -1,7 +1,7 @@
 import { gunzipSync, gzipSync } from 'node:zlib'
-import type { SchemaSource } from '../models/port.ts'
-import type { BuiltStructure } from '../server/structure.ts'
-import type { Structure } from '../structure/structure-object.ts'
+import type { SchemaSource } from '../../models/port.ts'
+import type { BuiltStructure } from '../../server/structure.ts'
+import type { Structure } from '../../structure/structure-object.ts'
 
 /** The models of a structure, and the version of the server that worded it. */
 export interface MemoryKey {

@@ -1,8 +1,8 @@
-import { TenantryError } from '../kernel/errors.ts'
-import { cancellable, type Checks, invalidOption, oneOf } from '../kernel/options.ts'
-import { show } from '../kernel/printable.ts'
-import { checkMetadata, storableText } from '../kernel/storable.ts'
-import type { VerbOptions } from './context.ts'
+import { TenantryError } from '../../kernel/errors.ts'
+import { cancellable, type Checks, invalidOption, oneOf } from '../../kernel/options.ts'
+import { show } from '../../kernel/printable.ts'
+import { checkMetadata, storableText } from '../../kernel/storable.ts'
+import type { VerbOptions } from '../context.ts'
 
 /** The properties of a new tenant. */
 export interface NewTenantOptions extends VerbOptions {

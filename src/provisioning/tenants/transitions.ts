@@ -1,11 +1,11 @@
-import type { TenantId } from '../kernel/names.ts'
-import type { Verb } from '../catalog/audit.ts'
-import type { TransitionDetails } from '../catalog/catalog.ts'
-import { mayTake, nextTransition, stateError, type TenantState, type Transition } from '../catalog/states.ts'
-import { type TenantRow, unknownTenant } from '../catalog/tenant.ts'
-import { announce, type ProvisioningContext } from './context.ts'
+import type { TenantId } from '../../kernel/names.ts'
+import type { Verb } from '../../catalog/audit.ts'
+import type { TransitionDetails } from '../../catalog/catalog.ts'
+import { mayTake, nextTransition, stateError, type TenantState, type Transition } from '../../catalog/states.ts'
+import { type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
+import { announce, type ProvisioningContext } from '../context.ts'
 import { goneError } from './make-tenant.ts'
-import { durably, type LockedWork } from './locked-work.ts'
+import { durably, type LockedWork } from '../locked-work.ts'
 
 /** The transitions that are verbs of their own. */
 type TransitionVerb = Transition & Verb

@@ -1,10 +1,10 @@
-import { TenantryError } from '../kernel/errors.ts'
-import { type Identifier, physicalNames, type TenantId } from '../kernel/names.ts'
-import type { TenantState } from '../catalog/states.ts'
-import type { TenantRow } from '../catalog/tenant.ts'
-import type { Server, Session } from '../server/port.ts'
-import { readStamp, type Stamp, writeStamp } from '../server/stamp.ts'
-import type { ProvisioningContext } from './context.ts'
+import { TenantryError } from '../../kernel/errors.ts'
+import { type Identifier, physicalNames, type TenantId } from '../../kernel/names.ts'
+import type { TenantState } from '../../catalog/states.ts'
+import type { TenantRow } from '../../catalog/tenant.ts'
+import type { Server, Session } from '../../server/port.ts'
+import { readStamp, type Stamp, writeStamp } from '../../server/stamp.ts'
+import type { ProvisioningContext } from '../context.ts'
 
 /** A tenant's database, under its current name. */
 export interface FoundDatabase {

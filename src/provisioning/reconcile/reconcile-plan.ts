@@ -1,9 +1,9 @@
-import { type Identifier, type Installation, physicalNames, type TenantId } from '../kernel/names.ts'
-import type { SpareRow, TemplateRow } from '../catalog/inventory.ts'
-import type { TenantRow } from '../catalog/tenant.ts'
-import type { DatabaseInfo } from '../server/port.ts'
-import { readStamp, type Stamp } from '../server/stamp.ts'
-import { isNewer } from './tenant-names.ts'
+import { type Identifier, type Installation, physicalNames, type TenantId } from '../../kernel/names.ts'
+import type { SpareRow, TemplateRow } from '../../catalog/inventory.ts'
+import type { TenantRow } from '../../catalog/tenant.ts'
+import type { DatabaseInfo } from '../../server/port.ts'
+import { readStamp, type Stamp } from '../../server/stamp.ts'
+import { isNewer } from '../tenants/tenant-names.ts'
 
 /** A deviation in an installation, and the action against it. */
 export interface Finding {

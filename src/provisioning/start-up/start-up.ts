@@ -1,16 +1,24 @@
-import type { Cancellable } from '../kernel/abort.ts'
-import { hasCode } from '../kernel/errors.ts'
-import { parseIdentifier } from '../kernel/names.ts'
-import { cancellable, type Checks, durationMs, list, positiveMs, readOptions, trueOrFalse } from '../kernel/options.ts'
-import { schemaOf, type WithSchema } from '../models/require-models.ts'
-import type { CreateDatabaseOptions } from '../server/port.ts'
-import { parseConnectionUrl, requireDatabase } from '../server/postgres/connection-fields.ts'
-import { checkCreateOptions, createChecks } from '../server/postgres/databases.ts'
-import { withSession } from '../server/with-session.ts'
-import { postgres } from '../server/postgres/postgres.ts'
+import type { Cancellable } from '../../kernel/abort.ts'
+import { hasCode } from '../../kernel/errors.ts'
+import { parseIdentifier } from '../../kernel/names.ts'
+import {
+  cancellable,
+  type Checks,
+  durationMs,
+  list,
+  positiveMs,
+  readOptions,
+  trueOrFalse,
+} from '../../kernel/options.ts'
+import { schemaOf, type WithSchema } from '../../models/require-models.ts'
+import type { CreateDatabaseOptions } from '../../server/port.ts'
+import { parseConnectionUrl, requireDatabase } from '../../server/postgres/connection-fields.ts'
+import { checkCreateOptions, createChecks } from '../../server/postgres/databases.ts'
+import { withSession } from '../../server/with-session.ts'
+import { postgres } from '../../server/postgres/postgres.ts'
 import { type EnsuredDatabase, ensureDatabaseOn } from './ensure-database.ts'
-import type { Comparison } from '../structure/comparison.ts'
-import { lookAt, reported } from './compare-database.ts'
+import type { Comparison } from '../../structure/comparison.ts'
+import { lookAt, reported } from '../tables/compare-database.ts'
 import { type EnsuredTables, ensureTablesIn } from './ensure-tables.ts'
 
 /** Options of the connection to a database. */
