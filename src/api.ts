@@ -54,23 +54,20 @@ export interface EnvironmentOptions extends Cancellable {
   readonly as?: 'administrator' | 'owner' | 'tenant'
 }
 
-/**
- * An open Tenantry. Close it when the service stops.
- *
- * Every verb may be repeated: a repeated call reports an outcome if the work was done already, and finishes interrupted
- * work. Each throws, besides the errors it names, the errors of a connection; `aborted` by its signal; `closed` after
- * `close`; and those that change something throw `router-only` in a process opened with `mode: 'router'`.
- */
-export interface Tenantry<Handle> extends AsyncDisposable {
-  /** The state of the installation when it was opened: the number of tenants, and the tenants with a problem. */
-  readonly startUp: StartUp
-  /**
-   * Makes a tenant with a database of its own. An id that exists already is an outcome, not an error.
-   *
-   * @throws `invalid-tenant-id`, `invalid-option`, `no-open-server`, `tenant-exists`, `tenant-not-active`,
-   *   `tenant-state`, `foreign-database`, `verification-failed`, `hook-failed`, `lock-timeout`, `permission-denied`
-   */
-  onboard(id: string, options?: OnboardOptions): Promise<Onboarded>
+/** Options of `close`. */
+export interface CloseOptions {
+  /** The longest time that this takes, in milliseconds. Default 10,000. */
+  readonly deadlineMs?: number
+}
+
+/** What is done with the tenants of an installation, besides the daily calls of {@link Tenantry}. */
+export interface Tenants<Handle> {
+  /** Returns a tenant as the catalog knows it; undefined if there is none. @throws `invalid-tenant-id` */
+  get(id: string, options?: Cancellable): Promise<Tenant | undefined>
+  /** Returns tenants in the order of their ids, a page at a time. @throws `invalid-option`, `invalid-tenant-id` */
+  list(options?: ListOptions): Promise<readonly Tenant[]>
+  /** Returns the audit trail of a tenant, the latest entry first; also of a purged one. @throws `invalid-tenant-id` */
+  history(id: string, options?: HistoryOptions): Promise<readonly AuditEntry[]>
   /**
    * Changes a tenant's record in the catalog.
    *
@@ -133,30 +130,8 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    *   `verification-failed`, `permission-denied`, `lock-timeout`
    */
   restamp(id: string, options?: RestampOptions): Promise<Restamped>
-  /**
-   * Drops all templates and spares, of every version: before an upgrade by pg_upgrade, which refuses databases that are
-   * closed to connections. This process keeps none from then on; stop other processes that do, or they make new ones.
-   *
-   * @throws `permission-denied`, `lock-timeout`
-   */
-  removeTemplates(options?: Cancellable): Promise<RemovedTemplates>
-  /**
-   * Brings the catalog and the servers into agreement: finishes or undoes interrupted work that no process continues,
-   * and reports problems that a person has to decide on. A second call in a row changes nothing.
-   *
-   * @throws `invalid-option`
-   */
-  reconcile(options?: ReconcileOptions): Promise<Reconciliation>
   /** Compares a tenant's database with the models, changing nothing. @throws `tenant-unknown`, `tenant-state` */
   check(id: string, options?: CheckOptions): Promise<CheckedTenant>
-  /** Returns a tenant as the catalog knows it; undefined if there is none. @throws `invalid-tenant-id` */
-  get(id: string, options?: Cancellable): Promise<Tenant | undefined>
-  /** Returns tenants in the order of their ids, a page at a time. @throws `invalid-option`, `invalid-tenant-id` */
-  list(options?: ListOptions): Promise<readonly Tenant[]>
-  /** Returns the audit trail of a tenant, the latest entry first; also of a purged one. @throws `invalid-tenant-id` */
-  history(id: string, options?: HistoryOptions): Promise<readonly AuditEntry[]>
-  /** Returns the numbers of tenants, servers, versions, templates and spares. */
-  status(options?: Cancellable): Promise<Status>
   /**
    * Returns the environment in which a program such as `psql` connects to a tenant's database: PGHOST, PGPASSWORD and
    * so on, and DATABASE_URL. It holds the password.
@@ -186,12 +161,16 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    * @throws `roles-shared`
    */
   reencryptCredentials(options?: VerbOptions): Promise<ReencryptedCredentials>
+}
+
+/** The domains that tenants have of their own. */
+export interface Domains {
   /**
    * Adds a domain of its own to a tenant: it is reserved for the tenant, and routed to it once it is verified.
    *
    * @throws `invalid-tenant-id`, `invalid-domain`, `tenant-unknown`, `tenant-state`, `domain-taken`
    */
-  addDomain(id: string, domain: string, options?: VerbOptions): Promise<AddedDomain>
+  add(id: string, domain: string, options?: VerbOptions): Promise<AddedDomain>
   /**
    * Routes requests for a domain to the tenant, once its record is in the DNS, or the service declares that it is
    * proven. A missing record is an outcome.
@@ -199,31 +178,72 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    * @throws `invalid-tenant-id`, `invalid-domain`, `invalid-option`, `tenant-unknown`, `tenant-state`,
    *   `domain-unknown`, `domain-lookup-failed`
    */
-  verifyDomain(id: string, domain: string, options?: VerifyDomainOptions): Promise<VerifiedDomain>
+  verify(id: string, domain: string, options?: VerifyDomainOptions): Promise<VerifiedDomain>
   /**
    * Removes a domain from a tenant; it is free then. @throws `invalid-tenant-id`, `invalid-domain`, `tenant-unknown`
    */
-  removeDomain(id: string, domain: string, options?: VerbOptions): Promise<RemovedDomain>
+  remove(id: string, domain: string, options?: VerbOptions): Promise<RemovedDomain>
   /**
    * Returns a tenant's domains in their order, a page at a time.
    *
    * @throws `invalid-tenant-id`, `invalid-domain`, `invalid-option`, `tenant-unknown`
    */
-  domains(id: string, options?: DomainsOptions): Promise<readonly TenantDomain[]>
+  list(id: string, options?: DomainsOptions): Promise<readonly TenantDomain[]>
   /** Returns a domain of any tenant, verified or not; undefined if no tenant has it. @throws `invalid-domain` */
-  getDomain(domain: string, options?: Cancellable): Promise<TenantDomain | undefined>
+  get(domain: string, options?: Cancellable): Promise<TenantDomain | undefined>
   /**
    * Returns the tenant of a request's domain, such as its host name without the port; undefined if it belongs to no
    * tenant, is not verified, or is no domain at all. It is fast enough for every request: the catalog's answer is
    * remembered until it changes. Passed to `with` or `run` in place of an id, it means that tenant, and never another
    * one that has the id since. The tenant may be out of service: `with` checks that.
    */
-  tenantOfDomain(domain: string, options?: Cancellable): Promise<CapturedTenant | undefined>
+  tenantOf(domain: string, options?: Cancellable): Promise<CapturedTenant | undefined>
+}
+
+/** The templates and spares of an installation. */
+export interface Templates {
   /**
-   * Calls back after every change that this process makes to a tenant, a template or a spare. @returns an unsubscribe
-   * function
+   * Drops all templates and spares, of every version: before an upgrade by pg_upgrade, which refuses databases that are
+   * closed to connections. This process keeps none from then on; stop other processes that do, or they make new ones.
+   *
+   * @throws `permission-denied`, `lock-timeout`
    */
-  on(listener: (event: TenantryEvent) => void): () => void
+  remove(options?: Cancellable): Promise<RemovedTemplates>
+}
+
+/** The servers of an installation. */
+export interface Servers {
+  /**
+   * Brings the catalog and the servers into agreement: finishes or undoes interrupted work that no process continues,
+   * and reports problems that a person has to decide on. A second call in a row changes nothing.
+   *
+   * @throws `invalid-option`
+   */
+  reconcile(options?: ReconcileOptions): Promise<Reconciliation>
+}
+
+/**
+ * An open Tenantry. Close it when the service stops.
+ *
+ * Every verb may be repeated: a repeated call reports an outcome if the work was done already, and finishes interrupted
+ * work. Each throws, besides the errors it names, the errors of a connection; `aborted` by its signal; `closed` after
+ * `close`; and those that change something throw `router-only` in a process opened with `mode: 'router'`.
+ */
+export interface Tenantry<Handle> extends AsyncDisposable {
+  /** The state of the installation when it was opened: the number of tenants, and the tenants with a problem. */
+  readonly startUp: StartUp
+  /** Reading, changing and ending tenants. */
+  readonly tenants: Tenants<Handle>
+  readonly domains: Domains
+  readonly templates: Templates
+  readonly servers: Servers
+  /**
+   * Makes a tenant with a database of its own. An id that exists already is an outcome, not an error.
+   *
+   * @throws `invalid-tenant-id`, `invalid-option`, `no-open-server`, `server-unknown`, `tenant-exists`,
+   *   `tenant-state`, `foreign-database`, `verification-failed`, `hook-failed`, `lock-timeout`, `permission-denied`
+   */
+  onboard(id: string, options?: OnboardOptions): Promise<Onboarded>
   /**
    * Runs `work` with the ORM's own handle on the tenant's database, in the tenant's context. The handle is a new unit
    * of work; it holds a connection only while a query or a transaction runs.
@@ -257,10 +277,16 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    * @throws `no-tenant` outside of one
    */
   captureTenant(): CapturedTenant
+  /** Returns the numbers of tenants, servers, versions, templates and spares. */
+  status(options?: Cancellable): Promise<Status>
+  /**
+   * Calls back after every change that this process makes to a tenant, a template or a spare. @returns an unsubscribe
+   * function
+   */
+  on(listener: (event: TenantryEvent) => void): () => void
   /**
    * Waits for work under way, and closes every connection. Unfinished work is ended early enough that this returns
-   * within `deadlineMs` milliseconds (default 10,000), even on a failed network; for less than ten seconds, within
-   * three seconds more.
+   * within the deadline, even on a failed network; for a deadline of less than ten seconds, within three seconds more.
    */
-  close(deadlineMs?: number): Promise<void>
+  close(options?: CloseOptions): Promise<void>
 }

@@ -2,7 +2,16 @@ export { type ErrorCode, TenantryError } from './kernel/errors.ts'
 export type { Cancellable } from './kernel/abort.ts'
 export type { DomainName } from './kernel/domain-names.ts'
 export type { TenantId } from './kernel/names.ts'
-export type { EnvironmentOptions, HistoryOptions, Tenantry } from './api.ts'
+export type {
+  CloseOptions,
+  Domains,
+  EnvironmentOptions,
+  HistoryOptions,
+  Servers,
+  Templates,
+  Tenantry,
+  Tenants,
+} from './api.ts'
 export type { Secret } from './kernel/secret.ts'
 export type { AuditEntry, Verb } from './catalog/audit.ts'
 export type { ListOptions } from './catalog/list-options.ts'

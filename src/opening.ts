@@ -312,7 +312,7 @@ async function unmakeCatalog(home: Server, installation: Installation): Promise<
 
 /** Returns the error of a change in a process that only routes. */
 export function routerError(): TenantryError {
-  return new TenantryError('router-only', "This process was opened with mode: 'router' and changes nothing.", {
-    hint: "Do it from the command line, or in a process opened without mode: 'router'.",
+  return new TenantryError('router-only', "The configuration has mode: 'router', which changes nothing.", {
+    hint: "Do it in a process, or with a --config, without mode: 'router'.",
   })
 }

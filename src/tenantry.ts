@@ -1,87 +1,35 @@
-import { type Cancellable, throwIfAborted, untilAborted } from './kernel/abort.ts'
+import { type Cancellable, throwIfAborted } from './kernel/abort.ts'
 import { closeInTime } from './kernel/closing.ts'
-import { ConcurrencyLimit } from './kernel/concurrency.ts'
 import { TenantryError } from './kernel/errors.ts'
 import { Listeners } from './kernel/listeners.ts'
-import { parseTenantId, type TenantId } from './kernel/names.ts'
-import { deadline, functionOption, longestMs } from './kernel/options.ts'
-import { WorkUnderWay } from './kernel/work-under-way.ts'
-import type { AuditEntry } from './catalog/audit.ts'
+import type { TenantId } from './kernel/names.ts'
+import { functionOption } from './kernel/options.ts'
 import { Catalog } from './catalog/catalog.ts'
-import { type ListOptions, readListOptions } from './catalog/list-options.ts'
 import { Domains } from './catalog/domains.ts'
-import type { Status } from './catalog/status.ts'
 import { Inventory } from './catalog/inventory.ts'
-import { publicTenant, type Tenant } from './catalog/tenant.ts'
-import type { EnvironmentOptions, HistoryOptions, Tenantry } from './api.ts'
+import type { Status } from './catalog/status.ts'
+import type { Tenant } from './catalog/tenant.ts'
+import type { CloseOptions, Tenantry } from './api.ts'
+import { Calls } from './calls.ts'
 import { type CheckedConfig, findServers, isServerGiven, readConfig, type TenantryConfig } from './config.ts'
-import { Activity } from './provisioning/activity.ts'
-import { adopt, type Adopted, type AdoptOptions } from './provisioning/tenants/adopt.ts'
-import { type CheckedTenant, type CheckOptions, checkTenant } from './provisioning/tenants/check-tenant.ts'
-import { clone, type Cloned, type CloneOptions } from './provisioning/tenants/clone.ts'
-import {
-  credentialsOf,
-  environmentOf,
-  type ReencryptedCredentials,
-  reencryptCredentials,
-  type RotatedCredentials,
-  rotateCredentials,
-  type RotateOptions,
-  type TenantCredentials,
-} from './provisioning/tenants/credentials.ts'
-import type { DrainOptions, MakingContext, TenantHook, TenantryEvent, VerbOptions } from './provisioning/context.ts'
-import {
-  addDomain,
-  type AddedDomain,
-  domainNamed,
-  domainsOf,
-  type DomainsOptions,
-  removeDomain,
-  type RemovedDomain,
-  type TenantDomain,
-  type VerifiedDomain,
-  verifyDomain,
-  type VerifyDomainOptions,
-} from './domains/domains.ts'
-import { despiteFullQueue } from './provisioning/full-queue.ts'
-import { Keeper } from './provisioning/templates/keeper.ts'
-import {
-  offboard,
-  type Offboarded,
-  type OffboardOptions,
-  restore,
-  type Restored,
-} from './provisioning/tenants/offboard.ts'
-import { onboard, type Onboarded } from './provisioning/tenants/onboard.ts'
-import {
-  purge,
-  type Purged,
-  type PurgedExpired,
-  purgeExpired,
-  type PurgeExpiredOptions,
-} from './provisioning/tenants/purge.ts'
-import {
-  reconcile,
-  reconcileLeftBehind,
-  type Reconciliation,
-  type ReconcileOptions,
-} from './provisioning/reconcile/reconcile.ts'
-import { restamp, type Restamped, type RestampOptions } from './provisioning/tenants/restamp.ts'
-import { type RemovedTemplates, removeTemplates } from './provisioning/templates/retire.ts'
-import { statusOf } from './provisioning/status.ts'
-import { resume, type Resumed, suspend, type Suspended } from './provisioning/tenants/suspend.ts'
-import type { StartUp } from './provisioning/survey.ts'
-import type { OnboardOptions } from './provisioning/tenants/tenant-options.ts'
-import { update, type Updated, type UpdateOptions } from './provisioning/tenants/update.ts'
-import { keySource, type Opening, overTenants, prepare, routerError } from './opening.ts'
+import { domainsGroup, serversGroup, templatesGroup, tenantsGroup } from './groups.ts'
+import { keySource, type Opening, overTenants, prepare } from './opening.ts'
 import { OwnConnections } from './own-connections.ts'
+import { Activity } from './provisioning/activity.ts'
+import type { MakingContext, TenantHook, TenantryEvent } from './provisioning/context.ts'
+import { despiteFullQueue } from './provisioning/full-queue.ts'
+import { reconcileLeftBehind } from './provisioning/reconcile/reconcile.ts'
+import { statusOf } from './provisioning/status.ts'
+import type { StartUp } from './provisioning/survey.ts'
+import { Keeper } from './provisioning/templates/keeper.ts'
+import { onboard, type Onboarded } from './provisioning/tenants/onboard.ts'
+import type { OnboardOptions } from './provisioning/tenants/tenant-options.ts'
 import { routingOptions } from './routing-options.ts'
-import { closedError } from './routing/closed-error.ts'
 import type { FleetResult, ForEachOptions } from './routing/for-each.ts'
 import type { LongLease } from './routing/long-leases.ts'
 import type { CapturedTenant } from './routing/tenant-context.ts'
 import { TenantWork, type WorkOptions } from './routing/tenant-work.ts'
-import { type Call, readCallOptions } from './verb-options.ts'
+import { readCallOptions } from './verb-options.ts'
 
 /**
  * Opens Tenantry: makes sure that the catalog exists and is up to date, and that it knows the servers and models. With
@@ -111,24 +59,23 @@ export async function openTenantry<Handle>(given: TenantryConfig<Handle>): Promi
   }
 }
 
-/** The number of domains that are looked up in the DNS at once. */
-const domainLookups = 4
-
 type Parts<Handle> = CheckedConfig<Handle> & Opening & Pick<MakingContext<Handle>, 'home' | 'servers'>
 
 class OpenTenantry<Handle> implements Tenantry<Handle> {
   readonly #parts: Parts<Handle>
   readonly #making: MakingContext<Handle>
   readonly #work: TenantWork<Handle>
+  readonly #calls: Calls
   readonly #listeners: Listeners<TenantryEvent>
-  readonly #changing: ConcurrencyLimit
-  /** A limit of its own, since the DNS may be slow. */
-  readonly #verifying = new ConcurrencyLimit(domainLookups)
-  readonly #underWay = new WorkUnderWay()
   readonly #keeper: Keeper<Handle>
   readonly #connections: OwnConnections
   readonly #stop: () => Promise<void>
   #closing: Promise<void> | undefined
+
+  readonly tenants: Tenantry<Handle>['tenants']
+  readonly domains: Tenantry<Handle>['domains']
+  readonly templates: Tenantry<Handle>['templates']
+  readonly servers: Tenantry<Handle>['servers']
 
   /** @param stop stops the server that was started for this Tenantry */
   constructor(parts: Parts<Handle>, listeners: Listeners<TenantryEvent>, stop: () => Promise<void>) {
@@ -148,16 +95,28 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       knownStructures: new Map(),
       onboarding: new Activity(),
       connect: (server, options) => this.#connections.session(server, options),
-      initialise: this.#inContext(parts.initialise),
-      anonymise: this.#inContext(parts.anonymise),
+      initialise: parts.initialise && this.#inContext(parts.initialise),
+      anonymise: parts.anonymise && this.#inContext(parts.anonymise),
       evict: (eviction, limitMs, options) =>
         despiteFullQueue(parts, options, () => this.#work.evict(eviction, limitMs, options)),
       forgetDomains: (domain) => this.#work.forgetDomains(domain),
       emit: (event) => this.#listeners.emit(event),
     }
-    this.#changing = new ConcurrencyLimit(parts.onboardingConcurrency)
+    this.#calls = new Calls(parts.mode, parts.onboardingConcurrency)
     this.#stop = stop
     this.#keeper = new Keeper(this.#making, parts.spares)
+    const groups = {
+      calls: this.#calls,
+      making: this.#making,
+      mode: parts.mode,
+      work: this.#work,
+      keeper: this.#keeper,
+      inContext: (hook: TenantHook<Handle>) => this.#inContext(hook),
+    }
+    this.tenants = tenantsGroup(groups)
+    this.domains = domainsGroup(groups)
+    this.templates = templatesGroup(groups)
+    this.servers = serversGroup(groups)
     if (parts.mode === 'full') this.#keeper.start()
     if (parts.mode === 'full' && parts.hasLeftBehind) this.#tidyUp()
   }
@@ -166,141 +125,17 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     return this.#parts.startUp
   }
 
-  async onboard(id: string, options: OnboardOptions = {}): Promise<Onboarded> {
+  async onboard(id: string, options?: OnboardOptions): Promise<Onboarded> {
     try {
-      return await this.#change('onboard', options, (checked) => onboard(this.#making, id, checked))
+      return await this.#calls.change('onboard', options, (checked) => onboard(this.#making, id, checked))
     } finally {
       // Also a call that failed may have used a spare.
       this.#keeper.poke()
     }
   }
 
-  /** Drops templates and spares. This process would make its own again at once, so it keeps none from then on. */
-  async removeTemplates(options: Cancellable = {}): Promise<RemovedTemplates> {
-    return this.#change('removeTemplates', options, async (checked) => {
-      await this.#keeper.stop(longestMs)
-      return removeTemplates(this.#making, checked)
-    })
-  }
-
-  update(id: string, options: UpdateOptions): Promise<Updated> {
-    return this.#change('update', options, (checked) => update(this.#making, id, checked))
-  }
-
-  suspend(id: string, options: DrainOptions = {}): Promise<Suspended> {
-    return this.#change('suspend', options, (checked) => suspend(this.#making, id, checked))
-  }
-
-  resume(id: string, options: VerbOptions = {}): Promise<Resumed> {
-    return this.#change('resume', options, (checked) => resume(this.#making, id, checked))
-  }
-
-  offboard(id: string, options: OffboardOptions = {}): Promise<Offboarded> {
-    return this.#change('offboard', options, (checked) => offboard(this.#making, id, checked))
-  }
-
-  restore(id: string, options: VerbOptions = {}): Promise<Restored> {
-    return this.#change('restore', options, (checked) => restore(this.#making, id, checked))
-  }
-
-  purge(id: string, options: VerbOptions = {}): Promise<Purged> {
-    return this.#notify('purge', options, (checked) => purge(this.#making, id, checked))
-  }
-
-  purgeExpired(options: PurgeExpiredOptions = {}): Promise<PurgedExpired> {
-    return this.#change('purgeExpired', options, (checked) => purgeExpired(this.#making, checked))
-  }
-
-  clone(source: string, id: string, options: CloneOptions<Handle> = {}): Promise<Cloned> {
-    return this.#change('clone', options, (checked) => {
-      const { anonymise } = checked
-      return clone(this.#making, source, id, {
-        ...checked,
-        ...(anonymise && { anonymise: this.#inContext(anonymise) }),
-      })
-    })
-  }
-
-  adopt(id: string, options: AdoptOptions): Promise<Adopted> {
-    return this.#change('adopt', options, (checked) => adopt(this.#making, id, checked))
-  }
-
-  restamp(id: string, options: RestampOptions = {}): Promise<Restamped> {
-    return this.#change('restamp', options, (checked) => restamp(this.#making, id, checked))
-  }
-
-  async reconcile(options: ReconcileOptions = {}): Promise<Reconciliation> {
-    const read = this.#read('reconcile', options)
-    if (read.dryRun !== true) return this.#change('reconcile', read, (checked) => reconcile(this.#making, checked))
-    return this.#underWay.run((signal) => reconcile(this.#making, { ...read, signal }), read.signal)
-  }
-
-  async check(id: string, options: CheckOptions = {}): Promise<CheckedTenant> {
-    return checkTenant(this.#making, id, this.#read('check', options), this.#parts.mode === 'full')
-  }
-
-  async get(id: string, options: Cancellable = {}): Promise<Tenant | undefined> {
-    const { signal } = this.#read('get', options)
-    const row = await untilAborted(this.#making.catalog.find(parseTenantId(id)), signal)
-    return row && publicTenant(row)
-  }
-
-  async list(options: ListOptions = {}): Promise<readonly Tenant[]> {
-    this.#refuseClosed()
-    const { filter, limit, after, signal } = readListOptions(options)
-    const rows = await untilAborted(this.#making.catalog.list(filter, limit, after), signal)
-    return rows.map(publicTenant)
-  }
-
-  async history(id: string, options: HistoryOptions = {}): Promise<readonly AuditEntry[]> {
-    const { limit = 100, signal } = this.#read('history', options)
-    return untilAborted(this.#making.catalog.history(parseTenantId(id), Math.min(limit, 1_000)), signal)
-  }
-
-  async status(options: Cancellable = {}): Promise<Status> {
-    return statusOf(this.#making, this.#parts.roles, this.#keeper.wanted, this.#read('status', options))
-  }
-
-  async environment(id: string, options: EnvironmentOptions = {}): Promise<Readonly<Record<string, string>>> {
-    return environmentOf(this.#making, id, this.#read('environment', options))
-  }
-
-  async credentials(id: string, options: Cancellable = {}): Promise<TenantCredentials> {
-    return credentialsOf(this.#making, id, this.#read('credentials', options))
-  }
-
-  rotateCredentials(id: string, options: RotateOptions = {}): Promise<RotatedCredentials> {
-    return this.#change('rotateCredentials', options, (checked) => rotateCredentials(this.#making, id, checked))
-  }
-
-  reencryptCredentials(options: VerbOptions = {}): Promise<ReencryptedCredentials> {
-    return this.#change('reencryptCredentials', options, (checked) => reencryptCredentials(this.#making, checked))
-  }
-
-  addDomain(id: string, domain: string, options: VerbOptions = {}): Promise<AddedDomain> {
-    return this.#notify('addDomain', options, (checked) => addDomain(this.#making, id, domain, checked))
-  }
-
-  verifyDomain(id: string, domain: string, options: VerifyDomainOptions = {}): Promise<VerifiedDomain> {
-    const verb = (checked: VerifyDomainOptions) => verifyDomain(this.#making, id, domain, checked)
-    return this.#notify('verifyDomain', options, verb, this.#verifying)
-  }
-
-  removeDomain(id: string, domain: string, options: VerbOptions = {}): Promise<RemovedDomain> {
-    return this.#notify('removeDomain', options, (checked) => removeDomain(this.#making, id, domain, checked))
-  }
-
-  async domains(id: string, options: DomainsOptions = {}): Promise<readonly TenantDomain[]> {
-    return domainsOf(this.#making, id, this.#read('domains', options))
-  }
-
-  async getDomain(domain: string, options: Cancellable = {}): Promise<TenantDomain | undefined> {
-    return domainNamed(this.#making, domain, this.#read('getDomain', options))
-  }
-
-  async tenantOfDomain(domain: string, options: Cancellable = {}): Promise<CapturedTenant | undefined> {
-    const { signal } = this.#read('tenantOfDomain', options)
-    return untilAborted(this.#work.tenantOfDomain(domain), signal)
+  async status(options?: Cancellable): Promise<Status> {
+    return statusOf(this.#making, this.#parts.roles, this.#keeper.wanted, this.#calls.read('status', options))
   }
 
   on(listener: (event: TenantryEvent) => void): () => void {
@@ -335,13 +170,14 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     return { ...this.#work.current() }
   }
 
-  async close(deadlineMs = 10_000): Promise<void> {
-    const limitMs = deadline('deadlineMs', deadlineMs)
-    this.#closing ??= this.#close(limitMs)
+  async close(options?: CloseOptions): Promise<void> {
+    const { deadlineMs = 10_000 } = readCallOptions('close', options ?? {})
+    this.#closing ??= this.#close(deadlineMs)
     return this.#closing
   }
 
   async #close(deadlineMs: number): Promise<void> {
+    this.#calls.refuseNew()
     this.#work.refuseNew()
     try {
       await closeInTime(deadlineMs, (workMs) => this.#end(workMs))
@@ -355,7 +191,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     const end = performance.now() + workMs
     const keeping = this.#keeper.stop(workMs)
     // A change under way may still have to notify the other processes, so the router is closed last.
-    await this.#underWay.end(workMs, new Error('Tenantry was closed.'))
+    await this.#calls.end(workMs)
     await keeping
     await this.#work.close(Math.max(0, end - performance.now()))
     await this.#connections.end()
@@ -370,48 +206,16 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
    * Finishes work that was interrupted long ago, in the background. A failure is left to the next process that opens.
    */
   #tidyUp(): void {
-    const tidy = (signal: AbortSignal) =>
-      this.#changing.run(() => reconcileLeftBehind(this.#making, { signal }), signal)
-    void this.#underWay.run(tidy, undefined).catch((error: unknown) => {
-      // Closed before its turn came: the next process that opens does it.
-      if (!(error instanceof TenantryError)) throw error
-    })
+    void this.#calls
+      .inTurn((signal) => reconcileLeftBehind(this.#making, { signal }))
+      .catch((error: unknown) => {
+        // Closed before its turn came: the next process that opens does it.
+        if (!(error instanceof TenantryError)) throw error
+      })
   }
 
-  /** Runs a verb in its turn; the caller's signal or `close` ends it. */
-  async #change<Options extends Cancellable, T>(
-    call: Call,
-    options: Options,
-    verb: (checked: Options) => Promise<T>,
-    turns = this.#changing,
-  ): Promise<T> {
-    const read = this.#read(call, options)
-    if (this.#parts.mode === 'router') throw routerError()
-    return this.#underWay.run((signal) => turns.run(() => verb({ ...read, signal }), signal), read.signal)
-  }
-
-  #read<Options extends object>(call: Call, options: Options): Options {
-    this.#refuseClosed()
-    return readCallOptions(call, options)
-  }
-
-  /** Runs a verb whose commit notifies other processes. */
-  #notify<Options extends Cancellable, T>(
-    call: Call,
-    options: Options,
-    verb: (checked: Options) => Promise<T>,
-    turns = this.#changing,
-  ): Promise<T> {
-    return this.#change(call, options, (checked) => despiteFullQueue(this.#parts, checked, () => verb(checked)), turns)
-  }
-
-  /** Runs a hook of the service in the context of the tenant that is being made, in any context of the call. */
-  #inContext<Hook extends TenantHook<Handle> | undefined>(hook: Hook): Hook {
-    const inside: TenantHook<Handle> = (handle, tenant) => this.#work.runFor(tenant.id, () => hook?.(handle, tenant))
-    return (hook && inside) as Hook
-  }
-
-  #refuseClosed(): void {
-    if (this.#closing !== undefined) throw closedError()
+  /** Returns a hook of the service that runs in the context of the tenant being made, in any context of the call. */
+  #inContext(hook: TenantHook<Handle>): TenantHook<Handle> {
+    return (handle, tenant) => this.#work.runFor(tenant.id, () => hook(handle, tenant))
   }
 }

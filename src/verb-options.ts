@@ -2,6 +2,7 @@ import {
   cancellable,
   type Checks,
   days,
+  deadline,
   durationMs,
   functionOption,
   oneOf,
@@ -12,7 +13,7 @@ import {
 import { parseDomain } from './kernel/domain-names.ts'
 import { parseIdentifier } from './kernel/names.ts'
 import { storableText } from './kernel/storable.ts'
-import type { EnvironmentOptions, HistoryOptions } from './api.ts'
+import type { CloseOptions, EnvironmentOptions, HistoryOptions } from './api.ts'
 import type { AdoptOptions } from './provisioning/tenants/adopt.ts'
 import type { CheckOptions } from './provisioning/tenants/check-tenant.ts'
 import type { CloneOptions } from './provisioning/tenants/clone.ts'
@@ -29,51 +30,55 @@ import type { UpdateOptions } from './provisioning/tenants/update.ts'
 /** The checks of the options of each call; `list`, `forEach`, `with` and `run` have theirs in the catalog and the routing. */
 const checks = {
   onboard: { ...newTenantChecks, server: storableText, existing } satisfies Checks<OnboardOptions>,
-  update: {
+  'tenants.update': {
     ...newTenantChecks,
     displayName: (option, text) => (text === null ? null : storableText(option, text)),
   } satisfies Checks<UpdateOptions>,
-  suspend: { ...verbChecks, drainMs: durationMs } satisfies Checks<DrainOptions>,
-  resume: verbChecks,
-  offboard: { ...verbChecks, drainMs: durationMs, retentionDays: days } satisfies Checks<OffboardOptions>,
-  restore: verbChecks,
-  purge: verbChecks,
-  purgeExpired: { ...verbChecks, limit: positiveInteger } satisfies Checks<PurgeExpiredOptions>,
-  clone: {
+  'tenants.suspend': { ...verbChecks, drainMs: durationMs } satisfies Checks<DrainOptions>,
+  'tenants.resume': verbChecks,
+  'tenants.offboard': { ...verbChecks, drainMs: durationMs, retentionDays: days } satisfies Checks<OffboardOptions>,
+  'tenants.restore': verbChecks,
+  'tenants.purge': verbChecks,
+  'tenants.purgeExpired': { ...verbChecks, limit: positiveInteger } satisfies Checks<PurgeExpiredOptions>,
+  'tenants.clone': {
     ...newTenantChecks,
     anonymise: (option, hook) => (hook === false ? hook : functionOption(option, hook, 'Give false for none.')),
     drainMs: durationMs,
     existing,
   } satisfies Checks<CloneOptions<unknown>>,
-  adopt: {
+  'tenants.adopt': {
     ...newTenantChecks,
     database: (_, name) => parseIdentifier(name as string, 'database'),
     server: storableText,
   } satisfies Checks<AdoptOptions>,
-  restamp: { ...verbChecks, differences: oneOf(['refuse', 'accept']) } satisfies Checks<RestampOptions>,
-  reconcile: { ...verbChecks, dryRun: trueOrFalse } satisfies Checks<ReconcileOptions>,
-  removeTemplates: cancellable,
-  check: { exact: trueOrFalse, ...cancellable } satisfies Checks<CheckOptions>,
-  get: cancellable,
-  history: { limit: positiveInteger, ...cancellable } satisfies Checks<HistoryOptions>,
+  'tenants.restamp': { ...verbChecks, differences: oneOf(['refuse', 'accept']) } satisfies Checks<RestampOptions>,
+  'servers.reconcile': { ...verbChecks, dryRun: trueOrFalse } satisfies Checks<ReconcileOptions>,
+  'templates.remove': cancellable,
+  'tenants.check': { exact: trueOrFalse, ...cancellable } satisfies Checks<CheckOptions>,
+  'tenants.get': cancellable,
+  'tenants.history': { limit: positiveInteger, ...cancellable } satisfies Checks<HistoryOptions>,
   status: cancellable,
-  environment: { as: oneOf(['administrator', 'owner', 'tenant']), ...cancellable } satisfies Checks<EnvironmentOptions>,
-  credentials: cancellable,
-  rotateCredentials: { ...verbChecks, endSessions: trueOrFalse } satisfies Checks<RotateOptions>,
-  reencryptCredentials: verbChecks,
-  addDomain: verbChecks,
-  verifyDomain: {
+  'tenants.environment': {
+    as: oneOf(['administrator', 'owner', 'tenant']),
+    ...cancellable,
+  } satisfies Checks<EnvironmentOptions>,
+  'tenants.credentials': cancellable,
+  'tenants.rotateCredentials': { ...verbChecks, endSessions: trueOrFalse } satisfies Checks<RotateOptions>,
+  'tenants.reencryptCredentials': verbChecks,
+  'domains.add': verbChecks,
+  'domains.verify': {
     ...verbChecks,
     proof: oneOf(['dns', 'given'], 'Leave it out to look for the record in the DNS.'),
   } satisfies Checks<VerifyDomainOptions>,
-  removeDomain: verbChecks,
-  domains: {
+  'domains.remove': verbChecks,
+  'domains.list': {
     limit: positiveInteger,
     after: (_, domain) => parseDomain(domain as string),
     ...cancellable,
   } satisfies Checks<DomainsOptions>,
-  getDomain: cancellable,
-  tenantOfDomain: cancellable,
+  'domains.get': cancellable,
+  'domains.tenantOf': cancellable,
+  close: { deadlineMs: deadline } satisfies Checks<CloseOptions>,
 }
 
 /** A call of an open Tenantry with options that are read here. */

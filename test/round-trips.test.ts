@@ -138,7 +138,7 @@ describe('openTenantry and onboard', () => {
 
   it('onboarding the first tenant: the template is built, on connections of its own', async () => {
     const tenantry = await open()
-    await tenantry.get('none')
+    await tenantry.tenants.get('none')
     const cost = await costOf(() => tenantry.onboard('acme'))
     const build = 1 + 1 + 1 + 1 + roles + create + fill + transaction(1 + 1) // lock, look, leftovers, row; sealed
     const statements = begin + look + build + create + transaction(named + madeActive) + unlock
@@ -170,7 +170,7 @@ describe('openTenantry and onboard', () => {
   it('onboarding on a server without the catalog: a lock there, the look for a spare, and transactions of their own', async () => {
     const servers = ['main', 'second'].map((name) => postgres({ name, url: through() }))
     const tenantry = await openTenantry({ models, servers, installation })
-    await tenantry.get('none')
+    await tenantry.tenants.get('none')
     const stillLocked = 1
     const [lockThere, spare] = [1 + stillLocked, transaction(1)]
     const both = (there: number, here: number) => transaction(there) + transaction(here)
@@ -193,7 +193,7 @@ describe('openTenantry and onboard', () => {
 
   it('work for a tenant: to listen and to take a share once, one statement to find it the first time, then its own only', async () => {
     const tenantry = await open()
-    await tenantry.get('none')
+    await tenantry.tenants.get('none')
     const work = () => tenantry.with('acme', (em) => em.count(User))
     const listen = 1 + 1 // LISTEN, and the lock that shows it
     const share = 1 + 1 + 1 + 1 + 1 // the lock, who else has one, the sessions on the server, what is taken, the unlock
@@ -245,10 +245,10 @@ describe("the verbs of a tenant's life", () => {
 
   it('looking: one statement each, and none that connects', async () => {
     const looks = [
-      () => tenantry.get('a'),
-      () => tenantry.list({ state: 'active', search: 'a' }),
-      () => tenantry.history('a'),
-      () => tenantry.environment('a'),
+      () => tenantry.tenants.get('a'),
+      () => tenantry.tenants.list({ state: 'active', search: 'a' }),
+      () => tenantry.tenants.history('a'),
+      () => tenantry.tenants.environment('a'),
     ]
     for (const look of looks) expect(await costOfVerb(look)).toEqual({ connections: 0, statements: 1 })
     const [counts, migration, inventory] = [1, 1, 1]
@@ -259,11 +259,14 @@ describe("the verbs of a tenant's life", () => {
   })
 
   it('check: to find it, and its structure with owners and grants on a connection of its own', async () => {
-    expect(await costOfVerb(() => tenantry.check('a'))).toEqual({ connections: 1, statements: find + structure })
+    expect(await costOfVerb(() => tenantry.tenants.check('a'))).toEqual({
+      connections: 1,
+      statements: find + structure,
+    })
   })
 
   it('update: a transaction with the row, the change and the audit entry; without the last two where nothing changes', async () => {
-    const change = () => tenantry.update('a', { displayName: 'A' })
+    const change = () => tenantry.tenants.update('a', { displayName: 'A' })
     const [begin, row, write, audit, commit] = [1, 1, 1, 1, 1]
     expect(await costOfVerb(change)).toEqual({ connections: 0, statements: begin + row + write + audit + commit })
     expect(await costOfVerb(change)).toEqual({ connections: 0, statements: begin + row + commit })
@@ -272,43 +275,43 @@ describe("the verbs of a tenant's life", () => {
   it('a domain: a transaction with the row of the tenant, the change, the audit entry, and the resulting row', async () => {
     const given = { proof: 'given' } as const
     const [begin, row, write, audit, read, commit] = [1, 1, 1, 1, 1, 1]
-    const add = () => tenantry.addDomain('a', 'a.example')
+    const add = () => tenantry.domains.add('a', 'a.example')
     const added = begin + row + write + audit + read + commit
     expect(await costOfVerb(add)).toEqual({ connections: 0, statements: added })
     expect(await costOfVerb(add)).toEqual({ connections: 0, statements: added - audit })
-    const verify = () => tenantry.verifyDomain('a', 'a.example', given)
+    const verify = () => tenantry.domains.verify('a', 'a.example', given)
     expect(await costOfVerb(verify)).toEqual({ connections: 0, statements: read + added })
     expect(await costOfVerb(verify)).toEqual({ connections: 0, statements: read })
-    const remove = () => tenantry.removeDomain('a', 'a.example')
+    const remove = () => tenantry.domains.remove('a', 'a.example')
     expect(await costOfVerb(remove)).toEqual({ connections: 0, statements: added - read })
   })
 
   it('the tenant of a domain: one statement the first time, none from then on, even if it has none', async () => {
-    await tenantry.addDomain('a', 'b.example')
-    await tenantry.verifyDomain('a', 'b.example', { proof: 'given' })
-    await expect.poll(() => tenantry.tenantOfDomain('b.example')).toMatchObject({ tenant: 'a' })
+    await tenantry.domains.add('a', 'b.example')
+    await tenantry.domains.verify('a', 'b.example', { proof: 'given' })
+    await expect.poll(() => tenantry.domains.tenantOf('b.example')).toMatchObject({ tenant: 'a' })
     for (const domain of ['c.example', 'd.example']) {
-      const ask = () => tenantry.tenantOfDomain(domain)
+      const ask = () => tenantry.domains.tenantOf(domain)
       expect(await costOfVerb(ask)).toEqual({ connections: 0, statements: 1 })
       expect(await costOfVerb(ask)).toEqual({ connections: 0, statements: 0 })
     }
   })
 
   it('suspend: a session with the lock, the transition, then every process lets go and the database is empty', async () => {
-    const suspend = () => tenantry.suspend('a')
+    const suspend = () => tenantry.tenants.suspend('a')
     const left = describe_ + lockedOut + letGo + empty + logins + prepared
     expect(await costOfVerb(suspend)).toEqual({ connections: 0, statements: locked + find + transition + left })
     expect(await costOfVerb(suspend)).toEqual({ connections: 0, statements: locked + find + left })
   })
 
   it('resume: a session with the lock, and the transition, with which the role can log in again', async () => {
-    const resume = () => tenantry.resume('a')
+    const resume = () => tenantry.tenants.resume('a')
     expect(await costOfVerb(resume)).toEqual({ connections: 0, statements: locked + find + describe_ + 1 + transition })
     expect(await costOfVerb(resume)).toEqual({ connections: 0, statements: locked + find })
   })
 
   it('offboard: the same as suspend, and the database is looked for and renamed in a transaction', async () => {
-    const offboard = () => tenantry.offboard('a')
+    const offboard = () => tenantry.tenants.offboard('a')
     // The database has no session, and the role has none in any other.
     const leave = describe_ + lockedOut + letGo + empty + logins + empty + prepared
     const archived = 1 + rename + 1
@@ -320,7 +323,7 @@ describe("the verbs of a tenant's life", () => {
   })
 
   it('restore: the database is looked for, and renamed in the transaction that takes the transition', async () => {
-    const restore = () => tenantry.restore('a')
+    const restore = () => tenantry.tenants.restore('a')
     expect(await costOfVerb(restore)).toEqual({
       connections: 0,
       statements: locked + find + describe_ + transition + rename,
@@ -329,7 +332,7 @@ describe("the verbs of a tenant's life", () => {
   })
 
   it('clone: the source, then as onboard does, without tables to make, but every process lets go of the source', async () => {
-    const clone = () => tenantry.clone('a', 'b')
+    const clone = () => tenantry.tenants.clone('a', 'b')
     const [source, known, intend, read, create, sourceAgain] = [1, 1, 1, 1, 1, 1]
     const look = source + locked + known
     const [closed, password, owned] = [1, 1, 1]
@@ -340,8 +343,8 @@ describe("the verbs of a tenant's life", () => {
   })
 
   it('purge: the database is looked for and left, renamed with the transition, dropped, then its role, and the row is removed', async () => {
-    await tenantry.offboard('b')
-    const purge = () => tenantry.purge('b')
+    await tenantry.tenants.offboard('b')
+    const purge = () => tenantry.tenants.purge('b')
     // The database is looked up twice: once for a tenant of which nothing but its history is left.
     const look = locked + find + find + describe_
     const [drop, helpers, ofRole, remove] = [1 + 1, 1, 1, 1]
@@ -351,14 +354,14 @@ describe("the verbs of a tenant's life", () => {
     })
     const history = 1
     expect(await costOfVerb(purge)).toEqual({ connections: 0, statements: locked + find + history })
-    expect(await costOfVerb(() => tenantry.purgeExpired())).toEqual({ connections: 0, statements: 1 })
+    expect(await costOfVerb(() => tenantry.tenants.purgeExpired())).toEqual({ connections: 0, statements: 1 })
   })
 
   it('adopt: a look at the database on a connection there, then the row, the grants on another, and the stamp and the role with the transition', async () => {
     const database = `${installation}_own`
     await ensureDatabase(serverUrl({ database }))
     await ensureTables(serverUrl({ database }), models)
-    const adopt = () => tenantry.adopt('c', { database })
+    const adopt = () => tenantry.tenants.adopt('c', { database })
     const look = describe_ + structure
     const [intend, read, closed, granted, stamp, password] = [1, 1, 1 + logins + empty + prepared, 1 + 1 + 1, 1, 1]
     expect(await costOfVerb(adopt)).toEqual({
@@ -378,16 +381,16 @@ describe("the verbs of a tenant's life", () => {
     const renamed = begin + rename + commit
     const left = lockedOut + letGo + empty + logins + empty + prepared
     const statements = locked + find + transition + there + describe_ + left + renamed
-    expect(await costOfVerb(() => two.offboard('far'))).toEqual({ connections: 0, statements })
+    expect(await costOfVerb(() => two.tenants.offboard('far'))).toEqual({ connections: 0, statements })
     const back = there + describe_ + renamed
-    expect(await costOfVerb(() => two.restore('far'))).toEqual({
+    expect(await costOfVerb(() => two.tenants.restore('far'))).toEqual({
       connections: 0,
       statements: locked + find + back + transition,
     })
-    await two.offboard('far')
+    await two.tenants.offboard('far')
     const [drop, helpers, ofRole, remove] = [1 + 1, 1, 1, 1]
     const destroyed = there + describe_ + empty + prepared + renamed + transition + drop + helpers + ofRole + remove
-    expect(await costOfVerb(() => two.purge('far'))).toEqual({
+    expect(await costOfVerb(() => two.tenants.purge('far'))).toEqual({
       connections: 0,
       statements: locked + find + find + destroyed,
     })

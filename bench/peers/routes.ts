@@ -1,5 +1,5 @@
 import { Client, Pool, type PoolConfig } from 'pg'
-import { type ConnectionPool, type Models, openTenantry, type Tenantry } from 'tenantry'
+import { type ConnectionPool, type Models, openTenantry, type Tenantry, type Tenants } from 'tenantry'
 import { postgres } from 'tenantry/postgres'
 import { inParallel } from '../measure/parallel.ts'
 import { plainModels } from './handles.ts'
@@ -60,12 +60,12 @@ export async function makeTenants(url: string, count: number, concurrency: numbe
 
 /** Returns the login of a tenant, for the driver alone. */
 export async function loginOf(
-  tenantry: Pick<Tenantry<unknown>, 'credentials'>,
+  tenantry: { readonly tenants: Pick<Tenants<unknown>, 'credentials'> },
   url: string,
   place: number,
 ): Promise<PoolConfig> {
   const { hostname: host, port } = new URL(url)
-  const { user, password, database } = await tenantry.credentials(tenantAt(place))
+  const { user, password, database } = await tenantry.tenants.credentials(tenantAt(place))
   // The settings of Tenantry's connections, so that both sides have the same work.
   return {
     host,

@@ -81,8 +81,8 @@ async function openOnce(
 
 /** Reads every tenant, page by page, as a service that wants to know them all. */
 async function listAll(tenantry: Tenantry<EntityManager>): Promise<void> {
-  let page = await tenantry.list({ limit: pageSize })
+  let page = await tenantry.tenants.list({ limit: pageSize })
   for (let last = page.at(-1); page.length === pageSize && last !== undefined; last = page.at(-1)) {
-    page = await tenantry.list({ limit: pageSize, after: last.id })
+    page = await tenantry.tenants.list({ limit: pageSize, after: last.id })
   }
 }

@@ -84,7 +84,7 @@ export class Domains {
     domain: DomainName,
     token: string,
     { actor, check }: Authorship & { readonly check: CheckOwner },
-  ): Promise<DomainChange<'added' | 'already-there' | 'taken'> | undefined> {
+  ): Promise<DomainChange<'added' | 'already-added' | 'taken'> | undefined> {
     return this.#change(id, check, async (db, owner) => {
       const { numInsertedOrUpdatedRows } = await db
         .insertInto('domain')
@@ -96,7 +96,7 @@ export class Domains {
         return { outcome: 'added', row: await find(db, domain), owner }
       }
       const row = await find(db, domain)
-      return { outcome: row?.tenant === id ? 'already-there' : 'taken', row, owner }
+      return { outcome: row?.tenant === id ? 'already-added' : 'taken', row, owner }
     })
   }
 

@@ -91,7 +91,7 @@ async function isMade(session: Session): Promise<boolean> {
   const { made, foreign } = rows[0] ?? {}
   if (made || !foreign) return made === true
   throw new TenantryError('foreign-database', `The database ${session.database} is not a catalog of Tenantry's.`, {
-    hint: 'Give openTenantry another `installation`: its name is the beginning of the name of its catalog.',
+    hint: 'Give the configuration another `installation`: its name is the beginning of the name of its catalog.',
   })
 }
 

@@ -19,6 +19,11 @@ export const transitions = {
 /** The name of a transition. */
 export type Transition = keyof typeof transitions
 
+/** True for a tenant that has its database and is not offboarded. */
+export function isInService(state: TenantState): boolean {
+  return state === 'active' || state === 'suspended'
+}
+
 /** True if a tenant in this state may take the transition. */
 export function mayTake(transition: Transition, state: TenantState): boolean {
   const from: readonly TenantState[] = transitions[transition].from
@@ -32,7 +37,7 @@ export function nextTransition(last: number): number {
 
 /** The error of a verb that a tenant's state does not allow. */
 export function stateError(verb: string, id: string, state: TenantState): TenantryError {
-  return new TenantryError('tenant-state', `${verb} cannot be done to the tenant ${id}: it is ${state}.`, {
+  return new TenantryError('tenant-state', `${verb} is not possible for the tenant ${id}: it is ${state}.`, {
     tenant: id,
     hint: verb === 'purge' && state in beforePurge ? beforePurge[state] : wayOut[state],
   })

@@ -1,5 +1,4 @@
 import type { Diagnosis, ExaminedServer, Missing, ServerDiagnosis, UnreachableServer, Warning } from '../index.ts'
-import { inOurWords } from './api-words.ts'
 import { coloured, shown } from './report.ts'
 
 const width = 80
@@ -16,9 +15,9 @@ function serverLines(server: ServerDiagnosis): string[] {
 function unreachableLines({ server, address, error, missing }: UnreachableServer): string[] {
   return [
     `${coloured('bold', shown(server))} at ${shown(address)}: ${coloured('red', 'not examined')}`,
-    ...wrapped(inOurWords(error.message), '  '),
+    ...wrapped(error.message, '  '),
     // Missing privileges are listed below, in statements to copy.
-    ...(missing.length > 0 ? [] : wrapped(inOurWords(error.hint ?? ''), '  ')),
+    ...(missing.length > 0 ? [] : wrapped(error.hint ?? '', '  ')),
     `  (${error.code})`,
     ...section('Missing:', missing.flatMap(missingLines)),
   ]

@@ -36,6 +36,7 @@ const refusals: ReadonlySet<string> = new Set([
   'domain-unknown',
   'foreign-database',
   'no-open-server',
+  'server-unknown',
   'tenant-exists',
   'tenant-not-active',
   'tenant-state',

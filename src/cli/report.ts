@@ -1,7 +1,6 @@
 import { styleText } from 'node:util'
 import type { TenantryError } from '../kernel/errors.ts'
 import { printable as shown, printableLines } from '../kernel/printable.ts'
-import { inOurWords } from './api-words.ts'
 import type { ExitCode } from './exit-codes.ts'
 
 // Text from outside passes through it on its way to a line.
@@ -45,18 +44,17 @@ function innermostStack(error: Error): string {
 
 /** Returns the fields of an error for programs. */
 export function asValue({ code, message, hint, retryable, tenant, tenantState, sqlState }: TenantryError): object {
-  const words = { message: inOurWords(message), hint: hint && inOurWords(hint) }
-  return { code, ...words, retryable, tenant, tenantState, sqlState }
+  return { code, message, hint, retryable, tenant, tenantState, sqlState }
 }
 
 function errorLines({ code, message, hint }: TenantryError): string[] {
-  const first = styleText('red', printableLines(inOurWords(message)), { stream: process.stderr })
-  return [first, ...(hint === undefined ? [] : [printableLines(inOurWords(hint))]), `(${code})`]
+  const first = styleText('red', printableLines(message), { stream: process.stderr })
+  return [first, ...(hint === undefined ? [] : [printableLines(hint)]), `(${code})`]
 }
 
 /** Returns one line with the reason of one failure among many. */
 export function failureLine(id: string, { code, message }: TenantryError): string {
-  return `${shown(id)}: ${coloured('red', 'failed')}: ${shown(inOurWords(message))} (${code})`
+  return `${shown(id)}: ${coloured('red', 'failed')}: ${shown(message)} (${code})`
 }
 
 function printJson(value: object): void {

@@ -42,7 +42,7 @@ export async function isProven({ name, value }: DomainRecord, { signal }: Cancel
     if (absent.includes(code)) return false
     throw new TenantryError('domain-lookup-failed', `The TXT record of ${name} could not be looked up.`, {
       cause: error,
-      hint: `The DNS did not answer, or refused (${String(code)}). Try again later; a domain that was proven otherwise needs no look: { proof: 'given' }.`,
+      hint: `The DNS did not answer, or refused (${String(code)}). Try again later; a domain that was proven otherwise needs no look: { proof: 'given' }, or --proven.`,
     })
   } finally {
     resolver.cancel()

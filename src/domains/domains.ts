@@ -42,7 +42,7 @@ export interface DomainsOptions extends Cancellable {
 
 /** The result of adding a domain. */
 export interface AddedDomain {
-  readonly outcome: 'added' | 'already-there'
+  readonly outcome: 'added' | 'already-added'
   readonly domain: TenantDomain
 }
 
@@ -74,7 +74,7 @@ export async function addDomain(
   const { actor, signal } = options
   const token = randomBytes(16).toString('hex')
   const adding = change(context, tenant, name, 'add-domain', () =>
-    context.domains.add(tenant, name, token, { actor, check: refusePurging('addDomain') }),
+    context.domains.add(tenant, name, token, { actor, check: refusePurging('add-domain') }),
   )
   const { outcome, row } = await untilAborted(adding, signal)
   if (outcome === 'taken' || row === undefined) throw domainTakenError(name, tenant)
@@ -101,7 +101,7 @@ export async function verifyDomain(
   const isSure = options.proof === 'given' || (await isProven(recordOf(name, found.token), { signal }))
   if (!isSure) return { outcome: 'not-proven', domain: publicDomain(found) }
   const verifying = change(context, tenant, name, 'verify-domain', () =>
-    context.domains.verify(tenant, name, found.token, { actor, check: refusePurging('verifyDomain') }),
+    context.domains.verify(tenant, name, found.token, { actor, check: refusePurging('verify-domain') }),
   )
   const { outcome, row } = await untilAborted(verifying, signal)
   if (row === undefined) throw unknownDomain(name, tenant)
@@ -191,7 +191,7 @@ function publicDomain({ domain, tenant, token, addedAt, verifiedAt }: DomainRow)
 function domainTakenError(domain: DomainName, tenant: TenantId): TenantryError {
   return new TenantryError('domain-taken', `The domain ${domain} is another tenant's.`, {
     tenant,
-    hint: 'Look it up with getDomain(). An unverified domain is only reserved: removeDomain() frees it.',
+    hint: 'domains.get() and "tenantry domains --find" show whose it is. An unverified domain is only reserved: removing it frees it.',
   })
 }
 

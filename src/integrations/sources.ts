@@ -1,11 +1,11 @@
 import { TenantryError } from '../kernel/errors.ts'
 import { type Checks, functionOption, invalidOption, list, readOptions, trueOrFalse } from '../kernel/options.ts'
 import { show } from '../kernel/printable.ts'
-import type { CapturedTenant, Tenantry } from '../api.ts'
+import type { CapturedTenant, Domains } from '../api.ts'
 import { hostName, pathOf, type RequestLike } from './request-like.ts'
 
-/** A directory of domains: a Tenantry is one. */
-export type DomainLookup = Pick<Tenantry<unknown>, 'tenantOfDomain'>
+/** A directory of domains: `tenantry.domains` is one. */
+export type DomainLookup = Pick<Domains, 'tenantOf'>
 
 /** The input of a source. */
 export interface SourceInput<Request> {
@@ -80,7 +80,7 @@ function domain(option: string, value: unknown): string {
 export function customDomain(): TenantSource {
   const find = async ({ like, domains, signal }: SourceInput<unknown>): Promise<NamedTenant> => {
     const name = hostName(like.host)
-    return name === undefined ? undefined : domains.tenantOfDomain(name, { signal })
+    return name === undefined ? undefined : domains.tenantOf(name, { signal })
   }
   return { name: 'custom domain', readsHost: true, required: false, find }
 }

@@ -35,7 +35,7 @@ export interface RequestsOptions<Request> {
 const firstFailure = 500
 
 /** The methods of a Tenantry that route requests. */
-export type RequestsTenantry<Handle> = Entrance<Handle> & DomainLookup
+export type RequestsTenantry<Handle> = Entrance<Handle> & { readonly domains: DomainLookup }
 
 /** Routes requests to their tenants, independent of the framework. */
 export class TenantRequests<Handle, Request extends object> {
@@ -73,7 +73,7 @@ export class TenantRequests<Handle, Request extends object> {
     requireRequest(request, like)
     abortSignal('signal', signal)
     if (this.#isExempt(request, like)) return undefined
-    const domains = this.#tenantry
+    const { domains } = this.#tenantry
     const tenant = await resolveTenant(this.#options.tenantFrom, { request, like, domains, signal })
     this.#tenants.set(request, typeof tenant === 'string' ? tenant : tenant.tenant)
     return enterTenant(this.#tenantry, tenant, signal)
@@ -114,7 +114,8 @@ const exemptHint = "Write exempt: ['/health'], with whole paths, or a function o
 
 /** Checks that a Tenantry has the required methods. @throws `invalid-option` */
 export function requireTenantry(option: string, value: unknown): unknown {
-  if (hasMethods(value, 'run', 'with', 'captureTenant', 'tenantOfDomain')) return value
+  const isTenantry = hasMethods(value, 'run', 'with', 'captureTenant')
+  if (isTenantry && hasMethods(Reflect.get(value as object, 'domains'), 'tenantOf')) return value
   throw invalidOption(option, 'a Tenantry', 'Pass the result of openTenantry().')
 }
 

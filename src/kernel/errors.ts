@@ -116,7 +116,7 @@ export const errorKinds = {
   },
   'models-invalid': { raised: 'Raised when the models cannot be read.', retryable: false },
   'no-open-server': {
-    raised: 'Raised when no server is open for a new tenant, or the requested one is unknown or closed.',
+    raised: 'Raised when no server, or not the requested one, is open for a new tenant.',
     retryable: false,
   },
   'no-tenant': {
@@ -157,6 +157,10 @@ export const errorKinds = {
     raised: 'Raised when no server listens at the address, or it did not answer in time.',
     retryable: true,
   },
+  'server-unknown': {
+    raised: 'Raised when a server is not in the configuration of this process.',
+    retryable: false,
+  },
   'sessions-remain': {
     raised: "Raised when sessions in a tenant's database did not end by the deadline.",
     retryable: true,
@@ -183,7 +187,7 @@ export const errorKinds = {
     raised: 'Raised when parts of a request name different tenants, or a required one names none.',
     retryable: false,
   },
-  'tenant-not-active': { raised: 'Raised when a tenant exists and is not active.', retryable: false },
+  'tenant-not-active': { raised: 'Raised when work is begun for a tenant that is not active.', retryable: false },
   'tenant-state': { raised: "Raised when a tenant's state does not allow the call.", retryable: false },
   'tenant-unknown': { raised: 'Raised when no tenant has this id.', retryable: false },
   'tenant-unresolved': { raised: 'Raised when no part of a request names a tenant.', retryable: false },

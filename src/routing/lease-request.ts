@@ -124,6 +124,6 @@ function refusedLoginError({ id }: TenantRow, { message, cause, sqlState }: Tena
     cause,
     sqlState,
     tenant: id,
-    hint: `The role of the tenant ${id} was changed or dropped. Repair it with rotateCredentials().`,
+    hint: `The role of the tenant ${id} was changed or dropped. Repair it with tenants.rotateCredentials() or "tenantry rotate-credentials".`,
   })
 }

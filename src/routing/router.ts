@@ -168,7 +168,7 @@ export class Router<Handle> {
   /**
    * Returns the handles of a tenant, opened once and kept.
    *
-   * @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind`, `no-open-server`
+   * @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind`, `server-unknown`
    */
   async route(captured: CapturedTenant): Promise<Route<Handle>> {
     const { row } = await this.#admit(captured)

@@ -5,13 +5,13 @@ import { TenantryError } from '../kernel/errors.ts'
  *
  * @param tenant the tenant whose server it is, if it is one's
  *
- * @throws `no-open-server` if this process was not configured with it
+ * @throws `server-unknown` if this process was not configured with it
  */
 export function requireServer<T>(servers: ReadonlyMap<string, T>, name: string, tenant?: string): T {
   const server = servers.get(name)
   if (server !== undefined) return server
   const whose = tenant === undefined ? `The server ${name} is` : `The tenant ${tenant} is on the server ${name},`
-  throw new TenantryError('no-open-server', `${whose} unknown to this process.`, {
+  throw new TenantryError('server-unknown', `${whose} unknown to this process.`, {
     tenant,
     hint: `Add postgres({ name: ${JSON.stringify(name)}, url }) to its servers.`,
   })

@@ -47,7 +47,7 @@ const checks: Readonly<Record<string, HandleCheck>> = {
     const found = await Promise.all(
       ids.map((id) => tenantry.with(id, (handle) => execute(handle, 'select current_database() as name'))),
     )
-    const [a, b] = await Promise.all(['a', 'b'].map((id) => tenantry.get(id)))
+    const [a, b] = await Promise.all(['a', 'b'].map((id) => tenantry.tenants.get(id)))
     assert.deepEqual(
       found.map(([row]) => row),
       ids.map((id) => ({ name: (id === 'a' ? a : b)?.database })),
@@ -91,9 +91,9 @@ const checks: Readonly<Record<string, HandleCheck>> = {
 
   'is refused while its tenant is out of service, and works again afterwards': async (tenantry, { execute }) => {
     const [kept] = await tenantry.with('a', (handle) => [handle])
-    await tenantry.suspend('a', { drainMs: 0 })
+    await tenantry.tenants.suspend('a', { drainMs: 0 })
     await assert.rejects(execute(kept, lines), (error: unknown) => isOrHas(error, 'tenant-not-active'))
-    await tenantry.resume('a')
+    await tenantry.tenants.resume('a')
     assert.deepEqual(await tenantry.with('a', (handle) => execute(handle, lines)), [])
   },
 }

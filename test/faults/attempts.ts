@@ -27,7 +27,7 @@ export async function inTime<T>(promise: Promise<T>, what: string): Promise<T> {
  * @returns the violations
  */
 export async function settled(world: World, tenantry: Opened, isMeddledWith = false): Promise<string[]> {
-  const { findings } = await tenantry.reconcile()
+  const { findings } = await tenantry.servers.reconcile()
   const wrong = findings
     .filter(({ outcome }) => outcome === 'failed' || outcome === 'busy')
     .map((finding) => `reconcile ${finding.outcome}: ${finding.what} ${finding.error?.message ?? ''}`)
@@ -60,7 +60,7 @@ function isToBeAdopted({ kind, tenant, database }: Reconciled): boolean {
 }
 
 export async function reconciled(tenantry: Opened): Promise<readonly Reconciled[]> {
-  return (await tenantry.reconcile()).findings
+  return (await tenantry.servers.reconcile()).findings
 }
 
 /** Repeats the interrupted call, which must succeed. @returns the violations */

@@ -83,37 +83,38 @@ async function carryOut(tenantry: Opened, call: Call): Promise<string> {
     case 'onboard':
       return (await tenantry.onboard(call.id, { ...(call.server && { server: call.server }) })).outcome
     case 'clone':
-      return (await tenantry.clone(call.source, call.id)).outcome
+      return (await tenantry.tenants.clone(call.source, call.id)).outcome
     case 'adopt':
-      return (await tenantry.adopt(call.id, { database: call.database, ...(call.server && { server: call.server }) }))
-        .outcome
+      return (
+        await tenantry.tenants.adopt(call.id, { database: call.database, ...(call.server && { server: call.server }) })
+      ).outcome
     case 'update':
-      return (await tenantry.update(call.id, { metadata: { plan: 'pro' } })).outcome
+      return (await tenantry.tenants.update(call.id, { metadata: { plan: 'pro' } })).outcome
     case 'work':
       await tenantry.with(call.id, (em) => em.execute('select 1'))
       return 'worked'
     case 'rotate-credentials':
-      return (await tenantry.rotateCredentials(call.id)).outcome
+      return (await tenantry.tenants.rotateCredentials(call.id)).outcome
     case 'add-domain':
-      return (await tenantry.addDomain(call.id, call.domain)).outcome
+      return (await tenantry.domains.add(call.id, call.domain)).outcome
     case 'verify-domain':
-      return (await tenantry.verifyDomain(call.id, call.domain, { proof: 'given' })).outcome
+      return (await tenantry.domains.verify(call.id, call.domain, { proof: 'given' })).outcome
     case 'remove-domain':
-      return (await tenantry.removeDomain(call.id, call.domain)).outcome
+      return (await tenantry.domains.remove(call.id, call.domain)).outcome
     case 'suspend':
     case 'resume':
     case 'offboard':
     case 'restore':
     case 'purge':
-      return (await tenantry[call.verb](call.id)).outcome
+      return (await tenantry.tenants[call.verb](call.id)).outcome
     case 'reconcile': {
-      const { findings } = await tenantry.reconcile()
+      const { findings } = await tenantry.servers.reconcile()
       const failed = findings.find(({ outcome }) => outcome === 'failed')
       if (failed !== undefined) throw failed.error ?? new Error(failed.what)
       return 'reconciled'
     }
     case 'remove-templates':
-      await tenantry.removeTemplates()
+      await tenantry.templates.remove()
       return 'removed'
     case 'fill':
       return filled(tenantry)

@@ -27,6 +27,6 @@ process.on('message', (order: Order) => {
 })
 process.on('disconnect', () => {
   if (tenantry === undefined) process.exitCode = 0
-  else void tenantry.close(0)
+  else void tenantry.close({ deadlineMs: 0 })
 })
 say({ ready: true })

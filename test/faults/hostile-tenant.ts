@@ -106,7 +106,7 @@ function callsOf(random: Random): readonly Call[] {
 
 /** A connection of the attacker's own role to its own database. */
 async function login(world: World): Promise<Client> {
-  const { database, user, password } = await world.within((tenantry) => tenantry.credentials('evil'))
+  const { database, user, password } = await world.within((tenantry) => tenantry.tenants.credentials('evil'))
   const url = Object.assign(new URL(world.url), { username: user, password: password.reveal() }).href
   const client = world.client(database, url)
   await client.connect()

@@ -79,7 +79,7 @@ async function strangerInPlace(site: Site): Promise<string[]> {
   await world.sql(`alter database ${quoted(database.name)} rename to ${quoted(aside)}`)
   const stranger = await strangerNamed(world, database.name)
   const wrong = [...(await verbsOn(site, 'a')), ...(await untouched(world, stranger, comment))]
-  await tenantry.reconcile()
+  await tenantry.servers.reconcile()
   wrong.push(...(await untouched(world, stranger, comment)))
   await world.dropDatabase(stranger.name)
   await world.sql(`alter database ${quoted(aside)} rename to ${quoted(database.name)}`)
@@ -119,7 +119,7 @@ async function invalidTenant({ world, tenantry, random }: Site): Promise<string[
   if (random.below(2) === 0) await world.do(tenantry, { verb: 'offboard', id: 'a' })
   const database = await databaseOf(world, 'a')
   await world.sql('update pg_database set datconnlimit = -2 where oid = $1', [database.oid])
-  const { findings } = await tenantry.reconcile()
+  const { findings } = await tenantry.servers.reconcile()
   const isReported = findings.some(({ kind, tenant }) => kind === 'invalid' && tenant === 'a')
   const wrong = isReported ? [] : ['it was not reported']
   wrong.push(...(await settled(world, tenantry, true)))

@@ -57,17 +57,17 @@ async function reconciledOlder(world: World): Promise<string[]> {
   const strangers = (await world.databases()).filter(({ comment }) => !known.includes(rowIn(comment)))
   const wrong: string[] = []
   await world.within(async (tenantry) => {
-    const { findings, isCatalogOlder } = await tenantry.reconcile()
+    const { findings, isCatalogOlder } = await tenantry.servers.reconcile()
     if (strangers.length > 0 && !isCatalogOlder) wrong.push('it was not noticed that the catalog is older')
     for (const { name } of strangers) {
       if (!findings.some(({ database }) => database === name)) wrong.push(`${name} was not reported`)
     }
     const before = await world.snapshotOfTenants()
-    await tenantry.reconcile()
+    await tenantry.servers.reconcile()
     if ((await world.snapshotOfTenants()) !== before) wrong.push('reconciling twice changed something')
     if (world.opening().spares) await world.do(tenantry, { verb: 'fill' })
     await world.do(tenantry, { verb: 'onboard', id: 'new' })
-    await tenantry.reconcile()
+    await tenantry.servers.reconcile()
   })
   return [...wrong, ...world.ledger.takeViolations(), ...(await destroyed(world))]
 }

@@ -222,7 +222,7 @@ type DomainVerb = 'add-domain' | 'verify-domain' | 'remove-domain'
 
 /** The possible outcomes of each when it is repeated, and the calls before it. */
 const domainChanges: Readonly<Record<DomainVerb, Pick<Arranged, 'outcomes'> & { before: readonly DomainVerb[] }>> = {
-  'add-domain': { before: [], outcomes: ['added', 'already-there'] },
+  'add-domain': { before: [], outcomes: ['added', 'already-added'] },
   'verify-domain': { before: ['add-domain'], outcomes: ['verified', 'already-verified'] },
   'remove-domain': { before: ['add-domain', 'verify-domain'], outcomes: ['removed', 'already-removed'] },
 }

@@ -60,8 +60,8 @@ export function conformance(serve: Serve): void {
   beforeAll(async () => {
     tenantry = await openTestTenantry(models, { postgres: budget })
     for (const id of ['acme', 'beta', 'gone', 'left', 'trade']) await tenantry.onboard(id)
-    await tenantry.suspend('gone')
-    await tenantry.offboard('left')
+    await tenantry.tenants.suspend('gone')
+    await tenantry.tenants.offboard('left')
   })
   describe('requests of tenants', () => {
     tenantsApart(serve)
@@ -351,12 +351,12 @@ function sources(serve: Serve): void {
 
   it('may be a domain of its own, that is known and verified', async () => {
     const client = await appOf(serve, { tenantFrom: [bySubdomain, customDomain()] })
-    await tenantry.addDomain('trade', 'shop.example')
+    await tenantry.domains.add('trade', 'shop.example')
     expect(await client.ask({ host: 'shop.example', path: '/id' })).toMatchObject({ status: 404, body: unknown })
-    await tenantry.verifyDomain('trade', 'shop.example', { proof: 'given' })
+    await tenantry.domains.verify('trade', 'shop.example', { proof: 'given' })
     expect((await client.ask({ host: 'Shop.Example:8080', path: '/id' })).body).toMatchObject({ id: 'trade' })
     expect(await client.ask({ host: 'other.example', path: '/id' })).toMatchObject({ status: 404, body: unknown })
-    await tenantry.removeDomain('trade', 'shop.example')
+    await tenantry.domains.remove('trade', 'shop.example')
     expect(await client.ask({ host: 'shop.example', path: '/id' })).toMatchObject({ status: 404, body: unknown })
   })
 

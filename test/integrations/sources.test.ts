@@ -23,7 +23,7 @@ interface Parts {
 
 const domains = {
   asked: [] as string[],
-  async tenantOfDomain(domain: string) {
+  async tenantOf(domain: string) {
     this.asked.push(domain)
     return domain === 'shop.example' ? { tenant: 'trade' as never, row: 'of trade' } : undefined
   },

@@ -56,7 +56,7 @@ function changeMarks(clients: readonly Client[]): void {
 }
 
 async function urlOf(tenantry: TestTenantry<unknown>, id: string): Promise<string> {
-  const { database, user, password } = await tenantry.credentials(id)
+  const { database, user, password } = await tenantry.tenants.credentials(id)
   return serverUrl({ database, user, password: password.reveal() })
 }
 

@@ -131,7 +131,7 @@ describe('credentials', () => {
   it('are those that the tenant works with, and show nothing when they are printed', async () => {
     const tenantry = await openAs(await createProvisioner())
     await tenantry.onboard('a')
-    const credentials = await tenantry.credentials('a')
+    const credentials = await tenantry.tenants.credentials('a')
     expect(credentials).toMatchObject({ database: `${tenantry.installation}_t_a`, server: 'main' })
     const text = credentials.password.reveal()
     expect(text).toMatch(/^[\w-]{43}$/)
@@ -148,8 +148,11 @@ describe('credentials', () => {
       async (client) => (await client.query<{ current: string }>('select current_user as current')).rows,
     )
     expect(current).toBe(credentials.user)
-    expect(await tenantry.environment('a', { as: 'tenant' })).toMatchObject({ PGUSER: current, PGPASSWORD: text })
-    expect((await tenantry.environment('a')).PGUSER).not.toBe(current)
+    expect(await tenantry.tenants.environment('a', { as: 'tenant' })).toMatchObject({
+      PGUSER: current,
+      PGPASSWORD: text,
+    })
+    expect((await tenantry.tenants.environment('a')).PGUSER).not.toBe(current)
     const kept = JSON.stringify(await inCatalog(tenantry, 'select * from tenantry.credential'))
     expect(kept).not.toContain(text)
   })
@@ -170,10 +173,10 @@ describe('credentials', () => {
     url.port = String((proxy.address() as AddressInfo).port)
     const tenantry = await openTestTenantry(models, { postgres: { url: url.href } })
     await tenantry.onboard('a')
-    const first = await tenantry.credentials('a')
-    await tenantry.rotateCredentials('a')
+    const first = await tenantry.tenants.credentials('a')
+    await tenantry.tenants.rotateCredentials('a')
     expect(await count(tenantry, 'a')).toBe(0)
-    const { user, password } = await tenantry.credentials('a')
+    const { user, password } = await tenantry.tenants.credentials('a')
     await tenantry.close()
     proxy.close()
     const bytes = Buffer.concat(sent).toString()
@@ -186,11 +189,11 @@ describe('credentials', () => {
   it('set anew in vain leave no verifier in the error', async () => {
     const tenantry = await openTestTenantry(models, { postgres: { url: serverUrl(), statementTimeoutMs: 700 } })
     await tenantry.onboard('a')
-    const { user } = await tenantry.credentials('a')
+    const { user } = await tenantry.tenants.credentials('a')
     const { client } = await foreignSession('postgres')
     await client.query('begin')
     await client.query(`alter role ${quote(user)} connection limit 5`)
-    const error = await errorOf(tenantry.rotateCredentials('a'))
+    const error = await errorOf(tenantry.tenants.rotateCredentials('a'))
     expect(error).toMatchObject({ code: 'timeout' })
     expect(inspect(error, { depth: 10 })).toContain('***')
     expect(inspect(error, { depth: 10 })).not.toContain('SCRAM-SHA-256$')
@@ -202,44 +205,48 @@ describe('credentials', () => {
     await one.onboard('a')
     const other = await openAs(provisioner, { installation: one.installation })
     expect([await count(one, 'a'), await count(other, 'a')]).toEqual([0, 0])
-    const before = await one.credentials('a')
+    const before = await one.tenants.credentials('a')
     const ended = asTenant(one, 'a', (client) => new Promise((resolve) => client.once('end', resolve)))
     await expect
       .poll(() => sql('select 1 from pg_stat_activity where usename = $1 and query = $2', [before.user, '']))
       .not.toEqual([])
-    expect(await one.rotateCredentials('a', { actor: 'ops' })).toEqual({ outcome: 'rotated', tenant: 'a' })
+    expect(await one.tenants.rotateCredentials('a', { actor: 'ops' })).toEqual({ outcome: 'rotated', tenant: 'a' })
     await ended
     expect([await count(one, 'a'), await count(other, 'a')]).toEqual([0, 0])
     const login = { user: before.user, password: before.password.reveal(), database: before.database }
     expect(await attempt(sqlAt(serverUrl(login), 'select 1'))).toBe('28P01')
-    expect((await one.history('a'))[0]).toMatchObject({ verb: 'rotate-credentials', actor: 'ops', from: 'active' })
+    expect((await one.tenants.history('a'))[0]).toMatchObject({
+      verb: 'rotate-credentials',
+      actor: 'ops',
+      from: 'active',
+    })
   })
 
   it('that are rotated for a suspended tenant enable no login', async () => {
     const tenantry = await openAs(await createProvisioner())
     await tenantry.onboard('a')
-    await tenantry.suspend('a')
-    await tenantry.rotateCredentials('a')
-    const { user, password, database } = await tenantry.credentials('a')
+    await tenantry.tenants.suspend('a')
+    await tenantry.tenants.rotateCredentials('a')
+    const { user, password, database } = await tenantry.tenants.credentials('a')
     const login = { user, password: password.reveal(), database }
     expect(await attempt(sqlAt(serverUrl(login), 'select 1'))).toBe('28000')
-    await tenantry.resume('a')
+    await tenantry.tenants.resume('a')
     expect(await attempt(sqlAt(serverUrl(login), 'select 1'))).toBe('done')
   })
 
   it('that the tenant itself, or another role, changed are repaired by rotating', async () => {
     const tenantry = await openAs(await createProvisioner())
     await tenantry.onboard('a')
-    const { user } = await tenantry.credentials('a')
+    const { user } = await tenantry.tenants.credentials('a')
     await asTenant(tenantry, 'a', (client) => client.query(`alter role current_user password 'my own'`))
     const error = await errorOf(count(tenantry, 'a'))
     expect(error).toMatchObject({ code: 'authentication-failed', tenant: 'a' })
     expect(error).toMatchObject({ hint: expect.stringContaining('rotateCredentials') })
-    await tenantry.rotateCredentials('a')
+    await tenantry.tenants.rotateCredentials('a')
     expect(await count(tenantry, 'a')).toBe(0)
     await sql(`drop owned by ${quote(user)}`, [], `${tenantry.installation}_t_a`)
     await sql(`drop role ${quote(user)}`)
-    await tenantry.rotateCredentials('a')
+    await tenantry.tenants.rotateCredentials('a')
     expect(await count(tenantry, 'a')).toBe(0)
   })
 
@@ -251,7 +258,7 @@ describe('credentials', () => {
     onTestFinished(() => tenantry.close())
     await tenantry.onboard('far', { server: 'second' })
     const before = await inCatalog(config, 'select * from tenantry.credential')
-    await tenantry.rotateCredentials('far')
+    await tenantry.tenants.rotateCredentials('far')
     const after = await inCatalog<{ sealed: string }>(config, 'select * from tenantry.credential')
     expect(after).not.toEqual(before)
     // As it is between the role's change and the catalog's.
@@ -321,15 +328,15 @@ describe('a key that', () => {
     await before.close()
     const { installation } = before
     const after = await openAs(provisioner, { credentialsKey: next, credentialsKeyLost: true, installation })
-    for (const call of [() => count(after, 'a'), () => after.credentials('a')]) {
+    for (const call of [() => count(after, 'a'), () => after.tenants.credentials('a')]) {
       const error = await errorOf(call())
       expect(error).toMatchObject({ code: 'credentials-unreadable', retryable: false })
       expect(error).toMatchObject({ hint: expect.stringContaining('rotate-credentials --all') })
     }
-    expect(await after.reencryptCredentials()).toEqual({ reencrypted: 0, unreadable: 1 })
-    await after.suspend('a')
-    await after.resume('a')
-    await after.rotateCredentials('a')
+    expect(await after.tenants.reencryptCredentials()).toEqual({ reencrypted: 0, unreadable: 1 })
+    await after.tenants.suspend('a')
+    await after.tenants.resume('a')
+    await after.tenants.rotateCredentials('a')
     expect(await count(after, 'a')).toBe(0)
     expect(await count(await opened(provisioner, next, installation), 'a')).toBe(0)
     expect(await errorOf(opened(provisioner, lost, installation))).toMatchObject({ code: 'credentials-unreadable' })
@@ -348,8 +355,8 @@ describe('a key that', () => {
     const both = await opened(provisioner, `${next} ${old}`, installation)
     expect(await count(both, 'a')).toBe(0)
     expect(await errorOf(opened(provisioner, next, installation))).toMatchObject({ code: 'credentials-unreadable' })
-    expect(await both.reencryptCredentials()).toEqual({ reencrypted: 2, unreadable: 0 })
-    expect(await both.reencryptCredentials()).toEqual({ reencrypted: 0, unreadable: 0 })
+    expect(await both.tenants.reencryptCredentials()).toEqual({ reencrypted: 2, unreadable: 0 })
+    expect(await both.tenants.reencryptCredentials()).toEqual({ reencrypted: 0, unreadable: 0 })
     await both.close()
     expect(await errorOf(opened(provisioner, old, installation))).toMatchObject({ code: 'credentials-unreadable' })
     const after = await opened(provisioner, next, installation)

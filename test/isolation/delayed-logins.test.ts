@@ -15,7 +15,7 @@ const open = () => openAs(provisioner, { drainMs: 500 })
 
 /** Begins a login that takes half an hour. */
 async function delayed(tenantry: Isolated, id: string, database?: string) {
-  const own = await tenantry.credentials(id)
+  const own = await tenantry.tenants.credentials(id)
   const at = database ?? own.database
   const client = new Client({
     connectionString: serverUrl({ database: at, user: own.user, password: own.password.reveal() }),
@@ -37,7 +37,7 @@ it.each(['suspend', 'offboard', 'rotateCredentials'] as const)(
     const tenantry = await open()
     await tenantry.onboard('evil')
     const logins = [await delayed(tenantry, 'evil'), await delayed(tenantry, 'evil', 'postgres')]
-    await tenantry[verb]('evil')
+    await tenantry.tenants[verb]('evil')
     for (const { isOver } of logins) expect(await isOver()).toBe(true)
   },
 )
@@ -48,7 +48,7 @@ it("a login that its client delays does not reach a database that becomes anothe
   const { database } = await makeTheirs(tenantry, provisioner)
   await openToPublic(database)
   const { isOver } = await delayed(tenantry, 'evil', database)
-  expect(await tenantry.adopt('legacy', { database })).toMatchObject({ outcome: 'adopted' })
+  expect(await tenantry.tenants.adopt('legacy', { database })).toMatchObject({ outcome: 'adopted' })
   expect(await isOver()).toBe(true)
 })
 
@@ -56,7 +56,7 @@ it('a login that its client delays keeps no other tenant from being offboarded',
   const tenantry = await open()
   for (const id of ['evil', 'other']) await tenantry.onboard(id)
   const { isOver } = await delayed(tenantry, 'evil')
-  expect(await tenantry.offboard('other')).toMatchObject({ outcome: 'offboarded' })
-  await tenantry.suspend('evil')
+  expect(await tenantry.tenants.offboard('other')).toMatchObject({ outcome: 'offboarded' })
+  await tenantry.tenants.suspend('evil')
   expect(await isOver()).toBe(true)
 })

@@ -52,9 +52,9 @@ describe('a trigger that waits for the provisioner', () => {
       },
     })
     await tenantry.onboard('a')
-    const { user, database } = await tenantry.credentials('a')
+    const { user, database } = await tenantry.tenants.credentials('a')
     await plantTrigger(tenantry, database, user)
-    const anonymised = await tenantry.clone('a', 'b', {
+    const anonymised = await tenantry.tenants.clone('a', 'b', {
       anonymise: async (em) => {
         const [who] = await em.execute<{ session: string; current: string }[]>(
           'select session_user as session, current_user as current',
@@ -96,7 +96,7 @@ describe('a trigger that waits for the provisioner', () => {
        end $f$;
        create trigger escape before insert on extra for each row execute function escape()`,
     )
-    await tenantry.adopt('it', { database })
+    await tenantry.tenants.adopt('it', { database })
     expect(await membershipsOf(shop.user)).toEqual([])
     expect(await sql('select by from extra', [], database)).toEqual([{ by: `${tenantry.installation}_objects` }])
   })
@@ -117,7 +117,7 @@ describe('a function of a name that PostgreSQL has itself', () => {
       )
     }
     await sql(`grant ${quote(shop.user)} to ${quote(provisioner.user)}`)
-    expect(await tenantry.adopt('it', { database })).toMatchObject({ outcome: 'adopted' })
+    expect(await tenantry.tenants.adopt('it', { database })).toMatchObject({ outcome: 'adopted' })
     expect(await sqlAt(theirs, 'select * from called')).toEqual([])
   })
 })
@@ -126,26 +126,26 @@ describe('changes of a role by others', () => {
   it('a drop keeps no tenant from being archived, restored and repaired', async () => {
     const tenantry = await openAs(await createProvisioner())
     await tenantry.onboard('a')
-    const { user, database } = await tenantry.credentials('a')
+    const { user, database } = await tenantry.tenants.credentials('a')
     await sql(`drop owned by ${quote(user)}`, [], database)
     await sql(`drop role ${quote(user)}`)
-    await tenantry.suspend('a')
-    await tenantry.resume('a')
-    await tenantry.offboard('a')
-    await tenantry.restore('a')
-    await tenantry.rotateCredentials('a')
+    await tenantry.tenants.suspend('a')
+    await tenantry.tenants.resume('a')
+    await tenantry.tenants.offboard('a')
+    await tenantry.tenants.restore('a')
+    await tenantry.tenants.rotateCredentials('a')
     expect(await tenantry.with('a', (em) => em.count(User))).toBe(0)
   })
 
   it('settings and memberships are set right by new credentials', async () => {
     const tenantry = await openAs(await createProvisioner())
     await tenantry.onboard('a')
-    const { user } = await tenantry.credentials('a')
+    const { user } = await tenantry.tenants.credentials('a')
     await asTenant(tenantry, 'a', (client) =>
       client.query('alter role current_user set default_transaction_read_only = on'),
     )
     await sql(`revoke ${quote(`${tenantry.installation}_app`)} from ${quote(user)}`)
-    await tenantry.rotateCredentials('a')
+    await tenantry.tenants.rotateCredentials('a')
     const written = await tenantry.with('a', async (em) => {
       em.create(User, { name: 'x', fullname: null })
       await em.flush()
@@ -162,7 +162,7 @@ describe('changes of a role by others', () => {
       'a',
       async (client) => {
         const end = new Promise((resolve) => client.once('end', resolve))
-        await tenantry.suspend('a', { drainMs: 0 })
+        await tenantry.tenants.suspend('a', { drainMs: 0 })
         await end
         return 'ended'
       },

@@ -65,7 +65,7 @@ it('onboarding waits for no drop, whatever earlier calls have left', async () =>
 
   release()
   await dropping
-  await tenantry.reconcile()
+  await tenantry.servers.reconcile()
   expect(await names()).toEqual(['catalog', 't_a', 'template'])
 })
 
@@ -92,7 +92,7 @@ function keepShut(tenantry: Isolated, id: string): () => Promise<void> {
   const shutting = Promise.all([shut(), shut(), shut()])
   return async () => {
     over.abort()
-    await tenantry.suspend(id)
+    await tenantry.tenants.suspend(id)
     await shutting
   }
 }
@@ -100,7 +100,7 @@ function keepShut(tenantry: Isolated, id: string): () => Promise<void> {
 it('a prepared transaction in a database that a tenant keeps shut keeps no other tenant from being offboarded', async () => {
   const tenantry = await openTestTenantry(models)
   for (const id of ['evil', 'other']) await tenantry.onboard(id)
-  const { database } = await tenantry.credentials('other')
+  const { database } = await tenantry.tenants.credentials('other')
   const client = await login(tenantry, 'evil', 'postgres')
   await client.query('begin')
   await client.query('select lo_create(0)')
@@ -110,6 +110,6 @@ it('a prepared transaction in a database that a tenant keeps shut keeps no other
   const stop = keepShut(tenantry, 'evil')
   const isShut = `select 1 from pg_stat_activity where query = 'drop database postgres' and wait_event_type = 'Lock'`
   await expect.poll(() => sql(isShut, [], 'template1')).not.toEqual([])
-  expect(await tenantry.offboard('other')).toMatchObject({ outcome: 'offboarded' })
+  expect(await tenantry.tenants.offboard('other')).toMatchObject({ outcome: 'offboarded' })
   await stop()
 })

@@ -58,11 +58,11 @@ describe('a tenant that changes its own role in an open transaction', () => {
   it.each(['suspend', 'offboard', 'rotateCredentials'] as const)('cannot prevent %s, and is named', async (verb) => {
     const tenantry = await open()
     await tenantry.onboard('evil')
-    const { user } = await tenantry.credentials('evil')
+    const { user } = await tenantry.tenants.credentials('evil')
     const client = await login(tenantry, 'evil', 'postgres')
     await client.query(`begin; alter role current_user password 'x'`)
     const events = eventsOf(tenantry)
-    await tenantry[verb]('evil')
+    await tenantry.tenants[verb]('evil')
     expect(await isDead(client)).toBe(true)
     expect(events).toContainEqual(expect.objectContaining({ event: 'blocker-ended', server: 'main', user }))
   })
@@ -76,7 +76,7 @@ describe('a tenant that changes its own role in an open transaction', () => {
     await client.query(`begin; alter role current_user password 'x'`)
     await client.query(`prepare transaction '${name}'`)
     const events = eventsOf(tenantry)
-    expect(await tenantry.suspend('evil')).toMatchObject({ outcome: 'suspended' })
+    expect(await tenantry.tenants.suspend('evil')).toMatchObject({ outcome: 'suspended' })
     expect(await sql('select 1 from pg_prepared_xacts where gid = $1', [name])).toEqual([])
     expect(events).toContainEqual(expect.objectContaining({ event: 'blocker-ended', transaction: name }))
   })
@@ -88,8 +88,8 @@ describe('a tenant that changes its own role in an open transaction', () => {
     const client = await login(tenantry, 'evil')
     await client.query(`begin; insert into user_account (name) values ('x')`)
     await client.query(`prepare transaction '${disposableName('x')}'`)
-    expect(await tenantry.offboard('evil')).toMatchObject({ outcome: 'offboarded' })
-    expect(await tenantry.purge('evil')).toEqual({ outcome: 'purged' })
+    expect(await tenantry.tenants.offboard('evil')).toMatchObject({ outcome: 'offboarded' })
+    expect(await tenantry.tenants.purge('evil')).toEqual({ outcome: 'purged' })
   })
 })
 
@@ -114,7 +114,7 @@ describe('a tenant that changes its own role again and again', () => {
     const changing = (async () => {
       while ((await attempt(client.query(change))) === 'done');
     })()
-    await tenantry[verb]('evil')
+    await tenantry.tenants[verb]('evil')
     await changing
     expect(await isDead(client)).toBe(true)
   })
@@ -128,16 +128,16 @@ describe('a tenant that holds locks on databases', () => {
     const client = await login(tenantry, 'evil')
     await lockDatabases(client, `^${tenantry.installation}_`)
     const signUps = ['a', 'b', 'c'].map((id) => tenantry.onboard(id))
-    expect(await tenantry.get('other')).toMatchObject({ state: 'active' })
+    expect(await tenantry.tenants.get('other')).toMatchObject({ state: 'active' })
     for (const signUp of await Promise.all(signUps)) expect(signUp).toMatchObject({ outcome: 'onboarded' })
-    expect(await tenantry.offboard('other')).toMatchObject({ outcome: 'offboarded' })
-    expect(await tenantry.purge('other')).toEqual({ outcome: 'purged' })
+    expect(await tenantry.tenants.offboard('other')).toMatchObject({ outcome: 'offboarded' })
+    expect(await tenantry.tenants.purge('other')).toEqual({ outcome: 'purged' })
   })
 
   it('does not keep others from connecting, with a DROP DATABASE that waits before it is refused', async () => {
     const tenantry = await open()
     for (const id of ['evil', 'other']) await tenantry.onboard(id)
-    const { database } = await tenantry.credentials('other')
+    const { database } = await tenantry.tenants.credentials('other')
     const [holding, waiting] = [await login(tenantry, 'evil'), await login(tenantry, 'evil')]
     await lockDatabases(holding, `^(${database}|${tenantry.installation}_catalog)$`)
     await dropInVain(waiting, database)
@@ -149,14 +149,14 @@ describe('a tenant that holds locks on databases', () => {
     if (!(await hasPrepared())) skip('max_prepared_transactions is 0 on this server')
     const tenantry = await open()
     await tenantry.onboard('evil')
-    const { database } = await tenantry.credentials('evil')
+    const { database } = await tenantry.tenants.credentials('evil')
     const [holding, waiting] = [await login(tenantry, 'evil'), await login(tenantry, 'evil', 'postgres')]
     await holding.query('begin')
     await holding.query(`alter role current_user in database "${database}" set work_mem = '1MB'`)
     await holding.query(`prepare transaction '${disposableName('x')}'`)
     await dropInVain(waiting, database)
-    expect(await tenantry.suspend('evil')).toMatchObject({ outcome: 'suspended' })
-    expect(await tenantry.offboard('evil')).toMatchObject({ outcome: 'offboarded' })
+    expect(await tenantry.tenants.suspend('evil')).toMatchObject({ outcome: 'suspended' })
+    expect(await tenantry.tenants.offboard('evil')).toMatchObject({ outcome: 'offboarded' })
   })
 
   it('does not keep new processes from the catalog', async () => {
@@ -167,18 +167,18 @@ describe('a tenant that holds locks on databases', () => {
     await lockDatabases(holding, `^${catalog}$`)
     await dropInVain(waiting, catalog)
     const another = await open({ installation: tenantry.installation })
-    expect(await another.get('evil')).toMatchObject({ state: 'active' })
+    expect(await another.tenants.get('evil')).toMatchObject({ state: 'active' })
   })
 
   it('does not delay anything that drops databases by a COPY that sends nothing', async () => {
     const tenantry = await open()
     for (const id of ['evil', 'other']) await tenantry.onboard(id)
     await startCopy(await login(tenantry, 'evil'))
-    expect(await tenantry.removeTemplates()).toMatchObject({ templates: 1 })
+    expect(await tenantry.templates.remove()).toMatchObject({ templates: 1 })
     expect(await tenantry.onboard('new')).toMatchObject({ outcome: 'onboarded' })
-    await tenantry.offboard('other')
+    await tenantry.tenants.offboard('other')
     await startCopy(await login(tenantry, 'evil'))
-    expect(await tenantry.purge('other')).toEqual({ outcome: 'purged' })
+    expect(await tenantry.tenants.purge('other')).toEqual({ outcome: 'purged' })
   })
 })
 
@@ -197,7 +197,7 @@ describe('privileges that a tenant grants to roles of others', () => {
       await client.query(`alter default privileges grant select on tables to "${helper!.rolname}"`)
     }
     for (const id of ['one', 'two']) {
-      expect(await tenantry.clone('other', id, { anonymise })).toMatchObject({ outcome: 'cloned' })
+      expect(await tenantry.tenants.clone('other', id, { anonymise })).toMatchObject({ outcome: 'cloned' })
     }
     expect(await rolesLike(`^${tenantry.installation}_h_`)).toEqual([])
   })
@@ -205,14 +205,14 @@ describe('privileges that a tenant grants to roles of others', () => {
   it('are dropped with their roles when they are purged, and so are their objects elsewhere', async () => {
     const tenantry = await open()
     for (const id of ['evil', 'other']) await tenantry.onboard(id)
-    const { user } = await tenantry.credentials('other')
+    const { user } = await tenantry.tenants.credentials('other')
     const client = await login(tenantry, 'evil')
     await client.query('select lo_create(1)')
     await client.query(`grant select on large object 1 to "${user}"`)
     const elsewhere = await login(tenantry, 'other', 'postgres')
     const [{ oid }] = (await elsewhere.query<{ oid: number }>('select lo_create(0) as oid')).rows as [{ oid: number }]
-    await tenantry.offboard('other')
-    await tenantry.purge('other')
+    await tenantry.tenants.offboard('other')
+    await tenantry.tenants.purge('other')
     expect(await rolesLike(`^${user}$`)).toEqual([])
     expect(await sql('select 1 from pg_largeobject_metadata where oid = $1', [oid])).toEqual([])
   })
@@ -220,7 +220,7 @@ describe('privileges that a tenant grants to roles of others', () => {
   it('keeps no tenant from being purged while it is granted again and again', async () => {
     const tenantry = await open()
     for (const id of ['evil', 'other']) await tenantry.onboard(id)
-    const { user } = await tenantry.credentials('other')
+    const { user } = await tenantry.tenants.credentials('other')
     const sessions = await Promise.all(Array.from({ length: 8 }, () => login(tenantry, 'evil')))
     const granting = sessions.map(async (client, index) => {
       await client.query(`select lo_create(${index + 1})`)
@@ -236,25 +236,25 @@ describe('privileges that a tenant grants to roles of others', () => {
         end loop; end $$`),
       )
     })
-    await tenantry.offboard('other')
-    expect(await tenantry.purge('other')).toEqual({ outcome: 'purged' })
-    const evil = (await tenantry.credentials('evil')).user
+    await tenantry.tenants.offboard('other')
+    expect(await tenantry.tenants.purge('other')).toEqual({ outcome: 'purged' })
+    const evil = (await tenantry.tenants.credentials('evil')).user
     await sql('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [evil])
     await Promise.all(granting)
-    await tenantry.reconcile()
+    await tenantry.servers.reconcile()
     expect(await rolesLike(`^${user}$`)).toEqual([])
   })
 
   it('keeps no tenant from being purged that owns more objects than the server can lock at once', async () => {
     const tenantry = await open()
     await tenantry.onboard('evil')
-    const { user } = await tenantry.credentials('evil')
+    const { user } = await tenantry.tenants.credentials('evil')
     const elsewhere = await login(tenantry, 'evil', 'postgres')
     const locks = `current_setting('max_locks_per_transaction')::int
       * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int)`
     await elsewhere.query(`select lo_create(0) from generate_series(1, 2 * ${locks})`)
-    await tenantry.offboard('evil')
-    expect(await tenantry.purge('evil')).toEqual({ outcome: 'purged' })
+    await tenantry.tenants.offboard('evil')
+    expect(await tenantry.tenants.purge('evil')).toEqual({ outcome: 'purged' })
     expect(await rolesLike(`^${user}$`)).toEqual([])
   })
 
@@ -263,9 +263,9 @@ describe('privileges that a tenant grants to roles of others', () => {
     await tenantry.onboard('a')
     const left = `${tenantry.installation}_h_${'0'.repeat(32)}_00000000`
     await sql(`create role "${left}" admin "${provisioner.user}"`)
-    const { findings } = await tenantry.reconcile()
+    const { findings } = await tenantry.servers.reconcile()
     expect(findings).toMatchObject([{ kind: 'role', action: 'drop', role: left, outcome: 'done' }])
-    expect((await tenantry.reconcile()).findings).toEqual([])
+    expect((await tenantry.servers.reconcile()).findings).toEqual([])
   })
 })
 
@@ -273,11 +273,11 @@ describe('large objects', () => {
   it('are read by the clone, whose source can be purged', async () => {
     const tenantry = await open()
     await tenantry.onboard('a')
-    const { user } = await tenantry.credentials('a')
+    const { user } = await tenantry.tenants.credentials('a')
     await tenantry.with('a', (em) => em.execute(`select lo_from_bytea(777, 'hello')`))
-    await tenantry.clone('a', 'copy', { anonymise: false })
-    await tenantry.offboard('a')
-    await tenantry.purge('a')
+    await tenantry.tenants.clone('a', 'copy', { anonymise: false })
+    await tenantry.tenants.offboard('a')
+    await tenantry.tenants.purge('a')
     const [row] = await tenantry.with('copy', (em) => em.execute(`select convert_from(lo_get(777), 'UTF8') as text`))
     expect(row).toEqual({ text: 'hello' })
     expect(await rolesLike(`^${user}$`)).toEqual([])
@@ -288,14 +288,14 @@ describe('rotateCredentials', () => {
   it('resets what the role has set for single databases', async () => {
     const tenantry = await open()
     for (const id of ['a', 'other']) await tenantry.onboard(id)
-    const { database } = await tenantry.credentials('a')
+    const { database } = await tenantry.tenants.credentials('a')
     const client = await login(tenantry, 'a')
     for (const name of [database, 'postgres', `${tenantry.installation}_t_other`]) {
       await client.query(`alter role current_user in database "${name}" set local_preload_libraries = 'nope'`)
     }
-    await tenantry.rotateCredentials('a')
+    await tenantry.tenants.rotateCredentials('a')
     expect(await tenantry.with('a', (em) => em.count(User))).toBe(0)
-    const { user } = await tenantry.credentials('a')
+    const { user } = await tenantry.tenants.credentials('a')
     const settings = 'select 1 from pg_db_role_setting s join pg_roles r on r.oid = s.setrole where r.rolname = $1'
     expect(await sql(settings, [user])).toEqual([])
   })
@@ -304,9 +304,9 @@ describe('rotateCredentials', () => {
     const tenantry = await open()
     await tenantry.onboard('a')
     const before = await login(tenantry, 'a')
-    const rotating = tenantry.rotateCredentials('a')
-    const old = (await tenantry.credentials('a')).password.reveal()
-    await expect.poll(async () => (await tenantry.credentials('a')).password.reveal() !== old).toBe(true)
+    const rotating = tenantry.tenants.rotateCredentials('a')
+    const old = (await tenantry.tenants.credentials('a')).password.reveal()
+    await expect.poll(async () => (await tenantry.tenants.credentials('a')).password.reveal() !== old).toBe(true)
     const after = await login(tenantry, 'a')
     expect(await rotating).toMatchObject({ outcome: 'rotated' })
     expect(await isDead(before)).toBe(true)
@@ -316,14 +316,14 @@ describe('rotateCredentials', () => {
   it('sets a password that nothing changes back, and settings that stay reset', async () => {
     const tenantry = await open()
     await tenantry.onboard('evil')
-    const { user } = await tenantry.credentials('evil')
+    const { user } = await tenantry.tenants.credentials('evil')
     // Each change is a transaction of its own, so that none waits for a lock.
     const sessions = await Promise.all([1, 2, 3].map(() => login(tenantry, 'evil', 'postgres')))
     const changing = sessions.map(async (client) => {
       const change = `alter role current_user password 'x'; alter role current_user in database postgres set work_mem = '1MB'`
       while ((await attempt(client.query(change))) !== '57P01' && !(await isDead(client)));
     })
-    await tenantry.rotateCredentials('evil')
+    await tenantry.tenants.rotateCredentials('evil')
     await Promise.all(changing)
     expect(await tenantry.with('evil', (em) => em.count(User))).toBe(0)
     const settings = 'select 1 from pg_db_role_setting s join pg_roles r on r.oid = s.setrole where r.rolname = $1'
@@ -337,11 +337,11 @@ describe("a tenant's role", () => {
   it('has a limit of connections, which rotation brings up to date', async () => {
     const tenantry = await open({ tenantConnectionLimit: 2 })
     await tenantry.onboard('a')
-    const { user } = await tenantry.credentials('a')
+    const { user } = await tenantry.tenants.credentials('a')
     await Promise.all([login(tenantry, 'a'), login(tenantry, 'a')])
     expect(await attempt(login(tenantry, 'a', 'postgres'))).toBe('53300')
     const other = await open({ installation: tenantry.installation, tenantConnectionLimit: 7 })
-    await other.rotateCredentials('a')
+    await other.tenants.rotateCredentials('a')
     expect(await sql('select rolconnlimit from pg_roles where rolname = $1', [user])).toEqual([{ rolconnlimit: 7 }])
   })
 })
@@ -359,8 +359,8 @@ describe('locks between processes', () => {
       const row = rolname.slice(-32).replace(/(.{8})(.{4})(.{4})(.{4})(.{12})/, '$1-$2-$3-$4-$5')
       await client.query('select pg_advisory_lock_shared(hashtextextended($1, 0))', [`tenantry:tenant:${row}`])
     }
-    expect(await tenantry.suspend('evil')).toMatchObject({ outcome: 'suspended' })
-    expect(await tenantry.offboard('other')).toMatchObject({ outcome: 'offboarded' })
+    expect(await tenantry.tenants.suspend('evil')).toMatchObject({ outcome: 'suspended' })
+    expect(await tenantry.tenants.offboard('other')).toMatchObject({ outcome: 'offboarded' })
   })
 
   it('have keys that cannot be made from a guess at an id', async () => {
@@ -373,7 +373,7 @@ describe('locks between processes', () => {
       )
       for (const { key } of rows) seen.add(key)
     }
-    const suspending = tenantry.suspend('globex')
+    const suspending = tenantry.tenants.suspend('globex')
     const isOver = () => Promise.race([suspending.then(() => true), look().then(() => false)])
     while (!(await isOver()));
     const guesses = await sql<{ key: string }>(
@@ -397,7 +397,7 @@ describe('a tenant that fills the queue of notifications', () => {
     try {
       for (const id of ['evil', 'other']) await tenantry.onboard(id)
       for (const verb of ['addDomain', 'suspend'] as const) {
-        const { database, user, password } = await tenantry.credentials('evil')
+        const { database, user, password } = await tenantry.tenants.credentials('evil')
         const url = new URL(server.url)
         Object.assign(url, { pathname: `/${database}`, username: user, password: password.reveal() })
         const [listening, loud] = [new Client(url.href), new Client(url.href)]
@@ -409,8 +409,8 @@ describe('a tenant that fills the queue of notifications', () => {
         await listening.query('begin')
         const fill = `select count(pg_notify('x', repeat('x', 7900) || g)) from generate_series(1, 20) g`
         while ((await attempt(loud.query(fill))) === 'done');
-        if (verb === 'suspend') expect(await tenantry.suspend('evil')).toMatchObject({ outcome: 'suspended' })
-        else expect(await tenantry.addDomain('other', 'other.example')).toMatchObject({ outcome: 'added' })
+        if (verb === 'suspend') expect(await tenantry.tenants.suspend('evil')).toMatchObject({ outcome: 'suspended' })
+        else expect(await tenantry.domains.add('other', 'other.example')).toMatchObject({ outcome: 'added' })
         expect(await isDead(listening)).toBe(true)
         await loud.end().catch(() => undefined)
       }

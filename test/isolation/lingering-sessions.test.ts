@@ -41,7 +41,7 @@ describe("a session of a tenant in a database that becomes another tenant's", ()
     await openToPublic(database)
     const early = await login(tenantry, 'evil', database)
     expect(await attempt(early.query('select * from user_account'))).toBe('42501')
-    expect(await tenantry.adopt('legacy', { database })).toMatchObject({ outcome: 'adopted' })
+    expect(await tenantry.tenants.adopt('legacy', { database })).toMatchObject({ outcome: 'adopted' })
     expect(await isDead(early)).toBe(true)
     expect(during).toEqual(['42501'])
   })
@@ -49,11 +49,11 @@ describe("a session of a tenant in a database that becomes another tenant's", ()
   it('is ended before a restored database is handed over', async () => {
     const tenantry = await open()
     for (const id of ['evil', 'other']) await tenantry.onboard(id)
-    const { database } = await tenantry.credentials('other')
+    const { database } = await tenantry.tenants.credentials('other')
     await sql(`comment on database ${quote(database)} is null`)
     await openToPublic(database)
     const early = await login(tenantry, 'evil', database)
-    expect(await tenantry.restamp('other')).toMatchObject({ outcome: 'restamped' })
+    expect(await tenantry.tenants.restamp('other')).toMatchObject({ outcome: 'restamped' })
     expect(await commentOn(database)).not.toBeNull()
     expect(await isDead(early)).toBe(true)
   })
@@ -65,7 +65,7 @@ describe('a prepared transaction of a tenant', () => {
     const tenantry = await open()
     for (const id of ['evil', 'other']) await tenantry.onboard(id)
     const group = `${tenantry.installation}_app`
-    const { user } = await tenantry.credentials('evil')
+    const { user } = await tenantry.tenants.credentials('evil')
     // Roles from before version 16, and those that a superuser has granted more, can act as the group.
     await sql(`grant ${quote(group)} to ${quote(user)}`)
     await sql(`do $$ begin if current_setting('server_version_num')::int >= 160000 then
@@ -73,14 +73,14 @@ describe('a prepared transaction of a tenant', () => {
     const client = await login(tenantry, 'evil')
     await client.query(`begin; alter role current_user password 'x'`)
     for (const id of ['evil', 'other']) {
-      const { database } = await tenantry.credentials(id)
+      const { database } = await tenantry.tenants.credentials(id)
       await client.query(`alter role current_user in database ${quote(database)} set work_mem = '1MB'`)
     }
     const name = disposableName('x')
     await client.query(`set local role ${quote(group)}; prepare transaction '${name}'`)
     await client.end()
-    expect(await tenantry.offboard('other')).toMatchObject({ outcome: 'offboarded' })
-    expect(await tenantry.suspend('evil')).toMatchObject({ outcome: 'suspended' })
+    expect(await tenantry.tenants.offboard('other')).toMatchObject({ outcome: 'offboarded' })
+    expect(await tenantry.tenants.suspend('evil')).toMatchObject({ outcome: 'suspended' })
     expect(await sql('select 1 from pg_prepared_xacts where gid = $1', [name])).toEqual([])
   })
 
@@ -93,7 +93,7 @@ describe('a prepared transaction of a tenant', () => {
     const names = [disposableName('x'), disposableName('y')]
     await client.query(`begin; lock table user_account in row exclusive mode; prepare transaction '${names[0]}'`)
     await elsewhere.query(`begin; select lo_create(0); prepare transaction '${names[1]}'`)
-    await tenantry[verb]('evil')
+    await tenantry.tenants[verb]('evil')
     expect(await sql('select gid from pg_prepared_xacts where gid = any($1)', [names])).toEqual([])
   })
 })
@@ -102,7 +102,7 @@ describe('a login that waits for its database', () => {
   it.each(['suspend', 'rotateCredentials'] as const)('does not outlive %s', async (verb) => {
     const tenantry = await open()
     for (const id of ['evil', 'friend']) await tenantry.onboard(id)
-    const { user, password } = await tenantry.credentials('evil')
+    const { user, password } = await tenantry.tenants.credentials('evil')
     const [holding, waiting] = [await login(tenantry, 'friend'), await login(tenantry, 'friend')]
     await holding.query(`begin; alter role current_user in database template1 set work_mem = '1MB'`)
     await dropInVain(waiting, 'template1')
@@ -115,7 +115,7 @@ describe('a login that waits for its database', () => {
     const queue = `select 1 from pg_locks where locktype = 'object' and classid = 'pg_database'::regclass and not granted
       and mode = 'RowExclusiveLock'`
     await expect.poll(() => sql(queue)).not.toEqual([])
-    await tenantry[verb]('evil')
+    await tenantry.tenants[verb]('evil')
     expect((await connecting) !== 'done' || (await isDead(late))).toBe(true)
   })
 })
@@ -124,7 +124,7 @@ describe('a client that reads nothing', () => {
   it('delays no purge of another tenant, though its session counts as idle', async () => {
     const tenantry = await open()
     for (const id of ['evil', 'other']) await tenantry.onboard(id)
-    await tenantry.offboard('other')
+    await tenantry.tenants.offboard('other')
     const client = await login(tenantry, 'evil')
     const [{ pid }] = (await client.query<{ pid: number }>('select pg_backend_pid() as pid')).rows as [{ pid: number }]
     const { stream } = (client as never as { connection: { stream: Socket } }).connection
@@ -138,7 +138,7 @@ describe('a client that reads nothing', () => {
     await expect
       .poll(() => sql(state, [pid]), { timeout: 30_000 })
       .toEqual([{ state: 'idle', wait_event: 'ClientWrite' }])
-    expect(await tenantry.purge('other')).toEqual({ outcome: 'purged' })
+    expect(await tenantry.tenants.purge('other')).toEqual({ outcome: 'purged' })
     stream.destroy()
   })
 })

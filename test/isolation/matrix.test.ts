@@ -33,13 +33,13 @@ beforeAll(async () => {
   await filled(tenantry, 1)
   const claimed = await tenantry.onboard('claimed')
   if (claimed.path !== 'spare') throw new Error('It was to be made by a claim.')
-  await tenantry.removeTemplates()
+  await tenantry.templates.remove()
   for (const id of ['copied', 'suspended', 'offboarded']) await tenantry.onboard(id)
-  await tenantry.clone('copied', 'cloned')
+  await tenantry.tenants.clone('copied', 'cloned')
   const { database: theirs } = await makeTheirs(tenantry, provisioner)
-  await tenantry.adopt('adopted', { database: theirs })
+  await tenantry.tenants.adopt('adopted', { database: theirs })
   for (const id of ids) {
-    const { user, database } = await tenantry.credentials(id)
+    const { user, database } = await tenantry.tenants.credentials(id)
     victims.set(id, { id, user, database })
     await tenantry.with(id, async (em) => {
       em.create(User, { name: `secret of ${id}`, fullname: null })
@@ -49,11 +49,11 @@ beforeAll(async () => {
   for (const id of attackers) await addTraps(victims.get(id)!.database)
   // Each has a session, which might be ended.
   for (const id of attackers) {
-    const { user, password, database } = await tenantry.credentials(id)
+    const { user, password, database } = await tenantry.tenants.credentials(id)
     await foreignSession(database, { user, password: password.reveal() })
   }
-  await tenantry.suspend('suspended')
-  await tenantry.offboard('offboarded')
+  await tenantry.tenants.suspend('suspended')
+  await tenantry.tenants.offboard('offboarded')
   const [archived = ''] = await databasesLike('_off_')
   victims.set('offboarded', { ...victims.get('offboarded')!, database: archived })
 })

@@ -17,7 +17,7 @@ async function rolesOf(tenantry: Isolated, id: string) {
   const [session] = await tenantry.with(id, (em) =>
     em.execute<{ current: string; session: string }[]>('select current_user as current, session_user as session'),
   )
-  const { database } = (await tenantry.get(id))!
+  const { database } = (await tenantry.tenants.get(id))!
   const [row] = await sql<{ owner: string; acl: string }>(
     `select r.rolname as owner, d.datacl::text as acl
      from pg_database d join pg_roles r on r.oid = d.datdba where datname = $1`,
@@ -40,7 +40,7 @@ const ways: Record<string, (tenantry: Isolated) => Promise<unknown>> = {
   'a copy of another tenant': async (tenantry) => {
     await tenantry.onboard('source')
     await addUser(tenantry, 'source')
-    await tenantry.clone('source', 'it')
+    await tenantry.tenants.clone('source', 'it')
     await tenantry.with('it', (em) => em.nativeDelete(User, {}))
   },
   'a spare that was claimed': async (tenantry) => {
@@ -89,13 +89,13 @@ describe('a tenant that is', () => {
     const tenantry = await openAs(provisioner)
     await tenantry.onboard('made')
     const { database } = await makeTheirs(tenantry, provisioner)
-    await tenantry.adopt('it', { database })
+    await tenantry.tenants.adopt('it', { database })
     expect(await addUser(tenantry, 'it')).toBe(1)
     const roles = await rolesOf(tenantry, 'it')
     expect(roles).toMatchObject({ current: await loginOf(tenantry, 'it'), owner: `${tenantry.installation}_owner` })
     expect(roles.tables).toEqual([`${tenantry.installation}_objects`])
     expect(await attempt(asTenant(tenantry, 'made', async () => undefined, database))).toBe('42501')
-    await tenantry.clone('it', 'copy')
+    await tenantry.tenants.clone('it', 'copy')
     expect(await tenantry.with('copy', (em) => em.count(User))).toBe(1)
   })
 })
@@ -113,7 +113,7 @@ describe('a database that is adopted from another role', () => {
     ]
     for (const thing of things) await sqlAt(theirs, thing)
     await sql(`grant ${quote(shop.user)} to ${quote(provisioner.user)}`)
-    await tenantry.adopt('it', { database })
+    await tenantry.tenants.adopt('it', { database })
     expect(await addUser(tenantry, 'it')).toBe(1)
     expect(await tenantry.with('it', (em) => em.execute('select twice(2) as it, name from names'))).toEqual([
       { it: 4, name: 'it' },
@@ -169,25 +169,25 @@ describe("a tenant's role", () => {
   it('cannot log in while its tenant is suspended or offboarded, and is dropped when it is purged', async () => {
     const tenantry = await openAs(await createProvisioner())
     await tenantry.onboard('a')
-    const { user, password, database } = await tenantry.credentials('a')
+    const { user, password, database } = await tenantry.tenants.credentials('a')
     const login = { user, password: password.reveal(), database }
     const connecting = () => attempt(sqlAt(serverUrl(login), 'select 1'))
     expect(await connecting()).toBe('done')
-    await tenantry.suspend('a')
+    await tenantry.tenants.suspend('a')
     expect(await connecting()).toBe('28000')
-    await tenantry.resume('a')
+    await tenantry.tenants.resume('a')
     expect(await connecting()).toBe('done')
     expect(await tenantry.with('a', (em) => em.count(User))).toBe(0)
-    await tenantry.offboard('a')
+    await tenantry.tenants.offboard('a')
     expect(await connecting()).toBe('28000')
-    await tenantry.restore('a')
+    await tenantry.tenants.restore('a')
     expect(await connecting()).toBe('done')
-    await tenantry.suspend('a')
-    await tenantry.offboard('a')
-    expect((await tenantry.restore('a')).tenant.state).toBe('suspended')
+    await tenantry.tenants.suspend('a')
+    await tenantry.tenants.offboard('a')
+    expect((await tenantry.tenants.restore('a')).tenant.state).toBe('suspended')
     expect(await connecting()).toBe('28000')
-    await tenantry.offboard('a')
-    await tenantry.purge('a')
+    await tenantry.tenants.offboard('a')
+    await tenantry.tenants.purge('a')
     expect(await sql('select rolname from pg_roles where rolname = $1', [user])).toEqual([])
     expect(await inCatalog(tenantry, 'select 1 from tenantry.credential')).toEqual([])
   })
@@ -198,7 +198,7 @@ describe("a tenant's role", () => {
     const ended = asTenant(tenantry, 'a', async (client) => {
       const end = new Promise((resolve) => client.once('end', resolve))
       await client.query(`set application_name = 'pg_dump'`)
-      await tenantry.suspend('a', { drainMs: 0 })
+      await tenantry.tenants.suspend('a', { drainMs: 0 })
       await end
       return 'ended'
     })
@@ -210,7 +210,7 @@ describe("a tenant's role", () => {
     await tenantry.onboard('a')
     const outcome = await asTenant(tenantry, 'a', async (client) => {
       const ended = new Promise((resolve) => client.once('end', resolve))
-      await tenantry.suspend('a', { drainMs: 0 })
+      await tenantry.tenants.suspend('a', { drainMs: 0 })
       await ended
       return attempt(client.query('select 1'))
     })
@@ -247,7 +247,7 @@ describe('spares, templates and the catalog', () => {
     }
     const error = await errorOf(tenantry.onboard('b'))
     expect(error).toMatchObject({ code: 'permission-denied', tenant: 'b' })
-    expect(await tenantry.get('b')).not.toMatchObject({ state: 'active' })
+    expect(await tenantry.tenants.get('b')).not.toMatchObject({ state: 'active' })
   })
 })
 
@@ -261,17 +261,17 @@ describe("roles: 'shared'", () => {
     await tenantry.onboard('a')
     expect(await addUser(tenantry, 'a')).toBe(1)
     expect(await rolesOf(tenantry, 'a')).toMatchObject({ current: provisioner.user, owner: provisioner.user })
-    expect(await errorOf(tenantry.credentials('a'))).toMatchObject({ code: 'roles-shared', tenant: 'a' })
-    expect(await errorOf(tenantry.rotateCredentials('a'))).toMatchObject({ code: 'roles-shared', tenant: 'a' })
+    expect(await errorOf(tenantry.tenants.credentials('a'))).toMatchObject({ code: 'roles-shared', tenant: 'a' })
+    expect(await errorOf(tenantry.tenants.rotateCredentials('a'))).toMatchObject({ code: 'roles-shared', tenant: 'a' })
     const [row] = await sql<{ public: boolean }>(
       `select has_database_privilege('public', datname, 'connect') as public from pg_database where datname = $1`,
       [`${tenantry.installation}_t_a`],
     )
     expect(row?.public).toBe(false)
     for (const verb of ['suspend', 'resume', 'offboard', 'restore', 'offboard', 'purge'] as const) {
-      await tenantry[verb]('a')
+      await tenantry.tenants[verb]('a')
     }
-    expect(await tenantry.list()).toEqual([])
+    expect(await tenantry.tenants.list()).toEqual([])
   })
 
   it('beside the other: each tenant stays as it was made, and new ones are as this process has it', async () => {
@@ -281,7 +281,7 @@ describe("roles: 'shared'", () => {
     const { installation } = shared
     const separate = await openAs(provisioner, { installation })
     await separate.onboard('b')
-    await separate.clone('a', 'c')
+    await separate.tenants.clone('a', 'c')
     const users = async (tenantry: Isolated) => Promise.all(['a', 'b', 'c'].map((id) => rolesOf(tenantry, id)))
     expect((await users(separate)).map(({ current }) => current)).toEqual([
       provisioner.user,

@@ -43,7 +43,7 @@ export async function asTenant<T>(
   work: (client: Client) => Promise<T>,
   database?: string,
 ): Promise<T> {
-  const own = await tenantry.credentials(id)
+  const own = await tenantry.tenants.credentials(id)
   const client = new Client({
     connectionString: serverUrl({
       database: database ?? own.database,
@@ -75,7 +75,7 @@ export const openToPublic = (database: string) => sql(`grant connect on database
 
 /** A connection of a tenant's own role that stays open until the test has ended. */
 export async function login(tenantry: Isolated, id: string, database?: string): Promise<Client> {
-  const own = await tenantry.credentials(id)
+  const own = await tenantry.tenants.credentials(id)
   const parts = { database: database ?? own.database, user: own.user, password: own.password.reveal() }
   const client = new Client({ connectionString: serverUrl(parts) })
   client.on('error', () => undefined)

@@ -171,13 +171,13 @@ describe('objects of others in a database', () => {
       expectUntrapped(async () => {
         await tenantry.onboard('here', { server: 'main' })
         await tenantry.onboard('there', { server: 'second' })
-        await tenantry.adopt('adopted', { database: 'theirs', server: 'second' })
+        await tenantry.tenants.adopt('adopted', { database: 'theirs', server: 'second' })
         for (const [source, id] of [
           ['here', 'clone-here'],
           ['there', 'clone-there'],
           ['adopted', 'clone-adopted'],
         ] as const) {
-          await tenantry.clone(source, id, { anonymise: (em) => em.count(User) })
+          await tenantry.tenants.clone(source, id, { anonymise: (em) => em.count(User) })
         }
       }))
 
@@ -185,42 +185,42 @@ describe('objects of others in a database', () => {
       expectUntrapped(async () => {
         expect((await tenantry.forEach((em) => em.count(User))).failed).toBe(0)
         const stop = new AbortController()
-        const sleeping = tenantry.check('here', { signal: stop.signal })
+        const sleeping = tenantry.tenants.check('here', { signal: stop.signal })
         stop.abort()
         await errorOf(sleeping)
       }))
 
     it('when it is requested', () =>
       expectUntrapped(async () => {
-        await tenantry.list({ search: 'e', metadata: {} })
-        await tenantry.history('here')
+        await tenantry.tenants.list({ search: 'e', metadata: {} })
+        await tenantry.tenants.history('here')
         await tenantry.status()
         for (const id of ['here', 'there', 'adopted', 'clone-adopted']) {
-          await tenantry.get(id)
-          expect(await tenantry.check(id)).toMatchObject({ outcome: 'matches' })
-          await tenantry.credentials(id)
-          await tenantry.environment(id, { as: 'tenant' })
+          await tenantry.tenants.get(id)
+          expect(await tenantry.tenants.check(id)).toMatchObject({ outcome: 'matches' })
+          await tenantry.tenants.credentials(id)
+          await tenantry.tenants.environment(id, { as: 'tenant' })
         }
       }))
 
     it('when it changes them', () =>
       expectUntrapped(async () => {
         for (const id of ['here', 'there', 'adopted']) {
-          await tenantry.update(id, { displayName: id })
-          await tenantry.addDomain(id, `${id}.example.com`)
-          await tenantry.verifyDomain(id, `${id}.example.com`, { proof: 'given' })
-          expect(await tenantry.tenantOfDomain(`${id}.example.com`)).toMatchObject({ tenant: id })
-          await tenantry.domains(id)
-          await tenantry.removeDomain(id, `${id}.example.com`)
-          await tenantry.rotateCredentials(id)
-          await tenantry.suspend(id)
-          await tenantry.resume(id)
-          await tenantry.offboard(id)
-          await tenantry.restore(id)
+          await tenantry.tenants.update(id, { displayName: id })
+          await tenantry.domains.add(id, `${id}.example.com`)
+          await tenantry.domains.verify(id, `${id}.example.com`, { proof: 'given' })
+          expect(await tenantry.domains.tenantOf(`${id}.example.com`)).toMatchObject({ tenant: id })
+          await tenantry.domains.list(id)
+          await tenantry.domains.remove(id, `${id}.example.com`)
+          await tenantry.tenants.rotateCredentials(id)
+          await tenantry.tenants.suspend(id)
+          await tenantry.tenants.resume(id)
+          await tenantry.tenants.offboard(id)
+          await tenantry.tenants.restore(id)
           await tenantry.with(id, (em) => em.count(User))
         }
-        await tenantry.reencryptCredentials()
-        await tenantry.reconcile()
+        await tenantry.tenants.reencryptCredentials()
+        await tenantry.servers.reconcile()
       }))
 
     it('when it keeps spares', () =>
@@ -236,11 +236,11 @@ describe('objects of others in a database', () => {
     it('when it takes away', () =>
       expectUntrapped(async () => {
         for (const id of ['here', 'there', 'adopted']) {
-          await tenantry.offboard(id, { retentionDays: 0 })
-          if (id === 'here') await tenantry.purge(id)
+          await tenantry.tenants.offboard(id, { retentionDays: 0 })
+          if (id === 'here') await tenantry.tenants.purge(id)
         }
-        expect((await tenantry.purgeExpired()).failed).toEqual([])
-        await tenantry.removeTemplates()
+        expect((await tenantry.tenants.purgeExpired()).failed).toEqual([])
+        await tenantry.templates.remove()
         await tenantry.close()
       }))
   })

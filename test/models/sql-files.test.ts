@@ -46,7 +46,7 @@ describe('the files of a folder', () => {
     })
     const tenantry = await openTestTenantry({ schema: sqlFiles(folder), handles: kysely<object>() })
     await tenantry.onboard('a')
-    expect(await tenantry.check('a')).toMatchObject({ outcome: 'matches' })
+    expect(await tenantry.tenants.check('a')).toMatchObject({ outcome: 'matches' })
     const { url, name } = await existingDatabase()
     await ensureTables(url, sqlFiles(folder))
     expect(await checkDatabase(url, sqlFiles(folder), { exact: true })).toMatchObject({ outcome: 'matches' })

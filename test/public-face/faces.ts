@@ -77,41 +77,48 @@ const work = [() => undefined, 'function'] as const
 
 type Open = root.Tenantry<EntityManager>
 
+/** Returns a method by its path, such as `tenants.get`. */
+function methodOf(it: Open, path: string): (...args: unknown[]) => unknown {
+  const [first = '', second] = path.split('.')
+  const owner = (second === undefined ? it : Reflect.get(it, first)) as object
+  return (Reflect.get(owner, second ?? first) as (...args: unknown[]) => unknown).bind(owner)
+}
+
 /** The methods of an open Tenantry, which has a tenant acme. */
 export function facesOfTenantry(it: Open): Readonly<Record<string, Face>> {
-  const of = (name: keyof Open, args: Face['args'], options: Face['options'], needed: Face['needed'] = {}): Face => ({
-    call: (...given: unknown[]) => (it[name] as (...args: unknown[]) => unknown)(...given),
+  const of = (name: string, args: Face['args'], options: Face['options'], needed: Face['needed'] = {}): Face => ({
+    call: (...given: unknown[]) => methodOf(it, name)(...given),
     ...(args && { args }),
     ...(options && { options }),
     needed,
   })
   return {
     onboard: of('onboard', [['never', 'id']], { ...newTenant, server: 'text', existing: 'word' }),
-    update: of('update', [acme], { ...newTenant, displayName: 'nullableText' }),
-    suspend: of('suspend', [acme], { ...verb, drainMs: 'duration' }),
-    resume: of('resume', [acme], verb),
-    offboard: of('offboard', [acme], { ...verb, drainMs: 'duration', retentionDays: 'duration' }),
-    restore: of('restore', [acme], verb),
-    purge: of('purge', [acme], verb),
-    purgeExpired: of('purgeExpired', [], { ...verb, limit: 'count' }),
-    clone: of('clone', [acme, ['never', 'id']], {
+    'tenants.update': of('tenants.update', [acme], { ...newTenant, displayName: 'nullableText' }),
+    'tenants.suspend': of('tenants.suspend', [acme], { ...verb, drainMs: 'duration' }),
+    'tenants.resume': of('tenants.resume', [acme], verb),
+    'tenants.offboard': of('tenants.offboard', [acme], { ...verb, drainMs: 'duration', retentionDays: 'duration' }),
+    'tenants.restore': of('tenants.restore', [acme], verb),
+    'tenants.purge': of('tenants.purge', [acme], verb),
+    'tenants.purgeExpired': of('tenants.purgeExpired', [], { ...verb, limit: 'count' }),
+    'tenants.clone': of('tenants.clone', [acme, ['never', 'id']], {
       ...newTenant,
       anonymise: 'functionOrFalse',
       drainMs: 'duration',
       existing: 'word',
     }),
-    adopt: of(
-      'adopt',
+    'tenants.adopt': of(
+      'tenants.adopt',
       [['never', 'id']],
       { ...newTenant, database: 'name', server: 'text' },
       { database: 'not-there' },
     ),
-    removeTemplates: of('removeTemplates', [], cancellable),
-    restamp: of('restamp', [acme], { ...verb, differences: 'word' }),
-    reconcile: of('reconcile', [], { ...verb, dryRun: 'flag' }),
-    check: of('check', [acme], { exact: 'flag', ...cancellable }),
-    get: of('get', [acme], cancellable),
-    list: of('list', [], {
+    'templates.remove': of('templates.remove', [], cancellable),
+    'tenants.restamp': of('tenants.restamp', [acme], { ...verb, differences: 'word' }),
+    'servers.reconcile': of('servers.reconcile', [], { ...verb, dryRun: 'flag' }),
+    'tenants.check': of('tenants.check', [acme], { exact: 'flag', ...cancellable }),
+    'tenants.get': of('tenants.get', [acme], cancellable),
+    'tenants.list': of('tenants.list', [], {
       limit: 'count',
       after: 'id',
       state: 'word',
@@ -122,18 +129,18 @@ export function facesOfTenantry(it: Open): Readonly<Record<string, Face>> {
       expired: 'flag',
       ...cancellable,
     }),
-    history: of('history', [acme], { limit: 'count', ...cancellable }),
+    'tenants.history': of('tenants.history', [acme], { limit: 'count', ...cancellable }),
     status: of('status', [], cancellable),
-    environment: of('environment', [acme], { as: 'word', ...cancellable }),
-    credentials: of('credentials', [acme], cancellable),
-    rotateCredentials: of('rotateCredentials', [acme], { ...verb, endSessions: 'flag' }),
-    reencryptCredentials: of('reencryptCredentials', [], verb),
-    addDomain: of('addDomain', [acme, domain], verb),
-    verifyDomain: of('verifyDomain', [acme, domain], { ...verb, proof: 'word' }),
-    removeDomain: of('removeDomain', [acme, domain], verb),
-    domains: of('domains', [acme], { limit: 'count', after: 'domain', ...cancellable }),
-    getDomain: of('getDomain', [domain], cancellable),
-    tenantOfDomain: of('tenantOfDomain', [['shop.example.com', 'anything']], cancellable),
+    'tenants.environment': of('tenants.environment', [acme], { as: 'word', ...cancellable }),
+    'tenants.credentials': of('tenants.credentials', [acme], cancellable),
+    'tenants.rotateCredentials': of('tenants.rotateCredentials', [acme], { ...verb, endSessions: 'flag' }),
+    'tenants.reencryptCredentials': of('tenants.reencryptCredentials', [], verb),
+    'domains.add': of('domains.add', [acme, domain], verb),
+    'domains.verify': of('domains.verify', [acme, domain], { ...verb, proof: 'word' }),
+    'domains.remove': of('domains.remove', [acme, domain], verb),
+    'domains.list': of('domains.list', [acme], { limit: 'count', after: 'domain', ...cancellable }),
+    'domains.get': of('domains.get', [domain], cancellable),
+    'domains.tenantOf': of('domains.tenantOf', [['shop.example.com', 'anything']], cancellable),
     on: of('on', [work], undefined),
     with: of('with', [acme, work], { nested: 'word', ...cancellable }),
     run: of('run', [acme, work], { nested: 'word', ...cancellable }),

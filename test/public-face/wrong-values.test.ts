@@ -154,12 +154,12 @@ describe('wrong values are refused, and nothing is touched', () => {
   })
 
   it('and a value that is no domain belongs to no tenant', async () => {
-    for (const name of valueNames) expect(await tenantry.tenantOfDomain(values[name] as string)).toBeUndefined()
+    for (const name of valueNames) expect(await tenantry.domains.tenantOf(values[name] as string)).toBeUndefined()
   })
 
   it('while valid calls continue', async () => {
     expect(await tenantry.with('acme', async (em) => em.count(User), { signal: new AbortController().signal })).toBe(0)
-    expect(await tenantry.get('acme', {})).toMatchObject({ id: 'acme', state: 'active' })
+    expect(await tenantry.tenants.get('acme', {})).toMatchObject({ id: 'acme', state: 'active' })
   })
 })
 

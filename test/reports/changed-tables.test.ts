@@ -26,8 +26,8 @@ it('a column that is added to the catalog by a newer version is an error to no o
   const tenantry = await openTestTenantry(models)
   await tenantry.onboard('acme')
   const look = async () => {
-    await tenantry.update('acme', { displayName: String(Math.random()) })
-    return [await tenantry.get('acme'), ...(await tenantry.list())].map((tenant) => tenant?.id)
+    await tenantry.tenants.update('acme', { displayName: String(Math.random()) })
+    return [await tenantry.tenants.get('acme'), ...(await tenantry.tenants.list())].map((tenant) => tenant?.id)
   }
   for (let time = 0; time < 6; time++) await look()
   await inCatalog(tenantry, 'alter table tenantry.tenant add column extra text')

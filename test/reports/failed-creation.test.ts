@@ -54,7 +54,7 @@ async function failTwice({ tenantry, fail }: Failing) {
   const database = await databaseNow(tenantry, 'acme')
   const oid = await oidOf(database)
   const stranger = await foreignSession(database)
-  const refused = await errorOf(tenantry.purge('acme'))
+  const refused = await errorOf(tenantry.tenants.purge('acme'))
   expect(refused).toBeInstanceOf(TenantryError)
   fail(undefined)
   return { stranger, oid, refused: refused as TenantryError }
@@ -70,11 +70,11 @@ it('a tenant that could be neither created nor removed keeps its id, and the nex
   for (const call of [() => tenantry.onboard('acme'), () => tenantry.with('acme', (em) => em.count(User))]) {
     expect(await errorOf(call())).toMatchObject({ name: 'TenantryError', tenant: 'acme' })
   }
-  expect(await tenantry.get('acme')).toMatchObject({ state: 'onboarding' })
+  expect(await tenantry.tenants.get('acme')).toMatchObject({ state: 'onboarding' })
   expect(await oidOf(await databaseNow(tenantry, 'acme'))).toBe(oid)
 
   await stranger.client.end()
-  expect(await tenantry.purge('acme')).toMatchObject({ outcome: 'purged' })
+  expect(await tenantry.tenants.purge('acme')).toMatchObject({ outcome: 'purged' })
   expect(await sql('select datname from pg_database where oid = $1', [oid])).toEqual([])
   expect(await tenantry.onboard('acme')).toMatchObject({ outcome: 'onboarded' })
   expect(await oidOf(await databaseNow(tenantry, 'acme'))).not.toBe(oid)
@@ -89,17 +89,17 @@ it('remains of a failed clean-up stay recorded, and a look reports them', async 
 
   expect(refused).toMatchObject({ tenant: 'acme' })
   expect(refused.hint).toMatch(/\S/)
-  expect(await tenantry.list({ state: ['onboarding', 'purging'] })).toMatchObject([{ id: 'acme' }])
-  const { findings } = await tenantry.reconcile({ dryRun: true })
+  expect(await tenantry.tenants.list({ state: ['onboarding', 'purging'] })).toMatchObject([{ id: 'acme' }])
+  const { findings } = await tenantry.servers.reconcile({ dryRun: true })
   expect(findings).toEqual([expect.objectContaining({ tenant: 'acme', outcome: 'planned' })])
-  expect(await tenantry.history('acme')).toEqual([
+  expect(await tenantry.tenants.history('acme')).toEqual([
     expect.objectContaining({ verb: 'onboard', outcome: 'failed', error: 'hook-failed' }),
     expect.objectContaining({ verb: 'onboard', outcome: 'done', to: 'onboarding' }),
   ])
 
   await stranger.client.end()
-  await tenantry.reconcile()
-  expect(await tenantry.get('acme')).toBeUndefined()
+  await tenantry.servers.reconcile()
+  expect(await tenantry.tenants.get('acme')).toBeUndefined()
 })
 
 // elizaOS/eliza#9664: a retry found a role and a database of the attempt before, and ended without a usable password.
@@ -114,7 +114,7 @@ it.each(['', "login password 'of the attempt before'", "nologin password 'of the
       await sqlAt(serverUrl({ database: 'postgres', ...provisioner }), `create role ${role} ${attributes}`)
     fail(undefined)
     expect(await tenantry.onboard('acme')).toMatchObject({ outcome: 'onboarded' })
-    expect(await tenantry.credentials('acme')).toMatchObject({ user: role })
+    expect(await tenantry.tenants.credentials('acme')).toMatchObject({ user: role })
     expect(await attempt(asTenant(tenantry, 'acme', (client) => client.query('select 1')))).toBe('done')
     expect(await tenantry.with('acme', (em) => em.count(User))).toBe(0)
   },
@@ -156,5 +156,5 @@ it('an unfinished tenant ends no run over the fleet, and is reported', async () 
   const found = await tenantry.forEach((em) => em.count(User))
   expect(found).toMatchObject({ ended: 'complete', total: 2, done: 2, failed: 0, skipped: 0 })
   expect(await tenantry.status()).toMatchObject({ tenants: { onboarding: 1, active: 2 } })
-  expect(await tenantry.reconcile({ dryRun: true })).toMatchObject({ findings: [{ tenant: 'half' }] })
+  expect(await tenantry.servers.reconcile({ dryRun: true })).toMatchObject({ findings: [{ tenant: 'half' }] })
 })

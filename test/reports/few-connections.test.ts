@@ -10,10 +10,10 @@ it('an error for want of connections is retryable, and the call succeeds once th
   const provisioner = await createProvisioner()
   const tenantry = await openAs(provisioner)
   await tenantry.onboard('acme')
-  await sql(`alter role ${quote((await tenantry.credentials('acme')).user)} connection limit 0`)
+  await sql(`alter role ${quote((await tenantry.tenants.credentials('acme')).user)} connection limit 0`)
   const work = () => tenantry.with('acme', (em) => em.count(User))
   await expect(work()).rejects.toMatchObject({ code: 'too-many-connections', retryable: true, sqlState: '53300' })
-  await sql(`alter role ${quote((await tenantry.credentials('acme')).user)} connection limit -1`)
+  await sql(`alter role ${quote((await tenantry.tenants.credentials('acme')).user)} connection limit -1`)
   expect(await work()).toBe(0)
 })
 

@@ -48,8 +48,8 @@ it('of a purged tenant are closed when another one has its id', async () => {
   await using tenantry = await open(models)
   await tenantry.onboard('a')
   await tenantry.with('a', () => undefined)
-  await tenantry.offboard('a')
-  await tenantry.purge('a')
+  await tenantry.tenants.offboard('a')
+  await tenantry.tenants.purge('a')
   await tenantry.onboard('a')
   closed.length = 0
   await tenantry.with('a', () => undefined)

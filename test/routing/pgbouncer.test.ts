@@ -108,7 +108,7 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
       )
       await expectSessions(database, `state = 'idle in transaction'`)
       let isOver = false
-      const suspending = tenantry.suspend('a', { drainMs: 600_000 }).then((suspended) => {
+      const suspending = tenantry.tenants.suspend('a', { drainMs: 600_000 }).then((suspended) => {
         isOver = true
         return suspended
       })
@@ -118,7 +118,7 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
       expect(await working).toBe(0)
       expect(await suspending).toMatchObject({ outcome: 'suspended' })
       expect(await sessionsIn(database)).toEqual([])
-      await tenantry.resume('a')
+      await tenantry.tenants.resume('a')
       expect(await tenantry.with('a', (em) => em.count(User))).toBe(0)
     })
 
@@ -126,12 +126,12 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
       const other = await open({ installation: tenantry.installation, mode: 'router' })
       const count = (em: EntityManager) => em.count(User)
       for (const process of [tenantry, other]) expect(await process.with('a', count)).toBe(0)
-      expect(await tenantry.rotateCredentials('a')).toMatchObject({ outcome: 'rotated' })
+      expect(await tenantry.tenants.rotateCredentials('a')).toMatchObject({ outcome: 'rotated' })
       for (const process of [tenantry, other]) expect(await process.with('a', count)).toBe(0)
     })
 
     it('keeps a tenant out of the database of another, also with its own password', async () => {
-      const { user, password } = await tenantry.credentials('a')
+      const { user, password } = await tenantry.tenants.credentials('a')
       const through = (database: string, secret: string) =>
         sqlAt(`postgresql://${user}:${secret}@${pooler.host}:${pooler.port}/${database}`, 'select 1')
       await through(await databaseOf('a'), password.reveal())
@@ -141,12 +141,12 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
 
     it('reports a changed role, as without a pooler', async () => {
       await tenantry.onboard('changed')
-      const { user } = await tenantry.credentials('changed')
+      const { user } = await tenantry.tenants.credentials('changed')
       await sql(`alter role "${user}" nologin`)
       const error = await errorOf(tenantry.with('changed', (em) => em.count(User)))
       expect(error).toMatchObject({ code: 'authentication-failed', tenant: 'changed' })
       expect(error).toMatchObject({ hint: expect.stringContaining('rotateCredentials()') })
-      await tenantry.rotateCredentials('changed')
+      await tenantry.tenants.rotateCredentials('changed')
       expect(await tenantry.with('changed', (em) => em.count(User))).toBe(0)
     })
 
@@ -154,11 +154,11 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
       await tenantry.onboard('goes')
       const count = () => tenantry.with('goes', (em) => em.count(User))
       expect(await count()).toBe(0)
-      expect(await tenantry.offboard('goes', { drainMs: 600_000 })).toMatchObject({ outcome: 'offboarded' })
-      expect(await tenantry.restore('goes')).toMatchObject({ outcome: 'restored' })
+      expect(await tenantry.tenants.offboard('goes', { drainMs: 600_000 })).toMatchObject({ outcome: 'offboarded' })
+      expect(await tenantry.tenants.restore('goes')).toMatchObject({ outcome: 'restored' })
       expect(await count()).toBe(0)
-      await tenantry.offboard('goes', { drainMs: 600_000 })
-      expect(await tenantry.purge('goes')).toMatchObject({ outcome: 'purged' })
+      await tenantry.tenants.offboard('goes', { drainMs: 600_000 })
+      expect(await tenantry.tenants.purge('goes')).toMatchObject({ outcome: 'purged' })
       expect(await tenantry.onboard('goes')).toMatchObject({ outcome: 'onboarded' })
       expect(await count()).toBe(0)
     })
@@ -166,13 +166,13 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
     it('copies a tenant that the pooler keeps connections of while it is suspended', async () => {
       expect(await tenantry.with('a', (em) => em.count(User))).toBe(0)
       // Of one in service a copy would have to end connections that may have work again the next moment.
-      expect(await errorOf(tenantry.clone('a', 'copy', { drainMs: 0 }))).toMatchObject({
+      expect(await errorOf(tenantry.tenants.clone('a', 'copy', { drainMs: 0 }))).toMatchObject({
         code: 'template-in-use',
         hint: expect.stringContaining('Suspend a'),
       })
-      await tenantry.suspend('a', { drainMs: 600_000 })
-      expect(await tenantry.clone('a', 'copy')).toMatchObject({ outcome: 'cloned' })
-      await tenantry.resume('a')
+      await tenantry.tenants.suspend('a', { drainMs: 600_000 })
+      expect(await tenantry.tenants.clone('a', 'copy')).toMatchObject({ outcome: 'cloned' })
+      await tenantry.tenants.resume('a')
       expect(await tenantry.with('copy', (em) => em.count(User))).toBe(0)
     })
 
@@ -182,7 +182,7 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
       await direct.onboard('x')
       await own.stop()
       expect(await direct.onboard('y')).toMatchObject({ outcome: 'onboarded' })
-      expect(await direct.suspend('x')).toMatchObject({ outcome: 'suspended' })
+      expect(await direct.tenants.suspend('x')).toMatchObject({ outcome: 'suspended' })
       const error = await errorOf(direct.with('y', (em) => em.count(User)))
       expect(error).toMatchObject({ code: 'server-unreachable' })
       expect(String(error)).toContain(`The pooler at ${own.host}:${own.port}`)
@@ -224,7 +224,7 @@ describe.skipIf(pgbouncer === undefined)("tenants' work through PgBouncer (skipp
     })
     await tenantry.onboard('a')
     expect(await tenantry.with('a', (em) => em.count(User))).toBe(0)
-    expect(await tenantry.suspend('a', { drainMs: 600_000 })).toMatchObject({ outcome: 'suspended' })
+    expect(await tenantry.tenants.suspend('a', { drainMs: 600_000 })).toMatchObject({ outcome: 'suspended' })
   })
 
   it('in session mode keeps the settings in session', async () => {

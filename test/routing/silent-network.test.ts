@@ -89,7 +89,7 @@ const underWay: Readonly<Record<string, (it: TestTenantry<EntityManager>, proxy:
   },
   'a suspension': async (tenantry, proxy) => {
     const caught = proxy.count({ ordinal: 4, act: 'before' })
-    void settled(tenantry.suspend('a'))
+    void settled(tenantry.tenants.suspend('a'))
     await caught
   },
   'an onboarding': async (tenantry, proxy) => {
@@ -103,7 +103,7 @@ const underWay: Readonly<Record<string, (it: TestTenantry<EntityManager>, proxy:
   },
   'a look into the catalog': async (tenantry, proxy) => {
     const caught = proxy.count({ ordinal: 1, act: 'during' })
-    void settled(tenantry.get('a'))
+    void settled(tenantry.tenants.get('a'))
     await caught
   },
   'an initialisation that never ends': async (tenantry) => {
@@ -128,7 +128,7 @@ describe('close on a silent network', () => {
     })
     await underWay[what]?.(tenantry, proxy)
     proxy.freeze()
-    expect(await secondsOf(tenantry.close(2_000))).toBeLessThan(5)
+    expect(await secondsOf(tenantry.close({ deadlineMs: 2_000 }))).toBeLessThan(5)
   })
 
   it('ends within ten seconds by default', { timeout: 30_000 }, async () => {

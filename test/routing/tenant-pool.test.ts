@@ -85,7 +85,7 @@ it('reports a disabled login to all of many callers at once, and recovers when i
   const { installation } = tenantry
   const options = { installation, postgres: { maxConnections: 8 }, connectionWaitMs: 2_000 }
   await using crowded = await openTestTenantry(plainModels(), options)
-  const { user } = await crowded.credentials('a')
+  const { user } = await crowded.tenants.credentials('a')
   const askOnce = () => crowded.with('a', (pool) => pool.query('select 7 as number'))
   expect(await askOnce()).toMatchObject({ rows: [{ number: 7 }] })
   await sql(`alter role "${user}" nologin`)
@@ -109,7 +109,7 @@ it('leaves no transaction open', async () => {
   await ask('begin')
   await ask('select 1')
   const open = await sql(`select 1 from pg_stat_activity where datname = $1 and state = 'idle in transaction'`, [
-    (await tenantry.get('a'))?.database,
+    (await tenantry.tenants.get('a'))?.database,
   ])
   expect(open).toEqual([])
 })

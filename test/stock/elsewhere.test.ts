@@ -72,8 +72,8 @@ describe('openTenantry', () => {
     const { installation } = first
     for (const id of ['a', 'b', 'c']) await first.onboard(id, { server: 'main' })
     for (const id of ['far', 'gone']) await first.onboard(id, { server: 'second' })
-    await first.suspend('c')
-    await first.offboard('b')
+    await first.tenants.suspend('c')
+    await first.tenants.offboard('b')
     expect(first.startUp).toEqual({ tenants: 0, current: 0, behind: 0, missing: [], unreachable: [] })
     const { tenant } = await first.onboard('lost', { server: 'second' })
     await sqlAt(second.url, `drop database "${tenant.database}"`)

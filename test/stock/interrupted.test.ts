@@ -37,7 +37,7 @@ async function run(installation: string, cut?: Cut): Promise<{ acknowledged: str
 /** Continues as the next process would, and checks that nothing is broken. */
 async function expectRecovered(installation: string, acknowledged: readonly string[]): Promise<void> {
   const next = await open({ installation, spares: 1 })
-  const known = await next.list()
+  const known = await next.tenants.list()
   expect(known.filter(({ state }) => state === 'active').map(({ id }) => id)).toEqual(
     expect.arrayContaining([...acknowledged]),
   )
@@ -45,7 +45,7 @@ async function expectRecovered(installation: string, acknowledged: readonly stri
   await filled(next, 1)
   // What was discarded is dropped beside all else.
   await expect.poll(() => violations(next), { timeout: 20_000 }).toEqual([])
-  for (const id of ids) expect(await next.check(id)).toMatchObject({ outcome: 'matches' })
+  for (const id of ids) expect(await next.tenants.check(id)).toMatchObject({ outcome: 'matches' })
   await next.close()
 }
 

@@ -96,7 +96,7 @@ describe('a process that keeps spares', () => {
   it('closes in the middle of filling, and leaves nothing that the next does not clear up', async () => {
     const tenantry = await open({ spares: 50 })
     await told(tenantry, async () => tenantry.events.some(({ event }) => event === 'spare-filled'))
-    await tenantry.close(0)
+    await tenantry.close({ deadlineMs: 0 })
     const next = await open({ spares: 1, installation: tenantry.installation })
     await told(next, async () => (await next.status()).spares.every(({ filling }) => filling === 0))
     await expect.poll(() => violations(next), { timeout: 20_000 }).toEqual([])

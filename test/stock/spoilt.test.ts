@@ -25,7 +25,7 @@ async function stocked(config: Parameters<typeof open>[0] = {}): Promise<Invento
 }
 
 async function expectWhole(tenantry: Inventoried, id: string): Promise<void> {
-  expect(await tenantry.check(id)).toMatchObject({ outcome: 'matches' })
+  expect(await tenantry.tenants.check(id)).toMatchObject({ outcome: 'matches' })
   expect(await tenantry.with(id, (em) => em.count(User))).toBe(0)
 }
 
@@ -119,7 +119,7 @@ describe('a template', () => {
     await deeds['dropped it']?.(template)
     expect(await one.onboard('c')).toMatchObject({ path: 'build' })
     expect(await first.onboard('d')).toMatchObject({ path: 'clone' })
-    await one.reconcile()
+    await one.servers.reconcile()
     expect(await violations(one)).toEqual([])
     expect(await namesOf(other, 'template')).toEqual([])
   })

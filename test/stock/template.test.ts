@@ -47,7 +47,7 @@ describe('the template', () => {
     expect(await namesOf(tenantry, 'template')).toEqual([])
     fails = false
     expect(await tenantry.onboard('a')).toMatchObject({ path: 'build' })
-    await tenantry.reconcile()
+    await tenantry.servers.reconcile()
     expect(await violations(tenantry)).toEqual([])
   })
 
@@ -131,8 +131,8 @@ describe('versions side by side', () => {
     await filled(later, 1)
     await expect.poll(async () => (await later.status()).spares.map(({ version }) => version), longest).toEqual([2, 3])
     expect((await later.status()).templates.map(({ version }) => version)).toEqual([1, 2, 3])
-    await later.offboard('a')
-    await later.purge('a')
+    await later.tenants.offboard('a')
+    await later.tenants.purge('a')
     await Promise.all([later.close(), next.close()])
     const last = await open({ installation, spares: 1, revision: 3 })
     await filled(last, 1)
@@ -150,7 +150,7 @@ describe('two installations on one server', () => {
     const before = await databases(other)
     expect(await one.onboard('same')).toMatchObject({ path: 'spare' })
     await filled(one, 1)
-    await one.removeTemplates()
+    await one.templates.remove()
     expect((await databases(one)).map(({ name }) => name)).toEqual([`${one.installation}_t_same`])
     expect(await databases(other)).toEqual(before)
     expect(await other.onboard('same')).toMatchObject({
@@ -171,12 +171,12 @@ describe('removeTemplates', () => {
     await tenantry.onboard('b')
     await filled(tenantry, 2)
     const operator = await open({ installation: old.installation })
-    const first = await operator.removeTemplates()
+    const first = await operator.templates.remove()
     expect(first).toMatchObject({ templates: 2, isKept: true })
-    expect(await operator.removeTemplates()).toMatchObject({ isKept: true })
+    expect(await operator.templates.remove()).toMatchObject({ isKept: true })
     await tenantry.close()
-    expect(await operator.removeTemplates()).toMatchObject({ isKept: false })
-    expect(await operator.removeTemplates()).toEqual({ templates: 0, spares: 0, isKept: false })
+    expect(await operator.templates.remove()).toMatchObject({ isKept: false })
+    expect(await operator.templates.remove()).toEqual({ templates: 0, spares: 0, isKept: false })
     expect((await databases(old)).map(({ name, open: isOpen }) => [name, isOpen])).toEqual([
       [`${old.installation}_t_a`, true],
       [`${old.installation}_t_b`, true],
@@ -187,7 +187,7 @@ describe('removeTemplates', () => {
   it('of a process that keeps spares ends its keeping', async () => {
     const tenantry = await open({ spares: 1 })
     await filled(tenantry, 1)
-    expect(await tenantry.removeTemplates()).toEqual({ templates: 1, spares: 1, isKept: false })
+    expect(await tenantry.templates.remove()).toEqual({ templates: 1, spares: 1, isKept: false })
     expect(await tenantry.onboard('a')).toMatchObject({ path: 'build' })
     expect(await namesOf(tenantry, 'spare')).toEqual([])
   })

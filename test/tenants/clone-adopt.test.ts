@@ -27,7 +27,7 @@ async function openWithSource(config: Partial<TenantryConfig<EntityManager>> = {
 describe('clone', () => {
   it('copies all data, and later changes are apart', async () => {
     const tenantry = await openWithSource()
-    const cloned = await tenantry.clone('source', 'copy', { displayName: 'Copy', metadata: { plan: 'trial' } })
+    const cloned = await tenantry.tenants.clone('source', 'copy', { displayName: 'Copy', metadata: { plan: 'trial' } })
     expect(cloned).toMatchObject({
       outcome: 'cloned',
       tenant: { id: 'copy', state: 'active', displayName: 'Copy', metadata: { plan: 'trial' }, server: 'main' },
@@ -35,8 +35,8 @@ describe('clone', () => {
     await tenantry.with('copy', (em) => addUser(em, 'pearl'))
     expect(await tenantry.with('copy', namesIn)).toEqual(['sandy', 'pearl'])
     expect(await tenantry.with('source', namesIn)).toEqual(['sandy'])
-    expect(await tenantry.check('copy')).toMatchObject({ outcome: 'matches' })
-    expect(cloned.tenant.fingerprint).toBe((await tenantry.get('source'))?.fingerprint)
+    expect(await tenantry.tenants.check('copy')).toMatchObject({ outcome: 'matches' })
+    expect(cloned.tenant.fingerprint).toBe((await tenantry.tenants.get('source'))?.fingerprint)
   })
 
   it('runs anonymise and then initialise on the copy, in its context, before it is active', async () => {
@@ -48,7 +48,7 @@ describe('clone', () => {
     const tenantry: TestTenantry<EntityManager> = await openWithSource({
       initialise: (em, tenant) => (tenant.id === 'source' ? undefined : step('initialise')(em, tenant)),
     })
-    await tenantry.clone('source', 'copy', { anonymise: step('anonymise') })
+    await tenantry.tenants.clone('source', 'copy', { anonymise: step('anonymise') })
     expect(steps).toEqual([
       ['anonymise', 'copy', 'onboarding', 'copy', ['sandy']],
       ['initialise', 'copy', 'onboarding', 'copy', ['sandy', 'anonymise']],
@@ -60,7 +60,7 @@ describe('clone', () => {
   it('that could not anonymise is not active, and works on a new copy when it is repeated', async () => {
     const tenantry = await openWithSource()
     const cause = new Error('no')
-    const failing = tenantry.clone('source', 'copy', {
+    const failing = tenantry.tenants.clone('source', 'copy', {
       anonymise: async (em) => {
         await addUser(em, 'left by the first')
         throw cause
@@ -69,7 +69,7 @@ describe('clone', () => {
     expect(await errorOf(failing)).toMatchObject({ code: 'hook-failed', retryable: true, cause, tenant: 'copy' })
     expect(await errorOf(tenantry.with('copy', () => 1))).toMatchObject({ code: 'tenant-not-active', retryable: true })
     await tenantry.with('source', (em) => addUser(em, 'pearl'))
-    expect(await tenantry.clone('source', 'copy')).toMatchObject({ outcome: 'cloned' })
+    expect(await tenantry.tenants.clone('source', 'copy')).toMatchObject({ outcome: 'cloned' })
     expect(await tenantry.with('copy', namesIn)).toEqual(['sandy', 'pearl'])
     expect(await databasesOf(tenantry)).toHaveLength(2)
   })
@@ -86,12 +86,12 @@ describe('clone', () => {
       }),
     )
     await begun.promise
-    const error = await errorOf(tenantry.clone('source', 'copy', { drainMs: 0 }))
+    const error = await errorOf(tenantry.tenants.clone('source', 'copy', { drainMs: 0 }))
     expect(error).toMatchObject({ code: 'template-in-use', tenant: 'copy', retryable: true })
     gate.resolve()
     expect(await work).toEqual(['sandy', 'pearl'])
     expect(await tenantry.with('source', namesIn)).toEqual(['sandy', 'pearl'])
-    expect(await tenantry.clone('source', 'copy')).toMatchObject({ outcome: 'cloned' })
+    expect(await tenantry.tenants.clone('source', 'copy')).toMatchObject({ outcome: 'cloned' })
   })
 
   it('of a source to which other processes have idle connections works, and they go on', async () => {
@@ -100,21 +100,21 @@ describe('clone', () => {
     const kept = await other.with('source', (em) => em.fork())
     expect(await namesIn(kept)).toEqual(['sandy'])
     expect(await sessionsIn(`${tenantry.installation}_t_source`)).not.toEqual([])
-    expect(await tenantry.clone('source', 'copy')).toMatchObject({ outcome: 'cloned' })
+    expect(await tenantry.tenants.clone('source', 'copy')).toMatchObject({ outcome: 'cloned' })
     expect(await namesIn(kept.fork())).toEqual(['sandy'])
     expect(await other.with('copy', namesIn)).toEqual(['sandy'])
   })
 
   it('of the same source again is an outcome, or an error if configured', async () => {
     const tenantry = await openWithSource()
-    await tenantry.clone('source', 'copy')
+    await tenantry.tenants.clone('source', 'copy')
     const before = await snapshot(tenantry)
-    expect(await tenantry.clone('source', 'copy')).toMatchObject({ outcome: 'already-exists' })
-    const refusing = tenantry.clone('source', 'copy', { existing: 'refuse' })
+    expect(await tenantry.tenants.clone('source', 'copy')).toMatchObject({ outcome: 'already-exists' })
+    const refusing = tenantry.tenants.clone('source', 'copy', { existing: 'refuse' })
     expect(await errorOf(refusing)).toMatchObject({ code: 'tenant-exists', tenant: 'copy' })
-    await tenantry.suspend('copy')
-    expect(await tenantry.clone('source', 'copy')).toMatchObject({ outcome: 'already-exists' })
-    await tenantry.resume('copy')
+    await tenantry.tenants.suspend('copy')
+    expect(await tenantry.tenants.clone('source', 'copy')).toMatchObject({ outcome: 'already-exists' })
+    await tenantry.tenants.resume('copy')
     // By their stamps, one of them was suspended and resumed.
     const named = ({ databases }: Awaited<ReturnType<typeof snapshot>>) => databases.map(({ datname }) => datname)
     expect(named(await snapshot(tenantry))).toEqual(named(before))
@@ -123,10 +123,10 @@ describe('clone', () => {
   it('to the id of a tenant that is no clone of the source is refused and changes nothing', async () => {
     const tenantry = await openWithSource()
     await tenantry.onboard('other')
-    await tenantry.clone('other', 'copy-of-other')
+    await tenantry.tenants.clone('other', 'copy-of-other')
     const before = await snapshot(tenantry)
     for (const id of ['other', 'copy-of-other', 'source']) {
-      expect(await errorOf(tenantry.clone('source', id))).toMatchObject({ code: 'tenant-exists', tenant: id })
+      expect(await errorOf(tenantry.tenants.clone('source', id))).toMatchObject({ code: 'tenant-exists', tenant: id })
     }
     expect(await snapshot(tenantry)).toEqual(before)
   })
@@ -155,7 +155,11 @@ describe('adopt', () => {
 
   it('takes a database over with its name, its data and its comment', async () => {
     await comment(`their "own" words`)
-    const { outcome, tenant } = await tenantry.adopt('a', { database, displayName: 'A', metadata: { old: true } })
+    const { outcome, tenant } = await tenantry.tenants.adopt('a', {
+      database,
+      displayName: 'A',
+      metadata: { old: true },
+    })
     expect(outcome).toBe('adopted')
     expect(tenant).toMatchObject({ id: 'a', database, state: 'active', displayName: 'A', metadata: { old: true } })
     expect(await tenantry.with('a', namesIn)).toEqual(['sandy', 'initialised a'])
@@ -164,20 +168,20 @@ describe('adopt', () => {
       comment: `their "own" words`,
     })
     const before = await snapshot(tenantry)
-    expect(await tenantry.adopt('a', { database })).toMatchObject({ outcome: 'already-adopted' })
+    expect(await tenantry.tenants.adopt('a', { database })).toMatchObject({ outcome: 'already-adopted' })
     expect(await snapshot(tenantry)).toEqual(before)
   })
 
   it('lets the tenant live and end as any other', async () => {
-    await tenantry.adopt('a', { database })
-    await tenantry.suspend('a')
-    await tenantry.offboard('a')
+    await tenantry.tenants.adopt('a', { database })
+    await tenantry.tenants.suspend('a')
+    await tenantry.tenants.offboard('a')
     expect(await sql('select 1 from pg_database where datname = $1', [database])).toEqual([])
-    await tenantry.restore('a')
-    await tenantry.resume('a')
+    await tenantry.tenants.restore('a')
+    await tenantry.tenants.resume('a')
     expect(await tenantry.with('a', namesIn)).toContain('sandy')
-    await tenantry.offboard('a')
-    await tenantry.purge('a')
+    await tenantry.tenants.offboard('a')
+    await tenantry.tenants.purge('a')
     expect(await sql('select 1 from pg_database where datname = $1', [database])).toEqual([])
     expect(await databasesOf(tenantry)).toEqual([])
   })
@@ -190,7 +194,7 @@ describe('adopt', () => {
     // The template of the version, which the database is compared with.
     await tenantry.onboard('ours')
     const before = await snapshot(tenantry)
-    const error = await errorOf(tenantry.adopt('a', { database }))
+    const error = await errorOf(tenantry.tenants.adopt('a', { database }))
     expect(error).toMatchObject({ code: 'verification-failed', tenant: 'a', message: expect.stringContaining(named) })
     expect(await snapshot(tenantry)).toEqual(before)
     expect(await commentOn(database)).toBeUndefined()
@@ -211,29 +215,38 @@ describe('adopt', () => {
       ['', 'invalid-name'],
     ] as const
     for (const [name, code] of refusals) {
-      expect(await errorOf(tenantry.adopt('a', { database: name }))).toMatchObject({ name: 'TenantryError', code })
+      expect(await errorOf(tenantry.tenants.adopt('a', { database: name }))).toMatchObject({
+        name: 'TenantryError',
+        code,
+      })
     }
-    expect(await errorOf(tenantry.adopt('ours', { database }))).toMatchObject({ code: 'tenant-exists', tenant: 'ours' })
-    const nowhere = tenantry.adopt('a', { database, server: 'nowhere' })
-    expect(await errorOf(nowhere)).toMatchObject({ code: 'no-open-server' })
+    expect(await errorOf(tenantry.tenants.adopt('ours', { database }))).toMatchObject({
+      code: 'tenant-exists',
+      tenant: 'ours',
+    })
+    const nowhere = tenantry.tenants.adopt('a', { database, server: 'nowhere' })
+    expect(await errorOf(nowhere)).toMatchObject({ code: 'server-unknown' })
     expect(await snapshot(tenantry)).toEqual(before)
   })
 
   it('refuses a database that is being adopted under another id', async () => {
     broken.add('a')
-    expect(await errorOf(tenantry.adopt('a', { database }))).toMatchObject({ code: 'hook-failed', tenant: 'a' })
-    expect(await errorOf(tenantry.adopt('b', { database }))).toMatchObject({ code: 'tenant-exists', tenant: 'b' })
-    expect(await tenantry.get('b')).toBeUndefined()
+    expect(await errorOf(tenantry.tenants.adopt('a', { database }))).toMatchObject({ code: 'hook-failed', tenant: 'a' })
+    expect(await errorOf(tenantry.tenants.adopt('b', { database }))).toMatchObject({
+      code: 'tenant-exists',
+      tenant: 'b',
+    })
+    expect(await tenantry.tenants.get('b')).toBeUndefined()
     broken.clear()
-    expect(await tenantry.adopt('a', { database })).toMatchObject({ outcome: 'adopted' })
+    expect(await tenantry.tenants.adopt('a', { database })).toMatchObject({ outcome: 'adopted' })
   })
 
   it('keeps the name that an id would get from a tenant of that id', async () => {
     const name = `${tenantry.installation}_t_b`
     await sql(`create database ${quote(name)} template ${quote(database)}`)
-    await tenantry.adopt('a', { database: name })
+    await tenantry.tenants.adopt('a', { database: name })
     expect(await errorOf(tenantry.onboard('b'))).toMatchObject({ code: 'tenant-exists', tenant: 'b' })
-    expect(await tenantry.get('b')).toBeUndefined()
+    expect(await tenantry.tenants.get('b')).toBeUndefined()
   })
 
   it.each([undefined, 'theirs'])(
@@ -241,13 +254,13 @@ describe('adopt', () => {
     async (text) => {
       if (text !== undefined) await comment(text)
       broken.add('a')
-      await errorOf(tenantry.adopt('a', { database }))
-      expect(await tenantry.purge('a')).toEqual({ outcome: 'purged' })
+      await errorOf(tenantry.tenants.adopt('a', { database }))
+      expect(await tenantry.tenants.purge('a')).toEqual({ outcome: 'purged' })
       expect(await commentOn(database)).toBe(text)
       // Also where it was stamped already, and where a purge was interrupted.
       for (const state of ['onboarding', 'purging']) {
         broken.clear()
-        await tenantry.adopt('a', { database })
+        await tenantry.tenants.adopt('a', { database })
         // In a process of its own, which receives no notices of changes by hand.
         const looking = await openTestTenantry(models, { installation: tenantry.installation })
         await looking.with('a', namesIn)
@@ -255,15 +268,15 @@ describe('adopt', () => {
         await inCatalog(tenantry, `update tenantry.tenant set state = $1, fingerprint = null, activated_at = null`, [
           state,
         ])
-        expect(await tenantry.purge('a')).toEqual({ outcome: 'purged' })
+        expect(await tenantry.tenants.purge('a')).toEqual({ outcome: 'purged' })
         expect(await commentOn(database)).toBe(text)
-        await tenantry.adopt('a', { database })
+        await tenantry.tenants.adopt('a', { database })
         await inCatalog(
           tenantry,
           `update tenantry.tenant set state = 'purging', fingerprint = null, activated_at = null`,
         )
         await sql(`comment on database ${quote(database)} is null`)
-        expect(await tenantry.purge('a')).toEqual({ outcome: 'purged' })
+        expect(await tenantry.tenants.purge('a')).toEqual({ outcome: 'purged' })
         if (text !== undefined) await comment(text)
       }
       expect(await sql('select name from user_account where name = $1', ['sandy'], database)).toHaveLength(1)
@@ -274,7 +287,7 @@ describe('adopt', () => {
     const other = await openTestTenantry(models, { installation: tenantry.installation })
     expect(await errorOf(other.with('a', namesIn))).toMatchObject({ code: 'tenant-unknown' })
     const session = await foreignSession(database)
-    expect(await tenantry.adopt('a', { database })).toMatchObject({ outcome: 'adopted' })
+    expect(await tenantry.tenants.adopt('a', { database })).toMatchObject({ outcome: 'adopted' })
     expect((await session.client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
     expect(await other.with('a', namesIn)).toEqual(['sandy', 'initialised a'])
   })

@@ -96,7 +96,7 @@ describe('a catalog that could not be finished', () => {
       // It may have met the other's, on its way out.
       const opened = better?.status === 'fulfilled' ? better.value : await open(installation)
       expect(await opened.onboard('a')).toMatchObject({ outcome: 'onboarded' })
-      expect(await (await open(installation)).get('a')).toMatchObject({ state: 'active' })
+      expect(await (await open(installation)).tenants.get('a')).toMatchObject({ state: 'active' })
     }
   })
 })

@@ -42,31 +42,31 @@ it('are reported when a tenant is offboarded, which continues once they have end
   onTestFailed(() => void letEnd())
   const copy = client.query(`copy lines from program '${program}'`).catch(() => undefined)
   await expect.poll(copying).toHaveLength(1)
-  const error = await errorOf(tenantry.offboard('a', { drainMs: 0 }))
+  const error = await errorOf(tenantry.tenants.offboard('a', { drainMs: 0 }))
   expect(error).toMatchObject({ code: 'sessions-remain', tenant: 'a', retryable: true })
-  expect((await tenantry.get('a'))?.state).toBe('offboarded')
+  expect((await tenantry.tenants.get('a'))?.state).toBe('offboarded')
   expect(await databasesOf(tenantry)).toEqual([database])
   await letEnd()
   await copy
   await ended
-  expect(await tenantry.offboard('a')).toMatchObject({ outcome: 'already-offboarded' })
+  expect(await tenantry.tenants.offboard('a')).toMatchObject({ outcome: 'already-offboarded' })
   expect(await databasesOf(tenantry)).toEqual([expect.stringContaining('_off_')])
 })
 
 it('are named when a tenant is purged, and purging continues once they have ended', async () => {
   const tenantry = await openTestTenantry(models, { postgres: { statementTimeoutMs: 1_000 } })
   await tenantry.onboard('a')
-  await tenantry.offboard('a', { retentionDays: 0 })
+  await tenantry.tenants.offboard('a', { retentionDays: 0 })
   const { client, ended } = await foreignSession('postgres')
   client.query(waitingCopy)
   await expect.poll(copying).toHaveLength(1)
   const [pid] = await copying()
-  const error = await errorOf(tenantry.purge('a'))
+  const error = await errorOf(tenantry.tenants.purge('a'))
   const hint: unknown = expect.stringContaining(`${pid} (in postgres)`)
   expect(error).toMatchObject({ code: 'timeout', tenant: 'a', retryable: true, sqlState: '57014', hint })
   await sql('select pg_terminate_backend($1)', [pid])
   await ended
-  expect(await tenantry.purge('a')).toMatchObject({ outcome: 'purged' })
+  expect(await tenantry.tenants.purge('a')).toMatchObject({ outcome: 'purged' })
   expect(await databasesOf(tenantry)).toEqual([])
 })
 

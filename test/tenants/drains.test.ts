@@ -22,7 +22,7 @@ async function openTwo() {
 
 /** Waits until the catalog has the tenant `a` in that state. */
 function stateReader(tenantry: TestTenantry<unknown>) {
-  const read = async () => (await tenantry.get('a'))?.state
+  const read = async () => (await tenantry.tenants.get('a'))?.state
   return async (state: string) => {
     await expect.poll(read, { timeout: 20_000, interval: 10 }).toBe(state)
   }
@@ -58,7 +58,7 @@ describe.each(['suspend', 'offboard'] as const)('%s', (verb) => {
   it.each(['the same process', 'another process'])('allows work under way in %s to end normally', async (whose) => {
     const { one, other, database, stateIs, count } = await openTwo()
     const transaction = await transactionUnderWay(whose === 'another process' ? other : one)
-    const leaving = one[verb]('a')
+    const leaving = one.tenants[verb]('a')
     await stateIs(after)
     for (const tenantry of [one, other]) {
       await expect.poll(() => errorOf(count(tenantry))).toMatchObject({ code: 'tenant-not-active', retryable: false })
@@ -68,24 +68,24 @@ describe.each(['suspend', 'offboard'] as const)('%s', (verb) => {
     transaction.end()
     expect(await transaction.done).toBe(1)
     expect(await leaving).toMatchObject({ outcome: after })
-    await one[back]('a')
+    await one.tenants[back]('a')
     expect([await count(one), await count(other)]).toEqual([1, 1])
   })
 
   it.each(['the same process', 'another process'])('ends work in %s at the deadline', async (whose) => {
     const { one, other, database, count } = await openTwo()
     const [failing] = await slowQuery(whose === 'another process' ? other : one, database)
-    expect(await one[verb]('a', { drainMs: 200 })).toMatchObject({ outcome: after })
+    expect(await one.tenants[verb]('a', { drainMs: 200 })).toMatchObject({ outcome: after })
     expect(await failing).toMatchObject({ code: '57P01' })
     expect(await sessionsIn(database)).toEqual([])
-    await one[back]('a')
+    await one.tenants[back]('a')
     expect([await count(one), await count(other)]).toEqual([0, 0])
   })
 
   it('ends all sessions at once with a deadline of nothing', async () => {
     const { one, other, database, count } = await openTwo()
     const [failing] = await slowQuery(other, database)
-    expect(await one[verb]('a', { drainMs: 0 })).toMatchObject({ outcome: after })
+    expect(await one.tenants[verb]('a', { drainMs: 0 })).toMatchObject({ outcome: after })
     expect(await failing).toMatchObject({ code: '57P01' })
     expect(await sessionsIn(database)).toEqual([])
     expect(await errorOf(count(other))).toMatchObject({ code: 'tenant-not-active' })
@@ -95,7 +95,7 @@ describe.each(['suspend', 'offboard'] as const)('%s', (verb) => {
     const { one, database, stateIs } = await openTwo()
     const hurried = await openTestTenantry(models, { installation: one.installation, drainMs: 100 })
     const [failing] = await slowQuery(one, database)
-    expect(await hurried[verb]('a')).toMatchObject({ outcome: after })
+    expect(await hurried.tenants[verb]('a')).toMatchObject({ outcome: after })
     expect(await failing).toMatchObject({ code: '57P01' })
     await stateIs(after)
   })
@@ -103,9 +103,9 @@ describe.each(['suspend', 'offboard'] as const)('%s', (verb) => {
   it('refuses a handle that was kept, until the tenant is back', async () => {
     const { one, other } = await openTwo()
     const kept = await Promise.all([one, other].map((tenantry) => tenantry.with('a', (em) => em)))
-    await one[verb]('a')
+    await one.tenants[verb]('a')
     for (const em of kept) expect(await errorOf(em.count(User))).toMatchObject({ code: 'tenant-not-active' })
-    await one[back]('a')
+    await one.tenants[back]('a')
     for (const em of kept) expect(await em.count(User)).toBe(0)
   })
 
@@ -115,7 +115,7 @@ describe.each(['suspend', 'offboard'] as const)('%s', (verb) => {
     for (const tenantry of [one, other]) await tenantry.with('b', (em) => em.count(User))
     expect(await sessionsIn(database)).toHaveLength(2)
     const idle = await sessionsIn(`${one.installation}_t_b`)
-    await one[verb]('a')
+    await one.tenants[verb]('a')
     expect(await sessionsIn(database)).toEqual([])
     expect(await sessionsIn(`${one.installation}_t_b`)).toEqual(idle)
   })
@@ -127,9 +127,9 @@ describe.each(['suspend', 'offboard'] as const)('%s', (verb) => {
     const before = await listening()
     expect(before).toHaveLength(2)
     await sql('select pg_terminate_backend(pid) from unnest($1::int[]) as pid', [before.map(({ pid }) => pid)])
-    await one[verb]('a', { drainMs: 200 })
+    await one.tenants[verb]('a', { drainMs: 200 })
     expect(await errorOf(count(other))).toMatchObject({ code: 'tenant-not-active' })
-    await one[back]('a')
+    await one.tenants[back]('a')
     expect(await count(other)).toBe(0)
   })
 
@@ -139,19 +139,19 @@ describe.each(['suspend', 'offboard'] as const)('%s', (verb) => {
     expect(await stopped.answer()).toBe('0')
     await expectSessions(database, 'true', 3)
     stopped.child.kill('SIGSTOP')
-    expect(await one[verb]('a', { drainMs: 300 })).toMatchObject({ outcome: after })
+    expect(await one.tenants[verb]('a', { drainMs: 300 })).toMatchObject({ outcome: after })
     expect(await sessionsIn(database)).toEqual([])
     stopped.child.kill('SIGCONT')
     // If it finds its connection ended before it checks its memory, that is its first error.
     await expect.poll(() => stopped.ask()).toBe('tenant-not-active')
-    await one[back]('a')
+    await one.tenants[back]('a')
     expect(await stopped.ask()).toBe('0')
   })
 
   it('delays other calls that suspend or offboard the same tenant at the same time', async () => {
     const { one, other } = await openTwo()
     const outcomes = await Promise.all(
-      [one, other, one, other].map(async (tenantry) => (await tenantry[verb]('a')).outcome),
+      [one, other, one, other].map(async (tenantry) => (await tenantry.tenants[verb]('a')).outcome),
     )
     expect(outcomes.toSorted()).toEqual([...Array<string>(3).fill(`already-${after}`), after])
   })
@@ -160,13 +160,13 @@ describe.each(['suspend', 'offboard'] as const)('%s', (verb) => {
     const { one, database, stateIs } = await openTwo()
     const transaction = await transactionUnderWay(one)
     const controller = new AbortController()
-    const leaving = errorOf(one[verb]('a', { signal: controller.signal }))
+    const leaving = errorOf(one.tenants[verb]('a', { signal: controller.signal }))
     await stateIs(after)
     controller.abort(new Error('enough'))
     expect(await leaving).toMatchObject({ code: 'aborted', tenant: 'a' })
     transaction.end()
     expect(await transaction.done).toBe(1)
-    expect(await one[verb]('a')).toMatchObject({ outcome: `already-${after}` })
+    expect(await one.tenants[verb]('a')).toMatchObject({ outcome: `already-${after}` })
     expect(await sessionsIn(database)).toEqual([])
   })
 })
@@ -180,10 +180,10 @@ describe('sessions of others', () => {
     const backup = await foreignSession(database, { ...login, application_name: 'pg_dump' })
     // The remaining session has to end.
     const work = await foreignSession(database, login)
-    await one.suspend('a', { drainMs: 0 })
+    await one.tenants.suspend('a', { drainMs: 0 })
     await work.ended
     expect((await backup.client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
-    expect(await one.offboard('a', { drainMs: 100 })).toMatchObject({ outcome: 'offboarded' })
+    expect(await one.tenants.offboard('a', { drainMs: 100 })).toMatchObject({ outcome: 'offboarded' })
     await backup.ended
     expect(await sql('select 1 from pg_database where datname = $1', [database])).toEqual([])
   })
@@ -191,9 +191,9 @@ describe('sessions of others', () => {
   it('that replicate a database delay its archiving no longer than the deadline', async () => {
     const { one, database } = await openTwo()
     const replica = await foreignSession(database, { replication: 'database' })
-    await one.suspend('a', { drainMs: 0 })
+    await one.tenants.suspend('a', { drainMs: 0 })
     await expectSessions(database, `backend_type = 'walsender'`)
-    expect(await one.offboard('a', { drainMs: 100 })).toMatchObject({ outcome: 'offboarded' })
+    expect(await one.tenants.offboard('a', { drainMs: 100 })).toMatchObject({ outcome: 'offboarded' })
     await replica.ended
   })
 
@@ -203,9 +203,12 @@ describe('sessions of others', () => {
     const one = await openTestTenantry(models, { postgres: { url: serverUrl(login) } })
     const { tenant } = await one.onboard('a')
     const superior = await foreignSession(tenant.database)
-    expect(await errorOf(one.offboard('a', { drainMs: 0 }))).toMatchObject({ code: 'permission-denied', tenant: 'a' })
+    expect(await errorOf(one.tenants.offboard('a', { drainMs: 0 }))).toMatchObject({
+      code: 'permission-denied',
+      tenant: 'a',
+    })
     await superior.client.end()
-    expect(await one.offboard('a')).toMatchObject({ outcome: 'already-offboarded' })
+    expect(await one.tenants.offboard('a')).toMatchObject({ outcome: 'already-offboarded' })
   })
 
   it('that send messages to the channel do no harm', async () => {
@@ -223,7 +226,7 @@ describe('sessions of others', () => {
     ]) {
       await inCatalog(one, 'select pg_notify($1, $2)', ['tenantry', message])
     }
-    expect(await one.suspend('a')).toMatchObject({ outcome: 'suspended' })
+    expect(await one.tenants.suspend('a')).toMatchObject({ outcome: 'suspended' })
     expect(await errorOf(count(other))).toMatchObject({ code: 'tenant-not-active' })
   })
 })

@@ -190,10 +190,10 @@ describe('forEach, when its tenants change meanwhile', () => {
 
   it('passes over those that are out of service, and skips those that go before their turn', async () => {
     await open()
-    await tenantry.suspend('b')
+    await tenantry.tenants.suspend('b')
     const found = await tenantry.forEach(
       async (em, { id }) => {
-        if (id === 'a') await tenantry.suspend('c', { drainMs: 0 })
+        if (id === 'a') await tenantry.tenants.suspend('c', { drainMs: 0 })
         return em.count(User)
       },
       { concurrency: 1 },
@@ -213,7 +213,7 @@ describe('forEach, when its tenants change meanwhile', () => {
       (em, { id }) =>
         em.transactional(async (tx) => {
           await tx.count(User)
-          if (id === 'b') await tenantry.suspend('b', { drainMs: 0 })
+          if (id === 'b') await tenantry.tenants.suspend('b', { drainMs: 0 })
           return tx.count(User)
         }),
       { concurrency: 1 },
@@ -229,8 +229,8 @@ describe('forEach, when its tenants change meanwhile', () => {
       async (_, { id }) => {
         seen.push(id)
         if (id !== 'a') return
-        await tenantry.offboard('c', { drainMs: 0 })
-        await tenantry.purge('c')
+        await tenantry.tenants.offboard('c', { drainMs: 0 })
+        await tenantry.tenants.purge('c')
         await tenantry.onboard('c')
       },
       { concurrency: 1 },
@@ -263,7 +263,7 @@ describe('forEach over several servers', () => {
     const found = await tenantry.forEach(() => 1)
     expect(found).toMatchObject({ ended: 'complete', total: 10, done: 5, failed: 5 })
     const failed = found.results.find(({ outcome }) => outcome === 'failed')
-    expect(failed).toMatchObject({ error: { code: 'no-open-server', tenant: expect.stringMatching(/^elsewhere-/) } })
+    expect(failed).toMatchObject({ error: { code: 'server-unknown', tenant: expect.stringMatching(/^elsewhere-/) } })
   })
 })
 
@@ -271,7 +271,7 @@ describe('forEach, cancelled', () => {
   it('ends the queries under way, and returns its results', async () => {
     const tenantry = await openTestTenantry(models)
     for (const id of ['a', 'b', 'c', 'd']) await tenantry.onboard(id)
-    const { database } = (await tenantry.get('b')) as Tenant
+    const { database } = (await tenantry.tenants.get('b')) as Tenant
     const controller = new AbortController()
     const going = tenantry.forEach(
       async (em, { id }) => {

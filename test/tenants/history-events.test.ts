@@ -33,13 +33,13 @@ const life = [
 
 async function live(tenantry: TestTenantry<unknown>, actor: string): Promise<void> {
   await tenantry.onboard('a', { actor })
-  await tenantry.update('a', { displayName: 'A', actor })
-  await tenantry.suspend('a', { actor })
-  await tenantry.resume('a', { actor })
-  await tenantry.offboard('a', { actor })
-  await tenantry.restore('a', { actor })
-  await tenantry.offboard('a', { actor })
-  await tenantry.purge('a', { actor })
+  await tenantry.tenants.update('a', { displayName: 'A', actor })
+  await tenantry.tenants.suspend('a', { actor })
+  await tenantry.tenants.resume('a', { actor })
+  await tenantry.tenants.offboard('a', { actor })
+  await tenantry.tenants.restore('a', { actor })
+  await tenantry.tenants.offboard('a', { actor })
+  await tenantry.tenants.purge('a', { actor })
 }
 
 describe('every change of a tenant', () => {
@@ -50,7 +50,7 @@ describe('every change of a tenant', () => {
     const events = listen(tenantry)
     const actor = `O'Neil "x" \\ 🦑`
     await live(tenantry, actor)
-    const history = await tenantry.history('a')
+    const history = await tenantry.tenants.history('a')
     expect(transitions(history.toReversed())).toEqual(life)
     expect(transitions(events)).toEqual(life)
     for (const entry of history) expect(entry).toMatchObject({ tenant: 'a', actor, role: login.user })
@@ -58,24 +58,24 @@ describe('every change of a tenant', () => {
     expect(events.every(({ durationMs }) => durationMs > 0)).toBe(true)
     const times = history.map(({ at }) => at.getTime())
     expect(times).toEqual(times.toSorted((one, other) => other - one))
-    expect((await tenantry.history('a', { limit: 3 })).length).toBe(3)
-    expect(await tenantry.history('nobody')).toEqual([])
+    expect((await tenantry.tenants.history('a', { limit: 3 })).length).toBe(3)
+    expect(await tenantry.tenants.history('nobody')).toEqual([])
   })
 
   it('has no actor if none was given, and has the verbs clone and adopt', async () => {
     const tenantry = await openTestTenantry<unknown>(models)
     const events = listen(tenantry)
     await tenantry.onboard('a')
-    await tenantry.clone('a', 'b')
+    await tenantry.tenants.clone('a', 'b')
     const making = (verb: string) => [
       [verb, undefined, 'onboarding'],
       [verb, 'onboarding', 'active'],
     ]
-    expect(transitions((await tenantry.history('b')).toReversed())).toEqual(making('clone'))
+    expect(transitions((await tenantry.tenants.history('b')).toReversed())).toEqual(making('clone'))
     const database = `${tenantry.installation}_own`
     await sql(`create database ${quote(database)} template ${quote(`${tenantry.installation}_t_b`)}`)
-    await tenantry.adopt('c', { database })
-    const adopted = await tenantry.history('c')
+    await tenantry.tenants.adopt('c', { database })
+    const adopted = await tenantry.tenants.history('c')
     expect(transitions(adopted.toReversed())).toEqual(making('adopt'))
     expect(adopted.map(({ actor }) => actor)).toEqual([undefined, undefined])
     expect(transitions(events)).toEqual([...making('onboard'), ...making('clone'), ...making('adopt')])
@@ -84,12 +84,12 @@ describe('every change of a tenant', () => {
   it('that was done already is neither recorded nor emitted again', async () => {
     const tenantry = await openTestTenantry<unknown>(models)
     await tenantry.onboard('a')
-    await tenantry.suspend('a')
-    const [before, events] = [await tenantry.history('a'), listen(tenantry)]
+    await tenantry.tenants.suspend('a')
+    const [before, events] = [await tenantry.tenants.history('a'), listen(tenantry)]
     await tenantry.onboard('a')
-    await tenantry.suspend('a')
-    await tenantry.update('a', {})
-    expect(await tenantry.history('a')).toEqual(before)
+    await tenantry.tenants.suspend('a')
+    await tenantry.tenants.update('a', {})
+    expect(await tenantry.tenants.history('a')).toEqual(before)
     expect(events).toEqual([])
   })
 
@@ -102,10 +102,10 @@ describe('every change of a tenant', () => {
       ['onboard', undefined, 'onboarding'],
       ['withdraw', 'onboarding', undefined],
     ]
-    expect(transitions((await tenantry.history('a')).toReversed())).toEqual(expected)
+    expect(transitions((await tenantry.tenants.history('a')).toReversed())).toEqual(expected)
     expect(transitions(events)).toEqual(expected)
-    expect((await tenantry.history('a')).map(({ actor }) => actor)).toEqual(['me', 'me'])
-    expect(await errorOf(tenantry.purge('a'))).toMatchObject({ code: 'tenant-unknown' })
+    expect((await tenantry.tenants.history('a')).map(({ actor }) => actor)).toEqual(['me', 'me'])
+    expect(await errorOf(tenantry.tenants.purge('a'))).toMatchObject({ code: 'tenant-unknown' })
   })
 
   it('that cannot be committed is neither recorded nor emitted', async () => {
@@ -120,7 +120,7 @@ describe('every change of a tenant', () => {
     )
     await errorOf(tenantry.onboard('a'))
     const begun = [['onboard', undefined, 'onboarding']]
-    const [failure, ...before] = await tenantry.history('a')
+    const [failure, ...before] = await tenantry.tenants.history('a')
     expect(transitions(before)).toEqual(begun)
     expect(failure).toMatchObject({ outcome: 'failed', error: 'query-failed', from: 'onboarding', to: 'onboarding' })
     expect(transitions(events)).toEqual(begun)
@@ -132,9 +132,9 @@ describe('every change of a tenant', () => {
   it('can be read by its listeners', async () => {
     const tenantry = await openTestTenantry<unknown>(models)
     const seen: Promise<unknown>[] = []
-    onChange(tenantry, ({ tenant, to }) => seen.push(tenantry.get(tenant).then((found) => [to, found?.state])))
+    onChange(tenantry, ({ tenant, to }) => seen.push(tenantry.tenants.get(tenant).then((found) => [to, found?.state])))
     await tenantry.onboard('a')
-    await tenantry.suspend('a')
+    await tenantry.tenants.suspend('a')
     expect((await Promise.all(seen)).at(-1)).toEqual(['suspended', 'suspended'])
     expect(seen).toHaveLength(3)
   })
@@ -146,7 +146,7 @@ describe('every change of a tenant', () => {
     const end = onChange(tenantry, (event) => events.push(event))
     await tenantry.onboard('a')
     end()
-    await tenantry.suspend('a')
+    await tenantry.tenants.suspend('a')
     expect([events.length, others.length]).toEqual([2, 3])
   })
 
@@ -159,7 +159,7 @@ describe('every change of a tenant', () => {
     })
     const events = listen(tenantry)
     expect(await tenantry.onboard('a')).toMatchObject({ outcome: 'onboarded' })
-    expect(await tenantry.suspend('a')).toMatchObject({ outcome: 'suspended' })
+    expect(await tenantry.tenants.suspend('a')).toMatchObject({ outcome: 'suspended' })
     expect(transitions(events)).toEqual([...life.slice(0, 2), ['suspend', 'active', 'suspended']])
     // Three changes of the tenant, and the template that was built.
     expect(heard).toEqual([mine, mine, mine, mine])

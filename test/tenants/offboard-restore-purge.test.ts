@@ -47,43 +47,43 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
 
   it('offboard sets the database aside, restore brings it back with all data, purge leaves nothing', async () => {
     const { tenantry, names: own, databases } = await openWithTenant()
-    const { tenant } = await tenantry.offboard('a')
+    const { tenant } = await tenantry.tenants.offboard('a')
     expect(await databases()).toEqual([own.archived])
     const days = ((tenant.purgeAfter?.getTime() ?? 0) - tenant.stateSince.getTime()) / 86_400_000
     expect(days).toBeCloseTo(30, 0)
-    expect(await tenantry.restore('a')).toMatchObject({
+    expect(await tenantry.tenants.restore('a')).toMatchObject({
       outcome: 'restored',
       tenant: { state: 'active', purgeAfter: undefined },
     })
     expect(await databases()).toEqual([own.inService])
     expect(await names(tenantry)).toEqual(['sandy'])
-    await tenantry.offboard('a')
-    expect(await tenantry.purge('a')).toEqual({ outcome: 'purged' })
+    await tenantry.tenants.offboard('a')
+    expect(await tenantry.tenants.purge('a')).toEqual({ outcome: 'purged' })
     expect(await databases()).toEqual([])
-    expect(await tenantry.get('a')).toBeUndefined()
-    expect(await tenantry.purge('a')).toEqual({ outcome: 'already-purged' })
+    expect(await tenantry.tenants.get('a')).toBeUndefined()
+    expect(await tenantry.tenants.purge('a')).toEqual({ outcome: 'already-purged' })
   })
 
   it('a tenant that was suspended is suspended after it is restored', async () => {
     const { tenantry } = await openWithTenant()
-    await tenantry.suspend('a')
-    await tenantry.offboard('a')
-    expect(await tenantry.restore('a')).toMatchObject({ outcome: 'restored', tenant: { state: 'suspended' } })
-    await tenantry.resume('a')
+    await tenantry.tenants.suspend('a')
+    await tenantry.tenants.offboard('a')
+    expect(await tenantry.tenants.restore('a')).toMatchObject({ outcome: 'restored', tenant: { state: 'suspended' } })
+    await tenantry.tenants.resume('a')
     expect(await names(tenantry)).toEqual(['sandy'])
   })
 
   it('offboard that was interrupted before the database was renamed is finished', async () => {
     const { tenantry, names: own, databases, set } = await openWithTenant()
     await set(offboarded)
-    expect(await tenantry.offboard('a')).toMatchObject({ outcome: 'already-offboarded' })
+    expect(await tenantry.tenants.offboard('a')).toMatchObject({ outcome: 'already-offboarded' })
     expect(await databases()).toEqual([own.archived])
   })
 
   it('offboard that was interrupted before the database was renamed is taken back by restore', async () => {
     const { tenantry, names: own, databases, set } = await openWithTenant()
     await set(offboarded)
-    expect(await tenantry.restore('a')).toMatchObject({ outcome: 'restored' })
+    expect(await tenantry.tenants.restore('a')).toMatchObject({ outcome: 'restored' })
     expect(await databases()).toEqual([own.inService])
     expect(await names(tenantry)).toEqual(['sandy'])
   })
@@ -91,44 +91,44 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
   it('offboard that was interrupted before the database was renamed has to be finished before purge', async () => {
     const { tenantry, names: own, databases, set } = await openWithTenant()
     await set(offboarded)
-    expect(await errorOf(tenantry.purge('a'))).toMatchObject({ code: 'catalog-disagrees', tenant: 'a' })
+    expect(await errorOf(tenantry.tenants.purge('a'))).toMatchObject({ code: 'catalog-disagrees', tenant: 'a' })
     expect(await databases()).toEqual([own.inService])
-    expect(await tenantry.offboard('a')).toMatchObject({ outcome: 'already-offboarded' })
-    expect(await tenantry.purge('a')).toEqual({ outcome: 'purged' })
+    expect(await tenantry.tenants.offboard('a')).toMatchObject({ outcome: 'already-offboarded' })
+    expect(await tenantry.tenants.purge('a')).toEqual({ outcome: 'purged' })
     expect(await databases()).toEqual([])
   })
 
   it('restore that was interrupted between the name and the row is finished, or taken back by offboard', async () => {
     const { tenantry, names: own, databases, rename } = await openWithTenant()
-    await tenantry.offboard('a')
+    await tenantry.tenants.offboard('a')
     await rename(own.archived, own.inService)
-    expect(await tenantry.offboard('a')).toMatchObject({ outcome: 'already-offboarded' })
+    expect(await tenantry.tenants.offboard('a')).toMatchObject({ outcome: 'already-offboarded' })
     expect(await databases()).toEqual([own.archived])
     await rename(own.archived, own.inService)
-    expect(await tenantry.restore('a')).toMatchObject({ outcome: 'restored' })
+    expect(await tenantry.tenants.restore('a')).toMatchObject({ outcome: 'restored' })
     expect(await names(tenantry)).toEqual(['sandy'])
   })
 
   it.each(['archived', 'renamed to be dropped', 'gone'])('purge that left the database %s is finished', async (how) => {
     const { tenantry, names: own, databases, rename, set, admin } = await openWithTenant()
-    await tenantry.offboard('a')
+    await tenantry.tenants.offboard('a')
     if (how !== 'archived') await rename(own.archived, own.pendingDrop)
     if (how === 'gone') await admin(`drop database ${quote(own.pendingDrop)}`)
     await set(`state = 'purging', purge_after = null, resting_state = null`)
-    expect(await tenantry.purge('a')).toEqual({ outcome: 'purged' })
+    expect(await tenantry.tenants.purge('a')).toEqual({ outcome: 'purged' })
     expect(await databases()).toEqual([])
-    expect(await tenantry.get('a')).toBeUndefined()
+    expect(await tenantry.tenants.get('a')).toBeUndefined()
   })
 
   it('purge that was interrupted between the name and the row is finished, or taken back by restore', async () => {
     const { tenantry, names: own, databases, rename } = await openWithTenant()
-    await tenantry.offboard('a')
+    await tenantry.tenants.offboard('a')
     await rename(own.archived, own.pendingDrop)
-    expect(await tenantry.restore('a')).toMatchObject({ outcome: 'restored' })
+    expect(await tenantry.tenants.restore('a')).toMatchObject({ outcome: 'restored' })
     expect(await names(tenantry)).toEqual(['sandy'])
-    await tenantry.offboard('a')
+    await tenantry.tenants.offboard('a')
     await rename(own.archived, own.pendingDrop)
-    expect(await tenantry.purge('a')).toEqual({ outcome: 'purged' })
+    expect(await tenantry.tenants.purge('a')).toEqual({ outcome: 'purged' })
     expect(await databases()).toEqual([])
   })
 
@@ -137,7 +137,7 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
     async (when) => {
       const { tenantry, names: own, databases, rename, set } = await openWithTenant()
       const unmake = async () => {
-        await tenantry.suspend('a')
+        await tenantry.tenants.suspend('a')
         await rename(own.inService, own.building)
         if (when !== 'before it') await rename(own.building, own.pendingDrop)
         await set(
@@ -151,27 +151,27 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
         expect(await databases()).toEqual([own.inService])
         await unmake()
       }
-      expect(await tenantry.purge('a')).toEqual({ outcome: 'purged' })
+      expect(await tenantry.tenants.purge('a')).toEqual({ outcome: 'purged' })
       expect(await databases()).toEqual([])
     },
   )
 
   it('the name is taken when a tenant is to be restored: nothing is touched, and it can be repeated', async () => {
     const { tenantry, names: own, databases, admin, rename } = await openWithTenant()
-    await tenantry.offboard('a')
+    await tenantry.tenants.offboard('a')
     await admin(`create database ${quote(own.inService)}`)
     await admin(`comment on database ${quote(own.inService)} is 'theirs'`)
-    expect(await errorOf(tenantry.restore('a'))).toMatchObject({ code: 'foreign-database', tenant: 'a' })
-    expect((await tenantry.get('a'))?.state).toBe('offboarded')
+    expect(await errorOf(tenantry.tenants.restore('a'))).toMatchObject({ code: 'foreign-database', tenant: 'a' })
+    expect((await tenantry.tenants.get('a'))?.state).toBe('offboarded')
     expect(await databases()).toEqual([own.archived, own.inService].toSorted())
     expect(await commentOn(own.inService, adminUrl())).toBe('theirs')
     await rename(own.inService, `${own.inService}_theirs`)
-    expect(await tenantry.restore('a')).toMatchObject({ outcome: 'restored' })
+    expect(await tenantry.tenants.restore('a')).toMatchObject({ outcome: 'restored' })
     expect(await names(tenantry)).toEqual(['sandy'])
     // And at the end of a life, a foreign one stays as well.
-    await tenantry.offboard('a')
+    await tenantry.tenants.offboard('a')
     await rename(`${own.inService}_theirs`, own.inService)
-    expect(await tenantry.purge('a')).toEqual({ outcome: 'purged' })
+    expect(await tenantry.tenants.purge('a')).toEqual({ outcome: 'purged' })
     expect(await databases()).toEqual([own.inService])
     expect(await errorOf(tenantry.onboard('a', { server }))).toMatchObject({ code: 'foreign-database' })
     await admin(`drop database ${quote(own.inService)}`)
@@ -180,11 +180,11 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
   it("a dropped database is missed by restore and offboard, and its tenant's row can be purged", async () => {
     const { tenantry, names: own, admin } = await openWithTenant()
     await admin(`drop database ${quote(own.inService)} with (force)`)
-    expect(await errorOf(tenantry.offboard('a'))).toMatchObject({ code: 'database-missing', tenant: 'a' })
-    expect(await errorOf(tenantry.restore('a'))).toMatchObject({ code: 'database-missing', tenant: 'a' })
-    expect((await tenantry.get('a'))?.state).toBe('offboarded')
-    expect(await tenantry.purge('a')).toEqual({ outcome: 'purged' })
-    expect(await tenantry.get('a')).toBeUndefined()
+    expect(await errorOf(tenantry.tenants.offboard('a'))).toMatchObject({ code: 'database-missing', tenant: 'a' })
+    expect(await errorOf(tenantry.tenants.restore('a'))).toMatchObject({ code: 'database-missing', tenant: 'a' })
+    expect((await tenantry.tenants.get('a'))?.state).toBe('offboarded')
+    expect(await tenantry.tenants.purge('a')).toEqual({ outcome: 'purged' })
+    expect(await tenantry.tenants.get('a')).toBeUndefined()
   })
 
   it('the id of a purged tenant is free, and the history of the former is apart from the new', async () => {
@@ -195,8 +195,8 @@ describe.each(['home', 'a server without the catalog'])('of a tenant on %s', (wh
     })
     const kept = await Promise.all([tenantry, other].map((own) => own.with('a', (em) => em)))
     for (const em of kept) expect(await em.count(User)).toBe(1)
-    await tenantry.offboard('a')
-    await tenantry.purge('a')
+    await tenantry.tenants.offboard('a')
+    await tenantry.tenants.purge('a')
     for (const em of kept) expect(await errorOf(em.count(User))).toMatchObject({ code: 'tenant-unknown' })
     await tenantry.onboard('a', { server })
     for (const own of [tenantry, other]) expect(await names(own)).toEqual([])

@@ -90,10 +90,10 @@ describe('onboarding', () => {
     [{ metadata: { a: '\u0000' } }, 'invalid-option'],
     [{ metadata: { a: 'x'.repeat(70_000) } }, 'invalid-option'],
     [{ displayname: 'typo' }, 'invalid-option'],
-    [{ server: 'nowhere' }, 'no-open-server'],
+    [{ server: 'nowhere' }, 'server-unknown'],
   ])('refuses %j and leaves nothing', async (options, code) => {
     expect(await errorOf(tenantry.onboard('refused', options as object))).toMatchObject({ code })
-    expect(await tenantry.get('refused')).toBeUndefined()
+    expect(await tenantry.tenants.get('refused')).toBeUndefined()
   })
 
   it('refuses metadata that JSON cannot hold, and accepts unusual values', async () => {
@@ -115,7 +115,7 @@ describe('onboarding', () => {
       tenant: 'taken',
       retryable: false,
     })
-    expect(await tenantry.get('taken')).toBeUndefined()
+    expect(await tenantry.tenants.get('taken')).toBeUndefined()
     expect(await databasesLike(database)).toEqual([database])
     await sql(`drop database ${quote(database)}`)
     expect(await tenantry.onboard('taken')).toMatchObject({ outcome: 'onboarded' })
@@ -140,7 +140,7 @@ describe('onboarding', () => {
     const pending = tenantry.onboard('late', { signal: controller.signal })
     controller.abort(reason)
     expect(await errorOf(pending)).toMatchObject({ code: 'aborted' })
-    expect((await tenantry.get('late'))?.state).not.toBe('active')
+    expect((await tenantry.tenants.get('late'))?.state).not.toBe('active')
     expect(await tenantry.onboard('late')).toMatchObject({ outcome: 'onboarded' })
   })
 
@@ -157,12 +157,12 @@ describe('onboarding', () => {
   })
 
   it('lists in the order of ids, page by page', async () => {
-    const all = await tenantry.list()
+    const all = await tenantry.tenants.list()
     expect(all.map(({ id }) => id)).toEqual(all.map(({ id }) => id).toSorted())
-    const first = await tenantry.list({ limit: 3 })
-    const second = await tenantry.list({ limit: 3, after: first[2]?.id as string })
+    const first = await tenantry.tenants.list({ limit: 3 })
+    const second = await tenantry.tenants.list({ limit: 3, after: first[2]?.id as string })
     expect([...first, ...second]).toEqual(all.slice(0, 6))
-    expect(await errorOf(tenantry.list({ limit: 0 }))).toMatchObject({ code: 'invalid-option' })
+    expect(await errorOf(tenantry.tenants.list({ limit: 0 }))).toMatchObject({ code: 'invalid-option' })
   })
 })
 
@@ -210,7 +210,7 @@ describe('remains of an interrupted call', () => {
     await sql(`create database ${quote(`${tenantry.installation}_t_half`)}`)
     expect(await errorOf(tenantry.onboard('half'))).toMatchObject({ code: 'foreign-database' })
     expect(await databasesLike(`${tenantry.installation}_building`)).toEqual([])
-    expect(await tenantry.get('half')).toBeUndefined()
+    expect(await tenantry.tenants.get('half')).toBeUndefined()
   })
 
   it('when its row is taken away meanwhile is not given the name', async () => {
@@ -275,7 +275,7 @@ describe('installations', () => {
     for (let time = 0; time < 10; time++) {
       const installation = disposableName('i')
       const opened = await Promise.all(Array.from({ length: 16 }, () => openTenantry({ models, server, installation })))
-      expect(await opened[0]?.list()).toEqual([])
+      expect(await opened[0]?.tenants.list()).toEqual([])
       await Promise.all(opened.map((tenantry) => tenantry.close()))
     }
   })

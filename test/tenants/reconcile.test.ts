@@ -16,15 +16,15 @@ const inShort = (findings: readonly Finding[]) => findings.map(({ kind, action, 
 /** Reports the plan first, and changes nothing; then carries it out; then finds nothing left to do. */
 async function reconciled(tenantry: Opened): Promise<readonly Finding[]> {
   const before = await snapshot(tenantry)
-  const planned = await tenantry.reconcile({ dryRun: true })
+  const planned = await tenantry.servers.reconcile({ dryRun: true })
   expect(await snapshot(tenantry)).toEqual(before)
-  const { findings } = await tenantry.reconcile({ actor: 'operator' })
+  const { findings } = await tenantry.servers.reconcile({ actor: 'operator' })
   expect(inShort(findings)).toEqual(inShort(planned.findings))
   expect(findings.map(({ outcome }) => outcome)).toEqual(
     findings.map(({ action }) => (action === 'none' ? 'left' : 'done')),
   )
   const after = await snapshot(tenantry)
-  const again = await tenantry.reconcile()
+  const again = await tenantry.servers.reconcile()
   expect(again.findings.every(({ outcome }) => outcome === 'left')).toBe(true)
   expect(await snapshot(tenantry)).toEqual(after)
   return findings
@@ -45,10 +45,10 @@ describe('reconcile', () => {
     const tenantry = await open()
     await tenantry.onboard('a')
     await tenantry.onboard('b')
-    await tenantry.suspend('b')
+    await tenantry.tenants.suspend('b')
     await tenantry.onboard('c')
-    await tenantry.offboard('c')
-    expect(await tenantry.reconcile()).toEqual({ findings: [], isCatalogOlder: false, unreachable: [] })
+    await tenantry.tenants.offboard('c')
+    expect(await tenantry.servers.reconcile()).toEqual({ findings: [], isCatalogOlder: false, unreachable: [] })
   })
 
   it('takes back a making that was interrupted, with its building database', async () => {
@@ -60,9 +60,9 @@ describe('reconcile', () => {
     await errorOf(failing.onboard('a'))
     const tenantry = await openTestTenantry(models, { installation: failing.installation })
     expect(inShort(await reconciled(tenantry))).toEqual([['unfinished', 'undo', 'a']])
-    expect(await tenantry.get('a')).toBeUndefined()
+    expect(await tenantry.tenants.get('a')).toBeUndefined()
     expect(await databasesOf(tenantry)).toEqual([])
-    expect((await tenantry.history('a'))[0]).toMatchObject({ verb: 'purge', to: undefined, actor: 'operator' })
+    expect((await tenantry.tenants.history('a'))[0]).toMatchObject({ verb: 'purge', to: undefined, actor: 'operator' })
   })
 
   it('makes a tenant active if its database was complete already', async () => {
@@ -80,7 +80,7 @@ describe('reconcile', () => {
     const tenantry = await open()
     for (const id of ['a', 'b', 'c', 'd']) {
       await tenantry.onboard(id)
-      await tenantry.offboard(id)
+      await tenantry.tenants.offboard(id)
     }
     const [a, b, c] = [await namesOf(tenantry, 'a'), await namesOf(tenantry, 'b'), await namesOf(tenantry, 'c')]
     await rename(a.archived, a.inService)
@@ -88,9 +88,9 @@ describe('reconcile', () => {
     await rename(b.archived, b.pendingDrop)
     await sql(`drop database ${quote(c.archived)}`)
     expect(inShort(await reconciled(tenantry))).toEqual(['a', 'b', 'c', 'd'].map((id) => ['unfinished', 'finish', id]))
-    expect((await tenantry.list()).map(({ id, state }) => [id, state])).toEqual([['a', 'offboarded']])
+    expect((await tenantry.tenants.list()).map(({ id, state }) => [id, state])).toEqual([['a', 'offboarded']])
     expect(await databasesOf(tenantry)).toEqual([a.archived])
-    expect(await tenantry.restore('a')).toMatchObject({ outcome: 'restored' })
+    expect(await tenantry.tenants.restore('a')).toMatchObject({ outcome: 'restored' })
   })
 
   it('leaves work under way alone', async () => {
@@ -99,7 +99,7 @@ describe('reconcile', () => {
     await inCatalog(tenantry, `update tenantry.tenant set state = 'onboarding', activated_at = null`)
     await lockTenant(tenantry, 'a')
     const before = await snapshot(tenantry)
-    const { findings } = await tenantry.reconcile()
+    const { findings } = await tenantry.servers.reconcile()
     expect(findings).toMatchObject([{ kind: 'unfinished', outcome: 'busy', tenant: 'a' }])
     expect(await snapshot(tenantry)).toEqual(before)
   })
@@ -154,7 +154,7 @@ describe('reconcile', () => {
     await inCatalog(tenantry, `update tenantry.tenant set state = 'onboarding', activated_at = null where id = 'b'`)
     await inCatalog(tenantry, `delete from tenantry.tenant where id = 'kept'`)
     const before = await snapshot(tenantry)
-    const { findings, isCatalogOlder } = await tenantry.reconcile()
+    const { findings, isCatalogOlder } = await tenantry.servers.reconcile()
     expect(isCatalogOlder).toBe(true)
     expect(findings).toMatchObject([
       { kind: 'unfinished', action: 'none', outcome: 'left', tenant: 'b' },
@@ -170,22 +170,22 @@ describe('reconcile', () => {
     const making = Promise.all(ids.map((id) => tenantry.onboard(id)))
     const other = await openTestTenantry(models, { installation: tenantry.installation })
     for (let round = 0; round < 5; round++) {
-      const { isCatalogOlder, findings } = await other.reconcile()
+      const { isCatalogOlder, findings } = await other.servers.reconcile()
       expect(isCatalogOlder).toBe(false)
       expect(findings.filter(({ outcome }) => outcome === 'failed')).toEqual([])
     }
     expect((await making).every(({ outcome }) => outcome === 'onboarded')).toBe(true)
-    for (const id of ids) expect(await tenantry.get(id)).toMatchObject({ state: 'active' })
-    expect((await tenantry.reconcile()).findings).toEqual([])
+    for (const id of ids) expect(await tenantry.tenants.get(id)).toMatchObject({ state: 'active' })
+    expect((await tenantry.servers.reconcile()).findings).toEqual([])
   })
 
   it('enables or disables the login of roles, by the state of their tenants', async () => {
     const tenantry = await open()
     for (const id of ['a', 'b', 'c', 'd', 'e']) await tenantry.onboard(id)
     const logins = new Map<string, string>()
-    for (const id of ['a', 'b', 'c', 'd']) logins.set(id, quote((await tenantry.credentials(id)).user))
-    await tenantry.suspend('b')
-    await tenantry.offboard('c')
+    for (const id of ['a', 'b', 'c', 'd']) logins.set(id, quote((await tenantry.tenants.credentials(id)).user))
+    await tenantry.tenants.suspend('b')
+    await tenantry.tenants.offboard('c')
     await sql(`alter role ${logins.get('a')} nologin`)
     for (const id of ['b', 'c']) await sql(`alter role ${logins.get(id)} login`)
     await sql(`drop owned by ${logins.get('d')}`, [], `${tenantry.installation}_t_d`)
@@ -202,7 +202,7 @@ describe('reconcile', () => {
       [`${tenantry.installation}_r_`],
     )
     expect(rows).toHaveLength(2)
-    await tenantry.rotateCredentials('d')
-    expect(await tenantry.reconcile()).toMatchObject({ findings: [] })
+    await tenantry.tenants.rotateCredentials('d')
+    expect(await tenantry.servers.reconcile()).toMatchObject({ findings: [] })
   })
 })

@@ -16,11 +16,15 @@ it('a process without the server of a tenant changes nothing of it', async () =>
   await all.onboard('far', { server: 'second' })
   const one = await openTenantry({ models, server: main, installation: all.installation })
   afterwards(() => one.close())
-  const changes = [() => one.suspend('far'), () => one.offboard('far'), () => one.clone('far', 'copy')]
+  const changes = [
+    () => one.tenants.suspend('far'),
+    () => one.tenants.offboard('far'),
+    () => one.tenants.clone('far', 'copy'),
+  ]
   for (const change of changes) {
-    expect(await errorOf(change())).toMatchObject({ code: 'no-open-server' })
+    expect(await errorOf(change())).toMatchObject({ code: 'server-unknown' })
   }
-  expect((await one.list()).map(({ id, state }) => [id, state])).toEqual([['far', 'active']])
+  expect((await one.tenants.list()).map(({ id, state }) => [id, state])).toEqual([['far', 'active']])
 })
 
 it('a session in the database that is being made delays its tenant, and is ended', async () => {

@@ -10,30 +10,30 @@ describe('purgeExpired', () => {
   it('purges tenants with an ended retention, and no others', async () => {
     const tenantry = await openTestTenantry(models)
     for (const id of ['gone', 'kept', 'back', 'here']) await tenantry.onboard(id)
-    for (const id of ['gone', 'back']) await tenantry.offboard(id, { retentionDays: 0 })
-    await tenantry.offboard('kept')
-    await tenantry.restore('back')
-    expect((await tenantry.list({ expired: true })).map(({ id }) => id)).toEqual(['gone'])
-    expect(await tenantry.purgeExpired()).toEqual({ purged: ['gone'], failed: [] })
-    expect((await tenantry.list()).map(({ id, state }) => [id, state])).toEqual([
+    for (const id of ['gone', 'back']) await tenantry.tenants.offboard(id, { retentionDays: 0 })
+    await tenantry.tenants.offboard('kept')
+    await tenantry.tenants.restore('back')
+    expect((await tenantry.tenants.list({ expired: true })).map(({ id }) => id)).toEqual(['gone'])
+    expect(await tenantry.tenants.purgeExpired()).toEqual({ purged: ['gone'], failed: [] })
+    expect((await tenantry.tenants.list()).map(({ id, state }) => [id, state])).toEqual([
       ['back', 'active'],
       ['here', 'active'],
       ['kept', 'offboarded'],
     ])
     expect(await databasesOf(tenantry)).toHaveLength(3)
-    expect(await tenantry.purgeExpired()).toEqual({ purged: [], failed: [] })
+    expect(await tenantry.tenants.purgeExpired()).toEqual({ purged: [], failed: [] })
   })
 
   it('finishes a purge that was interrupted, too; in the order of ids', async () => {
     const tenantry = await openTestTenantry(models)
     for (const id of ['a', 'b']) {
       await tenantry.onboard(id)
-      await tenantry.offboard(id, { retentionDays: 0 })
+      await tenantry.tenants.offboard(id, { retentionDays: 0 })
     }
     await inCatalog(tenantry, `update tenantry.tenant set state = 'purging', purge_after = null where id = 'b'`)
-    expect((await tenantry.list({ expired: true })).map(({ id }) => id)).toEqual(['a', 'b'])
-    expect(await tenantry.purgeExpired({ limit: 1 })).toEqual({ purged: ['a'], failed: [] })
-    expect(await tenantry.purgeExpired()).toEqual({ purged: ['b'], failed: [] })
+    expect((await tenantry.tenants.list({ expired: true })).map(({ id }) => id)).toEqual(['a', 'b'])
+    expect(await tenantry.tenants.purgeExpired({ limit: 1 })).toEqual({ purged: ['a'], failed: [] })
+    expect(await tenantry.tenants.purgeExpired()).toEqual({ purged: ['b'], failed: [] })
     expect(await databasesOf(tenantry)).toEqual([])
   })
 
@@ -41,14 +41,14 @@ describe('purgeExpired', () => {
     const tenantry = await openTestTenantry(models)
     for (const id of ['a', 'b', 'c']) {
       await tenantry.onboard(id)
-      await tenantry.offboard(id, { retentionDays: 0 })
+      await tenantry.tenants.offboard(id, { retentionDays: 0 })
     }
     // The list is read by then, and "a" is purged first.
     onChange(tenantry, ({ tenant, to }) => {
-      if (tenant === 'a' && to === 'purging') restoring = errorOf(tenantry.restore('b')).catch(() => undefined)
+      if (tenant === 'a' && to === 'purging') restoring = errorOf(tenantry.tenants.restore('b')).catch(() => undefined)
     })
     let restoring: Promise<unknown> | undefined
-    const { purged, failed } = await tenantry.purgeExpired()
+    const { purged, failed } = await tenantry.tenants.purgeExpired()
     const refused = await restoring
     expect(failed).toEqual([])
     expect(purged).toEqual(refused === undefined ? ['a', 'c'] : ['a', 'b', 'c'])
@@ -58,7 +58,7 @@ describe('purgeExpired', () => {
     const tenantry = await openTestTenantry(models)
     for (const id of ['a', 'b']) {
       await tenantry.onboard(id)
-      await tenantry.offboard(id, { retentionDays: 0 })
+      await tenantry.tenants.offboard(id, { retentionDays: 0 })
     }
     await inCatalog(
       tenantry,
@@ -68,18 +68,18 @@ describe('purgeExpired', () => {
       tenantry,
       `create trigger no before update on tenantry.tenant for each row when (old.id = 'a') execute function tenantry.no()`,
     )
-    const { purged, failed } = await tenantry.purgeExpired()
+    const { purged, failed } = await tenantry.tenants.purgeExpired()
     expect(purged).toEqual(['b'])
     expect(failed.map(({ tenant }) => tenant)).toEqual(['a'])
   })
 
   it.each([0, -1, 1.5, Number.NaN])('refuses a limit of %s', async (limit) => {
     const tenantry = await openTestTenantry(models)
-    expect(await errorOf(tenantry.purgeExpired({ limit }))).toMatchObject({ code: 'invalid-option' })
+    expect(await errorOf(tenantry.tenants.purgeExpired({ limit }))).toMatchObject({ code: 'invalid-option' })
   })
 
   it.each([-1, 0.5])('has no retention of %s days', async (retentionDays) => {
     const tenantry = await openTestTenantry(models)
-    expect(await errorOf(tenantry.offboard('a', { retentionDays }))).toMatchObject({ code: 'invalid-option' })
+    expect(await errorOf(tenantry.tenants.offboard('a', { retentionDays }))).toMatchObject({ code: 'invalid-option' })
   })
 })

@@ -34,38 +34,38 @@ describe('a router', () => {
     })
     expect(await router.with('a', (em) => em.count(User))).toBe(1)
     expect(await router.run('a', () => router.currentTenant())).toBe('a')
-    expect((await router.list()).map(({ id }) => id)).toEqual(['a'])
-    expect(await router.get('a')).toMatchObject({ id: 'a', state: 'active' })
-    expect(await router.history('a')).toHaveLength(2)
+    expect((await router.tenants.list()).map(({ id }) => id)).toEqual(['a'])
+    expect(await router.tenants.get('a')).toMatchObject({ id: 'a', state: 'active' })
+    expect(await router.tenants.history('a')).toHaveLength(2)
     expect(await router.status()).toMatchObject({ tenants: { active: 1 } })
-    expect(await router.environment('a')).toMatchObject({ PGDATABASE: `${full.installation}_t_a` })
-    expect(await router.check('a')).toMatchObject({ outcome: 'matches' })
-    expect(await router.reconcile({ dryRun: true })).toMatchObject({ findings: [], unreachable: [] })
-    await full.addDomain('a', 'a.example')
-    await full.verifyDomain('a', 'a.example', { proof: 'given' })
-    expect(await router.tenantOfDomain('a.example')).toMatchObject({ tenant: 'a' })
-    expect(await router.domains('a')).toMatchObject([{ domain: 'a.example', verified: true }])
-    expect(await router.getDomain('a.example')).toMatchObject({ tenant: 'a' })
+    expect(await router.tenants.environment('a')).toMatchObject({ PGDATABASE: `${full.installation}_t_a` })
+    expect(await router.tenants.check('a')).toMatchObject({ outcome: 'matches' })
+    expect(await router.servers.reconcile({ dryRun: true })).toMatchObject({ findings: [], unreachable: [] })
+    await full.domains.add('a', 'a.example')
+    await full.domains.verify('a', 'a.example', { proof: 'given' })
+    expect(await router.domains.tenantOf('a.example')).toMatchObject({ tenant: 'a' })
+    expect(await router.domains.list('a')).toMatchObject([{ domain: 'a.example', verified: true }])
+    expect(await router.domains.get('a.example')).toMatchObject({ tenant: 'a' })
   })
 
   it('refuses every change, and changes nothing', async () => {
     const before = await snapshot(full)
     const verbs = [
       () => router.onboard('b'),
-      () => router.update('a', { displayName: 'A' }),
-      () => router.suspend('a'),
-      () => router.resume('a'),
-      () => router.offboard('a'),
-      () => router.restore('a'),
-      () => router.purge('a'),
-      () => router.purgeExpired(),
-      () => router.clone('a', 'b'),
-      () => router.adopt('b', { database: 'any' }),
-      () => router.reconcile(),
-      () => router.reconcile({ dryRun: false }),
-      () => router.addDomain('a', 'b.example'),
-      () => router.verifyDomain('a', 'a.example', { proof: 'given' }),
-      () => router.removeDomain('a', 'a.example'),
+      () => router.tenants.update('a', { displayName: 'A' }),
+      () => router.tenants.suspend('a'),
+      () => router.tenants.resume('a'),
+      () => router.tenants.offboard('a'),
+      () => router.tenants.restore('a'),
+      () => router.tenants.purge('a'),
+      () => router.tenants.purgeExpired(),
+      () => router.tenants.clone('a', 'b'),
+      () => router.tenants.adopt('b', { database: 'any' }),
+      () => router.servers.reconcile(),
+      () => router.servers.reconcile({ dryRun: false }),
+      () => router.domains.add('a', 'b.example'),
+      () => router.domains.verify('a', 'a.example', { proof: 'given' }),
+      () => router.domains.remove('a', 'a.example'),
     ]
     for (const verb of verbs) {
       const error = (await errorOf(verb())) as TenantryError
@@ -77,10 +77,10 @@ describe('a router', () => {
 
   it('heeds changes of a tenant by others', async () => {
     const kept = await router.with('a', (em) => em)
-    await full.suspend('a')
+    await full.tenants.suspend('a')
     expect(await errorOf(router.with('a', () => 1))).toMatchObject({ code: 'tenant-not-active' })
     expect(await errorOf(kept.count(User))).toMatchObject({ code: 'tenant-not-active' })
-    await full.resume('a')
+    await full.tenants.resume('a')
     expect(await kept.count(User)).toBe(1)
   })
 })

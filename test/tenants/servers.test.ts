@@ -42,7 +42,7 @@ describe('two servers', () => {
     await sql(`update tenantry.server set state = 'closed' where name = 'one'`, [], catalog)
     expect((await tenantry.onboard('b')).tenant.server).toBe('two')
     expect(await errorOf(tenantry.onboard('c', { server: 'one' }))).toMatchObject({ code: 'no-open-server' })
-    expect(await tenantry.get('c')).toBeUndefined()
+    expect(await tenantry.tenants.get('c')).toBeUndefined()
   })
 
   it('finish on the second a change that was interrupted between the name and the row', async () => {
@@ -59,7 +59,7 @@ describe('two servers', () => {
     await tenantry.onboard('far', { server: 'two' })
     const { installation } = tenantry
     const near = await openTenantry({ models, server: postgres({ name: 'one', url: serverUrl() }), installation })
-    expect(await errorOf(near.with('far', () => 1))).toMatchObject({ code: 'no-open-server', tenant: 'far' })
+    expect(await errorOf(near.with('far', () => 1))).toMatchObject({ code: 'server-unknown', tenant: 'far' })
     await near.close()
   })
 })
@@ -130,7 +130,7 @@ describe('the configuration', () => {
     process.env['DATABASE_URL'] = serverUrl()
     try {
       const tenantry = await openTenantry({ models, installation: disposableName('i') })
-      expect(await tenantry.list()).toEqual([])
+      expect(await tenantry.tenants.list()).toEqual([])
       await tenantry.close()
     } finally {
       if (before === undefined) delete process.env['DATABASE_URL']

@@ -34,7 +34,7 @@ const add = (tenantry: Opened, id: string) =>
     await em.flush()
   })
 const canLogIn = async (tenantry: Opened, id: string) => {
-  const { user } = await tenantry.credentials(id)
+  const { user } = await tenantry.tenants.credentials(id)
   const [row] = await sql<{ rolcanlogin: boolean }>('select rolcanlogin from pg_roles where rolname = $1', [user])
   return row!.rolcanlogin
 }
@@ -43,9 +43,9 @@ const canLogIn = async (tenantry: Opened, id: string) => {
 async function setBack(): Promise<Opened> {
   const tenantry = await openTestTenantry(models)
   await tenantry.onboard('a')
-  await tenantry.offboard('a', { retentionDays: 0 })
+  await tenantry.tenants.offboard('a', { retentionDays: 0 })
   const goBack = await backUp(tenantry)
-  await tenantry.restore('a')
+  await tenantry.tenants.restore('a')
   await add(tenantry, 'a')
   await goBack()
   return tenantry
@@ -54,8 +54,8 @@ async function setBack(): Promise<Opened> {
 describe('a catalog set back to when a tenant was offboarded, which was restored since', () => {
   it('destroys nothing: purge and purgeExpired stop with an error', async () => {
     const tenantry = await setBack()
-    expect(await errorOf(tenantry.purge('a'))).toMatchObject({ code: 'catalog-disagrees', tenant: 'a' })
-    const { purged, failed } = await tenantry.purgeExpired()
+    expect(await errorOf(tenantry.tenants.purge('a'))).toMatchObject({ code: 'catalog-disagrees', tenant: 'a' })
+    const { purged, failed } = await tenantry.tenants.purgeExpired()
     expect({ purged, failed }).toMatchObject({
       purged: [],
       failed: [{ tenant: 'a', error: { code: 'catalog-disagrees' } }],
@@ -64,19 +64,19 @@ describe('a catalog set back to when a tenant was offboarded, which was restored
 
   it('is brought up to date by reconcile, from the server', async () => {
     const tenantry = await setBack()
-    const { isCatalogOlder, findings } = await tenantry.reconcile()
+    const { isCatalogOlder, findings } = await tenantry.servers.reconcile()
     expect(isCatalogOlder).toBe(true)
     expect(findings).toMatchObject([{ kind: 'outdated', action: 'finish', outcome: 'done', tenant: 'a' }])
-    expect(await tenantry.get('a')).toMatchObject({ state: 'active' })
+    expect(await tenantry.tenants.get('a')).toMatchObject({ state: 'active' })
     expect(await count(tenantry, 'a')).toBe(1)
-    expect(await tenantry.reconcile()).toMatchObject({ isCatalogOlder: false, findings: [] })
+    expect(await tenantry.servers.reconcile()).toMatchObject({ isCatalogOlder: false, findings: [] })
   })
 
   it('is brought up to date by repeating the verb', async () => {
     const tenantry = await setBack()
-    expect(await tenantry.restore('a')).toMatchObject({ outcome: 'restored' })
+    expect(await tenantry.tenants.restore('a')).toMatchObject({ outcome: 'restored' })
     expect(await count(tenantry, 'a')).toBe(1)
-    expect((await tenantry.reconcile()).findings).toEqual([])
+    expect((await tenantry.servers.reconcile()).findings).toEqual([])
   })
 })
 
@@ -85,12 +85,12 @@ describe('a catalog set back to when a tenant was active, which was suspended si
     const tenantry = await openTestTenantry(models)
     await tenantry.onboard('a')
     const goBack = await backUp(tenantry)
-    await tenantry.suspend('a')
+    await tenantry.tenants.suspend('a')
     await goBack()
-    expect(await errorOf(tenantry.rotateCredentials('a'))).toMatchObject({ code: 'catalog-disagrees' })
-    const { findings } = await tenantry.reconcile()
+    expect(await errorOf(tenantry.tenants.rotateCredentials('a'))).toMatchObject({ code: 'catalog-disagrees' })
+    const { findings } = await tenantry.servers.reconcile()
     expect(findings).toMatchObject([{ kind: 'outdated', outcome: 'done', tenant: 'a' }])
-    expect(await tenantry.get('a')).toMatchObject({ state: 'suspended' })
+    expect(await tenantry.tenants.get('a')).toMatchObject({ state: 'suspended' })
     expect(await canLogIn(tenantry, 'a')).toBe(false)
   })
 })
@@ -100,14 +100,14 @@ describe('a catalog set back to when a tenant was active, which was offboarded s
     const tenantry = await openTestTenantry(models)
     await tenantry.onboard('a')
     const goBack = await backUp(tenantry)
-    await tenantry.offboard('a')
+    await tenantry.tenants.offboard('a')
     await goBack()
     const { archived } = await namesOf(tenantry, 'a')
-    const { findings } = await tenantry.reconcile()
+    const { findings } = await tenantry.servers.reconcile()
     expect(findings).toMatchObject([{ kind: 'outdated', action: 'none', outcome: 'left', database: archived }])
-    expect(await tenantry.offboard('a')).toMatchObject({ outcome: 'offboarded' })
-    expect((await tenantry.reconcile()).findings).toEqual([])
-    expect(await tenantry.purge('a')).toEqual({ outcome: 'purged' })
+    expect(await tenantry.tenants.offboard('a')).toMatchObject({ outcome: 'offboarded' })
+    expect((await tenantry.servers.reconcile()).findings).toEqual([])
+    expect(await tenantry.tenants.purge('a')).toEqual({ outcome: 'purged' })
   })
 })
 
@@ -117,18 +117,18 @@ describe('a catalog set back to when a tenant was being made, which is in servic
     await tenantry.onboard('a')
     await add(tenantry, 'a')
     await inCatalog(tenantry, `update tenantry.tenant set state = 'onboarding', transition = 0, activated_at = null`)
-    expect(await errorOf(tenantry.purge('a'))).toMatchObject({ code: 'catalog-disagrees' })
-    await tenantry.reconcile()
+    expect(await errorOf(tenantry.tenants.purge('a'))).toMatchObject({ code: 'catalog-disagrees' })
+    await tenantry.servers.reconcile()
     expect(await count(tenantry, 'a')).toBe(1)
   })
 
   it('is left to a person where it was suspended since', async () => {
     const tenantry = await openTestTenantry(models)
     await tenantry.onboard('a')
-    await tenantry.suspend('a')
+    await tenantry.tenants.suspend('a')
     await inCatalog(tenantry, `update tenantry.tenant set state = 'onboarding', transition = 0, activated_at = null`)
     expect(await errorOf(tenantry.onboard('a'))).toMatchObject({ code: 'catalog-disagrees' })
-    const { findings } = await tenantry.reconcile()
+    const { findings } = await tenantry.servers.reconcile()
     expect(findings).toMatchObject([{ kind: 'outdated', action: 'none', outcome: 'left', tenant: 'a' }])
   })
 })
@@ -148,11 +148,14 @@ describe('restamp', () => {
       const tenantry = await openTestTenantry(models)
       await tenantry.onboard('a')
       await add(tenantry, 'a')
-      if (state === 'suspended') await tenantry.suspend('a')
+      if (state === 'suspended') await tenantry.tenants.suspend('a')
       const before = await commentOn((await namesOf(tenantry, 'a')).inService)
       const database = await loseStamp(tenantry, 'a')
-      expect(await tenantry.restamp('a', { actor: 'ann' })).toMatchObject({ outcome: 'restamped', tenant: { state } })
-      expect(await tenantry.restamp('a')).toMatchObject({ outcome: 'already-stamped' })
+      expect(await tenantry.tenants.restamp('a', { actor: 'ann' })).toMatchObject({
+        outcome: 'restamped',
+        tenant: { state },
+      })
+      expect(await tenantry.tenants.restamp('a')).toMatchObject({ outcome: 'already-stamped' })
       const stamp = JSON.parse((await commentOn(database)) ?? '') as object
       expect(stamp).toMatchObject({
         ...(JSON.parse(before ?? '') as object),
@@ -163,11 +166,11 @@ describe('restamp', () => {
         database,
       ])
       expect(row).toEqual({ open: false })
-      if (state === 'suspended') await tenantry.resume('a')
+      if (state === 'suspended') await tenantry.tenants.resume('a')
       expect(await count(tenantry, 'a')).toBe(1)
-      expect((await tenantry.history('a')).map(({ verb }) => verb)).toContain('restamp')
-      expect(await tenantry.offboard('a')).toMatchObject({ outcome: 'offboarded' })
-      expect((await tenantry.reconcile()).findings).toEqual([])
+      expect((await tenantry.tenants.history('a')).map(({ verb }) => verb)).toContain('restamp')
+      expect(await tenantry.tenants.offboard('a')).toMatchObject({ outcome: 'offboarded' })
+      expect((await tenantry.servers.reconcile()).findings).toEqual([])
     },
   )
 
@@ -176,19 +179,19 @@ describe('restamp', () => {
     await tenantry.onboard('a')
     const database = await loseStamp(tenantry, 'a')
     await sql('drop table address', [], database)
-    expect(await errorOf(tenantry.restamp('a'))).toMatchObject({ code: 'verification-failed', tenant: 'a' })
+    expect(await errorOf(tenantry.tenants.restamp('a'))).toMatchObject({ code: 'verification-failed', tenant: 'a' })
     expect(await commentOn(database)).toBeUndefined()
-    expect(await tenantry.restamp('a', { differences: 'accept' })).toMatchObject({ outcome: 'restamped' })
+    expect(await tenantry.tenants.restamp('a', { differences: 'accept' })).toMatchObject({ outcome: 'restamped' })
   })
 
   it('lets an offboarding go on that found no stamp', async () => {
     const tenantry = await openTestTenantry(models)
     await tenantry.onboard('a')
     await loseStamp(tenantry, 'a')
-    expect(await errorOf(tenantry.offboard('a'))).toMatchObject({ code: 'foreign-database' })
-    expect(await tenantry.restamp('a')).toMatchObject({ outcome: 'restamped' })
-    expect(await tenantry.offboard('a')).toMatchObject({ outcome: 'already-offboarded' })
-    expect(await tenantry.restore('a')).toMatchObject({ outcome: 'restored', tenant: { state: 'active' } })
+    expect(await errorOf(tenantry.tenants.offboard('a'))).toMatchObject({ code: 'foreign-database' })
+    expect(await tenantry.tenants.restamp('a')).toMatchObject({ outcome: 'restamped' })
+    expect(await tenantry.tenants.offboard('a')).toMatchObject({ outcome: 'already-offboarded' })
+    expect(await tenantry.tenants.restore('a')).toMatchObject({ outcome: 'restored', tenant: { state: 'active' } })
     expect(await count(tenantry, 'a')).toBe(0)
   })
 
@@ -197,13 +200,13 @@ describe('restamp', () => {
     for (const id of ['a', 'b', 'c']) await tenantry.onboard(id)
     const [a, b] = [await namesOf(tenantry, 'a'), await namesOf(tenantry, 'b')]
     await sql(`drop database ${quote(a.inService)}`)
-    expect(await errorOf(tenantry.restamp('a'))).toMatchObject({ code: 'database-missing' })
+    expect(await errorOf(tenantry.tenants.restamp('a'))).toMatchObject({ code: 'database-missing' })
     await sql(`alter database ${quote(b.inService)} rename to ${quote(a.inService)}`)
-    expect(await errorOf(tenantry.restamp('a'))).toMatchObject({ code: 'foreign-database' })
+    expect(await errorOf(tenantry.tenants.restamp('a'))).toMatchObject({ code: 'foreign-database' })
     await inCatalog(tenantry, `update tenantry.tenant set state = 'onboarding', activated_at = null where id = 'c'`)
-    expect(await errorOf(tenantry.restamp('c'))).toMatchObject({ code: 'tenant-state' })
-    expect(await errorOf(tenantry.restamp('none'))).toMatchObject({ code: 'tenant-unknown' })
-    expect(await errorOf(tenantry.restamp('a', { differences: 'no' as never }))).toMatchObject({
+    expect(await errorOf(tenantry.tenants.restamp('c'))).toMatchObject({ code: 'tenant-state' })
+    expect(await errorOf(tenantry.tenants.restamp('none'))).toMatchObject({ code: 'tenant-unknown' })
+    expect(await errorOf(tenantry.tenants.restamp('a', { differences: 'no' as never }))).toMatchObject({
       code: 'invalid-option',
     })
   })
@@ -215,11 +218,11 @@ describe('a catalog set back to the middle of an adoption that was finished', ()
     const database = `${tenantry.installation}_theirs`
     await sql(`create database ${quote(database)}`)
     await ensureTables(serverUrl({ database }), models)
-    await tenantry.adopt('a', { database })
+    await tenantry.tenants.adopt('a', { database })
     await add(tenantry, 'a')
     await inCatalog(tenantry, `update tenantry.tenant set state = 'onboarding', activated_at = null, transition = 0`)
-    expect(await errorOf(tenantry.purge('a'))).toMatchObject({ code: 'catalog-disagrees', tenant: 'a' })
-    expect(await tenantry.adopt('a', { database })).toMatchObject({ outcome: 'adopted' })
+    expect(await errorOf(tenantry.tenants.purge('a'))).toMatchObject({ code: 'catalog-disagrees', tenant: 'a' })
+    expect(await tenantry.tenants.adopt('a', { database })).toMatchObject({ outcome: 'adopted' })
     expect(await count(tenantry, 'a')).toBe(1)
   })
 })

@@ -36,18 +36,18 @@ describe('at its start, a process', () => {
     const installation = await withUnfinished('11 minutes')
     expect(await openAndTidy(installation)).toMatchObject({ done: 1, failed: 0, error: undefined })
     const tenantry = await openTestTenantry(models, { installation })
-    expect((await tenantry.list()).map(({ id, state }) => [id, state])).toEqual([['b', 'active']])
+    expect((await tenantry.tenants.list()).map(({ id, state }) => [id, state])).toEqual([['b', 'active']])
     expect(await databasesOf(tenantry)).toEqual([`${installation}_t_b`])
-    expect((await tenantry.history('a'))[0]).toMatchObject({ verb: 'purge', actor: 'tenantry at start-up' })
+    expect((await tenantry.tenants.history('a'))[0]).toMatchObject({ verb: 'purge', actor: 'tenantry at start-up' })
   })
 
   it('finishes a purge that was interrupted long ago', async () => {
     const installation = await withUnfinished('1 minute')
     const tenantry = await openTestTenantry(models, { installation })
-    await tenantry.offboard('b')
+    await tenantry.tenants.offboard('b')
     await inCatalog(tenantry, `update tenantry.tenant set state = 'purging', state_since = '2020-01-01' where id = 'b'`)
     expect(await openAndTidy(installation)).toMatchObject({ done: 1 })
-    expect((await tenantry.list()).map(({ id }) => id)).toEqual(['a'])
+    expect((await tenantry.tenants.list()).map(({ id }) => id)).toEqual(['a'])
   })
 
   it('leaves work to its maker that was interrupted a moment ago', async () => {
@@ -65,7 +65,7 @@ describe('at its start, a process', () => {
     await inCatalog({ installation }, `delete from tenantry.tenant where id = 'b'`)
     expect(await openAndTidy(installation)).toMatchObject({ done: 0, failed: 0 })
     const tenantry = await openTestTenantry(models, { installation })
-    expect(await tenantry.get('a')).toMatchObject({ state: 'onboarding' })
+    expect(await tenantry.tenants.get('a')).toMatchObject({ state: 'onboarding' })
   })
 })
 
@@ -73,14 +73,14 @@ describe('the audit trail', () => {
   it('reports changes that began and failed, and none that were refused', async () => {
     const installation = await withUnfinished('1 minute')
     const tenantry = await openTestTenantry(models, { installation })
-    const entries = await tenantry.history('a')
+    const entries = await tenantry.tenants.history('a')
     expect(entries.map(({ verb, from, to, outcome, error }) => [verb, from, to, outcome, error])).toEqual([
       ['onboard', 'onboarding', 'onboarding', 'failed', 'hook-failed'],
       ['onboard', undefined, 'onboarding', 'done', undefined],
     ])
-    await errorOf(tenantry.resume('a'))
+    await errorOf(tenantry.tenants.resume('a'))
     await errorOf(tenantry.onboard('b', { existing: 'refuse' }))
-    expect(await tenantry.history('a')).toHaveLength(2)
-    expect((await tenantry.history('b')).map(({ outcome }) => outcome)).toEqual(['done', 'done'])
+    expect(await tenantry.tenants.history('a')).toHaveLength(2)
+    expect((await tenantry.tenants.history('b')).map(({ outcome }) => outcome)).toEqual(['done', 'done'])
   })
 })

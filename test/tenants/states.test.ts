@@ -19,15 +19,15 @@ const table = {
     onboarding: ['onboarded', 'active'],
     active: ['already-exists'],
     suspended: ['already-exists'],
-    offboarded: 'tenant-not-active',
-    purging: 'tenant-not-active',
+    offboarded: 'tenant-state',
+    purging: 'tenant-state',
   },
   'onboard refusing': {
     onboarding: ['onboarded', 'active'],
     active: 'tenant-exists',
     suspended: 'tenant-exists',
-    offboarded: 'tenant-exists',
-    purging: 'tenant-exists',
+    offboarded: 'tenant-state',
+    purging: 'tenant-state',
   },
   update: {
     onboarding: ['updated', 'onboarding'],
@@ -79,15 +79,14 @@ const table = {
     purging: 'tenant-state',
   },
   'clone to': {
-    onboarding: 'tenant-exists',
+    onboarding: 'tenant-state',
     active: 'tenant-exists',
     suspended: 'tenant-exists',
-    offboarded: 'tenant-exists',
-    purging: 'tenant-exists',
+    offboarded: 'tenant-state',
+    purging: 'tenant-state',
   },
   adopt: {
-    // Of one that is being made from the models, there is no database under that name to look at.
-    onboarding: 'database-missing',
+    onboarding: 'tenant-state',
     active: ['already-adopted'],
     suspended: ['already-adopted'],
     offboarded: 'tenant-state',
@@ -141,7 +140,7 @@ beforeAll(async () => {
 
 /** A tenant in a state, brought there by the verbs themselves; `purging` as a purge leaves it that was interrupted. */
 async function bring(id: string, state: TenantState): Promise<void> {
-  if ((await tenantry.get(id)) !== undefined) return
+  if ((await tenantry.tenants.get(id)) !== undefined) return
   if (state === 'onboarding') {
     broken.add(id)
     await errorOf(tenantry.onboard(id))
@@ -149,25 +148,27 @@ async function bring(id: string, state: TenantState): Promise<void> {
     return
   }
   await tenantry.onboard(id)
-  if (state === 'suspended') await tenantry.suspend(id)
-  if (state === 'offboarded' || state === 'purging') await tenantry.offboard(id)
+  if (state === 'suspended') await tenantry.tenants.suspend(id)
+  if (state === 'offboarded' || state === 'purging') await tenantry.tenants.offboard(id)
   if (state === 'purging') await inCatalog(tenantry, `update tenantry.tenant set state = 'purging' where id = $1`, [id])
 }
 
 const calls: Record<Verb, (own: Tenantry<unknown>, id: string) => Promise<{ readonly outcome: string }>> = {
   onboard: (own, id) => own.onboard(id),
   'onboard refusing': (own, id) => own.onboard(id, { existing: 'refuse' }),
-  update: (own, id) => own.update(id, { displayName: 'Changed' }),
-  suspend: (own, id) => own.suspend(id),
-  resume: (own, id) => own.resume(id),
-  offboard: (own, id) => own.offboard(id),
-  restore: (own, id) => own.restore(id),
-  purge: (own, id) => own.purge(id),
-  'clone from': (own, id) => own.clone(id, `${id}-copy`),
-  'clone to': (own, id) => own.clone(source, id),
-  adopt: (own, id) => own.adopt(id, { database: `${tenantry.installation}_t_${id.replaceAll('-', '_')}` }),
-  check: (own, id) => own.check(id),
-  environment: async (own, id) => ({ outcome: 'PGDATABASE' in (await own.environment(id)) ? 'given' : 'empty' }),
+  update: (own, id) => own.tenants.update(id, { displayName: 'Changed' }),
+  suspend: (own, id) => own.tenants.suspend(id),
+  resume: (own, id) => own.tenants.resume(id),
+  offboard: (own, id) => own.tenants.offboard(id),
+  restore: (own, id) => own.tenants.restore(id),
+  purge: (own, id) => own.tenants.purge(id),
+  'clone from': (own, id) => own.tenants.clone(id, `${id}-copy`),
+  'clone to': (own, id) => own.tenants.clone(source, id),
+  adopt: (own, id) => own.tenants.adopt(id, { database: `${tenantry.installation}_t_${id.replaceAll('-', '_')}` }),
+  check: (own, id) => own.tenants.check(id),
+  environment: async (own, id) => ({
+    outcome: 'PGDATABASE' in (await own.tenants.environment(id)) ? 'given' : 'empty',
+  }),
   with: async (own, id) => ({ outcome: await own.with(id, () => 'done') }),
   run: async (own, id) => ({ outcome: await own.run(id, () => 'done') }),
 }
@@ -189,7 +190,7 @@ describe('every verb in every state', () => {
     }
     expect(await calls[verb](tenantry, id)).toMatchObject({ outcome: expected[0] })
     if (!isChanging) expect(await snapshot(tenantry)).toEqual(before)
-    else expect((await tenantry.get(id))?.state).toBe(expected[1])
+    else expect((await tenantry.tenants.get(id))?.state).toBe(expected[1])
   })
 
   it('is written down in the table of transitions in the code, and no other', () => {
@@ -218,7 +219,7 @@ describe('every verb in every state', () => {
 
   it('clone of an unknown source is refused and leaves nothing', async () => {
     const before = await snapshot(tenantry)
-    expect(await errorOf(tenantry.clone('nobody', 'copy'))).toMatchObject({ code: 'tenant-unknown' })
+    expect(await errorOf(tenantry.tenants.clone('nobody', 'copy'))).toMatchObject({ code: 'tenant-unknown' })
     expect(await snapshot(tenantry)).toEqual(before)
   })
 
@@ -227,22 +228,22 @@ describe('every verb in every state', () => {
     const before = await snapshot(tenantry)
     const wrong = { drainms: 1 } as object
     const attempts = [
-      () => tenantry.suspend('options', wrong),
-      () => tenantry.resume('options', wrong),
-      () => tenantry.offboard('options', wrong),
-      () => tenantry.restore('options', wrong),
-      () => tenantry.purge('options', wrong),
-      () => tenantry.purgeExpired(wrong),
-      () => tenantry.clone('options', 'copy', wrong),
-      () => tenantry.update('options', wrong),
-      () => tenantry.adopt('copy', { database: 'any', ...wrong }),
-      () => tenantry.history('options', wrong),
-      () => tenantry.list(wrong),
-      () => tenantry.offboard('options', { retentionDays: -1 }),
-      () => tenantry.suspend('options', { drainMs: 0.5 }),
-      () => tenantry.suspend('options', { actor: 'x'.repeat(201) }),
-      () => tenantry.suspend('options', { actor: 'a\u0000' }),
-      () => tenantry.purgeExpired({ limit: 0 }),
+      () => tenantry.tenants.suspend('options', wrong),
+      () => tenantry.tenants.resume('options', wrong),
+      () => tenantry.tenants.offboard('options', wrong),
+      () => tenantry.tenants.restore('options', wrong),
+      () => tenantry.tenants.purge('options', wrong),
+      () => tenantry.tenants.purgeExpired(wrong),
+      () => tenantry.tenants.clone('options', 'copy', wrong),
+      () => tenantry.tenants.update('options', wrong),
+      () => tenantry.tenants.adopt('copy', { database: 'any', ...wrong }),
+      () => tenantry.tenants.history('options', wrong),
+      () => tenantry.tenants.list(wrong),
+      () => tenantry.tenants.offboard('options', { retentionDays: -1 }),
+      () => tenantry.tenants.suspend('options', { drainMs: 0.5 }),
+      () => tenantry.tenants.suspend('options', { actor: 'x'.repeat(201) }),
+      () => tenantry.tenants.suspend('options', { actor: 'a\u0000' }),
+      () => tenantry.tenants.purgeExpired({ limit: 0 }),
     ]
     for (const attempt of attempts) expect(await errorOf(attempt())).toMatchObject({ code: 'invalid-option' })
     expect(await snapshot(tenantry)).toEqual(before)

@@ -19,20 +19,23 @@ describe('update', () => {
       metadata: { plan: 'pro', limits: { seats: 3, disk: 9 }, tags: [1] },
     })
     const patch = { plan: null, limits: { seats: 5, disk: null }, tags: [2, 3], owner: { name: 'O' } }
-    const { outcome, tenant } = await tenantry.update('a', { displayName: 'B', metadata: patch })
+    const { outcome, tenant } = await tenantry.tenants.update('a', { displayName: 'B', metadata: patch })
     expect(outcome).toBe('updated')
     const metadata = { limits: { seats: 5 }, tags: [2, 3], owner: { name: 'O' } }
     expect(tenant).toMatchObject({ displayName: 'B', state: 'active' })
     expect(tenant.metadata).toEqual(metadata)
-    expect(await tenantry.get('a')).toEqual(tenant)
+    expect(await tenantry.tenants.get('a')).toEqual(tenant)
   })
 
   it('keeps absent fields, and removes the display name with null', async () => {
     await tenantry.onboard('b', { displayName: 'B', metadata: { plan: 'pro' } })
-    await tenantry.update('b', { metadata: { seats: 1 } })
-    expect(await tenantry.get('b')).toMatchObject({ displayName: 'B', metadata: { plan: 'pro', seats: 1 } })
-    await tenantry.update('b', { displayName: null })
-    expect(await tenantry.get('b')).toMatchObject({ displayName: undefined, metadata: { plan: 'pro', seats: 1 } })
+    await tenantry.tenants.update('b', { metadata: { seats: 1 } })
+    expect(await tenantry.tenants.get('b')).toMatchObject({ displayName: 'B', metadata: { plan: 'pro', seats: 1 } })
+    await tenantry.tenants.update('b', { displayName: null })
+    expect(await tenantry.tenants.get('b')).toMatchObject({
+      displayName: undefined,
+      metadata: { plan: 'pro', seats: 1 },
+    })
   })
 
   it('that changes nothing reports it and writes nothing', async () => {
@@ -44,7 +47,7 @@ describe('update', () => {
       { metadata: { deep: { x: [1] }, none: null } },
       { metadata: {} },
     ]) {
-      expect(await tenantry.update('c', options)).toMatchObject({ outcome: 'unchanged' })
+      expect(await tenantry.tenants.update('c', options)).toMatchObject({ outcome: 'unchanged' })
     }
     expect(await snapshot(tenantry)).toEqual(before)
   })
@@ -53,9 +56,9 @@ describe('update', () => {
     await tenantry.onboard('d')
     const other = await openTestTenantry<unknown>(models, { installation: tenantry.installation })
     const keys = Array.from({ length: 20 }, (_, i) => `key-${i}`)
-    const all = keys.map((key, i) => (i % 2 ? tenantry : other).update('d', { metadata: { [key]: i } }))
+    const all = keys.map((key, i) => (i % 2 ? tenantry : other).tenants.update('d', { metadata: { [key]: i } }))
     for (const { outcome } of await Promise.all(all)) expect(outcome).toBe('updated')
-    expect(Object.keys((await tenantry.get('d'))?.metadata ?? {}).toSorted()).toEqual(keys.toSorted())
+    expect(Object.keys((await tenantry.tenants.get('d'))?.metadata ?? {}).toSorted()).toEqual(keys.toSorted())
   })
 
   it.each([`'; drop table tenantry.tenant; --`, '$1', '%s', '"\\', '🦑\n\t', '__proto__', 'constructor', ''])(
@@ -66,8 +69,8 @@ describe('update', () => {
         [text, text],
         ['list', [text]],
       ])
-      await tenantry.update('e', { displayName: text, metadata })
-      const found = await tenantry.get('e')
+      await tenantry.tenants.update('e', { displayName: text, metadata })
+      const found = await tenantry.tenants.get('e')
       expect(found?.displayName).toBe(text)
       expect(Object.entries(found?.metadata ?? {})).toContainEqual([text, text])
     },
@@ -85,15 +88,15 @@ describe('update', () => {
   ])('refuses %j and changes nothing', async (options) => {
     await tenantry.onboard('f')
     const before = await snapshot(tenantry)
-    expect(await errorOf(tenantry.update('f', options as object))).toMatchObject({ code: 'invalid-option' })
+    expect(await errorOf(tenantry.tenants.update('f', options as object))).toMatchObject({ code: 'invalid-option' })
     expect(await snapshot(tenantry)).toEqual(before)
   })
 
   it('refuses metadata that becomes too big only with the existing keys', async () => {
     await tenantry.onboard('g', { metadata: { a: 'x'.repeat(40_000) } })
-    const error = await errorOf(tenantry.update('g', { metadata: { b: 'x'.repeat(40_000) } }))
+    const error = await errorOf(tenantry.tenants.update('g', { metadata: { b: 'x'.repeat(40_000) } }))
     expect(error).toMatchObject({ code: 'invalid-option' })
-    expect(Object.keys((await tenantry.get('g'))?.metadata ?? {})).toEqual(['a'])
+    expect(Object.keys((await tenantry.tenants.get('g'))?.metadata ?? {})).toEqual(['a'])
   })
 })
 
@@ -143,7 +146,7 @@ describe('list of 10,000 tenants', () => {
     const ids: string[] = []
     for (;;) {
       const after = ids.at(-1)
-      const page = await tenantry.list({ ...options, limit: 700, ...(after !== undefined && { after }) })
+      const page = await tenantry.tenants.list({ ...options, limit: 700, ...(after !== undefined && { after }) })
       ids.push(...page.map(({ id }) => id))
       if (page.length < 700) return ids
     }
@@ -183,9 +186,9 @@ describe('list of 10,000 tenants', () => {
   })
 
   it('gives a hundred where no limit is given, and never more than a thousand', async () => {
-    expect(await tenantry.list()).toHaveLength(100)
-    expect(await tenantry.list({ limit: 5_000 })).toHaveLength(1_000)
-    expect((await tenantry.list({ after: 't09998' })).map(({ id }) => id)).toEqual(['t09999', 't10000'])
+    expect(await tenantry.tenants.list()).toHaveLength(100)
+    expect(await tenantry.tenants.list({ limit: 5_000 })).toHaveLength(1_000)
+    expect((await tenantry.tenants.list({ after: 't09998' })).map(({ id }) => id)).toEqual(['t09999', 't10000'])
   })
 
   it.each([
@@ -196,7 +199,7 @@ describe('list of 10,000 tenants', () => {
     [{ after: 'No Id' }, 'invalid-tenant-id'],
     [{ states: 'active' }, 'invalid-option'],
   ])('refuses %j', async (options, code) => {
-    expect(await errorOf(tenantry.list(options as object))).toMatchObject({ code })
+    expect(await errorOf(tenantry.tenants.list(options as object))).toMatchObject({ code })
   })
 
   it('finds a page of a state by an index', async () => {

@@ -79,9 +79,9 @@ describe('whenBehind', () => {
       return em.fork()
     })
     // The stamp does not matter here: only the catalog counts.
-    await second.suspend('kept')
+    await second.tenants.suspend('kept')
     await record(second, 'kept', 1)
-    await second.resume('kept')
+    await second.tenants.resume('kept')
     expect(await errorOf(notesOf(handle))).toMatchObject({ code: 'tenant-behind' })
   })
 
@@ -95,12 +95,12 @@ describe('whenBehind', () => {
     const making = await openTestTenantry(newer, { installation, whenBehind: 'refuse', ...hooks })
     await making.onboard('hooked')
     // A copy of an old tenant is as old.
-    await making.clone('old', 'copy')
+    await making.tenants.clone('old', 'copy')
     expect(seen).toEqual(['hooked 0', 'copy 0', 'copy 0'])
     expect(await errorOf(making.with('copy', notesOf))).toMatchObject({ code: 'tenant-behind' })
-    expect(await making.check('old')).toMatchObject({ outcome: 'differs' })
-    expect(await making.suspend('old')).toMatchObject({ outcome: 'suspended' })
-    expect(await making.resume('old')).toMatchObject({ outcome: 'resumed' })
+    expect(await making.tenants.check('old')).toMatchObject({ outcome: 'differs' })
+    expect(await making.tenants.suspend('old')).toMatchObject({ outcome: 'suspended' })
+    expect(await making.tenants.resume('old')).toMatchObject({ outcome: 'resumed' })
   })
 
   it('is one of two words', async () => {

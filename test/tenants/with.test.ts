@@ -327,8 +327,8 @@ describe('the context', () => {
     expect(() => tenantry.captureTenant()).toThrow(expect.objectContaining({ code: 'no-tenant' }))
     await tenantry.onboard('again')
     const before = await tenantry.run('again', () => tenantry.captureTenant())
-    await tenantry.offboard('again')
-    await tenantry.purge('again')
+    await tenantry.tenants.offboard('again')
+    await tenantry.tenants.purge('again')
     await tenantry.onboard('again')
     expect(await tenantry.run('again', () => 1)).toBe(1)
     for (const call of [() => tenantry.run(before, () => 1), () => tenantry.with(before, () => 1)]) {
@@ -354,8 +354,8 @@ describe('the context', () => {
       return Promise.all(calls.map((call) => errorOf(call())))
     })
     await entered.promise
-    await tenantry.offboard('reused')
-    await tenantry.purge('reused')
+    await tenantry.tenants.offboard('reused')
+    await tenantry.tenants.purge('reused')
     await tenantry.onboard('reused')
     over.resolve()
     const gone = { code: 'tenant-unknown', tenant: 'reused', hint: expect.stringContaining('drop the work') }
@@ -375,8 +375,8 @@ describe('the context', () => {
       return [refused, await tenantry.with(other, () => 1, { nested: 'allow' })]
     })
     await entered.promise
-    await tenantry.offboard('twice')
-    await tenantry.purge('twice')
+    await tenantry.tenants.offboard('twice')
+    await tenantry.tenants.purge('twice')
     await tenantry.onboard('twice')
     next.resolve(await tenantry.run('twice', () => tenantry.captureTenant()))
     over.resolve()
@@ -431,7 +431,7 @@ describe('closing', () => {
   it('ends an onboarding at its deadline', async () => {
     const tenantry = await openTestTenantry(models, { onboardingConcurrency: 1 })
     const onboardings = ['a', 'b', 'c'].map((id) => tenantry.onboard(id).catch((error: unknown) => error))
-    await tenantry.close(0)
+    await tenantry.close({ deadlineMs: 0 })
     const results = await Promise.all(onboardings)
     expect(results.at(-1)).toMatchObject({ code: 'aborted', tenant: undefined })
   })
@@ -450,7 +450,7 @@ describe('closing', () => {
       ),
     )
     await started.promise
-    await tenantry.close(50)
+    await tenantry.close({ deadlineMs: 50 })
     expect(await work).toBeInstanceOf(Error)
   })
 })

@@ -90,14 +90,14 @@ test('an embedded server gives its URL and how to stop it', () => {
 
 test("a domain's tenant is one that with takes, or none", async () => {
   const tenantry = await openTenantry({ models })
-  const tenant = await tenantry.tenantOfDomain('shop.example.com')
+  const tenant = await tenantry.domains.tenantOf('shop.example.com')
   expectTypeOf(tenant).toEqualTypeOf<CapturedTenant | undefined>()
   if (tenant !== undefined) await tenantry.with(tenant, (em) => em.count(Note))
-  const { outcome, domain } = await tenantry.verifyDomain('acme', 'shop.example.com', { proof: 'given' })
+  const { outcome, domain } = await tenantry.domains.verify('acme', 'shop.example.com', { proof: 'given' })
   expectTypeOf(outcome).toEqualTypeOf<'verified' | 'already-verified' | 'not-proven'>()
   expectTypeOf(domain).toEqualTypeOf<TenantDomain>()
   expectTypeOf(domain.verifiedAt).toEqualTypeOf<Date | undefined>()
-  expectTypeOf(await tenantry.addDomain('acme', 'x.example')).toEqualTypeOf<AddedDomain>()
+  expectTypeOf(await tenantry.domains.add('acme', 'x.example')).toEqualTypeOf<AddedDomain>()
   // @ts-expect-error -- not a proof
-  expectTypeOf(await tenantry.verifyDomain('acme', 'shop.example.com', { proof: 'said' }))
+  expectTypeOf(await tenantry.domains.verify('acme', 'shop.example.com', { proof: 'said' }))
 })

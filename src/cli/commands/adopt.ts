@@ -27,7 +27,7 @@ export const adopt = defineCommand<Options>(
       .option('--metadata <json>', "the service's own notes, as a JSON object", jsonObject),
   (tools, [id], { database, server, displayName, metadata }) =>
     tools.withTenantry('create', async (tenantry) => {
-      const result = await tenantry.adopt(String(id), {
+      const result = await tenantry.tenants.adopt(String(id), {
         database,
         actor: tools.actor,
         signal: tools.signal,

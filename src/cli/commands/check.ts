@@ -81,7 +81,7 @@ async function isInService(tenantry: Tenantry<unknown>, signal: AbortSignal): Pr
   const ids: string[] = []
   for (let after: string | undefined; ; after = ids.at(-1)) {
     const options = { state: ['active', 'suspended'], limit: 1_000, signal } as const
-    const page = await tenantry.list({ ...options, ...(after !== undefined && { after }) })
+    const page = await tenantry.tenants.list({ ...options, ...(after !== undefined && { after }) })
     ids.push(...page.map(({ id }) => id))
     if (page.length < 1_000) return ids
   }
@@ -120,7 +120,7 @@ async function printTenantCheck(
   { ids, exact, signal }: Checking,
 ): Promise<Checked> {
   try {
-    const { outcome, ...comparison } = await tenantry.check(id, { exact, signal })
+    const { outcome, ...comparison } = await tenantry.tenants.check(id, { exact, signal })
     return { id, outcome, comparison }
   } catch (error) {
     if (!(error instanceof TenantryError) || error.code === 'aborted' || ids.length === 1) throw error

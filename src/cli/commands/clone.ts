@@ -33,7 +33,7 @@ export const clone = defineCommand<Options>(
   async (tools, [source, id], { displayName, metadata, drain, anonymise, refuseExisting }) => {
     const config = await tools.config()
     return tools.withTenantry('change', async (tenantry) => {
-      const cloning = tenantry.clone(String(source), String(id), {
+      const cloning = tenantry.tenants.clone(String(source), String(id), {
         actor: tools.actor,
         signal: tools.signal,
         ...(displayName !== undefined && { displayName }),

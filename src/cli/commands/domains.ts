@@ -18,7 +18,7 @@ export const addDomain = defineCommand(
   (tools, [id, domain]) =>
     tools.withTenantry('change', async (tenantry) => {
       const { actor, signal } = tools
-      const result = await tenantry.addDomain(String(id), String(domain), { actor, signal })
+      const result = await tenantry.domains.add(String(id), String(domain), { actor, signal })
       return { result, lines: [domainLine(result.outcome, result.domain), ...recordLines(result.domain)] }
     }),
 )
@@ -42,7 +42,7 @@ export const verifyDomain = defineCommand<VerifyWords>(
     tools.withTenantry('change', async (tenantry) => {
       const { actor, signal } = tools
       const options = { actor, signal, ...(proven && { proof: 'given' as const }) }
-      const verifying = tenantry.verifyDomain(String(id), String(domain), options)
+      const verifying = tenantry.domains.verify(String(id), String(domain), options)
       const result = await tools.progress('looking for the record', () => verifying)
       const { outcome, domain: verified } = result
       const isMissing = outcome === 'not-proven'
@@ -69,7 +69,7 @@ export const removeDomain = defineCommand(
   (tools, [id, domain]) =>
     tools.withTenantry('change', async (tenantry) => {
       const { actor, signal } = tools
-      const result = await tenantry.removeDomain(String(id), String(domain), { actor, signal })
+      const result = await tenantry.domains.remove(String(id), String(domain), { actor, signal })
       return { result, lines: [`${coloured('bold', shown(String(domain)))}: ${result.outcome}`] }
     }),
 )
@@ -101,7 +101,9 @@ export const domains = defineCommand<ListWords>(
       const { signal } = tools
       const page = { limit, signal, ...(after !== undefined && { after }) }
       const found =
-        find === undefined ? await tenantry.domains(String(id), page) : await only(tenantry.getDomain(find, { signal }))
+        find === undefined
+          ? await tenantry.domains.list(String(id), page)
+          : await only(tenantry.domains.get(find, { signal }))
       return { result: { domains: found }, lines: found.length > 0 ? domainTable(found) : ['No domains.'] }
     })
   },

@@ -38,7 +38,7 @@ export const exec = defineCommand<Options>(
     const as = options.asTenant ? 'tenant' : options.asAdministrator ? 'administrator' : 'owner'
     // It stays open for as long as the command runs: an embedded server would end with it.
     const exitCode = await tools.withTenantry('read', async (tenantry) => {
-      const connection = await tenantry.environment(String(id), { as, signal: tools.signal })
+      const connection = await tenantry.tenants.environment(String(id), { as, signal: tools.signal })
       return runProgram(
         words as readonly string[],
         commandEnvironment(as, { ...connection, TENANTRY_TENANT: String(id) }),

@@ -77,7 +77,7 @@ async function collect(tenantry: Tenantry<unknown>, options: ListOptions, most: 
   const tenants: Tenant[] = []
   for (let after = options.after; ; after = tenants.at(-1)?.id) {
     const limit = Math.min(pageSize, most - tenants.length)
-    const page = await tenantry.list({ ...options, limit, ...(after !== undefined && { after }) })
+    const page = await tenantry.tenants.list({ ...options, limit, ...(after !== undefined && { after }) })
     tenants.push(...page)
     if (page.length < limit || tenants.length === most) return tenants
   }

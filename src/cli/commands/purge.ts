@@ -44,7 +44,7 @@ const purgeable: ReadonlySet<TenantState> = new Set(['onboarding', 'offboarded',
 
 async function purgeOne(tenantry: Tenantry<unknown>, tools: Tools, id: string, options: Options): Promise<Report> {
   const { signal, actor } = tools
-  const tenant = await tenantry.get(id, { signal })
+  const tenant = await tenantry.tenants.get(id, { signal })
   if (tenant !== undefined) {
     // In a state that it refuses, purge itself reports that, without a question before.
     const isPurgeable = purgeable.has(tenant.state)
@@ -54,14 +54,14 @@ async function purgeOne(tenantry: Tenantry<unknown>, tools: Tools, id: string, o
   } else if (options.dryRun) {
     return dryRun([])
   }
-  const result = await tools.progress(`purging ${id}`, () => tenantry.purge(id, { signal, actor }))
+  const result = await tools.progress(`purging ${id}`, () => tenantry.tenants.purge(id, { signal, actor }))
   return { result: { ...result, id }, lines: [`${coloured('bold', id)}: ${result.outcome}`] }
 }
 
 async function purgeAll(tenantry: Tenantry<unknown>, tools: Tools, options: Options): Promise<Report> {
   const { signal, actor } = tools
   // The library takes them in the same order, and no more at once than a page has.
-  const expired = await tenantry.list({ expired: true, limit: options.limit, signal })
+  const expired = await tenantry.tenants.list({ expired: true, limit: options.limit, signal })
   if (options.dryRun) return dryRun(expired)
   if (!options.yes && expired.length > 0) {
     const { installation } = await tenantry.status({ signal })
@@ -74,7 +74,7 @@ async function purgeAll(tenantry: Tenantry<unknown>, tools: Tools, options: Opti
   if (expired.length === 0) return expiredReport({ purged: [], failed: [] })
   // No more than were shown, though others may have expired since.
   const limit = expired.length
-  return expiredReport(await tools.progress('purging', () => tenantry.purgeExpired({ limit, signal, actor })))
+  return expiredReport(await tools.progress('purging', () => tenantry.tenants.purgeExpired({ limit, signal, actor })))
 }
 
 function expiredReport({ purged, failed }: PurgedExpired): Report {

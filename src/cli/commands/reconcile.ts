@@ -20,7 +20,7 @@ export const reconcile = defineCommand<Options>(
     tools.withTenantry(dryRun ? 'read' : 'change', async (tenantry) => {
       const { signal, actor } = tools
       const result = await tools.progress('comparing the catalog with the servers', () =>
-        tenantry.reconcile({ dryRun, signal, actor }),
+        tenantry.servers.reconcile({ dryRun, signal, actor }),
       )
       const { findings, isCatalogOlder, unreachable } = result
       return {

@@ -11,7 +11,7 @@ export const removeTemplates = defineCommand(
   (tools) =>
     tools.withTenantry('change', async (tenantry) => {
       const result = await tools.progress('dropping templates and spares', () =>
-        tenantry.removeTemplates({ signal: tools.signal }),
+        tenantry.templates.remove({ signal: tools.signal }),
       )
       const { templates, spares, isKept } = result
       return {

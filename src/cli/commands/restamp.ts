@@ -16,7 +16,7 @@ export const restamp = defineCommand<Options>(
   (command) => command.option('--accept-differences', 'even if the database differs from the models'),
   (tools, [id], { acceptDifferences }) =>
     tools.withTenantry('change', async (tenantry) => {
-      const result = await tenantry.restamp(String(id), {
+      const result = await tenantry.tenants.restamp(String(id), {
         actor: tools.actor,
         signal: tools.signal,
         ...(acceptDifferences && { differences: 'accept' as const }),

@@ -40,12 +40,12 @@ export const rotateCredentials = defineCommand<Options>(
 )
 
 async function rotateOne(tenantry: Tenantry<unknown>, { actor, signal }: Tools, id: string): Promise<Report> {
-  const result = await tenantry.rotateCredentials(id, { actor, signal })
+  const result = await tenantry.tenants.rotateCredentials(id, { actor, signal })
   return { result, lines: [rotatedLine(id)] }
 }
 
 async function reencryptAll(tenantry: Tenantry<unknown>, { actor, signal }: Tools): Promise<Report> {
-  const result = await tenantry.reencryptCredentials({ actor, signal })
+  const result = await tenantry.tenants.reencryptCredentials({ actor, signal })
   const { reencrypted, unreadable } = result
   return {
     result,
@@ -67,7 +67,7 @@ async function rotateAll(tenantry: Tenantry<unknown>, { actor, signal, progress 
   const failed: { readonly id: string; readonly error: TenantryError }[] = []
   const rotate = async (id: string) => {
     try {
-      await tenantry.rotateCredentials(id, { actor, signal })
+      await tenantry.tenants.rotateCredentials(id, { actor, signal })
       rotated.push(id)
     } catch (error) {
       if (!(error instanceof TenantryError) || error.code === 'aborted') throw error
@@ -77,7 +77,7 @@ async function rotateAll(tenantry: Tenantry<unknown>, { actor, signal, progress 
   }
   await progress('setting new passwords', async () => {
     for (let after: string | undefined; ;) {
-      const page = await tenantry.list({ limit: pageSize, signal, ...(after !== undefined && { after }) })
+      const page = await tenantry.tenants.list({ limit: pageSize, signal, ...(after !== undefined && { after }) })
       for (const { id, state } of page) if (state === 'active' || state === 'suspended') await rotate(id)
       if (page.length < pageSize) return
       after = page.at(-1)?.id

@@ -35,7 +35,7 @@ export const suspend = defineCommand<DrainWords>(
   (command) => command.option(...drainOption),
   (tools, [id], options) =>
     tools.withTenantry('change', async (tenantry) => {
-      const suspending = tenantry.suspend(String(id), drainOptions(tools, options))
+      const suspending = tenantry.tenants.suspend(String(id), drainOptions(tools, options))
       const result = await tools.progress(`waiting for work on ${String(id)} to end`, () => suspending)
       return { result, lines: [outcomeLine(result.outcome, result.tenant)] }
     }),
@@ -51,7 +51,7 @@ export const resume = defineCommand(
   (command) => command,
   (tools, [id]) =>
     tools.withTenantry('change', async (tenantry) => {
-      const result = await tenantry.resume(String(id), verbOptions(tools))
+      const result = await tenantry.tenants.resume(String(id), verbOptions(tools))
       return { result, lines: [outcomeLine(result.outcome, result.tenant)] }
     }),
 )
@@ -77,7 +77,7 @@ export const offboard = defineCommand<OffboardWords>(
   (tools, [id], options) =>
     tools.withTenantry('change', async (tenantry) => {
       const { retentionDays } = options
-      const offboarding = tenantry.offboard(String(id), {
+      const offboarding = tenantry.tenants.offboard(String(id), {
         ...drainOptions(tools, options),
         ...(retentionDays !== undefined && { retentionDays }),
       })
@@ -102,7 +102,7 @@ export const restore = defineCommand(
   (command) => command,
   (tools, [id]) =>
     tools.withTenantry('change', async (tenantry) => {
-      const result = await tenantry.restore(String(id), verbOptions(tools))
+      const result = await tenantry.tenants.restore(String(id), verbOptions(tools))
       return { result, lines: [outcomeLine(result.outcome, result.tenant)] }
     }),
 )

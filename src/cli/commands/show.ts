@@ -23,9 +23,10 @@ export const show = defineCommand<Options>(
   (tools, [id], options) =>
     tools.withTenantry('read', async (tenantry) => {
       const { signal } = tools
-      const tenant = await tenantry.get(String(id), { signal })
-      const domains = tenant && (await tenantry.domains(tenant.id, { signal }))
-      const history = options.history > 0 ? await tenantry.history(String(id), { limit: options.history, signal }) : []
+      const tenant = await tenantry.tenants.get(String(id), { signal })
+      const domains = tenant && (await tenantry.domains.list(tenant.id, { signal }))
+      const history =
+        options.history > 0 ? await tenantry.tenants.history(String(id), { limit: options.history, signal }) : []
       if (tenant === undefined && history.length === 0) {
         throw new TenantryError('tenant-unknown', `There is no tenant ${String(id)}.`, {
           tenant: String(id),

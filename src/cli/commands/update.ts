@@ -36,7 +36,7 @@ export const update = defineCommand<Options>(
       ...(metadata !== undefined && { metadata }),
     }
     return tools.withTenantry('change', async (tenantry) => {
-      const result = await tenantry.update(String(id), options)
+      const result = await tenantry.tenants.update(String(id), options)
       return { result, lines: [outcomeLine(result.outcome, result.tenant)] }
     })
   },

@@ -33,7 +33,7 @@ export async function statementsOf(schema: SchemaSource): Promise<readonly strin
 /** The error of created objects that differ from the models. */
 export function verificationError(database: string, unmade: readonly string[]): TenantryError {
   return new TenantryError('verification-failed', `${database} does not match the models: ${unmade.join(', ')}.`, {
-    hint: 'Nothing was created. Run ensureTables() and then checkDatabase() on an empty database of your own: they show what differs.',
+    hint: 'Nothing was created. On an empty database, ensureTables() and checkDatabase(), or "tenantry ensure" and "tenantry check", show what differs.',
   })
 }
 

@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto'
 import type { Cancellable } from '../../kernel/abort.ts'
 import { TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, parseIdentifier, parseTenantId, physicalNames } from '../../kernel/names.ts'
-import { nextTransition, stateError } from '../../catalog/states.ts'
+import { isInService, nextTransition } from '../../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow } from '../../catalog/tenant.ts'
 import type { DatabaseInfo, GroupRoles, Login, Server, Session } from '../../server/port.ts'
 import { readStamp } from '../../server/stamp.ts'
-import { existsError } from './clone.ts'
+import { refuseOther } from './existing-tenant.ts'
 import { announce, type MakingContext, type ProvisioningContext } from '../context.ts'
 import { lookAtTenant, unknownStructureError } from '../tables/compare-tenant.ts'
 import { endAllSessions, remainError } from '../drain.ts'
@@ -52,8 +52,13 @@ export async function adopt<Handle>(
 
   return underLock(context, tenantId, options, async (locked) => {
     const known = await locked.catalog.find(tenantId)
-    if (known !== undefined && known.server !== place.servers[0]) throw existsError(known, `It is on ${known.server}.`)
-    if (known !== undefined && known.state !== 'onboarding') return adoptedBefore(known, database)
+    if (known !== undefined) {
+      const isThere = known.database === database && known.server === place.servers[0]
+      const isSame = isThere && (isInService(known.state) || known.origin === 'adopt')
+      const hint = `Its database is ${known.database}, on the server ${known.server}.`
+      refuseOther('adopt', known, { isSame, hint })
+      if (isInService(known.state)) return { outcome: 'already-adopted', tenant: publicTenant(known) }
+    }
     // Looked at before anything is written, so that what cannot be adopted leaves no trace.
     const site = await checkAdoptable(context, place.servers[0] ?? '', database, known, options)
     const { row, isNew } = await locked.catalog.intend(
@@ -61,7 +66,6 @@ export async function adopt<Handle>(
       options,
     )
     if (isNew) announce(context, 'adopt', row, { from: undefined, to: 'onboarding', since: locked.since })
-    if (row.origin !== 'adopt' || row.database !== database) throw stateError('adopt', tenantId, row.state)
     const made = await takeOver(context, locked, row, site.comment, options)
     return { outcome: 'adopted', tenant: publicTenant(made) }
   })
@@ -75,13 +79,6 @@ function adoptable({ installation, home }: ProvisioningContext, name: string): I
   throw new TenantryError('invalid-option', `The database ${database} cannot be a tenant's.`, {
     hint: 'Name a database with the tables of the models.',
   })
-}
-
-function adoptedBefore(row: TenantRow, database: Identifier): Adopted {
-  if (row.database !== database) throw existsError(row, `Its database is ${row.database}.`)
-  if (row.state === 'active' || row.state === 'suspended')
-    return { outcome: 'already-adopted', tenant: publicTenant(row) }
-  throw stateError('adopt', row.id, row.state)
 }
 
 /** Checks that a database may be adopted: it is nobody's, it is ours to change, and it matches the models. */
@@ -115,7 +112,7 @@ async function checkAdoptable<Handle>(
 
 function databaseTakenError(database: Identifier): TenantryError {
   return new TenantryError('tenant-exists', `The database ${database} is another tenant's already.`, {
-    hint: 'list() shows which tenant has which database.',
+    hint: 'tenants.list() and "tenantry list" show which tenant has which database.',
   })
 }
 
@@ -146,7 +143,7 @@ export async function checkMatch<Handle>(
     ...differing.map(({ kind, name }) => `${kind} ${name} differs`),
   ]
   throw new TenantryError('verification-failed', `${database} does not match the models: ${list.join(', ')}.`, {
-    hint: 'Bring it up to date first: ensureTables() creates what is missing, checkDatabase() shows what differs.',
+    hint: 'Bring it up to date first: ensureTables() or "tenantry ensure" creates what is missing, checkDatabase() or "tenantry check" shows what differs.',
   })
 }
 

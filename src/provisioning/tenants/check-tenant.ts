@@ -1,7 +1,7 @@
 import { type Cancellable, untilAborted } from '../../kernel/abort.ts'
 import { parseTenantId } from '../../kernel/names.ts'
 import { type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
-import { stateError } from '../../catalog/states.ts'
+import { isInService, stateError } from '../../catalog/states.ts'
 import type { Server } from '../../server/port.ts'
 import type { WrongPrivileges } from '../../server/wrong-privileges.ts'
 import { requireServer } from '../../server/require-server.ts'
@@ -44,7 +44,7 @@ export async function checkTenant<Handle>(
   const tenantId = parseTenantId(id)
   const row = await untilAborted(context.catalog.find(tenantId), options.signal)
   if (row === undefined) throw unknownTenant(tenantId)
-  if (row.state !== 'active' && row.state !== 'suspended') throw stateError('check', tenantId, row.state)
+  if (!isInService(row.state)) throw stateError('check', tenantId, row.state)
   const server = requireServer(context.servers, row.server, tenantId)
   const login = row.state === 'active' ? loginOf(context, row) : undefined
   const build = () => (mayBuild ? ensureTemplate(context, server, options) : buildInCatalog(context, options))

@@ -2,12 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { untilAborted } from '../../kernel/abort.ts'
 import { TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, parseTenantId, physicalNames } from '../../kernel/names.ts'
-import { stateError } from '../../catalog/states.ts'
+import { isInService, stateError } from '../../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
 import type { Login, Server, Session } from '../../server/port.ts'
 import { requireServer } from '../../server/require-server.ts'
 import { announce, type MakingContext, type ProvisioningContext, type Separation, type TenantHook } from '../context.ts'
 import { runHook } from '../hooks.ts'
+import { existsError, refusedHint, refuseOther } from './existing-tenant.ts'
 import { makeTenant, type Recipe } from './make-tenant.ts'
 import { underLock } from '../locked-work.ts'
 import { createPrivate, ensureGroups, newLogin, withHelper } from '../separation.ts'
@@ -59,33 +60,24 @@ export async function clone<Handle>(
     const placed = { servers: [source.server], origin: 'clone', source: source.rowId } as const
     const known = await locked.catalog.find(tenantId)
     // Checked before anything is written: a source that cannot be copied leaves no trace of the attempt.
-    if (known === undefined && !isCopyable(source)) throw stateError('clone', from, source.state)
+    if (known === undefined && !isInService(source.state)) throw stateError('clone', from, source.state)
     const { row, isNew } = await locked.catalog.intend(
       { rowId, id: tenantId, database, displayName, metadata, ...placed },
       options,
     )
     if (isNew) announce(context, 'clone', row, { from: undefined, to: 'onboarding', since: locked.since })
-    if (row.origin !== 'clone' || row.source !== source.rowId) throw existsError(row, `It is no clone of ${from}.`)
-    if (row.state === 'active' || row.state === 'suspended') return existingClone(row, options)
-    if (row.state !== 'onboarding') throw stateError('clone', tenantId, row.state)
-    if (!isCopyable(source)) throw stateError('clone', from, source.state)
+    const isSame = row.origin === 'clone' && row.source === source.rowId
+    refuseOther('clone', row, { isSame, hint: `It is no clone of ${from}.` })
+    if (isInService(row.state)) return existingClone(row, options)
+    if (!isInService(source.state)) throw stateError('clone', from, source.state)
     const made = await makeTenant(context, locked, row, copyOf(context, source, row, { ...options, drainMs }), options)
     return { outcome: 'cloned', tenant: publicTenant(made) }
   })
 }
 
-function isCopyable({ state }: TenantRow): boolean {
-  return state === 'active' || state === 'suspended'
-}
-
 function existingClone(row: TenantRow, { existing }: CloneOptions<never>): Cloned {
-  if (existing === 'refuse') throw existsError(row, 'Leave out the option `existing` to accept that.')
+  if (existing === 'refuse') throw existsError(row, refusedHint)
   return { outcome: 'already-exists', tenant: publicTenant(row) }
-}
-
-/** Returns the error of a new tenant with another's id. */
-export function existsError({ id, state }: TenantRow, hint: string): TenantryError {
-  return new TenantryError('tenant-exists', `The tenant ${id} exists already and is ${state}.`, { tenant: id, hint })
 }
 
 function copyOf<Handle>(
@@ -201,7 +193,7 @@ async function refuseUnlessThere(
 async function refuseUnlessSame({ catalog }: ProvisioningContext, source: TenantRow): Promise<void> {
   const now = await catalog.find(source.id)
   if (now?.rowId !== source.rowId) throw unknownTenant(source.id)
-  if (!isCopyable(now)) throw stateError('clone', source.id, now.state)
+  if (!isInService(now.state)) throw stateError('clone', source.id, now.state)
 }
 
 function inUseError({ id, database }: TenantRow, cause: TenantryError): TenantryError {
@@ -209,6 +201,6 @@ function inUseError({ id, database }: TenantRow, cause: TenantryError): Tenantry
     cause: cause.cause,
     sqlState: cause.sqlState,
     tenant: id,
-    hint: `Suspend ${id} while it is cloned, or allow more time (drainMs); pg_stat_activity shows the sessions.`,
+    hint: `Suspend ${id} while it is cloned, or allow more time (drainMs, --drain); pg_stat_activity shows the sessions.`,
   })
 }

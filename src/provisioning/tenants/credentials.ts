@@ -3,7 +3,7 @@ import { TenantryError, hasCode } from '../../kernel/errors.ts'
 import { type Identifier, parseTenantId, physicalNames, type TenantId } from '../../kernel/names.ts'
 import type { Secret } from '../../kernel/secret.ts'
 import { replaceKeyCheck } from '../../catalog/key-check.ts'
-import { stateError } from '../../catalog/states.ts'
+import { isInService, stateError } from '../../catalog/states.ts'
 import { type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
 import type { Login, Server, Session } from '../../server/port.ts'
 import { requireServer } from '../../server/require-server.ts'
@@ -57,7 +57,7 @@ export async function credentialsOf(
   id: string,
   options: Cancellable,
 ): Promise<TenantCredentials> {
-  const row = await inService(context, 'credentials', id, options)
+  const row = await inService(context, 'connecting', id, options)
   return { ...ownLogin(context, row), database: row.database, server: row.server }
 }
 
@@ -72,7 +72,7 @@ export async function environmentOf(
   id: string,
   options: Cancellable & { readonly as?: 'administrator' | 'owner' | 'tenant' },
 ): Promise<Readonly<Record<string, string>>> {
-  const row = await inService(context, 'environment', id, options)
+  const row = await inService(context, 'connecting', id, options)
   const server = requireServer(context.servers, row.server, row.id)
   switch (options.as ?? 'administrator') {
     case 'tenant':
@@ -98,7 +98,7 @@ async function inService(
   const tenantId = parseTenantId(id)
   const row = await untilAborted(catalog.find(tenantId), signal)
   if (row === undefined) throw unknownTenant(tenantId)
-  if (row.state !== 'active' && row.state !== 'suspended') throw stateError(what, tenantId, row.state)
+  if (!isInService(row.state)) throw stateError(what, tenantId, row.state)
   return row
 }
 
@@ -124,7 +124,7 @@ export async function rotateCredentials(
   return underLock(context, tenantId, options, async (locked) => {
     const row = await locked.catalog.find(tenantId)
     if (row === undefined) throw unknownTenant(tenantId)
-    if (row.state !== 'active' && row.state !== 'suspended') throw stateError('rotateCredentials', tenantId, row.state)
+    if (!isInService(row.state)) throw stateError('rotate-credentials', tenantId, row.state)
     const { separation, installation } = context
     if (separation === undefined || row.credential === undefined) throw sharedError(row)
     await onServerOf(context, locked, row, options, async (server, admin) => {

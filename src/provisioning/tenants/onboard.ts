@@ -10,6 +10,7 @@ import type { Server, Session } from '../../server/port.ts'
 import { writeStamp } from '../../server/stamp.ts'
 import { announce, type MakingContext, type ProvisioningContext } from '../context.ts'
 import { runHook } from '../hooks.ts'
+import { existsError, refusedHint, refuseOther } from './existing-tenant.ts'
 import { type LockedWork, underLock } from '../locked-work.ts'
 import { isNameTaken, makeTenant, type Recipe } from './make-tenant.ts'
 import { useSpare } from '../templates/spare.ts'
@@ -52,7 +53,7 @@ interface Call<Handle> {
  * server, that is one transaction of one statement. Otherwise the slow path is taken: under the tenant's lock, a row
  * first, then the database, from a spare, a copy of the template, or a new template.
  *
- * @throws `invalid-tenant-id`, `invalid-option`, `no-open-server`, `tenant-exists`, `tenant-not-active`,
+ * @throws `invalid-tenant-id`, `invalid-option`, `no-open-server`, `server-unknown`, `tenant-exists`,
  *   `tenant-state`, `foreign-database`, `verification-failed`, `hook-failed`, `lock-timeout`, `permission-denied` and
  *   the errors of a connection
  */
@@ -162,21 +163,9 @@ function onboarded<Handle>({ watch }: Call<Handle>, row: TenantRow, path: Onboar
 
 /** Returns the outcome for an existing id, even of a suspended tenant; an id that is only reserved is an error. */
 function existingTenant<Handle>({ options, watch }: Call<Handle>, row: TenantRow): Onboarded {
-  const { id, state } = row
-  if (options.existing === 'refuse') {
-    throw new TenantryError('tenant-exists', `The tenant ${id} exists already.`, {
-      tenant: id,
-      hint: 'Give the new one another id, or leave out the option `existing`.',
-    })
-  }
-  if (state === 'active' || state === 'suspended') {
-    return { outcome: 'already-exists', tenant: publicTenant(row), path: undefined, durations: watch.parts }
-  }
-  throw new TenantryError('tenant-not-active', `The tenant ${id} exists and is ${state}.`, {
-    tenant: id,
-    tenantState: state,
-    hint: 'Its id stays reserved until it is purged. Restore it, or purge it and onboard it anew.',
-  })
+  refuseOther('onboard', row, { isSame: true, hint: refusedHint })
+  if (options.existing === 'refuse') throw existsError(row, refusedHint)
+  return { outcome: 'already-exists', tenant: publicTenant(row), path: undefined, durations: watch.parts }
 }
 
 /** Makes a tenant's database from the inventory: a spare, or else a copy of the template. */

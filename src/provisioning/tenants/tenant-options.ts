@@ -49,14 +49,14 @@ export const existing = oneOf(['accept', 'refuse'], 'Leave it out to accept an i
  * Adds the defaults to the properties of a new tenant.
  *
  * @param servers the names of the servers of this process
- * @throws `no-open-server`
+ * @throws `server-unknown`
  */
 export function placeNewTenant(
   { displayName, metadata = {}, server }: NewTenantOptions & { readonly server?: string },
   servers: readonly string[],
 ) {
   if (server !== undefined && !servers.includes(server)) {
-    throw new TenantryError('no-open-server', `There is no server ${show(server)} in this process.`, {
+    throw new TenantryError('server-unknown', `There is no server ${show(server)} in the configuration.`, {
       hint: `It has ${servers.join(', ')}.`,
     })
   }

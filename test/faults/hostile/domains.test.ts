@@ -39,16 +39,16 @@ async function expectKeptOrRefused(given: unknown): Promise<void> {
   const text = given as string
   const domain = readDomain(text)
   if (domain === undefined) {
-    await expectRefused(() => tenantry.addDomain('lane', text), 'invalid-domain')
-    await expectRefused(() => tenantry.verifyDomain('lane', text, { proof: 'given' }), 'invalid-domain')
-    await expectRefused(() => tenantry.removeDomain('lane', text), 'invalid-domain')
-    await expectRefused(() => tenantry.getDomain(text), 'invalid-domain')
-    expect(await attempt(() => tenantry.tenantOfDomain(text))).toEqual({ value: undefined })
+    await expectRefused(() => tenantry.domains.add('lane', text), 'invalid-domain')
+    await expectRefused(() => tenantry.domains.verify('lane', text, { proof: 'given' }), 'invalid-domain')
+    await expectRefused(() => tenantry.domains.remove('lane', text), 'invalid-domain')
+    await expectRefused(() => tenantry.domains.get(text), 'invalid-domain')
+    expect(await attempt(() => tenantry.domains.tenantOf(text))).toEqual({ value: undefined })
     return
   }
-  expect(await tenantry.addDomain('lane', text)).toMatchObject({ outcome: 'added', domain: { domain } })
-  expect(await tenantry.verifyDomain('lane', text, { proof: 'given' })).toMatchObject({ outcome: 'verified' })
-  expect(await tenantry.tenantOfDomain(text)).toMatchObject({ tenant: 'lane' })
-  expect(await tenantry.removeDomain('lane', text)).toEqual({ outcome: 'removed' })
+  expect(await tenantry.domains.add('lane', text)).toMatchObject({ outcome: 'added', domain: { domain } })
+  expect(await tenantry.domains.verify('lane', text, { proof: 'given' })).toMatchObject({ outcome: 'verified' })
+  expect(await tenantry.domains.tenantOf(text)).toMatchObject({ tenant: 'lane' })
+  expect(await tenantry.domains.remove('lane', text)).toEqual({ outcome: 'removed' })
   tally.accepted++
 }

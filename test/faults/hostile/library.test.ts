@@ -52,14 +52,16 @@ describe('tenants with hostile names', () => {
   })
 
   test('are there as they were given, each in the database of its name', async () => {
-    const listed = new Map((await tenantry.list({ limit: 1_000 })).map((tenant) => [tenant.id as string, tenant]))
+    const listed = new Map(
+      (await tenantry.tenants.list({ limit: 1_000 })).map((tenant) => [tenant.id as string, tenant]),
+    )
     for (const { id, displayName, metadata, actor } of wanted) {
-      const tenant = await tenantry.get(id)
+      const tenant = await tenantry.tenants.get(id)
       expect(tenant).toEqual(listed.get(id))
       const database = `${tenantry.installation}_t_${id.replaceAll('-', '_')}`
       expect(tenant).toMatchObject({ id, displayName, database, state: 'active' })
       expectSame(tenant?.metadata, JSON.parse(JSON.stringify(metadata)))
-      const [entry] = await tenantry.history(id)
+      const [entry] = await tenantry.tenants.history(id)
       expect(entry).toMatchObject({ tenant: id, verb: 'onboard', actor })
       const stored = await world.stored(id)
       expect(stored).toMatchObject({ display_name: displayName, database })
@@ -69,7 +71,7 @@ describe('tenants with hostile names', () => {
   })
 
   test('are found by any filter, which harms nothing', async () => {
-    const all = await tenantry.list({ limit: 1_000 })
+    const all = await tenantry.tenants.list({ limit: 1_000 })
     const texts = all.flatMap(({ displayName }) => (displayName ? [displayName] : []))
     const some = <T>(values: readonly T[]) => fc.constantFrom(...values)
     const filter = fc.record(
@@ -126,7 +128,7 @@ describe('properties of a tenant', () => {
       },
       ...lanes,
     )
-    for (const id of lanes) expect(await tenantry.get(id)).toMatchObject({ id, state: 'active' })
+    for (const id of lanes) expect(await tenantry.tenants.get(id)).toMatchObject({ id, state: 'active' })
   })
 })
 
@@ -137,23 +139,23 @@ describe('an id', () => {
     { weight: 1, arbitrary: longText },
   )
   const calls: Readonly<Record<string, (id: string) => Promise<unknown>>> = {
-    get: (id) => tenantry.get(id),
-    history: (id) => tenantry.history(id),
+    get: (id) => tenantry.tenants.get(id),
+    history: (id) => tenantry.tenants.history(id),
     onboard: (id) => tenantry.onboard(id),
-    update: (id) => tenantry.update(id, { displayName: 'x' }),
-    suspend: (id) => tenantry.suspend(id),
-    resume: (id) => tenantry.resume(id),
-    offboard: (id) => tenantry.offboard(id),
-    restore: (id) => tenantry.restore(id),
-    purge: (id) => tenantry.purge(id),
-    cloneOf: (id) => tenantry.clone(id, 'refused'),
-    cloneTo: (id) => tenantry.clone('lane-1', id),
-    adopt: (id) => tenantry.adopt(id, { database: world.canary }),
-    check: (id) => tenantry.check(id),
-    environment: (id) => tenantry.environment(id),
+    update: (id) => tenantry.tenants.update(id, { displayName: 'x' }),
+    suspend: (id) => tenantry.tenants.suspend(id),
+    resume: (id) => tenantry.tenants.resume(id),
+    offboard: (id) => tenantry.tenants.offboard(id),
+    restore: (id) => tenantry.tenants.restore(id),
+    purge: (id) => tenantry.tenants.purge(id),
+    cloneOf: (id) => tenantry.tenants.clone(id, 'refused'),
+    cloneTo: (id) => tenantry.tenants.clone('lane-1', id),
+    adopt: (id) => tenantry.tenants.adopt(id, { database: world.canary }),
+    check: (id) => tenantry.tenants.check(id),
+    environment: (id) => tenantry.tenants.environment(id),
     with: (id) => tenantry.with(id, () => 1),
     run: (id) => tenantry.run(id, () => 1),
-    after: (id) => tenantry.list({ after: id }),
+    after: (id) => tenantry.tenants.list({ after: id }),
   }
   const call = fc.constantFrom(...Object.keys(calls))
 
@@ -170,7 +172,7 @@ describe('an id', () => {
       return
     }
     tally.accepted++
-    const known = await tenantry.get(id)
+    const known = await tenantry.tenants.get(id)
     expect(known?.id ?? id).toBe(id)
     // Verbs that make and end a tenant are tried elsewhere, with fewer cases.
     if (known !== undefined || ['onboard', 'cloneTo'].includes(name)) return
@@ -182,9 +184,9 @@ describe('an id', () => {
 
 async function expectListed(all: readonly Tenant[], options: Record<string, unknown>): Promise<void> {
   if (!isFilter(options)) {
-    return expectRefused(() => tenantry.list(options), 'invalid-option', 'invalid-tenant-id')
+    return expectRefused(() => tenantry.tenants.list(options), 'invalid-option', 'invalid-tenant-id')
   }
-  const result = await attempt(() => tenantry.list({ ...(options as ListOptions), limit: 1_000 }))
+  const result = await attempt(() => tenantry.tenants.list({ ...(options as ListOptions), limit: 1_000 }))
   if ('error' in result) throw result.error
   const found = result.value.map(({ id }) => id)
   const { search, after } = options
@@ -211,27 +213,27 @@ async function expectTold(given: Record<string, unknown>, id: string, verb: stri
   if (isTellable(given, verb === 'update')) return expectUpdated(id, options)
   const others: Record<string, () => Promise<unknown>> = {
     onboard: () => tenantry.onboard('refused', options as OnboardOptions),
-    clone: () => tenantry.clone(id, 'refused', options as OnboardOptions),
-    adopt: () => tenantry.adopt('refused', { ...(options as OnboardOptions), database: world.canary }),
+    clone: () => tenantry.tenants.clone(id, 'refused', options as OnboardOptions),
+    adopt: () => tenantry.tenants.adopt('refused', { ...(options as OnboardOptions), database: world.canary }),
   }
-  await expectRefused(others[verb] ?? (() => tenantry.update(id, options)), 'invalid-option')
+  await expectRefused(others[verb] ?? (() => tenantry.tenants.update(id, options)), 'invalid-option')
 }
 
 async function expectUpdated(id: string, options: UpdateOptions): Promise<void> {
   await world.forget(id)
-  const result = await attempt(() => tenantry.update(id, options))
+  const result = await attempt(() => tenantry.tenants.update(id, options))
   if ('error' in result) throw result.error
   const metadata = options.metadata === undefined ? {} : merged(options.metadata)
   const displayName = options.displayName ?? undefined
   const isNew = displayName !== undefined || !isDeepStrictEqual(metadata, {})
   const { outcome, tenant } = result.value
   expect(outcome).toBe(isNew ? 'updated' : 'unchanged')
-  const read = await tenantry.get(id)
+  const read = await tenantry.tenants.get(id)
   const stored = await world.stored(id)
   for (const it of [tenant.metadata, read?.metadata, JSON.parse(stored.metadata)]) expectSame(it, metadata)
   expect([tenant.displayName, read?.displayName]).toEqual([displayName, displayName])
   expect(stored.display_name ?? undefined).toBe(displayName)
-  if (isNew) expect((await tenantry.history(id, { limit: 1 }))[0]?.actor).toBe(options.actor)
+  if (isNew) expect((await tenantry.tenants.history(id, { limit: 1 }))[0]?.actor).toBe(options.actor)
   tally.accepted++
 }
 

@@ -75,7 +75,7 @@ const namings: Readonly<Record<string, Naming>> = {
     isGood: isIdentifier,
   },
   adopted: {
-    call: (database) => tenantry.adopt('never', { database }),
+    call: (database) => tenantry.tenants.adopt('never', { database }),
     isGood: isIdentifier,
     ends: ['database-missing', 'invalid-option'],
   },

@@ -54,7 +54,7 @@ async function makeTenants(opening: Parameters<typeof open>[0], count: number): 
   await inParallel(numbers, 4, async (number) => {
     const id = `t${number}`
     await tenantry.onboard(id)
-    const { database, user } = await tenantry.credentials(id)
+    const { database, user } = await tenantry.tenants.credentials(id)
     identities.push({ id, number, database, user, group: `${opening.installation}_app` })
   })
   const client = new Client({ connectionString: opening.url })

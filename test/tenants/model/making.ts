@@ -9,11 +9,11 @@ import { changed, databaseOf, isInService, noted, ownerOf, type TenantModel, wit
 export function onboard(call: CallOf<'onboard'>, label: string): Step {
   const { id, server, existing } = call
   const alreadyThere = (world: World, tenant: TenantModel) => {
-    if (existing === 'refuse') return refused(world, 'tenant-exists')
-    return isInService(tenant) ? done(world, 'already-exists', tenant) : refused(world, 'tenant-not-active')
+    if (!isInService(tenant)) return refused(world, 'tenant-state')
+    return existing === 'refuse' ? refused(world, 'tenant-exists') : done(world, 'already-exists', tenant)
   }
   return (world) => {
-    if (server !== undefined && !world.servers.includes(server)) return refused(world, 'no-open-server')
+    if (server !== undefined && !world.servers.includes(server)) return refused(world, 'server-unknown')
     const known = world.tenants[id]
     if (known !== undefined && known.state !== 'onboarding') return alreadyThere(world, known)
     const first: Step = (now) => {
@@ -47,11 +47,12 @@ export function clone(call: CallOf<'clone'>, label: string): Step {
       const intended = intend(now, call, place, label)
       if (intended === undefined) return refused(now, 'tenant-exists')
       const { world: next, tenant } = intended
-      if (tenant.origin !== 'clone' || tenant.source !== source.life) return refused(next, 'tenant-exists')
+      const isSame = tenant.origin === 'clone' && tenant.source === source.life
       if (isInService(tenant)) {
+        if (!isSame) return refused(next, 'tenant-exists')
         return existing === 'refuse' ? refused(next, 'tenant-exists') : done(next, 'already-exists', tenant)
       }
-      if (tenant.state !== 'onboarding' || !isInService(source)) return refused(next, 'tenant-state')
+      if (tenant.state !== 'onboarding' || !isSame || !isInService(source)) return refused(next, 'tenant-state')
       const fails = breaks === true || isBroken(tenant)
       return { world: next, next: build({ tenant, fails, label, outcome: 'cloned', copied: rowsOf(source) }) }
     }
@@ -71,7 +72,6 @@ export function adopt(call: CallOf<'adopt'>, label: string): Step {
     const intended = intend(world, call, place, label)
     if (intended === undefined) return refused(world, 'tenant-exists')
     const { tenant } = intended
-    if (tenant.origin !== 'adopt' || tenant.database !== database) return refused(intended.world, 'tenant-state')
     const fails = isBroken(tenant)
     return {
       world: intended.world,
@@ -80,17 +80,19 @@ export function adopt(call: CallOf<'adopt'>, label: string): Step {
   }
   const first: Step = (world) => {
     const known = world.tenants[id]
-    if (known !== undefined && known.server !== (server ?? world.servers[0])) return refused(world, 'tenant-exists')
-    if (known !== undefined && known.state !== 'onboarding') {
-      if (known.database !== database) return refused(world, 'tenant-exists')
-      return isInService(known) ? done(world, 'already-adopted', known) : refused(world, 'tenant-state')
+    if (known !== undefined) {
+      const isThere = known.database === database && known.server === (server ?? world.servers[0])
+      if (isInService(known)) {
+        return isThere ? done(world, 'already-adopted', known) : refused(world, 'tenant-exists')
+      }
+      if (known.state !== 'onboarding' || known.origin !== 'adopt' || !isThere) return refused(world, 'tenant-state')
     }
     const owner = ownerOf(world, database)
     if (owner === undefined) return refused(world, 'database-missing')
     return owner === 'stranger' ? { world, next: take } : refused(world, 'tenant-exists')
   }
   return (world) => {
-    if (server !== undefined && !world.servers.includes(server)) return refused(world, 'no-open-server')
+    if (server !== undefined && !world.servers.includes(server)) return refused(world, 'server-unknown')
     return { world, next: underLock(id, first) }
   }
 }

@@ -64,28 +64,28 @@ export class Participant {
         const anonymise = () => {
           if (breaks === true) throw new Error('It is to fail.')
         }
-        return this.#outcome(await tenantry.clone(source, id, { ...options, actor, anonymise }))
+        return this.#outcome(await tenantry.tenants.clone(source, id, { ...options, actor, anonymise }))
       }
       case 'adopt': {
         const { verb, id, database, ...options } = call
-        return this.#outcome(await tenantry.adopt(id, { ...options, actor, database: this.#full(database) }))
+        return this.#outcome(await tenantry.tenants.adopt(id, { ...options, actor, database: this.#full(database) }))
       }
       case 'update': {
         const { verb, id, ...options } = call
-        return this.#outcome(await tenantry.update(id, { ...options, actor }))
+        return this.#outcome(await tenantry.tenants.update(id, { ...options, actor }))
       }
       case 'offboard': {
         const { verb, id, ...options } = call
-        return this.#outcome(await tenantry.offboard(id, { ...options, actor }))
+        return this.#outcome(await tenantry.tenants.offboard(id, { ...options, actor }))
       }
       case 'suspend':
       case 'resume':
       case 'restore':
-        return this.#outcome(await tenantry[call.verb](call.id, { actor }))
+        return this.#outcome(await tenantry.tenants[call.verb](call.id, { actor }))
       case 'purge':
-        return tenantry.purge(call.id, { actor })
+        return tenantry.tenants.purge(call.id, { actor })
       case 'purgeExpired': {
-        const { purged, failed } = await tenantry.purgeExpired({ actor })
+        const { purged, failed } = await tenantry.tenants.purgeExpired({ actor })
         const failures = failed.map(({ tenant, error }) => `${tenant}: ${error.code}`)
         return { purged: purged.toSorted(), failed: failures.toSorted() }
       }
@@ -102,15 +102,15 @@ export class Participant {
       case 'run':
         return { outcome: await tenantry.run(call.id, () => 'ran') }
       case 'get': {
-        const tenant = await tenantry.get(call.id)
+        const tenant = await tenantry.tenants.get(call.id)
         return { tenants: tenant === undefined ? [] : [this.#view(tenant)] }
       }
       case 'list': {
         const { verb, ...options } = call
-        return { tenants: (await tenantry.list(options)).map((tenant) => this.#view(tenant)) }
+        return { tenants: (await tenantry.tenants.list(options)).map((tenant) => this.#view(tenant)) }
       }
       case 'history':
-        return { entries: (await tenantry.history(call.id, { limit: 1_000 })).filter(isDone).map(auditView) }
+        return { entries: (await tenantry.tenants.history(call.id, { limit: 1_000 })).filter(isDone).map(auditView) }
     }
   }
 
