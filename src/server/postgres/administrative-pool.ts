@@ -4,6 +4,7 @@ import { TenantryError } from '../../kernel/errors.ts'
 import { type BlockerPolicy, whileConnecting } from './blockers.ts'
 import { type ErrorContext, toTenantryError } from './errors.ts'
 import { roomSql } from './occupancy.ts'
+import { BoundedClient } from './client.ts'
 import { ConnectionQueue } from './connection-queue.ts'
 
 /** The size of a pool, and its behaviour while connections are scarce. */
@@ -34,7 +35,7 @@ export class AdministrativePool {
   readonly #admitted = new WeakSet<PoolClient>()
 
   constructor(config: PoolConfig, size: PoolSize, context: ErrorContext, blockers: BlockerPolicy | undefined) {
-    this.#pool = new Pool({ ...config, max: size.max, idleTimeoutMillis, allowExitOnIdle: true })
+    this.#pool = new Pool({ ...config, Client: BoundedClient, max: size.max, idleTimeoutMillis, allowExitOnIdle: true })
     this.#queue = new ConnectionQueue(size.busyMs)
     this.#size = size
     this.#context = context

@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import { Client, type ClientBase, type ClientConfig } from 'pg'
 import type { Identifier } from '../../kernel/names.ts'
 import type { SessionMark } from '../occupancy.ts'
@@ -45,6 +46,38 @@ const keepAliveMs = 10_000
 /** The additional time that the other side has to answer, in milliseconds. */
 export const graceMs = 5_000
 
+/**
+ * The driver's client, whose connection fails if the server sends a longer value than a string can hold. In the driver,
+ * that error would end the process: whoever can write such a value would stop all tenants.
+ */
+export class BoundedClient extends Client {
+  constructor(config?: ClientConfig) {
+    super(config)
+    const { connection } = this as Client & ClientParts
+    const attach = connection?.attachListeners?.bind(connection)
+    if (connection === undefined || attach === undefined) return
+    connection.attachListeners = (stream) => {
+      const others = stream.listeners('data')
+      attach(stream)
+      const added = stream.listeners('data').filter((listener) => !others.includes(listener))
+      for (const parse of added as ((bytes: Buffer) => void)[]) {
+        stream.off('data', parse)
+        stream.on('data', (bytes: Buffer) => endIfTooLong(stream, () => parse(bytes)))
+      }
+    }
+  }
+}
+
+function endIfTooLong(stream: Duplex, parse: () => void): void {
+  try {
+    parse()
+  } catch (error) {
+    const isTooLong = error instanceof Error && 'code' in error && error.code === 'ERR_STRING_TOO_LONG'
+    if (!isTooLong) throw error
+    stream.destroy(error)
+  }
+}
+
 /** A client that is not connected yet. */
 export function newClient(
   fields: ConnectionFields,
@@ -52,7 +85,7 @@ export function newClient(
   limits: ConnectionLimits,
   defaults?: ConnectionDefaults,
 ): Client {
-  const client = new Client(clientConfig(fields, database, limits, defaults))
+  const client = new BoundedClient(clientConfig(fields, database, limits, defaults))
   const { connection } = client as Client & ClientParts
   connection?.on('parameterStatus', ({ parameterName, parameterValue }) => {
     if (parameterName === 'server_encoding') encodings.set(client, parameterValue)
@@ -136,6 +169,7 @@ interface ClientParts {
   readonly processID?: number
   readonly connection?: {
     readonly stream?: { destroy(): void }
+    attachListeners?: (stream: Duplex) => void
     parsedStatements?: Record<string, string>
     on(event: 'errorMessage', listener: (error: unknown) => void): void
     on(event: 'parameterStatus', listener: (message: ParameterStatus) => void): void
