@@ -104,3 +104,29 @@ it('privileges that a tenant grants as the group of all keep no role from being 
   expect(await tenantry.tenants.purge('other')).toMatchObject({ outcome: 'purged' })
   expect(await sql('select 1 from pg_roles where rolname = $1', [user])).toEqual([])
 })
+
+it('a tenant that grants another privileges faster than they are revoked keeps it from being purged for no long time', async () => {
+  const tenantry = await open()
+  for (const id of ['evil', 'other']) await tenantry.onboard(id)
+  const { user } = await tenantry.credentials('other')
+  const grant = `do $$ declare it oid; begin for i in 1..500 loop it := lo_create(0);
+    execute format('grant select on large object %s to ${quote(user)}', it); end loop; end $$`
+  let goesOn = true
+  const granting = [1, 2, 3, 4].map(async () => {
+    const client = await login(tenantry, 'evil', 'postgres')
+    while (goesOn) await client.query(grant)
+  })
+  try {
+    await tenantry.offboard('other')
+    const begin = Date.now()
+    expect(await tenantry.purge('other')).toMatchObject({ outcome: 'purged' })
+    expect(Date.now() - begin).toBeLessThan(30_000)
+    expect(await sql('select 1 from pg_roles where rolname = $1 and rolcanlogin', [user])).toEqual([])
+  } finally {
+    goesOn = false
+    await Promise.allSettled(granting)
+    await sql(`do $$ begin loop
+      perform lo_unlink(oid) from (select oid from pg_largeobject_metadata limit 2000) o;
+      exit when not found; commit; end loop; end $$`)
+  }
+})

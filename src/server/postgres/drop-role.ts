@@ -9,6 +9,8 @@ const dependentObjects = '2BP01'
 
 /** The number of attempts to remove a role's dependencies, while other roles may be granting it privileges. */
 const attempts = 20
+/** The time for that, in milliseconds: other roles may grant it privileges faster than these are revoked. */
+const releaseMs = 10_000
 
 /** Operations of its server that dropping a role needs. */
 interface Surroundings {
@@ -41,6 +43,7 @@ export async function dropRole(
   const leave = database === undefined ? '' : `revoke all on database ${quote(database)} from ${quote(user)}; `
   // Not by IF EXISTS: that takes CREATEROLE even if there is nothing to drop.
   const statement = doBlock(`if ${exists(user)} then ${leave}drop role ${quote(user)}; end if;`)
+  const deadline = Date.now() + releaseMs
   for (let attempt = 1; ; attempt++) {
     try {
       await session.query(statement)
@@ -50,8 +53,10 @@ export async function dropRole(
       const dependences = await dependencesOf(session, user, database)
       if (dependences.some(({ mayConnect }) => mayConnect)) return false
       if (attempt === attempts) throw keptError(user, dependences, error)
-      for (const dependence of dependences)
-        await release(session, user, dependence, heir, surroundings).catch(unlessRace)
+      for (const dependence of dependences) {
+        const inTime = await release(session, user, dependence, { heir, deadline }, surroundings).catch(unlessRace)
+        if (inTime === false) throw keptError(user, [dependence], error)
+      }
     }
   }
 }
@@ -84,26 +89,28 @@ async function dependencesOf(
   return rows
 }
 
+/** @returns false at the deadline, with a part of it done */
 async function release(
   session: Session,
   user: Identifier,
   { database, comment, owns }: Dependence,
-  heir: DropRoleOptions['heir'],
+  { heir, deadline }: Pick<DropRoleOptions, 'heir'> & { readonly deadline: number },
   { connect, tenants }: Surroundings,
-): Promise<void> {
+): Promise<boolean> {
   const to = owns ? heir(comment ?? undefined) : undefined
   const reassigning = to === undefined ? [] : [`reassign owned by ${quote(user)} to ${quote(to)}`]
   const there = database === null || database === session.database ? session : await connect(database)
   try {
     // Only the owner of an object can revoke its own grants (REVOKE, Notes).
     const owners = tenants === undefined ? [] : await ownersIn(there, tenants)
-    if (owns && to === undefined) await deleteLargeObjects(there, user)
-    await revokeOnLargeObjects(there, user, owners)
+    if (owns && to === undefined && !(await deleteLargeObjects(there, user, deadline))) return false
+    if (!(await revokeOnLargeObjects(there, user, owners, deadline))) return false
     await asMember(
       there,
       [user, ...(to === undefined ? [] : [to]), ...owners],
       [...reassigning, `drop owned by ${quote(user)}`],
     )
+    return true
   } finally {
     if (there !== session) await there.close()
   }
@@ -114,18 +121,31 @@ async function release(
  */
 const portion = 1_000
 
-/** Deletes the large objects of a role in the session's database. */
-async function deleteLargeObjects(session: Session, user: Identifier): Promise<void> {
+/** Deletes the large objects of a role in the session's database. @returns false at the deadline */
+async function deleteLargeObjects(session: Session, user: Identifier, deadline: number): Promise<boolean> {
   const own = `from pg_catalog.pg_largeobject_metadata
     where lomowner = (select oid from pg_catalog.pg_roles where rolname = ${quoteLiteral(user)})`
   const { rows } = await session.query<{ count: number }>(`select count(*)::int as count ${own}`)
   const deletion = `select pg_catalog.lo_unlink(oid) from (select oid ${own} limit ${portion}) o`
-  for (let left = rows[0]?.count ?? 0; left > 0; left -= portion) await asMember(session, [user], [deletion])
+  for (let left = rows[0]?.count ?? 0; left > 0; left -= portion) {
+    if (Date.now() > deadline) return false
+    await asMember(session, [user], [deletion])
+  }
+  return true
 }
 
-/** Revokes a role's privileges on large objects, of which others can have granted it any number. */
-async function revokeOnLargeObjects(session: Session, user: Identifier, owners: readonly Identifier[]): Promise<void> {
-  for (let last = 0; ;) {
+/**
+ * Revokes a role's privileges on large objects, of which others can have granted it any number.
+ *
+ * @returns false at the deadline
+ */
+async function revokeOnLargeObjects(
+  session: Session,
+  user: Identifier,
+  owners: readonly Identifier[],
+  deadline: number,
+): Promise<boolean> {
+  for (let last = 0; Date.now() <= deadline;) {
     const { rows } = await session.query<{ oid: number }>(
       `select oid from pg_catalog.pg_largeobject_metadata
        where oid > $2 and lomowner in (select oid from pg_catalog.pg_roles where rolname = any($3))
@@ -135,11 +155,12 @@ async function revokeOnLargeObjects(session: Session, user: Identifier, owners: 
        order by oid limit ${portion}`,
       [user, last, owners],
     )
-    if (rows.length === 0) return
+    if (rows.length === 0) return true
     const names = rows.map(({ oid }) => oid).join(', ')
     await asMember(session, owners, [`revoke all on large object ${names} from ${quote(user)} cascade`])
     last = rows.at(-1)?.oid ?? last
   }
+  return false
 }
 
 /** Returns the roles of tenants, and their group, that own an object in the session's database. */
