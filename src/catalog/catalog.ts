@@ -2,10 +2,10 @@ import { type Kysely, sql } from 'kysely'
 import { type ErrorCode, TenantryError } from '../kernel/errors.ts'
 import type { Identifier, TenantId } from '../kernel/names.ts'
 import type { ConnectionPool } from '../server/port.ts'
-import { type AuditEntry, type Authorship, makingVerbs, toAuditEntry, type Verb } from './audit.ts'
+import { type Authorship, makingVerbs, type Verb } from './audit.ts'
 import { type Begun, noted, noteFailed } from './audit-trail.ts'
-import { alsoSelected, filtered, type TenantFilter, tenantsOf } from './listing.ts'
-import { leftBehindMinutes } from './opening-look.ts'
+import { CatalogReading } from './catalog-reading.ts'
+import { alsoSelected, tenantsOf } from './listing.ts'
 import { openCatalogDatabase } from './open-catalog-database.ts'
 import { type TenantState, type Transition, transitions } from './states.ts'
 import type { CatalogTables, TenantOrigin } from './tables.ts'
@@ -43,25 +43,15 @@ export interface TenantPatch {
   readonly metadata: Readonly<Record<string, unknown>>
 }
 
-/** Counts of the tenants of one installation. */
-export interface TenantCounts {
-  readonly server: string
-  readonly serverState: 'open' | 'closed'
-  readonly state: TenantState | undefined
-  readonly version: number | undefined
-  readonly fingerprint: string | undefined
-  readonly tenants: number
-  /** The number of them that have a role of their own. */
-  readonly separate: number
-}
-
 /** The catalog's records, over a pool or over one session. */
-export class Catalog {
+export class Catalog extends CatalogReading {
   readonly #db: Kysely<CatalogTables>
   #begun: Begun | undefined
 
   constructor(pool: ConnectionPool) {
-    this.#db = openCatalogDatabase(pool)
+    const db = openCatalogDatabase(pool)
+    super(db)
+    this.#db = db
   }
 
   /** Records servers and a version; existing records stay unchanged. */
@@ -78,118 +68,6 @@ export class Catalog {
       .values({ fingerprint })
       .onConflict((conflict) => conflict.doNothing())
       .execute()
-  }
-
-  /** Returns every tenant that is active or suspended on another server than this, with only its place. */
-  async inServiceElsewhere(
-    home: string,
-  ): Promise<readonly { readonly id: TenantId; readonly rowId: string; readonly server: string }[]> {
-    const rows = await this.#db
-      .selectFrom('tenant')
-      .innerJoin('server', 'server.id', 'tenant.server_id')
-      .select(['tenant.id', 'tenant.row_id as rowId', 'server.name as server'])
-      .where('tenant.state', 'in', ['active', 'suspended'])
-      .where('server.name', '<>', home)
-      .execute()
-    // The catalog holds only ids that were checked on their way in.
-    return rows.map((row) => ({ ...row, id: row.id as TenantId }))
-  }
-
-  async find(id: TenantId): Promise<TenantRow | undefined> {
-    return (await this.findAll([id])).get(id)
-  }
-
-  /** Returns the existing ones among some tenants. */
-  async findAll(ids: readonly TenantId[]): Promise<ReadonlyMap<TenantId, TenantRow>> {
-    const rows = await this.#tenants()
-      .where('tenant.id', '=', sql<string>`any(${ids})`)
-      .execute()
-    return new Map(rows.map(toTenant).map((row) => [row.id, row]))
-  }
-
-  /** Tenants in the order of their ids, at most `limit`, those after `after`. */
-  async list(filter: TenantFilter, limit: number, after: string | undefined): Promise<TenantRow[]> {
-    const page = filtered(this.#tenants(), filter).orderBy('tenant.id').limit(limit)
-    const rows = await (after === undefined ? page : page.where('tenant.id', '>', after)).execute()
-    return rows.map(toTenant)
-  }
-
-  /** The ids of tenants that `purgeExpired` is to take, in the order in which `list` shows them. */
-  async expired(limit: number): Promise<TenantId[]> {
-    const rows = await filtered(this.#tenants(), { expired: true }).orderBy('tenant.id').limit(limit).execute()
-    return rows.map((row) => toTenant(row).id)
-  }
-
-  /** True if the retention of a tenant has ended, by the server's clock. */
-  async hasExpired(id: TenantId): Promise<boolean> {
-    const row = await filtered(this.#tenants(), { expired: true }).where('tenant.id', '=', id).executeTakeFirst()
-    return row !== undefined
-  }
-
-  /**
-   * Returns tenants whose making or purge has stood still for `leftBehindMinutes`, by the server's clock; at most
-   * `limit`.
-   */
-  async leftBehind(limit: number): Promise<ReadonlySet<TenantId>> {
-    const rows = await this.#tenants()
-      .where('tenant.state', 'in', ['onboarding', 'purging'])
-      .where('tenant.state_since', '<', sql<Date>`now() - make_interval(mins => ${leftBehindMinutes})`)
-      .orderBy('tenant.state_since')
-      .limit(limit)
-      .execute()
-    return new Set(rows.map((row) => toTenant(row).id))
-  }
-
-  /** Every server with its tenants, counted by state and version. */
-  async count(): Promise<TenantCounts[]> {
-    const rows = await this.#db
-      .selectFrom('server')
-      .leftJoin('tenant', 'tenant.server_id', 'server.id')
-      .leftJoin('version', 'version.fingerprint', 'tenant.fingerprint')
-      .leftJoin('credential', 'credential.row_id', 'tenant.row_id')
-      .select((eb) => [
-        'server.name as server',
-        'server.state as server_state',
-        'tenant.state as state',
-        'version.number as version',
-        'version.fingerprint as fingerprint',
-        eb.fn.count<string>('tenant.row_id').as('tenants'),
-        eb.fn.count<string>('credential.row_id').as('separate'),
-      ])
-      .groupBy(['server.name', 'server.state', 'tenant.state', 'version.number', 'version.fingerprint'])
-      .orderBy('server.name')
-      .orderBy('version.number')
-      .execute()
-    return rows.map(({ server_state, ...row }) => ({
-      server: row.server,
-      serverState: server_state,
-      state: row.state ?? undefined,
-      version: row.version ?? undefined,
-      fingerprint: row.fingerprint ?? undefined,
-      tenants: Number(row.tenants),
-      separate: Number(row.separate),
-    }))
-  }
-
-  /** The number of the catalog's newest migration. */
-  async migration(): Promise<number> {
-    const { number } = await this.#db
-      .selectFrom('migration')
-      .select((eb) => eb.fn.max('number').as('number'))
-      .executeTakeFirstOrThrow()
-    return number
-  }
-
-  /** Returns the audit trail of a tenant's id, the latest entry first. It outlives the tenant. */
-  async history(id: TenantId, limit: number): Promise<AuditEntry[]> {
-    const rows = await this.#db
-      .selectFrom('audit')
-      .selectAll()
-      .where('tenant', '=', id)
-      .orderBy('number', 'desc')
-      .limit(limit)
-      .execute()
-    return rows.map(toAuditEntry)
   }
 
   /** Writes an entry into the audit trail for a change of a tenant other than of its state. */
@@ -346,7 +224,7 @@ export class Catalog {
 
   /** A database is one tenant's only; one that was adopted may have the very name that another would get. */
   async #refuseTaken({ id, database, servers }: NewTenant): Promise<void> {
-    const other = await this.#tenants()
+    const other = await tenantsOf(this.#db)
       .where('tenant.database', '=', database)
       .where('server.name', 'in', servers)
       .executeTakeFirst()
@@ -388,9 +266,5 @@ export class Catalog {
         .orderBy('server.id')
         .limit(1)
     )
-  }
-
-  #tenants() {
-    return tenantsOf(this.#db)
   }
 }

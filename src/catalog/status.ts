@@ -1,4 +1,4 @@
-import type { TenantCounts } from './catalog.ts'
+import type { TenantCounts } from './catalog-reading.ts'
 import { type TenantState, tenantStates } from './states.ts'
 import type { SpareCount } from './inventory.ts'
 import type { SpareState, TemplateState } from './tables.ts'
