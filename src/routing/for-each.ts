@@ -1,6 +1,7 @@
 import { type Cancellable, isAbortion, untilAborted } from '../kernel/abort.ts'
 import { TenantryError, hasCode } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
+import { eachOf } from '../kernel/pages.ts'
 import {
   cancellable,
   type Checks,
@@ -164,14 +165,11 @@ class FleetQuery<T> {
   }
 
   /** Lists tenants page by page, so that memory does not grow with the fleet. */
-  async *#tenantsOn(server: string): AsyncGenerator<TenantRow, void> {
+  #tenantsOn(server: string): AsyncGenerator<TenantRow, void> {
     const filter = { ...this.#options.filter, server }
-    for (let after: string | undefined; ;) {
-      const page = await untilAborted(this.#fleet.list(filter, pageSize, after), this.#options.signal)
-      yield* page
-      if (page.length < pageSize) return
-      after = page.at(-1)?.id
-    }
+    return eachOf(pageSize, (after) =>
+      untilAborted(this.#fleet.list(filter, pageSize, after?.id), this.#options.signal),
+    )
   }
 
   /** Takes one tenant after the other, each in its turn. It never fails. */

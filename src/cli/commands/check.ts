@@ -1,5 +1,6 @@
 import { TenantryError } from '../../kernel/errors.ts'
 import { printableLines } from '../../kernel/printable.ts'
+import { eachTenant } from '../each-tenant.ts'
 import type { CheckedTenant, Comparison, Difference, Tenantry } from '../../index.ts'
 import { defineCommand } from '../define-command.ts'
 import { exitCodes } from '../exit-codes.ts'
@@ -66,7 +67,7 @@ async function checkTenants(
   given: readonly string[],
   exact: boolean,
 ): Promise<Report> {
-  const ids = given.length > 0 ? given : await isInService(tenantry, tools.signal)
+  const ids = given.length > 0 ? given : await idsInService(tenantry, tools.signal)
   const checked = await tools.progress(`0 of ${ids.length}`, (update) =>
     checkAll(tenantry, { ids, exact, signal: tools.signal }, update),
   )
@@ -77,14 +78,10 @@ async function checkTenants(
   }
 }
 
-async function isInService(tenantry: Tenantry<unknown>, signal: AbortSignal): Promise<string[]> {
+async function idsInService(tenantry: Tenantry<unknown>, signal: AbortSignal): Promise<string[]> {
   const ids: string[] = []
-  for (let after: string | undefined; ; after = ids.at(-1)) {
-    const options = { state: ['active', 'suspended'], limit: 1_000, signal } as const
-    const page = await tenantry.tenants.list({ ...options, ...(after !== undefined && { after }) })
-    ids.push(...page.map(({ id }) => id))
-    if (page.length < 1_000) return ids
-  }
+  for await (const { id } of eachTenant(tenantry, { state: ['active', 'suspended'], signal })) ids.push(id)
+  return ids
 }
 
 /** The number of databases that are checked at once. */

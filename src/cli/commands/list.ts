@@ -1,4 +1,5 @@
 import type { ListOptions, Tenant, TenantState, Tenantry } from '../../index.ts'
+import { eachTenant } from '../each-tenant.ts'
 import { defineCommand } from '../define-command.ts'
 import { coloured } from '../report.ts'
 import { tenantTable } from '../tenant-text.ts'
@@ -70,15 +71,11 @@ function filterOf({ state, server, modelsVersion, metadata, search, expired, aft
   }
 }
 
-/** The largest page of Tenantry's list. */
-const pageSize = 1_000
-
 async function collect(tenantry: Tenantry<unknown>, options: ListOptions, most: number): Promise<readonly Tenant[]> {
   const tenants: Tenant[] = []
-  for (let after = options.after; ; after = tenants.at(-1)?.id) {
-    const limit = Math.min(pageSize, most - tenants.length)
-    const page = await tenantry.tenants.list({ ...options, limit, ...(after !== undefined && { after }) })
-    tenants.push(...page)
-    if (page.length < limit || tenants.length === most) return tenants
+  for await (const tenant of eachTenant(tenantry, options, most)) {
+    tenants.push(tenant)
+    if (tenants.length === most) break
   }
+  return tenants
 }

@@ -1,4 +1,5 @@
 import { TenantryError } from '../../kernel/errors.ts'
+import { eachTenant } from '../each-tenant.ts'
 import type { Tenantry } from '../../index.ts'
 import { defineCommand } from '../define-command.ts'
 import { exitCodes } from '../exit-codes.ts'
@@ -59,8 +60,6 @@ async function reencryptAll(tenantry: Tenantry<unknown>, { actor, signal }: Tool
   }
 }
 
-const pageSize = 500
-
 async function rotateAll(tenantry: Tenantry<unknown>, { actor, signal, progress }: Tools): Promise<Report> {
   const rotated: string[] = []
   const shared: string[] = []
@@ -76,12 +75,7 @@ async function rotateAll(tenantry: Tenantry<unknown>, { actor, signal, progress 
     }
   }
   await progress('setting new passwords', async () => {
-    for (let after: string | undefined; ;) {
-      const page = await tenantry.tenants.list({ limit: pageSize, signal, ...(after !== undefined && { after }) })
-      for (const { id, state } of page) if (state === 'active' || state === 'suspended') await rotate(id)
-      if (page.length < pageSize) return
-      after = page.at(-1)?.id
-    }
+    for await (const { id } of eachTenant(tenantry, { state: ['active', 'suspended'], signal })) await rotate(id)
   })
   return {
     result: { rotated, shared, failed: failed.map(({ id, error }) => ({ id, error: asValue(error) })) },

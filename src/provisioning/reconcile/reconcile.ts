@@ -1,6 +1,7 @@
 import { type Cancellable, untilAborted } from '../../kernel/abort.ts'
 import { TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, physicalNames } from '../../kernel/names.ts'
+import { eachOf } from '../../kernel/pages.ts'
 import type { TenantRow } from '../../catalog/tenant.ts'
 import type { DatabaseInfo, Server } from '../../server/port.ts'
 import { requireServer } from '../../server/require-server.ts'
@@ -160,11 +161,8 @@ const pageSize = 1_000
 
 async function allTenants(catalog: ProvisioningContext['catalog']): Promise<readonly TenantRow[]> {
   const all: TenantRow[] = []
-  for (;;) {
-    const page = await catalog.list({}, pageSize, all.at(-1)?.id)
-    all.push(...page)
-    if (page.length < pageSize) return all
-  }
+  for await (const row of eachOf<TenantRow>(pageSize, (after) => catalog.list({}, pageSize, after?.id))) all.push(row)
+  return all
 }
 
 type Logins = ReadonlyMap<Identifier, { readonly canLogIn: boolean }>

@@ -2,6 +2,7 @@ import { type Cancellable, untilAborted } from '../../kernel/abort.ts'
 import { TenantryError, hasCode } from '../../kernel/errors.ts'
 import { type Identifier, parseTenantId, physicalNames, type TenantId } from '../../kernel/names.ts'
 import type { Secret } from '../../kernel/secret.ts'
+import { eachOf } from '../../kernel/pages.ts'
 import { replaceKeyCheck } from '../../catalog/key-check.ts'
 import { isInService, stateError } from '../../catalog/states.ts'
 import { type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
@@ -202,6 +203,11 @@ async function accepts(server: Server, { database, signal }: OwnRole['own'], log
 
 const pageSize = 500
 
+interface SealedPassword {
+  readonly row_id: string
+  readonly sealed: string
+}
+
 /**
  * Encrypts every password with the first of the configured keys, which every process must have from then on: the step
  * after which the others can be left out. The passwords stay unchanged.
@@ -218,16 +224,12 @@ export async function reencryptCredentials(
   const session = await context.connect(context.home, options)
   try {
     const { credentials: records } = lockedBy(session)
-    for (let after: string | undefined; ;) {
-      const page = await records.page(pageSize, after)
-      for (const { row_id: rowId, sealed } of page) {
-        if (separation.keys.isCurrent(sealed)) continue
-        const renewed = resealed(context, separation, rowId, sealed)
-        if (renewed === undefined) counts.unreadable++
-        else if (await records.reword(rowId, sealed, renewed)) counts.reencrypted++
-      }
-      if (page.length < pageSize) break
-      after = page.at(-1)?.row_id
+    const all = eachOf<SealedPassword>(pageSize, (after) => records.page(pageSize, after?.row_id))
+    for await (const { row_id: rowId, sealed } of all) {
+      if (separation.keys.isCurrent(sealed)) continue
+      const renewed = resealed(context, separation, rowId, sealed)
+      if (renewed === undefined) counts.unreadable++
+      else if (await records.reword(rowId, sealed, renewed)) counts.reencrypted++
     }
     await replaceKeyCheck(session, separation.keys)
     return counts
