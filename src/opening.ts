@@ -1,5 +1,5 @@
 import { type Cancellable, poll } from './kernel/abort.ts'
-import { TenantryError, hasCode } from './kernel/errors.ts'
+import { explained, hasFailure, TenantryError } from './kernel/errors.ts'
 import { type Identifier, type Installation, physicalNames } from './kernel/names.ts'
 import type { Keyring } from './kernel/keyring.ts'
 import { Catalog } from './catalog/catalog.ts'
@@ -222,8 +222,7 @@ async function closeCatalogToPublic(
       return
     } catch (error) {
       // Another program, which does not take our lock, can still be the other session.
-      const isRace = hasCode(error, 'query-failed') && error.retryable
-      if (!isRace || attempt === revokeAttempts) throw error
+      if (!hasFailure(error, 'race') || attempt === revokeAttempts) throw error
     }
   }
 }
@@ -269,13 +268,9 @@ async function makeCatalog(
   return { session: await home.connect(database, options), isNew }
 }
 
-function catalogMissingError(
-  home: Server,
-  installation: Installation,
-  { cause, sqlState }: TenantryError,
-): TenantryError {
+function catalogMissingError(home: Server, installation: Installation, error: TenantryError): TenantryError {
   const message = `There is no installation ${installation} on ${home.description}: it has no database ${physicalNames.catalog(installation)}.`
-  return new TenantryError('catalog-missing', message, { cause, sqlState, hint: missingHint })
+  return explained(error, 'catalog-missing', message, { hint: missingHint })
 }
 
 /** The time that the failed session has to end, in milliseconds. */

@@ -1,9 +1,7 @@
-import { TenantryError } from '../kernel/errors.ts'
+import { hasFailure, TenantryError } from '../kernel/errors.ts'
 import type { Installation } from '../kernel/names.ts'
 import type { Session } from '../server/port.ts'
 import { type Migration, migrations, newestMigration as newest } from './migrations.ts'
-
-const undefinedTable = '42P01'
 
 /** The name of the lock under which the catalog's schema and its privileges to connect are changed. */
 export const catalogLock = 'catalog'
@@ -70,7 +68,7 @@ async function versionOf(session: Session): Promise<number> {
       hint: `This Tenantry knows the catalog up to version ${newest}: upgrade the tenantry package of this process.`,
     })
   } catch (error) {
-    if (error instanceof TenantryError && error.sqlState === undefinedTable) return 0
+    if (hasFailure(error, 'missing-table')) return 0
     throw error
   }
 }

@@ -1,4 +1,4 @@
-import { TenantryError } from '../kernel/errors.ts'
+import { hasFailure } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
 import type { Session } from '../server/port.ts'
 import { newestMigration } from './migrations.ts'
@@ -61,7 +61,7 @@ export async function lookAtCatalog(
     const { migration, compatible_from, tenants, current, behind, missing, ...look } = row
     return { ...look, fleet: { tenants, current, behind, missing: missing as TenantId[] } }
   } catch (error) {
-    if (error instanceof TenantryError && notMade.includes(error.sqlState ?? '')) return undefined
+    if (hasFailure(error, 'missing-schema', 'missing-table', 'missing-column')) return undefined
     throw error
   }
 }
@@ -74,9 +74,6 @@ interface OpeningRow extends Omit<OpeningLook, 'fleet'>, Omit<FleetCount, 'missi
 
 /** The time for which a tenant's making or purge may stand still before the next process that opens takes it over. */
 export const leftBehindMinutes = 10
-
-/** A schema, a table or a column that is not there. */
-const notMade = ['3F000', '42P01', '42703']
 
 /**
  * The query for {@link lookAtCatalog}. Rows and stamps are concatenated and grouped, rather than joined: with 1,000

@@ -17,14 +17,19 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw abortedError(signal)
 }
 
-/** PostgreSQL's query_canceled. */
-const canceled = '57014'
-
-/** True if an error, or one that it wraps, results from the end of work by this signal. */
-export function isAbortion(error: unknown, signal: AbortSignal | undefined): boolean {
+/**
+ * True if an error, or one that it wraps, results from the end of work by this signal.
+ *
+ * @param isCancellation true for the error of a cancelled statement
+ */
+export function isAbortion(
+  error: unknown,
+  signal: AbortSignal | undefined,
+  isCancellation: (error: Error) => boolean,
+): boolean {
   if (signal?.aborted !== true) return false
   for (let it: unknown = error, depth = 0; it instanceof Error && depth < 4; depth++) {
-    if (it === signal.reason || it.name === 'AbortError' || ('code' in it && it.code === canceled)) return true
+    if (it === signal.reason || it.name === 'AbortError' || isCancellation(it)) return true
     it = it.cause ?? ('previous' in it ? it.previous : undefined)
   }
   return false

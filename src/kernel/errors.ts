@@ -209,6 +209,32 @@ export const errorKinds = {
 /** A stable name for an error, to branch on; see docs/errors.md. */
 export type ErrorCode = keyof typeof errorKinds
 
+/**
+ * The reason for which a server refused something, the same for every kind of server. Only this package branches on it:
+ * a name or an object that was to be made exists, an object is missing, others stand in the way, others changed the same
+ * at once, or a resource is used up.
+ */
+export type FailureKind =
+  | 'name-taken'
+  | 'duplicate'
+  | 'missing-database'
+  | 'missing-schema'
+  | 'missing-table'
+  | 'missing-column'
+  | 'missing-object'
+  | 'conflict'
+  | 'in-use'
+  | 'race'
+  | 'exhausted'
+  | 'queue-full'
+
+const failures = new WeakMap<TenantryError, FailureKind>()
+
+/** True if a server refused something for one of these reasons. */
+export function hasFailure(error: unknown, ...kinds: readonly FailureKind[]): error is TenantryError {
+  return error instanceof TenantryError && kinds.includes(failures.get(error) as FailureKind)
+}
+
 /** The state of a tenant that is not in service. */
 export type StateOutOfService = 'onboarding' | 'suspended' | 'offboarded' | 'purging'
 
@@ -224,6 +250,8 @@ export interface ErrorDetails {
   readonly tenantState?: StateOutOfService | undefined
   /** PostgreSQL's five-character code, if the server reported one. */
   readonly sqlState?: string | undefined
+  /** The server's reason, if the edge to it knows one. */
+  readonly failure?: FailureKind | undefined
   /** Overrides the general value of the code. */
   readonly retryable?: boolean | undefined
 }
@@ -252,15 +280,27 @@ export class TenantryError extends Error {
     this.tenant = details.tenant
     this.tenantState = details.tenantState
     this.sqlState = details.sqlState
+    if (details.failure !== undefined) failures.set(this, details.failure)
   }
 
   /** Returns the same error for a tenant. */
   forTenant(tenant: string): TenantryError {
-    const { code, message, cause, hint, tenantState, sqlState, retryable } = this
-    const error = new TenantryError(code, message, { cause, hint, tenantState, sqlState, retryable, tenant })
+    const { code, message, hint, tenantState, retryable } = this
+    const error = explained(this, code, message, { hint, tenantState, retryable, tenant })
     if (this.stack !== undefined) error.stack = this.stack
     return error
   }
+}
+
+/** Returns an error for the place where another one has arrived, with the same cause. */
+export function explained(
+  origin: TenantryError,
+  code: ErrorCode,
+  message: string,
+  details: Pick<ErrorDetails, 'hint' | 'tenant' | 'tenantState' | 'retryable'>,
+): TenantryError {
+  const { cause, sqlState } = origin
+  return new TenantryError(code, message, { ...details, cause, sqlState, failure: failures.get(origin) })
 }
 
 /** True if an error is Tenantry's own with one of these codes. */

@@ -1,5 +1,5 @@
 import { type Cancellable, poll } from '../kernel/abort.ts'
-import { TenantryError } from '../kernel/errors.ts'
+import { hasCode, hasFailure, TenantryError } from '../kernel/errors.ts'
 import { type Identifier, physicalNames } from '../kernel/names.ts'
 import type { Server, Session, SessionPool } from '../server/port.ts'
 import { createPrivate } from './separation.ts'
@@ -90,14 +90,11 @@ export async function makeClosedDatabase(server: Server, database: Identifier, o
   })
 }
 
-/**
- * Ignores the error ("tuple concurrently updated") of one of two sessions that change the privileges of one database at
- * once.
- */
+/** Ignores the error of one of two sessions that change the privileges of one database at once. */
 function whileChanging(error: unknown): undefined {
-  if (!(error instanceof TenantryError) || error.sqlState !== 'XX000') throw error
+  if (!hasFailure(error, 'race')) throw error
 }
 
 function isNotOpen(error: unknown): boolean {
-  return error instanceof TenantryError && (error.code === 'database-missing' || error.code === 'database-closed')
+  return hasCode(error, 'database-missing', 'database-closed')
 }

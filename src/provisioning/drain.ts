@@ -1,5 +1,5 @@
 import { type Cancellable, poll, throwIfAborted } from '../kernel/abort.ts'
-import { TenantryError, hasCode } from '../kernel/errors.ts'
+import { hasFailure, TenantryError } from '../kernel/errors.ts'
 import { type Identifier, physicalNames } from '../kernel/names.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session, WhichSessions } from '../server/port.ts'
@@ -71,8 +71,7 @@ export async function despiteRaces<T>(
     try {
       return await change()
     } catch (error) {
-      const isRace = hasCode(error, 'query-failed') && error.retryable
-      if (!isRace || attempt === roleAttempts) throw error
+      if (!hasFailure(error, 'race') || attempt === roleAttempts) throw error
       throwIfAborted(signal)
       await server.endSessions(admin, await server.sessions(admin, database, which))
     }
@@ -92,11 +91,6 @@ export async function endAllSessions(
   }
   if (await poll(isEmpty, endingMs, signal)) return
   throw remainError(database)
-}
-
-/** True if a database could not be renamed or dropped because of a session in it. */
-export function isInUse(error: unknown): boolean {
-  return error instanceof TenantryError && error.sqlState === '55006'
 }
 
 /** Returns the error of a database with a remaining session. */

@@ -1,10 +1,7 @@
 import type { Cancellable } from '../kernel/abort.ts'
-import { TenantryError } from '../kernel/errors.ts'
+import { hasFailure } from '../kernel/errors.ts'
 import { connectToAdministration } from './administration.ts'
 import type { ProvisioningContext } from './context.ts'
-
-/** The SQLSTATE of a NOTIFY that found the queue full, at the latest with its commit. */
-const queueFull = '54000'
 
 /**
  * Runs `work`, which notifies other processes. The queue of notifications is one for the whole server, and any role can fill
@@ -18,7 +15,7 @@ export async function despiteFullQueue<T>(
   try {
     return await work()
   } catch (error) {
-    if (!(error instanceof TenantryError) || error.sqlState !== queueFull) throw error
+    if (!hasFailure(error, 'queue-full')) throw error
     const session = await connectToAdministration(context, context.home, options)
     try {
       await context.home.freeNotificationQueue(session)

@@ -1,4 +1,4 @@
-import { type Cancellable, isAbortion, untilAborted } from '../kernel/abort.ts'
+import { type Cancellable, untilAborted } from '../kernel/abort.ts'
 import { TenantryError, hasCode } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
 import { eachOf } from '../kernel/pages.ts'
@@ -87,6 +87,8 @@ export interface Fleet<T> {
   readonly inTurn: <R>(server: string, part: () => Promise<R>, signal: AbortSignal | undefined) => Promise<R>
   readonly work: (row: TenantRow, tenant: Tenant, limits: TenantLimits) => Promise<T>
   readonly isInService: (row: TenantRow) => Promise<boolean>
+  /** True if an error results from the end of work by this signal. */
+  readonly isAbortion: (error: unknown, signal: AbortSignal | undefined) => boolean
 }
 
 const filterChecks: Checks<FleetFilter> = {
@@ -201,7 +203,7 @@ class FleetQuery<T> {
     } catch (error) {
       if (hasCode(error, 'closed')) throw error
       const outcome = await this.#outcomeOf(error, row)
-      return { tenant, outcome, error: outcome === 'failed' ? limit.reasonOf(error) : error }
+      return { tenant, outcome, error: outcome === 'failed' ? limit.reasonOf(error, this.#fleet) : error }
     } finally {
       limit.end()
     }
@@ -214,7 +216,7 @@ class FleetQuery<T> {
 
   async #outcomeOf(error: unknown, row: TenantRow): Promise<'failed' | 'skipped' | 'aborted'> {
     const { signal } = this.#options
-    if (signal?.aborted && (hasCode(error, 'aborted') || isAbortion(error, signal))) return 'aborted'
+    if (signal?.aborted && (hasCode(error, 'aborted') || this.#fleet.isAbortion(error, signal))) return 'aborted'
     return (await this.#fleet.isInService(row)) ? 'failed' : 'skipped'
   }
 
@@ -261,7 +263,7 @@ class TenantLimit implements TenantLimits {
   }
 
   /** Returns the error of work that the limit ended, in place of its symptom. */
-  reasonOf(error: unknown): unknown {
+  reasonOf(error: unknown, { isAbortion }: Pick<Fleet<unknown>, 'isAbortion'>): unknown {
     const { signal } = this.#late
     return signal.aborted && (hasCode(error, 'aborted') || isAbortion(error, signal)) ? signal.reason : error
   }

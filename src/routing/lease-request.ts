@@ -1,4 +1,4 @@
-import { TenantryError, hasCode } from '../kernel/errors.ts'
+import { explained, hasCode, type TenantryError } from '../kernel/errors.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { ServerConnection } from '../server/port.ts'
 import type { Admission } from './admissions.ts'
@@ -119,10 +119,8 @@ export class LeaseRequest implements ConnectionRequest, LeaseHolder {
   }
 }
 
-function refusedLoginError({ id }: TenantRow, { message, cause, sqlState }: TenantryError): TenantryError {
-  return new TenantryError('authentication-failed', message, {
-    cause,
-    sqlState,
+function refusedLoginError({ id }: TenantRow, error: TenantryError): TenantryError {
+  return explained(error, 'authentication-failed', error.message, {
     tenant: id,
     hint: `The role of the tenant ${id} was changed or dropped. Repair it with tenants.rotateCredentials() or "tenantry rotate-credentials".`,
   })

@@ -1,5 +1,5 @@
 import { sha256 } from '../kernel/hash.ts'
-import type { Cancellable } from '../kernel/abort.ts'
+import { type Cancellable, isAbortion } from '../kernel/abort.ts'
 import { type DomainName, readDomain } from '../kernel/domain-names.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { type Identifier, type Installation, physicalNames, type TenantId } from '../kernel/names.ts'
@@ -199,7 +199,13 @@ export class Router<Handle> {
         }
       },
       isInService: (row) => this.#isInService({ tenant: row.id, row: row.rowId }),
+      isAbortion: (error, signal) => this.isAbortion(error, signal),
     }
+  }
+
+  /** True if an error, or one that it wraps, results from the end of work by this signal. */
+  isAbortion(error: unknown, signal: AbortSignal | undefined): boolean {
+    return isAbortion(error, signal, this.#options.home.isCancellation)
   }
 
   async #isInService(captured: CapturedTenant): Promise<boolean> {

@@ -1,4 +1,4 @@
-import { abortedError, type Cancellable, isAbortion, throwIfAborted, untilAborted } from '../kernel/abort.ts'
+import { abortedError, type Cancellable, throwIfAborted, untilAborted } from '../kernel/abort.ts'
 import type { DomainName } from '../kernel/domain-names.ts'
 import { parseTenantId, type TenantId } from '../kernel/names.ts'
 import { cancellable, type Checks, functionOption, oneOf, readOptions } from '../kernel/options.ts'
@@ -125,7 +125,7 @@ export class TenantWork<Handle> {
       const working = this.#context.enter(scope, () => work(handle))
       return await (giveUp === undefined ? working : untilAborted(Promise.resolve(working), giveUp))
     } catch (error) {
-      throw isAbortion(error, signal) ? abortedError(signal as AbortSignal) : error
+      throw this.#router.isAbortion(error, signal) ? abortedError(signal as AbortSignal) : error
     } finally {
       const finishing = handles.finish(handle)
       if (finishing !== undefined && giveUp?.aborted !== true) await finishing

@@ -286,6 +286,8 @@ export interface Server {
   occupancy(session: Pick<Session, 'query'>, question: OccupancyQuestion): Promise<Occupancy>
   /** Opens a session that receives a channel's notifications in its database. The caller runs one query at a time. */
   listen(database: Identifier, channel: string, listeners: Listeners): Promise<Session>
+  /** True for the driver's error of a cancelled statement, or an ORM's that replaces it. */
+  readonly isCancellation: (error: Error) => boolean
   /** Describes the existing ones among some databases, in one query. */
   describe(session: Session, databases: readonly Identifier[]): Promise<readonly DatabaseInfo[]>
   /** Describes all databases that match, in the order of their names, in one query. */

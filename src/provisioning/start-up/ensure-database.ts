@@ -1,5 +1,5 @@
 import type { Cancellable } from '../../kernel/abort.ts'
-import { TenantryError, hasCode } from '../../kernel/errors.ts'
+import { explained, hasCode, TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { CreateDatabaseOptions, Server, Session } from '../../server/port.ts'
 
@@ -90,9 +90,7 @@ async function connectForMaintenance(server: Server, options: Cancellable): Prom
     return await server.connect(server.maintenanceDatabase, options)
   } catch (error) {
     if (!hasCode(error, 'database-missing')) throw error
-    throw new TenantryError('database-missing', error.message, {
-      cause: error.cause,
-      sqlState: error.sqlState,
+    throw explained(error, 'database-missing', error.message, {
       hint: 'CREATE DATABASE is sent from there. Name a database that exists by the option maintenanceDatabase.',
     })
   }
@@ -140,9 +138,7 @@ async function databaseClosedError(
   options: Cancellable,
 ): Promise<TenantryError> {
   if (!(await isInvalid(server, database, options))) return error
-  return new TenantryError('database-invalid', `An interrupted DROP DATABASE left ${database} unusable.`, {
-    cause: error.cause,
-    sqlState: error.sqlState,
+  return explained(error, 'database-invalid', `An interrupted DROP DATABASE left ${database} unusable.`, {
     hint: `Its data is lost. Finish the job: DROP DATABASE "${database.replaceAll('"', '""')}";`,
   })
 }

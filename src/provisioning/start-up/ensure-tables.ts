@@ -1,4 +1,4 @@
-import { TenantryError, hasCode } from '../../kernel/errors.ts'
+import { explained, hasCode, TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { Creation, Session } from '../../server/port.ts'
 import type { ReadStructure } from '../../server/structure.ts'
@@ -147,9 +147,7 @@ async function addExtensions(
     })
   } catch (error) {
     if (!hasCode(error, 'permission-denied')) throw error
-    throw new TenantryError('permission-denied', error.message, {
-      cause: error.cause,
-      sqlState: error.sqlState,
+    throw explained(error, 'permission-denied', error.message, {
       hint: `As a superuser: ${missing.map((name) => `CREATE EXTENSION "${name.replaceAll('"', '""')}";`).join(' ')}`,
     })
   }
@@ -280,7 +278,7 @@ async function tablesDeniedError(error: TenantryError, session: Session, found: 
       ? `As a superuser, or a role that may grant it: ${grants.join(' ')}`
       : 'Connect as the owner of the object that the error names.'
   const message = `${session.user} may not create what the models lack in ${session.database}: ${error.message}`
-  return new TenantryError('permission-denied', message, { cause: error.cause, sqlState: error.sqlState, hint })
+  return explained(error, 'permission-denied', message, { hint })
 }
 
 function creationOf({ plan, live }: Look): Creation {

@@ -1,4 +1,4 @@
-import { TenantryError } from '../../kernel/errors.ts'
+import { explained, hasFailure, TenantryError } from '../../kernel/errors.ts'
 import type { SchemaSource } from '../../models/port.ts'
 import type { Session } from '../../server/port.ts'
 
@@ -37,14 +37,9 @@ export function verificationError(database: string, unmade: readonly string[]): 
   })
 }
 
-/** Integrity violations, other objects with that name, and references to missing or unsuitable objects. */
-const conflict = /^(?:23...|42P01|42P06|42P07|42P16|42703|42710|42804|42809|42830)$/
-
 function explain(error: TenantryError, { database }: Session): TenantryError {
-  if (error.sqlState === undefined || !conflict.test(error.sqlState)) return error
-  return new TenantryError('schema-conflict', `Missing objects in ${database} cannot be created: ${error.message}`, {
-    cause: error.cause,
-    sqlState: error.sqlState,
+  if (!hasFailure(error, 'conflict', 'duplicate', 'missing-table', 'missing-column')) return error
+  return explained(error, 'schema-conflict', `Missing objects in ${database} cannot be created: ${error.message}`, {
     hint: 'Nothing was created. Fix the data or the object that is in the way, then run it again.',
   })
 }

@@ -1,4 +1,4 @@
-import { TenantryError, messageOf } from '../../kernel/errors.ts'
+import { hasCode, hasFailure, messageOf, TenantryError } from '../../kernel/errors.ts'
 import { physicalNames } from '../../kernel/names.ts'
 import type { Server, Session } from '../../server/port.ts'
 import { connectToAdministration } from '../administration.ts'
@@ -248,8 +248,7 @@ export class Keeper<Handle> {
 
 /** True if no disk, memory or connection is left, or a privilege is missing: a short wait does not help. */
 function isLimit(error: unknown): boolean {
-  if (!(error instanceof TenantryError)) return false
-  return error.code === 'permission-denied' || error.sqlState?.startsWith('53') === true
+  return hasCode(error, 'permission-denied') || hasFailure(error, 'exhausted')
 }
 
 function beingRetired(): TenantryError {

@@ -1,13 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import type { Cancellable } from '../../kernel/abort.ts'
-import { TenantryError } from '../../kernel/errors.ts'
+import { hasCode, hasFailure, TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, physicalNames } from '../../kernel/names.ts'
 import type { SparePool, SpareRow } from '../../catalog/inventory.ts'
 import type { DatabaseInfo, Server, Session } from '../../server/port.ts'
 import { readStamp, writeStamp } from '../../server/stamp.ts'
 import { digestOf } from '../../structure/structure-object.ts'
 import type { MakingContext, ProvisioningContext } from '../context.ts'
-import { isInUse } from '../drain.ts'
 import { durablyBoth, type LockedWork } from '../locked-work.ts'
 import { dropLogin, newLogin } from '../separation.ts'
 import { copyTemplate } from './template.ts'
@@ -189,13 +188,9 @@ async function becomes(
   else await admin.transaction(change, { durable: true })
 }
 
-/** True if a spare, or its role (42704), was dropped, renamed, opened or entered by others. */
+/** True if a spare, or its role, was dropped, renamed, opened or entered by others. */
 function isSpoilt(error: unknown): boolean {
-  return (
-    isInUse(error) ||
-    (error instanceof TenantryError &&
-      (error.code === spoilt || error.sqlState === '3D000' || error.sqlState === '42704'))
-  )
+  return hasCode(error, spoilt) || hasFailure(error, 'in-use', 'missing-database', 'missing-object')
 }
 
 const spoilt = 'database-missing'

@@ -1,7 +1,7 @@
 import { withSession } from '../../server/with-session.ts'
 import { randomUUID } from 'node:crypto'
 import type { Cancellable } from '../../kernel/abort.ts'
-import { TenantryError } from '../../kernel/errors.ts'
+import { hasFailure, TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, physicalNames } from '../../kernel/names.ts'
 import type { FinishedTemplate, SparePool, TemplateRow } from '../../catalog/inventory.ts'
 import type { Server, Session } from '../../server/port.ts'
@@ -10,7 +10,7 @@ import { connectToAdministration } from '../administration.ts'
 import type { MakingContext, ProvisioningContext } from '../context.ts'
 import { describeTemplate } from '../tables/compare-tenant.ts'
 import { makeTables } from '../tables/create-tables.ts'
-import { endAllSessions, isInUse } from '../drain.ts'
+import { endAllSessions } from '../drain.ts'
 import { runSeed } from '../hooks.ts'
 import { durablyBoth, type LockedWork, lockedBy, onServer } from '../locked-work.ts'
 import { createPrivate, ensureGroups } from '../separation.ts'
@@ -232,7 +232,7 @@ async function seal(context: ProvisioningContext, locked: LockedWork, sealing: S
   try {
     if (await change()) return
   } catch (error) {
-    if (!isInUse(error)) throw error
+    if (!hasFailure(error, 'in-use')) throw error
     // The seed left a connection, or somebody looks on.
     await endAllSessions(server, admin, { database: building, which: 'all', signal })
     if (await change()) return

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { untilAborted } from '../../kernel/abort.ts'
-import { TenantryError } from '../../kernel/errors.ts'
+import { explained, TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, parseTenantId, physicalNames } from '../../kernel/names.ts'
 import { isInService, stateError } from '../../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
@@ -197,9 +197,7 @@ async function refuseUnlessSame({ catalog }: ProvisioningContext, source: Tenant
 }
 
 function inUseError({ id, database }: TenantRow, cause: TenantryError): TenantryError {
-  return new TenantryError('template-in-use', `The database ${database} still has sessions, so it cannot be copied.`, {
-    cause: cause.cause,
-    sqlState: cause.sqlState,
+  return explained(cause, 'template-in-use', `The database ${database} still has sessions, so it cannot be copied.`, {
     tenant: id,
     hint: `Suspend ${id} while it is cloned, or allow more time (drainMs, --drain); pg_stat_activity shows the sessions.`,
   })

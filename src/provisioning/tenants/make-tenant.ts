@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { TenantryError } from '../../kernel/errors.ts'
+import { hasFailure, TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, physicalNames } from '../../kernel/names.ts'
 import { makingVerbs } from '../../catalog/audit.ts'
 import { nextTransition } from '../../catalog/states.ts'
@@ -7,7 +7,7 @@ import type { TenantRow } from '../../catalog/tenant.ts'
 import type { Server, Session } from '../../server/port.ts'
 import { readStamp, writeStamp } from '../../server/stamp.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from '../context.ts'
-import { endAllSessions, isInUse } from '../drain.ts'
+import { endAllSessions } from '../drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from '../locked-work.ts'
 import { dropLogin, dropOurRole, isSeparate, newLogin } from '../separation.ts'
 import { disagreeError, foreignError, isStampOf, namesOf, tenantStamp } from './tenant-names.ts'
@@ -159,7 +159,7 @@ async function discard(
   try {
     await rename()
   } catch (error) {
-    if (!isInUse(error)) throw error
+    if (!hasFailure(error, 'in-use')) throw error
     await endAllSessions(server, admin, { database, which: 'all', signal })
     await rename()
   }
@@ -173,7 +173,7 @@ async function takeName(site: Site, made: Made, options: VerbOptions): Promise<T
     return await nameOnce(site, made, options)
   } catch (error) {
     if (isNameTaken(error)) throw await withdraw(site, options)
-    if (!isInUse(error)) throw error
+    if (!hasFailure(error, 'in-use')) throw error
     // A hook of the service left a connection, or another program is connected.
     const { building } = namesOf(context, row)
     await endAllSessions(server, admin, { database: building, which: 'all', signal: options.signal })
@@ -228,7 +228,7 @@ async function activate(
 
 /** True if RENAME found the new name taken, even if since a moment. */
 export function isNameTaken(error: unknown): boolean {
-  return error instanceof TenantryError && (error.sqlState === '42P04' || error.sqlState === '23505')
+  return hasFailure(error, 'name-taken', 'duplicate')
 }
 
 /** Returns the error of a tenant whose row was removed during the work. */

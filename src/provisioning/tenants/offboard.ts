@@ -1,10 +1,11 @@
+import { hasFailure } from '../../kernel/errors.ts'
 import { parseTenantId } from '../../kernel/names.ts'
 import { publicTenant, type Tenant, type TenantRow } from '../../catalog/tenant.ts'
 import type { Server, Session } from '../../server/port.ts'
 import { requireServer } from '../../server/require-server.ts'
 import { beforeTransition, takeTransition } from './transitions.ts'
 import type { DrainOptions, ProvisioningContext, VerbOptions } from '../context.ts'
-import { drain, type Drain, isInUse, remainError } from '../drain.ts'
+import { drain, type Drain, remainError } from '../drain.ts'
 import { isNameTaken } from './make-tenant.ts'
 import { durablyBoth, onServerOf, underLock } from '../locked-work.ts'
 import { enableLogin, disableLogin } from '../separation.ts'
@@ -90,7 +91,7 @@ async function archive(
       const renaming = [server.renameStatement(found.name, name), stamp]
       return await admin.transaction(() => admin.script(renaming), { durable: true })
     } catch (error) {
-      if (!isInUse(error)) throw error
+      if (!hasFailure(error, 'in-use')) throw error
       if (attempt === attempts) throw remainError(found.name)
     }
   }
@@ -124,7 +125,7 @@ export async function restore(context: ProvisioningContext, id: string, options:
           durablyBoth(locked, admin, bringBack, take),
         )
       } catch (error) {
-        if (isInUse(error)) throw remainError(namesOf(context, before.row).archived)
+        if (hasFailure(error, 'in-use')) throw remainError(namesOf(context, before.row).archived)
         throw isNameTaken(error) ? foreignError(before.row, 'Rename it, and repeat the call.') : error
       }
     })

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type Cancellable, untilAborted } from '../../kernel/abort.ts'
-import { TenantryError } from '../../kernel/errors.ts'
+import { explained, TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, parseTenantId, physicalNames, type TenantId } from '../../kernel/names.ts'
 import { Stopwatch } from '../../kernel/stopwatch.ts'
 import type { Claimed } from '../../catalog/claim.ts'
@@ -111,7 +111,7 @@ async function claimAnySpare<Handle>({ context, id, wanted, options }: Call<Hand
 
 /** Finds the missing privilege, rather than reading it from a message that may be in any language. */
 async function onboardDeniedError(
-  { message, cause, sqlState }: TenantryError,
+  error: TenantryError,
   context: ProvisioningContext,
   tenant: TenantId,
   options: Cancellable,
@@ -124,7 +124,7 @@ async function onboardDeniedError(
       grants.length > 0
         ? `As a superuser, or a role that may grant it: ${grants.join(' ')}`
         : 'The spare belongs to another role: let all processes of the installation connect as one role.'
-    return new TenantryError('permission-denied', message, { cause, sqlState, tenant, hint })
+    return explained(error, 'permission-denied', error.message, { tenant, hint })
   } finally {
     await session.close()
   }

@@ -1,5 +1,5 @@
 import { untilAborted } from '../../kernel/abort.ts'
-import { TenantryError } from '../../kernel/errors.ts'
+import { hasFailure, TenantryError } from '../../kernel/errors.ts'
 import { parseTenantId, physicalNames, type TenantId } from '../../kernel/names.ts'
 import { stateError } from '../../catalog/states.ts'
 import { type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
@@ -7,7 +7,7 @@ import type { Server, Session } from '../../server/port.ts'
 import { readStamp } from '../../server/stamp.ts'
 import { type BeforeTransition, beforeTransition, takeTransition } from './transitions.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from '../context.ts'
-import { endAllSessions, isInUse, remainError } from '../drain.ts'
+import { endAllSessions, remainError } from '../drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from '../locked-work.ts'
 import { dropLogin, dropOurRole } from '../separation.ts'
 import {
@@ -157,7 +157,7 @@ async function destroy(
     const change = { verb: 'purge', to: 'purging', actor } as const
     await takeTransition(context, locked, before, change, (take) => durablyBoth(locked, admin, rename, take))
   } catch (error) {
-    throw isInUse(error) && found !== undefined ? remainError(found.name) : error
+    throw hasFailure(error, 'in-use') && found !== undefined ? remainError(found.name) : error
   }
   if (found !== undefined) await server.drop(admin, pendingDrop)
   // In any database: a session outlives its role, and cannot be attributed to it then.

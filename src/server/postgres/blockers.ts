@@ -1,5 +1,5 @@
 import { pause } from '../../kernel/abort.ts'
-import { messageOf, TenantryError } from '../../kernel/errors.ts'
+import { explained, messageOf, TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { EndedBlocker, Session } from '../port.ts'
 import { endSessions, inRoles } from './sessions.ts'
@@ -172,8 +172,7 @@ export class BlockerWatch {
   /** Returns the error of a statement that waited too long, with its blocker, if one was seen. */
   explain(error: TenantryError): TenantryError {
     if (this.#unmoved === undefined || (error.code !== 'lock-timeout' && error.code !== 'timeout')) return error
-    const { code, message, cause, sqlState } = error
-    return new TenantryError(code, message, { cause, sqlState, hint: this.#unmoved })
+    return explained(error, error.code, error.message, { hint: this.#unmoved })
   }
 
   #clear(over: AbortSignal): Promise<void> {

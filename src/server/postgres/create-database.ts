@@ -1,4 +1,4 @@
-import { TenantryError } from '../../kernel/errors.ts'
+import { explained, TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { Session } from '../port.ts'
 import {
@@ -52,7 +52,6 @@ interface Attempt {
 
 async function explainFailedCreate(error: TenantryError, session: Session, attempt: Attempt): Promise<TenantryError> {
   const { database, options } = attempt
-  const details = { cause: error.cause, sqlState: error.sqlState }
   switch (error.sqlState) {
     case '42501':
       return createDeniedError(error, session, attempt)
@@ -60,12 +59,12 @@ async function explainFailedCreate(error: TenantryError, session: Session, attem
       return createPrerequisiteError(error, session, attempt)
     case '3D000': {
       const message = `The template ${templateOf(options)} for ${database} does not exist.`
-      return new TenantryError('template-missing', message, { ...details, hint: 'Check the option `template`.' })
+      return explained(error, 'template-missing', message, { hint: 'Check the option `template`.' })
     }
     case '55006': {
       const message = `The template ${templateOf(options)} has sessions, so ${database} cannot be copied from it.`
       const hint = 'End the sessions in the template (pg_stat_activity lists them), or give another `template`.'
-      return new TenantryError('template-in-use', message, { ...details, hint })
+      return explained(error, 'template-in-use', message, { hint })
     }
     // A provider that this version does not know yet is an option, or a value of one, that it cannot parse.
     case '22023':
@@ -79,9 +78,7 @@ async function explainFailedCreate(error: TenantryError, session: Session, attem
 }
 
 function optionError(error: TenantryError, database: Identifier): TenantryError {
-  return new TenantryError('invalid-option', `PostgreSQL refuses the options for ${database}: ${error.message}`, {
-    cause: error.cause,
-    sqlState: error.sqlState,
+  return explained(error, 'invalid-option', `PostgreSQL refuses the options for ${database}: ${error.message}`, {
     hint: hintOf(error.cause) ?? 'Check encoding, locale, localeProvider and template.',
   })
 }
@@ -112,9 +109,7 @@ async function createDeniedError(error: TenantryError, session: Session, attempt
   ])
   const acting = rows[0]?.acting ?? user
   const who = acting === user ? user : `${user}, which acts as ${acting} (ALTER ROLE ... SET role),`
-  return new TenantryError('permission-denied', `${who} may not create the database ${database}: ${error.message}`, {
-    cause: error.cause,
-    sqlState: error.sqlState,
+  return explained(error, 'permission-denied', `${who} may not create the database ${database}: ${error.message}`, {
     hint: hintFor(rows[0], attempt),
   })
 }
@@ -165,17 +160,13 @@ async function createPrerequisiteError(
   attempt: Attempt,
 ): Promise<TenantryError> {
   const { owner, tablespace } = attempt.options
-  const details = { cause: error.cause, sqlState: error.sqlState }
   if (owner !== undefined && !(await hasNamed(session, 'pg_roles', 'rolname', owner))) {
     const hint = `CREATE ROLE ${quoteIdentifier(owner)} NOLOGIN;`
-    return new TenantryError('role-missing', `The owner ${owner} for ${attempt.database} does not exist.`, {
-      ...details,
-      hint,
-    })
+    return explained(error, 'role-missing', `The owner ${owner} for ${attempt.database} does not exist.`, { hint })
   }
   if (tablespace !== undefined && !(await hasNamed(session, 'pg_tablespace', 'spcname', tablespace))) {
     const message = `The tablespace ${tablespace} for ${attempt.database} does not exist.`
-    return new TenantryError('tablespace-missing', message, { ...details, hint: 'Check the option `tablespace`.' })
+    return explained(error, 'tablespace-missing', message, { hint: 'Check the option `tablespace`.' })
   }
   return optionError(error, attempt.database)
 }

@@ -1,4 +1,4 @@
-import { TenantryError, hasCode } from '../../kernel/errors.ts'
+import { explained, hasCode, type TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { Session } from '../port.ts'
 import { quoteIdentifier } from './quoting.ts'
@@ -35,13 +35,13 @@ async function drop(session: Session, database: Identifier): Promise<void> {
  * Returns the error of a DROP DATABASE that waited too long. PostgreSQL drops a database once every process of the
  * server, in any database, has closed its files. A process that waits for its client in a COPY does not respond.
  */
-async function timeoutError(session: Session, { message, cause, sqlState }: TenantryError): Promise<TenantryError> {
+async function timeoutError(session: Session, error: TenantryError): Promise<TenantryError> {
   const copying = await copyingSessions(session)
   const hint =
     copying.length > 0
       ? `PostgreSQL drops no database while a session on the server waits for data in COPY ... FROM STDIN, as this may be: ${copying.join(', ')}. Let it go on, or end it with pg_terminate_backend, and repeat the call.`
       : 'PostgreSQL drops no database while a session anywhere on the server waits in COPY ... FROM STDIN or FROM PROGRAM. pg_stat_activity shows such sessions to a superuser. Repeat the call once they have ended.'
-  return new TenantryError('timeout', message, { cause, sqlState, hint })
+  return explained(error, 'timeout', error.message, { hint })
 }
 
 /** Returns the sessions in a COPY, if the role may see the activity of others. */

@@ -1,4 +1,4 @@
-import { TenantryError, hasCode } from '../../kernel/errors.ts'
+import { explained, hasFailure, TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { DropRoleOptions, Session, TenantSessions } from '../port.ts'
 import { doBlock, quoteIdentifier as quote, quoteLiteral } from './quoting.ts'
@@ -63,8 +63,7 @@ export async function dropRole(
 
 /** Ignores the error of two sessions that change the privileges of one object at once: the next attempt may succeed. */
 function unlessRace(error: unknown): void {
-  const isRace = hasCode(error, 'query-failed') && error.retryable
-  if (!isRace) throw error
+  if (!hasFailure(error, 'race')) throw error
 }
 
 /** @param leaving the database whose privileges are revoked with the role */
@@ -213,9 +212,7 @@ async function asMember(session: Session, roles: readonly Identifier[], statemen
 
 function keptError(user: Identifier, dependences: readonly Dependence[], cause: TenantryError): TenantryError {
   const places = dependences.map(({ database }) => database ?? 'any database').join(', ')
-  return new TenantryError('query-failed', `The role ${user} could not be dropped: ${cause.message}`, {
-    cause: cause.cause,
-    sqlState: cause.sqlState,
+  return explained(cause, 'query-failed', `The role ${user} could not be dropped: ${cause.message}`, {
     hint: `It cannot log in. As a superuser, in ${places}: DROP OWNED BY ${quote(user)}; then: DROP ROLE ${quote(user)};`,
   })
 }

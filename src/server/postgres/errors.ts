@@ -1,4 +1,4 @@
-import { type ErrorCode, type ErrorDetails, TenantryError } from '../../kernel/errors.ts'
+import { type ErrorCode, type ErrorDetails, type FailureKind, TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import { quoteIdentifier } from './quoting.ts'
 
@@ -157,6 +157,11 @@ export function endsSession(error: unknown): boolean {
   return /^(?:57P01|57P02|57P05|25P03|25P04|08P01)$/.test(firstOf(error).code ?? '')
 }
 
+/** True for the error of a cancelled statement (query_canceled), as the driver or an ORM over it raises it. */
+export function isCancellation(error: Error): boolean {
+  return 'code' in error && error.code === '57014'
+}
+
 /** Errors that a retry may well overcome: a serialization failure, a deadlock. */
 const transientPattern = /^(?:40001|40P01)$/
 
@@ -185,14 +190,44 @@ export function toTenantryError(error: unknown, context: ErrorContext, phase: 'c
     cause: error,
     hint: meaning.hint?.(context),
     sqlState: isSqlState(code) ? code : undefined,
+    failure: isRace(code, text) ? 'race' : failureOf(code),
     // A resolver that did not answer does not mean that the host does not exist.
-    retryable: isTransient(code, text) ? true : meaning.retryable,
+    retryable: code === 'EAI_AGAIN' || isRace(code, text) ? true : meaning.retryable,
   }
   return new TenantryError(meaning.code, meaning.message(context, text), details)
 }
 
-function isTransient(code: string | undefined, text: string): boolean {
-  return code === 'EAI_AGAIN' || transientPattern.test(code ?? '') || racePattern.test(text)
+/** The reasons that the rest of this package branches on, by SQLSTATE or its class. */
+const failures: Readonly<Record<string, FailureKind>> = {
+  '23': 'conflict',
+  '23505': 'duplicate',
+  '3D000': 'missing-database',
+  '3F000': 'missing-schema',
+  '42703': 'missing-column',
+  '42704': 'missing-object',
+  '42P01': 'missing-table',
+  '42P04': 'name-taken',
+  // Other objects with that name, and references to unsuitable objects.
+  '42710': 'conflict',
+  '42804': 'conflict',
+  '42809': 'conflict',
+  '42830': 'conflict',
+  '42P06': 'conflict',
+  '42P07': 'conflict',
+  '42P16': 'conflict',
+  '53': 'exhausted',
+  // A NOTIFY that found the queue full, at the latest with its commit.
+  '54000': 'queue-full',
+  '55006': 'in-use',
+}
+
+function failureOf(code: string | undefined): FailureKind | undefined {
+  if (code === undefined || !isSqlState(code)) return undefined
+  return failures[code] ?? failures[code.slice(0, 2)]
+}
+
+function isRace(code: string | undefined, text: string): boolean {
+  return transientPattern.test(code ?? '') || racePattern.test(text)
 }
 
 const verifier = /SCRAM-SHA-256\$[^'"\s]*/g

@@ -45,7 +45,7 @@ import type { ProbeLogin } from './diagnosis/probe-context.ts'
 import { dropDatabase } from './drop-database.ts'
 import { dropRole, ownsAnything, reassignOwned } from './drop-role.ts'
 import { connectionEnvironment } from './environment.ts'
-import type { ErrorContext } from './errors.ts'
+import { type ErrorContext, isCancellation } from './errors.ts'
 import { quoteIdentifier, quoteLiteral } from './quoting.ts'
 import { openPool } from './pool.ts'
 import type { Pooler } from './pooler.ts'
@@ -90,6 +90,7 @@ export class PostgresServer implements Server {
   readonly maintenanceDatabase: Identifier
   readonly roles = roleAdministration
   readonly structures = structureAccess
+  readonly isCancellation = isCancellation
   readonly #fields: ConnectionFields
   readonly #settings: ServerSettings
   readonly #limits: ConnectionLimits

@@ -1,5 +1,5 @@
 import { poll } from '../../kernel/abort.ts'
-import { TenantryError, hasCode } from '../../kernel/errors.ts'
+import { explained, hasCode } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { EndingOptions, Session, WhichSessions } from '../port.ts'
 import { quoteIdentifier } from './quoting.ts'
@@ -65,10 +65,7 @@ export async function endSessions(session: Session, processIds: readonly number[
   } catch (error) {
     if (!hasCode(error, 'permission-denied')) throw error
     if (await endAsMember(session, processIds)) return
-    const { cause, sqlState } = error
-    throw new TenantryError('permission-denied', `${session.user} may not end another role's session.`, {
-      cause,
-      sqlState,
+    throw explained(error, 'permission-denied', `${session.user} may not end another role's session.`, {
       hint: `As a superuser: GRANT pg_signal_backend TO ${quoteIdentifier(session.user as Identifier)}; a superuser's sessions only a superuser can end.`,
     })
   }
