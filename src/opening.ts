@@ -21,6 +21,7 @@ import { ensureGroups, groupRoles } from './provisioning/separation.ts'
 import { type StartUp, survey } from './provisioning/survey.ts'
 import { versionFingerprint } from './provisioning/version.ts'
 import type { Server, Session } from './server/port.ts'
+import { withSession } from './server/with-session.ts'
 
 /** The time limit of a look that opening can do without, in milliseconds. */
 const lookMs = 3_000
@@ -129,13 +130,10 @@ async function warnOfPublicSchemas(
 ): Promise<void> {
   const limit = AbortSignal.any([AbortSignal.timeout(lookMs), ...(signal === undefined ? [] : [signal])])
   const look = async (server: Server) => {
-    const session = await server.connect(server.maintenanceDatabase, { signal: limit })
-    try {
-      const schemas = await server.schemasOpenToPublic(session)
+    await withSession(server.connect(server.maintenanceDatabase, { signal: limit }), async (session) => {
+      const schemas = await server.databases.schemasOpenToPublic(session)
       if (schemas.length > 0) announce(openToPublic(server, schemas))
-    } finally {
-      await session.close()
-    }
+    })
   }
   await Promise.allSettled(servers.map(look))
 }
@@ -210,14 +208,14 @@ async function closeCatalogToPublic(
   session: Session,
   { installation, lockTimeoutMs }: Pick<CheckedConfig<unknown>, 'installation' | 'lockTimeoutMs'>,
 ): Promise<void> {
-  const statements = home.roles.revokePublicAccess(physicalNames.catalog(installation), undefined)
+  const database = physicalNames.catalog(installation)
   for (let attempt = 1; ; attempt++) {
     try {
       await session.transaction(async () => {
         // Of two sessions that change one database's privileges at once, PostgreSQL fails one: "tuple concurrently
         // updated".
         await session.lock(catalogLock, 'transaction', lockTimeoutMs)
-        await session.script(statements)
+        await home.apply(session, [{ change: 'make-private', database, groups: undefined }])
       })
       return
     } catch (error) {
@@ -289,17 +287,17 @@ async function unmakeCatalog(home: Server, installation: Installation): Promise<
   try {
     const inside = await home.connect(database)
     const isUnused = async () =>
-      (await home.sessions(inside, database, 'all')).length === 0 && !(await hasServers(inside))
+      (await home.sessions.list(inside, database, 'all')).length === 0 && !(await hasServers(inside))
     let mayDrop = false
     try {
       if ((await poll(async () => (await isUnused()) || undefined, lingeringMs, undefined)) === undefined) return
-      await admin.script([home.alterStatement(database, { acceptsConnections: false })])
+      await home.apply(admin, [{ change: 'close', database }])
       mayDrop = await isUnused()
     } finally {
       await inside.close()
     }
-    if (mayDrop) await home.drop(admin, database)
-    else await admin.script([home.alterStatement(database, { acceptsConnections: true })])
+    if (mayDrop) await home.databases.drop(admin, database)
+    else await home.apply(admin, [{ change: 'open', database }])
   } finally {
     await admin.close()
   }

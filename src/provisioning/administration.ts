@@ -71,15 +71,15 @@ export async function makeClosedDatabase(server: Server, database: Identifier, o
   const admin = await server.connect(server.maintenanceDatabase, options)
   try {
     if (await createPrivate({ server, admin, database, template: 'template0', groups: undefined })) return true
-    const isOpen = async () => (await server.describe(admin, [database]))[0]?.acceptsConnections || undefined
+    const isOpen = async () => (await server.databases.describe(admin, [database]))[0]?.acceptsConnections || undefined
     if (await poll(isOpen, finishMs, options.signal)) return false
-    const open = [
-      ...server.roles.revokePublicAccess(database, undefined),
-      server.alterStatement(database, { acceptsConnections: true }),
-    ]
+    const opening = [
+      { change: 'make-private', database, groups: undefined },
+      { change: 'open', database },
+    ] as const
     const finish = async () => {
       if (await isOpen()) return true
-      return admin.script(open).then(() => true as const, whileChanging)
+      return server.apply(admin, opening).then(() => true as const, whileChanging)
     }
     if (await poll(finish, makingMs, options.signal)) return false
   } finally {

@@ -2,14 +2,14 @@ import { type Cancellable, poll, throwIfAborted } from '../kernel/abort.ts'
 import { hasFailure, TenantryError } from '../kernel/errors.ts'
 import { type Identifier, physicalNames } from '../kernel/names.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
-import type { Server, Session, WhichSessions } from '../server/port.ts'
+import type { Change, Server, Session, WhichSessions } from '../server/port.ts'
 import type { ProvisioningContext } from './context.ts'
 import { disableLogin } from './separation.ts'
 
 /** The database to drain, the sessions that have to end, and the deadline. */
 export interface Drain extends Cancellable {
-  /** Statements that are committed with the end of the role's logins. */
-  readonly also?: readonly string[]
+  /** Changes that are committed with the end of the role's logins. */
+  readonly also?: readonly Change[]
   readonly database: Identifier
   /** `work` leaves a backup by pg_dump alone. */
   readonly which: WhichSessions
@@ -36,22 +36,22 @@ export async function drain(
   { database, which, drainMs, signal, also = [] }: Drain,
 ): Promise<void> {
   const deadline = Date.now() + drainMs
-  const locking = disableLogin(context, server, row, database)
+  const locking = disableLogin(context, row, database)
   // Its own sessions, in any database: the locks that they hold outlast the login.
   const user = row.credential && physicalNames.login(context.installation, row.rowId)
   const own: WhichSessions | undefined = user && { of: user }
   const racing = { database, which: own ?? which, signal }
-  await despiteRaces(server, admin, racing, () => admin.script([...locking, ...also]))
+  await despiteRaces(server, admin, racing, () => server.apply(admin, [...locking, ...also]))
   await context.evict({ tenant: row.id, server: row.server, database: row.database }, drainMs, { signal })
   // Idle connections of a pooler are no work under way.
   const how = server.pooling === undefined ? 'any' : 'busy'
-  const isEmpty = async () => (await server.sessions(admin, database, which, how)).length === 0 || undefined
+  const isEmpty = async () => (await server.sessions.list(admin, database, which, how)).length === 0 || undefined
   const isLeft = await poll(isEmpty, Math.max(0, deadline - Date.now()), signal)
   // A login that was under way when the role lost its own is not seen among the sessions.
-  if (user !== undefined && !(await server.endLogins(admin, { user }))) throw remainError(database)
+  if (user !== undefined && !(await server.sessions.endLogins(admin, { user }))) throw remainError(database)
   if (!isLeft || locking.length > 0 || how === 'busy') await endAllSessions(server, admin, { database, which, signal })
   if (own !== undefined && which === 'all') await endAllSessions(server, admin, { database, which: own, signal })
-  await server.rollBackPrepared(admin, database, user)
+  await server.sessions.rollBackPrepared(admin, database, user)
 }
 
 /** The number of attempts to change a role that its own sessions change at the same moment. */
@@ -73,7 +73,7 @@ export async function despiteRaces<T>(
     } catch (error) {
       if (!hasFailure(error, 'race') || attempt === roleAttempts) throw error
       throwIfAborted(signal)
-      await server.endSessions(admin, await server.sessions(admin, database, which))
+      await server.sessions.end(admin, await server.sessions.list(admin, database, which))
     }
   }
 }
@@ -85,8 +85,8 @@ export async function endAllSessions(
   { database, which, signal }: Omit<Drain, 'drainMs' | 'also'>,
 ): Promise<void> {
   const isEmpty = async () => {
-    const left = await server.sessions(admin, database, which)
-    if (left.length > 0) await server.endSessions(admin, left)
+    const left = await server.sessions.list(admin, database, which)
+    if (left.length > 0) await server.sessions.end(admin, left)
     return left.length === 0 || undefined
   }
   if (await poll(isEmpty, endingMs, signal)) return

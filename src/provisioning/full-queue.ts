@@ -1,5 +1,6 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import { hasFailure } from '../kernel/errors.ts'
+import { withSession } from '../server/with-session.ts'
 import { connectToAdministration } from './administration.ts'
 import type { ProvisioningContext } from './context.ts'
 
@@ -16,12 +17,8 @@ export async function despiteFullQueue<T>(
     return await work()
   } catch (error) {
     if (!hasFailure(error, 'queue-full')) throw error
-    const session = await connectToAdministration(context, context.home, options)
-    try {
-      await context.home.freeNotificationQueue(session)
-    } finally {
-      await session.close()
-    }
+    const { home } = context
+    await withSession(connectToAdministration(context, home, options), (session) => home.freeNotificationQueue(session))
     return work()
   }
 }

@@ -3,7 +3,16 @@ import { type ErrorCode, TenantryError } from '../kernel/errors.ts'
 import { type Identifier, type Installation, physicalNames } from '../kernel/names.ts'
 import { Secret } from '../kernel/secret.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
-import type { DatabaseInfo, GroupRoles, Login, Server, Session, WhichSessions } from '../server/port.ts'
+import type {
+  Change,
+  DatabaseInfo,
+  GroupRoles,
+  LimitedLogin,
+  Server,
+  Session,
+  WhichSessions,
+  Login,
+} from '../server/port.ts'
 import { readStamp } from '../server/stamp.ts'
 import type { ProvisioningContext, Separation } from './context.ts'
 
@@ -38,8 +47,8 @@ interface NewDatabase {
   readonly template: string
   /** The roles to make it for; undefined for one that belongs to the role that administers. */
   readonly groups: GroupRoles | undefined
-  /** Statements to run before any role can connect to it. */
-  readonly also?: readonly string[]
+  /** Changes before any role can connect to it. */
+  readonly also?: readonly Change[]
 }
 
 /**
@@ -52,12 +61,8 @@ interface NewDatabase {
 export async function createPrivate(making: NewDatabase): Promise<boolean> {
   const { server, admin, database, template, groups, also = [] } = making
   const options = { template, owner: groups?.owner, acceptsConnections: false }
-  if (!(await server.create(admin, database, options))) return false
-  await admin.script([
-    ...server.roles.revokePublicAccess(database, groups),
-    ...also,
-    server.alterStatement(database, { acceptsConnections: true }),
-  ])
+  if (!(await server.databases.create(admin, database, options))) return false
+  await server.apply(admin, [{ change: 'make-private', database, groups }, ...also, { change: 'open', database }])
   return true
 }
 
@@ -72,10 +77,8 @@ function newPassword(): Secret {
 }
 
 /** A new password for the role of a tenant or a spare, and its encrypted form for the catalog. */
-export interface NewLogin extends Login {
+interface NewLogin extends LimitedLogin {
   readonly sealed: string
-  /** The number of connections that the role may have at once. */
-  readonly connectionLimit: number
 }
 
 /** Generates a new password for the role of a row on a server. */
@@ -88,6 +91,16 @@ export function newLogin(
   const user = physicalNames.login(installation, rowId)
   const password = newPassword()
   return { user, password, sealed: keys.seal(password, user), connectionLimit: connectionLimit(server) }
+}
+
+/** Returns the change that gives a database its new login, if it gets one. */
+export function loginChanges(
+  separation: Separation | undefined,
+  login: LimitedLogin | undefined,
+  database: Identifier,
+): Change[] {
+  if (separation === undefined || login === undefined) return []
+  return [{ change: 'set-login', login, groups: separation.groups, database, mode: 'enabled' }]
 }
 
 /**
@@ -146,7 +159,7 @@ export async function dropOurRole(
     return login === user ? undefined : login
   }
   try {
-    return await server.dropRole(admin, user, { database, heir })
+    return await server.roles.drop(admin, user, { database, heir })
   } catch (error) {
     if (!(error instanceof TenantryError) || endsWork.includes(error.code)) throw error
     context.emit({ event: 'role-kept', server: server.name, role: user, error })
@@ -158,23 +171,21 @@ export async function dropOurRole(
 const endsWork: readonly ErrorCode[] = ['aborted', 'closed', 'connection-lost']
 
 /**
- * The statements that disable the login of a tenant's own role, if it has one, and revoke its privilege to connect to
- * its database, under the current name.
+ * Returns the change that disables the login of a tenant's own role, if it has one, and revokes its privilege to connect
+ * to its database, under the current name.
  */
-export function disableLogin(
-  { installation }: ProvisioningContext,
-  server: Server,
-  row: TenantRow,
-  database: Identifier,
-): string[] {
+export function disableLogin({ installation }: ProvisioningContext, row: TenantRow, database: Identifier): Change[] {
   if (row.credential === undefined) return []
-  return server.roles.disableLogin(physicalNames.login(installation, row.rowId), database)
+  return [{ change: 'disable-login', user: physicalNames.login(installation, row.rowId), database }]
 }
 
-/** The statements that enable the login of a tenant's own role again, if it has one. */
-export function enableLogin({ installation }: ProvisioningContext, server: Server, row: TenantRow): string[] {
-  if (row.credential === undefined) return []
-  return server.roles.enableLogin(physicalNames.login(installation, row.rowId), row.database)
+/** Returns the change that enables the login of a tenant's own role again, if it has one. */
+export function enableLogin(
+  { installation }: ProvisioningContext,
+  { credential, rowId, database }: TenantRow,
+): Change[] {
+  if (credential === undefined) return []
+  return [{ change: 'enable-login', user: physicalNames.login(installation, rowId), database }]
 }
 
 /** The sessions that may be a tenant's work: also a backup, if the tenant's own role gives its session that name. */
@@ -203,7 +214,7 @@ export async function withHelper<T>(
 ): Promise<T> {
   const run = randomBytes(4).toString('hex')
   const login = { user: physicalNames.helper(context.installation, rowId, run), password: newPassword() }
-  await admin.script(await server.roles.createTemporaryRole(login, groups, database))
+  await server.apply(admin, [{ change: 'add-temporary-login', login, groups, database }])
   let value: T
   try {
     value = await work(login)
@@ -222,8 +233,8 @@ async function dismiss(
   { server, admin, database }: Omit<Workplace, 'rowId'>,
   user: Identifier,
 ): Promise<void> {
-  await admin.script(server.roles.disableLogin(user, database))
-  const left = await server.sessions(admin, database, { of: user })
-  if (left.length > 0) await server.endSessions(admin, left)
+  await server.apply(admin, [{ change: 'disable-login', user, database }])
+  const left = await server.sessions.list(admin, database, { of: user })
+  if (left.length > 0) await server.sessions.end(admin, left)
   await dropOurRole(context, server, admin, user, database)
 }

@@ -4,6 +4,7 @@ import type { TenantId } from '../kernel/names.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { FleetCount } from '../catalog/opening-look.ts'
 import type { Server, Session } from '../server/port.ts'
+import { withSession } from '../server/with-session.ts'
 import { readStamp, type Stamp } from '../server/stamp.ts'
 
 /**
@@ -68,12 +69,8 @@ async function answerOf(
 ): Promise<[string, ReadonlyMap<string, Stamp> | undefined]> {
   const limit = AbortSignal.any([AbortSignal.timeout(answerMs), ...(signal === undefined ? [] : [signal])])
   try {
-    const session = await server.connect(server.maintenanceDatabase, { signal: limit })
-    try {
-      return [server.name, await stampsOn(server, session, installationId)]
-    } finally {
-      await session.close()
-    }
+    const connecting = server.connect(server.maintenanceDatabase, { signal: limit })
+    return await withSession(connecting, async (it) => [server.name, await stampsOn(server, it, installationId)])
   } catch (error) {
     if (!(error instanceof TenantryError) || signal?.aborted) throw error
     return [server.name, undefined]
@@ -81,7 +78,7 @@ async function answerOf(
 }
 
 async function stampsOn(server: Server, session: Session, installation: string): Promise<ReadonlyMap<string, Stamp>> {
-  const databases = await server.commented(session, installation)
+  const databases = await server.databases.commented(session, installation)
   const stamps = databases
     .map(({ comment }) => readStamp(comment))
     .filter((stamp) => stamp?.installation === installation)

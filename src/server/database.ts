@@ -1,4 +1,5 @@
 import type { Identifier } from '../kernel/names.ts'
+import type { Session } from './session.ts'
 
 /** Options of CREATE DATABASE. Each but `template` has PostgreSQL's own default. */
 export interface CreateDatabaseOptions {
@@ -17,12 +18,6 @@ export interface CreateDatabaseOptions {
   readonly connectionLimit?: number | undefined
   /** Accepts connections once it exists. Default true. */
   readonly acceptsConnections?: boolean | undefined
-}
-
-/** Changes of a database as such; absent ones keep the value. */
-export interface DatabaseChange {
-  readonly acceptsConnections?: boolean
-  readonly isTemplate?: boolean
 }
 
 /** A database of an installation, by its stamp. */
@@ -67,4 +62,25 @@ export interface DatabaseSearch {
   readonly prefix: string
   /** A part of the comment on them. */
   readonly comment: string
+}
+
+/** The databases of a server. */
+export interface Databases {
+  /** Creates a database. @returns false if one of that name exists, even if it was created at the same moment */
+  create(session: Session, database: Identifier, options: CreateDatabaseOptions): Promise<boolean>
+  /** Drops a database, if it exists, and ends the sessions in it; not in a transaction. @throws `permission-denied` */
+  drop(session: Session, database: Identifier): Promise<void>
+  /** Describes the existing ones among some databases, in one query. */
+  describe(session: Session, databases: readonly Identifier[]): Promise<readonly DatabaseInfo[]>
+  /** Describes all databases that match, in the order of their names, in one query. */
+  find(session: Session, search: DatabaseSearch): Promise<readonly DatabaseInfo[]>
+  /** Returns all databases whose comment contains a text, in one query. */
+  commented(session: Session, text: string): Promise<readonly StampedDatabase[]>
+  /**
+   * Returns the statements that grant the session's role the privileges to create and rename databases; none if it has
+   * them.
+   */
+  missingToCreate(session: Session): Promise<readonly string[]>
+  /** Returns the schemas in which every role of the server may create, if every role may connect to the database. */
+  schemasOpenToPublic(session: Session): Promise<readonly string[]>
 }

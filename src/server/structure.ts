@@ -1,5 +1,8 @@
 import type { Script } from '../structure/script.ts'
 import type { Structure } from '../structure/structure-object.ts'
+import type { GroupRoles } from './roles.ts'
+import type { Session } from './session.ts'
+import type { WrongPrivileges } from './wrong-privileges.ts'
 
 /** A database's structure, and what is needed to compare it. */
 export interface ReadStructure {
@@ -8,8 +11,8 @@ export interface ReadStructure {
   readonly majorVersion: number
   /** The text that {@link StructureAccess.remember} stored in the database. */
   readonly memory: string | undefined
-  /** The rows of {@link ReadOptions.also}. */
-  readonly also: readonly object[]
+  /** The objects that {@link ReadOptions.usedBy} cannot use. */
+  readonly wrongPrivileges: readonly WrongPrivileges[]
 }
 
 /** A structure that was built to be compared with. */
@@ -19,12 +22,21 @@ export interface BuiltStructure {
   readonly isQualified: boolean
 }
 
+/** Groups that use a database as they can use those that Tenantry makes. */
+export interface GroupsInUse {
+  readonly groups: GroupRoles
+  /** The tables that `app` must be able to read and write, as `schema.name`. */
+  readonly tables: readonly string[]
+  /** The schema that the names of objects leave out. */
+  readonly defaultSchema: string
+}
+
 /** Options of reading a structure. */
 export interface ReadOptions {
   /** `transaction` if the session has one open, whose settings stay as they are. Default `alone`. */
   readonly where?: 'alone' | 'transaction'
-  /** A query that is sent in the same round trip. */
-  readonly also?: string | undefined
+  /** The groups whose privileges are looked at, in the same round trip. */
+  readonly usedBy?: GroupsInUse | undefined
   /** True for owners and grants as well, which a digest counts and a comparison does not. Default false. */
   readonly privileges?: boolean
 }
@@ -57,6 +69,9 @@ export interface StructureAccess {
    * @throws `permission-denied`, and whatever a statement of the script fails with
    */
   build(session: ReadingSession, script: Script, defaultSchema: string): Promise<BuiltStructure | undefined>
-  /** The statements that store a text in the session's database, for {@link ReadStructure.memory} to find. */
-  remember(text: string): readonly string[]
+  /**
+   * Stores a text in the session's database, for {@link ReadStructure.memory} to find, within the open transaction. A role
+   * that may not goes on without.
+   */
+  remember(session: Session, text: string): Promise<void>
 }

@@ -1,5 +1,6 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import type { Identifier } from '../kernel/names.ts'
+import type { Session } from './session.ts'
 
 /**
  * All sessions, those of tenants' roles, or those that may be work. `workOf` names a role whose sessions always count, with
@@ -39,4 +40,33 @@ export interface TenantSessions {
 export interface EndingOptions extends Cancellable {
   /** The time that they have to end by themselves, in milliseconds. */
   readonly quietMs: number
+}
+
+/** The sessions of a server, and how to end them. */
+export interface Sessions {
+  /**
+   * Returns the server's process ids of the sessions in a database, besides this one: all, or those that may be a
+   * service's work (no backup by pg_dump, and no superuser's unless the session is one itself).
+   *
+   * @param how `busy` leaves out idle ones, if the session's role may see that
+   */
+  list(session: Session, database: Identifier, which: WhichSessions, how?: 'busy' | 'any'): Promise<readonly number[]>
+  /** Ends sessions by their process ids, without waiting until they are gone. @throws `permission-denied` */
+  end(session: Session, processIds: readonly number[]): Promise<void>
+  /** Returns the server's time, as text for {@link endBefore}. */
+  clock(session: Session): Promise<string>
+  /** Ends a role's sessions that began before a moment of {@link clock}. @returns false if some remain after some seconds */
+  endBefore(session: Session, user: Identifier, moment: string, options: EndingOptions): Promise<boolean>
+  /**
+   * Ends the logins under way of a role, or to a database. PostgreSQL checks a role, and its access to the database, before
+   * it shows the session: a client can delay that, and have a session although either was taken away since.
+   *
+   * @returns false if one is still under way
+   */
+  endLogins(session: Session, whose: LoginsUnderWay): Promise<boolean>
+  /**
+   * Rolls back the prepared transactions of tenants' roles in a database, and those of `user` in any: they outlive every
+   * session, and keep a database from being renamed and dropped.
+   */
+  rollBackPrepared(session: Session, database: Identifier, user?: Identifier): Promise<void>
 }

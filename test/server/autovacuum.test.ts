@@ -46,13 +46,13 @@ async function connected() {
 
 it('is none of the sessions that would have to be ended', async () => {
   const { server, session } = await connected()
-  expect(await server.sessions(session, victim, 'all', 'any')).toEqual([])
+  expect(await server.sessions.list(session, victim, 'all', 'any')).toEqual([])
   expect(await workers()).not.toEqual([])
 })
 
 it('does not keep a database from being dropped', async () => {
   const { server, session } = await connected()
   expect(await workers()).not.toEqual([])
-  await server.drop(session, victim)
-  expect(await server.describe(session, [victim])).toEqual([])
+  await server.databases.drop(session, victim)
+  expect(await server.databases.describe(session, [victim])).toEqual([])
 })

@@ -1,9 +1,10 @@
 import { type Cancellable, untilAborted } from '../../kernel/abort.ts'
-import { TenantryError } from '../../kernel/errors.ts'
+import { hasCode, TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, physicalNames } from '../../kernel/names.ts'
 import { eachOf } from '../../kernel/pages.ts'
 import type { TenantRow } from '../../catalog/tenant.ts'
 import type { DatabaseInfo, Server } from '../../server/port.ts'
+import { withSession } from '../../server/with-session.ts'
 import { requireServer } from '../../server/require-server.ts'
 import { takeTransition } from '../tenants/transitions.ts'
 import type { ProvisioningContext, VerbOptions } from '../context.ts'
@@ -172,20 +173,16 @@ async function inspectServer(
   server: Server,
   options: Cancellable,
 ): Promise<{ databases: readonly DatabaseInfo[]; logins: Logins }> {
-  const session = await connect(server, options)
-  try {
-    const databases = await server.find(session, { prefix: `${installation}_`, comment: installationId })
+  return withSession(connect(server, options), async (session) => {
+    const databases = await server.databases.find(session, { prefix: `${installation}_`, comment: installationId })
     const logins = await server.roles.find(session, physicalNames.loginPrefix(installation))
     const helpers = await server.roles.find(session, physicalNames.helperPrefix(installation))
     return { databases, logins: new Map([...logins, ...helpers]) }
-  } finally {
-    await session.close()
-  }
+  })
 }
 
 function unreachableAsUndefined(error: unknown): undefined {
-  const codes: readonly string[] = ['server-unreachable', 'unknown-host', 'connection-lost', 'too-many-connections']
-  if (error instanceof TenantryError && codes.includes(error.code)) return undefined
+  if (hasCode(error, 'server-unreachable', 'unknown-host', 'connection-lost', 'too-many-connections')) return undefined
   throw error
 }
 
@@ -226,22 +223,13 @@ async function dropStray(
   options: ReconcileOptions,
 ): Promise<boolean> {
   const server = requireServer(context.servers, serverName, role)
-  const session = await context.connect(server, options)
-  try {
-    return await dropOurRole(context, server, session, role)
-  } finally {
-    await session.close()
-  }
+  return withSession(context.connect(server, options), (session) => dropOurRole(context, server, session, role))
 }
 
 /** True if no process holds the tenant's lock: work under way is not interrupted. */
 async function isUnlocked(context: ProvisioningContext, { id }: TenantRow, options: Cancellable): Promise<boolean> {
-  const session = await context.connect(context.home, options)
-  try {
-    return await session.tryLock(tenantLock(context, id), 'exclusive')
-  } finally {
-    await session.close()
-  }
+  const lock = tenantLock(context, id)
+  return withSession(context.connect(context.home, options), (session) => session.tryLock(lock, 'exclusive'))
 }
 
 /** Settles a finding, if it still holds under the tenant's lock. */
@@ -291,10 +279,11 @@ function settleLogin(context: ProvisioningContext, tenant: TenantRow, options: V
     await onServerOf(context, locked, row, options, async (server, admin) => {
       const found = await findDatabase(context, server, admin, row)
       if (isNewer(found?.stamp, row)) throw disagreeError(row, found as FoundDatabase)
-      if (row.state === 'active') return admin.script(enableLogin(context, server, row))
+      if (row.state === 'active') return server.apply(admin, enableLogin(context, row))
       // The database of an offboarded tenant has another name, and PUBLIC cannot connect to it either.
       const database = row.state === 'suspended' ? row.database : undefined
-      await admin.script(server.roles.disableLogin(physicalNames.login(context.installation, row.rowId), database))
+      const user = physicalNames.login(context.installation, row.rowId)
+      await server.apply(admin, [{ change: 'disable-login', user, database }])
       if (database === undefined) return
       await endAllSessions(server, admin, { database, which: workOf(context, row), signal: options.signal })
     })

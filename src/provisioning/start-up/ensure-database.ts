@@ -2,6 +2,7 @@ import type { Cancellable } from '../../kernel/abort.ts'
 import { explained, hasCode, TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { CreateDatabaseOptions, Server, Session } from '../../server/port.ts'
+import { withSession } from '../../server/with-session.ts'
 
 /**
  * An option that a database does not meet. It is reported and left as it is. Where none is given, the encoding should be
@@ -75,14 +76,11 @@ async function createIfMissing(
   database: Identifier,
   options: CreateDatabaseOptions & Cancellable,
 ): Promise<readonly DifferingOption[] | undefined> {
-  const session = await connectForMaintenance(server, options)
-  try {
-    if (!(await server.create(session, database, options))) return undefined
+  return withSession(connectForMaintenance(server, options), async (session) => {
+    if (!(await server.databases.create(session, database, options))) return undefined
     // The default encoding of a server is nearly always that of its maintenance database.
-    return isUnicode(session) ? [] : await differing(server, session, database, options)
-  } finally {
-    await session.close()
-  }
+    return isUnicode(session) ? [] : differing(server, session, database, options)
+  })
 }
 
 async function connectForMaintenance(server: Server, options: Cancellable): Promise<Session> {
@@ -115,7 +113,7 @@ async function differing(
   database: Identifier,
   options: CreateDatabaseOptions,
 ): Promise<readonly DifferingOption[]> {
-  const [info] = await server.describe(session, [database])
+  const [info] = await server.databases.describe(session, [database])
   if (info === undefined) return []
   return comparedOptions.flatMap((option) => {
     const wanted = options[option] ?? (option === 'encoding' ? 'UTF8' : undefined)
@@ -145,16 +143,8 @@ async function databaseClosedError(
 
 /** True if a database is invalid. If that cannot be found out, the database counts as closed. */
 async function isInvalid(server: Server, database: Identifier, options: Cancellable): Promise<boolean> {
-  let session: Session
-  try {
-    session = await server.connect(server.maintenanceDatabase, options)
-  } catch {
-    return false
-  }
-  try {
-    const [info] = await server.describe(session, [database])
-    return info?.invalid === true
-  } finally {
-    await session.close()
-  }
+  const session = await server.connect(server.maintenanceDatabase, options).catch(() => undefined)
+  if (session === undefined) return false
+  const [info] = await withSession(Promise.resolve(session), () => server.databases.describe(session, [database]))
+  return info?.invalid === true
 }

@@ -143,7 +143,10 @@ async function addExtensions(
   try {
     await session.transaction(async () => {
       await session.lock(lockName, 'transaction', lockTimeoutMs)
-      for (const name of missing) await session.query(server.extensionStatement(name))
+      await server.apply(
+        session,
+        missing.map((name) => ({ change: 'add-extension', name })),
+      )
     })
   } catch (error) {
     if (!hasCode(error, 'permission-denied')) throw error
@@ -205,7 +208,7 @@ async function createMissing(session: Session, compared: Compared, found: Look):
   const now = reported({ ...found, live, desired, isKnown: true, differences, plan }, compared.schema)
   refuseUnmade(session, missing, now)
   const isExact = built.isQualified || differences.every(({ change }) => change === 'extra')
-  if (isExact) await remember(session, compared, live, desired)
+  if (isExact) await rememberMade(session, compared, live, desired)
   return { created: createdOf(found, compared, desired, missing), existing, differing: now.differing }
 }
 
@@ -229,21 +232,14 @@ function refuseUnmade({ database }: Session, created: readonly SchemaObject[], n
   }
 }
 
-/** Stores what the models make, so that the next start need not build it. A role that may not does without. */
-async function remember(
+/** Stores what the models make, so that the next start need not build it. */
+function rememberMade(
   session: Session,
   { server, fingerprint }: Compared,
   { majorVersion, memory }: ReadStructure,
   structure: Structure,
 ): Promise<void> {
-  const statements = server.structures.remember(memorize(memory, { fingerprint, majorVersion }, structure))
-  await session.query('savepoint remembering')
-  try {
-    await session.script([...statements, 'release remembering'])
-  } catch (error) {
-    if (!(error instanceof TenantryError) || error.code === 'connection-lost') throw error
-    await session.query('rollback to remembering')
-  }
+  return server.structures.remember(session, memorize(memory, { fingerprint, majorVersion }, structure))
 }
 
 /** The same where nothing is created, under the lock, so that no other process's memory is overwritten. */
@@ -252,7 +248,7 @@ async function rememberIfAllowed(session: Session, compared: Compared, { desired
     await session.transaction(async () => {
       await session.lock(lockName, 'transaction', 1)
       const live = await compared.server.structures.read(session, { where: 'transaction' })
-      await remember(session, compared, live, desired)
+      await rememberMade(session, compared, live, desired)
     })
   } catch (error) {
     if (!hasCode(error, 'lock-timeout')) throw error

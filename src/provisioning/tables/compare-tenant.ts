@@ -3,6 +3,7 @@ import { TenantryError } from '../../kernel/errors.ts'
 import { physicalNames } from '../../kernel/names.ts'
 import type { FinishedTemplate } from '../../catalog/inventory.ts'
 import type { Server, Session } from '../../server/port.ts'
+import type { GroupsInUse } from '../../server/structure.ts'
 import { arrange } from '../../structure/script.ts'
 import { digestOf } from '../../structure/structure-object.ts'
 import { absentObjects, type Compared, lookWith, type Look, scriptOf } from './compare-database.ts'
@@ -14,8 +15,8 @@ import { isStructure, packed, unpacked } from './structure-memory.ts'
 export interface ComparedTenant {
   readonly server: Server
   readonly session: Session
-  /** A query that is sent in the same round trip. */
-  readonly also?: string | undefined
+  /** The groups whose privileges are looked at as well. */
+  readonly usedBy?: GroupsInUse | undefined
   /** Builds the template, or the structure alone, where none is known yet. */
   readonly build: () => Promise<void>
 }
@@ -26,9 +27,9 @@ export interface ComparedTenant {
  */
 export async function lookAtTenant(
   context: ProvisioningContext,
-  { server, session, also, build }: ComparedTenant,
+  { server, session, usedBy, build }: ComparedTenant,
 ): Promise<Look> {
-  const live = await server.structures.read(session, { also })
+  const live = await server.structures.read(session, { usedBy })
   let desired = (await structuresOf(context)).get(live.majorVersion)
   if (desired === undefined) {
     await build()

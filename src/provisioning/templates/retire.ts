@@ -2,6 +2,7 @@ import type { Cancellable } from '../../kernel/abort.ts'
 import { physicalNames } from '../../kernel/names.ts'
 import type { SparePool } from '../../catalog/inventory.ts'
 import type { Server, Session } from '../../server/port.ts'
+import { withSession } from '../../server/with-session.ts'
 import { requireServer } from '../../server/require-server.ts'
 import type { ProvisioningContext } from '../context.ts'
 import { lockedBy } from '../locked-work.ts'
@@ -141,12 +142,7 @@ function discardAllSpares(context: ProvisioningContext, server: Server, sparePoo
 }
 
 async function isDeclaredNow(context: ProvisioningContext, options: Cancellable): Promise<boolean> {
-  const session = await context.connect(context.home, options)
-  try {
-    return await isDeclared(session, context.fingerprint)
-  } finally {
-    await session.close()
-  }
+  return withSession(context.connect(context.home, options), (session) => isDeclared(session, context.fingerprint))
 }
 
 /** True if a running process keeps spares of a version. */

@@ -8,7 +8,7 @@ import { readStamp, writeStamp } from '../../server/stamp.ts'
 import { digestOf } from '../../structure/structure-object.ts'
 import type { MakingContext, ProvisioningContext } from '../context.ts'
 import { durablyBoth, type LockedWork } from '../locked-work.ts'
-import { dropLogin, newLogin } from '../separation.ts'
+import { dropLogin, loginChanges, newLogin } from '../separation.ts'
 import { copyTemplate } from './template.ts'
 
 /** The place where spares are filled or used, and its sessions. */
@@ -46,21 +46,19 @@ export async function fillSpare<Handle>(
   await locked.inventory.addSpare(sparePool, rowId, name)
   const { digest } = await copyTemplate(context, { server, admin, database: name }, options)
   await warm(server, name, digest, options)
-  const [made] = await server.describe(admin, [name])
+  const [made] = await server.databases.describe(admin, [name])
   if (made === undefined) throw spoiltError(name)
   const stamp = writeStamp({ installation: installationId, kind: 'spare', row: rowId, fingerprint })
   const { separation } = context
   const login = separation && newLogin(installation, separation, server, rowId)
-  const roleStatements =
-    separation && login ? await server.roles.establish(login, separation.groups, name, 'enabled') : []
   const isKept = await durablyBoth(
     locked,
     admin,
     () =>
-      admin.script([
-        server.alterStatement(name, { acceptsConnections: false }),
-        ...roleStatements,
-        server.commentStatement(name, stamp),
+      server.apply(admin, [
+        { change: 'close', database: name },
+        ...loginChanges(separation, login, name),
+        { change: 'stamp', database: name, comment: stamp },
       ]),
     async () => {
       if (login !== undefined) await locked.credentials.put(rowId, login.sealed)
@@ -87,7 +85,7 @@ async function warm(server: Server, name: Identifier, wanted: string | undefined
 /** Discards the spares that are no longer as they were filled, and those whose filling was interrupted. */
 export async function discardUnready({ locked, server, admin }: SpareSite, sparePool: SparePool): Promise<void> {
   const ready = await locked.inventory.spares(sparePool, ['ready'])
-  const found = await server.describe(
+  const found = await server.databases.describe(
     admin,
     ready.map(({ database }) => database),
   )
@@ -115,14 +113,14 @@ export async function dropSpares(
   spares: readonly SpareRow[],
 ): Promise<void> {
   if (spares.length === 0) return
-  const found = await server.describe(
+  const found = await server.databases.describe(
     admin,
     spares.map(({ database }) => database),
   )
   for (const { rowId, database, fingerprint } of spares) {
     const since = performance.now()
     const info = found.find(({ name }) => name === database)
-    if (readStamp(info?.comment)?.kind !== 'tenant') await server.drop(admin, database)
+    if (readStamp(info?.comment)?.kind !== 'tenant') await server.databases.drop(admin, database)
     await dropLogin(context, server, admin, rowId)
     await locked.inventory.removeSpare(rowId)
     context.emit({ event: 'spare-dropped', server: server.name, fingerprint, durationMs: performance.now() - since })
@@ -171,18 +169,18 @@ async function becomes(
   stamp: string,
 ): Promise<void> {
   const building = physicalNames.building(installation, rowId)
-  const loginOf = (row: string) => physicalNames.login(installation, row)
+  const nameOf = (row: string) => physicalNames.login(installation, row)
   const isSound =
-    isAsFilled(spare, await server.describe(admin, [spare.database])) &&
+    isAsFilled(spare, await server.databases.describe(admin, [spare.database])) &&
     // RENAME would wait five seconds for them before it fails.
-    (await server.sessions(admin, spare.database, 'all')).length === 0
+    (await server.sessions.list(admin, spare.database, 'all')).length === 0
   if (!isSound) throw spoiltError(spare.database)
   const change = () =>
-    admin.script([
-      server.renameStatement(spare.database, building),
-      server.alterStatement(building, { acceptsConnections: true }),
-      server.commentStatement(building, stamp),
-      ...(separation ? [server.roles.rename(loginOf(spare.rowId), loginOf(rowId))] : []),
+    server.apply(admin, [
+      { change: 'rename', database: spare.database, to: building },
+      { change: 'open', database: building },
+      { change: 'stamp', database: building, comment: stamp },
+      ...(separation ? [{ change: 'rename-login', user: nameOf(spare.rowId), to: nameOf(rowId) } as const] : []),
     ])
   if (admin === locked.session) await change()
   else await admin.transaction(change, { durable: true })

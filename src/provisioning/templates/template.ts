@@ -4,7 +4,7 @@ import type { Cancellable } from '../../kernel/abort.ts'
 import { hasFailure, TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, physicalNames } from '../../kernel/names.ts'
 import type { FinishedTemplate, SparePool, TemplateRow } from '../../catalog/inventory.ts'
-import type { Server, Session } from '../../server/port.ts'
+import type { Change, Server, Session } from '../../server/port.ts'
 import { readStamp, writeStamp } from '../../server/stamp.ts'
 import { connectToAdministration } from '../administration.ts'
 import type { MakingContext, ProvisioningContext } from '../context.ts'
@@ -65,12 +65,9 @@ export async function ensureTemplate<Handle>(
   server: Server,
   options: Cancellable,
 ): Promise<void> {
-  const admin = await context.connect(server, options)
-  try {
+  await withSession(context.connect(server, options), async (admin) => {
     if ((await usableTemplate(context, server, admin)) === undefined) await buildTemplate(context, server, options)
-  } finally {
-    await admin.close()
-  }
+  })
 }
 
 /** The template of this process's version on a server, if it is there as it was sealed; any other is discarded. */
@@ -95,7 +92,7 @@ async function isUnusable(
   admin: Session,
   { rowId }: TemplateRow,
 ): Promise<boolean> {
-  const [found] = await server.describe(admin, [physicalNames.template(context.installation, rowId)])
+  const [found] = await server.databases.describe(admin, [physicalNames.template(context.installation, rowId)])
   const stamp = readStamp(found?.comment)
   const isSealed =
     stamp?.row === rowId &&
@@ -177,9 +174,9 @@ async function buildUnderLock<Handle>(
   const building = physicalNames.building(context.installation, rowId)
   await locked.inventory.addTemplate(sparePool, rowId)
   const groups = await ensureGroups(context.separation, server, admin)
-  const also = [server.commentStatement(building, templateStamp(context, 'building', rowId))]
+  const stamp = { change: 'stamp', database: building, comment: templateStamp(context, 'building', rowId) } as const
   // From template0, so that nothing is in the database but what the models declare.
-  const making = { server, admin, database: building, template: 'template0', groups, also }
+  const making = { server, admin, database: building, template: 'template0', groups, also: [stamp] }
   if (!(await createPrivate(making))) throw buildingTakenError(building)
   const finished = await fill(context, server, building, options)
   await seal(context, locked, { server, admin, rowId, finished, signal: options.signal })
@@ -195,10 +192,11 @@ async function fill<Handle>(
 ): Promise<FinishedTemplate> {
   const { models, extensions, seed, separation } = context
   const groups = separation?.groups
-  await withSession(server.connect(building, options), async (session) => {
-    if (groups !== undefined) await session.script(server.roles.prepare(groups))
-    for (const extension of extensions) await session.query(server.extensionStatement(extension))
-  })
+  const first: readonly Change[] = [
+    ...(groups ? [{ change: 'prepare', groups } as const] : []),
+    ...extensions.map((name) => ({ change: 'add-extension', name }) as const),
+  ]
+  await withSession(server.connect(building, options), (session) => server.apply(session, first))
   const asObjects = { ...options, role: groups?.objects }
   await withSession(server.connect(building, asObjects), (session) => makeTables(session, models.schema))
   if (seed !== undefined) await runSeed(context, seed, { server, database: building, role: groups?.objects }, options)
@@ -222,10 +220,10 @@ async function seal(context: ProvisioningContext, locked: LockedWork, sealing: S
       locked,
       admin,
       () =>
-        admin.script([
-          server.renameStatement(building, name),
-          server.alterStatement(name, { acceptsConnections: false, isTemplate: true }),
-          server.commentStatement(name, templateStamp(context, 'template', rowId)),
+        server.apply(admin, [
+          { change: 'rename', database: building, to: name },
+          { change: 'seal', database: name },
+          { change: 'stamp', database: name, comment: templateStamp(context, 'template', rowId) },
         ]),
       () => locked.inventory.finishTemplate(rowId, finished),
     )
@@ -254,9 +252,9 @@ export async function dropTemplate(
   const since = performance.now()
   const { installation } = context
   const names = [physicalNames.building(installation, rowId), physicalNames.template(installation, rowId)]
-  for (const { name, isTemplate } of await server.describe(admin, names)) {
-    if (isTemplate) await admin.query(server.alterStatement(name, { isTemplate: false }))
-    await server.drop(admin, name)
+  for (const { name, isTemplate } of await server.databases.describe(admin, names)) {
+    if (isTemplate) await server.apply(admin, [{ change: 'unseal', database: name }])
+    await server.databases.drop(admin, name)
   }
   await locked.inventory.removeTemplate(rowId)
   context.emit({ event: 'template-dropped', server: server.name, fingerprint, durationMs: performance.now() - since })

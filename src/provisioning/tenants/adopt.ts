@@ -5,6 +5,7 @@ import { type Identifier, parseIdentifier, parseTenantId, physicalNames } from '
 import { isInService, nextTransition } from '../../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow } from '../../catalog/tenant.ts'
 import type { DatabaseInfo, GroupRoles, Login, Server, Session } from '../../server/port.ts'
+import { withSession } from '../../server/with-session.ts'
 import { readStamp } from '../../server/stamp.ts'
 import { refuseOther } from './existing-tenant.ts'
 import { announce, type MakingContext, type ProvisioningContext } from '../context.ts'
@@ -13,7 +14,7 @@ import { endAllSessions, remainError } from '../drain.ts'
 import { runHook } from '../hooks.ts'
 import { goneError } from './make-tenant.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from '../locked-work.ts'
-import { ensureGroups, newLogin, withHelper } from '../separation.ts'
+import { ensureGroups, loginChanges, newLogin, withHelper } from '../separation.ts'
 import { reported } from '../tables/compare-database.ts'
 import { ensureTemplate } from '../templates/template.ts'
 import { isStampOf, tenantStamp } from './tenant-names.ts'
@@ -92,7 +93,7 @@ async function checkAdoptable<Handle>(
   const server = context.servers.get(serverName) as Server
   const session = await server.connect(database, options)
   try {
-    const [found] = await server.describe(session, [database])
+    const [found] = await server.databases.describe(session, [database])
     const stamp = readStamp(found?.comment)
     const isBegun = known !== undefined && isStampOf(context, known, stamp)
     if (stamp !== undefined && !isBegun && stamp.installation === context.installationId)
@@ -172,11 +173,14 @@ function takeOver<Handle>(
     const transition = nextTransition(row.transition)
     const stamp = tenantStamp(context, row, { fingerprint, state: 'active', transition, comment })
     const login = separation && newLogin(context.installation, separation, server, row.rowId)
-    const role = groups && login ? await server.roles.establish(login, groups, row.database, 'enabled') : []
     const made = await durablyBoth(
       locked,
       admin,
-      () => admin.script([server.commentStatement(row.database, stamp), ...role]),
+      () =>
+        server.apply(admin, [
+          { change: 'stamp', database: row.database, comment: stamp },
+          ...loginChanges(separation, login, row.database),
+        ]),
       async () => {
         if (login !== undefined) await locked.credentials.put(row.rowId, login.sealed)
         const change = { verb: 'adopt', to: 'active', fingerprint, transition, actor: options.actor } as const
@@ -201,10 +205,10 @@ export async function closeToTenants(
   database: Identifier,
   { signal }: Cancellable,
 ): Promise<void> {
-  await admin.script(server.roles.revokePublicAccess(database, undefined))
-  if (!(await server.endLogins(admin, { database }))) throw remainError(database)
+  await server.apply(admin, [{ change: 'make-private', database, groups: undefined }])
+  if (!(await server.sessions.endLogins(admin, { database }))) throw remainError(database)
   await endAllSessions(server, admin, { database, which: 'tenants', signal })
-  await server.rollBackPrepared(admin, database)
+  await server.sessions.rollBackPrepared(admin, database)
 }
 
 /**
@@ -217,11 +221,8 @@ export async function handOver(
   database: Identifier,
   options: Cancellable,
 ): Promise<void> {
-  const session = await server.connect(database, options)
-  try {
-    const statements = server.roles.takeOver(database, groups)
-    await session.transaction(() => session.script(statements), { schema: 'pg_catalog' })
-  } finally {
-    await session.close()
-  }
+  const takingOver = [{ change: 'take-over', database, groups }] as const
+  await withSession(server.connect(database, options), (session) =>
+    session.transaction(() => server.apply(session, takingOver), { schema: 'pg_catalog' }),
+  )
 }

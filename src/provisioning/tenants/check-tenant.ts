@@ -2,8 +2,8 @@ import { type Cancellable, untilAborted } from '../../kernel/abort.ts'
 import { parseTenantId } from '../../kernel/names.ts'
 import { type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
 import { isInService, stateError } from '../../catalog/states.ts'
-import type { Server } from '../../server/port.ts'
 import type { WrongPrivileges } from '../../server/wrong-privileges.ts'
+import type { GroupsInUse } from '../../server/structure.ts'
 import { requireServer } from '../../server/require-server.ts'
 import type { Comparison } from '../../structure/comparison.ts'
 import { reported } from '../tables/compare-database.ts'
@@ -49,12 +49,12 @@ export async function checkTenant<Handle>(
   const login = row.state === 'active' ? loginOf(context, row) : undefined
   const build = () => (mayBuild ? ensureTemplate(context, server, options) : buildInCatalog(context, options))
   if ((await structuresOf(context)).size === 0) await build()
-  const also = await privilegesQuery(context, row, server)
+  const usedBy = await groupsInUse(context, row)
   const session = await server.connect(row.database, { ...options, login })
   try {
-    const look = await lookAtTenant(context, { server, session, also, build })
+    const look = await lookAtTenant(context, { server, session, usedBy, build })
     const comparison = reported(look, context.models.schema, exact)
-    const privileges = look.live.also as readonly WrongPrivileges[]
+    const privileges = look.live.wrongPrivileges
     const wrong = [comparison.missing, comparison.differing, privileges, exact ? comparison.extra : []]
     const differs = wrong.some(({ length }) => length > 0)
     return { outcome: differs ? 'differs' : look.isKnown ? 'matches' : 'unverified', ...comparison, privileges }
@@ -63,14 +63,10 @@ export async function checkTenant<Handle>(
   }
 }
 
-async function privilegesQuery(
-  context: ProvisioningContext,
-  { credential }: TenantRow,
-  server: Server,
-): Promise<string | undefined> {
-  const { separation } = context
+async function groupsInUse(context: ProvisioningContext, { credential }: TenantRow): Promise<GroupsInUse | undefined> {
+  const { separation, models } = context
   if (separation === undefined || credential === undefined) return undefined
   const [structure = []] = (await structuresOf(context)).values()
   const tables = structure.flatMap(({ kind, schema, name }) => (kind === 'table' ? [`${schema}.${name}`] : []))
-  return server.roles.wrongPrivilegesQuery(separation.groups, tables, context.models.schema.defaultSchema)
+  return { groups: separation.groups, tables, defaultSchema: models.schema.defaultSchema }
 }

@@ -101,7 +101,7 @@ function copyOf<Handle>(
         if (separation !== undefined) await inherit(context, separation, { server, admin, building }, source, row)
       } catch (error) {
         // A refused clone leaves no copy of data.
-        await server.drop(admin, building)
+        await server.databases.drop(admin, building)
         throw error
       }
       return true
@@ -129,10 +129,11 @@ async function inherit(
   row: TenantRow,
 ): Promise<void> {
   const from = physicalNames.login(installation, source.rowId)
-  if (!(await server.ownsAnything(admin, building, from))) return
+  if (!(await server.roles.ownsAnything(admin, building, from))) return
   const login = newLogin(installation, separation, server, row.rowId)
-  await admin.script(await server.roles.establish(login, separation.groups, building, 'disabled'))
-  await server.reassignOwned(building, from, login.user)
+  const { groups } = separation
+  await server.apply(admin, [{ change: 'set-login', login, groups, database: building, mode: 'disabled' }])
+  await server.roles.reassignOwned(building, from, login.user)
 }
 
 /**
@@ -185,7 +186,7 @@ async function refuseUnlessThere(
   { server, admin }: Omit<Site, 'building'>,
 ): Promise<void> {
   await refuseUnlessSame(context, source)
-  const isThere = (await server.describe(admin, [source.database])).length > 0
+  const isThere = (await server.databases.describe(admin, [source.database])).length > 0
   if (!isThere) throw missingError(source)
 }
 

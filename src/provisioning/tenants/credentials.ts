@@ -6,7 +6,7 @@ import { eachOf } from '../../kernel/pages.ts'
 import { replaceKeyCheck } from '../../catalog/key-check.ts'
 import { isInService, stateError } from '../../catalog/states.ts'
 import { type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
-import type { Login, Server, Session } from '../../server/port.ts'
+import type { Change, Login, Server, Session } from '../../server/port.ts'
 import { requireServer } from '../../server/require-server.ts'
 import { announce, type ProvisioningContext, type Separation, type VerbOptions } from '../context.ts'
 import { despiteRaces, type Drain, endAllSessions, remainError } from '../drain.ts'
@@ -131,20 +131,18 @@ export async function rotateCredentials(
     await onServerOf(context, locked, row, options, async (server, admin) => {
       const login = newLogin(installation, separation, server, row.rowId)
       const mode = row.state === 'active' ? 'enabled' : 'disabled'
-      // Computing the verifier of the password takes as long as the look.
-      const [found, statements] = await Promise.all([
-        findDatabase(context, server, admin, row),
-        server.roles.establish(login, separation.groups, row.database, mode),
-      ])
+      const { database } = row
+      const setting = [{ change: 'set-login', login, groups: separation.groups, database, mode }] as const
+      const found = await findDatabase(context, server, admin, row)
       if (isNewer(found?.stamp, row)) throw disagreeError(row, found as FoundDatabase)
       // On another server the role may have it before the catalog does: both passwords are tried then.
       if (admin !== locked.session) await durably(locked, () => locked.credentials.setPending(row.rowId, login.sealed))
-      const own = { database: row.database, which: { of: login.user }, signal: options.signal } as const
+      const own = { database, which: { of: login.user }, signal: options.signal } as const
       await despiteRaces(server, admin, own, () =>
         durablyBoth(
           locked,
           admin,
-          () => admin.script(statements),
+          () => server.apply(admin, setting),
           async () => {
             await locked.credentials.put(row.rowId, login.sealed)
             await locked.catalog.note(row, 'rotate-credentials', options)
@@ -152,16 +150,15 @@ export async function rotateCredentials(
         ),
       )
       if (options.endSessions === false) return
-      const { database } = row
       const [moment] = await Promise.all([
-        server.clock(admin),
+        server.sessions.clock(admin),
         context.evict({ tenant: row.id, server: row.server, database }, context.drainMs, options),
       ])
       const ending = { quietMs, signal: options.signal }
-      if (!(await server.endLogins(admin, login))) throw remainError(database)
-      if (!(await server.endSessionsBefore(admin, login.user, moment, ending))) throw remainError(database)
-      await server.rollBackPrepared(admin, database, login.user)
-      if (mode === 'enabled') await secure({ server, admin, own }, login, statements)
+      if (!(await server.sessions.endLogins(admin, login))) throw remainError(database)
+      if (!(await server.sessions.endBefore(admin, login.user, moment, ending))) throw remainError(database)
+      await server.sessions.rollBackPrepared(admin, database, login.user)
+      if (mode === 'enabled') await secure({ server, admin, own }, login, setting)
     })
     announce(context, 'rotate-credentials', row, { from: row.state, to: row.state, since: locked.since })
     return { outcome: 'rotated', tenant: tenantId }
@@ -180,24 +177,23 @@ interface OwnRole {
  * change its password and its settings once more. If it has changed the password, its login is disabled while the
  * password is set again, once no session is left that could change it.
  */
-async function secure({ server, admin, own }: OwnRole, login: Login, establishing: readonly string[]): Promise<void> {
-  await despiteRaces(server, admin, own, () => admin.script([server.roles.resetSettings(login.user)]))
+async function secure({ server, admin, own }: OwnRole, login: Login, setting: readonly Change[]): Promise<void> {
+  const { user } = login
+  await despiteRaces(server, admin, own, () => server.apply(admin, [{ change: 'reset-login', user }]))
   if (await accepts(server, own, login)) return
-  await despiteRaces(server, admin, own, () => admin.script(server.roles.disableLogin(login.user)))
+  await despiteRaces(server, admin, own, () => server.apply(admin, [{ change: 'disable-login', user }]))
   await endAllSessions(server, admin, own)
-  await admin.script(establishing)
+  await server.apply(admin, setting)
 }
 
 /** True if a role can log in with its password; false also if all its connections are in use. */
 async function accepts(server: Server, { database, signal }: OwnRole['own'], login: Login): Promise<boolean> {
   try {
-    const session = await server.connect(database, { login, signal })
-    await session.close()
+    await (await server.connect(database, { login, signal })).close()
     return true
   } catch (error) {
-    if (!(error instanceof TenantryError)) throw error
-    if (error.code !== 'authentication-failed' && error.code !== 'too-many-connections') throw error
-    return false
+    if (hasCode(error, 'authentication-failed', 'too-many-connections')) return false
+    throw error
   }
 }
 

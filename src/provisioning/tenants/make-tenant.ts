@@ -4,12 +4,12 @@ import { type Identifier, physicalNames } from '../../kernel/names.ts'
 import { makingVerbs } from '../../catalog/audit.ts'
 import { nextTransition } from '../../catalog/states.ts'
 import type { TenantRow } from '../../catalog/tenant.ts'
-import type { Server, Session } from '../../server/port.ts'
+import type { Change, Server, Session } from '../../server/port.ts'
 import { readStamp, writeStamp } from '../../server/stamp.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from '../context.ts'
 import { endAllSessions } from '../drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from '../locked-work.ts'
-import { dropLogin, dropOurRole, isSeparate, newLogin } from '../separation.ts'
+import { dropLogin, dropOurRole, isSeparate, loginChanges, newLogin } from '../separation.ts'
 import { disagreeError, foreignError, isStampOf, namesOf, tenantStamp } from './tenant-names.ts'
 
 /** The steps that make a tenant's database under its building name. */
@@ -87,7 +87,7 @@ type Made = Pick<Recipe, 'fingerprint' | 'isSeparate'> & { readonly transition: 
 async function findNamed(site: Site, options: VerbOptions): Promise<Made | undefined> {
   const { context, row, server, admin } = site
   const { pendingDrop } = namesOf(context, row)
-  const databases = await server.describe(admin, [row.database, pendingDrop])
+  const databases = await server.databases.describe(admin, [row.database, pendingDrop])
   // The remains of a purge that was interrupted before the row knew: no other code would ever drop it.
   if (databases.some(({ name }) => name === pendingDrop)) await discard(site, pendingDrop, options)
   const found = databases.find(({ name }) => name === row.database)
@@ -147,15 +147,19 @@ async function discard(
   database: Identifier,
   { signal }: VerbOptions,
 ): Promise<Identifier | undefined> {
-  if (row.origin === 'clone') await server.drop(admin, database)
-  if ((await server.describe(admin, [database])).length === 0) return undefined
+  if (row.origin === 'clone') await server.databases.drop(admin, database)
+  if ((await server.databases.describe(admin, [database])).length === 0) return undefined
   const { installation, installationId, fingerprint } = context
   const rowId = randomUUID()
   const name = physicalNames.spare(installation, rowId)
   await locked.inventory.addSpare({ server: server.name, fingerprint }, rowId, name)
   await locked.inventory.discardSpares([rowId])
   const stamp = writeStamp({ installation: installationId, kind: 'spare', row: rowId, fingerprint })
-  const rename = () => admin.script([server.renameStatement(database, name), server.commentStatement(name, stamp)])
+  const rename = () =>
+    server.apply(admin, [
+      { change: 'rename', database, to: name },
+      { change: 'stamp', database: name, comment: stamp },
+    ])
   try {
     await rename()
   } catch (error) {
@@ -182,34 +186,27 @@ async function takeName(site: Site, made: Made, options: VerbOptions): Promise<T
 }
 
 function nameOnce(site: Site, made: Made, options: VerbOptions): Promise<TenantRow> {
-  const { context, row, server } = site
-  const naming = [
-    server.renameStatement(namesOf(context, row).building, row.database),
-    server.commentStatement(row.database, tenantStamp(context, row, { ...made, state: 'active' })),
+  const { context, row } = site
+  const { database } = row
+  const naming: readonly Change[] = [
+    { change: 'rename', database: namesOf(context, row).building, to: database },
+    { change: 'stamp', database, comment: tenantStamp(context, row, { ...made, state: 'active' }) },
   ]
   return nowMade(site, made, naming, options)
 }
 
 /** Makes the last changes to the database, gives the tenant its role, and makes it active. */
-async function nowMade(site: Site, made: Made, last: readonly string[], options: VerbOptions): Promise<TenantRow> {
+async function nowMade(site: Site, made: Made, last: readonly Change[], options: VerbOptions): Promise<TenantRow> {
   const { context, locked, row, server, admin } = site
-  const { separation, installation } = context
-  if (separation === undefined || !made.isSeparate) {
-    return durablyBoth(
-      locked,
-      admin,
-      () => admin.script(last),
-      () => activate(site, made, options),
-    )
-  }
-  const login = newLogin(installation, separation, server, row.rowId)
-  const role = await server.roles.establish(login, separation.groups, row.database, 'enabled')
+  const { installation } = context
+  const separation = made.isSeparate ? context.separation : undefined
+  const login = separation && newLogin(installation, separation, server, row.rowId)
   return durablyBoth(
     locked,
     admin,
-    () => admin.script([...last, ...role]),
+    () => server.apply(admin, [...last, ...loginChanges(separation, login, row.database)]),
     async () => {
-      await locked.credentials.put(row.rowId, login.sealed)
+      if (login !== undefined) await locked.credentials.put(row.rowId, login.sealed)
       return activate(site, made, options)
     },
   )

@@ -9,7 +9,7 @@ import { drain, type Drain, remainError } from '../drain.ts'
 import { isNameTaken } from './make-tenant.ts'
 import { durablyBoth, onServerOf, underLock } from '../locked-work.ts'
 import { enableLogin, disableLogin } from '../separation.ts'
-import { findDatabase, foreignError, missingError, namesOf, stampStatement } from './tenant-names.ts'
+import { findDatabase, foreignError, missingError, namesOf, stampChange } from './tenant-names.ts'
 
 /** Options of `offboard`. */
 export interface OffboardOptions extends DrainOptions {
@@ -78,18 +78,18 @@ async function archive(
   const found = await findDatabase(context, server, admin, row)
   if (found === undefined) throw missingError(row)
   const { archived: name } = namesOf(context, row)
-  const stamp = stampStatement(context, server, row, { ...found, name }, row)
+  const stamp = stampChange(context, row, { ...found, name }, row)
   if (found.name === name) {
     // An explicit call may bring a catalog that was set back to the state on the server.
     if (found.stamp.transition !== row.transition)
-      await admin.script([...disableLogin(context, server, row, name), stamp])
+      await server.apply(admin, [...disableLogin(context, row, name), stamp])
     return
   }
   for (let attempt = 1; ; attempt++) {
     await drain(context, server, admin, row, { ...leaving, database: found.name })
     try {
-      const renaming = [server.renameStatement(found.name, name), stamp]
-      return await admin.transaction(() => admin.script(renaming), { durable: true })
+      const renaming = [{ change: 'rename', database: found.name, to: name } as const, stamp]
+      return await admin.transaction(() => server.apply(admin, renaming), { durable: true })
     } catch (error) {
       if (!hasFailure(error, 'in-use')) throw error
       if (attempt === attempts) throw remainError(found.name)
@@ -114,11 +114,11 @@ export async function restore(context: ProvisioningContext, id: string, options:
       if (found === undefined) throw missingError(offboarded)
       const [name, isNamed] = [offboarded.database, found.name === offboarded.database]
       const bringBack = () =>
-        admin.script([
+        server.apply(admin, [
           // An interrupted call may have renamed it already.
-          ...(isNamed ? [] : [server.renameStatement(found.name, name)]),
-          ...(change.to === 'active' ? enableLogin(context, server, offboarded) : []),
-          stampStatement(context, server, offboarded, { ...found, name }, { state: change.to, transition }),
+          ...(isNamed ? [] : [{ change: 'rename', database: found.name, to: name } as const]),
+          ...(change.to === 'active' ? enableLogin(context, offboarded) : []),
+          stampChange(context, offboarded, { ...found, name }, { state: change.to, transition }),
         ])
       try {
         return await takeTransition(context, locked, before, change, (take) =>

@@ -7,6 +7,7 @@ import type { Claimed } from '../../catalog/claim.ts'
 import { stateError } from '../../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow } from '../../catalog/tenant.ts'
 import type { Server, Session } from '../../server/port.ts'
+import { withSession } from '../../server/with-session.ts'
 import { writeStamp } from '../../server/stamp.ts'
 import { announce, type MakingContext, type ProvisioningContext } from '../context.ts'
 import { runHook } from '../hooks.ts'
@@ -117,17 +118,14 @@ async function onboardDeniedError(
   options: Cancellable,
 ): Promise<TenantryError> {
   const { home } = context
-  const session = await context.connect(home, options)
-  try {
-    const grants = await home.missingToCreate(session)
+  return withSession(context.connect(home, options), async (session) => {
+    const grants = await home.databases.missingToCreate(session)
     const hint =
       grants.length > 0
         ? `As a superuser, or a role that may grant it: ${grants.join(' ')}`
         : 'The spare belongs to another role: let all processes of the installation connect as one role.'
     return explained(error, 'permission-denied', error.message, { tenant, hint })
-  } finally {
-    await session.close()
-  }
+  })
 }
 
 async function lookForTenant<Handle>({ context, id, options }: Call<Handle>): Promise<Claimed> {

@@ -17,7 +17,7 @@ import {
   isNewer,
   isStampOf,
   namesOf,
-  stampStatement,
+  stampChange,
 } from './tenant-names.ts'
 
 /** The result of purging a tenant. */
@@ -143,14 +143,14 @@ async function destroy(
     if (found === undefined || found.name === pendingDrop) return
     const isTenants = found.stamp.kind === 'tenant'
     const now = { state: 'purging', transition: before.transition } as const
-    await admin.script([
-      server.renameStatement(found.name, pendingDrop),
-      ...(isTenants ? [stampStatement(context, server, row, { ...found, name: pendingDrop }, now)] : []),
+    await server.apply(admin, [
+      { change: 'rename', database: found.name, to: pendingDrop },
+      ...(isTenants ? [stampChange(context, row, { ...found, name: pendingDrop }, now)] : []),
     ])
   }
   if (found !== undefined && found.name !== pendingDrop) {
     await endAllSessions(server, admin, { database: found.name, which: 'all', signal })
-    await server.rollBackPrepared(admin, found.name)
+    await server.sessions.rollBackPrepared(admin, found.name)
   }
   try {
     if (before.isDone) await rename()
@@ -159,7 +159,7 @@ async function destroy(
   } catch (error) {
     throw hasFailure(error, 'in-use') && found !== undefined ? remainError(found.name) : error
   }
-  if (found !== undefined) await server.drop(admin, pendingDrop)
+  if (found !== undefined) await server.databases.drop(admin, pendingDrop)
   // In any database: a session outlives its role, and cannot be attributed to it then.
   const user = physicalNames.login(context.installation, row.rowId)
   await endAllSessions(server, admin, { database: pendingDrop, which: { of: user }, signal })
@@ -191,7 +191,7 @@ async function giveBack(
   actor: string | undefined,
 ): Promise<void> {
   const { row } = before
-  const [found] = await server.describe(admin, [row.database])
+  const [found] = await server.databases.describe(admin, [row.database])
   const stamp = readStamp(found?.comment)
   const isStamped = isStampOf(context, row, stamp)
   // A catalog that was set back to the middle of an adoption calls a tenant unfinished that is in service.
@@ -199,7 +199,7 @@ async function giveBack(
   const login = physicalNames.login(context.installation, row.rowId)
   await dropOurRole(context, server, admin, login, found && row.database)
   if (isStamped) {
-    await admin.script([server.commentStatement(row.database, stamp.comment ?? '')])
+    await server.apply(admin, [{ change: 'stamp', database: row.database, comment: stamp.comment ?? '' }])
   }
   await takeTransition(context, locked, before, { verb: 'purge', to: 'purging', actor })
   await forget(context, locked, row, actor)

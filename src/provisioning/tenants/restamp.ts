@@ -2,7 +2,7 @@ import { TenantryError } from '../../kernel/errors.ts'
 import { parseTenantId } from '../../kernel/names.ts'
 import { stateError } from '../../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
-import type { DatabaseInfo, Server, Session } from '../../server/port.ts'
+import type { Change, DatabaseInfo, Server, Session } from '../../server/port.ts'
 import { readStamp } from '../../server/stamp.ts'
 import { checkMatch, closeToTenants, handOver, refuseUnlessOurs } from './adopt.ts'
 import type { MakingContext, ProvisioningContext, VerbOptions } from '../context.ts'
@@ -42,13 +42,13 @@ export async function restamp<Handle>(
     if (row === undefined) throw unknownTenant(tenantId)
     if (row.state === 'onboarding' || row.state === 'purging') throw stateError('restamp', tenantId, row.state)
     return onServerOf(context, locked, row, options, async (server, admin) => {
-      const [found] = await server.describe(admin, [row.database])
+      const [found] = await server.databases.describe(admin, [row.database])
       if (found === undefined) throw missingError(row)
       const stamp = readStamp(found.comment)
       if (isStampOf(context, row, stamp)) return { outcome: 'already-stamped', tenant: publicTenant(row) }
       if (stamp !== undefined) throw foreignError(row, 'It bears the stamp of another tenant.')
       await inspect(context, { server, admin }, { row, found }, differences, options)
-      await admin.script(statementsFor(context, server, row, found))
+      await server.apply(admin, changesFor(context, row, found))
       await durably(locked, () => locked.catalog.note(row, 'restamp', options))
       return { outcome: 'restamped', tenant: publicTenant(row) }
     })
@@ -79,7 +79,7 @@ async function inspect<Handle>(
   }
 }
 
-function statementsFor(context: ProvisioningContext, server: Server, row: TenantRow, found: DatabaseInfo): string[] {
+function changesFor(context: ProvisioningContext, row: TenantRow, found: DatabaseInfo): readonly Change[] {
   const { state, fingerprint = context.fingerprint } = row
   // An offboarding that has not archived the database: its last state on the server was the one before.
   const now =
@@ -88,9 +88,10 @@ function statementsFor(context: ProvisioningContext, server: Server, row: Tenant
       : { state, transition: row.transition }
   const { separation } = context
   const isSeparate = separation !== undefined && row.credential !== undefined
+  const { database } = row
   return [
-    ...server.roles.revokePublicAccess(row.database, isSeparate ? separation.groups : undefined),
-    ...(state === 'active' ? enableLogin(context, server, row) : disableLogin(context, server, row, row.database)),
-    server.commentStatement(row.database, tenantStamp(context, row, { ...now, fingerprint, comment: found.comment })),
+    { change: 'make-private', database, groups: isSeparate ? separation.groups : undefined },
+    ...(state === 'active' ? enableLogin(context, row) : disableLogin(context, row, database)),
+    { change: 'stamp', database, comment: tenantStamp(context, row, { ...now, fingerprint, comment: found.comment }) },
   ]
 }

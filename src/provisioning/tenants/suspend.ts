@@ -6,7 +6,7 @@ import type { DrainOptions, ProvisioningContext, VerbOptions } from '../context.
 import { drain } from '../drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from '../locked-work.ts'
 import { enableLogin, workOf } from '../separation.ts'
-import { findDatabase, missingError, stampStatement } from './tenant-names.ts'
+import { findDatabase, missingError, stampChange } from './tenant-names.ts'
 
 /** The result of suspending a tenant. */
 export interface Suspended {
@@ -43,7 +43,7 @@ export async function suspend(context: ProvisioningContext, id: string, options:
       if (found?.name !== row.database) throw missingError(row)
       await drain(context, server, admin, row, {
         database: row.database,
-        also: [stampStatement(context, server, row, found, row)],
+        also: [stampChange(context, row, found, row)],
         which: workOf(context, row),
         drainMs,
         signal: options.signal,
@@ -81,8 +81,8 @@ function resumed(
   return onServerOf(context, locked, row, options, async (server, admin) => {
     const found = await findDatabase(context, server, admin, row)
     if (found?.name !== row.database) throw missingError(row)
-    const stamp = stampStatement(context, server, row, found, { state: 'active', transition })
-    const opening = () => admin.script([...enableLogin(context, server, row), stamp])
+    const stamp = stampChange(context, row, found, { state: 'active', transition })
+    const opening = () => server.apply(admin, [...enableLogin(context, row), stamp])
     return takeTransition(context, locked, before, change, (take) => durablyBoth(locked, admin, opening, take))
   })
 }

@@ -2,7 +2,7 @@ import { TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, physicalNames, type TenantId } from '../../kernel/names.ts'
 import type { TenantState } from '../../catalog/states.ts'
 import type { TenantRow } from '../../catalog/tenant.ts'
-import type { Server, Session } from '../../server/port.ts'
+import type { Change, Server, Session } from '../../server/port.ts'
 import { readStamp, type Stamp, writeStamp } from '../../server/stamp.ts'
 import type { ProvisioningContext } from '../context.ts'
 
@@ -40,7 +40,7 @@ export async function findDatabase(
   row: TenantRow,
 ): Promise<FoundDatabase | undefined> {
   const { inService, ...own } = namesOf(context, row)
-  const databases = await server.describe(admin, [inService, ...Object.values(own)])
+  const databases = await server.databases.describe(admin, [inService, ...Object.values(own)])
   for (const { name, comment } of databases) {
     const stamp = readStamp(comment)
     if (isStampOf(context, row, stamp)) return { name, stamp }
@@ -74,16 +74,16 @@ export function tenantStamp(
   })
 }
 
-/** The statement that stamps a tenant's database, under the given name, with its new state. */
-export function stampStatement(
+/** Returns the change that stamps a tenant's database, under the given name, with its new state. */
+export function stampChange(
   context: ProvisioningContext,
-  server: Server,
   row: TenantRow,
   { name, stamp }: FoundDatabase,
   now: { readonly state: TenantState; readonly transition: number },
-): string {
+): Change {
   const fingerprint = stamp.kind === 'tenant' ? stamp.fingerprint : (row.fingerprint ?? '')
-  return server.commentStatement(name, tenantStamp(context, row, { ...now, fingerprint, comment: stamp.comment }))
+  const comment = tenantStamp(context, row, { ...now, fingerprint, comment: stamp.comment })
+  return { change: 'stamp', database: name, comment }
 }
 
 /** True if a database has a later state than its row in the catalog, which was restored from an older backup. */

@@ -2,15 +2,7 @@ import { TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, parseIdentifier } from '../../kernel/names.ts'
 import { type Checks, invalidOption, oneOf } from '../../kernel/options.ts'
 import { storableText } from '../../kernel/storable.ts'
-import type {
-  CreateDatabaseOptions,
-  DatabaseChange,
-  DatabaseInfo,
-  DatabaseSearch,
-  Session,
-  StampedDatabase,
-} from '../port.ts'
-import { ownNames } from './client.ts'
+import type { CreateDatabaseOptions, DatabaseInfo, DatabaseSearch, Session, StampedDatabase } from '../port.ts'
 import { quoteIdentifier, quoteLiteral } from './quoting.ts'
 
 /** Options of CREATE DATABASE with their names checked. */
@@ -199,26 +191,6 @@ export async function commentedDatabases(session: Session, text: string): Promis
     [text],
   )
   return rows
-}
-
-/**
- * Returns the statements that create a missing extension: in `public`, unless it belongs into another schema itself.
- */
-export function createExtensionStatement(name: Identifier): string {
-  const create = `create extension if not exists ${quoteIdentifier(name)} cascade`
-  return `set local search_path = public; ${create}; set local search_path = ${ownNames}`
-}
-
-/** Returns the statement that opens, closes, marks or unmarks a database. */
-export function alterDatabaseStatement(database: Identifier, change: DatabaseChange): string {
-  const { acceptsConnections, isTemplate } = change
-  return [
-    `alter database ${quoteIdentifier(database)} with`,
-    acceptsConnections !== undefined && `allow_connections ${acceptsConnections}`,
-    isTemplate !== undefined && `is_template ${isTemplate}`,
-  ]
-    .filter(Boolean)
-    .join(' ')
 }
 
 function optionalIdentifier(value: string | undefined, what: string): Identifier | undefined {

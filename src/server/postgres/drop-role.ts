@@ -2,7 +2,7 @@ import { explained, hasFailure, TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { DropRoleOptions, Session, TenantSessions } from '../port.ts'
 import { doBlock, quoteIdentifier as quote, quoteLiteral } from './quoting.ts'
-import { exists } from './roles.ts'
+import { exists } from './changes.ts'
 
 /** A role owns something, or has privileges on it. */
 const dependentObjects = '2BP01'
@@ -31,7 +31,7 @@ interface Dependence {
 }
 
 /**
- * Drops a role; see `Server.dropRole`. Any role may grant it privileges on its own objects, in any database it may
+ * Drops a role; see `Roles.drop`. Any role may grant it privileges on its own objects, in any database it may
  * connect to: they keep the role from being dropped until they are revoked there (DROP OWNED).
  */
 export async function dropRole(

@@ -1,4 +1,4 @@
-import type { GroupRoles } from '../port.ts'
+import type { GroupsInUse } from '../structure.ts'
 import { quoteLiteral } from './quoting.ts'
 
 /**
@@ -6,15 +6,8 @@ import { quoteLiteral } from './quoting.ts'
  * that administers: objects that belong neither to `objects` nor to a role that has granted everything on them, and those
  * of `tables` that the `app` role cannot read and write. Privileges that were revoked on a relation of `objects` are
  * ignored, unless it is one of `tables`.
- *
- * @param tables as `schema.name`
- * @param defaultSchema the schema that the names of its objects leave out
  */
-export function wrongPrivilegesQuery(
-  { objects, app }: GroupRoles,
-  tables: readonly string[],
-  defaultSchema: string,
-): string {
+export function wrongPrivilegesQuery({ groups: { objects, app }, tables, defaultSchema }: GroupsInUse): string {
   const [owner, reader, omitted] = [objects, app, defaultSchema].map((name) => quoteLiteral(name)) as [
     string,
     string,

@@ -1,120 +1,21 @@
 import { TenantryError, hasCode } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
-import type { GroupRoles, RoleAdministration, Session } from '../port.ts'
-import { doBlock as block, quoteIdentifier as quote, quoteLiteral } from './quoting.ts'
-import { wrongPrivilegesQuery } from './relation-privileges.ts'
-import { scramVerifier } from './scram.ts'
-import { defaultPrivileges, takeOverStatements } from './take-over.ts'
+import type { GroupRoles, Session } from '../port.ts'
+import { quoteIdentifier as quote } from './quoting.ts'
 
 /** The time that another process may take to make the groups, in milliseconds. */
 const lockMs = 30_000
 
-/** Roles in PostgreSQL. https://www.postgresql.org/docs/current/user-manag.html */
-export const roleAdministration: RoleAdministration = {
-  ensureGroups: createMissingGroups,
-
-  revokePublicAccess(database, groups) {
-    const revoke = `revoke all on database ${quote(database)} from public`
-    if (groups === undefined) return [revoke, verifyNotPublic(database)]
-    const grant = `grant create, temporary on database ${quote(database)} to ${quote(groups.objects)}`
-    return [revoke, grant, verifyNotPublic(database)]
-  },
-
-  prepare({ objects, app }) {
-    return [
-      `grant usage, create on schema public to ${quote(objects)}`,
-      `grant usage on schema public to ${quote(app)}`,
-      ...defaultPrivileges({ objects, app }),
-    ]
-  },
-
-  takeOver: takeOverStatements,
-
-  async establish({ user, password, connectionLimit }, { app }, database, mode) {
-    const verifier = quoteLiteral(await scramVerifier(password))
-    const attributes = `${mode === 'enabled' ? 'login' : 'nologin'} connection limit ${connectionLimit} password ${verifier}`
-    const role = quote(user)
-    const make = `create role ${role} ${attributes}`
-    // A role may change its own settings, also those for a database that it cannot connect to (ALTER ROLE).
-    const change = `alter role ${role} ${attributes}; ${resetSettings(user)}`
-    const establishing = block(`if ${exists(user)} then ${change} else ${make}; end if; ${admission(app, user)}`)
-    return mode === 'enabled' ? [establishing, grantConnect(database, user)] : [establishing]
-  },
-
-  async createTemporaryRole({ user, password }, { objects }, database) {
-    const verifier = quoteLiteral(await scramVerifier(password))
-    return [
-      `create role ${quote(user)} login password ${verifier} in role ${quote(objects)}`,
-      `alter role ${quote(user)} set role = ${quote(objects)}`,
-      grantConnect(database, user),
-    ]
-  },
-
-  disableLogin(user, database) {
-    const nologin = `alter role ${quote(user)} nologin;`
-    const revoke = database === undefined ? '' : `revoke connect on database ${quote(database)} from ${quote(user)};`
-    return [block(`if ${exists(user)} then ${nologin} ${revoke} end if;`)]
-  },
-
-  enableLogin(user, database) {
-    return [block(`if ${exists(user)} then alter role ${quote(user)} login; ${grantConnect(database, user)}; end if;`)]
-  },
-
-  resetSettings(user) {
-    const isSet = `exists (select from pg_catalog.pg_db_role_setting s
-      join pg_catalog.pg_roles r on r.oid = s.setrole where r.rolname = ${quoteLiteral(user)})`
-    return block(`if ${isSet} then ${resetSettings(user)} end if;`)
-  },
-
-  rename(from, to) {
-    return `alter role ${quote(from)} rename to ${quote(to)}`
-  },
-
-  wrongPrivilegesQuery,
-
-  async find(session, prefix) {
-    const { rows } = await session.query<{ name: Identifier; canLogIn: boolean }>(
-      'select rolname as name, rolcanlogin as "canLogIn" from pg_catalog.pg_roles where starts_with(rolname, $1)',
-      [prefix],
-    )
-    return new Map(rows.map(({ name, canLogIn }) => [name, { canLogIn }]))
-  },
-}
-
-/**
- * Returns statements of PL/pgSQL that make a role a member of a group. From version 16 on it cannot act as the group:
- * objects that a role creates as the group belong to all members.
- */
-function admission(group: Identifier, user: Identifier): string {
-  const grant = `grant ${quote(group)} to ${quote(user)}`
-  return `if current_setting('server_version_num')::int < 160000 then ${grant};
-    else execute ${quoteLiteral(`${grant} with set false`)}; end if;`
-}
-
-/** Returns statements of PL/pgSQL that reset the settings of a role, also those for single databases. */
-function resetSettings(user: Identifier): string {
-  return `alter role ${quote(user)} reset all; declare name text; begin
-    for name in select d.datname from pg_catalog.pg_db_role_setting s
-      join pg_catalog.pg_database d on d.oid = s.setdatabase
-      join pg_catalog.pg_roles r on r.oid = s.setrole where r.rolname = ${quoteLiteral(user)}
-    loop execute format('alter role %I in database %I reset all', ${quoteLiteral(user)}, name); end loop; end;`
-}
-
-function verifyNotPublic(database: Identifier): string {
-  const isPublic = `exists (select from pg_catalog.pg_database d
-    where d.datname = ${quoteLiteral(database)} and (d.datacl is null
-      or exists (select from pg_catalog.aclexplode(d.datacl) a where a.grantee = 0 and a.privilege_type = 'CONNECT')))`
-  const message = quoteLiteral(`every role may still connect to ${database}`)
-  return block(`if ${isPublic} then raise insufficient_privilege using message = ${message}; end if;`)
-}
-
-/** Returns the condition, in SQL, that a role exists. */
-export function exists(role: Identifier): string {
-  return `exists (select from pg_catalog.pg_roles where rolname = ${quoteLiteral(role)})`
-}
-
-function grantConnect(database: Identifier, user: Identifier): string {
-  return `grant connect, temporary on database ${quote(database)} to ${quote(user)}`
+/** Returns the roles whose names begin with a prefix. */
+export async function findRoles(
+  session: Session,
+  prefix: string,
+): Promise<ReadonlyMap<Identifier, { readonly canLogIn: boolean }>> {
+  const { rows } = await session.query<{ name: Identifier; canLogIn: boolean }>(
+    'select rolname as name, rolcanlogin as "canLogIn" from pg_catalog.pg_roles where starts_with(rolname, $1)',
+    [prefix],
+  )
+  return new Map(rows.map(({ name, canLogIn }) => [name, { canLogIn }]))
 }
 
 /** The state of the groups, and the session role's privileges on them. */
@@ -126,7 +27,8 @@ interface GroupState {
   readonly mayAdmit: boolean
 }
 
-async function createMissingGroups(session: Session, groups: GroupRoles): Promise<void> {
+/** Makes the missing ones of the groups; see `Roles.ensureGroups`. */
+export async function createMissingGroups(session: Session, groups: GroupRoles): Promise<void> {
   if (isComplete(await readGroups(session, groups))) return
   try {
     await session.transaction(async () => {

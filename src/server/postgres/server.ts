@@ -3,28 +3,25 @@ import type { DiagnosisRequest, ServerDiagnosis } from '../diagnosis.ts'
 import type { Occupancy, OccupancyQuestion } from '../occupancy.ts'
 import type {
   Cancelled,
+  Change,
   ConnectionPool,
-  CreateDatabaseOptions,
-  DatabaseChange,
-  DatabaseInfo,
-  DatabaseSearch,
-  DropRoleOptions,
-  EndingOptions,
+  Databases,
   Listeners,
   Login,
   OpenOptions,
   PoolOptions,
+  Roles,
   Server,
   ServerConnection,
   Session,
   SessionOptions,
   SessionPool,
+  Sessions,
   SessionState,
-  StampedDatabase,
   TenantSessions,
-  LoginsUnderWay,
-  WhichSessions,
 } from '../port.ts'
+import { withSession } from '../with-session.ts'
+import { applyChanges } from './changes.ts'
 import { endLogins } from './logins.ts'
 import { freeNotificationQueue, rollBackPrepared, whileConnecting } from './blockers.ts'
 import { clientConfig, type ConnectionLimits, newClient } from './client.ts'
@@ -32,10 +29,8 @@ import type { ConnectionFields } from './connection-fields.ts'
 import { ConnectionQueue, isServerFull } from './connection-queue.ts'
 import { createDatabase, missingToCreate } from './create-database.ts'
 import {
-  alterDatabaseStatement,
   checkCreateOptions,
   commentedDatabases,
-  createExtensionStatement,
   describeDatabases,
   findDatabases,
   schemasOpenToPublic,
@@ -46,10 +41,9 @@ import { dropDatabase } from './drop-database.ts'
 import { dropRole, ownsAnything, reassignOwned } from './drop-role.ts'
 import { connectionEnvironment } from './environment.ts'
 import { type ErrorContext, isCancellation } from './errors.ts'
-import { quoteIdentifier, quoteLiteral } from './quoting.ts'
 import { openPool } from './pool.ts'
 import type { Pooler } from './pooler.ts'
-import { roleAdministration } from './roles.ts'
+import { createMissingGroups, findRoles } from './roles.ts'
 import { openRoutedConnection } from './routed-connection.ts'
 import { stateOf, unlessSilent } from './examine-session.ts'
 import { occupancyOf } from './occupancy.ts'
@@ -88,7 +82,9 @@ export class PostgresServer implements Server {
   readonly isLocal: boolean
   readonly maxConnections: number
   readonly maintenanceDatabase: Identifier
-  readonly roles = roleAdministration
+  readonly databases: Databases
+  readonly roles: Roles
+  readonly sessions: Sessions
   readonly structures = structureAccess
   readonly isCancellation = isCancellation
   readonly #fields: ConnectionFields
@@ -114,6 +110,9 @@ export class PostgresServer implements Server {
     this.#workQueue = new ConnectionQueue(settings.limits.connectMs, isServerFull)
     this.#pooler = settings.pooler
     this.#sessions = this.#source(fields)
+    this.databases = this.#administerDatabases()
+    this.roles = this.#administerRoles()
+    this.sessions = this.#administerSessions()
   }
 
   overTenants(tenants: TenantSessions): Server {
@@ -179,60 +178,13 @@ export class PostgresServer implements Server {
     return openListener(this.#as({}), database, channel, listeners)
   }
 
-  sessions(
-    session: Session,
-    database: Identifier,
-    which: WhichSessions,
-    how: 'busy' | 'any' = 'any',
-  ): Promise<readonly number[]> {
-    return sessionsIn(session, database, { which, how, tenantRoles: this.#settings.tenants?.rolePrefix })
-  }
-
-  endSessions(session: Session, processIds: readonly number[]): Promise<void> {
-    return endSessions(session, processIds)
-  }
-
   async freeNotificationQueue(session: Session): Promise<void> {
     const { blockers } = this.#sessions
     if (blockers !== undefined) await freeNotificationQueue(session, blockers)
   }
 
-  async rollBackPrepared(session: Session, database: Identifier, user?: Identifier): Promise<void> {
-    const { blockers } = this.#sessions
-    if (blockers !== undefined) await rollBackPrepared(session, database, user, blockers)
-  }
-
-  async endLogins(session: Session, whose: LoginsUnderWay): Promise<boolean> {
-    const { tenants } = this.#settings
-    return tenants === undefined || endLogins(session, whose, tenants.rolePrefix)
-  }
-
   environment(database: Identifier, as?: Pick<SessionOptions, 'login' | 'role'>): Readonly<Record<string, string>> {
     return connectionEnvironment(this.#fields, database, as)
-  }
-
-  describe(session: Session, databases: readonly Identifier[]): Promise<readonly DatabaseInfo[]> {
-    return describeDatabases(session, databases)
-  }
-
-  find(session: Session, search: DatabaseSearch): Promise<readonly DatabaseInfo[]> {
-    return findDatabases(session, search)
-  }
-
-  commented(session: Session, text: string): Promise<readonly StampedDatabase[]> {
-    return commentedDatabases(session, text)
-  }
-
-  schemasOpenToPublic(session: Session): Promise<readonly string[]> {
-    return schemasOpenToPublic(session)
-  }
-
-  create(session: Session, database: Identifier, options: CreateDatabaseOptions): Promise<boolean> {
-    return createDatabase(session, this.#fields.user, database, checkCreateOptions(options))
-  }
-
-  missingToCreate(session: Session): Promise<readonly string[]> {
-    return missingToCreate(session, this.#fields.user)
   }
 
   diagnose(request: DiagnosisRequest): Promise<ServerDiagnosis> {
@@ -251,52 +203,48 @@ export class PostgresServer implements Server {
     return examine(target, request)
   }
 
-  renameStatement(from: Identifier, to: Identifier): string {
-    return `alter database ${quoteIdentifier(from)} rename to ${quoteIdentifier(to)}`
+  apply(session: Session, changes: readonly Change[]): Promise<void> {
+    return applyChanges(session, changes)
   }
 
-  alterStatement(database: Identifier, change: DatabaseChange): string {
-    return alterDatabaseStatement(database, change)
-  }
-
-  extensionStatement(name: Identifier): string {
-    return createExtensionStatement(name)
-  }
-
-  drop(session: Session, database: Identifier): Promise<void> {
-    return dropDatabase(session, database)
-  }
-
-  dropRole(session: Session, user: Identifier, options: DropRoleOptions): Promise<boolean> {
-    return dropRole(session, user, options, {
-      connect: (database) => this.connect(database),
-      tenants: this.#settings.tenants,
-    })
-  }
-
-  ownsAnything(session: Session, database: Identifier, user: Identifier): Promise<boolean> {
-    return ownsAnything(session, user, database)
-  }
-
-  async reassignOwned(database: Identifier, from: Identifier, to: Identifier): Promise<void> {
-    const there = await this.connect(database)
-    try {
-      await reassignOwned(there, from, to)
-    } finally {
-      await there.close()
+  #administerDatabases(): Databases {
+    const { user } = this.#fields
+    return {
+      create: (session, database, options) => createDatabase(session, user, database, checkCreateOptions(options)),
+      drop: dropDatabase,
+      describe: describeDatabases,
+      find: findDatabases,
+      commented: commentedDatabases,
+      missingToCreate: (session) => missingToCreate(session, user),
+      schemasOpenToPublic,
     }
   }
 
-  clock(session: Session): Promise<string> {
-    return clock(session)
+  #administerRoles(): Roles {
+    const connect = (database: Identifier) => this.connect(database)
+    return {
+      ensureGroups: createMissingGroups,
+      find: findRoles,
+      drop: (session, user, options) => dropRole(session, user, options, { connect, tenants: this.#settings.tenants }),
+      ownsAnything: (session, database, user) => ownsAnything(session, user, database),
+      reassignOwned: (database, from, to) =>
+        withSession(connect(database), (session) => reassignOwned(session, from, to)),
+    }
   }
 
-  endSessionsBefore(session: Session, user: Identifier, moment: string, options: EndingOptions): Promise<boolean> {
-    return endSessionsBefore(session, user, moment, options)
-  }
-
-  commentStatement(database: Identifier, comment: string): string {
-    return `comment on database ${quoteIdentifier(database)} is ${quoteLiteral(comment)}`
+  #administerSessions(): Sessions {
+    const { blockers } = this.#sessions
+    const tenantRoles = this.#settings.tenants?.rolePrefix
+    return {
+      list: (session, database, which, how = 'any') => sessionsIn(session, database, { which, how, tenantRoles }),
+      end: endSessions,
+      clock,
+      endBefore: endSessionsBefore,
+      endLogins: async (session, whose) => tenantRoles === undefined || endLogins(session, whose, tenantRoles),
+      rollBackPrepared: async (session, database, user) => {
+        if (blockers !== undefined) await rollBackPrepared(session, database, user, blockers)
+      },
+    }
   }
 
   /** Returns sessions of another login, or of a role that the login acts as. */

@@ -1,8 +1,10 @@
 import { TenantryError } from '../../../kernel/errors.ts'
 import type { Structure, StructureKind } from '../../../structure/structure-object.ts'
 import type { ReadingSession, ReadOptions, ReadStructure } from '../../structure.ts'
+import type { WrongPrivileges } from '../../wrong-privileges.ts'
 import { ownNames } from '../client.ts'
 import { quoteLiteral } from '../quoting.ts'
+import { wrongPrivilegesQuery } from '../relation-privileges.ts'
 import { commentsSql } from './comments-sql.ts'
 import { listsSql } from './lists-sql.ts'
 import { othersSql } from './others-sql.ts'
@@ -68,7 +70,7 @@ const ownSchemas = `n.nspname !~ '^pg_' and n.nspname <> 'information_schema' an
  */
 export async function readStructure(
   session: ReadingSession,
-  { where, also, privileges }: ReadOptions = {},
+  { where, usedBy, privileges }: ReadOptions = {},
 ): Promise<ReadStructure> {
   const isOpen = where === 'transaction'
   const reading = (queries: readonly string[]) =>
@@ -78,12 +80,12 @@ export async function readStructure(
       ...queries,
       ...(isOpen ? ['rollback to reading', 'release reading'] : []),
     ])
-  const [rows, about, others] = await reading([
+  const [rows, about, wrong] = await reading([
     structureSql(ownSchemas, privileges === true ? [...usualSql, privilegesSql] : usualSql),
     `select current_setting('server_version_num')::int / 10000 as version,
             (select obj_description(oid, 'pg_namespace') from pg_namespace where nspname = ${quoteLiteral(memorySchema)}) as memory,
             (${hasRareSql}) as "hasRare"`,
-    ...(also === undefined ? [] : [also]),
+    ...(usedBy === undefined ? [] : [wrongPrivilegesQuery(usedBy)]),
   ])
   const { version, memory, hasRare } = (about?.rows[0] ?? {}) as Partial<About>
   if (rows === undefined || version === undefined) throw unread(session)
@@ -92,7 +94,7 @@ export async function readStructure(
     structure: [...toStructure(rows.rows), ...toStructure(rare?.rows ?? [])],
     majorVersion: version,
     memory: memory ?? undefined,
-    also: others?.rows ?? [],
+    wrongPrivileges: (wrong?.rows ?? []) as readonly WrongPrivileges[],
   }
 }
 

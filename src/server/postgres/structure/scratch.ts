@@ -3,6 +3,7 @@ import { TenantryError, hasCode } from '../../../kernel/errors.ts'
 import { type Identifier, parseIdentifier } from '../../../kernel/names.ts'
 import { arrange, type Script } from '../../../structure/script.ts'
 import type { Structure, StructureKind, StructureObject } from '../../../structure/structure-object.ts'
+import type { Session } from '../../session.ts'
 import type { BuiltStructure, ReadingSession } from '../../structure.ts'
 import { quoteIdentifier, quoteLiteral } from '../quoting.ts'
 import { rareSql } from './rare-sql.ts'
@@ -168,8 +169,15 @@ async function rolledBack(session: ReadingSession, statements: readonly string[]
   }
 }
 
-/** The statements that store a text in the comment of a schema of ours, where every role can read it. */
-export function rememberStatements(schema: string, text: string): readonly string[] {
+/** Stores a text in the comment of a schema of ours, where every role can read it. A role that may not goes on without. */
+export async function remember(session: Session, schema: string, text: string): Promise<void> {
   const name = quoteIdentifier(schema as Identifier)
-  return [`create schema if not exists ${name}`, `comment on schema ${name} is ${quoteLiteral(text)}`]
+  const statements = [`create schema if not exists ${name}`, `comment on schema ${name} is ${quoteLiteral(text)}`]
+  await session.query('savepoint remembering')
+  try {
+    await session.script([...statements, 'release remembering'])
+  } catch (error) {
+    if (!(error instanceof TenantryError) || error.code === 'connection-lost') throw error
+    await session.query('rollback to remembering')
+  }
 }

@@ -1,12 +1,12 @@
 import type { StructureAccess } from '../../structure.ts'
 import { parseScript } from './parse-script.ts'
 import { memorySchema, readStructure } from './read-structure.ts'
-import { buildInScratch, rememberStatements } from './scratch.ts'
+import { buildInScratch, remember } from './scratch.ts'
 
 /** Structures of PostgreSQL's databases. */
 export const structureAccess: StructureAccess = {
   read: readStructure,
   parse: parseScript,
   build: buildInScratch,
-  remember: (text) => rememberStatements(memorySchema, text),
+  remember: (session, text) => remember(session, memorySchema, text),
 }

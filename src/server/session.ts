@@ -1,0 +1,95 @@
+import type { Cancellable } from '../kernel/abort.ts'
+import type { Identifier } from '../kernel/names.ts'
+import type { Secret } from '../kernel/secret.ts'
+import type { ConnectionPool } from './connection-pool.ts'
+
+/** A role that can log in, and its password. */
+export interface Login {
+  readonly user: Identifier
+  readonly password: Secret
+}
+
+/** Options of a session, besides its signal. */
+export interface SessionOptions extends Cancellable {
+  /** The role that logs in; the role that administers by default. */
+  readonly login?: Login | undefined
+  /** The role to act as; the login role by default. */
+  readonly role?: Identifier | undefined
+}
+
+/** The result of a statement. */
+export interface QueryResult<Row> {
+  readonly command: string
+  readonly rowCount: number | null
+  readonly rows: Row[]
+}
+
+/** Options of a transaction. */
+export interface TransactionOptions {
+  /** Default `read committed`. */
+  readonly isolation?: 'read committed' | 'repeatable read' | 'serializable'
+  readonly readOnly?: boolean
+  /** Makes an acknowledged commit survive a crash, with any default of the server for synchronous_commit. */
+  readonly durable?: boolean
+  /** The schema of unqualified names in a {@link Session.script}. */
+  readonly schema?: string
+}
+
+/** The privileges that creating needs in a database. */
+export interface Creation {
+  /** The schemas to create. To a role that may not see it, an existing one counts as such. */
+  readonly newSchemas: readonly string[]
+  /** The schemas to create in, if they exist. */
+  readonly schemas: readonly string[]
+  /** The existing tables to add to, as `schema.name`. */
+  readonly altered: readonly string[]
+  /** The existing tables to refer to by a foreign key, as `schema.name`. */
+  readonly referenced: readonly string[]
+}
+
+/**
+ * One connection to one database, for one piece of administration, used by one caller at a time. The signal it was
+ * opened with cancels any statement on it.
+ */
+export interface Session {
+  readonly database: string
+  /** The role it is connected as. */
+  readonly user: string
+  /** The encoding of the database, such as `UTF8`. */
+  readonly encoding: string | undefined
+  /** Runs one statement; `params` are its `$1, $2, ...`. */
+  query<Row extends object>(sql: string, params?: readonly unknown[]): Promise<QueryResult<Row>>
+  /** Runs several statements in one round trip, all or (outside of a transaction as well) none. */
+  script(statements: readonly string[]): Promise<void>
+  /** Runs `work` in a transaction: committed when it resolves, rolled back when it rejects. */
+  transaction<T>(work: () => Promise<T>, options?: TransactionOptions): Promise<T>
+  /**
+   * Takes an advisory lock of this database, for the open transaction or for the rest of the session. It polls, since
+   * waiting in the server can deadlock with CREATE INDEX CONCURRENTLY.
+   *
+   * @throws `lock-timeout` after `limitMs` milliseconds
+   */
+  lock(name: string, scope: 'transaction' | 'session', limitMs: number): Promise<void>
+  /**
+   * Takes an advisory lock for the rest of the session if it is free now. A shared lock excludes only exclusive ones.
+   */
+  tryLock(name: string, mode: 'exclusive' | 'shared'): Promise<boolean>
+  /** Releases an advisory lock that was taken by {@link lock} or {@link tryLock} on this connection. */
+  unlock(name: string, mode: 'exclusive' | 'shared'): Promise<void>
+  /** The statements that grant the session's role the missing privileges to create these; none if it has them. */
+  missingGrants(creation: Creation): Promise<readonly string[]>
+  /**
+   * Returns this connection as a pool of one, for libraries that want a `pg` pool. Ending it does nothing. In a
+   * transaction with a schema, definitions are worded as in that schema, and still no function or operator is found
+   * there.
+   */
+  asPool(): ConnectionPool
+  close(): Promise<void>
+}
+
+/** Sessions on one database that are reused, so that not every piece of work has to connect. */
+export interface SessionPool {
+  /** Returns a session; closing it returns it to the pool: its locks are free then, and its transaction is over. */
+  connect(options?: Cancellable): Promise<Session>
+  end(): Promise<void>
+}
