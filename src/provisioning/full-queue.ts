@@ -18,7 +18,7 @@ export async function despiteFullQueue<T>(
   } catch (error) {
     if (!hasFailure(error, 'queue-full')) throw error
     const { home } = context
-    await withSession(connectToAdministration(context, home, options), (session) => home.freeNotificationQueue(session))
+    await withSession(connectToAdministration(context, home, options), (session) => home.coordination.makeRoom(session))
     return work()
   }
 }

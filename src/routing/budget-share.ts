@@ -1,11 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
 import { inTime } from '../kernel/abort.ts'
 import type { SessionMark } from '../server/occupancy.ts'
-import type { Server } from '../server/port.ts'
+import type { Membership, Server } from '../server/port.ts'
 import { AbsentProcesses } from './absent-processes.ts'
 import { type Division, fairPart, freePart, sumOf, tenantPart } from './division.ts'
 import { DivisionLocks, largestBudget, newProcessName } from './division-locks.ts'
-import { type Listening, type ProcessChannel, trustMs } from './process-channel.ts'
+import { type ProcessChannel, trustMs } from './process-channel.ts'
 import type { Allowance, ServerBudget } from './server-budget.ts'
 
 /** Options of a {@link BudgetShare}. */
@@ -17,7 +17,7 @@ export interface ShareOptions {
   /** The least number of connections that a process has on this server besides tenants' work. */
   readonly beside: number
   /** Counts the sessions of this installation; see {@link Server.occupancy}. */
-  readonly occupancy: (listening: Listening) => ReturnType<Server['occupancy']>
+  readonly occupancy: (listening: Membership) => ReturnType<Server['occupancy']>
   /** The part of the connections that one tenant may have, above 0 and at most 1. */
   readonly tenantShare: number
   /** The longest wait for other processes to take their shares, in milliseconds. */
@@ -29,7 +29,7 @@ const lookEveryMs = 2_000
 
 /** The share that this process publishes as reserved. */
 interface Held {
-  readonly listening: Listening
+  readonly listening: Membership
   readonly share: number
 }
 
@@ -193,7 +193,7 @@ export class BudgetShare implements Allowance {
   }
 
   /** Takes free connections, up to this process's part. */
-  async #grow(listening: Listening, held: Held | undefined): Promise<void> {
+  async #grow(listening: Membership, held: Held | undefined): Promise<void> {
     const { isContent, absent } = await this.#locks.exclusively(listening, this.#options.waitMs, async () => {
       const division = await this.#look(listening, held === undefined)
       this.#part = fairPart(division)
@@ -222,13 +222,13 @@ export class BudgetShare implements Allowance {
   }
 
   /** Returns the division without counting sessions, if no process is absent. */
-  async #glance(listening: Listening): Promise<Division> {
+  async #glance(listening: Membership): Promise<Division> {
     const others = await this.#otherShares(listening)
     const reported = this.#absent.reported(performance.now())
     return { budget: this.#total, self: this.#name, others, absent: new Map(), reported }
   }
 
-  async #look(listening: Listening, isNew: boolean): Promise<Division> {
+  async #look(listening: Membership, isNew: boolean): Promise<Division> {
     const { server, occupancy, beside, tenantShare } = this.#options
     const others = await this.#otherShares(listening)
     const { room, sessions } = await occupancy(listening)
@@ -243,7 +243,7 @@ export class BudgetShare implements Allowance {
     return { budget: this.#total, self: this.#name, others, absent, reported: this.#absent.reported(now) }
   }
 
-  async #otherShares(listening: Listening): Promise<Map<string, number>> {
+  async #otherShares(listening: Membership): Promise<Map<string, number>> {
     const shares = await this.#locks.shares(listening)
     if (this.#held !== undefined || this.#open > 0) shares.delete(this.#name)
     this.#absent.note(shares, performance.now())
@@ -252,7 +252,7 @@ export class BudgetShare implements Allowance {
   }
 
   /** Publishes the new share before it withdraws the old one: for a moment others see both, never none. */
-  async #show(listening: Listening, share: number, before: Held | undefined): Promise<void> {
+  async #show(listening: Membership, share: number, before: Held | undefined): Promise<void> {
     await this.#locks.show(listening, this.#name, share)
     this.#held = { listening, share }
     if (before !== undefined) await this.#locks.hide(listening, this.#name, before.share)

@@ -1,9 +1,9 @@
 import { randomInt } from 'node:crypto'
 import { poll } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
-import type { Listening } from './process-channel.ts'
+import type { Membership } from '../server/port.ts'
 
-/** The number of bits for a share. A process's number and its share fit into the 32 bits of half a lock's key. */
+/** The number of bits for a share. A process's number and its share fit into the 32 bits of a published number. */
 const shareBits = 12
 /** The largest budget that can be published. */
 export const largestBudget = 2 ** shareBits - 1
@@ -18,47 +18,36 @@ export function newProcessName(): string {
 }
 
 /**
- * Locks by which the processes that divide a server's budget publish their reservations: each holds an advisory lock of
- * the session that it listens on. The first half of the key is the server's, the second is the process and its share.
+ * The reservations of the processes that divide a server's budget: each publishes its own, for as long as it listens.
  */
 export class DivisionLocks {
   readonly #server: string
+  readonly #topic: string
 
   /** @param server the server's name */
   constructor(server: string) {
     this.#server = server
+    this.#topic = `budget:${server}`
   }
 
   /** Returns the share that each process publishes, by its name. */
-  async shares({ session }: Listening): Promise<Map<string, number>> {
-    const { rows } = await session.query<{ key: string }>(
-      `select objid::text as key from pg_catalog.pg_locks
-       where locktype = 'advisory' and objsubid = 2 and granted and classid = hashtext($1)::oid
-         and database = (select oid from pg_catalog.pg_database where datname = current_database())`,
-      [lockKey(this.#server)],
-    )
+  async shares(listening: Membership): Promise<Map<string, number>> {
     const shares = new Map<string, number>()
-    for (const { key } of rows) {
-      const process = Math.floor(Number(key) / 2 ** shareBits)
+    for (const value of await listening.published(this.#topic)) {
+      const process = Math.floor(value / 2 ** shareBits)
       const name = process.toString(radix).padStart(letters, '0')
       // During a change both the old and the new share exist.
-      shares.set(name, (shares.get(name) ?? 0) + (Number(key) % 2 ** shareBits))
+      shares.set(name, (shares.get(name) ?? 0) + (value % 2 ** shareBits))
     }
     return shares
   }
 
-  async show({ session }: Listening, process: string, share: number): Promise<void> {
-    await session.query('select pg_advisory_lock_shared(hashtext($1), $2)', [
-      lockKey(this.#server),
-      halfKey(process, share),
-    ])
+  show(listening: Membership, process: string, share: number): Promise<void> {
+    return listening.publish(this.#topic, published(process, share))
   }
 
-  async hide({ session }: Listening, process: string, share: number): Promise<void> {
-    await session.query('select pg_advisory_unlock_shared(hashtext($1), $2)', [
-      lockKey(this.#server),
-      halfKey(process, share),
-    ])
+  hide(listening: Membership, process: string, share: number): Promise<void> {
+    return listening.withdraw(this.#topic, published(process, share))
   }
 
   /**
@@ -66,21 +55,15 @@ export class DivisionLocks {
    *
    * @throws `lock-timeout` after `limitMs` milliseconds
    */
-  async exclusively<T>({ session }: Listening, limitMs: number, work: () => Promise<T>): Promise<T> {
-    const name = `${lockKey(this.#server)}:exclusive`
-    const tryLock = async () => {
-      const { rows } = await session.query<{ taken: boolean }>(
-        'select pg_try_advisory_lock(hashtextextended($1, 0)) as taken',
-        [name],
-      )
-      return rows[0]?.taken || undefined
-    }
+  async exclusively<T>(listening: Membership, limitMs: number, work: () => Promise<T>): Promise<T> {
+    const name = `${this.#topic}:exclusive`
+    const tryLock = async () => (await listening.tryLock(name)) || undefined
     if ((await poll(tryLock, limitMs, undefined)) === undefined) throw this.#lockedError(limitMs)
     try {
       return await work()
     } finally {
       // Fails only if the session has ended, and its lock with it.
-      await session.query('select pg_advisory_unlock(hashtextextended($1, 0))', [name])
+      await listening.unlock(name)
     }
   }
 
@@ -92,11 +75,7 @@ export class DivisionLocks {
   }
 }
 
-function lockKey(server: string): string {
-  return `tenantry:budget:${server}`
-}
-
-/** Returns the half key as a signed number, since PostgreSQL's integers are signed. */
-function halfKey(process: string, share: number): number {
-  return (Number.parseInt(process, radix) * 2 ** shareBits + share) | 0
+/** Returns the number that a process publishes. */
+function published(process: string, share: number): number {
+  return Number.parseInt(process, radix) * 2 ** shareBits + share
 }

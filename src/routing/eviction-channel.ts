@@ -57,7 +57,7 @@ export class EvictionChannel {
           // message.
           await untilAborted(this.#channel.send({ evict: number, ...eviction }), signal)
           sentAt = Math.min(sentAt, performance.now())
-          const present = await untilAborted(this.#channel.present(), signal)
+          const present = await untilAborted(listening.present(), signal)
           return present.every((pid) => answers.has(pid)) || undefined
         } catch (error) {
           // The session has ended since it was checked. All is sent again on another one.

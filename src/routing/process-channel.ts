@@ -1,7 +1,7 @@
 import { inTime } from '../kernel/abort.ts'
 import { hasCode } from '../kernel/errors.ts'
 import type { Identifier } from '../kernel/names.ts'
-import type { Server, Session } from '../server/port.ts'
+import type { Membership, Server } from '../server/port.ts'
 import { closedError } from './closed-error.ts'
 
 /** A listener on the channel. */
@@ -15,31 +15,20 @@ export interface ChannelListener {
   readonly onLost: () => void
 }
 
-/** The session that this process listens on. */
-export interface Listening {
-  /** A session shared by independent callers: one statement runs after another. */
-  readonly session: Pick<Session, 'query'>
-  /** The server's process id of the session. */
-  readonly processId: number
-}
-
-const channel = 'tenantry'
-
 /**
  * The time for which remembered answers may be trusted after the last check of the listening session, in milliseconds.
  */
 export const trustMs = 5_000
 
 /**
- * The channel between the processes of an installation. Each listens in the catalog's database, on one session, and
- * shows by a shared advisory lock that it does.
+ * The channel between the processes of an installation. Each listens in the catalog's database, on one session.
  */
 export class ProcessChannel {
   readonly #home: Server
   readonly #catalog: Identifier
   readonly #listeners: ChannelListener[] = []
-  #starting: Promise<Standing> | undefined
-  #standing: Standing | undefined
+  #starting: Promise<Membership> | undefined
+  #standing: Membership | undefined
   #renewing: Promise<void> | undefined
   /** The time until which the session counts as listening without a check, by the monotonic clock. */
   #trustedUntil = 0
@@ -61,9 +50,9 @@ export class ProcessChannel {
    */
   async start(): Promise<void> {
     const starting = this.#start()
-    const { end } = await starting
+    const standing = await starting
     if (this.isStarted()) return
-    this.#renewing ??= this.#renew(starting, end).finally(() => {
+    this.#renewing ??= this.#renew(starting, () => standing.end()).finally(() => {
       this.#renewing = undefined
     })
     await this.#renewing
@@ -75,19 +64,18 @@ export class ProcessChannel {
   }
 
   /** Returns the session, and opens it if there is none. It may have ended unnoticed. */
-  listening(): Promise<Listening> {
+  listening(): Promise<Membership> {
     return this.#start()
   }
 
   /** True if the session is still in use, as far as this process has noticed. */
-  isCurrent(listening: Listening): boolean {
+  isCurrent(listening: Membership): boolean {
     return this.#standing === listening
   }
 
   /** Sends a message to all processes of the installation. */
   async send(message: object): Promise<void> {
-    const { session } = await this.#start()
-    await session.query('select pg_notify($1, $2)', [channel, JSON.stringify(message)])
+    await (await this.#start()).send(JSON.stringify(message))
   }
 
   /**
@@ -95,22 +83,10 @@ export class ProcessChannel {
    *
    * @returns true if it does
    */
-  isLostBy(error: unknown, listening: Listening): boolean {
+  isLostBy(error: unknown, listening: Membership): boolean {
     if (!hasCode(error, 'connection-lost')) return false
     if (this.#standing === listening) this.#lose(this.#starting)
     return true
-  }
-
-  /** Returns the server's process ids of all listening sessions. */
-  async present(): Promise<readonly number[]> {
-    const { session } = await this.#start()
-    const { rows } = await session.query<{ pid: number }>(
-      `select pid from pg_catalog.pg_locks
-       where locktype = 'advisory' and objsubid = 1 and granted and mode = 'ShareLock'
-         and database = (select oid from pg_catalog.pg_database where datname = current_database())
-         and (classid::bigint << 32 | objid::bigint) = ${presenceKey}`,
-    )
-    return rows.map(({ pid }) => pid)
   }
 
   /** Ends the session, and waits for that at most `limitMs` milliseconds. */
@@ -125,7 +101,7 @@ export class ProcessChannel {
     await standing?.end()
   }
 
-  #start(): Promise<Standing> {
+  #start(): Promise<Membership> {
     if (this.#closed) return Promise.reject(closedError())
     if (this.#starting !== undefined) return this.#starting
     const starting = this.#listen(() => this.#lose(starting))
@@ -134,7 +110,7 @@ export class ProcessChannel {
     return starting
   }
 
-  async #await(starting: Promise<Standing>): Promise<void> {
+  async #await(starting: Promise<Membership>): Promise<void> {
     try {
       const standing = await starting
       if (this.#starting === starting) this.#standing = standing
@@ -144,7 +120,7 @@ export class ProcessChannel {
   }
 
   /** Checks that the session is alive; one that does not answer in time counts as lost. */
-  async #renew(starting: Promise<Standing>, end: () => Promise<void>): Promise<void> {
+  async #renew(starting: Promise<Membership>, end: () => Promise<void>): Promise<void> {
     const checkedAt = performance.now()
     const timer = setTimeout(() => void end(), trustMs)
     try {
@@ -159,23 +135,15 @@ export class ProcessChannel {
     }
   }
 
-  async #listen(onEnd: () => void): Promise<Standing> {
+  async #listen(onEnd: () => void): Promise<Membership> {
     const checkedAt = performance.now()
     const onMessage = (payload: string) => this.#receive(payload)
-    const session = await this.#home.listen(this.#catalog, channel, { onMessage, onEnd })
-    try {
-      const { rows } = await session.query<{ pid: number }>(
-        `select pg_backend_pid() as pid, pg_advisory_lock_shared(${presenceKey})`,
-      )
-      this.#trustedUntil = checkedAt + trustMs
-      return { session: inTurn(session), processId: rows[0]?.pid ?? 0, end: () => session.close() }
-    } catch (error) {
-      await session.close()
-      throw error
-    }
+    const membership = await this.#home.coordination.join(this.#catalog, { onMessage, onEnd })
+    this.#trustedUntil = checkedAt + trustMs
+    return membership
   }
 
-  #lose(starting: Promise<Standing> | undefined): void {
+  #lose(starting: Promise<Membership> | undefined): void {
     // Another session may have replaced it.
     if (this.#closed || starting === undefined || this.#starting !== starting) return
     this.#starting = undefined
@@ -191,28 +159,10 @@ export class ProcessChannel {
   }
 }
 
-interface Standing extends Listening {
-  readonly end: () => Promise<void>
-}
-
 function parseMessage(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
     return undefined
-  }
-}
-
-/** The key of the lock that every listening session shares. */
-const presenceKey = `hashtextextended('tenantry:presence', 0)`
-
-function inTurn(session: Session): Pick<Session, 'query'> {
-  let last: Promise<unknown> = Promise.resolve()
-  return {
-    query: (sql, params) => {
-      const next = last.then(() => session.query<never>(sql, params))
-      last = next.catch(() => undefined)
-      return next
-    },
   }
 }

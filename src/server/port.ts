@@ -1,6 +1,7 @@
 import type { Identifier } from '../kernel/names.ts'
 import type { Change } from './change.ts'
 import type { Cancelled, ConnectionPool } from './connection-pool.ts'
+import type { Coordination } from './coordination.ts'
 import type { Databases } from './database.ts'
 import type { DiagnosisRequest, ServerDiagnosis } from './diagnosis.ts'
 import type { Occupancy, OccupancyQuestion } from './occupancy.ts'
@@ -14,18 +15,12 @@ export type { SessionDefaults } from './session-defaults.ts'
 
 export type * from './change.ts'
 export type * from './connection-pool.ts'
+export type * from './coordination.ts'
 export type * from './database.ts'
 export type * from './roles.ts'
 export type * from './server-connection.ts'
 export type * from './session.ts'
 export type * from './tenant-sessions.ts'
-
-/** The listeners of a listening session. */
-export interface Listeners {
-  readonly onMessage: (payload: string) => void
-  /** Called once when the session has ended, for any reason. */
-  readonly onEnd: () => void
-}
 
 /** One database server. Sessions always connect to the server itself; connections of `open` may use a pooler. */
 export interface Server {
@@ -48,6 +43,7 @@ export interface Server {
   readonly roles: Roles
   readonly sessions: Sessions
   readonly structures: StructureAccess
+  readonly coordination: Coordination
   /**
    * Returns the same server for one installation. Its administrative statements end the sessions, and prepared
    * transactions, of tenants that they wait for.
@@ -80,12 +76,8 @@ export interface Server {
   examine(database: Identifier, processId: number | undefined, login?: Login): Promise<SessionState>
   /** Counts the marked sessions of an installation, in all databases, in one query. */
   occupancy(session: Pick<Session, 'query'>, question: OccupancyQuestion): Promise<Occupancy>
-  /** Opens a session that receives a channel's notifications in its database. The caller runs one query at a time. */
-  listen(database: Identifier, channel: string, listeners: Listeners): Promise<Session>
   /** True for the driver's error of a cancelled statement, or an ORM's that replaces it. */
   readonly isCancellation: (error: Error) => boolean
-  /** Ends tenants' sessions, the one with the oldest transaction first, until the queue of notifications has room. */
-  freeNotificationQueue(session: Session): Promise<void>
   /** Returns the environment in which libpq's programs and most drivers connect. It holds the password. */
   environment(database: Identifier, as?: Pick<SessionOptions, 'login' | 'role'>): Readonly<Record<string, string>>
   /**

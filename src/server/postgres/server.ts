@@ -5,6 +5,7 @@ import type {
   Cancelled,
   Change,
   ConnectionPool,
+  Coordination,
   Databases,
   Listeners,
   Login,
@@ -46,6 +47,7 @@ import type { Pooler } from './pooler.ts'
 import { createMissingGroups, findRoles } from './roles.ts'
 import { openRoutedConnection } from './routed-connection.ts'
 import { stateOf, unlessSilent } from './examine-session.ts'
+import { join } from './membership.ts'
 import { occupancyOf } from './occupancy.ts'
 import { cancelBeside, openListener, openSession, type SessionSource } from './session.ts'
 import { openSessionPool } from './session-pool.ts'
@@ -85,6 +87,7 @@ export class PostgresServer implements Server {
   readonly databases: Databases
   readonly roles: Roles
   readonly sessions: Sessions
+  readonly coordination: Coordination
   readonly structures = structureAccess
   readonly isCancellation = isCancellation
   readonly #fields: ConnectionFields
@@ -113,6 +116,7 @@ export class PostgresServer implements Server {
     this.databases = this.#administerDatabases()
     this.roles = this.#administerRoles()
     this.sessions = this.#administerSessions()
+    this.coordination = this.#coordinate()
   }
 
   overTenants(tenants: TenantSessions): Server {
@@ -174,15 +178,6 @@ export class PostgresServer implements Server {
     return occupancyOf(session, question)
   }
 
-  listen(database: Identifier, channel: string, listeners: Listeners): Promise<Session> {
-    return openListener(this.#as({}), database, channel, listeners)
-  }
-
-  async freeNotificationQueue(session: Session): Promise<void> {
-    const { blockers } = this.#sessions
-    if (blockers !== undefined) await freeNotificationQueue(session, blockers)
-  }
-
   environment(database: Identifier, as?: Pick<SessionOptions, 'login' | 'role'>): Readonly<Record<string, string>> {
     return connectionEnvironment(this.#fields, database, as)
   }
@@ -196,7 +191,8 @@ export class PostgresServer implements Server {
       user,
       nature: { isEncrypted: ssl !== undefined && ssl !== false, isLocal: this.isLocal },
       connect: this.connect.bind(this),
-      listen: this.listen.bind(this),
+      listen: (database: Identifier, channel: string, listeners: Listeners) =>
+        openListener(this.#sessions, database, channel, listeners),
       connectAs: (login: ProbeLogin, database: Identifier, { signal }: Pick<DiagnosisRequest, 'signal'> = {}) =>
         this.connect(database, { login, signal }),
     }
@@ -205,6 +201,16 @@ export class PostgresServer implements Server {
 
   apply(session: Session, changes: readonly Change[]): Promise<void> {
     return applyChanges(session, changes)
+  }
+
+  #coordinate(): Coordination {
+    const { blockers } = this.#sessions
+    return {
+      join: (database, listeners) => join(this.#sessions, database, listeners),
+      makeRoom: async (session) => {
+        if (blockers !== undefined) await freeNotificationQueue(session, blockers)
+      },
+    }
   }
 
   #administerDatabases(): Databases {
