@@ -1,4 +1,5 @@
 import type { Cancellable } from '../kernel/abort.ts'
+import type { TenantryError } from '../kernel/errors.ts'
 import type { Identifier } from '../kernel/names.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { ConnectionPool } from './connection-pool.ts'
@@ -78,6 +79,8 @@ export interface Session {
   unlock(name: string, mode: 'exclusive' | 'shared'): Promise<void>
   /** The statements that grant the session's role the missing privileges to create these; none if it has them. */
   missingGrants(creation: Creation): Promise<readonly string[]>
+  /** Adds to the error of a statement what the server knows about its cause; for use after the transaction. */
+  explain(error: TenantryError): Promise<TenantryError>
   /**
    * Returns this connection as a pool of one, for libraries that want a `pg` pool. Ending it does nothing. In a
    * transaction with a schema, definitions are worded as in that schema, and still no function or operator is found

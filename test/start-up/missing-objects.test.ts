@@ -1,5 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/core'
-import { checkDatabase, ensureTables, type SchemaObject } from 'tenantry'
+import { checkDatabase, ensureTables, type SchemaObject, type SchemaSource } from 'tenantry'
 import { mikroOrm } from 'tenantry/mikro-orm'
 import { describe, expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
@@ -21,6 +21,13 @@ import {
 const Mail = defineEntity({
   name: 'Mail',
   properties: { id: p.integer().primary(), address: p.string().columnType('citext') },
+})
+
+/** Models that run these statements. */
+const scripted = (...statements: string[]): SchemaSource => ({
+  defaultSchema: 'public',
+  fingerprint: async () => statements.join(),
+  create: (runner) => runner.script(statements),
 })
 
 const service = () => mikroOrm({ entities: [User, Address] })
@@ -64,8 +71,7 @@ describe('ensureTables', () => {
   it('makes the extensions that the models need, and finds them there the next time', async () => {
     const { name, url } = await existingDatabase()
     const models = () => mikroOrm({ entities: [Mail] })
-    const error = await expectCausedFailure(ensureTables(url, models()), 'query-failed')
-    expect(error.hint).toContain('extensions')
+    await expectCausedFailure(ensureTables(url, models()), 'query-failed')
     const [citext, mail] = [
       { kind: 'extension', name: 'citext' },
       { kind: 'table', name: 'mail' },
@@ -77,6 +83,35 @@ describe('ensureTables', () => {
     await queryIn(name, 'alter table mail drop column address')
     await queryIn(name, 'drop extension citext')
     expect(await ensureTables(url, models(), { extensions })).toMatchObject({ created: [citext] })
+  })
+
+  it.each([
+    ['a type', 'create table t (mail citext)', 'CREATE EXTENSION "citext"'],
+    ['an array', 'create table t (path public.ltree[])', 'CREATE EXTENSION "ltree"'],
+    ['a type of another name', 'create table t (path lquery)', 'CREATE EXTENSION "ltree"'],
+    ['a function', 'create table t (id uuid default uuid_generate_v4())', 'CREATE EXTENSION "uuid-ossp"'],
+    [
+      'an operator class',
+      'create table t (n text); create index on t using gin (n gin_trgm_ops)',
+      'EXTENSION "pg_trgm"',
+    ],
+    ['a default operator class', 'create table t (n int, exclude using gist (n with =))', 'EXTENSION "btree_gist"'],
+    ['a type that the server does not have', 'create table t (place geometry)', 'extension postgis, which this server'],
+    ['a type of no extension', 'create table t (n no_such_type)', 'If it belongs to an extension'],
+  ])('names the extension that has %s', async (_, statement, hint) => {
+    const { url } = await existingDatabase()
+    expect(await expectCausedFailure(ensureTables(url, scripted(statement)), 'query-failed')).toMatchObject({
+      hint: expect.stringContaining(hint),
+    })
+  })
+
+  it('names the schema of an extension that is out of sight', async () => {
+    const { name, url } = await existingDatabase()
+    await queryIn(name, 'create schema elsewhere', 'create extension hstore schema elsewhere', 'create table u ()')
+    const models = scripted('create table t (tags hstore)', 'create table u ()')
+    const outOfSight = { hint: expect.stringContaining('hstore, which is installed in the schema elsewhere') }
+    expect(await expectCausedFailure(checkDatabase(url, models), 'query-failed')).toMatchObject(outOfSight)
+    expect(await expectCausedFailure(ensureTables(url, models), 'query-failed')).toMatchObject(outOfSight)
   })
 
   it('names the extensions that a role may not create', async () => {

@@ -15,6 +15,7 @@ import type {
 import { type BlockerPolicy, BlockerWatch, whileConnecting } from './blockers.ts'
 import { cutClient, databaseEncoding, endClient, ownNames, processId, typeParser } from './client.ts'
 import { type ErrorContext, toTenantryError } from './errors.ts'
+import { withExtension } from './missing-extension.ts'
 import { missingGrants } from './missing-grants.ts'
 import { quoteIdentifier } from './quoting.ts'
 import type { ConnectionQueue } from './connection-queue.ts'
@@ -209,6 +210,10 @@ class PostgresSession implements Session {
 
   missingGrants(creation: Creation): Promise<readonly string[]> {
     return missingGrants(this, creation)
+  }
+
+  explain(error: TenantryError): Promise<TenantryError> {
+    return withExtension(this, error)
   }
 
   asPool(): ConnectionPool {
