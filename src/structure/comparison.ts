@@ -103,9 +103,9 @@ function describe(difference: StructureDifference, defaultSchema: string): Diffe
   }
 }
 
-/** The name of the object that stands by itself, of which this is a part. */
-function wholeName({ schema, name, parent }: StructureObject): string {
-  return JSON.stringify([schema, parent ?? name])
+/** The name of the object that stands by itself, of which this is a part; among those of no schema, with its kind. */
+function wholeName({ kind, schema, name, parent }: StructureObject): string {
+  return JSON.stringify([schema, parent ?? name, schema === '' ? kind : undefined])
 }
 
 const routines: ReadonlySet<StructureKind> = new Set(['function', 'procedure', 'aggregate', 'window function'])

@@ -9,11 +9,13 @@ export interface ScriptObject {
   readonly parent?: string | undefined
 }
 
-/** The place of an object that a statement drops or renames; of a part, `parent` is its table. */
-export interface Removal {
+/** The place of an object that a statement drops, renames or alters; of a part, `parent` is its table. */
+export interface ObjectPlace {
   readonly schema: string
   readonly name: string
   readonly parent?: string | undefined
+  /** The kind of an object of no schema. */
+  readonly kind?: StructureKind | undefined
 }
 
 /** One statement of a script, and what it is about. */
@@ -22,13 +24,15 @@ export interface ScriptStatement {
   /** The objects that it creates. */
   readonly creates: readonly ScriptObject[]
   /** The objects that it drops. */
-  readonly removes?: readonly Removal[]
+  readonly removes?: readonly ObjectPlace[]
   /** The objects that it renames, or puts into another schema. */
-  readonly renames?: readonly { readonly from: Removal; readonly to: Removal }[]
+  readonly renames?: readonly { readonly from: ObjectPlace; readonly to: ObjectPlace }[]
   /** The object of which it creates or changes a part. */
-  readonly of?: { readonly schema: string; readonly name: string } | undefined
+  readonly of?: ObjectPlace | undefined
   /** The names in it, among them those of all columns that it uses. */
   readonly mentions: ReadonlySet<string>
+  /** True if it creates an object of no schema that cannot be made under another name. */
+  readonly isFixed?: true | undefined
   /** The tables that its foreign keys refer to. */
   readonly refersTo: readonly { readonly schema: string; readonly name: string }[]
 }
@@ -70,20 +74,20 @@ export function leftBy({ statements }: Script): readonly ScriptObject[] {
 }
 
 /** True if an object is the one that is dropped, or in it. */
-function isGoneWith(object: ScriptObject, gone: Removal): boolean {
+function isGoneWith(object: ScriptObject, gone: ObjectPlace): boolean {
   const isSchema = gone.parent === undefined && gone.schema === gone.name
   return is(object, gone) || (object.schema === gone.schema && (object.parent === gone.name || isSchema))
 }
 
-function renamed(object: ScriptObject, from: Removal, to: Removal): ScriptObject {
+function renamed(object: ScriptObject, from: ObjectPlace, to: ObjectPlace): ScriptObject {
   if (is(object, from)) return { ...object, schema: to.schema, name: to.name }
   const isPart = object.schema === from.schema && object.parent === from.name && from.parent === undefined
   return isPart ? { ...object, schema: to.schema, parent: to.name } : object
 }
 
 /** An index has a name of its own in the schema, unlike all other parts of tables. */
-function is(object: ScriptObject, { schema, name, parent }: Removal): boolean {
-  if (object.schema !== schema || withoutArguments(object) !== name) return false
+function is(object: ScriptObject, { schema, name, parent, kind = object.kind }: ObjectPlace): boolean {
+  if (object.kind !== kind || object.schema !== schema || withoutArguments(object) !== name) return false
   return parent === object.parent || (parent === undefined && object.kind === 'index')
 }
 
@@ -128,7 +132,7 @@ export function planCreation({ statements }: Script, differences: readonly Struc
   const isNeeded = (statement: ScriptStatement) =>
     ofParts.has(statement) ||
     statement.creates.some((it) => it.parent === undefined && wholes.has(plainKey(it))) ||
-    (statement.of !== undefined && wholes.has(plain(statement.of.schema, statement.of.name)))
+    (statement.of !== undefined && wholes.has(plain(statement.of.schema, statement.of.name, statement.of.kind)))
   return {
     statements: statements.filter(isNeeded),
     isCreatable: (object) => object.parent === undefined || parts.includes(object),
@@ -136,15 +140,16 @@ export function planCreation({ statements }: Script, differences: readonly Struc
 }
 
 function plainKey(object: ScriptObject): string {
-  return plain(object.schema, withoutArguments(object))
+  return plain(object.schema, withoutArguments(object), object.schema === '' ? object.kind : undefined)
 }
 
 function parentKey({ schema, parent = '' }: ScriptObject): string {
   return plain(schema, parent)
 }
 
-function plain(schema: string, name: string): string {
-  return JSON.stringify([schema, name])
+/** @param kind that of an object of no schema, where each kind has names of its own */
+function plain(schema: string, name: string, kind?: StructureKind): string {
+  return JSON.stringify([schema, name, kind])
 }
 
 const withArguments: ReadonlySet<StructureKind> = new Set(['function', 'procedure', 'aggregate', 'operator'])

@@ -1,6 +1,6 @@
 import { assert, asyncProperty, nat, subarray } from 'fast-check'
 import { checkDatabase, ensureTables, type SchemaSource } from 'tenantry'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { existingDatabase, queryIn } from '../start-up/support.ts'
 import { serverUrl, sql, uniqueName } from '../support/server.ts'
 import { type Feature, features } from './features.ts'
@@ -204,6 +204,38 @@ it.each([
   expect(found).toMatchObject({ outcome: 'differs' })
   const extra = found.outcome === 'database-missing' ? [] : found.extra.map(({ object }) => object)
   expect(extra).toContainEqual({ kind, name: objectName })
+})
+
+it('objects of no schema are built beside those of the same names', async () => {
+  const { name, url } = await existingDatabase()
+  const role = uniqueName('r')
+  onTestFinished(() => sql(`drop role ${role}`).then(() => undefined))
+  const statements = [
+    `create type mood as enum ('glad')`,
+    'create cast (mood as text) with inout',
+    'create cast (int as mood) with inout',
+    'create language of_mine handler plpgsql_call_handler',
+    'create access method of_mine type table handler heap_tableam_handler',
+    'create foreign data wrapper abroad',
+    'create server elsewhere foreign data wrapper abroad',
+    'create user mapping for public server elsewhere',
+    'create schema "Other"',
+    'create table "Other".mine (a int primary key)',
+    'create table mine (a int primary key)',
+    'create publication "All of Them" for table mine, "Other".mine, tables in schema "Other"',
+    `comment on publication "All of Them" is 'shared'`,
+    'create publication gone',
+    'drop publication gone',
+    `create role ${role}`,
+  ]
+  await ensureTables(url, schemaOf(statements))
+  await queryIn(name, 'drop schema tenantry_structure')
+  const next = schemaOf([...statements, 'create table later (a int)'])
+  expect(await ensureTables(url, next)).toMatchObject({ created: [{ kind: 'table', name: 'later' }], differing: [] })
+  await expectMatch(url, next)
+  await queryIn(name, 'drop publication "All of Them"', 'drop access method of_mine')
+  const { created } = await ensureTables(url, next)
+  expect(created.map((object) => object.name)).toEqual(['of_mine', 'All of Them'])
 })
 
 function namesIn(found: Awaited<ReturnType<typeof checkDatabase>>): readonly string[] {

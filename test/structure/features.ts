@@ -335,6 +335,61 @@ export const features: readonly Feature[] = [
       ),
     ],
   },
+  table(
+    'published',
+    'a int primary key, b text',
+    [
+      change(
+        'shared',
+        `alter publication shared set (publish = 'insert')`,
+        `alter publication shared set (publish = 'insert, update')`,
+      ),
+      change(
+        'shared',
+        'alter publication shared drop table published',
+        'alter publication shared add table published (a)',
+      ),
+      change('shared', 'alter publication shared rename to other', 'alter publication other rename to shared'),
+    ],
+    `create publication shared for table public.published (a) with (publish = 'insert, update')`,
+  ),
+  {
+    name: 'event triggers',
+    statements: [
+      `create function on_ddl() returns event_trigger language plpgsql as 'begin end'`,
+      `create event trigger watching on ddl_command_start when tag in ('CREATE TABLE') execute function on_ddl()`,
+      'alter event trigger watching enable always',
+    ],
+    changes: [
+      change('watching', 'alter event trigger watching disable', 'alter event trigger watching enable always'),
+      change(
+        'watching',
+        'drop event trigger watching',
+        `create event trigger watching on ddl_command_start when tag in ('CREATE TABLE') execute function on_ddl();
+         alter event trigger watching enable always`,
+      ),
+    ],
+  },
+  {
+    name: 'foreign servers',
+    statements: [
+      'create foreign data wrapper abroad',
+      `create server if not exists elsewhere foreign data wrapper abroad options (place 'far')`,
+      'create foreign table distant (a int) server elsewhere',
+    ],
+    changes: [
+      change(
+        'elsewhere',
+        `alter server elsewhere options (set place 'near')`,
+        `alter server elsewhere options (set place 'far')`,
+      ),
+      change(
+        'abroad',
+        `alter foreign data wrapper abroad options (add a 'b')`,
+        `alter foreign data wrapper abroad options (drop a)`,
+      ),
+    ],
+  },
   table('excluded', 'a int4range, constraint apart exclude using gist (a with &&)', [
     change(
       'excluded.apart',

@@ -1,6 +1,7 @@
 import type { Node } from 'libpg-query'
-import type { Removal, ScriptStatement } from '../../../structure/script.ts'
+import type { ObjectPlace, ScriptStatement } from '../../../structure/script.ts'
 import type { Names } from './parse-names.ts'
+import { schemalessTypes } from './parse-schemaless.ts'
 
 /** Returns what a statement drops, renames or puts into another schema. */
 export function removalsOf(node: Node, names: Names): Pick<ScriptStatement, 'removes' | 'renames'> {
@@ -34,11 +35,13 @@ export function removalsOf(node: Node, names: Names): Pick<ScriptStatement, 'rem
 /** The kinds of objects whose names are preceded by that of their table. */
 const partsOfTables = new Set(['OBJECT_TRIGGER', 'OBJECT_POLICY', 'OBJECT_RULE', 'OBJECT_TABCONSTRAINT'])
 
-function dropped(object: Node, type: string, names: Names): readonly Removal[] {
+function dropped(object: Node, type: string, names: Names): readonly ObjectPlace[] {
   if (type === 'OBJECT_SCHEMA') {
     const name = 'String' in object ? (object.String.sval ?? '') : ''
     return [{ schema: name, name }]
   }
+  const kind = schemalessTypes.get(type)
+  if (kind !== undefined) return [{ kind, schema: '', name: 'String' in object ? (object.String.sval ?? '') : '' }]
   if (!partsOfTables.has(type) || !('List' in object)) {
     const place = whole(object, names)
     return place === undefined ? [] : [place]
@@ -50,7 +53,7 @@ function dropped(object: Node, type: string, names: Names): readonly Removal[] {
 }
 
 /** Returns the place of an object that is no part of a table. */
-function whole(object: Node | undefined, names: Names): Removal | undefined {
+function whole(object: Node | undefined, names: Names): ObjectPlace | undefined {
   if (object === undefined) return undefined
   if ('List' in object) return names.path(object.List.items)
   if ('TypeName' in object) return names.path(object.TypeName.names)

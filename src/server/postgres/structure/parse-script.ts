@@ -4,6 +4,7 @@ import type { Script, ScriptObject, ScriptStatement } from '../../../structure/s
 import type { StructureKind } from '../../../structure/structure-object.ts'
 import { Names, type Place } from './parse-names.ts'
 import { removalsOf } from './parse-removals.ts'
+import { schemalessOf, schemalessTypes } from './parse-schemaless.ts'
 
 /** PostgreSQL's own parser. It is loaded at the first use, since a process that finds all in place needs none. */
 export async function parser() {
@@ -65,7 +66,14 @@ type About = Omit<ScriptStatement, 'text' | 'mentions'>
 const nothing: About = { creates: [], refersTo: [] }
 
 function aboutOf(node: Node, names: Names): About {
-  return objectOf(node, names) ?? relationOf(node, names) ?? partOf(node, names) ?? alterationOf(node, names) ?? nothing
+  return (
+    objectOf(node, names) ??
+    relationOf(node, names) ??
+    partOf(node, names) ??
+    schemalessOf(node) ??
+    alterationOf(node, names) ??
+    nothing
+  )
 }
 
 function created(kind: StructureKind, { schema, name }: Place, refersTo: readonly Place[] = []): About {
@@ -208,7 +216,8 @@ function commented(object: Node | undefined, type: string | undefined, names: Na
   if ('ObjectWithArgs' in object) return { ...nothing, of: names.path(object.ObjectWithArgs.objname) }
   if (!('String' in object)) return nothing
   const name = object.String.sval ?? ''
-  return { ...nothing, of: { schema: name, name } }
+  const kind = schemalessTypes.get(type ?? '')
+  return { ...nothing, of: kind === undefined ? { schema: name, name } : { kind, schema: '', name } }
 }
 
 function constraintsOf(node: Node): Constraint[] {

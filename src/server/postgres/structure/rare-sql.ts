@@ -21,9 +21,9 @@ export const rareSql = `
   union all
   select 'operator family', o.nspname, format('%s using %s', f.opfname, m.amname), null, concat_ws(', ',
            (select string_agg(format('operator %s %s', a.amopstrategy, a.amopopr::regoperator), ', '
-                   order by a.amopstrategy, a.amopopr::regoperator::text) from pg_amop a where a.amopfamily = f.oid),
+                   order by a.amopstrategy, a.amopopr::regoperator::text collate "C") from pg_amop a where a.amopfamily = f.oid),
            (select string_agg(format('function %s %s', a.amprocnum, a.amproc::regprocedure), ', '
-                   order by a.amprocnum, a.amproc::regprocedure::text) from pg_amproc a where a.amprocfamily = f.oid))
+                   order by a.amprocnum, a.amproc::regprocedure::text collate "C") from pg_amproc a where a.amprocfamily = f.oid))
   from pg_opfamily f join ours o on o.oid = f.opfnamespace join pg_am m on m.oid = f.opfmethod where ${isOurs('pg_opfamily', 'f')}
   union all
   select 'operator class', o.nspname, format('%s using %s', c.opcname, m.amname), null,
@@ -77,10 +77,11 @@ export const schemalessSql = `
            (select string_agg(concat_ws(' ', r.prrelid::regclass,
               '(' || (select string_agg(quote_ident(a.attname), ', ' order by a.attnum) from pg_attribute a
                       where a.attrelid = r.prrelid and a.attnum = any(r.prattrs::int2[])) || ')',
-              'where ' || pg_get_expr(r.prqual, r.prrelid)), ', ' order by r.prrelid::regclass::text)
-            from pg_publication_rel r where r.prpubid = p.oid),
-           (select string_agg('schema ' || n.pnnspid::regnamespace, ', ' order by n.pnnspid::regnamespace::text)
-            from pg_publication_namespace n where n.pnpubid = p.oid))
+              'where ' || pg_get_expr(r.prqual, r.prrelid)), ', ' order by s.nspname collate "C", c.relname collate "C")
+            from pg_publication_rel r join pg_class c on c.oid = r.prrelid join pg_namespace s on s.oid = c.relnamespace
+            where r.prpubid = p.oid),
+           (select string_agg('schema ' || n.pnnspid::regnamespace, ', ' order by s.nspname collate "C")
+            from pg_publication_namespace n join pg_namespace s on s.oid = n.pnnspid where n.pnpubid = p.oid))
   from pg_publication p where ${isOurs('pg_publication', 'p')}
   union all
   select 'subscription', '', s.subname, null,

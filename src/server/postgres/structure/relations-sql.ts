@@ -103,7 +103,7 @@ export const relationsSql = `
   select 'policy', r.nspname, p.polname, r.relname, concat_ws(' ',
            'as', case when p.polpermissive then 'permissive' else 'restrictive' end,
            'for', case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end,
-           'to', (select string_agg(case x when 0 then 'public' else x::regrole::text end, ', ' order by x::regrole::text)
+           'to', (select string_agg(case x when 0 then 'public' else x::regrole::text end, ', ' order by x::regrole::text collate "C")
                   from unnest(p.polroles) x),
            'using (' || pg_get_expr(p.polqual, p.polrelid) || ')',
            'with check (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')')

@@ -5,10 +5,11 @@ import { arrange, type Script } from '../../../structure/script.ts'
 import type { Structure, StructureKind, StructureObject } from '../../../structure/structure-object.ts'
 import type { Session } from '../../session.ts'
 import type { BuiltStructure, ReadingSession } from '../../structure.ts'
-import { quoteIdentifier, quoteLiteral } from '../quoting.ts'
-import { rareSql } from './rare-sql.ts'
+import { doBlock, quoteIdentifier, quoteLiteral } from '../quoting.ts'
+import { movedKinds } from './parse-schemaless.ts'
+import { rareSql, schemalessSql } from './rare-sql.ts'
 import { fixedSettings, sendAll, structureSql, toStructure, usualSql } from './read-structure.ts'
-import { type CreatedNames, spliceSchemas } from './splice.ts'
+import { type CreatedNames, type MovedNames, spliceSchemas } from './splice.ts'
 
 /** The lock timeout of the script's statements, which need locks on their own objects only. */
 const lockTimeout = '2s'
@@ -30,15 +31,16 @@ export async function buildInScratch(
   defaultSchema: string,
 ): Promise<BuiltStructure | undefined> {
   const created = createdNames(script, defaultSchema)
-  const scratch = new Map([...created.keys()].map((name) => [name, `tenantry_${randomBytes(8).toString('hex')}`]))
+  const scratch = randomNames([...created.keys()])
+  const moved = movedNames(script)
   try {
-    const structure = await buildIn(session, { script, defaultSchema, created, scratch })
+    const structure = await buildIn(session, { script, defaultSchema, created, scratch, moved })
     return structure && { structure, isQualified: true }
   } catch (error) {
     const isDenied = hasCode(error, 'permission-denied')
     if (!isDenied || created.size > 1 || !isTemporary(script)) throw error
     const temporary = new Map([[defaultSchema, 'pg_temp']])
-    const structure = await buildIn(session, { script, defaultSchema, created, scratch: temporary })
+    const structure = await buildIn(session, { script, defaultSchema, created, scratch: temporary, moved })
     return structure && { structure: structure.map(withoutTemporary), isQualified: false }
   }
 }
@@ -50,7 +52,10 @@ function withoutTemporary(object: StructureObject): StructureObject {
 
 /** True if all that a script creates can be temporary. */
 function isTemporary({ statements }: Script): boolean {
-  return statements.flatMap(({ creates }) => creates).every(({ kind }) => !neverTemporary.has(kind))
+  return statements.every(
+    ({ creates, isFixed }) =>
+      isFixed !== true && creates.every(({ kind, schema }) => schema !== '' && !neverTemporary.has(kind)),
+  )
 }
 
 const neverTemporary: ReadonlySet<StructureKind> = new Set([
@@ -71,19 +76,25 @@ interface Site {
   readonly created: CreatedNames
   /** The schemas that take the place of the script's own. */
   readonly scratch: ReadonlyMap<string, string>
+  /** The names that take the place of those that belong to no schema. */
+  readonly moved: MovedNames
 }
 
 async function buildIn(
   session: ReadingSession,
-  { script, defaultSchema, created, scratch }: Site,
+  { script, defaultSchema, created, scratch, moved }: Site,
 ): Promise<Structure | undefined> {
   const own = scratch.get(defaultSchema) ?? ''
   const isTemporarySchema = own === 'pg_temp'
   const statements = await Promise.all(
     script.statements
       .filter(({ creates }) => creates.every(({ kind }) => kind !== 'schema'))
-      .map(({ text }) => spliceSchemas(text, scratch, created)),
+      .map(async ({ text, isFixed }) => {
+        const spliced = await spliceSchemas(text, scratch, created, moved)
+        return isFixed === true ? unlessThere(spliced) : spliced
+      }),
   )
+  const others = [...scratch, ...[...moved.values()].flatMap((names) => [...names])]
   const names = [...scratch.values()].map((name) => quoteLiteral(name)).join(', ')
   const isScratch = isTemporarySchema ? 'n.oid = pg_my_temp_schema()' : `n.nspname in (${names})`
   const path = [own, quoteIdentifier(parseIdentifier(defaultSchema, 'schema'))].join(', ')
@@ -94,26 +105,28 @@ async function buildIn(
     `set local search_path = ${path}`,
     ...statements,
     ...fixedSettings,
-    structureSql(isScratch, [...usualSql, rareSql]),
+    structureSql(isScratch, [...usualSql, rareSql, ...(hasSchemaless(script) ? [schemalessSql] : [])]),
     lockedSql(isScratch),
-    `select pg_my_temp_schema()::regnamespace::text as temporary, ${[...scratch].map(([name, other]) => `quote_ident(${quoteLiteral(name)}) as ${other}`).join(', ')}`,
+    `select pg_my_temp_schema()::regnamespace::text as temporary, ${others.map(([name, other]) => `quote_ident(${quoteLiteral(name)}) as ${other}`).join(', ')}`,
   ])
   // A statement of the script may have a result as well, such as CREATE MATERIALIZED VIEW.
   const [rows, locked, quotedNames] = results.slice(-3)
   if (rows === undefined || (locked?.rows.length ?? 1) > 0) return undefined
   const quoted = (quotedNames?.rows[0] ?? {}) as Readonly<Record<string, string>>
-  const back = [...scratch].map(([name, other]) => ({
+  const back = others.map(([name, other]) => ({
     name,
     other: isTemporarySchema ? (quoted['temporary'] ?? other) : other,
     quoted: quoted[other] ?? name,
   }))
   return arrange(
-    toStructure(rows.rows).map((object) => renamedBack(object, back)),
+    toStructure(rows.rows)
+      .filter((object) => object.schema !== '' || isOwn(object, script, moved))
+      .map((object) => renamedBack(object, back)),
     script,
   )
 }
 
-/** A schema, its scratch, and its own name as SQL writes it. */
+/** A name, its replacement in scratch, and the name as SQL writes it. */
 interface Back {
   readonly name: string
   readonly other: string
@@ -135,6 +148,40 @@ function renamedBack(object: StructureObject, schemas: readonly Back[]): Structu
   }
 }
 
+function hasSchemaless({ statements }: Script): boolean {
+  return statements.some(({ creates }) => creates.some(({ schema }) => schema === ''))
+}
+
+/** True if an object of no schema is one that the script created, rather than one of the live database. */
+function isOwn({ kind, name }: StructureObject, { statements }: Script, moved: MovedNames): boolean {
+  const names = moved.get(kind)
+  if (names !== undefined) return [...names.values()].includes(name)
+  return statements.some(({ creates }) =>
+    creates.some((it) => it.schema === '' && it.kind === kind && it.name === name),
+  )
+}
+
+/** Runs a statement, unless what it creates exists. */
+function unlessThere(statement: string): string {
+  return doBlock(`execute ${quoteLiteral(statement)}; exception when duplicate_object then null;`)
+}
+
+/** Random names in the order of the given ones: definitions list tables by their schemas. */
+function randomNames(names: readonly string[]): ReadonlyMap<string, string> {
+  const others = names.map(() => `tenantry_${randomBytes(8).toString('hex')}`).toSorted()
+  return new Map(names.toSorted().map((name, i) => [name, others[i] as string]))
+}
+
+function movedNames({ statements }: Script): MovedNames {
+  const created = statements.flatMap(({ creates }) => creates)
+  return new Map(
+    [...movedKinds.values()].map((kind) => [
+      kind,
+      randomNames(created.flatMap((it) => (it.kind === kind && it.schema === '' ? [it.name] : []))),
+    ]),
+  )
+}
+
 function createdNames({ statements }: Script, defaultSchema: string): CreatedNames {
   const names = new Map<string, Set<string>>([[defaultSchema, new Set()]])
   const add = (schema: string, name?: string) => {
@@ -142,7 +189,7 @@ function createdNames({ statements }: Script, defaultSchema: string): CreatedNam
     names.set(schema, name === undefined ? known : known.add(name))
   }
   for (const { kind, schema, name, parent } of statements.flatMap(({ creates }) => creates)) {
-    if (kind === 'extension') continue
+    if (kind === 'extension' || schema === '') continue
     add(schema, kind === 'schema' || (parent !== undefined && kind !== 'index') ? undefined : name)
   }
   for (const { to } of statements.flatMap(({ renames = [] }) => renames)) {
