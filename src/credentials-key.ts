@@ -3,6 +3,7 @@ import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } 
 import { join, relative, resolve } from 'node:path'
 import { TenantryError } from './kernel/errors.ts'
 import { Keyring } from './kernel/keyring.ts'
+import type { Logger } from './kernel/logger.ts'
 import type { Server } from './server/port.ts'
 
 const variable = 'TENANTRY_CREDENTIALS_KEY'
@@ -25,38 +26,39 @@ export interface KeySource {
  * @throws `credentials-key-missing`, `invalid-option`
  */
 export function findKeys(
-  configured: string | undefined,
+  configured: Keyring | undefined,
   servers: readonly Server[],
-  { baseDir = process.cwd(), announce }: KeyOptions,
+  { baseDir = process.cwd(), logger }: KeyOptions,
 ): KeySource {
   const path = resolve(baseDir, folder, fileName)
-  const make = () => makeDevelopmentKeys(path, announce)
-  const given = configured ?? process.env[variable]
-  if (given !== undefined && given !== '') return { found: Keyring.parse(given), make }
+  const make = () => makeDevelopmentKeys(path, logger)
+  const fallback = process.env[variable]
+  if (configured !== undefined) return { found: configured, make }
+  if (fallback !== undefined && fallback !== '') return { found: Keyring.parse(fallback), make }
   if (process.env.NODE_ENV !== 'production' && servers.every(({ isLocal }) => isLocal)) {
     return { found: existsSync(path) ? readKeys(path) : undefined, make }
   }
   throw new TenantryError('credentials-key-missing', 'No key is configured to encrypt the passwords of tenants with.', {
-    hint: `Make one with "openssl rand -base64 32", and give it to every process as credentialsKey or ${variable}. Or let all tenants share the role of the connection, with roles: 'shared'.`,
+    hint: `Make one with "openssl rand -base64 32", and give it to every process as credentials.key or ${variable}. Or let all tenants share the role of the connection, with roles: 'shared'.`,
   })
 }
 
 interface KeyOptions {
   readonly baseDir?: string | undefined
-  readonly announce: (notice: string) => void
+  readonly logger: Logger
 }
 
 /** Returns the error of a process without a key, if the catalog has passwords or the process may not make a key. */
 export function keyMissingError(): TenantryError {
   return new TenantryError('credentials-key-missing', `There is no key to read the passwords of tenants with.`, {
-    hint: `Give this process the key of those that made the tenants, as credentialsKey or ${variable}; in development it is in ${join(folder, fileName)} of their project's folder. If it is lost: tenantry rotate-credentials --all --key-lost.`,
+    hint: `Give this process the key of those that made the tenants, as credentials.key or ${variable}; in development it is in ${join(folder, fileName)} of their project's folder. If it is lost: tenantry rotate-credentials --all --key-lost.`,
   })
 }
 
-function makeDevelopmentKeys(path: string, announce: (notice: string) => void): Keyring {
+function makeDevelopmentKeys(path: string, logger: Logger): Keyring {
   const shown = relative(process.cwd(), path)
   try {
-    if (makeKey(path)) announce(`No credentialsKey configured: made one in ${shown} (development only).`)
+    if (makeKey(path)) logger.info(`No credentials.key configured: made one in ${shown} (development only).`)
   } catch (cause) {
     throw unkeptError(shown, cause)
   }
@@ -76,7 +78,7 @@ function readKeys(path: string): Keyring {
 function unkeptError(path: string, cause: unknown): TenantryError {
   return new TenantryError('credentials-key-missing', `No key can be kept in ${path}.`, {
     cause,
-    hint: `Let this process read and write there, or give it a key as credentialsKey or ${variable}.`,
+    hint: `Let this process read and write there, or give it a key as credentials.key or ${variable}.`,
   })
 }
 

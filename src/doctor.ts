@@ -1,6 +1,9 @@
+import * as v from 'valibot'
 import { type Cancellable, throwIfAborted } from './kernel/abort.ts'
-import { cancellable, type Checks, readOptions, trueOrFalse } from './kernel/options.ts'
-import { checkServers, configChecks, findServers, withDefaults, type TenantryConfig } from './config.ts'
+import { cancellable, type Entries, options, readOptions, trueOrFalse } from './kernel/options.ts'
+import type { TenantryConfig } from './config.ts'
+import { allServers, findServers } from './find-servers.ts'
+import { checkServers, configEntries } from './read-config.ts'
 import type { ServerDiagnosis } from './server/diagnosis.ts'
 
 /**
@@ -8,16 +11,8 @@ import type { ServerDiagnosis } from './server/diagnosis.ts'
  * `openTenantry`.
  */
 export type DoctorConfig = Pick<
-  TenantryConfig<unknown>,
-  | 'server'
-  | 'servers'
-  | 'installation'
-  | 'roles'
-  | 'extensions'
-  | 'onboardingConcurrency'
-  | 'baseDir'
-  | 'announce'
-  | 'signal'
+  TenantryConfig<never>,
+  'servers' | 'catalog' | 'installation' | 'roles' | 'templates' | 'limits' | 'baseDir' | 'logger' | 'signal'
 >
 
 /** Options of {@link doctor}. */
@@ -47,18 +42,22 @@ export interface Diagnosis {
  *
  * @throws `invalid-option`, `invalid-name`, `catalog-missing` if there is no server yet, `aborted`
  */
-export async function doctor(config: DoctorConfig, options: DoctorOptions = {}): Promise<Diagnosis> {
-  const read = readOptions<DoctorConfig>('The configuration', config, configChecks)
+export async function doctor(config: DoctorConfig, given: DoctorOptions = {}): Promise<Diagnosis> {
+  const read = readOptions('The configuration', configSchema, config)
   checkServers(read)
-  const { roles, installation, extensions, onboardingConcurrency } = withDefaults(read)
-  const { probe = true, signal = read.signal } = readOptions('doctor', options, doctorChecks)
+  const { installation, roles, templates, limits } = read
+  const { probe, signal = read.signal } = readOptions('doctor', doctorSchema, given)
   throwIfAborted(signal)
-  const { servers, stop } = await findServers({ ...read, ...(signal !== undefined && { signal }) }, { create: false })
+  const { stop, ...found } = await findServers({ ...read, signal }, { create: false })
   try {
-    const request = { installation, roles, extensions, probe, signal }
-    const examining = servers.map((server, index) => {
-      const connections = server.maxConnections + 4 * onboardingConcurrency + (index === 0 ? catalogConnections : 0)
-      return server.diagnose({ ...request, connections })
+    const examining = allServers(found).map((server) => {
+      const isHome = server === found.home
+      // A server of the catalog alone needs no privileges for tenants.
+      const ofTenants = found.servers.includes(server)
+        ? { roles, extensions: templates.extensions, max: server.maxConnections }
+        : { roles: 'shared' as const, extensions: [], max: 0 }
+      const connections = ofTenants.max + 4 * limits.concurrency + (isHome ? catalogConnections : 0)
+      return server.diagnose({ ...ofTenants, installation, probe, signal, connections })
     })
     // An aborted call ends when all of them have tidied up.
     await Promise.allSettled(examining)
@@ -76,4 +75,9 @@ export async function doctor(config: DoctorConfig, options: DoctorOptions = {}):
  */
 const catalogConnections = 4
 
-const doctorChecks: Checks<DoctorOptions> = { probe: trueOrFalse, ...cancellable }
+const configSchema = options({ ...configEntries, models: v.exactOptional(configEntries.models) })
+
+const doctorSchema = options({
+  probe: v.exactOptional(trueOrFalse, true),
+  ...cancellable,
+} satisfies Entries<DoctorOptions>)

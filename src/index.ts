@@ -19,6 +19,7 @@ export type { TenantState } from './catalog/states.ts'
 export type { Status } from './catalog/status.ts'
 export type { Tenant } from './catalog/tenant.ts'
 export { defineConfig, type TenantryConfig } from './config.ts'
+export type { Logger } from './kernel/logger.ts'
 export { type Diagnosis, doctor, type DoctorConfig, type DoctorOptions } from './doctor.ts'
 export type {
   HandleFactory,

@@ -13,8 +13,9 @@ import {
   requireCatalog,
 } from './catalog/migrate.ts'
 import { lookAtCatalog, type OpeningLook, type OpeningQuestion } from './catalog/opening-look.ts'
-import type { CheckedConfig, TenantryConfig } from './config.ts'
+import type { CheckedConfig } from './read-config.ts'
 import { findKeys, keyMissingError, type KeySource } from './credentials-key.ts'
+import { allServers, type Servers } from './find-servers.ts'
 import { makeClosedDatabase } from './provisioning/administration.ts'
 import type { BlockerEndedEvent, Separation } from './provisioning/context.ts'
 import { ensureGroups, groupRoles } from './provisioning/separation.ts'
@@ -51,10 +52,10 @@ const spareConnections = 20
  * reports it.
  */
 export function overTenants(
-  [home, ...others]: readonly [Server, ...Server[]],
+  found: Servers,
   { installation }: Pick<CheckedConfig<unknown>, 'installation'>,
   report: (event: BlockerEndedEvent) => void,
-): readonly [Server, ...Server[]] {
+): Servers {
   const [rolePrefix, group] = [physicalNames.loginPrefix(installation), physicalNames.app(installation)]
   const bound = (server: Server, closedDatabase: Identifier) =>
     server.overTenants({
@@ -64,7 +65,8 @@ export function overTenants(
       onEnded: (ended) => report({ event: 'blocker-ended', server: server.name, ...ended }),
     })
   const elsewhere = physicalNames.administration(installation)
-  return [bound(home, physicalNames.catalog(installation)), ...others.map((server) => bound(server, elsewhere))]
+  const home = bound(found.home, physicalNames.catalog(installation))
+  return { home, servers: found.servers.map((server) => (server === found.home ? home : bound(server, elsewhere))) }
 }
 
 /**
@@ -72,14 +74,11 @@ export function overTenants(
  *
  * @throws `credentials-key-missing`, `invalid-option`
  */
-export function keySource<Handle>(
-  config: TenantryConfig<Handle>,
-  { roles, announce }: CheckedConfig<Handle>,
-  servers: readonly Server[],
+export function keySource(
+  { roles, credentials, baseDir, logger }: Pick<CheckedConfig<unknown>, 'roles' | 'credentials' | 'baseDir' | 'logger'>,
+  servers: Servers,
 ): KeySource | undefined {
-  return roles === 'shared'
-    ? undefined
-    : findKeys(config.credentialsKey, servers, { baseDir: config.baseDir, announce })
+  return roles === 'shared' ? undefined : findKeys(credentials.key, allServers(servers), { baseDir, logger })
 }
 
 /**
@@ -88,14 +87,15 @@ export function keySource<Handle>(
  * @param keys the source of the keys; undefined if tenants share the role of the connection
  */
 export async function prepare<Handle>(
-  servers: readonly [Server, ...Server[]],
+  servers: Servers,
   checked: CheckedConfig<Handle>,
   keys: KeySource | undefined,
   signal: AbortSignal | undefined,
 ): Promise<Opening> {
   const { installation, mode } = checked
-  const [home] = servers
-  const warned = mode === 'full' && keys !== undefined ? warnOfPublicSchemas(servers, checked, signal) : undefined
+  const { home } = servers
+  const warned =
+    mode === 'full' && keys !== undefined ? warnOfPublicSchemas(servers.servers, checked, signal) : undefined
   // The models are read during the wait for the server; their errors are thrown before anything is touched.
   const connecting = home.connect(physicalNames.catalog(installation), { signal })
   connecting.catch(() => undefined)
@@ -125,14 +125,14 @@ export async function prepare<Handle>(
  */
 async function warnOfPublicSchemas(
   servers: readonly Server[],
-  { announce }: Pick<CheckedConfig<unknown>, 'announce'>,
+  { logger }: Pick<CheckedConfig<unknown>, 'logger'>,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const limit = AbortSignal.any([AbortSignal.timeout(lookMs), ...(signal === undefined ? [] : [signal])])
   const look = async (server: Server) => {
     await withSession(server.connect(server.maintenanceDatabase, { signal: limit }), async (session) => {
       const schemas = await server.databases.schemasOpenToPublic(session)
-      if (schemas.length > 0) announce(openToPublic(server, schemas))
+      if (schemas.length > 0) logger.warn(openToPublic(server, schemas))
     })
   }
   await Promise.allSettled(servers.map(look))
@@ -154,19 +154,19 @@ interface OpeningRequest<Handle> {
 
 async function openCatalog<Handle>(
   session: Session,
-  servers: readonly [Server, ...Server[]],
+  { home, servers }: Servers,
   { checked, keys, fingerprint, warned, signal }: OpeningRequest<Handle>,
 ): Promise<Opening> {
-  const { installation, mode, tenantConnectionLimit, tenantShare } = checked
-  const [home] = servers
+  const { installation, mode } = checked
   const owner = physicalNames.owner(installation)
   const question = { home: home.name, servers: servers.map(({ name }) => name), fingerprint, owner }
   const look = await lookUpToDate(session, question, checked)
   if (mode === 'full' && look.isPublic) await closeCatalogToPublic(home, session, checked)
   const connectionLimit = ({ maxConnections }: Server) =>
-    tenantConnectionLimit ?? Math.ceil(maxConnections * tenantShare) + spareConnections
+    checked.connectionLimit ?? Math.ceil(maxConnections * checked.pool.tenantShare) + spareConnections
   const separating = keys && { groups: groupRoles(installation), connectionLimit, preparedServers: new Set<string>() }
-  if (mode === 'full' && separating !== undefined && !look.hasGroups) await ensureGroups(separating, home, session)
+  const isMissingGroups = !look.hasGroups && servers.includes(home)
+  if (mode === 'full' && separating !== undefined && isMissingGroups) await ensureGroups(separating, home, session)
   const separation = separating && { ...separating, keys: await settleKeys(session, look, keys, checked) }
   const catalog = new Catalog(session.asPool())
   const isKnown = look.isVersionKnown && look.knownServers.length === servers.length
@@ -188,12 +188,12 @@ async function settleKeys(
   session: Session,
   { keyCheck }: OpeningLook,
   { found, make }: KeySource,
-  { mode, credentialsKeyLost }: Pick<CheckedConfig<unknown>, 'mode' | 'credentialsKeyLost'>,
+  { mode, credentials: { keyLost } }: Pick<CheckedConfig<unknown>, 'mode' | 'credentials'>,
 ): Promise<Keyring> {
   const mayWrite = mode === 'full'
-  const keys = found ?? (mayWrite && (keyCheck === null || credentialsKeyLost) ? make() : undefined)
+  const keys = found ?? (mayWrite && (keyCheck === null || keyLost) ? make() : undefined)
   if (keys === undefined) throw keyMissingError()
-  if (mayWrite && credentialsKeyLost) await replaceKeyCheck(session, keys)
+  if (mayWrite && keyLost) await replaceKeyCheck(session, keys)
   else if (keyCheck !== null) verifyKeys(keys, keyCheck, session.database)
   else if (mayWrite) await claimKeyCheck(session, keys)
   return keys
@@ -235,12 +235,12 @@ async function fingerprintOf<Handle>(checked: CheckedConfig<Handle>): Promise<st
 async function lookUpToDate(
   session: Session,
   question: OpeningQuestion,
-  checked: Pick<CheckedConfig<unknown>, 'installation' | 'lockTimeoutMs' | 'mode' | 'createCatalog'>,
+  checked: Pick<CheckedConfig<unknown>, 'installation' | 'lockTimeoutMs' | 'mode' | 'catalog'>,
 ): Promise<OpeningLook> {
-  const { installation, lockTimeoutMs, mode, createCatalog } = checked
+  const { installation, lockTimeoutMs, mode } = checked
   const look = await lookAtCatalog(session, question)
   if (look !== undefined) return look
-  if (!createCatalog) await requireCatalog(session)
+  if (!checked.catalog.create) await requireCatalog(session)
   if (mode === 'full') await migrateCatalog(session, installation, lockTimeoutMs)
   else await checkCatalog(session)
   const again = await lookAtCatalog(session, question)
@@ -255,12 +255,12 @@ async function lookUpToDate(
 async function makeCatalog(
   home: Server,
   error: unknown,
-  { installation, createCatalog }: Pick<CheckedConfig<unknown>, 'installation' | 'createCatalog'>,
+  { installation, catalog }: Pick<CheckedConfig<unknown>, 'installation' | 'catalog'>,
   options: Cancellable,
 ): Promise<{ readonly session: Session; readonly isNew: boolean }> {
   const codes: readonly string[] = ['database-missing', 'database-closed']
   if (!(error instanceof TenantryError) || !codes.includes(error.code)) throw error
-  if (!createCatalog) throw error.code === 'database-missing' ? catalogMissingError(home, installation, error) : error
+  if (!catalog.create) throw error.code === 'database-missing' ? catalogMissingError(home, installation, error) : error
   const database = physicalNames.catalog(installation)
   const isNew = await makeClosedDatabase(home, database, options)
   return { session: await home.connect(database, options), isNew }

@@ -1,6 +1,6 @@
 import type { Cancellable } from './kernel/abort.ts'
 import { physicalNames } from './kernel/names.ts'
-import type { CheckedConfig } from './config.ts'
+import type { CheckedConfig } from './read-config.ts'
 import { administrationPool } from './provisioning/administration.ts'
 import type { ProvisioningContext } from './provisioning/context.ts'
 import type { ConnectionPool, Server, Session, SessionPool } from './server/port.ts'
@@ -9,7 +9,7 @@ import type { ConnectionPool, Server, Session, SessionPool } from './server/port
 export const catalogConnections = 3
 
 type Place = Pick<ProvisioningContext, 'home' | 'servers' | 'installation'> &
-  Pick<CheckedConfig<unknown>, 'onboardingConcurrency'>
+  Pick<CheckedConfig<unknown>, 'concurrency'>
 
 /** The connections of a process that belong to no tenant. */
 export class OwnConnections {
@@ -21,14 +21,17 @@ export class OwnConnections {
   readonly #sessions: ReadonlyMap<Server, SessionPool>
 
   constructor(place: Place) {
-    const { home, servers, installation, onboardingConcurrency } = place
+    const { home, servers, installation, concurrency } = place
     const database = physicalNames.catalog(installation)
     // A claim waits for another one of the same id; at a stricter level it would fail.
     const isolation = { isolationLevel: 'read committed' } as const
     this.catalog = home.pool(database, catalogConnections, isolation)
-    this.claims = home.pool(database, onboardingConcurrency, isolation)
+    this.claims = home.pool(database, concurrency, isolation)
     this.#sessions = new Map(
-      [...servers.values()].map((server) => [server, administrationPool(place, server, onboardingConcurrency)]),
+      [...new Set([home, ...servers.values()])].map((server) => [
+        server,
+        administrationPool(place, server, concurrency),
+      ]),
     )
   }
 

@@ -3,12 +3,13 @@ import { countByServer } from './catalog/fleet.ts'
 import type { TenantFilter } from './catalog/listing.ts'
 import type { TenantRow } from './catalog/tenant.ts'
 import { versionNumber } from './catalog/version-number.ts'
-import type { CheckedConfig } from './config.ts'
+import type { CheckedConfig } from './read-config.ts'
 import type { Opening } from './opening.ts'
 import { catalogConnections } from './own-connections.ts'
 import type { ProvisioningContext } from './provisioning/context.ts'
 import { loginOf } from './provisioning/separation.ts'
 import { refuseBehind } from './routing/refuse-behind.ts'
+import type { RoutingOptions } from './routing/router.ts'
 import type { ConnectionPool } from './server/port.ts'
 
 /** The numbers of tenants, handles and domains that a process remembers. */
@@ -17,15 +18,20 @@ const kept = { keptTenants: 10_000, keptHandles: 1_000, keptDomains: { known: 10
 type Needed<Handle> = CheckedConfig<Handle> & Opening & Pick<ProvisioningContext, 'home' | 'servers'>
 
 /** Returns the options of routing, from the configuration and the catalog. */
-export function routingOptions<Handle>(parts: Needed<Handle>, catalog: ConnectionPool) {
-  const { installation, connectionWaitMs, whenBehind, fingerprint } = parts
+export function routingOptions<Handle>(
+  parts: Needed<Handle>,
+  catalog: ConnectionPool,
+): Omit<RoutingOptions<Handle>, 'scope' | 'catalog' | 'domains' | 'onLongLease'> {
+  const { installation, whenBehind, fingerprint, pool } = parts
   return {
     ...parts,
     ...kept,
+    ...pool,
+    connectionCheckMs: pool.checkMs,
+    resetConnections: pool.reset,
     handles: parts.models.handles,
     catalogDatabase: physicalNames.catalog(installation),
     catalogConnections,
-    waitMs: connectionWaitMs,
     loginOf: (row: TenantRow, which: 'current' | 'pending') => loginOf(parts, row, which),
     countFleet: (filter: TenantFilter) => countByServer(catalog, filter),
     condition:

@@ -3,7 +3,7 @@ import { closeInTime } from './kernel/closing.ts'
 import { TenantryError } from './kernel/errors.ts'
 import { Listeners } from './kernel/listeners.ts'
 import type { TenantId } from './kernel/names.ts'
-import { functionOption } from './kernel/options.ts'
+import { functionOption } from './kernel/option-checks.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { Domains } from './catalog/domains.ts'
 import { Inventory } from './catalog/inventory.ts'
@@ -11,8 +11,10 @@ import type { Status } from './catalog/status.ts'
 import type { Tenant } from './catalog/tenant.ts'
 import type { CloseOptions, Tenantry } from './api.ts'
 import { Calls } from './calls.ts'
-import { type CheckedConfig, findServers, isServerGiven, readConfig, type TenantryConfig } from './config.ts'
+import type { TenantryConfig } from './config.ts'
+import { findServers } from './find-servers.ts'
 import { domainsGroup, serversGroup, templatesGroup, tenantsGroup } from './groups.ts'
+import { type CheckedConfig, readConfig } from './read-config.ts'
 import { keySource, type Opening, overTenants, prepare } from './opening.ts'
 import { OwnConnections } from './own-connections.ts'
 import { Activity } from './provisioning/activity.ts'
@@ -33,7 +35,7 @@ import { readCallOptions } from './verb-options.ts'
 
 /**
  * Opens Tenantry: makes sure that the catalog exists and is up to date, and that it knows the servers and models. With
- * `mode: 'router'` it only looks, with `createCatalog: false` the catalog must exist. Any number of processes may do
+ * `mode: 'router'` it only looks, with `catalog: { create: false }` the catalog must exist. Any number of processes may do
  * this at once.
  *
  * @throws `invalid-option`, `models-invalid`, `embedded-in-production`, `embedded-unavailable`, `catalog-missing`,
@@ -41,18 +43,18 @@ import { readCallOptions } from './verb-options.ts'
  *   errors of a connection
  */
 export async function openTenantry<Handle>(given: TenantryConfig<Handle>): Promise<Tenantry<Handle>> {
-  const { config, checked } = readConfig(given)
-  throwIfAborted(config.signal)
+  const { servers: configured, signal, ...checked } = readConfig(given)
+  throwIfAborted(signal)
   // Nothing is started for models that cannot be used.
-  if (!isServerGiven(config)) await checked.models.schema.fingerprint()
-  const { servers: found, stop } = await findServers(config, { create: checked.createCatalog })
+  if (configured === undefined) await checked.models.schema.fingerprint()
+  const { stop, ...found } = await findServers({ ...checked, servers: configured, signal }, checked.catalog)
   const listeners = new Listeners<TenantryEvent>()
-  const servers = overTenants(found, checked, (event) => listeners.emit(event))
-  const [home] = servers
+  const bound = overTenants(found, checked, (event) => listeners.emit(event))
+  const { home } = bound
   try {
-    const opening = await prepare(servers, checked, keySource(config, checked, servers), config.signal)
-    const byName = new Map(servers.map((server) => [server.name, server]))
-    return new OpenTenantry({ ...checked, ...opening, home, servers: byName }, listeners, stop)
+    const opening = await prepare(bound, checked, keySource(checked, bound), signal)
+    const servers = new Map(bound.servers.map((server) => [server.name, server]))
+    return new OpenTenantry({ ...checked, ...opening, home, servers }, listeners, stop)
   } catch (error) {
     await stop()
     throw error
@@ -102,7 +104,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       forgetDomains: (domain) => this.#work.forgetDomains(domain),
       emit: (event) => this.#listeners.emit(event),
     }
-    this.#calls = new Calls(parts.mode, parts.onboardingConcurrency)
+    this.#calls = new Calls(parts.mode, parts.concurrency)
     this.#stop = stop
     this.#keeper = new Keeper(this.#making, parts.spares)
     const groups = {

@@ -9,7 +9,7 @@ import {
   positiveInteger,
   readOptions,
   trueOrFalse,
-} from './kernel/options.ts'
+} from './kernel/option-checks.ts'
 import { parseDomain } from './kernel/domain-names.ts'
 import { parseIdentifier } from './kernel/names.ts'
 import { storableText } from './kernel/storable.ts'

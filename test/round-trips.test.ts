@@ -103,7 +103,7 @@ describe('openTenantry and onboard', () => {
   /** The look for schemas of the maintenance database in which every role may create: beside the rest. */
   const warn = 1
   const installation = uniqueName('i')
-  const open = () => openTenantry({ models, server: postgres({ url: through() }), installation })
+  const open = () => openTenantry({ models, servers: [postgres({ url: through() })], installation })
 
   it('opening for the first time: the catalog and its tables', async () => {
     const cost = await costOf(async () => (await open()).close())
@@ -157,7 +157,12 @@ describe('openTenantry and onboard', () => {
 
   it('onboarding a tenant by a claim: one statement', async () => {
     const filled = Promise.withResolvers<void>()
-    const keeping = await openTenantry({ models, server: postgres({ url: serverUrl() }), installation, spares: 1 })
+    const keeping = await openTenantry({
+      models,
+      servers: [postgres({ url: serverUrl() })],
+      installation,
+      templates: { spares: 1 },
+    })
     keeping.on(({ event }) => event === 'spare-filled' && filled.resolve())
     await filled.promise
     await keeping.close()

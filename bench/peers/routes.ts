@@ -28,15 +28,17 @@ export function openRouting<Handle>(
 ): Promise<Tenantry<Handle>> {
   return openTenantry({
     models,
-    server: postgres({ url, maxConnections }),
+    servers: [postgres({ url, maxConnections })],
     installation,
     session: { applicationName: routedName },
-    // A budget below the demand is measured here; no request may be refused.
-    connectionWaitMs: 60_000,
-    // One tenant may have as many connections as the pool that it is compared with.
-    tenantShare: 1,
-    // As in production.
-    traceLeases: false,
+    pool: {
+      // A budget below the demand is measured here; no request may be refused.
+      waitMs: 60_000,
+      // One tenant may have as many connections as the pool that it is compared with.
+      tenantShare: 1,
+      // As in production.
+      traceLeases: false,
+    },
   })
 }
 
@@ -44,10 +46,12 @@ export function openRouting<Handle>(
 export async function makeTenants(url: string, count: number, concurrency: number): Promise<readonly PoolConfig[]> {
   await using tenantry = await openTenantry({
     models: plainModels(),
-    server: postgres({ url }),
+    servers: [postgres({ url })],
     installation,
-    onboardingConcurrency: concurrency,
-    seed: async (pool) => void (await pool.query("insert into user_account (name) values ('spongebob')")),
+    limits: { concurrency },
+    templates: {
+      seed: async (pool) => void (await pool.query("insert into user_account (name) values ('spongebob')")),
+    },
   })
   const places = Array.from({ length: count }, (_, place) => place)
   const configs: PoolConfig[] = []

@@ -12,16 +12,17 @@ export const installation = 'bench'
 /** The options of the measured Tenantry. */
 export interface OpenOptions {
   readonly spares: number
-  readonly onboardingConcurrency: number
+  readonly concurrency: number
 }
 
 /** Opens a Tenantry as a service would. The models are made anew, so that their discovery counts. */
-export function open(serverUrl: string, options: OpenOptions): Promise<Tenantry<EntityManager>> {
+export function open(serverUrl: string, { spares, concurrency }: OpenOptions): Promise<Tenantry<EntityManager>> {
   return openTenantry({
     models: mikroOrm({ entities: [User, Address] }),
-    server: postgres({ url: serverUrl, maxConnections: 20 }),
+    servers: [postgres({ url: serverUrl, maxConnections: 20 })],
     installation,
-    ...options,
+    templates: { spares },
+    limits: { concurrency },
   })
 }
 

@@ -50,7 +50,7 @@ export const burst: Scenario = {
 
 async function measure(url: string, counts: Counts) {
   const { spares, concurrency, burst: size, burstRounds } = counts
-  const tenantry = await open(url, { spares, onboardingConcurrency: concurrency })
+  const tenantry = await open(url, { spares, concurrency })
   const sessions = await Promise.all(Array.from({ length: concurrency }, () => connect(url)))
   const admin = await connect(url)
   try {

@@ -31,7 +31,7 @@ async function watch(url: string, seconds: number, options: { readonly spares: n
   const proxy = await startCountingProxy(url)
   const tenantry = await open(proxy.url(url), {
     spares: options.spares,
-    onboardingConcurrency: options.concurrency,
+    concurrency: options.concurrency,
   })
   try {
     await tenantry.onboard('acme')

@@ -29,7 +29,7 @@ export function measureLatencies<T>(
   afterwards: (tenantry: Tenantry<EntityManager>) => Promise<T>,
 ): Promise<{ readonly latencies: Latencies; readonly after: T }> {
   return onServer(async (url) => {
-    const tenantry = await open(url, { spares: counts.spares, onboardingConcurrency: counts.concurrency })
+    const tenantry = await open(url, { spares: counts.spares, concurrency: counts.concurrency })
     const contenders = [asContender(tenantry), ...allPeers(url, counts.loopConcurrency)]
     try {
       const latencies = await alternate(contenders, counts, call)

@@ -10,7 +10,7 @@ export interface MemoryFigures {
 }
 
 const [url = '', count = ''] = process.argv.slice(2)
-const tenantry = await open(url, { spares: 0, onboardingConcurrency: 1 })
+const tenantry = await open(url, { spares: 0, concurrency: 1 })
 const lead = (place: number) => tenantry.with(`known-${place}`, () => undefined)
 // The costs of the first tenant (code, connections) arise once, for any number.
 await lead(1)

@@ -16,7 +16,7 @@ export const memory: Scenario = {
   title: 'What a process holds for the tenants that it knows',
   run: async ({ known, concurrency }) => {
     const { before, after } = await onServer(async (url) => {
-      await (await open(url, { spares: 0, onboardingConcurrency: concurrency })).close()
+      await (await open(url, { spares: 0, concurrency })).close()
       await addTenants(url, known)
       const { stdout } = await run(process.execPath, ['--expose-gc', processFile, url, String(known)])
       return JSON.parse(stdout) as MemoryFigures

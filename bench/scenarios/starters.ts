@@ -21,7 +21,7 @@ const pageSize = 1_000
 
 /** Makes so many tenants, and the peers' further needs beside their databases. */
 export async function prepareStarters(url: string, counts: Counts, size: number) {
-  const options = { spares: 0, onboardingConcurrency: counts.concurrency }
+  const options = { spares: 0, concurrency: counts.concurrency }
   const databases = await makeTenants(url, options, size)
   const peers = allPeers(url, counts.loopConcurrency)
   const starters: Starter[] = [
@@ -43,7 +43,7 @@ type OpenOptions = Parameters<typeof open>[1]
 async function makeTenants(url: string, options: OpenOptions, size: number): Promise<readonly string[]> {
   await using tenantry = await open(url, options)
   const ids = Array.from({ length: size }, (_, place) => `t${place}`)
-  await inParallel(ids, options.onboardingConcurrency, (id) => tenantry.onboard(id))
+  await inParallel(ids, options.concurrency, (id) => tenantry.onboard(id))
   return ids.map((id) => `${installation}_t_${id}`)
 }
 

@@ -42,7 +42,7 @@ export const withoutSpares: Scenario = {
 }
 
 async function measure(url: string, { rounds, batch, concurrency }: Counts) {
-  const tenantry = await open(url, { spares: 0, onboardingConcurrency: concurrency })
+  const tenantry = await open(url, { spares: 0, concurrency })
   const client = await connect(url)
   try {
     const template = await findTemplate(tenantry, client)

@@ -65,7 +65,7 @@ async function openTenants(serverUrl: string) {
   heading('Tenants: a database for each')
   const tenantry = await step(
     'the catalog of tenants',
-    () => openTenantry({ models, server: postgres({ url: serverUrl }) }),
+    () => openTenantry({ models, servers: [postgres({ url: serverUrl })] }),
     () => 'open',
   )
   let madeTenants = false
@@ -106,7 +106,7 @@ async function findServer(): Promise<FoundServer> {
   }
   const embedded = await step(
     'embedded PostgreSQL',
-    () => developmentServer({ announce: () => undefined }),
+    () => developmentServer({ logger: { info: () => undefined, warn: () => undefined } }),
     ({ version, port, outcome }) => `${version} ${outcome} on port ${port}, data in .tenantry/`,
   )
   return { url: embedded.url, shownUrl: embedded.url, isGiven: false, stop: () => embedded.stop() }

@@ -53,6 +53,6 @@ function otherKeyError(keys: Keyring, key: string, database: string, cause?: unk
   const message = `The passwords in the catalog ${database} are encrypted with the key ${key}; this process has the key ${keys.id}.`
   return new TenantryError('credentials-unreadable', message, {
     cause,
-    hint: 'Give this process the key that the others have, as credentialsKey or TENANTRY_CREDENTIALS_KEY. If that key is lost: tenantry rotate-credentials --all --key-lost.',
+    hint: 'Give this process the key that the others have, as credentials.key or TENANTRY_CREDENTIALS_KEY. If that key is lost: tenantry rotate-credentials --all --key-lost.',
   })
 }

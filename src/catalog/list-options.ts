@@ -1,7 +1,7 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { parseTenantId } from '../kernel/names.ts'
-import { cancellable, type Checks, positiveInteger, readOptions, trueOrFalse } from '../kernel/options.ts'
+import { cancellable, type Checks, positiveInteger, readOptions, trueOrFalse } from '../kernel/option-checks.ts'
 import { show } from '../kernel/printable.ts'
 import { checkMetadata, storableText } from '../kernel/storable.ts'
 import type { TenantFilter } from './listing.ts'

@@ -1,5 +1,6 @@
 import { styleText } from 'node:util'
 import type { TenantryError } from '../kernel/errors.ts'
+import type { Logger } from '../kernel/logger.ts'
 import { printable as shown, printableLines } from '../kernel/printable.ts'
 import type { ExitCode } from './exit-codes.ts'
 
@@ -66,6 +67,9 @@ function printJson(value: object): void {
 export function notify(line: string): void {
   process.stderr.write(`${printableLines(line)}\n`)
 }
+
+/** Prints the notices of the library. */
+export const logger: Logger = { info: notify, warn: notify }
 
 /** Returns a word in a colour, if standard output is a terminal. */
 export function coloured(colour: 'green' | 'yellow' | 'red' | 'dim' | 'bold', text: string): string {

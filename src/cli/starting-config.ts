@@ -20,11 +20,13 @@ export function startingConfig({ folder, entities }: Project): string {
     `export default defineConfig({`,
     `  // The entities that every tenant's database has.`,
     `  models: mikroOrm({ entities: [${names.join(', ')}] }),`,
-    `  ...(url && { server: postgres({ url, maxConnections: 10 }) }),`,
-    `  // Runs for every new tenant before it is active. It may run again, so what it does elsewhere must bear that.`,
-    `  // initialise: async (em, tenant) => {},`,
-    `  // Runs on every copy that "tenantry clone" makes.`,
-    `  // anonymise: async (em, tenant) => {},`,
+    `  ...(url && { servers: [postgres({ url, maxConnections: 10 })] }),`,
+    `  hooks: {`,
+    `    // Runs for every new tenant before it is active. It may run again, so what it does elsewhere must bear that.`,
+    `    // initialise: async (em, tenant) => {},`,
+    `    // Runs on every copy that "tenantry clone" makes.`,
+    `    // anonymise: async (em, tenant) => {},`,
+    `  },`,
     `})`,
   ].join('\n')}\n`
 }

@@ -3,7 +3,7 @@ import yoctoSpinner from 'yocto-spinner'
 import type * as Library from '../index.ts'
 import type { Tenantry, TenantryConfig } from '../index.ts'
 import { loadConfig } from './config-file.ts'
-import { notify, shown } from './report.ts'
+import { logger, shown } from './report.ts'
 
 /** The options of every command. */
 export interface CommonOptions {
@@ -18,10 +18,10 @@ export interface CommonOptions {
  */
 type Access = 'read' | 'change' | 'create'
 
-const accessConfig: Readonly<Record<Access, Partial<TenantryConfig<unknown>>>> = {
+const accessConfig: Readonly<Record<Access, Pick<TenantryConfig<unknown>, 'mode' | 'catalog'>>> = {
   read: { mode: 'router' },
-  change: { createCatalog: false },
-  create: { createCatalog: true },
+  change: { catalog: { create: false } },
+  create: { catalog: { create: true } },
 }
 
 /** The tools of a command. */
@@ -35,13 +35,13 @@ export interface Tools {
   /**
    * Runs `work` on the configured Tenantry, and closes it.
    *
-   * @param changes options that override the configuration for this command
+   * @param keyLost replaces a lost key of the credentials
    * @throws `catalog-missing` if there is no installation, unless the access is `create`
    */
   readonly withTenantry: <T>(
     access: Access,
     work: (tenantry: Tenantry<unknown>) => Promise<T>,
-    changes?: Partial<TenantryConfig<unknown>>,
+    keyLost?: boolean,
   ) => Promise<T>
   /** Shows on a terminal that `work` continues, and its progress. */
   readonly progress: <T>(text: string, work: (update: (text: string) => void) => Promise<T>) => Promise<T>
@@ -55,11 +55,20 @@ export function makeTools({ config: file, json = false }: CommonOptions, signal:
     asJson: json,
     actor: defaultActor(),
     config,
-    withTenantry: async (access, work, changes) => {
+    withTenantry: async (access, work, keyLost = false) => {
       // A command ends before it could keep spares; the service does that.
-      const own = { ...accessConfig[access], ...changes, spares: 0, signal }
       const read = await config()
-      const tenantry = await (await library()).openTenantry({ announce: notify, ...read, ...own })
+      const tenantry = await (
+        await library()
+      ).openTenantry({
+        logger,
+        ...read,
+        ...accessConfig[access],
+        catalog: { ...read.catalog, ...accessConfig[access].catalog },
+        templates: { ...read.templates, spares: 0 },
+        credentials: { ...read.credentials, ...(keyLost && { keyLost }) },
+        signal,
+      })
       try {
         return await work(tenantry)
       } finally {

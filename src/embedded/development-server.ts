@@ -1,11 +1,13 @@
 import { existsSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
+import * as v from 'valibot'
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
-import { cancellable, type Checks, functionOption, readOptions, trueOrFalse } from '../kernel/options.ts'
+import { type Logger, loggerOption, stderrLogger } from '../kernel/logger.ts'
+import { cancellable, type Entries, folder, options, readOptions, trueOrFalse } from '../kernel/options.ts'
 import type { EmbeddedPostgres } from './embedded-postgres.ts'
 import { layout } from './folder.ts'
-import { folderPath, tcpPort } from './options.ts'
+import { tcpPort } from './options.ts'
 import { startEmbeddedPostgres } from './start.ts'
 
 /** Options of {@link developmentServer}. */
@@ -18,8 +20,8 @@ export interface DevelopmentServerOptions extends Cancellable {
   readonly create?: boolean | undefined
   /** Default: the port of the last start if it is free, otherwise any free one. */
   readonly port?: number | undefined
-  /** Receives one sentence that names the server in use. Default: a line on stderr. */
-  readonly announce?: ((message: string) => void) | undefined
+  /** Receives one sentence that names the server in use. Default: standard error. */
+  readonly logger?: Logger | undefined
 }
 
 /**
@@ -30,33 +32,25 @@ export interface DevelopmentServerOptions extends Cancellable {
  * @throws `catalog-missing` if it was not made yet and `create` is false
  * @throws the errors of `startEmbeddedPostgres`
  */
-export async function developmentServer(options: DevelopmentServerOptions = {}): Promise<EmbeddedPostgres> {
-  const {
-    baseDir = process.cwd(),
-    dataDir = join('.tenantry', 'postgres'),
-    create = true,
-    announce = printToStderr,
-    port,
-    signal,
-  } = readOptions('developmentServer', options, checks)
+export async function developmentServer(given: DevelopmentServerOptions = {}): Promise<EmbeddedPostgres> {
+  const { baseDir, dataDir, create, logger, port, signal } = readOptions('developmentServer', schema, given)
   refuseProduction()
-  const folder = resolve(baseDir, dataDir)
-  const where = relative(process.cwd(), folder) || '.'
-  if (!create && !existsSync(layout(folder).data)) throw packageMissingError(where)
-  const server = await startEmbeddedPostgres({ dataDir: folder, port, signal })
-  announce(`No server configured: using an embedded PostgreSQL ${server.version} in ${where} (development only).`)
+  const serverFolder = resolve(baseDir, dataDir)
+  const where = relative(process.cwd(), serverFolder) || '.'
+  if (!create && !existsSync(layout(serverFolder).data)) throw packageMissingError(where)
+  const server = await startEmbeddedPostgres({ dataDir: serverFolder, port, signal })
+  logger.info(`No server configured: using an embedded PostgreSQL ${server.version} in ${where} (development only).`)
   return server
 }
 
-const checks: Checks<DevelopmentServerOptions> = {
-  baseDir: folderPath,
-  create: trueOrFalse,
-  // Relative to the project's folder, so it is not made absolute here.
-  dataDir: (option, value) => folderPath(option, value) && value,
-  port: tcpPort,
-  announce: functionOption,
+const schema = options({
+  baseDir: v.exactOptional(folder, () => process.cwd()),
+  dataDir: v.exactOptional(folder, join('.tenantry', 'postgres')),
+  create: v.exactOptional(trueOrFalse, true),
+  port: v.exactOptional(tcpPort),
+  logger: v.exactOptional(loggerOption, stderrLogger),
   ...cancellable,
-}
+} satisfies Entries<DevelopmentServerOptions>)
 
 function refuseProduction(): void {
   if (process.env.NODE_ENV !== 'production') return
@@ -70,8 +64,4 @@ function packageMissingError(where: string): TenantryError {
   return new TenantryError('catalog-missing', message, {
     hint: 'Make one with "tenantry init --catalog". For a server of your own, set DATABASE_URL or give it in the configuration.',
   })
-}
-
-function printToStderr(message: string): void {
-  process.stderr.write(`${message}\n`)
 }

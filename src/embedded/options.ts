@@ -1,13 +1,16 @@
 import { resolve } from 'node:path'
+import * as v from 'valibot'
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { type Identifier, parseIdentifier } from '../kernel/names.ts'
 import {
   cancellable,
-  type Checks,
+  type Entries,
   folder,
   functionOption,
-  invalidOption,
+  must,
+  options,
+  parsed,
   positiveInteger,
   positiveMs,
   readOptions,
@@ -32,89 +35,67 @@ export interface EmbeddedPostgresOptions extends Cancellable {
   readonly onLog?: ((line: string) => void) | undefined
 }
 
-/** The options, checked and with their defaults. */
-export interface ParsedOptions {
-  readonly dataDir: string
-  readonly port: number | undefined
-  readonly binDir: string | undefined
-  readonly settings: readonly string[]
-  readonly superuser: Identifier | undefined
-  readonly startTimeoutMs: number
-  readonly signal: AbortSignal | undefined
-  readonly onLog: (line: string) => void
-}
-
 /** Settings that are options of their own, or that the rest of this folder relies on. */
 const reservedSettings = new Set(['port', 'listen_addresses', 'data_directory', 'external_pid_file'])
 const settingPattern = /^[a-z_][a-z0-9_.]*$/i
+
+/** A TCP port. */
+export const tcpPort = v.pipe(positiveInteger, v.maxValue(65_535, must('a whole number from 1 to 65535')))
+
+/** The path of a folder, made absolute. */
+const folderPath = v.pipe(
+  folder,
+  v.transform((path) => resolve(path)),
+)
+
+const schema = options({
+  dataDir: folderPath,
+  port: v.exactOptional(tcpPort),
+  binDir: v.exactOptional(folderPath),
+  settings: v.exactOptional(parsed(settingArguments), {}),
+  superuser: v.exactOptional(parsed(parseSuperuser)),
+  startTimeoutMs: v.exactOptional(positiveMs, 60_000),
+  onLog: v.exactOptional(functionOption<(line: string) => void>(), () => () => undefined),
+  ...cancellable,
+} satisfies Entries<EmbeddedPostgresOptions>)
+
+/** The options, checked and with their defaults; settings as arguments of `postgres`. */
+export type ParsedOptions = v.InferOutput<typeof schema>
 
 /**
  * Checks the options once, at the edge.
  *
  * @throws `invalid-option`, `invalid-name`
  */
-export function parseOptions(options: EmbeddedPostgresOptions): ParsedOptions {
-  const read = readOptions('startEmbeddedPostgres', options, checks)
-  const { dataDir, port, binDir, settings = {}, superuser, startTimeoutMs = 60_000, signal, onLog } = read
-  return {
-    // A missing option has not been checked.
-    dataDir: folderPath('dataDir', dataDir),
-    port,
-    binDir,
-    settings: Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
-    superuser: superuser === undefined ? undefined : parseSuperuser('superuser', superuser),
-    startTimeoutMs,
-    signal,
-    onLog: onLog ?? (() => {}),
-  }
+export function parseOptions(given: EmbeddedPostgresOptions): ParsedOptions {
+  return readOptions('startEmbeddedPostgres', schema, given)
 }
 
-/** Checks the path of a folder, and makes it absolute. @throws `invalid-option` */
-export function folderPath(option: string, value: unknown): string {
-  return resolve(folder(option, value))
-}
-
-/** Checks a TCP port. @throws `invalid-option` */
-export function tcpPort(option: string, value: unknown): number {
-  const port = positiveInteger(option, value)
-  if (port <= 65_535) return port
-  throw invalidOption(option, 'a whole number from 1 to 65535')
-}
-
-const checks: Checks<EmbeddedPostgresOptions> = {
-  dataDir: folderPath,
-  port: tcpPort,
-  binDir: folderPath,
-  settings: checkSettings,
-  superuser: parseSuperuser,
-  startTimeoutMs: positiveMs,
-  onLog: functionOption,
-  ...cancellable,
-}
-
-function checkSettings(option: string, settings: unknown): Readonly<Record<string, string | number | boolean>> {
+function settingArguments(settings: Readonly<Record<string, string | number | boolean>>): readonly string[] {
   if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) {
-    throw invalidOption(option, 'an object', 'Write settings: { max_connections: 50 }, as in postgresql.conf.')
+    throw embeddedOptionError(
+      'settings must be an object.',
+      'Write settings: { max_connections: 50 }, as in postgresql.conf.',
+    )
   }
-  const entries = Object.entries(settings as Readonly<Record<string, unknown>>)
-  for (const [name, value] of entries) {
+  return Object.entries<unknown>(settings).flatMap(([name, value]) => {
     if (!settingPattern.test(name)) throw embeddedOptionError(`${show(name)} is not the name of a PostgreSQL setting.`)
     if (reservedSettings.has(name.toLowerCase()))
       throw embeddedOptionError(`The setting ${name} is not free to choose here.`)
     if (!['string', 'number', 'boolean'].includes(typeof value) || String(value).includes('\u0000')) {
       throw embeddedOptionError(`The setting ${name} must be text, a number, true or false.`)
     }
-  }
-  return Object.fromEntries(entries) as Readonly<Record<string, string | number | boolean>>
+    return ['-c', `${name}=${String(value)}`]
+  })
 }
 
-function parseSuperuser(_: string, value: unknown): Identifier {
-  const superuser = parseIdentifier(value as string, 'superuser')
+function parseSuperuser(value: string): Identifier {
+  const superuser = parseIdentifier(value, 'superuser')
   if (superuser.startsWith('pg_'))
     throw embeddedOptionError('superuser must not begin with "pg_", which PostgreSQL reserves.')
   return superuser
 }
 
-function embeddedOptionError(message: string): TenantryError {
-  return new TenantryError('invalid-option', message)
+function embeddedOptionError(message: string, hint?: string): TenantryError {
+  return new TenantryError('invalid-option', message, { hint })
 }

@@ -1,7 +1,7 @@
 // The entry `tenantry/fastify`.
 
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import { type Checks, oneOf, readOptions } from '../kernel/options.ts'
+import { type Checks, oneOf, readOptions } from '../kernel/option-checks.ts'
 import type { ErrorResponse } from './error-response.ts'
 import { type LogFailure, sentence } from './failure-log.ts'
 import { enterUntilSent, nodeRequest } from './node-requests.ts'

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { hasMethods, invalidOption, readable } from '../kernel/options.ts'
+import { hasMethods, invalidOption, readable } from '../kernel/option-checks.ts'
 import type { RequestLike } from './request-like.ts'
 import type { EnteredTenant } from './request-tenant.ts'
 import type { TenantRequests } from './tenant-requests.ts'

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { TenantId } from '../kernel/names.ts'
-import { functionOption } from '../kernel/options.ts'
+import { functionOption } from '../kernel/option-checks.ts'
 import type { CapturedTenant, Tenantry } from '../api.ts'
 
 /** The methods of a Tenantry that the integrations need. */

@@ -1,5 +1,5 @@
 import { TenantryError } from '../kernel/errors.ts'
-import { type Checks, functionOption, invalidOption, list, readOptions, trueOrFalse } from '../kernel/options.ts'
+import { type Checks, functionOption, invalidOption, list, readOptions, trueOrFalse } from '../kernel/option-checks.ts'
 import { show } from '../kernel/printable.ts'
 import type { CapturedTenant, Domains } from '../api.ts'
 import { hostName, pathOf, type RequestLike } from './request-like.ts'

@@ -9,7 +9,7 @@ import {
   list,
   readable,
   readOptions,
-} from '../kernel/options.ts'
+} from '../kernel/option-checks.ts'
 import { type ErrorResponse, errorResponse, type OnError } from './error-response.ts'
 import { type LogFailure, logToConsole } from './failure-log.ts'
 import { pathOf, type RequestLike } from './request-like.ts'

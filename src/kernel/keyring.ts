@@ -87,7 +87,7 @@ function parseKey(text: string): Key {
 }
 
 function keyError(): TenantryError {
-  return new TenantryError('invalid-option', `credentialsKey must be ${bytes.key} random bytes in base64.`, {
+  return new TenantryError('invalid-option', `credentials.key must be ${bytes.key} random bytes in base64.`, {
     hint: 'Make one with: openssl rand -base64 32. Several are separated by commas, the one to encrypt with first.',
   })
 }
@@ -95,7 +95,7 @@ function keyError(): TenantryError {
 function unreadableKeyError(why: string, cause?: unknown): TenantryError {
   return new TenantryError('credentials-unreadable', `The password of a tenant's role cannot be read: ${why}.`, {
     cause,
-    hint: 'Add that key to credentialsKey (or TENANTRY_CREDENTIALS_KEY), after the current one. If it is lost, set new passwords: tenantry rotate-credentials --all.',
+    hint: 'Add that key to credentials.key (or TENANTRY_CREDENTIALS_KEY), after the current one. If it is lost, set new passwords: tenantry rotate-credentials --all.',
   })
 }
 

@@ -1,195 +1,215 @@
 import { closestMatch } from 'leven'
+import * as v from 'valibot'
 import { TenantryError } from './errors.ts'
+import { type Identifier, parseIdentifier } from './names.ts'
 import { show } from './printable.ts'
 
-/** Checks the value of one option, which is never undefined. @returns the value to use @throws `invalid-option` */
-export type Check = (option: string, value: unknown) => unknown
+/** A schema for each option of an interface: a missing one, another one or one of another type does not compile. */
+export type Entries<Options> = {
+  readonly [Name in keyof Options]-?: v.GenericSchema<Options[Name] | undefined, unknown>
+}
 
-/** A check for each option of a call; one that is missing does not compile. */
-export type Checks<Options> = { readonly [Name in keyof Options]-?: Check }
+/** The schema of an object of options. */
+export type OptionsSchema<Own extends v.ObjectEntries> = { readonly entries: Own } & v.GenericSchema<
+  v.InferInput<v.ObjectSchema<Own, undefined>>,
+  v.InferOutput<v.ObjectSchema<Own, undefined>>
+>
 
 /**
- * Reads the options of a call, once: getters and proxies are not read again, and any error of them or a check becomes
- * `invalid-option`. An option that is undefined is left out.
- *
- * @returns a plain copy, with the results of the checks
- * @throws `invalid-option`; for an unknown option with the most similar known one
+ * Returns the schema of an object of options. Each is read once; one that is undefined is left out, and an unknown one
+ * is refused, since a mistyped option would be silently without effect.
  */
-export function readOptions<Options extends object>(
-  call: string,
-  given: Options,
-  checks: Checks<NoInfer<Options>>,
-): Options {
-  let reading = call
-  try {
-    requireOptions(call, given)
-    refuseUnknown(call, given, checks)
-    const read: Record<string, unknown> = {}
-    for (const name of Object.keys(checks)) {
-      reading = name
-      const value = (given as Record<string, unknown>)[name]
-      if (value !== undefined) read[name] = (checks as Record<string, Check>)[name]?.(name, value)
-    }
-    return read as Options
-  } catch (error) {
-    throw unreadable(reading, error)
-  }
+export function options<const Own extends v.ObjectEntries>(entries: Own): OptionsSchema<Own> {
+  const schema = v.pipe(
+    v.custom<object>(isObject, ({ input }) =>
+      problem(`must be an object of options, not ${show(input)}.`, 'Write it as { name: value }.'),
+    ),
+    v.rawTransform<object, object>(({ dataset, addIssue, NEVER }) => {
+      const unknown = Object.keys(dataset.value).find((name) => !Object.hasOwn(entries, name))
+      if (unknown === undefined) return readOnce(dataset.value, Object.keys(entries))
+      addIssue({ message: problem(`has no option ${show(unknown)}.`, unknownHint(unknown, entries)) })
+      return NEVER
+    }),
+    // A missing option is a wrong one: its own schema has the message.
+    v.object(entries, ({ path }) => wrongness(entries[String(path?.at(-1)?.key)], undefined)),
+  )
+  return Object.assign(schema, { entries }) as unknown as OptionsSchema<Own>
+}
+
+/**
+ * Reads options, or another argument, from outside.
+ *
+ * @param subject the name of the call or the argument, for messages
+ * @throws `invalid-option`, also for an error of a getter or a proxy, and the errors of the schema
+ */
+export function readOptions<Schema extends v.GenericSchema>(
+  subject: string,
+  schema: Schema,
+  given: unknown,
+): v.InferOutput<Schema> {
+  const result = readable(subject, () => v.safeParse(schema, given, { abortEarly: true }))
+  if (result.success) return result.output
+  const [issue] = result.issues
+  const [what = '', hint] = issue.message.split('\n')
+  throw new TenantryError('invalid-option', `${v.getDotPath(issue) ?? subject} ${what}`, { hint })
 }
 
 /** Reads a value from outside, which may throw anything. @throws `invalid-option` */
 export function readable<T>(what: string, read: () => T): T {
   try {
     return read()
-  } catch (error) {
-    throw unreadable(what, error)
+  } catch (cause) {
+    if (cause instanceof TenantryError) throw cause
+    throw new TenantryError('invalid-option', `${what} cannot be read.`, {
+      cause,
+      hint: 'Give plain values: a getter or a proxy of it has thrown.',
+    })
   }
 }
 
-function unreadable(what: string, cause: unknown): TenantryError {
-  if (cause instanceof TenantryError) return cause
-  return new TenantryError('invalid-option', `${what} cannot be read.`, {
-    cause,
-    hint: 'Give plain values: a getter or a proxy of it has thrown.',
-  })
+function readOnce(given: object, names: readonly string[]): object {
+  const read = names.map((name) => [name, readable(name, (): unknown => Reflect.get(given, name))] as const)
+  return Object.fromEntries(read.filter(([, value]) => value !== undefined))
 }
 
-function requireOptions(call: string, given: unknown): void {
-  if (typeof given === 'object' && given !== null && !Array.isArray(given)) return
-  throw new TenantryError('invalid-option', `The options of ${call} must be an object, not ${show(given)}.`, {
-    hint: 'Write them as { name: value }.',
-  })
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** Refuses an unknown option, since a mistyped one would be silently without effect. */
-function refuseUnknown(call: string, given: object, checks: object): void {
-  const unknown = Object.keys(given).find((name) => !Object.hasOwn(checks, name))
-  if (unknown === undefined) return
-  const known = Object.keys(checks)
-  const meant = closestMatch(unknown, known, { maxDistance: 2 })
-  const all = known.length === 0 ? 'It takes none.' : `It knows ${known.join(', ')}.`
-  throw new TenantryError('invalid-option', `${call} has no option ${show(unknown)}.`, {
-    hint: meant === undefined ? all : `Did you mean ${meant}?`,
-  })
+function wrongness(schema: v.GenericSchema | undefined, value: unknown): string {
+  const result = v.safeParse(schema as v.GenericSchema, value)
+  return result.success ? '' : result.issues[0].message
 }
 
-const defaultHint = 'Leave it out for the default.'
+/** Returns the most similar known option; for the name of an option of a group, that option. */
+function unknownHint(name: string, entries: v.ObjectEntries): string {
+  const known = Object.keys(entries)
+  if (known.length === 0) return 'It takes none.'
+  const groups = known.filter((group) => Object.hasOwn(entriesOf(entries[group]), name))
+  const meant = [closestMatch(name, known, { maxDistance: 2 }) ?? groups.map((group) => `${group}.${name}`)].flat()
+  return meant.length === 0 ? `It knows ${known.join(', ')}.` : `Did you mean ${meant.join(' or ')}?`
+}
 
-/** Returns the error for an invalid value of an option. `wanted` completes "must be". */
-export function invalidOption(option: string, wanted: string, hint = defaultHint): TenantryError {
+function entriesOf(schema: unknown): object {
+  const { wrapped = schema } = schema as { readonly wrapped?: unknown }
+  return (wrapped as { readonly entries?: object }).entries ?? {}
+}
+
+/** A sentence without its subject, and a hint: the message of an issue. */
+function problem(what: string, hint: string): string {
+  return `${what}\n${hint}`
+}
+
+/** Returns the message for an invalid value. `wanted` completes "must be". */
+export function must(wanted: string, hint = 'Leave it out for the default.'): string {
+  return problem(`must be ${wanted}.`, hint)
+}
+
+/** Returns the error for an invalid argument. `wanted` completes "must be". */
+export function invalidOption(option: string, wanted: string, hint?: string): TenantryError {
   return new TenantryError('invalid-option', `${option} must be ${wanted}.`, { hint })
 }
 
-/** Copies an object whose content another library checks. @throws `invalid-option` */
-export function objectOption<Value extends object>(option: string, value: Value, hint?: string): Value {
-  return readable(option, () => {
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
-    throw invalidOption(option, 'an object', hint)
-  })
+/** Returns the schema of values that pass a check. */
+export function checked<Value>(isValid: (value: unknown) => boolean, wanted: string, hint?: string) {
+  return v.custom<Value>(isValid, must(wanted, hint))
 }
 
-/** Checks an AbortSignal. @throws `invalid-option` */
-export function abortSignal(option: string, value: unknown): AbortSignal {
+/** Returns the schema of values that a function parses or refuses by an error of its own. */
+export function parsed<Input, Output>(parse: (value: Input) => Output): v.GenericSchema<Input, Output> {
+  return v.pipe(
+    v.custom<Input>(() => true),
+    v.transform(parse),
+  )
+}
+
+/** Returns the schema of a PostgreSQL identifier, of a kind that the error names. */
+export function identifier(what: string): v.GenericSchema<string, Identifier> {
+  return parsed((name: string) => parseIdentifier(name, what))
+}
+
+/** A list of PostgreSQL's extensions. */
+export const extensionNames = v.array(identifier('extension'), must('a list', "Write extensions: ['citext', ...]."))
+
+/** An AbortSignal. */
+export const abortSignal = checked<AbortSignal>(
+  isSignal,
+  'an AbortSignal',
+  'Give the signal of an AbortController, or AbortSignal.timeout(milliseconds).',
+)
+
+function isSignal(value: unknown): boolean {
   try {
     // The class's own getter refuses an object that only looks like a signal.
     Reflect.get(AbortSignal.prototype, 'aborted', value)
-    return value as AbortSignal
+    return true
   } catch {
-    const hint = 'Give the signal of an AbortController, or AbortSignal.timeout(milliseconds).'
-    throw invalidOption(option, 'an AbortSignal', hint)
+    return false
   }
 }
 
-/** The check of every call that can be cancelled. */
-export const cancellable = { signal: abortSignal }
+/** The option of every call that can be cancelled. */
+export const cancellable = { signal: v.exactOptional(abortSignal) }
 
-/** Checks a function. @throws `invalid-option` */
-export function functionOption(option: string, value: unknown, hint?: string): unknown {
-  if (typeof value === 'function') return value
-  throw invalidOption(option, 'a function', hint)
+/** Returns the schema of a function. */
+export function functionOption<Function = (...args: never[]) => unknown>(hint?: string) {
+  return checked<Function>((value) => typeof value === 'function', 'a function', hint)
 }
 
-/** Returns the check of an option that has a few values. */
-export function oneOf<const Value extends string>(values: readonly Value[], hint?: string) {
+/** Returns the schema of an option that has a few values. */
+export function oneOf<const Values extends readonly string[]>(values: Values, hint?: string) {
   const wanted = values.map((value) => JSON.stringify(value)).join(' or ')
-  return (option: string, value: unknown): Value => {
-    const found = values.find((it) => it === value)
-    if (found !== undefined) return found
-    throw invalidOption(option, `${wanted}, not ${show(value)}`, hint)
-  }
+  return v.picklist(values, ({ input }) => must(`${wanted}, not ${show(input)}`, hint))
 }
 
-/** Checks a list, and copies it. @throws `invalid-option` */
-export function list(option: string, value: unknown, hint?: string): readonly unknown[] {
-  if (Array.isArray(value)) return [...(value as readonly unknown[])]
-  throw invalidOption(option, 'a list', hint)
-}
+/** An alternative that is allowed or refused. */
+export const allowOrRefuse = oneOf(['allow', 'refuse'])
 
 /** True if a value is an object with methods of these names. @throws `invalid-option` if it cannot be read */
 export function hasMethods(value: unknown, ...methods: readonly string[]): boolean {
   if (typeof value !== 'object' || value === null) return false
-  return readable('What is given', () =>
-    methods.every((method) => typeof (value as Record<string, unknown>)[method] === 'function'),
-  )
+  return readable('What is given', () => methods.every((method) => typeof Reflect.get(value, method) === 'function'))
 }
 
-/** Checks a whole number above zero. @throws `invalid-option` */
-export function positiveInteger(option: string, value: unknown): number {
-  if (Number.isSafeInteger(value) && (value as number) > 0) return value as number
-  throw invalidOption(option, 'a whole number above 0')
+function wholeNumber(least: number, wanted: string) {
+  return v.pipe(v.number(must(wanted)), v.safeInteger(must(wanted)), v.minValue(least, must(wanted)))
 }
 
-/** Checks a whole number, zero or above. @throws `invalid-option` */
-function wholeNumber(option: string, value: unknown): number {
-  if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number
-  throw invalidOption(option, 'a whole number, 0 or above')
-}
+/** A whole number above zero. */
+export const positiveInteger = wholeNumber(1, 'a whole number above 0')
+const numberOrZero = wholeNumber(0, 'a whole number, 0 or above')
 
 /** The longest time of Node's timers, some 24 days. */
 export const longestMs = 2 ** 31 - 1
+const atMostLongest = v.maxValue<number, number, string>(longestMs, must(`at most ${longestMs} milliseconds`))
 
-/** Checks a time in milliseconds, zero or above. @throws `invalid-option` */
-export function durationMs(option: string, value: unknown): number {
-  const ms = wholeNumber(option, value)
-  if (ms <= longestMs) return ms
-  throw invalidOption(option, `at most ${longestMs} milliseconds`)
-}
+/** A time in milliseconds, zero or above. */
+export const durationMs = v.pipe(numberOrZero, atMostLongest)
 
-/** Checks a time in milliseconds above zero. @throws `invalid-option` */
-export function positiveMs(option: string, value: unknown): number {
-  return durationMs(option, positiveInteger(option, value))
-}
+/** A time in milliseconds above zero. */
+export const positiveMs = v.pipe(positiveInteger, atMostLongest)
 
-/** Checks the longest wait, in milliseconds; cut to the longest time of timers. @throws `invalid-option` */
-export function deadline(option: string, value: unknown): number {
-  if (typeof value === 'number' && value >= 0) return Math.min(value, longestMs)
-  throw invalidOption(option, 'a number of milliseconds, 0 or above')
-}
+/** The longest wait, in milliseconds; cut to the longest time of timers. */
+export const deadline = v.pipe(
+  checked<number>((value) => typeof value === 'number' && value >= 0, 'a number of milliseconds, 0 or above'),
+  v.toMaxValue(longestMs),
+)
 
-/** A hundred years. */
-const mostDays = 36_500
+/** A number of days, zero or above, up to a hundred years. */
+export const days = v.pipe(numberOrZero, v.maxValue(36_500, must('at most 36500 days')))
 
-/** Checks a number of days, zero or above. @throws `invalid-option` */
-export function days(option: string, value: unknown): number {
-  const number = wholeNumber(option, value)
-  if (number <= mostDays) return number
-  throw invalidOption(option, `at most ${mostDays} days`)
-}
+/** A part of a whole, above 0 and at most 1. */
+export const part = checked<number>(
+  (value) => typeof value === 'number' && value > 0 && value <= 1,
+  'a number above 0 and at most 1',
+  'Write 0.5 for a half.',
+)
 
-/** Checks a part of a whole, above 0 and at most 1. @throws `invalid-option` */
-export function part(option: string, value: unknown): number {
-  if (typeof value === 'number' && value > 0 && value <= 1) return value
-  throw invalidOption(option, 'a number above 0 and at most 1', 'Write 0.5 for a half.')
-}
+export const trueOrFalse = v.boolean(must('true or false'))
 
-/** Checks a boolean. @throws `invalid-option` */
-export function trueOrFalse(option: string, value: unknown): boolean {
-  if (typeof value === 'boolean') return value
-  throw invalidOption(option, 'true or false')
-}
-
-/** Checks the path of a folder, which need not exist. @throws `invalid-option` */
-export function folder(option: string, value: unknown): string {
-  // No operating system allows NUL in a path.
-  if (typeof value === 'string' && value !== '' && !value.includes('\u0000')) return value
-  throw invalidOption(option, 'the path of a folder', "Write it as text, such as './data' or import.meta.dirname.")
-}
+/** The path of a folder, which need not exist. No operating system allows NUL in one. */
+export const folder = checked<string>(
+  (value) => typeof value === 'string' && value !== '' && !value.includes('\u0000'),
+  'the path of a folder',
+  "Write it as text, such as './data' or import.meta.dirname.",
+)

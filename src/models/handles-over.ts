@@ -1,5 +1,5 @@
 import { throwIfAborted } from '../kernel/abort.ts'
-import { functionOption } from '../kernel/options.ts'
+import { functionOption } from '../kernel/option-checks.ts'
 import { type ConnectionPool, type PooledConnection, queryOnce } from '../server/connection-pool.ts'
 import type { HandleFactory } from './port.ts'
 

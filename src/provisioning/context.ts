@@ -197,7 +197,7 @@ export interface ProvisioningContext {
 export interface MakingContext<Handle> extends ProvisioningContext {
   readonly models: Models<Handle>
   /** The initial data of a template. */
-  readonly seed: Seed<Handle> | undefined
+  readonly seed?: Seed<Handle>
   readonly extensions: readonly Identifier[]
   /** Runs once per tenant before it is active, and again after a failure. */
   readonly initialise: TenantHook<Handle> | undefined

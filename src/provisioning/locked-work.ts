@@ -65,7 +65,10 @@ async function lockTenant(session: Session, context: ProvisioningContext, id: Te
   } catch (error) {
     if (!hasCode(error, 'lock-timeout')) throw error
     const message = `Another process was at work on the tenant ${id} for over ${context.lockTimeoutMs} ms.`
-    throw new TenantryError('lock-timeout', message, { tenant: id, hint: 'Repeat the call, or raise lockTimeoutMs.' })
+    throw new TenantryError('lock-timeout', message, {
+      tenant: id,
+      hint: 'Repeat the call, or raise limits.lockTimeoutMs.',
+    })
   }
 }
 

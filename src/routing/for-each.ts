@@ -9,7 +9,7 @@ import {
   functionOption,
   positiveInteger,
   readOptions,
-} from '../kernel/options.ts'
+} from '../kernel/option-checks.ts'
 import { listChecks, type ListOptions, readListOptions } from '../catalog/list-options.ts'
 import type { TenantFilter } from '../catalog/listing.ts'
 import { publicTenant, type Tenant, type TenantRow } from '../catalog/tenant.ts'

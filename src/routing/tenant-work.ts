@@ -1,7 +1,7 @@
 import { abortedError, type Cancellable, throwIfAborted, untilAborted } from '../kernel/abort.ts'
 import type { DomainName } from '../kernel/domain-names.ts'
 import { parseTenantId, type TenantId } from '../kernel/names.ts'
-import { cancellable, type Checks, functionOption, oneOf, readOptions } from '../kernel/options.ts'
+import { cancellable, type Checks, functionOption, oneOf, readOptions } from '../kernel/option-checks.ts'
 import type { Tenant } from '../catalog/tenant.ts'
 import { closedError } from './closed-error.ts'
 import type { Eviction } from './eviction-channel.ts'

@@ -23,8 +23,14 @@ export async function withTenants<Handle>(
   try {
     // Two for each tenant: connections that are not released keep the next request from having one.
     const server = postgres({ url, maxConnections: 4 })
-    const credentialsKey = randomBytes(32).toString('base64')
-    await using tenantry = await openTenantry({ models, server, installation, credentialsKey, connectionWaitMs: 5_000 })
+    const credentials = { key: randomBytes(32).toString('base64') }
+    await using tenantry = await openTenantry({
+      models,
+      servers: [server],
+      installation,
+      credentials,
+      pool: { waitMs: 5_000 },
+    })
     for (const id of ['a', 'b']) await tenantry.onboard(id)
     await work(tenantry)
   } finally {

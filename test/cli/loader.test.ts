@@ -48,7 +48,7 @@ const files = {
 
     export default defineConfig({
       installation: process.env.INSTALLATION,
-      server: postgres({ url: process.env.DATABASE_URL }),
+      servers: [postgres({ url: process.env.DATABASE_URL })],
       models: mikroOrm({ entities: [Book] }),
     })
   `,

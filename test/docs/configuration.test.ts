@@ -7,6 +7,13 @@ import { readPage } from './markdown.ts'
 const models = mikroOrm({ entities: [] })
 const unknown: object = { 'an option that nobody knows': true }
 
+const groupNames = ['catalog', 'templates', 'credentials', 'hooks', 'pool', 'tenants', 'limits'] as const
+const groups = Object.fromEntries(
+  await Promise.all(
+    groupNames.map(async (name) => [name, await optionsOf(() => openTenantry({ models, [name]: unknown }))] as const),
+  ),
+)
+
 /** A heading of the page, and a call that refuses an option which the section does not have. */
 const calls: Readonly<Record<string, () => unknown>> = {
   'The keys': () => openTenantry({ models, ...unknown }),
@@ -17,7 +24,10 @@ const calls: Readonly<Record<string, () => unknown>> = {
 describe.each(Object.entries(calls))('%s', (heading, call) => {
   test('has a row for each key that is known, and no others', async () => {
     const known = await optionsOf(call)
-    expect(rowsOf(heading)).toEqual(known)
+    const inGroups = Object.entries(groups).flatMap(([group, own]) => own.map((key) => `${group}.${key}`))
+    const isConfiguration = heading === 'The keys'
+    const keys = isConfiguration ? [...known.filter((key) => !(key in groups)), ...inGroups] : known
+    expect(rowsOf(heading)).toEqual(keys.toSorted())
   })
 })
 
@@ -44,7 +54,7 @@ async function optionsOf(call: () => unknown): Promise<string[]> {
 }
 
 function rowsOf(heading: string): string[] {
-  return [...sectionOf(heading).matchAll(/^\| `(\w+)` \|/gm)].flatMap(([, name = '']) => name).toSorted()
+  return [...sectionOf(heading).matchAll(/^\| `([\w.]+)` \|/gm)].flatMap(([, name = '']) => name).toSorted()
 }
 
 function sectionOf(heading: string): string {

@@ -112,7 +112,7 @@ test('the ten lines in README.md run, and print what they say', async () => {
   const installation = uniqueName('walk')
   dropAfterwards(installation)
   const { code } = files.find(({ file }) => file === 'ten-lines.ts') ?? { code: '' }
-  const opening = `openTenantry({ server: postgres({ url: ${JSON.stringify(serverUrl(role))} }), installation: '${installation}', `
+  const opening = `openTenantry({ servers: [postgres({ url: ${JSON.stringify(serverUrl(role))} })], installation: '${installation}', `
   const adapted = `import { postgres } from 'tenantry/postgres'\n${replaceOnce(code, 'openTenantry({ ', opening)}`
   const file = join(folderOf('README.md'), `${installation}.ts`)
   writeFile(file, adapted)

@@ -115,7 +115,7 @@ describe('missing privileges are granted by the given statements:', () => {
 describe('extensions of the configuration', () => {
   it('are tried, and failing ones are missing', async () => {
     const login = await createRole('createdb createrole')
-    const diagnosis = await ask(installation(), { ...login, extensions: ['citext', 'no_such_thing'] })
+    const diagnosis = await ask(installation(), { ...login, templates: { extensions: ['citext', 'no_such_thing'] } })
     const { missing } = examined(diagnosis)
     expect(missing).toMatchObject([{ code: 'extension', sql: [], runAs: undefined }])
     expect(missing[0]?.what).toContain('no_such_thing')
@@ -167,7 +167,7 @@ describe('connections', () => {
   it('are compared with the connections that a process may hold', async () => {
     const name = installation()
     const login = await createRole('createdb connection limit 20')
-    const few = { ...login, roles: 'shared', postgres: { maxConnections: 3 }, onboardingConcurrency: 2 } as const
+    const few = { ...login, roles: 'shared', postgres: { maxConnections: 3 }, limits: { concurrency: 2 } } as const
     expect(codes(examined(await ask(name, few)).warnings)).not.toContain('too-few-connections')
     const many = await ask(name, { ...few, postgres: { maxConnections: 9 } })
     const warning = examined(many).warnings.find(({ code }) => code === 'too-few-connections')
@@ -184,15 +184,17 @@ describe('its options', () => {
   it('is checked before anything is touched', async () => {
     const server = postgres({ url: 'postgresql://127.0.0.1:1' })
     const wrong = [
-      doctor({ server, roles: 'separated' as 'separate' }),
-      doctor({ server, installation: 'Shop' }),
-      doctor({ server, instalation: 'shop' } as object),
-      doctor({ server }, { prob: false } as object),
-      doctor({ server: {} as typeof server }),
+      doctor({ servers: [server], roles: 'separated' as 'separate' }),
+      doctor({ servers: [server], installation: 'Shop' }),
+      doctor({ servers: [server], instalation: 'shop' } as object),
+      doctor({ servers: [server] }, { prob: false } as object),
+      doctor({ servers: [{} as typeof server] }),
       doctor(undefined as unknown as object),
     ]
     for (const call of wrong) expect(await errorOf(call)).toMatchObject({ code: 'invalid-option' })
-    expect(await errorOf(doctor({ server, extensions: [''] }))).toMatchObject({ code: 'invalid-name' })
+    expect(await errorOf(doctor({ servers: [server], templates: { extensions: [''] } }))).toMatchObject({
+      code: 'invalid-name',
+    })
   })
 })
 

@@ -35,7 +35,7 @@ beforeAll(async () => {
 async function ask(user?: 'provisioner', config: DoctorConfig = {}): Promise<ExaminedServer> {
   const as = new URL(url)
   if (user !== undefined) Object.assign(as, { username: user, password: 'secret' })
-  return examined(await doctor({ server: postgres({ url: as }), installation: 'shop', ...config }))
+  return examined(await doctor({ servers: [postgres({ url: as })], installation: 'shop', ...config }))
 }
 
 /** Everything that belongs to the server and not to one database. */

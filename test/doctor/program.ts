@@ -4,4 +4,4 @@ import { postgres } from 'tenantry/postgres'
 // Runs the doctor in a process of its own, which can be killed.
 const [url = '', installation = ''] = process.argv.slice(2)
 process.stdout.write('asking\n')
-await doctor({ server: postgres({ url }), installation })
+await doctor({ servers: [postgres({ url })], installation })

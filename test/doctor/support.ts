@@ -14,7 +14,7 @@ export interface Asked extends DoctorConfig {
 export function ask(installation: string, asked: Asked = {}, options: DoctorOptions = {}): Promise<Diagnosis> {
   const { user, password, postgres: more, ...config } = asked
   const url = serverUrl({ database: 'postgres', ...(user && { user }), ...(password && { password }) })
-  return doctor({ server: postgres({ url, ...more }), installation, ...config }, options)
+  return doctor({ servers: [postgres({ url, ...more })], installation, ...config }, options)
 }
 
 /** The only server of a diagnosis, which was looked at. */

@@ -83,7 +83,10 @@ test('a server that may not be made for a look, and nothing is', async () => {
 test('in development the server is announced in one sentence', async () => {
   const baseDir = scratchFolder()
   const lines: string[] = []
-  const server = await developmentServer({ baseDir, announce: (line) => void lines.push(line) })
+  const server = await developmentServer({
+    baseDir,
+    logger: { info: (line) => void lines.push(line), warn: (line) => void lines.push(line) },
+  })
   await server.stop()
   expect(server.dataDir).toBe(join(baseDir, '.tenantry', 'postgres'))
   expect(lines).toEqual([

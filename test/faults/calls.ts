@@ -49,7 +49,8 @@ const models = mikroOrm({ entities: [User, Address] })
 const drainMs = 2_000
 
 /** Opens a Tenantry. */
-export function open({ url, servers, hasHooks, statementTimeoutMs, ...opening }: Opening): Promise<Opened> {
+export function open(opening: Opening): Promise<Opened> {
+  const { url, installation, servers, spares, revision, naming, hasHooks, lockTimeoutMs, statementTimeoutMs } = opening
   const write = async (em: EntityManager, name: string) => {
     em.create(User, { name })
     await em.flush()
@@ -57,13 +58,20 @@ export function open({ url, servers, hasHooks, statementTimeoutMs, ...opening }:
   return openTenantry({
     models,
     servers: servers.map((name) => postgres({ url, name, ...(statementTimeoutMs && { statementTimeoutMs }) })),
-    drainMs,
-    ...opening,
-    ...(hasHooks && {
-      seed: (em: EntityManager) => write(em, 'seed'),
-      initialise: (em: EntityManager) => write(em, 'initialise'),
-      anonymise: (em: EntityManager) => write(em, 'anonymise'),
-    }),
+    installation,
+    templates: {
+      ...(spares !== undefined && { spares }),
+      ...(revision !== undefined && { revision }),
+      ...(hasHooks && { seed: (em: EntityManager) => write(em, 'seed') }),
+    },
+    hooks: hasHooks
+      ? {
+          initialise: (em: EntityManager) => write(em, 'initialise'),
+          anonymise: (em: EntityManager) => write(em, 'anonymise'),
+        }
+      : {},
+    tenants: { ...(naming && { naming }) },
+    limits: { drainMs, ...(lockTimeoutMs !== undefined && { lockTimeoutMs }) },
   })
 }
 

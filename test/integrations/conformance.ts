@@ -41,7 +41,7 @@ const budget = { maxConnections: 2 }
 /** Another process of the installation until the test is over, with one connection for all tenants: half of the budget. */
 async function withOneConnection(connectionWaitMs = 10_000): Promise<TestTenantry<EntityManager>> {
   const { installation } = tenantry
-  const other = await openTestTenantry(models, { installation, postgres: budget, connectionWaitMs })
+  const other = await openTestTenantry(models, { installation, postgres: budget, pool: { waitMs: connectionWaitMs } })
   onTestFinished(() => other.close())
   return other
 }

@@ -62,7 +62,7 @@ async function urlOf(tenantry: TestTenantry<unknown>, id: string): Promise<strin
 
 /** Opens another process, and lets it work for a tenant. */
 async function startProcess({ installation }: TestTenantry<unknown>, roles?: 'shared') {
-  const config = { installation, postgres: { maxConnections: budget }, connectionWaitMs: 2_000 }
+  const config = { installation, postgres: { maxConnections: budget }, pool: { waitMs: 2_000 } }
   const process = await openTestTenantry(models, { ...config, ...(roles && { roles }) })
   expect(await process.with('good', (em) => em.count(User))).toBe(0)
   return process

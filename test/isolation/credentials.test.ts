@@ -80,12 +80,12 @@ describe('where the key comes from', () => {
     vi.unstubAllEnvs()
   })
   const local = { isLocal: true } as never
-  const quiet = { announce: () => undefined }
+  const quiet = { logger: { info: () => undefined, warn: () => undefined } }
 
   it('is the configuration, then the environment', () => {
-    const [configured, environment] = [newKey(), newKey()]
+    const [configured, environment] = [Keyring.parse(newKey()), newKey()]
     vi.stubEnv('TENANTRY_CREDENTIALS_KEY', environment)
-    expect(findKeys(configured, [local], quiet).found?.id).toBe(Keyring.parse(configured).id)
+    expect(findKeys(configured, [local], quiet).found).toBe(configured)
     expect(findKeys(undefined, [local], quiet).found?.id).toBe(Keyring.parse(environment).id)
   })
 
@@ -93,12 +93,13 @@ describe('where the key comes from', () => {
     vi.stubEnv('TENANTRY_CREDENTIALS_KEY', '')
     await inFolder((folder) => {
       const notices: string[] = []
-      const announce = (notice: string) => notices.push(notice)
-      const none = findKeys(undefined, [local], { announce })
+      const info = (notice: string) => void notices.push(notice)
+      const logger = { info, warn: info }
+      const none = findKeys(undefined, [local], { logger })
       expect([none.found, existsSync(join(folder, '.tenantry'))]).toEqual([undefined, false])
       const first = none.make()
-      expect([none.make().id, findKeys(undefined, [local], { announce }).found?.id]).toEqual([first.id, first.id])
-      expect(findKeys(undefined, [local], { baseDir: join(folder, 'other'), announce }).found).toBe(undefined)
+      expect([none.make().id, findKeys(undefined, [local], { logger }).found?.id]).toEqual([first.id, first.id])
+      expect(findKeys(undefined, [local], { baseDir: join(folder, 'other'), logger }).found).toBe(undefined)
       expect(notices).toEqual([expect.stringContaining('.tenantry/credentials.key')])
       expect(statSync(join(folder, '.tenantry', 'credentials.key')).mode & 0o777).toBe(0o600)
     })
@@ -118,11 +119,11 @@ describe('where the key comes from', () => {
     })
     const installation = disposableName('i')
     if (!isLocal) return
-    expect(await errorOf(openTenantry({ models, server: postgres({ url: serverUrl() }), installation }))).toMatchObject(
-      {
-        code: 'credentials-key-missing',
-      },
-    )
+    expect(
+      await errorOf(openTenantry({ models, servers: [postgres({ url: serverUrl() })], installation })),
+    ).toMatchObject({
+      code: 'credentials-key-missing',
+    })
     expect(await sql('select 1 from pg_database where starts_with(datname, $1)', [installation])).toEqual([])
   })
 })
@@ -274,7 +275,7 @@ describe('credentials', () => {
 
 describe('a key that', () => {
   const opened = async (provisioner: { user: string; password: string }, key: string, installation?: string) =>
-    openAs(provisioner, { credentialsKey: key, ...(installation !== undefined && { installation }) })
+    openAs(provisioner, { credentials: { key }, ...(installation !== undefined && { installation }) })
 
   it('is another one than the installation has is refused by every process that opens, and writes nothing', async () => {
     const provisioner = await createProvisioner()
@@ -285,13 +286,13 @@ describe('a key that', () => {
     const sealed = () => inCatalog(before, 'select sealed, key_check from tenantry.credential, tenantry.installation')
     const seen = await sealed()
     for (const mode of ['full', 'router'] as const) {
-      const error = await errorOf(openAs(provisioner, { credentialsKey: other, installation, mode }))
+      const error = await errorOf(openAs(provisioner, { credentials: { key: other }, installation, mode }))
       expect(error).toMatchObject({ code: 'credentials-unreadable', retryable: false })
       expect(error).toMatchObject({ message: expect.stringContaining(Keyring.parse(own).id) })
       expect(error).toMatchObject({ hint: expect.stringContaining('rotate-credentials --all --key-lost') })
     }
     expect(await sealed()).toEqual(seen)
-    await openAs(provisioner, { credentialsKey: other, installation, roles: 'shared' })
+    await openAs(provisioner, { credentials: { key: other }, installation, roles: 'shared' })
     expect(await count(await opened(provisioner, `${other},${own}`, installation), 'a')).toBe(0)
   })
 
@@ -327,7 +328,7 @@ describe('a key that', () => {
     await before.onboard('a')
     await before.close()
     const { installation } = before
-    const after = await openAs(provisioner, { credentialsKey: next, credentialsKeyLost: true, installation })
+    const after = await openAs(provisioner, { credentials: { key: next, keyLost: true }, installation })
     for (const call of [() => count(after, 'a'), () => after.tenants.credentials('a')]) {
       const error = await errorOf(call())
       expect(error).toMatchObject({ code: 'credentials-unreadable', retryable: false })
@@ -345,7 +346,7 @@ describe('a key that', () => {
   it('is replaced goes when everything was encrypted anew, spares included', async () => {
     const provisioner = await createProvisioner()
     const [old, next] = [newKey(), newKey()]
-    const before = await openAs(provisioner, { credentialsKey: old, spares: 1 })
+    const before = await openAs(provisioner, { credentials: { key: old }, templates: { spares: 1 } })
     await filled(before, 1)
     await before.onboard('a')
     await filled(before, 1)

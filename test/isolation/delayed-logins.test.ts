@@ -11,7 +11,7 @@ let provisioner: { user: string; password: string }
 beforeAll(async () => {
   provisioner = await createProvisioner()
 })
-const open = () => openAs(provisioner, { drainMs: 500 })
+const open = () => openAs(provisioner, { limits: { drainMs: 500 } })
 
 /** Begins a login that takes half an hour. */
 async function delayed(tenantry: Isolated, id: string, database?: string) {

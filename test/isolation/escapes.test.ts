@@ -46,9 +46,11 @@ async function membershipsOf(role: string): Promise<string[]> {
 describe('a trigger that waits for the provisioner', () => {
   it('in a database that is cloned does not become it while the copy is anonymised', async () => {
     const tenantry = await openAs(await createProvisioner(), {
-      initialise: async (em) => {
-        em.create(User, { name: 'first', fullname: null })
-        await em.flush()
+      hooks: {
+        initialise: async (em) => {
+          em.create(User, { name: 'first', fullname: null })
+          await em.flush()
+        },
       },
     })
     await tenantry.onboard('a')
@@ -77,8 +79,10 @@ describe('a trigger that waits for the provisioner', () => {
     const provisioner = await createProvisioner()
     const shop = await createProvisioner()
     const tenantry = await openAs(provisioner, {
-      initialise: async (em) => {
-        await em.execute('insert into extra values (current_user)')
+      hooks: {
+        initialise: async (em) => {
+          await em.execute('insert into extra values (current_user)')
+        },
       },
     })
     const { database, url } = await makeTheirs(tenantry, shop)

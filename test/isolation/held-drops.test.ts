@@ -33,8 +33,10 @@ async function waitsForBarrier(): Promise<boolean> {
 it('onboarding waits for no drop, whatever earlier calls have left', async () => {
   let fails = true
   const tenantry = await openTestTenantry(models, {
-    initialise: () => {
-      if (fails) throw new Error('not yet')
+    hooks: {
+      initialise: () => {
+        if (fails) throw new Error('not yet')
+      },
     },
   })
   const { installation } = tenantry

@@ -31,7 +31,7 @@ beforeAll(async () => {
 })
 
 const open = (config: Partial<Omit<TenantryConfig<EntityManager>, 'models'>> = {}) =>
-  openAs(provisioner, { drainMs: 500, ...config })
+  openAs(provisioner, { limits: { drainMs: 500 }, ...config })
 
 function eventsOf(tenantry: Pick<Isolated, 'on'>): TenantryEvent[] {
   const events: TenantryEvent[] = []
@@ -122,7 +122,7 @@ describe('a tenant that changes its own role again and again', () => {
 
 describe('a tenant that holds locks on databases', () => {
   it('keeps no tenant from being onboarded, nor others from work, being offboarded or purged', async () => {
-    const tenantry = await open({ spares: 3 })
+    const tenantry = await open({ templates: { spares: 3 } })
     for (const id of ['evil', 'other']) await tenantry.onboard(id)
     await expect.poll(async () => (await tenantry.status()).spares[0]?.ready, { timeout: 30_000 }).toBe(3)
     const client = await login(tenantry, 'evil')
@@ -335,12 +335,12 @@ describe('rotateCredentials', () => {
 
 describe("a tenant's role", () => {
   it('has a limit of connections, which rotation brings up to date', async () => {
-    const tenantry = await open({ tenantConnectionLimit: 2 })
+    const tenantry = await open({ tenants: { connectionLimit: 2 } })
     await tenantry.onboard('a')
     const { user } = await tenantry.tenants.credentials('a')
     await Promise.all([login(tenantry, 'a'), login(tenantry, 'a')])
     expect(await attempt(login(tenantry, 'a', 'postgres'))).toBe('53300')
-    const other = await open({ installation: tenantry.installation, tenantConnectionLimit: 7 })
+    const other = await open({ installation: tenantry.installation, tenants: { connectionLimit: 7 } })
     await other.tenants.rotateCredentials('a')
     expect(await sql('select rolconnlimit from pg_roles where rolname = $1', [user])).toEqual([{ rolconnlimit: 7 }])
   })
@@ -349,7 +349,7 @@ describe("a tenant's role", () => {
 describe('locks between processes', () => {
   it('are taken where no tenant can connect, on every server', async () => {
     const servers = ['one', 'two'].map((name) => postgres({ name, url: serverUrl(provisioner) }))
-    const tenantry = await openTestTenantry(models, { servers, drainMs: 500 })
+    const tenantry = await openTestTenantry(models, { servers, limits: { drainMs: 500 } })
     for (const id of ['evil', 'other']) await tenantry.onboard(id, { server: 'two' })
     expect(await attempt(login(tenantry, 'evil', `${tenantry.installation}_admin`))).toBe('42501')
     expect(await attempt(login(tenantry, 'evil', `${tenantry.installation}_catalog`))).toBe('42501')
@@ -364,7 +364,7 @@ describe('locks between processes', () => {
   })
 
   it('have keys that cannot be made from a guess at an id', async () => {
-    const tenantry = await open({ naming: 'opaque' })
+    const tenantry = await open({ tenants: { naming: 'opaque' } })
     await tenantry.onboard('globex')
     const seen = new Set<string>()
     const look = async () => {
@@ -393,7 +393,7 @@ describe('a tenant that fills the queue of notifications', () => {
       dataDir: join(folder, 'postgres'),
       settings: { max_notify_queue_pages: 128 },
     })
-    const tenantry = await openTenantry({ models, server: postgres({ url: server.url }), drainMs: 500 })
+    const tenantry = await openTenantry({ models, servers: [postgres({ url: server.url })], limits: { drainMs: 500 } })
     try {
       for (const id of ['evil', 'other']) await tenantry.onboard(id)
       for (const verb of ['addDomain', 'suspend'] as const) {

@@ -26,14 +26,16 @@ beforeAll(async () => {
 })
 
 const open = (config: Partial<Omit<TenantryConfig<EntityManager>, 'models'>> = {}) =>
-  openAs(provisioner, { drainMs: 500, ...config })
+  openAs(provisioner, { limits: { drainMs: 500 }, ...config })
 
 describe("a session of a tenant in a database that becomes another tenant's", () => {
   it('is ended before an adopted database is handed over, and no other begins while it is initialised', async () => {
     const during: string[] = []
     const tenantry: Isolated = await open({
-      initialise: async (_em, { id }) => {
-        if (id === 'legacy') during.push(await attempt(login(tenantry, 'evil', `${tenantry.installation}_theirs`)))
+      hooks: {
+        initialise: async (_em, { id }) => {
+          if (id === 'legacy') during.push(await attempt(login(tenantry, 'evil', `${tenantry.installation}_theirs`)))
+        },
       },
     })
     await tenantry.onboard('evil')

@@ -29,7 +29,7 @@ const victims = new Map<string, Victim>()
 
 beforeAll(async () => {
   provisioner = await createProvisioner()
-  tenantry = await openAs(provisioner, { spares: 1 })
+  tenantry = await openAs(provisioner, { templates: { spares: 1 } })
   await filled(tenantry, 1)
   const claimed = await tenantry.onboard('claimed')
   if (claimed.path !== 'spare') throw new Error('It was to be made by a claim.')
@@ -263,7 +263,7 @@ describe('facts visible to a tenant', () => {
   })
 
   it('have no names of tenants with opaque names', async () => {
-    const opaque = await openAs(provisioner, { naming: 'opaque' })
+    const opaque = await openAs(provisioner, { tenants: { naming: 'opaque' } })
     // Other suites on the same server have names of their own.
     const [own, other, displayName] = [uniqueName('own'), uniqueName('other'), uniqueName('Ltd')]
     for (const id of [own, other]) {

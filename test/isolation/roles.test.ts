@@ -52,7 +52,7 @@ const ways: Record<string, (tenantry: Isolated) => Promise<unknown>> = {
 describe('a tenant that is', () => {
   it.each(Object.keys(ways))('%s has a role of its own, which owns nothing', async (way) => {
     const spares = way.startsWith('a spare') ? 1 : 0
-    const tenantry = await openAs(await createProvisioner(), { spares })
+    const tenantry = await openAs(await createProvisioner(), { templates: { spares } })
     await ways[way]?.(tenantry)
     const { installation } = tenantry
     const login = await loginOf(tenantry, 'it')
@@ -72,10 +72,12 @@ describe('a tenant that is', () => {
 
   it('used by initialise before it was claimed has a role of its own name', async () => {
     const tenantry = await openAs(await createProvisioner(), {
-      spares: 1,
-      initialise: async (em) => {
-        em.create(User, { name: 'first', fullname: null })
-        await em.flush()
+      templates: { spares: 1 },
+      hooks: {
+        initialise: async (em) => {
+          em.create(User, { name: 'first', fullname: null })
+          await em.flush()
+        },
       },
     })
     await filled(tenantry, 1)
@@ -220,7 +222,7 @@ describe("a tenant's role", () => {
 
 describe('spares, templates and the catalog', () => {
   it('allow no connections but of their owner', async () => {
-    const tenantry = await openAs(await createProvisioner(), { spares: 1 })
+    const tenantry = await openAs(await createProvisioner(), { templates: { spares: 1 } })
     await filled(tenantry, 1)
     await tenantry.onboard('a')
     await filled(tenantry, 1)

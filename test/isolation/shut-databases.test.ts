@@ -13,7 +13,7 @@ beforeAll(async () => {
   provisioner = await createProvisioner()
 })
 
-const open = () => openAs(provisioner, { drainMs: 500 })
+const open = () => openAs(provisioner, { limits: { drainMs: 500 } })
 const waiting = `select 1 from pg_locks where not granted and mode = 'AccessExclusiveLock' and pid = $1`
 
 /** Keeps everybody from a relation of PostgreSQL's in a database. @returns the session that does */

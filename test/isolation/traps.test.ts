@@ -126,7 +126,11 @@ describe('objects of others in a database', () => {
 
   it('is not run by doctor, which has the statements that end it', () =>
     expectUntrapped(async () => {
-      const { servers } = await doctor({ servers: both(), installation: 'trapped', extensions: ['citext'] })
+      const { servers } = await doctor({
+        servers: both(),
+        installation: 'trapped',
+        templates: { extensions: ['citext'] },
+      })
       for (const examined of servers) {
         expect(examined).toMatchObject({ reachable: true, missing: [] })
         const warning = examined.reachable ? examined.warnings.find(({ code }) => code === 'public-create') : undefined
@@ -145,12 +149,10 @@ describe('objects of others in a database', () => {
         models,
         servers: both(),
         installation: 'trapped',
-        credentialsKey,
-        spares,
-        extensions: ['citext'],
-        seed: (em) => em.count(User),
-        initialise: (em) => em.count(User),
-        announce: (notice) => void notices.push(notice),
+        credentials: { key: credentialsKey },
+        templates: { spares, extensions: ['citext'], seed: (em) => em.count(User) },
+        hooks: { initialise: (em) => em.count(User) },
+        logger: { info: (notice) => void notices.push(notice), warn: (notice) => void notices.push(notice) },
       })
     afterAll(() => tenantry.close())
 

@@ -121,7 +121,7 @@ describe('an aborted query', () => {
   it('prints nothing if it was running, streamed or waiting for a connection', async () => {
     const tenantry = await openTestTenantry(mikroOrm({ entities: [User, Address] }), {
       postgres: { maxConnections: 1 },
-      connectionWaitMs: 500,
+      pool: { waitMs: 500 },
     })
     await tenantry.onboard('acme')
     const printed = vi.spyOn(console, 'error')

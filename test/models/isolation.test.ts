@@ -112,9 +112,11 @@ describe('the result cache of a tenant', () => {
 
   it('serves nothing that a hook has read before the tenant was active', async () => {
     const tenantry = await openTestTenantry(models, {
-      initialise: async (em) => {
-        await em.find(User, {}, { cache })
-        await em.insert(User, { name: 'by the hook', fullname: null })
+      hooks: {
+        initialise: async (em) => {
+          await em.find(User, {}, { cache })
+          await em.insert(User, { name: 'by the hook', fullname: null })
+        },
       },
     })
     await tenantry.onboard('acme')
@@ -233,7 +235,7 @@ describe('connections', () => {
   })
 
   it('that die inside a transaction give their place back', async () => {
-    const tenantry = await openTestTenantry(models, { postgres: { maxConnections: 1 }, connectionWaitMs: 5_000 })
+    const tenantry = await openTestTenantry(models, { postgres: { maxConnections: 1 }, pool: { waitMs: 5_000 } })
     await tenantry.onboard('acme')
     for (let round = 0; round < 3; round++) {
       await errorOf(

@@ -162,37 +162,45 @@ export function facesOfTenantry(it: Open): Readonly<Record<string, Face>> {
 const models = mikroOrmEntry.mikroOrm({ entities: [User, Address] })
 const config = {
   models: 'made',
-  server: 'made',
   servers: 'made',
+  catalog: 'options',
   installation: 'installation',
   mode: 'word',
   whenBehind: 'word',
-  spares: 'duration',
-  seed: 'function',
-  extensions: 'names',
-  revision: 'textOrNumber',
-  naming: 'word',
-  roles: 'word',
-  credentialsKey: 'key',
-  credentialsKeyLost: 'flag',
-  createCatalog: 'flag',
   baseDir: 'simple',
-  initialise: 'function',
-  anonymise: 'function',
+  logger: 'made',
+  templates: 'options',
+  roles: 'word',
+  credentials: 'options',
+  hooks: 'options',
+  pool: 'options',
   session: 'options',
-  drainMs: 'duration',
-  retentionDays: 'duration',
-  connectionWaitMs: 'count',
-  tenantShare: 'share',
-  tenantConnectionLimit: 'count',
-  connectionCheckMs: 'duration',
-  resetConnections: 'flag',
-  leaseWarningMs: 'duration',
-  traceLeases: 'flag',
-  lockTimeoutMs: 'count',
-  onboardingConcurrency: 'count',
-  announce: 'function',
+  tenants: 'options',
+  limits: 'options',
   ...cancellable,
+} as const
+const groups = {
+  catalog: { server: 'made', create: 'flag' },
+  templates: { spares: 'duration', seed: 'function', revision: 'textOrNumber', extensions: 'names' },
+  credentials: { key: 'key', keyLost: 'flag' },
+  hooks: { initialise: 'function', anonymise: 'function' },
+  pool: {
+    waitMs: 'count',
+    tenantShare: 'share',
+    checkMs: 'duration',
+    reset: 'flag',
+    leaseWarningMs: 'duration',
+    traceLeases: 'flag',
+  },
+  session: {
+    isolationLevel: 'word',
+    lockTimeoutMs: 'duration',
+    statementTimeoutMs: 'duration',
+    idleInTransactionTimeoutMs: 'duration',
+    applicationName: 'name',
+  },
+  tenants: { naming: 'word', connectionLimit: 'count', retentionDays: 'duration' },
+  limits: { drainMs: 'duration', lockTimeoutMs: 'count', concurrency: 'count' },
 } as const
 const connect = { connectTimeoutMs: 'count', statementTimeoutMs: 'duration', ...cancellable } as const
 const sources = { tenantFrom: 'made', exempt: 'textsOrFunction', onError: 'function', log: 'functionOrFalse' } as const
@@ -200,26 +208,25 @@ const sources = { tenantFrom: 'made', exempt: 'textsOrFunction', onError: 'funct
 /** The functions that the entries of the package have. */
 export function facesOfEntries(it: Open): Readonly<Record<string, Face>> {
   const url = serverUrl({ database: 'not-there' })
-  const server = postgresEntry.postgres({ url: serverUrl() })
+  const servers = [postgresEntry.postgres({ url: serverUrl() })]
   const tenantFrom = [requests.subdomain({ base: 'app.test' })]
   const tenantry = [it, 'made'] as const
   return {
-    'root.openTenantry': { call: root.openTenantry, options: config, needed: { models, server } },
-    'root.openTenantry({ session })': {
-      call: (session) => root.openTenantry({ models, server, session, signal: AbortSignal.abort() }),
-      options: {
-        isolationLevel: 'word',
-        lockTimeoutMs: 'duration',
-        statementTimeoutMs: 'duration',
-        idleInTransactionTimeoutMs: 'duration',
-        applicationName: 'name',
-      },
-    },
+    'root.openTenantry': { call: root.openTenantry, options: config, needed: { models, servers } },
+    ...Object.fromEntries(
+      Object.entries(groups).map(([group, options]) => [
+        `root.openTenantry({ ${group} })`,
+        {
+          call: (given) => root.openTenantry({ models, servers, [group]: given, signal: AbortSignal.abort() }),
+          options,
+        } satisfies Face,
+      ]),
+    ),
     'root.doctor': {
-      call: (options) => root.doctor({ server }, options),
+      call: (options) => root.doctor({ servers }, options),
       options: { probe: 'flag', ...cancellable },
     },
-    'root.doctor, its configuration': { call: root.doctor, options: config, needed: { server } },
+    'root.doctor, its configuration': { call: root.doctor, options: config, needed: { servers } },
     'root.ensureDatabase': {
       call: root.ensureDatabase,
       args: [[url, 'url']],
@@ -299,7 +306,7 @@ export function facesOfEntries(it: Open): Readonly<Record<string, Face>> {
         create: 'flag',
         dataDir: 'simple',
         port: 'count',
-        announce: 'function',
+        logger: 'made',
         ...cancellable,
       },
     },

@@ -23,7 +23,7 @@ async function openFailing(): Promise<Failing> {
   }
   const initialise: TenantHook<EntityManager> = (em, tenant) => current?.(em, tenant)
   const provisioner = await createProvisioner()
-  const tenantry = await openAs(provisioner, { initialise, drainMs: 0 })
+  const tenantry = await openAs(provisioner, { hooks: { initialise }, limits: { drainMs: 0 } })
   return { tenantry, provisioner, fail: (hook) => (current = hook) }
 }
 

@@ -18,7 +18,7 @@ it('a sign-up that takes its time keeps no other waiting, and none fails', async
     begun.resolve()
     await goOn.promise
   }
-  const tenantry = await openTestTenantry(models, { initialise })
+  const tenantry = await openTestTenantry(models, { hooks: { initialise } })
   const slow = tenantry.onboard('slow')
   await begun.promise
   const others = Array.from({ length: 6 }, (_, number) => `quick-${number}`)
@@ -32,10 +32,12 @@ it('a sign-up that takes its time keeps no other waiting, and none fails', async
 // vectorize-io/hindsight#493: CREATE INDEX CONCURRENTLY of a new tenant waited for an idle transaction of another.
 it('indexes that are made concurrently for a new tenant wait for no transaction of another', async () => {
   const tenantry = await openTestTenantry(models, {
-    seed: async (em) => {
-      await em.execute('create index concurrently by_name on user_account (name)')
+    templates: {
+      seed: async (em) => {
+        await em.execute('create index concurrently by_name on user_account (name)')
+      },
+      revision: 2,
     },
-    revision: 2,
   })
   const { installation } = tenantry
   const before = await openTestTenantry(models, { installation })
@@ -62,13 +64,15 @@ it('indexes that are made concurrently for a new tenant wait for no transaction 
 it('processes open while another session changes the privileges of their catalog', async () => {
   const server = postgres({ url: serverUrl() })
   const installation = disposableName('i')
-  await (await openTenantry({ models, server, installation })).close()
+  await (await openTenantry({ models, servers: [server], installation })).close()
   const catalog = `${installation}_catalog`
   await sql(`grant connect on database ${quote(catalog)} to public`)
   const { client } = await foreignSession('postgres')
   await client.query('begin')
   await client.query(`grant temporary on database ${quote(catalog)} to public`)
-  const opening = Promise.all(Array.from({ length: 4 }, () => openTenantry({ models, server, installation })))
+  const opening = Promise.all(
+    Array.from({ length: 4 }, () => openTenantry({ models, servers: [server], installation })),
+  )
   await expectSessions(catalog, `wait_event_type = 'Lock'`)
   await client.query('commit')
   const opened = await opening

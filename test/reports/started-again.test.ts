@@ -33,7 +33,12 @@ it('a catalog that is up to date is opened while another process makes or change
   const { client } = await foreignSession(`${installation}_catalog`)
   await client.query('begin')
   await client.query('lock table tenantry.migration in exclusive mode')
-  const again = await openTenantry({ models, server: postgres({ url: serverUrl() }), installation, lockTimeoutMs: 1 })
+  const again = await openTenantry({
+    models,
+    servers: [postgres({ url: serverUrl() })],
+    installation,
+    limits: { lockTimeoutMs: 1 },
+  })
   afterwards(() => again.close())
   expect(again.startUp).toMatchObject({ tenants: 1 })
 })
@@ -48,7 +53,7 @@ it('the cost of a start does not grow with the number of tenants', async () => {
     // A router has no keeper of spares, which would send statements of its own.
     const started = await openTenantry({
       models,
-      server: postgres({ url: proxy.url(serverUrl()) }),
+      servers: [postgres({ url: proxy.url(serverUrl()) })],
       installation,
       mode: 'router',
     })

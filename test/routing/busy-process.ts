@@ -9,12 +9,14 @@ import { Address, User } from '../../examples/service/models.ts'
 
 const [url = '', installation = '', maxConnections = '', tenants = ''] = process.argv.slice(2)
 const tenantry = await openTenantry({
-  server: postgres({ url, maxConnections: Number(maxConnections) }),
+  servers: [postgres({ url, maxConnections: Number(maxConnections) })],
   models: mikroOrm({ entities: [User, Address] }),
   installation,
   mode: 'router',
-  // Longer than the test has it stand still.
-  connectionWaitMs: 120_000,
+  pool: {
+    // Longer than the test has it stand still.
+    waitMs: 120_000,
+  },
 })
 let done = 0
 let failures: string[] = []

@@ -9,7 +9,7 @@ const models = mikroOrm({ entities: [User, Address] })
 
 describe('a lease', () => {
   it('that lasts too long is reported once, with the line that took it', async () => {
-    const tenantry = await openTestTenantry(models, { leaseWarningMs: 100 })
+    const tenantry = await openTestTenantry(models, { pool: { leaseWarningMs: 100 } })
     await tenantry.onboard('a')
     const events: TenantryEvent[] = []
     const told = Promise.withResolvers<LeaseEvent>()
@@ -38,7 +38,7 @@ describe('a lease', () => {
   })
 
   it('is reported without its place in production, and later ones with theirs', async () => {
-    const tenantry = await openTestTenantry(models, { leaseWarningMs: 200, traceLeases: false })
+    const tenantry = await openTestTenantry(models, { pool: { leaseWarningMs: 200, traceLeases: false } })
     await tenantry.onboard('a')
     const told = [Promise.withResolvers<LeaseEvent>(), Promise.withResolvers<LeaseEvent>()]
     let events = 0
@@ -62,7 +62,7 @@ describe('a lease', () => {
   })
 
   it('of a tenant that has its share waits, and another tenant is served', async () => {
-    const config = { postgres: { maxConnections: 4 }, tenantShare: 0.5, connectionWaitMs: 200 }
+    const config = { postgres: { maxConnections: 4 }, pool: { tenantShare: 0.5, waitMs: 200 } }
     const tenantry = await openTestTenantry(models, config)
     for (const id of ['greedy', 'polite']) await tenantry.onboard(id)
     const end = Promise.withResolvers<void>()
@@ -93,7 +93,11 @@ describe('a lease', () => {
       [false, { mark: 'dirt', dirt: 'dirt', prepared: 1, timeout: '30s' }],
       [true, { mark: '', dirt: null, prepared: 0, timeout: '30s' }],
     ] as const) {
-      const config = { resetConnections, postgres: { maxConnections: 1 }, session: { statementTimeoutMs: 30_000 } }
+      const config = {
+        pool: { reset: resetConnections },
+        postgres: { maxConnections: 1 },
+        session: { statementTimeoutMs: 30_000 },
+      }
       const tenantry = await openTestTenantry(models, config)
       await tenantry.onboard('a')
       await tenantry.with('a', (em) => em.execute(dirty))
@@ -106,7 +110,7 @@ describe('a lease', () => {
     const [row] = await sql<{ room: number }>(
       `select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as room`,
     )
-    const tenantry = await openTestTenantry(models, { postgres: { maxConnections: 4_000 }, connectionWaitMs: 1 })
+    const tenantry = await openTestTenantry(models, { postgres: { maxConnections: 4_000 }, pool: { waitMs: 1 } })
     await tenantry.onboard('a')
     await tenantry.with('a', (em) => em.count(User))
     const [lock] = await sql<{ share: number }>(

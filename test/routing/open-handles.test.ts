@@ -27,9 +27,9 @@ function closable() {
 const open = (models: Models<string>) =>
   openTenantry({
     models,
-    server: postgres({ url: serverUrl() }),
+    servers: [postgres({ url: serverUrl() })],
     installation: disposableName('i'),
-    initialise: () => undefined,
+    hooks: { initialise: () => undefined },
   })
 
 it('are closed with Tenantry, and those of a hook when it is over', async () => {

@@ -281,7 +281,7 @@ describe('the pooler of a server', () => {
     'in transaction mode is refused with %o in session, which would be lost',
     async (session) => {
       const server = postgres({ url: serverUrl(), pooler: { url: 'postgresql://localhost', mode: 'transaction' } })
-      const error = await errorOf(openTenantry({ models, server, session }))
+      const error = await errorOf(openTenantry({ models, servers: [server], session }))
       expect(error).toMatchObject({ code: 'invalid-option' })
       expect(String(error)).toContain('A pooler in transaction mode')
     },

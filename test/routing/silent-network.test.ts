@@ -44,7 +44,7 @@ describe('a connection on a silent network', () => {
     ['query', (em: EntityManager, sleep: string) => em.execute(sleep)],
     ['transaction', (em: EntityManager, sleep: string) => em.transactional((tx) => tx.execute(sleep))],
   ])('is given up with a %s on it, without a signal and a time limit', async (kind, work) => {
-    const { proxy, tenantry } = await openThrough({ connectionCheckMs: 1_000, session: { statementTimeoutMs: 0 } })
+    const { proxy, tenantry } = await openThrough({ pool: { checkMs: 1_000 }, session: { statementTimeoutMs: 0 } })
     const failure = errorOf(tenantry.with('a', (em) => work(em, `select pg_sleep(60) /* silent ${kind} */`)))
     await running(`silent ${kind}`)
     proxy.freeze()
@@ -53,7 +53,7 @@ describe('a connection on a silent network', () => {
   })
 
   it('that the statement never reached is given up as well', async () => {
-    const { proxy, tenantry } = await openThrough({ connectionCheckMs: 1_000 })
+    const { proxy, tenantry } = await openThrough({ pool: { checkMs: 1_000 } })
     proxy.freeze()
     const failure = errorOf(tenantry.with('a', (em) => em.count(User)))
     expect(await secondsOf(failure)).toBeLessThan(6)
@@ -62,7 +62,7 @@ describe('a connection on a silent network', () => {
 })
 
 it('a statement that takes its time on a network that works is left alone', async () => {
-  const { tenantry } = await openThrough({ connectionCheckMs: 200 })
+  const { tenantry } = await openThrough({ pool: { checkMs: 200 } })
   const slept = tenantry.with('a', (em) => em.execute('select pg_sleep(3)::text as nothing'))
   expect(await slept).toEqual([{ nothing: '' }])
 })
@@ -120,10 +120,12 @@ let initialising: () => void = () => undefined
 describe('close on a silent network', () => {
   it.each(Object.keys(underWay))('ends within its time with %s under way', async (what) => {
     const { proxy, tenantry } = await openThrough({
-      initialise: async (_, { id }) => {
-        if (id !== 'c') return
-        initialising()
-        await new Promise(() => undefined)
+      hooks: {
+        initialise: async (_, { id }) => {
+          if (id !== 'c') return
+          initialising()
+          await new Promise(() => undefined)
+        },
       },
     })
     await underWay[what]?.(tenantry, proxy)

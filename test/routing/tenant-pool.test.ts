@@ -11,7 +11,7 @@ let tenantry: TestTenantry<ConnectionPool>
 
 beforeAll(async () => {
   // A lease that is not released keeps the next request from having one.
-  tenantry = await openTestTenantry(plainModels(), { postgres: { maxConnections: 1 }, connectionWaitMs: 2_000 })
+  tenantry = await openTestTenantry(plainModels(), { postgres: { maxConnections: 1 }, pool: { waitMs: 2_000 } })
   await tenantry.onboard('a')
 })
 
@@ -83,7 +83,7 @@ async function untilItsEndIsHeard(askOnce: () => Promise<unknown>): Promise<void
 
 it('reports a disabled login to all of many callers at once, and recovers when it is enabled again', async () => {
   const { installation } = tenantry
-  const options = { installation, postgres: { maxConnections: 8 }, connectionWaitMs: 2_000 }
+  const options = { installation, postgres: { maxConnections: 8 }, pool: { waitMs: 2_000 } }
   await using crowded = await openTestTenantry(plainModels(), options)
   const { user } = await crowded.tenants.credentials('a')
   const askOnce = () => crowded.with('a', (pool) => pool.query('select 7 as number'))
@@ -92,7 +92,7 @@ it('reports a disabled login to all of many callers at once, and recovers when i
   await sql('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [user])
   await untilItsEndIsHeard(askOnce)
   // The wait that each has at the most, and as much again for a busy machine.
-  const deadline = AbortSignal.timeout(2 * options.connectionWaitMs)
+  const deadline = AbortSignal.timeout(2 * options.pool.waitMs)
   const asked = Array.from({ length: 40 }, () => errorOf(askOnce()))
   const errors = await Promise.race([
     Promise.all(asked),

@@ -95,7 +95,7 @@ describe('the search_path is pg_catalog alone in', () => {
   it('the start-up functions and doctor', async () => {
     proxy.take()
     await ensureDatabase(url.replace(database, disposableName('d')))
-    await doctor({ server: server(), installation: disposableName('i') })
+    await doctor({ servers: [server()], installation: disposableName('i') })
     await expectOwn(8)
   })
 })

@@ -9,7 +9,7 @@ import { databases, filled, namesOf, open, usersIn, violations } from './support
 
 describe('a claim', () => {
   it('makes a tenant of a spare: renamed, open, stamped, with its row and its audit entry', async () => {
-    const tenantry = await open({ spares: 1 })
+    const tenantry = await open({ templates: { spares: 1 } })
     await filled(tenantry, 1)
     const [spare] = (await databases(tenantry)).filter(({ name }) => name.includes('_spare_'))
     const metadata = { plan: `'; drop table x; --`, nested: ['%I', '$claim$', null] }
@@ -35,7 +35,7 @@ describe('a claim', () => {
   })
 
   it('of an id that exists is that tenant, and takes no spare', async () => {
-    const tenantry = await open({ spares: 1 })
+    const tenantry = await open({ templates: { spares: 1 } })
     await tenantry.onboard('a', { displayName: 'first' })
     await filled(tenantry, 1)
     const again = await tenantry.onboard('a', { displayName: 'second' })
@@ -45,7 +45,7 @@ describe('a claim', () => {
   })
 
   it("leaves a foreign database under the tenant's name alone, and the spare", async () => {
-    const tenantry = await open({ spares: 1 })
+    const tenantry = await open({ templates: { spares: 1 } })
     await filled(tenantry, 1)
     const name = `${tenantry.installation}_t_taken`
     await sql(`create database ${quote(name)}`)
@@ -61,7 +61,7 @@ describe('a claim', () => {
   it('by a role that has lost CREATEDB fails with the statement that grants it, and leaves nothing', async () => {
     const login = await createRole('createdb createrole')
     dropAfterwards(login.user)
-    const tenantry = await open({ spares: 1, postgres: { url: serverUrl(login) } })
+    const tenantry = await open({ templates: { spares: 1 }, postgres: { url: serverUrl(login) } })
     await filled(tenantry, 1)
     await sql(`alter role ${quote(login.user)} nocreatedb`)
     const error = await errorOf(tenantry.onboard('a'))
@@ -73,7 +73,7 @@ describe('a claim', () => {
   })
 
   it('keeps names opaque if configured: nothing is renamed, and no name reveals the tenant', async () => {
-    const tenantry = await open({ spares: 1, naming: 'opaque' })
+    const tenantry = await open({ templates: { spares: 1 }, tenants: { naming: 'opaque' } })
     await filled(tenantry, 1)
     const before = await databases(tenantry)
     const claimed = await tenantry.onboard('secret-customer')
@@ -81,7 +81,7 @@ describe('a claim', () => {
     const spare = before.find(({ stamp }) => stamp?.kind === 'spare')
     expect(claimed.tenant.database).toBe(spare?.name)
     await tenantry.close()
-    const without = await open({ naming: 'opaque', installation: tenantry.installation })
+    const without = await open({ tenants: { naming: 'opaque' }, installation: tenantry.installation })
     expect((await without.onboard('other-customer')).path).toBe('clone')
     await without.tenants.clone('secret-customer', 'third-customer')
     await without.tenants.offboard('other-customer')
@@ -107,7 +107,7 @@ async function ask(child: ChildProcess, ids: readonly string[]): Promise<string[
 
 describe('many processes', () => {
   it('that claim at once with fewer spares than claims all succeed, each with its own database', async () => {
-    const tenantry = await open({ spares: 5 })
+    const tenantry = await open({ templates: { spares: 5 } })
     await filled(tenantry, 5)
     const children = await Promise.all([1, 2, 3, 4].map(() => startClaimer(serverUrl(), tenantry.installation)))
     const answers = await Promise.all(
@@ -135,7 +135,7 @@ describe('many processes', () => {
   })
 
   it('that keep spares keep no more together than each of them wants', async () => {
-    const tenantry = await open({ spares: 3 })
+    const tenantry = await open({ templates: { spares: 3 } })
     const children = await Promise.all([1, 2, 3].map(() => startClaimer(serverUrl(), tenantry.installation, 3)))
     for (const [round, child] of children.entries()) {
       await ask(
@@ -154,7 +154,7 @@ describe('many processes', () => {
 describe('under a stricter level of isolation by default', () => {
   it.each(['serializable', 'repeatable read'])('(%s) claims, copies and filling go on as ever', async (level) => {
     const url = `${serverUrl()}?options=-c%20default_transaction_isolation%3D${level.replace(' ', '%5C%20')}`
-    const tenantry = await open({ spares: 6, postgres: { url }, onboardingConcurrency: 8 })
+    const tenantry = await open({ templates: { spares: 6 }, postgres: { url }, limits: { concurrency: 8 } })
     await filled(tenantry, 6)
     const ids = ['a', 'a', 'b', 'b', 'c', 'd', 'e', 'f', 'g', 'h']
     const made = await Promise.all(ids.map((id) => tenantry.onboard(id)))
@@ -184,11 +184,13 @@ describe('without a spare', () => {
   it('an interrupted call with initialise is repeated on another spare', async () => {
     let fails = true
     const tenantry = await open({
-      spares: 2,
-      initialise: async (em, { id }) => {
-        em.create(User, { name: id })
-        await em.flush()
-        if (fails) throw new Error('not today')
+      templates: { spares: 2 },
+      hooks: {
+        initialise: async (em, { id }) => {
+          em.create(User, { name: id })
+          await em.flush()
+          if (fails) throw new Error('not today')
+        },
       },
     })
     await filled(tenantry, 2)
@@ -204,11 +206,13 @@ describe('without a spare', () => {
   it('initialise runs on a spare before the tenant is active', async () => {
     const seen: string[] = []
     const tenantry = await open({
-      spares: 1,
-      initialise: async (em, { id, state }) => {
-        seen.push(`${id} ${state}`)
-        em.create(User, { name: id })
-        await em.flush()
+      templates: { spares: 1 },
+      hooks: {
+        initialise: async (em, { id, state }) => {
+          seen.push(`${id} ${state}`)
+          em.create(User, { name: id })
+          await em.flush()
+        },
       },
     })
     await filled(tenantry, 1)

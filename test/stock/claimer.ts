@@ -6,10 +6,10 @@ import { models } from './models.ts'
 const [url = '', installation = '', spares = '0'] = process.argv.slice(2)
 const tenantry = await openTenantry({
   models,
-  server: postgres({ url }),
+  servers: [postgres({ url })],
   installation,
-  spares: Number(spares),
-  onboardingConcurrency: 8,
+  templates: { spares: Number(spares) },
+  limits: { concurrency: 8 },
 })
 
 async function onboard(id: string): Promise<string> {

@@ -15,7 +15,10 @@ const servers = () => [postgres({ name: 'main', url: serverUrl() }), postgres({ 
 
 describe('on a server without the catalog', () => {
   it('spares are kept, used and refilled, and the template is one of its own', async () => {
-    const tenantry = await open({ servers: servers(), spares: 2, seed: (em) => void em.create(User, { name: 'x' }) })
+    const tenantry = await open({
+      servers: servers(),
+      templates: { spares: 2, seed: (em) => void em.create(User, { name: 'x' }) },
+    })
     await filled(tenantry, 2, 2)
     const { templates } = await tenantry.status()
     expect(templates.map(({ server }) => server)).toEqual(['main', 'second'])
@@ -29,7 +32,7 @@ describe('on a server without the catalog', () => {
   })
 
   it('onboarding there does not wait for the process that fills there', async () => {
-    const tenantry = await open({ servers: servers(), spares: 3, onboardingConcurrency: 1 })
+    const tenantry = await open({ servers: servers(), templates: { spares: 3 }, limits: { concurrency: 1 } })
     for (const id of ['a', 'b', 'c', 'd']) {
       expect(await tenantry.onboard(id, { server: 'second' })).toMatchObject({ outcome: 'onboarded' })
     }
@@ -37,7 +40,7 @@ describe('on a server without the catalog', () => {
   })
 
   it('a new tenant goes where there are fewest, by a claim here and by the longer way there', async () => {
-    const tenantry = await open({ servers: servers(), spares: 1 })
+    const tenantry = await open({ servers: servers(), templates: { spares: 1 } })
     await filled(tenantry, 1, 2)
     const placed: unknown[] = []
     for (const id of ['a', 'b']) {
@@ -51,7 +54,7 @@ describe('on a server without the catalog', () => {
   })
 
   it('a spare with a renaming committed there and not recorded here is never given to a second tenant', async () => {
-    const keeping = await open({ servers: servers(), spares: 1 })
+    const keeping = await open({ servers: servers(), templates: { spares: 1 } })
     await filled(keeping, 1, 2)
     await keeping.close()
     const tenantry = await open({ servers: servers(), installation: keeping.installation })
@@ -80,7 +83,7 @@ describe('openTenantry', () => {
     await first.close()
     const again = await open({ servers: servers(), installation })
     expect(again.startUp).toEqual({ tenants: 5, current: 4, behind: 0, missing: ['lost'], unreachable: [] })
-    const newer = await open({ servers: servers(), installation, revision: 2 })
+    const newer = await open({ servers: servers(), installation, templates: { revision: 2 } })
     await newer.onboard('new', { server: 'main' })
     expect(newer.startUp).toMatchObject({ current: 0, behind: 4, missing: ['lost'] })
     const router = await open({ servers: servers(), installation, mode: 'router' })

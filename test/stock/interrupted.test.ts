@@ -17,7 +17,7 @@ async function run(installation: string, cut?: Cut): Promise<{ acknowledged: str
   const acknowledged: string[] = []
   try {
     const server = postgres({ url: proxy.url(serverUrl()) })
-    await using tenantry = await openTenantry({ models, server, installation, spares: 1 })
+    await using tenantry = await openTenantry({ models, servers: [server], installation, templates: { spares: 1 } })
     await new Promise<void>((resolve) => {
       tenantry.on(({ event }) => {
         if (event === 'spare-filled' || event === 'filling-failed') resolve()
@@ -36,7 +36,7 @@ async function run(installation: string, cut?: Cut): Promise<{ acknowledged: str
 
 /** Continues as the next process would, and checks that nothing is broken. */
 async function expectRecovered(installation: string, acknowledged: readonly string[]): Promise<void> {
-  const next = await open({ installation, spares: 1 })
+  const next = await open({ installation, templates: { spares: 1 } })
   const known = await next.tenants.list()
   expect(known.filter(({ state }) => state === 'active').map(({ id }) => id)).toEqual(
     expect.arrayContaining([...acknowledged]),

@@ -6,7 +6,7 @@ import { filled, namesOf, open, told, violations } from './support.ts'
 
 describe('a process that keeps spares', () => {
   it('refills them after each claim, and reports its work', async () => {
-    const tenantry = await open({ spares: 2 })
+    const tenantry = await open({ templates: { spares: 2 } })
     await filled(tenantry, 2)
     for (const id of ['a', 'b', 'c']) await tenantry.onboard(id)
     await filled(tenantry, 2)
@@ -30,21 +30,21 @@ describe('a process that keeps spares', () => {
     await first.onboard('a')
     await first.close()
     await sql(`alter role ${quote(login.user)} ${limit}`)
-    const tenantry = await open({ ...options, spares: 1 })
+    const tenantry = await open({ ...options, templates: { spares: 1 } })
     const failures = () => tenantry.events.filter(({ event }) => event === 'filling-failed')
     await expect.poll(failures, { timeout: 30_000 }).toHaveLength(1)
     expect(failures()).toMatchObject([{ server: 'main', error: { code }, retryInMs: 300_000 }])
     await sql(`alter role ${quote(login.user)} ${noLimit}`)
     expect(await tenantry.onboard('b')).toMatchObject({ path: 'clone' })
     await tenantry.close()
-    const next = await open({ ...options, spares: 1 })
+    const next = await open({ ...options, templates: { spares: 1 } })
     await filled(next, 1)
     await expect.poll(() => violations(next), { timeout: 20_000 }).toEqual([])
   })
 
   it('goes on by itself when its connections broke', async () => {
     const proxy = await startCountingProxy(serverUrl())
-    const tenantry = await open({ spares: 1, postgres: { url: proxy.url(serverUrl()) } })
+    const tenantry = await open({ templates: { spares: 1 }, postgres: { url: proxy.url(serverUrl()) } })
     const eventsOf = (...kinds: string[]) => tenantry.events.filter(({ event }) => kinds.includes(event))
     const spares = async () => (await tenantry.status().catch(() => undefined))?.spares
     // One may be filled before the cut comes.
@@ -72,8 +72,8 @@ describe('a process that keeps spares', () => {
   }, 150_000)
 
   it('makes no more of a version while another process does', async () => {
-    const tenantry = await open({ spares: 3 })
-    const other = await open({ spares: 3, installation: tenantry.installation })
+    const tenantry = await open({ templates: { spares: 3 } })
+    const other = await open({ templates: { spares: 3 }, installation: tenantry.installation })
     await filled(tenantry, 3)
     await filled(other, 3)
     const all = [...tenantry.events, ...other.events].filter(({ event }) => event === 'spare-filled')
@@ -82,22 +82,22 @@ describe('a process that keeps spares', () => {
   })
 
   it('drops the remains of a process that was killed while it filled', async () => {
-    const tenantry = await open({ spares: 1 })
+    const tenantry = await open({ templates: { spares: 1 } })
     await filled(tenantry, 1)
     await tenantry.close()
     await inCatalog(tenantry, `update tenantry.spare set state = 'filling'`)
     const [left = ''] = await namesOf(tenantry, 'spare')
-    const next = await open({ spares: 1, installation: tenantry.installation })
+    const next = await open({ templates: { spares: 1 }, installation: tenantry.installation })
     await filled(next, 1)
     await expect.poll(() => namesOf(next, 'spare'), { timeout: 20_000 }).not.toContain(left)
     await expect.poll(() => violations(next), { timeout: 20_000 }).toEqual([])
   })
 
   it('closes in the middle of filling, and leaves nothing that the next does not clear up', async () => {
-    const tenantry = await open({ spares: 50 })
+    const tenantry = await open({ templates: { spares: 50 } })
     await told(tenantry, async () => tenantry.events.some(({ event }) => event === 'spare-filled'))
     await tenantry.close({ deadlineMs: 0 })
-    const next = await open({ spares: 1, installation: tenantry.installation })
+    const next = await open({ templates: { spares: 1 }, installation: tenantry.installation })
     await told(next, async () => (await next.status()).spares.every(({ filling }) => filling === 0))
     await expect.poll(() => violations(next), { timeout: 20_000 }).toEqual([])
   })

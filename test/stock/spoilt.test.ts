@@ -18,7 +18,7 @@ const deeds: Readonly<Record<string, (database: string) => Promise<unknown>>> = 
 
 /** Returns an installation with two spares that no process keeps any more, so that none repairs a test's damage. */
 async function stocked(config: Parameters<typeof open>[0] = {}): Promise<Inventoried> {
-  const keeping = await open({ ...config, spares: 2 })
+  const keeping = await open({ ...config, templates: { spares: 2 } })
   await filled(keeping, 2)
   await keeping.close()
   return open({ ...config, installation: keeping.installation })
@@ -32,7 +32,7 @@ async function expectWhole(tenantry: Inventoried, id: string): Promise<void> {
 /** Makes a keeper clear up, and waits until nothing is left over. */
 async function expectMended(tenantry: Inventoried): Promise<void> {
   await tenantry.close()
-  const keeping = await open({ installation: tenantry.installation, spares: 2 })
+  const keeping = await open({ installation: tenantry.installation, templates: { spares: 2 } })
   await filled(keeping, 2)
   await expect.poll(() => violations(keeping), { timeout: 20_000 }).toEqual([])
 }
@@ -40,7 +40,7 @@ async function expectMended(tenantry: Inventoried): Promise<void> {
 describe('a spare', () => {
   const paths = [
     ['claimed', {}],
-    ['used with initialise', { initialise: () => undefined }],
+    ['used with initialise', { hooks: { initialise: () => undefined } }],
   ] as const
 
   for (const [how, config] of paths) {
@@ -86,7 +86,7 @@ describe('a spare', () => {
   })
 
   it('that is spoilt is replaced by the process that keeps them', async () => {
-    const tenantry = await open({ spares: 2 })
+    const tenantry = await open({ templates: { spares: 2 } })
     await filled(tenantry, 2)
     const spoilt = await namesOf(tenantry, 'spare')
     for (const name of spoilt) await deeds['opened it']?.(name)

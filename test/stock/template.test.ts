@@ -21,11 +21,13 @@ describe('the template', () => {
   it('has the rows of the seed, which runs once', async () => {
     let runs = 0
     const tenantry = await open({
-      spares: 1,
-      seed: async (em) => {
-        runs++
-        em.create(User, { name: 'everybody' })
-        await em.flush()
+      templates: {
+        spares: 1,
+        seed: async (em) => {
+          runs++
+          em.create(User, { name: 'everybody' })
+          await em.flush()
+        },
       },
     })
     await filled(tenantry, 1)
@@ -41,7 +43,7 @@ describe('the template', () => {
     const seed = () => {
       if (fails) throw new Error('no seed today')
     }
-    const tenantry = await open({ seed })
+    const tenantry = await open({ templates: { seed } })
     const error = await errorOf(tenantry.onboard('a'))
     expect(error).toMatchObject({ code: 'hook-failed', message: expect.stringContaining('no seed today'), tenant: 'a' })
     expect(await namesOf(tenantry, 'template')).toEqual([])
@@ -56,7 +58,11 @@ describe('the template', () => {
     const { installation } = first
     const fingerprints = new Set([(await first.onboard('a')).tenant.fingerprint])
     const seed = () => undefined
-    for (const [index, config] of [{ seed }, { seed, revision: 2 }, { extensions: ['plpgsql'] }].entries()) {
+    for (const [index, config] of [
+      { templates: { seed } },
+      { templates: { seed, revision: 2 } },
+      { templates: { extensions: ['plpgsql'] } },
+    ].entries()) {
       const tenantry = await open({ installation, ...config })
       const { tenant, path } = await tenantry.onboard(`b${index}`)
       expect(path).toBe('build')
@@ -67,12 +73,12 @@ describe('the template', () => {
     const { templates, versions } = await first.status()
     expect(templates.map(({ version }) => version)).toEqual([1, 2, 3, 4])
     expect(versions.map(({ current }) => current)).toEqual([true, false, false, false])
-    const again = await open({ installation, seed: () => undefined, revision: '2' })
+    const again = await open({ installation, templates: { seed: () => undefined, revision: '2' } })
     expect(await again.onboard('c')).toMatchObject({ path: 'clone', tenant: { version: 3 } })
   })
 
   it('has the extensions; one that is not there is an error that names it', async () => {
-    const tenantry = await open({ extensions: ['pgcrypto'] })
+    const tenantry = await open({ templates: { extensions: ['pgcrypto'] } })
     const { tenant } = await tenantry.onboard('a')
     const installed = await sql<{ name: string }>(
       'select extname as name from pg_extension order by 1',
@@ -80,14 +86,14 @@ describe('the template', () => {
       tenant.database,
     )
     expect(installed.map(({ name }) => name)).toEqual(['pgcrypto', 'plpgsql'])
-    const missing = await open({ extensions: ['no "such" thing'] })
+    const missing = await open({ templates: { extensions: ['no "such" thing'] } })
     expect(await errorOf(missing.onboard('a'))).toMatchObject({ message: expect.stringContaining('no "such" thing') })
   })
 
   it('has extensions that need more privilege only where the role has it', async () => {
     const login = await createRole('createdb createrole')
     dropAfterwards(login.user)
-    const tenantry = await open({ extensions: ['file_fdw'], postgres: { url: serverUrl(login) } })
+    const tenantry = await open({ templates: { extensions: ['file_fdw'] }, postgres: { url: serverUrl(login) } })
     expect(await errorOf(tenantry.onboard('a'))).toMatchObject({ code: 'permission-denied', sqlState: '42501' })
   })
 
@@ -109,10 +115,10 @@ const longest = { timeout: 50_000 }
 
 describe('versions side by side', () => {
   it('each onboards at its own, and versions that are neither declared nor needed are dropped', async () => {
-    const old = await open({ spares: 1 })
+    const old = await open({ templates: { spares: 1 } })
     const { installation } = old
     await filled(old, 1)
-    const next = await open({ installation, spares: 1, revision: 2 })
+    const next = await open({ installation, templates: { spares: 1, revision: 2 } })
     await filled(next, 1)
     const [a, b] = [await old.onboard('a'), await next.onboard('b')]
     expect([a.path, b.path]).toEqual(['spare', 'spare'])
@@ -127,14 +133,14 @@ describe('versions side by side', () => {
     await old.close()
     // The last process of the old version has ended: its spares are dropped, its template stays for the tenant that has
     // the version.
-    const later = await open({ installation, spares: 1, revision: 3 })
+    const later = await open({ installation, templates: { spares: 1, revision: 3 } })
     await filled(later, 1)
     await expect.poll(async () => (await later.status()).spares.map(({ version }) => version), longest).toEqual([2, 3])
     expect((await later.status()).templates.map(({ version }) => version)).toEqual([1, 2, 3])
     await later.tenants.offboard('a')
     await later.tenants.purge('a')
     await Promise.all([later.close(), next.close()])
-    const last = await open({ installation, spares: 1, revision: 3 })
+    const last = await open({ installation, templates: { spares: 1, revision: 3 } })
     await filled(last, 1)
     await expect
       .poll(async () => (await last.status()).templates.map(({ version }) => version), longest)
@@ -145,7 +151,7 @@ describe('versions side by side', () => {
 
 describe('two installations on one server', () => {
   it("keep and claim their own, and neither drops the other's", async () => {
-    const [one, other] = [await open({ spares: 1 }), await open({ spares: 1 })]
+    const [one, other] = [await open({ templates: { spares: 1 } }), await open({ templates: { spares: 1 } })]
     await Promise.all([filled(one, 1), filled(other, 1)])
     const before = await databases(other)
     expect(await one.onboard('same')).toMatchObject({ path: 'spare' })
@@ -164,9 +170,9 @@ describe('two installations on one server', () => {
 
 describe('removeTemplates', () => {
   it('drops templates and spares of all versions, so that no database is closed, and leaves the tenants', async () => {
-    const old = await open({ revision: 0 })
+    const old = await open({ templates: { revision: 0 } })
     await old.onboard('a')
-    const tenantry = await open({ installation: old.installation, spares: 2 })
+    const tenantry = await open({ installation: old.installation, templates: { spares: 2 } })
     await filled(tenantry, 2)
     await tenantry.onboard('b')
     await filled(tenantry, 2)
@@ -185,7 +191,7 @@ describe('removeTemplates', () => {
   })
 
   it('of a process that keeps spares ends its keeping', async () => {
-    const tenantry = await open({ spares: 1 })
+    const tenantry = await open({ templates: { spares: 1 } })
     await filled(tenantry, 1)
     expect(await tenantry.templates.remove()).toEqual({ templates: 1, spares: 1, isKept: false })
     expect(await tenantry.onboard('a')).toMatchObject({ path: 'build' })

@@ -16,8 +16,8 @@ export async function openTestTenantry<Handle>(
   { postgres: options, ...overrides }: Overrides<Handle> = {},
 ): Promise<TestTenantry<Handle>> {
   const installation = overrides.installation ?? disposableName('i')
-  const server = overrides.servers === undefined ? { server: postgres({ url: serverUrl(), ...options }) } : {}
-  const tenantry = await openTenantry({ models, ...server, ...overrides, installation })
+  const servers = [postgres({ url: serverUrl(), ...options })]
+  const tenantry = await openTenantry({ models, servers, ...overrides, installation })
   afterwards(() => tenantry.close())
   return Object.assign(tenantry, { installation })
 }

@@ -46,7 +46,7 @@ describe('clone', () => {
       await addUser(em, name)
     }
     const tenantry: TestTenantry<EntityManager> = await openWithSource({
-      initialise: (em, tenant) => (tenant.id === 'source' ? undefined : step('initialise')(em, tenant)),
+      hooks: { initialise: (em, tenant) => (tenant.id === 'source' ? undefined : step('initialise')(em, tenant)) },
     })
     await tenantry.tenants.clone('source', 'copy', { anonymise: step('anonymise') })
     expect(steps).toEqual([
@@ -141,9 +141,11 @@ describe('adopt', () => {
   beforeEach(async () => {
     broken.clear()
     tenantry = await openTestTenantry(models, {
-      initialise: async (em, { id }) => {
-        if (broken.has(id)) throw new Error('not yet')
-        await addUser(em, `initialised ${id}`)
+      hooks: {
+        initialise: async (em, { id }) => {
+          if (broken.has(id)) throw new Error('not yet')
+          await addUser(em, `initialised ${id}`)
+        },
       },
     })
     database = disposableName('own')

@@ -19,7 +19,12 @@ async function roleWith(attributes: string): Promise<Role> {
 }
 
 async function open(installation: string, config: Partial<TenantryConfig<unknown>> = {}, role?: Role) {
-  const tenantry = await openTenantry({ server: postgres({ url: serverUrl(role) }), ...config, models, installation })
+  const tenantry = await openTenantry({
+    servers: [postgres({ url: serverUrl(role) })],
+    ...config,
+    models,
+    installation,
+  })
   onTestFinished(() => tenantry.close())
   return tenantry
 }
@@ -37,7 +42,7 @@ async function leftOf(installation: string): Promise<readonly string[]> {
 describe('a process that does not create the catalog', () => {
   it('fails where there is none and leaves nothing behind', async () => {
     const installation = disposableName('i')
-    const error = await errorOf(open(installation, { createCatalog: false }))
+    const error = await errorOf(open(installation, { catalog: { create: false } }))
     expect(error).toMatchObject({ code: 'catalog-missing', retryable: false })
     expect(error).toMatchObject({ hint: expect.stringContaining('tenantry init --catalog') })
     expect(await leftOf(installation)).toEqual([])
@@ -47,7 +52,7 @@ describe('a process that does not create the catalog', () => {
     const installation = disposableName('i')
     const catalog = `${installation}_catalog`
     await sql(`create database ${quote(catalog)}`)
-    expect(await errorOf(open(installation, { createCatalog: false }))).toMatchObject({ code: 'catalog-missing' })
+    expect(await errorOf(open(installation, { catalog: { create: false } }))).toMatchObject({ code: 'catalog-missing' })
     expect(await sql(`select 1 from pg_namespace where nspname = 'tenantry'`, [], catalog)).toEqual([])
   })
 
@@ -59,18 +64,21 @@ describe('a process that does not create the catalog', () => {
     await sql('alter table tenantry.tenant drop column transition', [], catalog)
     await sql('drop table tenantry.structure', [], catalog)
     await sql('delete from tenantry.migration where number >= 6', [], catalog)
-    expect(await (await open(installation, { createCatalog: false })).onboard('a')).toMatchObject({
+    expect(await (await open(installation, { catalog: { create: false } })).onboard('a')).toMatchObject({
       outcome: 'onboarded',
     })
   })
 
-  it.each([{ createCatalog: 'no' }, { credentialsKeyLost: 1 }, { baseDir: '' }, { baseDir: 7 }, { baseDir: null }])(
-    'is configured with the right types: not %j',
-    async (config) => {
-      const installation = disposableName('i')
-      expect(await errorOf(open(installation, config as never))).toMatchObject({ code: 'invalid-option' })
-    },
-  )
+  it.each([
+    { catalog: { create: 'no' } },
+    { credentials: { keyLost: 1 } },
+    { baseDir: '' },
+    { baseDir: 7 },
+    { baseDir: null },
+  ])('is configured with the right types: not %j', async (config) => {
+    const installation = disposableName('i')
+    expect(await errorOf(open(installation, config as never))).toMatchObject({ code: 'invalid-option' })
+  })
 })
 
 describe('a catalog that could not be finished', () => {

@@ -29,7 +29,13 @@ afterAll(() => server.stop())
 it('many that sign up at once in many processes all are signed up', { timeout: 60_000 }, async () => {
   const credentialsKey = randomBytes(32).toString('base64')
   const initialise = () => undefined
-  const open = () => openTenantry({ models, server: postgres({ url, maxConnections: 2 }), credentialsKey, initialise })
+  const open = () =>
+    openTenantry({
+      models,
+      servers: [postgres({ url, maxConnections: 2 })],
+      credentials: { key: credentialsKey },
+      hooks: { initialise },
+    })
   const opened = [await open()]
   opened.push(...(await Promise.all(Array.from({ length: processes - 1 }, open))))
   onTestFinished(async () => void (await Promise.all(opened.map((tenantry) => tenantry.close()))))

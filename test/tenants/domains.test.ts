@@ -308,7 +308,7 @@ describe('the domains of a tenant', () => {
     const domain = fresh()
     const broken = await openTestTenantry(models, {
       installation: tenantry.installation,
-      initialise: () => Promise.reject(new Error('not today')),
+      hooks: { initialise: () => Promise.reject(new Error('not today')) },
     })
     expect(await errorOf(broken.onboard('unfinished'))).toMatchObject({ code: 'hook-failed' })
     await tenantry.domains.add('unfinished', domain)

@@ -93,7 +93,7 @@ describe.each(['suspend', 'offboard'] as const)('%s', (verb) => {
 
   it('takes the deadline from the configuration where none is given', async () => {
     const { one, database, stateIs } = await openTwo()
-    const hurried = await openTestTenantry(models, { installation: one.installation, drainMs: 100 })
+    const hurried = await openTestTenantry(models, { installation: one.installation, limits: { drainMs: 100 } })
     const [failing] = await slowQuery(one, database)
     expect(await hurried.tenants[verb]('a')).toMatchObject({ outcome: after })
     expect(await failing).toMatchObject({ code: '57P01' })

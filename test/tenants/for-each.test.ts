@@ -346,7 +346,7 @@ describe('forEach, cancelled', () => {
 
 /** A Tenantry with room for four connections: a share of two, so one tenant at a time. */
 async function openSmall() {
-  const tenantry = await openTestTenantry(models, { postgres: { maxConnections: 4 }, connectionWaitMs: 3_000 })
+  const tenantry = await openTestTenantry(models, { postgres: { maxConnections: 4 }, pool: { waitMs: 3_000 } })
   for (const id of ['a', 'b', 'c', 'd']) await tenantry.onboard(id)
   return tenantry
 }
@@ -458,7 +458,7 @@ describe('forEach and the budget', () => {
   })
 
   it('reports that the connections of the share stay busy', async () => {
-    const tenantry = await openTestTenantry(models, { postgres: { maxConnections: 4 }, connectionWaitMs: 200 })
+    const tenantry = await openTestTenantry(models, { postgres: { maxConnections: 4 }, pool: { waitMs: 200 } })
     await tenantry.onboard('a')
     const found = await tenantry.forEach((em) =>
       em.fork().transactional((one) =>

@@ -18,10 +18,12 @@ describe('initialise', () => {
   it('gets a handle on the new database and the tenant, in its context, once', async () => {
     const calls: { tenant: Tenant; current: string; database: unknown }[] = []
     const tenantry: TestTenantry<EntityManager> = await openTestTenantry(models, {
-      initialise: async (em, tenant) => {
-        const [row] = await em.execute('select current_database() as name')
-        calls.push({ tenant, current: tenantry.currentTenant(), database: row?.['name'] })
-        await addUser(em, tenant)
+      hooks: {
+        initialise: async (em, tenant) => {
+          const [row] = await em.execute('select current_database() as name')
+          calls.push({ tenant, current: tenantry.currentTenant(), database: row?.['name'] })
+          await addUser(em, tenant)
+        },
       },
     })
     await tenantry.onboard('a', { displayName: 'A', metadata: { plan: 'pro' } })
@@ -39,7 +41,7 @@ describe('initialise', () => {
   it("runs in the new tenant's context also where it is onboarded from inside of another's", async () => {
     const current: string[] = []
     const tenantry: TestTenantry<EntityManager> = await openTestTenantry(models, {
-      initialise: () => current.push(tenantry.currentTenant()),
+      hooks: { initialise: () => current.push(tenantry.currentTenant()) },
     })
     await tenantry.onboard('a')
     await tenantry.run('a', () => tenantry.onboard('b'))
@@ -50,11 +52,13 @@ describe('initialise', () => {
     const cause = new Error('not yet')
     const failures = [cause, 'a string', undefined]
     const tenantry = await openTestTenantry(models, {
-      initialise: async (em, tenant) => {
-        expect(await em.count(User)).toBe(0)
-        await addUser(em, tenant)
-        // oxlint-disable-next-line typescript/only-throw-error -- a hook is not ours, and may throw anything
-        if (failures.length > 0) throw failures.shift()
+      hooks: {
+        initialise: async (em, tenant) => {
+          expect(await em.count(User)).toBe(0)
+          await addUser(em, tenant)
+          // oxlint-disable-next-line typescript/only-throw-error -- a hook is not ours, and may throw anything
+          if (failures.length > 0) throw failures.shift()
+        },
       },
     })
     const error = await errorOf(tenantry.onboard('a'))
@@ -69,9 +73,11 @@ describe('initialise', () => {
 
   it('may leave a transaction open: it is rolled back, and no connection stays', async () => {
     const tenantry = await openTestTenantry(models, {
-      initialise: async (em, tenant) => {
-        await em.begin()
-        await addUser(em, tenant)
+      hooks: {
+        initialise: async (em, tenant) => {
+          await em.begin()
+          await addUser(em, tenant)
+        },
       },
     })
     expect(await tenantry.onboard('a')).toMatchObject({ outcome: 'onboarded' })
@@ -83,10 +89,12 @@ describe('initialise', () => {
     const controller = new AbortController()
     const reason = new Error('enough')
     const tenantry = await openTestTenantry(models, {
-      initialise: async (em) => {
-        const sleeping = em.execute('select pg_sleep(60)')
-        controller.abort(reason)
-        await sleeping
+      hooks: {
+        initialise: async (em) => {
+          const sleeping = em.execute('select pg_sleep(60)')
+          controller.abort(reason)
+          await sleeping
+        },
       },
     })
     const error = await errorOf(tenantry.onboard('a', { signal: controller.signal }))
@@ -96,9 +104,9 @@ describe('initialise', () => {
   it('that is no function is refused before anything is touched', async () => {
     const config = {
       models,
-      server: postgres({ url: serverUrl() }),
+      servers: [postgres({ url: serverUrl() })],
       installation: disposableName('i'),
-      initialise: 'x',
+      hooks: { initialise: 'x' },
     }
     expect(await errorOf(openTenantry(config as never))).toMatchObject({ code: 'invalid-option' })
   })

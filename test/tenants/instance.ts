@@ -7,7 +7,7 @@ import { Address, User } from '../../examples/service/models.ts'
 
 const [url = '', installation = '', tenant = ''] = process.argv.slice(2)
 const models = mikroOrm({ entities: [User, Address] })
-const tenantry = await openTenantry({ models, server: postgres({ url }), installation })
+const tenantry = await openTenantry({ models, servers: [postgres({ url })], installation })
 
 async function work(): Promise<string> {
   try {

@@ -254,7 +254,7 @@ describe('installations', () => {
     const installation = disposableName('i')
     await sql(`create database ${quote(`${installation}_catalog`)}`)
     await sql('create table somebodys (id int)', [], `${installation}_catalog`)
-    const error = await errorOf(openTenantry({ models, server: postgres({ url: serverUrl() }), installation }))
+    const error = await errorOf(openTenantry({ models, servers: [postgres({ url: serverUrl() })], installation }))
     expect(error).toMatchObject({ code: 'foreign-database' })
   })
 
@@ -264,9 +264,11 @@ describe('installations', () => {
     const database = `${installation}_catalog`
     await sql('insert into tenantry.migration (number, compatible_from) values (1000, 1)', [], database)
     const server = postgres({ url: serverUrl() })
-    await (await openTenantry({ models, server, installation })).close()
+    await (await openTenantry({ models, servers: [server], installation })).close()
     await sql('insert into tenantry.migration (number, compatible_from) values (1001, 1001)', [], database)
-    expect(await errorOf(openTenantry({ models, server, installation }))).toMatchObject({ code: 'catalog-newer' })
+    expect(await errorOf(openTenantry({ models, servers: [server], installation }))).toMatchObject({
+      code: 'catalog-newer',
+    })
   })
 
   it('are opened by many at once on an empty server', async () => {
@@ -274,7 +276,9 @@ describe('installations', () => {
     // Which of their first steps meet is different each time.
     for (let time = 0; time < 10; time++) {
       const installation = disposableName('i')
-      const opened = await Promise.all(Array.from({ length: 16 }, () => openTenantry({ models, server, installation })))
+      const opened = await Promise.all(
+        Array.from({ length: 16 }, () => openTenantry({ models, servers: [server], installation })),
+      )
       expect(await opened[0]?.tenants.list()).toEqual([])
       await Promise.all(opened.map((tenantry) => tenantry.close()))
     }

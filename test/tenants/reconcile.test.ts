@@ -53,8 +53,10 @@ describe('reconcile', () => {
 
   it('takes back a making that was interrupted, with its building database', async () => {
     const failing = await openTestTenantry(models, {
-      initialise: () => {
-        throw new Error('no')
+      hooks: {
+        initialise: () => {
+          throw new Error('no')
+        },
       },
     })
     await errorOf(failing.onboard('a'))

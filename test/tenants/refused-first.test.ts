@@ -1,4 +1,4 @@
-import { openTenantry } from 'tenantry'
+import { openTenantry, type TenantryError } from 'tenantry'
 import { mikroOrm } from 'tenantry/mikro-orm'
 import { postgres } from 'tenantry/postgres'
 import { describe, expect, it } from 'vitest'
@@ -14,7 +14,7 @@ it('a process without the server of a tenant changes nothing of it', async () =>
   const servers = [main, postgres({ name: 'second', url: serverUrl() })]
   const all = await openTestTenantry(models, { servers })
   await all.onboard('far', { server: 'second' })
-  const one = await openTenantry({ models, server: main, installation: all.installation })
+  const one = await openTenantry({ models, servers: [main], installation: all.installation })
   afterwards(() => one.close())
   const changes = [
     () => one.tenants.suspend('far'),
@@ -30,9 +30,11 @@ it('a process without the server of a tenant changes nothing of it', async () =>
 it('a session in the database that is being made delays its tenant, and is ended', async () => {
   let ended: Promise<void> | undefined
   const tenantry = await openTestTenantry(models, {
-    initialise: async (em) => {
-      const [row] = await em.execute<{ name: string }[]>('select current_database() as name')
-      ended = (await foreignSession(row?.name ?? '')).ended
+    hooks: {
+      initialise: async (em) => {
+        const [row] = await em.execute<{ name: string }[]>('select current_database() as name')
+        ended = (await foreignSession(row?.name ?? '')).ended
+      },
     },
   })
   expect(await tenantry.onboard('watched')).toMatchObject({ outcome: 'onboarded' })
@@ -42,19 +44,22 @@ it('a session in the database that is being made delays its tenant, and is ended
 describe('a configuration is refused, with the key in the message,', () => {
   it.each<[string, object]>([
     ['openTenantry', []],
-    ['servers', { servers: main }],
-    ['A server', { server: null }],
+    ['servers must', { servers: main }],
+    ['servers.0 must', { servers: [null] }],
+    ['catalog.server', { catalog: { server: {} } }],
+    ['Did you mean templates.spares?', { spares: 1 }],
+    ['Did you mean waitMs?', { pool: { waitMS: 1 } }],
     ['models', { models: {} }],
-    ['retentionDays', { retentionDays: 999_999_999 }],
-    ['connectionWaitMs', { connectionWaitMs: 2 ** 31 }],
-    ['drainMs', { drainMs: -1 }],
+    ['tenants.retentionDays', { tenants: { retentionDays: 999_999_999 } }],
+    ['pool.waitMs', { pool: { waitMs: 2 ** 31 } }],
+    ['limits.drainMs', { limits: { drainMs: -1 } }],
     ['mode', { mode: 'routing' }],
-    ['initialise', { initialise: 'yes' }],
+    ['hooks.initialise', { hooks: { initialise: 'yes' } }],
     ['session', { session: { lockTimeout: 1 } }],
   ])('for %s', async (key, wrong) => {
-    const config = Array.isArray(wrong) ? undefined : { models, server: main, ...wrong }
-    if (config !== undefined && 'servers' in config) Object.assign(config, { server: undefined })
-    const error = await errorOf(openTenantry(config as never))
-    expect(error).toMatchObject({ code: 'invalid-option', message: expect.stringContaining(key) as string })
+    const config = Array.isArray(wrong) ? undefined : { models, servers: [main], ...wrong }
+    const error = (await errorOf(openTenantry(config as never))) as TenantryError
+    expect(error.code).toBe('invalid-option')
+    expect(`${error.message} ${error.hint}`).toContain(key)
   })
 })

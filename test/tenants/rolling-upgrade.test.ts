@@ -61,7 +61,7 @@ describe('a catalog that a newer Tenantry has changed', () => {
       const newer = (await ours(tenantry)) + 1
       await upgrade(tenantry, newer)
       const { installation } = tenantry
-      const opening = openTenantry({ models, server: postgres({ url: serverUrl() }), installation, mode })
+      const opening = openTenantry({ models, servers: [postgres({ url: serverUrl() })], installation, mode })
       const error = (await errorOf(opening)) as TenantryError
       expect(error).toMatchObject({ code: 'catalog-newer', retryable: false })
       expect(error.message).toContain(String(newer))

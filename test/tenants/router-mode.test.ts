@@ -87,7 +87,7 @@ describe('a router', () => {
 
 describe('opening a router', () => {
   const open = (installation: string, url = serverUrl()) =>
-    openTenantry({ models, server: postgres({ url }), installation, mode: 'router' })
+    openTenantry({ models, servers: [postgres({ url })], installation, mode: 'router' })
 
   it('makes no catalog where there is none', async () => {
     const installation = disposableName('i')
@@ -122,7 +122,12 @@ describe('opening a router', () => {
   })
 
   it('in a mode that is none is refused', async () => {
-    const config = { models, server: postgres({ url: serverUrl() }), installation: disposableName('i'), mode: 'reader' }
+    const config = {
+      models,
+      servers: [postgres({ url: serverUrl() })],
+      installation: disposableName('i'),
+      mode: 'reader',
+    }
     expect(await errorOf(openTenantry(config as never))).toMatchObject({ code: 'invalid-option' })
   })
 })

@@ -5,7 +5,7 @@ import { postgres } from 'tenantry/postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
 import { startServer } from '../support/start-server.ts'
-import { createRole, disposableName, dropAfterwards, errorOf, serverUrl, sql } from '../support/server.ts'
+import { createRole, disposableName, dropAfterwards, errorOf, serverUrl, sql, sqlAt } from '../support/server.ts'
 import { openTestTenantry } from '../support/tenants.ts'
 
 const models = mikroOrm({ entities: [User, Address] })
@@ -54,11 +54,40 @@ describe('two servers', () => {
     expect(await tenantry.onboard('half')).toMatchObject({ outcome: 'onboarded', tenant: { server: 'two' } })
   })
 
+  it('divide as configured: the catalog on the second, and no tenant if that is not among the servers', async () => {
+    const [one, two] = servers()
+    for (const among of [true, false]) {
+      const installation = disposableName('i')
+      const tenantry = await openTestTenantry(models, {
+        installation,
+        servers: [one!, ...(among ? [two!] : [])],
+        catalog: { server: two! },
+        templates: { spares: 1 },
+      })
+      const placed = [await tenantry.onboard('a'), await tenantry.onboard('b')].map(({ tenant }) => tenant.server)
+      expect(placed).toEqual(among ? ['one', 'two'] : ['one', 'one'])
+      expect(await tenantry.with('a', (em) => em.count(User))).toBe(0)
+      expect(await tenantry.clone('a', 'copy')).toMatchObject({ outcome: 'cloned', tenant: { server: 'one' } })
+      await tenantry.suspend('a')
+      const { catalog, servers: known } = await tenantry.status()
+      expect([catalog.server, known.map(({ name }) => name)]).toEqual(['two', among ? ['one', 'two'] : ['one']])
+      expect(await tenantry.reconcile()).toMatchObject({ findings: [], unreachable: [] })
+      await tenantry.close()
+      const again = await openTenantry({ models, installation, servers: [one!], catalog: { server: two! } })
+      expect(again.startUp).toMatchObject({ tenants: 3, missing: [], unreachable: [] })
+      await again.close()
+      const names = `select datname from pg_database where starts_with(datname, '${installation}_') order by 1`
+      const onSecond = (await sqlAt<{ datname: string }>(second.url, names)).map(({ datname }) => datname)
+      expect(onSecond.includes(`${installation}_catalog`)).toBe(true)
+      expect(onSecond.length > 1).toBe(among)
+    }
+  })
+
   it('are both needed by a process that works for tenants on both', async () => {
     const tenantry = await openTestTenantry(models, { servers: servers() })
     await tenantry.onboard('far', { server: 'two' })
     const { installation } = tenantry
-    const near = await openTenantry({ models, server: postgres({ name: 'one', url: serverUrl() }), installation })
+    const near = await openTenantry({ models, servers: [postgres({ name: 'one', url: serverUrl() })], installation })
     expect(await errorOf(near.with('far', () => 1))).toMatchObject({ code: 'server-unknown', tenant: 'far' })
     await near.close()
   })
@@ -69,7 +98,7 @@ describe('opening', () => {
     const { user } = await createRole()
     dropAfterwards(user)
     const server = postgres({ url: serverUrl({ user, password: 'wr0ng-and-secret' }) })
-    const error = await errorOf(openTenantry({ models, server, installation: disposableName('i') }))
+    const error = await errorOf(openTenantry({ models, servers: [server], installation: disposableName('i') }))
     expect(error).toMatchObject({ code: 'authentication-failed' })
     expect(inspect(error, { depth: 10 })).not.toContain('wr0ng-and-secret')
   })
@@ -80,13 +109,13 @@ describe('opening', () => {
     const installation = disposableName('i')
     const server = postgres({ url: serverUrl({ user, password }) })
     for (const attribute of ['CREATEDB', 'CREATEROLE']) {
-      const error = (await errorOf(openTenantry({ models, server, installation }))) as TenantryError
+      const error = (await errorOf(openTenantry({ models, servers: [server], installation }))) as TenantryError
       expect(error).toMatchObject({ code: 'permission-denied' })
       const [grant] = /ALTER ROLE "\w+" \w+;/.exec(error.hint ?? '') ?? []
       expect(grant).toBe(`ALTER ROLE "${user}" ${attribute};`)
       await sql(grant ?? '')
     }
-    const tenantry = await openTenantry({ models, server, installation })
+    const tenantry = await openTenantry({ models, servers: [server], installation })
     expect(await tenantry.onboard('a')).toMatchObject({ outcome: 'onboarded' })
     expect(await tenantry.onboard('a')).toMatchObject({ outcome: 'already-exists' })
     expect(await tenantry.with('a', (em) => em.count(User))).toBe(0)
@@ -96,7 +125,7 @@ describe('opening', () => {
   it('cancelled by its signal makes nothing', async () => {
     const installation = disposableName('i')
     const reason = new Error('enough')
-    const config = { models, server: postgres({ url: serverUrl() }), installation }
+    const config = { models, servers: [postgres({ url: serverUrl() })], installation }
     const error = await errorOf(openTenantry({ ...config, signal: AbortSignal.abort(reason) }))
     expect(error).toMatchObject({ code: 'aborted', cause: reason })
     expect(await sql('select 1 from pg_database where starts_with(datname, $1)', [installation])).toEqual([])
@@ -106,13 +135,21 @@ describe('opening', () => {
 describe('the configuration', () => {
   const server = () => postgres({ url: serverUrl() })
   it.each([
-    ['an unknown option', () => ({ models, server: server(), modles: 1 }), 'invalid-option'],
-    ['no models', () => ({ server: server() }), 'invalid-option'],
-    ['both server and servers', () => ({ models, server: server(), servers: [server()] }), 'invalid-option'],
+    ['an unknown option', () => ({ models, servers: [server()], modles: 1 }), 'invalid-option'],
+    ['no models', () => ({ servers: [server()] }), 'invalid-option'],
+    [
+      'another catalog server of the same name',
+      () => ({ models, servers: [server()], catalog: { server: server() } }),
+      'invalid-option',
+    ],
     ['no servers', () => ({ models, servers: [] }), 'invalid-option'],
     ['two servers of one name', () => ({ models, servers: [server(), server()] }), 'invalid-option'],
-    ['an installation with an underscore', () => ({ models, server: server(), installation: 'a_b' }), 'invalid-option'],
-    ['a wait of nothing', () => ({ models, server: server(), connectionWaitMs: 0 }), 'invalid-option'],
+    [
+      'an installation with an underscore',
+      () => ({ models, servers: [server()], installation: 'a_b' }),
+      'invalid-option',
+    ],
+    ['a wait of nothing', () => ({ models, servers: [server()], pool: { waitMs: 0 } }), 'invalid-option'],
   ])('with %s is refused', async (_, config, code) => {
     expect(await errorOf(openTenantry(config() as never))).toMatchObject({ code })
   })

@@ -116,7 +116,7 @@ describe('session options that cannot be', () => {
     ['lockTimeoutMS', 5, 'invalid-option'],
   ])('such as %s: %j are refused by name before anything is touched', async (key, value, code) => {
     const installation = disposableName('i')
-    const config = { models, server: postgres({ url: serverUrl() }), installation, session: { [key]: value } }
+    const config = { models, servers: [postgres({ url: serverUrl() })], installation, session: { [key]: value } }
     const error = await errorOf(openTenantry(config as never))
     expect(error).toMatchObject({ code, message: expect.stringContaining(key) })
     expect(await sql('select 1 from pg_database where starts_with(datname, $1)', [installation])).toEqual([])

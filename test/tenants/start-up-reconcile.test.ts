@@ -10,8 +10,10 @@ const models = mikroOrm({ entities: [User, Address] })
 /** An installation in which the making of `a` failed, and its row has stood for so long. */
 async function withUnfinished(age: string): Promise<string> {
   const failing = await openTestTenantry(models, {
-    initialise: (_, { id }) => {
-      if (id === 'a') throw new Error('no')
+    hooks: {
+      initialise: (_, { id }) => {
+        if (id === 'a') throw new Error('no')
+      },
     },
   })
   await errorOf(failing.onboard('a'))

@@ -131,8 +131,10 @@ let source: string
 
 beforeAll(async () => {
   tenantry = await openTestTenantry<unknown>(models, {
-    initialise: (_, { id }) => {
-      if (broken.has(id)) throw new Error('not yet')
+    hooks: {
+      initialise: (_, { id }) => {
+        if (broken.has(id)) throw new Error('not yet')
+      },
     },
   })
   source = (await tenantry.onboard('source')).tenant.id

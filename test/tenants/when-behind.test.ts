@@ -89,8 +89,10 @@ describe('whenBehind', () => {
     const { installation } = first
     const seen: string[] = []
     const hooks: Partial<TenantryConfig<EntityManager>> = {
-      initialise: async (em, { id }) => void seen.push(`${id} ${await notesOf(em)}`),
-      anonymise: async (em, { id }) => void seen.push(`${id} ${await notesOf(em)}`),
+      hooks: {
+        initialise: async (em, { id }) => void seen.push(`${id} ${await notesOf(em)}`),
+        anonymise: async (em, { id }) => void seen.push(`${id} ${await notesOf(em)}`),
+      },
     }
     const making = await openTestTenantry(newer, { installation, whenBehind: 'refuse', ...hooks })
     await making.onboard('hooked')

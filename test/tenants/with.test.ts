@@ -28,13 +28,13 @@ const forever = () => new Promise<never>(() => undefined)
 
 /** Another process of an installation whose budget is two connections. */
 function openWithOneConnection({ installation }: { readonly installation: string }) {
-  return openTestTenantry(models, { installation, postgres: { maxConnections: 2 }, connectionWaitMs: 2_000 })
+  return openTestTenantry(models, { installation, postgres: { maxConnections: 2 }, pool: { waitMs: 2_000 } })
 }
 
 describe('with', () => {
   let tenantry: Tenantry<EntityManager> & { readonly installation: string }
   beforeAll(async () => {
-    tenantry = await openTestTenantry(models, { postgres: { maxConnections: 2 }, connectionWaitMs: 1_000 })
+    tenantry = await openTestTenantry(models, { postgres: { maxConnections: 2 }, pool: { waitMs: 1_000 } })
     for (const id of ['a', 'b', 'c']) await tenantry.onboard(id)
   })
 
@@ -429,7 +429,7 @@ describe('closing', () => {
   })
 
   it('ends an onboarding at its deadline', async () => {
-    const tenantry = await openTestTenantry(models, { onboardingConcurrency: 1 })
+    const tenantry = await openTestTenantry(models, { limits: { concurrency: 1 } })
     const onboardings = ['a', 'b', 'c'].map((id) => tenantry.onboard(id).catch((error: unknown) => error))
     await tenantry.close({ deadlineMs: 0 })
     const results = await Promise.all(onboardings)

@@ -23,7 +23,7 @@ const models = mikroOrm({ entities: [Note] })
 
 test("with hands over the ORM's own type", async () => {
   expectTypeOf(models).toEqualTypeOf<Models<EntityManager>>()
-  const tenantry = await openTenantry({ models, server: postgres({ url: 'postgresql://localhost' }) })
+  const tenantry = await openTenantry({ models, servers: [postgres({ url: 'postgresql://localhost' })] })
   expectTypeOf(tenantry).toEqualTypeOf<Tenantry<EntityManager>>()
   await tenantry.with('acme', (em) => expectTypeOf(em).toEqualTypeOf<EntityManager>())
 })

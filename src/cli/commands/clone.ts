@@ -43,8 +43,8 @@ export const clone = defineCommand<Options>(
         ...(refuseExisting && { existing: 'refuse' }),
       })
       const result = await tools.progress(`copying ${String(source)}`, () => cloning)
-      if (result.outcome === 'cloned' && anonymise && config.anonymise === undefined) {
-        notify('The configuration has no anonymise: the copy has everything that is in the source.')
+      if (result.outcome === 'cloned' && anonymise && config.hooks?.anonymise === undefined) {
+        notify('The configuration has no hooks.anonymise: the copy has everything that is in the source.')
       }
       return { result, lines: [outcomeLine(result.outcome, result.tenant)] }
     })

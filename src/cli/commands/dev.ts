@@ -34,7 +34,7 @@ export const dev = defineCommand<Options>(
       ...(dataDir !== undefined && { dataDir: resolve(dataDir) }),
       port,
       signal,
-      announce: () => undefined,
+      logger: { info: () => undefined, warn: () => undefined },
     })
     const { version, outcome, url, passwordFile, logFile } = server
     const isShared = outcome === 'shared'

@@ -2,7 +2,7 @@ import type { Diagnosis } from '../../index.ts'
 import { defineCommand } from '../define-command.ts'
 import { diagnosisLines } from '../diagnosis-text.ts'
 import { type ExitCode, exitCodeOf, exitCodes } from '../exit-codes.ts'
-import { asValue, notify } from '../report.ts'
+import { asValue, logger } from '../report.ts'
 import { type CommonOptions, library } from '../tools.ts'
 
 interface Options extends CommonOptions {
@@ -24,7 +24,7 @@ export const doctor = defineCommand<Options>(
     const config = await tools.config()
     const { doctor: examine } = await library()
     const diagnosis = await tools.progress('examining the servers', () =>
-      examine({ announce: notify, ...config }, { probe, signal: tools.signal }),
+      examine({ logger, ...config }, { probe, signal: tools.signal }),
     )
     return { result: asResult(diagnosis), lines: diagnosisLines(diagnosis), exitCode: exitCodeFor(diagnosis) }
   },

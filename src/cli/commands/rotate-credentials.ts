@@ -36,7 +36,7 @@ export const rotateCredentials = defineCommand<Options>(
       if (reencrypt) return reencryptAll(tenantry, tools)
       return all ? rotateAll(tenantry, tools) : rotateOne(tenantry, tools, String(id))
     }
-    return tools.withTenantry('change', work, keyLost ? { credentialsKeyLost: true } : {})
+    return tools.withTenantry('change', work, keyLost)
   },
 )
 

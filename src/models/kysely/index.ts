@@ -1,6 +1,6 @@
 import { Kysely, type KyselyConfig, PostgresDialect, type PostgresPool } from 'kysely'
 import Cursor from 'pg-cursor'
-import { invalidOption, objectOption } from '../../kernel/options.ts'
+import { invalidOption, objectOption } from '../../kernel/option-checks.ts'
 import { handlesOver } from '../handles-over.ts'
 import type { HandleFactory } from '../port.ts'
 

@@ -1,6 +1,6 @@
 import { MikroORM, type Options } from '@mikro-orm/postgresql'
 import { TenantryError, messageOf } from '../../kernel/errors.ts'
-import { objectOption } from '../../kernel/options.ts'
+import { objectOption } from '../../kernel/option-checks.ts'
 import { refuseForeignFlush } from './foreign-entities.ts'
 import { refuseUnusable } from './refused-schemas.ts'
 import { TenantEntityManager } from './tenant-entity-manager.ts'

@@ -9,7 +9,7 @@ import {
   positiveMs,
   readOptions,
   trueOrFalse,
-} from '../../kernel/options.ts'
+} from '../../kernel/option-checks.ts'
 import { schemaOf, type WithSchema } from '../../models/require-models.ts'
 import type { CreateDatabaseOptions } from '../../server/port.ts'
 import { parseConnectionUrl, requireDatabase } from '../../server/postgres/connection-fields.ts'

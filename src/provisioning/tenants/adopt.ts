@@ -24,7 +24,7 @@ import { type NewTenantOptions, placeNewTenant } from './tenant-options.ts'
 export interface AdoptOptions extends NewTenantOptions {
   /** The name of the database to take over. It keeps it. */
   readonly database: string
-  /** The name of the server that it is on. Default: the only one, or the catalog's. */
+  /** The name of the server that it is on. Default: the first one of the configuration. */
   readonly server?: string
 }
 
@@ -49,7 +49,7 @@ export async function adopt<Handle>(
   const tenantId = parseTenantId(id)
   const database = adoptable(context, options.database)
   const wanted = placeNewTenant(options, [...context.servers.keys()])
-  const place = { ...wanted, servers: [options.server ?? context.home.name] }
+  const place = { ...wanted, servers: wanted.servers.slice(0, 1) }
 
   return underLock(context, tenantId, options, async (locked) => {
     const known = await locked.catalog.find(tenantId)

@@ -1,5 +1,5 @@
 import { TenantryError } from '../../kernel/errors.ts'
-import { cancellable, type Checks, invalidOption, oneOf } from '../../kernel/options.ts'
+import { cancellable, type Checks, invalidOption, oneOf } from '../../kernel/option-checks.ts'
 import { show } from '../../kernel/printable.ts'
 import { checkMetadata, storableText } from '../../kernel/storable.ts'
 import type { VerbOptions } from '../context.ts'

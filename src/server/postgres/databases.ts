@@ -1,6 +1,6 @@
 import { TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, parseIdentifier } from '../../kernel/names.ts'
-import { type Checks, invalidOption, oneOf } from '../../kernel/options.ts'
+import { type Checks, invalidOption, oneOf } from '../../kernel/option-checks.ts'
 import { storableText } from '../../kernel/storable.ts'
 import type { CreateDatabaseOptions, DatabaseInfo, DatabaseSearch, Session, StampedDatabase } from '../port.ts'
 import { quoteIdentifier, quoteLiteral } from './quoting.ts'

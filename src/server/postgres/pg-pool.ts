@@ -1,5 +1,5 @@
 import { Pool } from 'pg'
-import { hasMethods, invalidOption } from '../../kernel/options.ts'
+import { hasMethods, invalidOption } from '../../kernel/option-checks.ts'
 import type { ConnectionPool } from '../connection-pool.ts'
 
 /**

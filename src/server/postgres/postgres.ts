@@ -1,5 +1,5 @@
 import { parseIdentifier } from '../../kernel/names.ts'
-import { type Checks, durationMs, positiveInteger, positiveMs, readOptions } from '../../kernel/options.ts'
+import { type Checks, durationMs, positiveInteger, positiveMs, readOptions } from '../../kernel/option-checks.ts'
 import type { Server } from '../port.ts'
 import { graceMs } from './client.ts'
 import { parseConnectionUrl, urlText } from './connection-fields.ts'

@@ -15,4 +15,4 @@ const anonymise: TenantHook<EntityManager> = async (em) => {
   await em.nativeUpdate(Note, {}, { text: '***' })
 }
 
-export default { ...config, initialise, anonymise }
+export default { ...config, hooks: { initialise, anonymise } }

@@ -6,6 +6,6 @@ import { Note } from './models.ts'
 // The configuration of the transcripts in test/cli, in a folder of their own.
 export default defineConfig({
   installation: process.env['INSTALLATION'] ?? '',
-  server: postgres({ url: process.env['DATABASE_URL'] ?? '' }),
+  servers: [postgres({ url: process.env['DATABASE_URL'] ?? '' })],
   models: mikroOrm({ entities: [Note] }),
 })

@@ -1,4 +1,4 @@
 import config from './tenantry.config.ts'
 
 // retentionDays is meant.
-export default { ...config, retentionDay: 7 }
+export default { ...config, tenants: { retentionDay: 7 } }

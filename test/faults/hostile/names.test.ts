@@ -37,7 +37,7 @@ const configured = (
   isGood: Naming['isGood'],
   wrap: (text: string) => unknown = (text) => text,
 ): Naming => ({
-  call: (text) => openTenantry({ models, server, signal, [key]: wrap(text) }),
+  call: (text) => openTenantry({ models, servers: [server], signal, [key]: wrap(text) }),
   isGood,
 })
 
@@ -48,10 +48,18 @@ const ensured = (key: string, isGood: Naming['isGood'] = isIdentifier): Naming =
 
 const namings: Readonly<Record<string, Naming>> = {
   installation: configured('installation', (it) => typeof it === 'string' && /^[a-z][a-z0-9]{0,15}$/.test(it)),
-  extension: configured('extensions', isIdentifier, (text) => [text]),
-  revision: configured('revision', (it) => typeof it === 'string' || Number.isFinite(it)),
+  extension: configured('templates', isIdentifier, (text) => ({ extensions: [text] })),
+  revision: configured(
+    'templates',
+    (it) => typeof it === 'string' || Number.isFinite(it),
+    (revision) => ({ revision }),
+  ),
   mode: configured('mode', (it) => it === undefined),
-  naming: configured('naming', (it) => it === undefined),
+  naming: configured(
+    'tenants',
+    (it) => it === undefined,
+    (naming) => ({ naming }),
+  ),
   applicationName: configured('session', isIdentifier, (applicationName) => ({ applicationName })),
   isolationLevel: configured(
     'session',

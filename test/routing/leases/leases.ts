@@ -24,7 +24,7 @@ const workers = 12
 
 /** Takes random leases by several processes, in a new installation. @returns the sum of their reports */
 export async function takeLeases(url: string, installation: string, extent: Extent): Promise<Report> {
-  const opening = { url, installation, credentialsKey: randomBytes(32).toString('base64'), maxConnections }
+  const opening = { url, installation, credentials: { key: randomBytes(32).toString('base64') }, maxConnections }
   const tenants = await makeTenants(opening, extent.tenants)
   const reports = await Promise.all(
     Array.from({ length: extent.processes }, (_, place) =>

@@ -14,16 +14,18 @@ export interface Handle {
 export interface Opening {
   readonly url: string
   readonly installation: string
-  readonly credentialsKey: string
+  readonly credentials: { readonly key: string }
   readonly maxConnections: number
 }
 
 export function open({ url, maxConnections, ...rest }: Opening): Promise<Tenantry<Handle>> {
   return openTenantry({
     models: withPool(mikroOrm({ entities: [User, Address] })),
-    server: postgres({ url, maxConnections }),
-    // However busy the machine is, a lease that has to wait is no failure.
-    connectionWaitMs: 60_000,
+    servers: [postgres({ url, maxConnections })],
+    pool: {
+      // However busy the machine is, a lease that has to wait is no failure.
+      waitMs: 60_000,
+    },
     ...rest,
   })
 }

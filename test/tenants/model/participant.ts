@@ -30,10 +30,14 @@ export class Participant {
       models,
       installation,
       servers: servers.map((name) => postgres({ name, url, maxConnections: 4 })),
-      // Work in these tests takes moments, and a wait for the release of a tenant must end.
-      drainMs: 5_000,
-      initialise: (_, { metadata }) => {
-        if (metadata['broken'] === true) throw new Error('It is broken.')
+      limits: {
+        // Work in these tests takes moments, and a wait for the release of a tenant must end.
+        drainMs: 5_000,
+      },
+      hooks: {
+        initialise: (_, { metadata }) => {
+          if (metadata['broken'] === true) throw new Error('It is broken.')
+        },
       },
     })
   }

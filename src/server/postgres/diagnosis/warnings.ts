@@ -183,7 +183,7 @@ function tooFewConnections({ read, connections }: ServerFacts): Warning | undefi
     code: 'too-few-connections',
     found: `One process may hold ${connections} connections, and ${isLimited ? name : 'the server'} has ${available} in all.`,
     why: 'When they are used up, calls fail with too-many-connections; and other processes need some as well.',
-    fix: 'Lower maxConnections or onboardingConcurrency, or raise the limit (max_connections takes a restart).',
+    fix: 'Lower maxConnections or limits.concurrency, or raise the limit (max_connections takes a restart).',
     sql: isLimited ? [`ALTER ROLE ${quoteUnchecked(name)} CONNECTION LIMIT -1;`] : [],
   }
 }
