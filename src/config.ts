@@ -32,9 +32,10 @@ export interface TenantryConfig<Handle> extends Cancellable {
    */
   readonly mode?: 'full' | 'router'
   /**
-   * Serves tenants whose version is older than this process's, or refuses them with `tenant-behind`. Default `serve`.
+   * Allows work for tenants whose version is older than this process's, or refuses it with `tenant-behind`. Default
+   * `allow`.
    */
-  readonly whenBehind?: 'serve' | 'refuse'
+  readonly whenBehind?: 'allow' | 'refuse'
   /**
    * The folder of the project. Its `.tenantry/` holds the embedded server and the key for development. Default: the
    * working directory; for the command line, the folder of the configuration file.

@@ -124,7 +124,7 @@ export const configEntries = {
   ),
   installation: v.exactOptional(parsed(parseInstallation), 'tenantry'),
   mode: v.exactOptional(oneOf(['full', 'router'], 'Leave it out for a process that onboards tenants.'), 'full'),
-  whenBehind: v.exactOptional(oneOf(['serve', 'refuse'], 'Leave it out to serve tenants of any version.'), 'serve'),
+  whenBehind: v.exactOptional(oneOf(['allow', 'refuse'], 'Leave it out to allow tenants of any version.'), 'allow'),
   baseDir: v.exactOptional(folder),
   logger: v.exactOptional(loggerOption, stderrLogger),
   templates: v.exactOptional(templatesSchema, {}),

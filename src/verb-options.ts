@@ -51,7 +51,7 @@ const checks = {
     database: (_, name) => parseIdentifier(name as string, 'database'),
     server: storableText,
   } satisfies Checks<AdoptOptions>,
-  'tenants.restamp': { ...verbChecks, differences: oneOf(['refuse', 'accept']) } satisfies Checks<RestampOptions>,
+  'tenants.restamp': { ...verbChecks, differences: oneOf(['allow', 'refuse']) } satisfies Checks<RestampOptions>,
   'servers.reconcile': { ...verbChecks, dryRun: trueOrFalse } satisfies Checks<ReconcileOptions>,
   'templates.remove': cancellable,
   'tenants.check': { exact: trueOrFalse, ...cancellable } satisfies Checks<CheckOptions>,

@@ -162,9 +162,6 @@ export function oneOf<const Values extends readonly string[]>(values: Values, hi
   return v.picklist(values, ({ input }) => must(`${wanted}, not ${show(input)}`, hint))
 }
 
-/** An alternative that is allowed or refused. */
-export const allowOrRefuse = oneOf(['allow', 'refuse'])
-
 /** True if a value is an object with methods of these names. @throws `invalid-option` if it cannot be read */
 export function hasMethods(value: unknown, ...methods: readonly string[]): boolean {
   if (typeof value !== 'object' || value === null) return false

@@ -81,7 +81,7 @@ export class TenantContext {
    * @param nested allows the context of another tenant inside of one
    * @throws `tenant-conflict` inside another tenant's context
    */
-  begin(captured: CapturedTenant, kind: ScopeKind, begun?: Error, nested: 'refuse' | 'allow' = 'refuse'): WorkScope {
+  begin(captured: CapturedTenant, kind: ScopeKind, begun?: Error, nested: 'allow' | 'refuse' = 'refuse'): WorkScope {
     const outer = this.scope
     if (outer !== undefined && nested === 'refuse') refuseOther(outer.captured, captured)
     return new WorkScope(captured, begun, kind, outer)

@@ -13,10 +13,10 @@ import { type CapturedTenant, TenantContext, toCaptured } from './tenant-context
 /** Options of `with` and `run`. */
 export interface WorkOptions extends Cancellable {
   /** Allows or refuses the context of another tenant inside one. Default `refuse`. */
-  readonly nested?: 'refuse' | 'allow'
+  readonly nested?: 'allow' | 'refuse'
 }
 
-const workChecks: Checks<WorkOptions> = { nested: oneOf(['refuse', 'allow']), ...cancellable }
+const workChecks: Checks<WorkOptions> = { nested: oneOf(['allow', 'refuse']), ...cancellable }
 const noOptions: WorkOptions = {}
 
 /** Reads the arguments of work for one tenant. Most calls have no options, and every call passes here. */

@@ -34,7 +34,7 @@ describe('whenBehind', () => {
   })
 
   it('left out, serves tenants of any version', async () => {
-    for (const options of [{}, { whenBehind: 'serve' }] as const) {
+    for (const options of [{}, { whenBehind: 'allow' }] as const) {
       const serving = await openTestTenantry(newer, { installation: first.installation, ...options })
       expect(await serving.with('old', notesOf)).toBe(0)
     }
@@ -106,7 +106,7 @@ describe('whenBehind', () => {
   })
 
   it('is one of two words', async () => {
-    const opening = openTestTenantry(older, { whenBehind: 'ignore' as 'serve' })
+    const opening = openTestTenantry(older, { whenBehind: 'ignore' as 'allow' })
     expect(await errorOf(opening)).toMatchObject({ code: 'invalid-option' })
   })
 })

@@ -3,7 +3,7 @@ import { outcomeLine } from '../tenant-text.ts'
 import type { CommonOptions } from '../tools.ts'
 
 interface Options extends CommonOptions {
-  readonly acceptDifferences?: boolean
+  readonly allowDifferences?: boolean
 }
 
 /** `tenantry restamp` */
@@ -13,13 +13,13 @@ export const restamp = defineCommand<Options>(
     summary: "Stamp a tenant's database that was restored from a backup",
     examples: { 'restamp acme': 'after pg_restore, into a database of the same name' },
   },
-  (command) => command.option('--accept-differences', 'even if the database differs from the models'),
-  (tools, [id], { acceptDifferences }) =>
+  (command) => command.option('--allow-differences', 'even if the database differs from the models'),
+  (tools, [id], { allowDifferences }) =>
     tools.withTenantry('change', async (tenantry) => {
       const result = await tenantry.tenants.restamp(String(id), {
         actor: tools.actor,
         signal: tools.signal,
-        ...(acceptDifferences && { differences: 'accept' as const }),
+        ...(allowDifferences && { differences: 'allow' as const }),
       })
       return { result, lines: [outcomeLine(result.outcome, result.tenant)] }
     }),

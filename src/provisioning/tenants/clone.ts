@@ -24,8 +24,8 @@ export interface CloneOptions<Handle> extends NewTenantOptions {
   readonly anonymise?: TenantHook<Handle> | false
   /** The time that queries and transactions under way on the source have, in milliseconds. */
   readonly drainMs?: number
-  /** Treats an existing id as an outcome, or as the error `tenant-exists`. Default `accept`. */
-  readonly existing?: 'accept' | 'refuse'
+  /** Treats an existing id as an outcome, or as the error `tenant-exists`. Default `allow`. */
+  readonly existing?: 'allow' | 'refuse'
 }
 
 /** The result of cloning a tenant. */

@@ -13,7 +13,7 @@ import { foreignError, isStampOf, missingError, tenantStamp } from './tenant-nam
 /** Options of `restamp`. */
 export interface RestampOptions extends VerbOptions {
   /** The treatment of a database that differs from the models. Default `refuse`. */
-  readonly differences?: 'refuse' | 'accept'
+  readonly differences?: 'allow' | 'refuse'
 }
 
 /** The outcome of stamping a tenant's database again. */
@@ -60,7 +60,7 @@ async function inspect<Handle>(
   context: MakingContext<Handle>,
   { server, admin }: { readonly server: Server; readonly admin: Session },
   { row, found }: { readonly row: TenantRow; readonly found: DatabaseInfo },
-  differences: 'refuse' | 'accept',
+  differences: 'allow' | 'refuse',
   options: RestampOptions,
 ): Promise<void> {
   const session = await server.connect(row.database, options)

@@ -16,8 +16,8 @@ export interface NewTenantOptions extends VerbOptions {
 export interface OnboardOptions extends NewTenantOptions {
   /** The name of the server to place it on. Default: the open one with the fewest tenants. */
   readonly server?: string
-  /** Treats an existing id as an outcome, or as the error `tenant-exists`. Default `accept`. */
-  readonly existing?: 'accept' | 'refuse'
+  /** Treats an existing id as an outcome, or as the error `tenant-exists`. Default `allow`. */
+  readonly existing?: 'allow' | 'refuse'
 }
 
 const actorLength = 200
@@ -43,7 +43,7 @@ export const newTenantChecks = {
 } satisfies Checks<NewTenantOptions>
 
 /** The check of `existing`. */
-export const existing = oneOf(['accept', 'refuse'], 'Leave it out to accept an id that exists.')
+export const existing = oneOf(['allow', 'refuse'], 'Leave it out to allow an id that exists.')
 
 /**
  * Adds the defaults to the properties of a new tenant.

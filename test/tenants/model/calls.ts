@@ -14,11 +14,11 @@ interface NewTenant extends OfTenant {
 
 /** A call of a verb, as data: it is sent to a process, and the model takes it as well. */
 export type Call =
-  | (NewTenant & { readonly verb: 'onboard'; readonly server?: string; readonly existing?: 'accept' | 'refuse' })
+  | (NewTenant & { readonly verb: 'onboard'; readonly server?: string; readonly existing?: 'allow' | 'refuse' })
   | (NewTenant & {
       readonly verb: 'clone'
       readonly source: string
-      readonly existing?: 'accept' | 'refuse'
+      readonly existing?: 'allow' | 'refuse'
       /** True if `anonymise` fails. */
       readonly breaks?: boolean
     })

@@ -25,7 +25,7 @@ const strangers = ['_legacy', databaseOf('b-1')]
 
 const id = fc.constantFrom('a', ...ids)
 const side = fc.constantFrom<Side>('here', 'there')
-const existing = fc.constantFrom('accept' as const, 'refuse' as const)
+const existing = fc.constantFrom('allow' as const, 'refuse' as const)
 const displayName = fc.constantFrom('One', 'Zwei & "Söhne"')
 const metadata = fc.constantFrom<Metadata>(
   { broken: true },
