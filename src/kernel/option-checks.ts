@@ -175,21 +175,8 @@ export function days(option: string, value: unknown): number {
   throw invalidOption(option, `at most ${mostDays} days`)
 }
 
-/** Checks a part of a whole, above 0 and at most 1. @throws `invalid-option` */
-export function part(option: string, value: unknown): number {
-  if (typeof value === 'number' && value > 0 && value <= 1) return value
-  throw invalidOption(option, 'a number above 0 and at most 1', 'Write 0.5 for a half.')
-}
-
 /** Checks a boolean. @throws `invalid-option` */
 export function trueOrFalse(option: string, value: unknown): boolean {
   if (typeof value === 'boolean') return value
   throw invalidOption(option, 'true or false')
-}
-
-/** Checks the path of a folder, which need not exist. @throws `invalid-option` */
-export function folder(option: string, value: unknown): string {
-  // No operating system allows NUL in a path.
-  if (typeof value === 'string' && value !== '' && !value.includes('\u0000')) return value
-  throw invalidOption(option, 'the path of a folder', "Write it as text, such as './data' or import.meta.dirname.")
 }

@@ -55,7 +55,7 @@ export function readOptions<Schema extends v.GenericSchema>(
 }
 
 /** Reads a value from outside, which may throw anything. @throws `invalid-option` */
-export function readable<T>(what: string, read: () => T): T {
+function readable<T>(what: string, read: () => T): T {
   try {
     return read()
   } catch (cause) {
@@ -105,11 +105,6 @@ export function must(wanted: string, hint = 'Leave it out for the default.'): st
   return problem(`must be ${wanted}.`, hint)
 }
 
-/** Returns the error for an invalid argument. `wanted` completes "must be". */
-export function invalidOption(option: string, wanted: string, hint?: string): TenantryError {
-  return new TenantryError('invalid-option', `${option} must be ${wanted}.`, { hint })
-}
-
 /** Returns the schema of values that pass a check. */
 export function checked<Value>(isValid: (value: unknown) => boolean, wanted: string, hint?: string) {
   return v.custom<Value>(isValid, must(wanted, hint))
@@ -132,7 +127,7 @@ export function identifier(what: string): v.GenericSchema<string, Identifier> {
 export const extensionNames = v.array(identifier('extension'), must('a list', "Write extensions: ['citext', ...]."))
 
 /** An AbortSignal. */
-export const abortSignal = checked<AbortSignal>(
+const abortSignal = checked<AbortSignal>(
   isSignal,
   'an AbortSignal',
   'Give the signal of an AbortController, or AbortSignal.timeout(milliseconds).',
@@ -177,7 +172,7 @@ export const positiveInteger = wholeNumber(1, 'a whole number above 0')
 const numberOrZero = wholeNumber(0, 'a whole number, 0 or above')
 
 /** The longest time of Node's timers, some 24 days. */
-export const longestMs = 2 ** 31 - 1
+const longestMs = 2 ** 31 - 1
 const atMostLongest = v.maxValue<number, number, string>(longestMs, must(`at most ${longestMs} milliseconds`))
 
 /** A time in milliseconds, zero or above. */
@@ -185,12 +180,6 @@ export const durationMs = v.pipe(numberOrZero, atMostLongest)
 
 /** A time in milliseconds above zero. */
 export const positiveMs = v.pipe(positiveInteger, atMostLongest)
-
-/** The longest wait, in milliseconds; cut to the longest time of timers. */
-export const deadline = v.pipe(
-  checked<number>((value) => typeof value === 'number' && value >= 0, 'a number of milliseconds, 0 or above'),
-  v.toMaxValue(longestMs),
-)
 
 /** A number of days, zero or above, up to a hundred years. */
 export const days = v.pipe(numberOrZero, v.maxValue(36_500, must('at most 36500 days')))
