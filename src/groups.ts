@@ -1,7 +1,7 @@
 import { type Cancellable, untilAborted } from './kernel/abort.ts'
 import { ConcurrencyLimit } from './kernel/concurrency.ts'
 import { parseTenantId } from './kernel/names.ts'
-import { longestMs } from './kernel/options.ts'
+import { longestMs } from './kernel/option-checks.ts'
 import { readListOptions } from './catalog/list-options.ts'
 import { publicTenant } from './catalog/tenant.ts'
 import type { Domains, Servers, Templates, Tenants } from './api.ts'

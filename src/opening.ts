@@ -21,6 +21,7 @@ import type { BlockerEndedEvent, Separation } from './provisioning/context.ts'
 import { ensureGroups, groupRoles } from './provisioning/separation.ts'
 import { type StartUp, survey } from './provisioning/survey.ts'
 import { versionFingerprint } from './provisioning/version.ts'
+import { requireCapabilities } from './server/capabilities.ts'
 import type { Server, Session } from './server/port.ts'
 import { withSession } from './server/with-session.ts'
 
@@ -94,6 +95,9 @@ export async function prepare<Handle>(
 ): Promise<Opening> {
   const { installation, mode } = checked
   const { home } = servers
+  requireCapabilities(home, 'transactionalChanges')
+  const needed = ['copies', 'renames', ...(keys ? ['logins' as const] : [])] as const
+  for (const server of servers.servers) requireCapabilities(server, ...needed)
   const warned =
     mode === 'full' && keys !== undefined ? warnOfPublicSchemas(servers.servers, checked, signal) : undefined
   // The models are read during the wait for the server; their errors are thrown before anything is touched.

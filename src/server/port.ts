@@ -1,4 +1,5 @@
 import type { Identifier } from '../kernel/names.ts'
+import type { ServerCapabilities } from './capabilities.ts'
 import type { Change } from './change.ts'
 import type { Cancelled, ConnectionPool } from './connection-pool.ts'
 import type { Coordination } from './coordination.ts'
@@ -39,6 +40,7 @@ export interface Server {
   readonly pooling: 'session' | 'transaction' | undefined
   /** The database from which others are created and dropped. */
   readonly maintenanceDatabase: Identifier
+  readonly capabilities: ServerCapabilities
   readonly databases: Databases
   readonly roles: Roles
   readonly sessions: Sessions

@@ -12,10 +12,8 @@ import {
 } from '../../kernel/option-checks.ts'
 import { schemaOf, type WithSchema } from '../../models/require-models.ts'
 import type { CreateDatabaseOptions } from '../../server/port.ts'
-import { parseConnectionUrl, requireDatabase } from '../../server/postgres/connection-fields.ts'
-import { checkCreateOptions, createChecks } from '../../server/postgres/databases.ts'
+import { checkCreateOptions, createChecks, serverOf } from '../../server/from-url.ts'
 import { withSession } from '../../server/with-session.ts'
-import { postgres } from '../../server/postgres/postgres.ts'
 import { type EnsuredDatabase, ensureDatabaseOn } from './ensure-database.ts'
 import type { Comparison } from '../../structure/comparison.ts'
 import { lookAt, reported } from '../tables/compare-database.ts'
@@ -152,15 +150,13 @@ function target(
   url: string | URL,
   { connectTimeoutMs, statementTimeoutMs, maintenanceDatabase = 'postgres' }: EnsureDatabaseOptions,
 ) {
-  const database = requireDatabase(parseConnectionUrl(url))
-  const server = postgres({
+  return serverOf({
     url,
     maintenanceDatabase,
     ...(connectTimeoutMs !== undefined && { connectTimeoutMs }),
     busyTimeoutMs: connectTimeoutMs ?? 10_000,
     ...(statementTimeoutMs !== undefined && { statementTimeoutMs }),
   })
-  return { server, database }
 }
 
 function missingAsUndefined(error: unknown): undefined {

@@ -90,6 +90,7 @@ export class PostgresServer implements Server {
   readonly coordination: Coordination
   readonly structures = structureAccess
   readonly isCancellation = isCancellation
+  readonly capabilities = { transactionalChanges: true, copies: true, renames: true, logins: true }
   readonly #fields: ConnectionFields
   readonly #settings: ServerSettings
   readonly #limits: ConnectionLimits
