@@ -7,6 +7,7 @@ import { Credentials } from '../catalog/credentials.ts'
 import { Inventory } from '../catalog/inventory.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { Server, Session } from '../server/port.ts'
+import { withSession } from '../server/with-session.ts'
 import { requireServer } from '../server/require-server.ts'
 import type { ProvisioningContext } from './context.ts'
 
@@ -120,16 +121,13 @@ export async function onServer<T>(
   work: (admin: Session) => Promise<T>,
 ): Promise<T> {
   if (server === context.home) return work(session)
-  const admin = await (options.connect ?? context.connect)(server, options)
-  try {
+  return withSession((options.connect ?? context.connect)(server, options), async (admin) => {
     await admin.lock(lock, 'session', context.lockTimeoutMs)
     // Another process may have overtaken this one, if it lost the lock in the catalog before it had the one here. From
     // here on none can.
     await session.query('select 1')
-    return await work(admin)
-  } finally {
-    await admin.close()
-  }
+    return work(admin)
+  })
 }
 
 /** Commits a change of the catalog so that it survives a crash. */

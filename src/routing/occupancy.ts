@@ -1,6 +1,7 @@
 import { TenantryError } from '../kernel/errors.ts'
 import type { Occupancy, OccupancyQuestion } from '../server/occupancy.ts'
 import type { Server, Session } from '../server/port.ts'
+import { withSession } from '../server/with-session.ts'
 
 const refusals: readonly string[] = [
   'authentication-failed',
@@ -21,9 +22,5 @@ export async function readOccupancy(server: Server, question: OccupancyQuestion)
     if (!(error instanceof TenantryError) || !refusals.includes(error.code)) throw error
     return { room: Infinity, sessions: [] }
   }
-  try {
-    return await server.occupancy(session, question)
-  } finally {
-    await session.close()
-  }
+  return withSession(Promise.resolve(session), () => server.occupancy(session, question))
 }

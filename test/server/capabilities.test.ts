@@ -9,7 +9,8 @@ const able = { transactionalChanges: true, copies: true, renames: true, logins: 
 
 /** The error of opening an installation on a server that lacks an ability. */
 async function refusal(lacking: keyof typeof able, roles: 'separate' | 'shared'): Promise<unknown> {
-  const server = Object.assign(postgres({ url: serverUrl() }), { capabilities: { ...able, [lacking]: false } })
+  const server = postgres({ url: serverUrl() })
+  Object.assign(server, { capabilities: { ...able, [lacking]: false }, overTenants: () => server })
   const models = mikroOrm({ entities: [User, Address] })
   return openTenantry({ models, server, installation: uniqueName('i'), roles, createCatalog: false }).catch(
     (error: unknown) => error,

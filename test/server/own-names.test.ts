@@ -58,11 +58,10 @@ describe('the search_path is pg_catalog alone in', () => {
   it('a session that is kept, and a session that listens', async () => {
     const sessions = server().sessionPool(database, 1)
     const kept = await sessions.connect()
-    const listening = await server().listen(database, 'any', { onMessage: () => undefined, onEnd: () => undefined })
-    for (const session of [kept, listening]) {
-      expect(await pathOf((text) => session.query(text))).toBe(own)
-      await session.close()
-    }
+    const listeners = { onMessage: () => undefined, onEnd: () => undefined }
+    const listening = await server().coordination.join(database, listeners)
+    for (const session of [kept, listening.session]) expect(await pathOf((text) => session.query(text))).toBe(own)
+    await Promise.all([kept.close(), listening.end()])
     await sessions.end()
   })
 

@@ -70,7 +70,7 @@ it('calls that wait too long fail, aborted ones end at once, and the others cont
   ]
   const failing = [
     hurried.connect(maintenance),
-    hurried.listen(maintenance, 'any', { onMessage: () => undefined, onEnd: () => undefined }),
+    hurried.coordination.join(maintenance, { onMessage: () => undefined, onEnd: () => undefined }),
     hurried.sessionPool(maintenance, 1).connect(),
     hurried.pool(maintenance, 1).connect(),
   ]

@@ -27,8 +27,7 @@ export function declarationLock(fingerprint: string): string {
  * has the version. It also drops the discarded databases of other versions.
  */
 export async function retireVersions(context: ProvisioningContext, options: Cancellable): Promise<void> {
-  const session = await context.home.connect(physicalNames.catalog(context.installation), options)
-  try {
+  await withSession(context.home.connect(physicalNames.catalog(context.installation), options), async (session) => {
     const { inventory } = lockedBy(session)
     const sparePools = await poolsOf(context)
     for (const fingerprint of new Set(sparePools.map((sparePool) => sparePool.fingerprint))) {
@@ -43,9 +42,7 @@ export async function retireVersions(context: ProvisioningContext, options: Canc
         await session.unlock(declarationLock(fingerprint), 'exclusive')
       }
     }
-  } finally {
-    await session.close()
-  }
+  })
   await dropDiscarded(context, options)
 }
 

@@ -4,6 +4,7 @@ import { hasCode, hasFailure, TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, physicalNames } from '../../kernel/names.ts'
 import type { SparePool, SpareRow } from '../../catalog/inventory.ts'
 import type { DatabaseInfo, Server, Session } from '../../server/port.ts'
+import { withSession } from '../../server/with-session.ts'
 import { readStamp, writeStamp } from '../../server/stamp.ts'
 import { digestOf } from '../../structure/structure-object.ts'
 import type { MakingContext, ProvisioningContext } from '../context.ts'
@@ -69,13 +70,9 @@ export async function fillSpare<Handle>(
 }
 
 async function warm(server: Server, name: Identifier, wanted: string | undefined, options: Cancellable): Promise<void> {
-  const session = await server.connect(name, options)
-  try {
-    const { structure } = await server.structures.read(session, { privileges: true })
-    if (digestOf(structure) === wanted) return
-  } finally {
-    await session.close()
-  }
+  const read = (session: Session) => server.structures.read(session, { privileges: true })
+  const { structure } = await withSession(server.connect(name, options), read)
+  if (digestOf(structure) === wanted) return
   throw new TenantryError('verification-failed', `The spare ${name} does not have the structure of its template.`, {
     hint: 'Repeat the call: it was changed while it was made, so it is dropped and made again.',
     retryable: true,

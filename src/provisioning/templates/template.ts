@@ -146,16 +146,13 @@ export async function inPool<T>(
   work: (locked: LockedWork, admin: Session) => Promise<T>,
 ): Promise<T> {
   const { home, installation, lockTimeoutMs } = context
-  const session = await home.connect(physicalNames.catalog(installation), options)
-  try {
+  return withSession(home.connect(physicalNames.catalog(installation), options), async (session) => {
     await session.lock(lock, 'session', lockTimeoutMs)
     const locked = lockedBy(session)
     const connect: ProvisioningContext['connect'] = (there) => connectToAdministration(context, there, options)
     const lockThere = `${context.installationId}:${lock}`
-    return await onServer(context, locked, server, lockThere, { ...options, connect }, (admin) => work(locked, admin))
-  } finally {
-    await session.close()
-  }
+    return onServer(context, locked, server, lockThere, { ...options, connect }, (admin) => work(locked, admin))
+  })
 }
 
 interface Site {

@@ -91,8 +91,7 @@ async function checkAdoptable<Handle>(
   options: AdoptOptions,
 ): Promise<{ comment: string | undefined }> {
   const server = context.servers.get(serverName) as Server
-  const session = await server.connect(database, options)
-  try {
+  return withSession(server.connect(database, options), async (session) => {
     const [found] = await server.databases.describe(session, [database])
     const stamp = readStamp(found?.comment)
     const isBegun = known !== undefined && isStampOf(context, known, stamp)
@@ -106,9 +105,7 @@ async function checkAdoptable<Handle>(
     refuseUnlessOurs(session, found)
     await checkMatch(context, server, session, options)
     return { comment: stamp === undefined ? found?.comment : stamp.comment }
-  } finally {
-    await session.close()
-  }
+  })
 }
 
 function databaseTakenError(database: Identifier): TenantryError {

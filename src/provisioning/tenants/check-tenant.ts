@@ -4,6 +4,7 @@ import { type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
 import { isInService, stateError } from '../../catalog/states.ts'
 import type { WrongPrivileges } from '../../server/wrong-privileges.ts'
 import type { GroupsInUse } from '../../server/structure.ts'
+import { withSession } from '../../server/with-session.ts'
 import { requireServer } from '../../server/require-server.ts'
 import type { Comparison } from '../../structure/comparison.ts'
 import { reported } from '../tables/compare-database.ts'
@@ -50,17 +51,14 @@ export async function checkTenant<Handle>(
   const build = () => (mayBuild ? ensureTemplate(context, server, options) : buildInCatalog(context, options))
   if ((await structuresOf(context)).size === 0) await build()
   const usedBy = await groupsInUse(context, row)
-  const session = await server.connect(row.database, { ...options, login })
-  try {
+  return withSession(server.connect(row.database, { ...options, login }), async (session) => {
     const look = await lookAtTenant(context, { server, session, usedBy, build })
     const comparison = reported(look, context.models.schema, exact)
     const privileges = look.live.wrongPrivileges
     const wrong = [comparison.missing, comparison.differing, privileges, exact ? comparison.extra : []]
     const differs = wrong.some(({ length }) => length > 0)
     return { outcome: differs ? 'differs' : look.isKnown ? 'matches' : 'unverified', ...comparison, privileges }
-  } finally {
-    await session.close()
-  }
+  })
 }
 
 async function groupsInUse(context: ProvisioningContext, { credential }: TenantRow): Promise<GroupsInUse | undefined> {

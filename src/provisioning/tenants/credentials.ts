@@ -7,6 +7,7 @@ import { replaceKeyCheck } from '../../catalog/key-check.ts'
 import { isInService, stateError } from '../../catalog/states.ts'
 import { type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
 import type { Change, Login, Server, Session } from '../../server/port.ts'
+import { withSession } from '../../server/with-session.ts'
 import { requireServer } from '../../server/require-server.ts'
 import { announce, type ProvisioningContext, type Separation, type VerbOptions } from '../context.ts'
 import { despiteRaces, type Drain, endAllSessions, remainError } from '../drain.ts'
@@ -217,8 +218,7 @@ export async function reencryptCredentials(
   const { separation } = context
   if (separation === undefined) throw sharedError(undefined)
   const counts = { reencrypted: 0, unreadable: 0 }
-  const session = await context.connect(context.home, options)
-  try {
+  return withSession(context.connect(context.home, options), async (session) => {
     const { credentials: records } = lockedBy(session)
     const all = eachOf<SealedPassword>(pageSize, (after) => records.page(pageSize, after?.row_id))
     for await (const { row_id: rowId, sealed } of all) {
@@ -229,9 +229,7 @@ export async function reencryptCredentials(
     }
     await replaceKeyCheck(session, separation.keys)
     return counts
-  } finally {
-    await session.close()
-  }
+  })
 }
 
 function resealed(
