@@ -169,7 +169,7 @@ export type CheckedConfig<Handle> = Omit<
 export function readConfig<Handle>(
   given: TenantryConfig<Handle>,
 ): CheckedConfig<Handle> & Pick<Read, 'servers' | 'signal'> {
-  const { templates, hooks, tenants, limits, ...read } = readOptions('openTenantry', configSchema, given)
+  const { templates, hooks, tenants, limits, ...read } = readOptions('The configuration', configSchema, given)
   checkServers(read)
   checkPooledSession(read)
   return {

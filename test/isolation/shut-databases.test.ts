@@ -108,7 +108,7 @@ it('privileges that a tenant grants as the group of all keep no role from being 
 it('a tenant that grants another privileges faster than they are revoked keeps it from being purged for no long time', async () => {
   const tenantry = await open()
   for (const id of ['evil', 'other']) await tenantry.onboard(id)
-  const { user } = await tenantry.credentials('other')
+  const { user } = await tenantry.tenants.credentials('other')
   const grant = `do $$ declare it oid; begin for i in 1..500 loop it := lo_create(0);
     execute format('grant select on large object %s to ${quote(user)}', it); end loop; end $$`
   let goesOn = true
@@ -117,9 +117,9 @@ it('a tenant that grants another privileges faster than they are revoked keeps i
     while (goesOn) await client.query(grant)
   })
   try {
-    await tenantry.offboard('other')
+    await tenantry.tenants.offboard('other')
     const begin = Date.now()
-    expect(await tenantry.purge('other')).toMatchObject({ outcome: 'purged' })
+    expect(await tenantry.tenants.purge('other')).toMatchObject({ outcome: 'purged' })
     expect(Date.now() - begin).toBeLessThan(30_000)
     expect(await sql('select 1 from pg_roles where rolname = $1 and rolcanlogin', [user])).toEqual([])
   } finally {

@@ -12,7 +12,8 @@ async function refusal(lacking: keyof typeof able, roles: 'separate' | 'shared')
   const server = postgres({ url: serverUrl() })
   Object.assign(server, { capabilities: { ...able, [lacking]: false }, overTenants: () => server })
   const models = mikroOrm({ entities: [User, Address] })
-  return openTenantry({ models, server, installation: uniqueName('i'), roles, createCatalog: false }).catch(
+  const installation = uniqueName('i')
+  return openTenantry({ models, servers: [server], installation, roles, catalog: { create: false } }).catch(
     (error: unknown) => error,
   )
 }
