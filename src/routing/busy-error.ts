@@ -1,37 +1,35 @@
 import { TenantryError } from '../kernel/errors.ts'
-import type { TenantId } from '../kernel/names.ts'
 import type { Server } from '../server/port.ts'
-import type { LeasedConnection } from './target.ts'
+import type { Lease } from './lease.ts'
 
 /** The state of a budget when no connection became free. */
-interface Scarcity {
+export interface Scarcity {
+  readonly server: Server
+  /** The longest wait for a connection, in milliseconds. */
+  readonly waitMs: number
   readonly capacity: number
   /** The number of other processes that have a part of it. */
   readonly others: number
-  readonly leases: readonly LeasedConnection[]
+  readonly leases: readonly Lease[]
 }
 
 /** Returns the error for a request that waited too long for a connection. */
-export function busyError(
-  tenant: TenantId,
-  { server, waitMs }: { readonly server: Server; readonly waitMs: number },
-  { capacity, others, leases }: Scarcity,
-): TenantryError {
+export function busyError({ row }: Lease, { server, waitMs, capacity, others, leases }: Scarcity): TenantryError {
   const shared =
     others > 0 ? ` (of ${server.maxConnections}, shared with ${countOf(others, 'other process', 'es')})` : ''
   const message = `All ${capacity} connections to the server ${server.name}${shared} were busy for ${waitMs} ms: ${holders(leases)}.`
   const hint =
     'Hold connections for less long (a transaction holds one from its begin to its commit), or raise maxConnections.'
-  return new TenantryError('pool-timeout', message, { tenant, hint })
+  return new TenantryError('pool-timeout', message, { tenant: row.id, hint })
 }
 
 const holdersShown = 3
 
 /** Lists the tenants with the most connections, and the age of their oldest lease. */
-function holders(leases: readonly LeasedConnection[]): string {
+function holders(leases: readonly Lease[]): string {
   if (leases.length === 0) return 'none of them is leased in this process'
   const now = performance.now()
-  const byTenant = [...Map.groupBy(leases, ({ request }) => request.target.tenant)].toSorted(
+  const byTenant = [...Map.groupBy(leases, ({ row }) => row.id)].toSorted(
     ([, one], [, other]) => other.length - one.length,
   )
   const shown = byTenant.slice(0, holdersShown).map(([tenant, own]) => {

@@ -1,5 +1,5 @@
+import type { Lease } from './lease.ts'
 import type { ServerBudget } from './server-budget.ts'
-import type { LeasedConnection } from './target.ts'
 
 /**
  * The interval at which leases are examined, and the time without traffic after which a connection counts as left open;
@@ -26,7 +26,7 @@ type RecoveredBudget = Pick<ServerBudget, 'leases' | 'examine'>
 export class LeaseRecovery {
   readonly #budgets: readonly RecoveredBudget[]
   readonly #checkMs: number
-  readonly #standing = new WeakMap<LeasedConnection, Standstill>()
+  readonly #standing = new WeakMap<Lease, Standstill>()
   readonly #examining = new Set<RecoveredBudget>()
   readonly #timer: NodeJS.Timeout
 
@@ -47,20 +47,20 @@ export class LeaseRecovery {
   #look(): void {
     const now = performance.now()
     for (const budget of this.#budgets) {
-      const silent: LeasedConnection[] = []
+      const silent: Lease[] = []
       for (const lease of budget.leases) {
         if (now - lease.since < lookMs) continue
         const stillMs = now - this.#stillSince(lease, now)
-        if (!lease.connection.isAwaited) {
-          if (stillMs >= lookMs && lease.request.scope?.isOver) lease.request.takeBack?.()
+        if (!lease.origin.isAwaited) {
+          if (stillMs >= lookMs && lease.scope?.isOver) lease.release(true)
         } else if (this.#checkMs > 0 && stillMs >= this.#checkMs) silent.push(lease)
       }
       if (silent.length > 0 && !this.#examining.has(budget)) void this.#examine(budget, silent)
     }
   }
 
-  #stillSince(lease: LeasedConnection, now: number): number {
-    const { traffic } = lease.connection
+  #stillSince(lease: Lease, now: number): number {
+    const { traffic } = lease.origin
     const before = this.#standing.get(lease)
     if (before?.traffic === traffic) return before.since
     this.#standing.set(lease, { traffic, since: now, isDoubtful: false })
@@ -68,7 +68,7 @@ export class LeaseRecovery {
   }
 
   /** One after the other: each takes a connection beside the budget. */
-  async #examine(budget: RecoveredBudget, silent: readonly LeasedConnection[]): Promise<void> {
+  async #examine(budget: RecoveredBudget, silent: readonly Lease[]): Promise<void> {
     this.#examining.add(budget)
     try {
       for (const lease of silent) {
@@ -87,10 +87,10 @@ export class LeaseRecovery {
   }
 }
 
-function isSilent({ connection }: LeasedConnection, before: Standstill | undefined): boolean {
-  return connection.isAwaited && connection.traffic === before?.traffic
+function isSilent({ origin }: Lease, before: Standstill | undefined): boolean {
+  return origin.isAwaited && origin.traffic === before?.traffic
 }
 
-function cut(silent: readonly LeasedConnection[]): void {
-  for (const { connection } of silent) connection.cut()
+function cut(silent: readonly Lease[]): void {
+  for (const { origin } of silent) origin.cut()
 }

@@ -1,6 +1,6 @@
 import type { TenantId } from '../kernel/names.ts'
+import type { Lease } from './lease.ts'
 import type { ServerBudget } from './server-budget.ts'
-import type { LeasedConnection } from './target.ts'
 
 /** A connection that was leased long ago and not released. */
 export interface LongLease {
@@ -33,7 +33,7 @@ const looks = 4
 export class LeaseWatch {
   readonly #budgets: readonly Pick<ServerBudget, 'leases'>[]
   readonly #options: WatchOptions
-  readonly #reported = new WeakSet<LeasedConnection>()
+  readonly #reported = new WeakSet<Lease>()
   readonly #timer: NodeJS.Timeout | undefined
   #traces: boolean
 
@@ -63,8 +63,7 @@ export class LeaseWatch {
       if (heldMs >= afterMs / 2) this.#traces = true
       if (heldMs < afterMs || this.#reported.has(lease)) continue
       this.#reported.add(lease)
-      const { target, where } = lease.request
-      report({ tenant: target.tenant, heldMs: Math.round(heldMs), where: firstLines(where) })
+      report({ tenant: lease.row.id, heldMs: Math.round(heldMs), where: firstLines(lease.where) })
     }
   }
 }

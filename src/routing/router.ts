@@ -17,6 +17,7 @@ import { type Eviction, EvictionChannel } from './eviction-channel.ts'
 import { FleetShare } from './fleet-share.ts'
 import type { Fleet, TenantLimits } from './for-each.ts'
 import { LeaseRecovery } from './lease-recovery.ts'
+import type { LeaseSource } from './lease.ts'
 import { LeaseWatch, type LongLease } from './long-leases.ts'
 import { readOccupancy } from './occupancy.ts'
 import { OpenHandles } from './open-handles.ts'
@@ -24,7 +25,7 @@ import { ProcessChannel } from './process-channel.ts'
 import { ServerBudget } from './server-budget.ts'
 import type { Condition } from './refuse-behind.ts'
 import type { CapturedTenant, WorkScope } from './tenant-context.ts'
-import { type LoginOf, TenantPool } from './tenant-pool.ts'
+import { TenantPool } from './tenant-pool.ts'
 
 /** Options of routing. */
 export interface RoutingOptions<Handle> {
@@ -35,7 +36,7 @@ export interface RoutingOptions<Handle> {
   readonly catalogDatabase: Identifier
   readonly servers: ReadonlyMap<string, Server>
   readonly handles: HandleFactory<Handle>
-  readonly loginOf: LoginOf
+  readonly loginOf: LeaseSource['loginOf']
   /** The id that marks this installation's sessions on every server. */
   readonly installationId: string
   /** The installation, from which the names of its roles are made. */

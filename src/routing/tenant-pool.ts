@@ -1,21 +1,13 @@
-import type { TenantRow } from '../catalog/tenant.ts'
 import { queryOnce } from '../server/connection-pool.ts'
-import type { Cancelled, ConnectionPool, Login, PooledConnection } from '../server/port.ts'
-import { LeaseRequest, type Gate, type LeaseSource, type WhichCredential } from './lease-request.ts'
+import type { Cancelled, ConnectionPool, PooledConnection } from '../server/port.ts'
 import type { FleetShare } from './fleet-share.ts'
-import type { Lease } from './lease.ts'
+import { Lease, type LeaseSource } from './lease.ts'
 import { here } from './long-leases.ts'
 import type { ServerBudget } from './server-budget.ts'
-import type { Target } from './target.ts'
 import type { WorkScope } from './tenant-context.ts'
 
-/** Returns the login of a tenant's connections. @throws `credentials-unreadable` */
-export type LoginOf = (row: TenantRow, which: WhichCredential) => Login | undefined
-
 /** Options of a tenant's pool. */
-export interface TenantPoolOptions {
-  readonly gate: Gate
-  readonly loginOf: LoginOf
+export interface TenantPoolOptions extends Pick<LeaseSource, 'gate' | 'loginOf'> {
   /** The work that requests the connection. */
   readonly scope: () => WorkScope | undefined
   /** The share that counts the connections leased inside of a fleet query. */
@@ -28,14 +20,14 @@ export interface TenantPoolOptions {
  */
 export class TenantPool implements ConnectionPool {
   readonly options: object = {}
+  readonly #budget: ServerBudget
   readonly #work: TenantPoolOptions
   readonly #source: LeaseSource
-  /** The tenant as of the last request for a connection. */
-  #last: { readonly row: TenantRow; readonly target: Target } | undefined
 
   constructor(budget: ServerBudget, work: TenantPoolOptions) {
+    this.#budget = budget
     this.#work = work
-    this.#source = { budget, gate: work.gate, target: (row, which) => this.#target(row, which) }
+    this.#source = { budget, gate: work.gate, loginOf: work.loginOf, row: undefined }
   }
 
   connect(): Promise<PooledConnection> {
@@ -51,15 +43,14 @@ export class TenantPool implements ConnectionPool {
 
   /** Work on a tenant may be cancelled also while it is taken out of service. */
   async cancel(processID: number, what: Cancelled): Promise<void> {
-    if (this.#last !== undefined) await this.#source.budget.cancel(this.#last.target, processID, what)
+    const { row, loginOf } = this.#source
+    if (row !== undefined) await this.#budget.cancel(row.database, processID, what, loginOf(row, 'current'))
   }
 
   async end(): Promise<void> {}
 
   #acquire(where: readonly Error[], scope: WorkScope | undefined, afterwards?: () => void): Promise<Lease> {
-    const lease = Promise.withResolvers<Lease>()
-    new LeaseRequest(this.#source, where, scope, lease, afterwards).seek()
-    return lease.promise
+    return new Lease(this.#source, where, scope, afterwards).acquire()
   }
 
   async #acquireWithin(share: FleetShare, where: readonly Error[], scope: WorkScope | undefined): Promise<Lease> {
@@ -72,16 +63,6 @@ export class TenantPool implements ConnectionPool {
       leave()
       throw error
     }
-  }
-
-  #target(row: TenantRow, which: WhichCredential): Target {
-    if (which === 'pending') return this.#targetWith(row, which)
-    if (this.#last?.row !== row) this.#last = { row, target: this.#targetWith(row, which) }
-    return this.#last.target
-  }
-
-  #targetWith(row: TenantRow, which: WhichCredential): Target {
-    return { tenant: row.id, database: row.database, rowId: row.rowId, login: () => this.#work.loginOf(row, which) }
   }
 }
 

@@ -1,5 +1,5 @@
+import type { Lease } from '../../dist/routing/lease.js'
 import type { Allowance, ServerBudget } from '../../dist/routing/server-budget.js'
-import type { Target } from '../../dist/routing/target.js'
 import type { ServerConnection } from '../../dist/server/port.js'
 
 /** Always allows as many. */
@@ -11,7 +11,14 @@ export const fixed = (capacity: number): Allowance => ({
   onClosed: () => undefined,
 })
 
-/** Acquires a connection from a budget; rejects with its refusal. */
-export function acquire(budget: ServerBudget, target: Target): Promise<ServerConnection> {
-  return new Promise((grant, refuse) => budget.acquire({ target, where: [], since: performance.now(), grant, refuse }))
+/** Acquires a connection from a budget, without an admission; rejects with its refusal. */
+export function acquire(budget: ServerBudget, row: Lease['row']): Promise<ServerConnection> {
+  return new Promise((resolve, refuse) => {
+    const grant = (origin: ServerConnection, since: number) => {
+      Object.assign(lease, { origin, since })
+      resolve(origin)
+    }
+    const lease = { row, wantedAt: performance.now(), login: () => undefined, grant, refuse }
+    budget.acquire(lease as unknown as Lease)
+  })
 }

@@ -1,5 +1,5 @@
 import type { Identifier } from '../../dist/kernel/names.js'
-import type { Target } from '../../dist/routing/target.js'
+import type { TenantRow } from '../../dist/catalog/tenant.js'
 
 /** A server whose connections exist in memory, and the number of those that are open at once. */
 export class FakeServer {
@@ -51,12 +51,8 @@ export class FakeConnection {
 }
 
 /** A tenant that has the name of its database. */
-export const to = (database: Identifier): Target => ({
-  tenant: database as never,
-  database,
-  rowId: database,
-  login: () => undefined,
-})
+export const to = (database: Identifier) =>
+  ({ id: database as string, database, rowId: database }) as unknown as TenantRow
 
 /** Returns a connection of a {@link FakeServer}. */
 export const fake = (connection: unknown) => connection as FakeConnection

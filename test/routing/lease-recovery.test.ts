@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { LeaseRecovery } from '../../dist/routing/lease-recovery.js'
-import type { LeasedConnection } from '../../dist/routing/target.js'
+import type { Lease } from '../../dist/routing/lease.js'
 import type { SessionState } from '../../dist/server/port.js'
 
 // The times at which a connection is examined, and the consequences. On a real network: silent-network.test.ts and
@@ -9,15 +9,15 @@ import type { SessionState } from '../../dist/server/port.js'
 /** A lease as far as it is looked at, and the times that its connection was examined, cut or taken back. */
 function fakeLease(state: { isAwaited: boolean; isOver?: boolean }) {
   const connection = { traffic: 0, isAwaited: state.isAwaited, cut: vi.fn<() => void>() }
-  const request = { scope: { isOver: state.isOver ?? false }, takeBack: vi.fn<() => void>() }
-  const lease = { connection, request, since: -1_000 }
-  return { connection, request, lease: lease as unknown as LeasedConnection }
+  const release = vi.fn<() => void>()
+  const lease = { origin: connection, scope: { isOver: state.isOver ?? false }, release, since: -1_000 }
+  return { connection, release, lease: lease as unknown as Lease }
 }
 
 /** Looks at leases every half second, on a clock that the test moves; connections are examined after two seconds. */
-function recover(leases: readonly LeasedConnection[], found: () => SessionState = () => 'busy') {
+function recover(leases: readonly Lease[], found: () => SessionState = () => 'busy') {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
-  const examine = vi.fn<(lease: LeasedConnection) => Promise<SessionState>>(async () => found())
+  const examine = vi.fn<(lease: Lease) => Promise<SessionState>>(async () => found())
   const recovery = new LeaseRecovery([{ leases, examine }], 2_000)
   onTestFinished(() => {
     recovery.close()
@@ -30,14 +30,14 @@ it('takes back an idle connection once its work is over, and nothing before', as
   const [over, going] = [fakeLease({ isAwaited: false, isOver: true }), fakeLease({ isAwaited: false })]
   const { pass } = recover([over.lease, going.lease])
   await pass(500)
-  expect(over.request.takeBack).not.toHaveBeenCalled()
+  expect(over.release).not.toHaveBeenCalled()
   over.connection.traffic++
   await pass(500)
-  expect(over.request.takeBack).not.toHaveBeenCalled()
+  expect(over.release).not.toHaveBeenCalled()
   await pass(500)
-  expect(over.request.takeBack).toHaveBeenCalled()
+  expect(over.release).toHaveBeenCalled()
   await pass(10_000)
-  expect(going.request.takeBack).not.toHaveBeenCalled()
+  expect(going.release).not.toHaveBeenCalled()
 })
 
 it('examines a connection again after each silence, and leaves it alone while the server is at work', async () => {

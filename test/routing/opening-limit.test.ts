@@ -1,7 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { OpeningLimit } from '../../dist/routing/opening-limit.js'
 import { ServerBudget } from '../../dist/routing/server-budget.js'
-import type { Target } from '../../dist/routing/target.js'
 import { acquire, fixed } from './budget.ts'
 
 describe('how many connections are opened at once', () => {
@@ -53,7 +52,7 @@ function connectionTo(database: string) {
   }
 }
 
-const to = (tenant: string): Target => ({ tenant, database: tenant, rowId: tenant, login: () => undefined }) as never
+const to = (tenant: string) => ({ id: tenant, database: tenant, rowId: tenant }) as never
 
 describe('a budget, while as many are being opened as may be', () => {
   afterEach(() => vi.useRealTimers())
@@ -69,9 +68,9 @@ describe('a budget, while as many are being opened as may be', () => {
     const leased = await first
     const pending = ['b', 'c', 'd', 'e', 'f', 'a'].map((tenant) => acquire(budget, to(tenant)))
     await opened(['b', 'c', 'd', 'e'])
-    await budget.release(to('a'), leased, false)
+    await budget.release(leased, false)
     expect(await pending[5]).toBe(leased)
-    await budget.release(to('a'), leased, false)
+    await budget.release(leased, false)
     expect(await acquire(budget, to('a'))).toBe(leased)
     server.succeed()
     await pending[0]
@@ -87,7 +86,7 @@ describe('a budget, while as many are being opened as may be', () => {
       const asked = acquire(budget, to(tenant))
       await opened([tenant])
       server.succeed()
-      if (tenant !== 'a') await budget.release(to(tenant), await asked, false)
+      if (tenant !== 'a') await budget.release(await asked, false)
     }
     const more = [acquire(budget, to('a')), acquire(budget, to('a'))]
     const other = acquire(budget, to('e'))

@@ -16,9 +16,9 @@ describe('a budget', () => {
     const server = new FakeServer()
     const budget = budgetOf(server)
     const first = await acquire(budget, to(a))
-    await budget.release(to(a), first, false)
+    await budget.release(first, false)
     expect(await acquire(budget, to(a))).toBe(first)
-    await budget.release(to(a), first, false)
+    await budget.release(first, false)
     const second = await acquire(budget, to(b))
     const third = await acquire(budget, to(b))
     expect(fake(first).broken).toBe(true)
@@ -31,11 +31,11 @@ describe('a budget', () => {
     const budget = budgetOf(server)
     server.stillborn = true
     const dead = await acquire(budget, to(a))
-    await budget.release(to(a), dead, false)
+    await budget.release(dead, false)
     server.stillborn = false
     const alive = await acquire(budget, to(a))
     expect(alive).not.toBe(dead)
-    await budget.release(to(a), alive, false)
+    await budget.release(alive, false)
     await budget.close(1_000)
     expect(server.now).toBe(0)
   })
@@ -44,10 +44,10 @@ describe('a budget', () => {
     const server = new FakeServer()
     const budget = budgetOf(server)
     server.stillborn = true
-    await budget.release(to(a), await acquire(budget, to(a)), false)
+    await budget.release(await acquire(budget, to(a)), false)
     server.stillborn = false
     const both = [await acquire(budget, to(a)), await acquire(budget, to(a))]
-    for (const connection of both) await budget.release(to(a), connection, false)
+    for (const connection of both) await budget.release(connection, false)
     expect(fake(await acquire(budget, to(b))).database).toBe('b')
     expect(server.peak).toBe(2)
   })
@@ -86,7 +86,7 @@ describe('a budget', () => {
     const dead = await acquire(budget, to(a))
     server.stillborn = false
     const waiting = acquire(budget, to(a))
-    await budget.release(to(a), dead, false)
+    await budget.release(dead, false)
     expect(fake(await waiting).broken).toBe(false)
   })
 
@@ -94,11 +94,11 @@ describe('a budget', () => {
     const budget = budgetOf(new FakeServer())
     const connection = fake(await acquire(budget, to(a)))
     connection.transaction = true
-    await budget.release(to(a), connection as never, false)
+    await budget.release(connection as never, false)
     expect(connection).toMatchObject({ transaction: false, broken: false })
     const again = fake(await acquire(budget, to(a)))
     again.end()
-    await budget.release(to(a), again as never, false)
+    await budget.release(again as never, false)
     expect(await acquire(budget, to(a))).not.toBe(again)
   })
 
@@ -108,14 +108,14 @@ describe('a budget', () => {
     const server = new FakeServer()
     const budget = budgetOf(server, 10_000)
     const first = fake(await acquire(budget, to(a)))
-    await budget.release(to(a), first as never, false)
+    await budget.release(first as never, false)
     expect(await acquire(budget, to(a))).toBe(first)
-    await budget.release(to(a), first as never, false)
+    await budget.release(first as never, false)
     expect(first.asked).toBe(0)
     await vi.advanceTimersByTimeAsync(6_000)
     expect(await acquire(budget, to(a))).toBe(first)
     expect(first.asked).toBe(1)
-    await budget.release(to(a), first as never, false)
+    await budget.release(first as never, false)
     first.silent = true
     await vi.advanceTimersByTimeAsync(6_000)
     const asking = acquire(budget, to(a))
@@ -139,13 +139,13 @@ describe('a budget', () => {
       },
     )
     const held = await Promise.all([a, a, b, c].map((database) => acquire(budget, to(database))))
-    await budget.release(to(c), held[3] as never, false)
+    await budget.release(held[3] as never, false)
     setCapacity(2)
     expect(server.now).toBe(3)
     const waiting = acquire(budget, to(c))
-    await budget.release(to(a), held[0] as never, false)
+    await budget.release(held[0] as never, false)
     expect(server.now).toBe(2)
-    await budget.release(to(a), held[1] as never, false)
+    await budget.release(held[1] as never, false)
     expect(fake(await waiting).database).toBe('c')
     expect(server.now).toBe(2)
     const more = [acquire(budget, to(a)), acquire(budget, to(a))]
@@ -183,7 +183,7 @@ describe('a budget', () => {
     expect(error).toMatchObject({ code: 'pool-timeout', tenant: 'b', retryable: true })
     expect(error).toMatchObject({ message: expect.stringMatching(/busy for 50 ms: a has 2, for up to \d+ ms\.$/) })
     const waiting = acquire(budget, to(b))
-    await budget.release(to(a), held[0] as never, false)
+    await budget.release(held[0] as never, false)
     expect(fake(await waiting).database).toBe('b')
     expect(server.peak).toBe(2)
   })
@@ -200,14 +200,14 @@ describe('a budget', () => {
     }
     const greedy = Array.from({ length: 20 }, () => ask(a))
     const polite = [ask(b), ask(c)]
-    await budget.release(to(a), held[0] as never, false)
-    await budget.release(to(b), (await polite[0]) as never, false)
+    await budget.release(held[0] as never, false)
+    await budget.release((await polite[0]) as never, false)
     const last = (await polite[1]) as never
     expect(order).toEqual(['b', 'c'])
     // Now no tenant has more than another.
-    await budget.release(to(a), held[1] as never, false)
-    await budget.release(to(c), last, false)
-    for (const asking of greedy) await budget.release(to(a), await asking, false)
+    await budget.release(held[1] as never, false)
+    await budget.release(last, false)
+    for (const asking of greedy) await budget.release(await asking, false)
     expect(order).toHaveLength(22)
     expect(server.peak).toBe(2)
     await budget.close(1_000)
@@ -239,7 +239,7 @@ describe('a budget', () => {
         await turn()
         if (random() < 0.1) fake(connection).end()
         if (random() < 0.1) fake(connection).transaction = true
-        await budget.release(to(database), connection, random() < 0.1)
+        await budget.release(connection, random() < 0.1)
       }
     }
     await Promise.all(Array.from({ length: 8 }, work))
@@ -247,8 +247,8 @@ describe('a budget', () => {
     server.stillborn = false
     const last = await Promise.all([acquire(budget, to(a)), acquire(budget, to(b))])
     expect(last.map((connection) => fake(connection).database)).toEqual(['a', 'b'])
-    await budget.release(to(a), last[0], false)
-    await budget.release(to(b), last[1], false)
+    await budget.release(last[0], false)
+    await budget.release(last[1], false)
     await budget.close(1_000)
     expect(server.peak).toBe(2)
     expect(server.now).toBe(0)
@@ -288,7 +288,7 @@ describe('a budget', () => {
           expect(connection.database).toBe(database)
           await turn()
           if (random() < 0.1) connection.end()
-          await budget.release(to(database), connection as never, random() < 0.1)
+          await budget.release(connection as never, random() < 0.1)
         }
       }
       const workers = Array.from({ length: 8 }, work)

@@ -16,7 +16,7 @@ async function open(gate: () => Admission | Promise<Admission>) {
   const budget = new ServerBudget({ server: new FakeServer() as never, waitMs }, fixed(1))
   const busy = await acquire(budget, to(a))
   const pool = new TenantPool(budget, { gate, loginOf: () => undefined, scope: () => undefined })
-  return { budget, pool, free: () => budget.release(to(a), busy, false) }
+  return { budget, pool, free: () => budget.release(busy, false) }
 }
 
 /** Returns an admission that the test can invalidate. */
