@@ -4,6 +4,7 @@ import type { AuditEntry } from './catalog/audit.ts'
 import type { ListOptions } from './catalog/list-options.ts'
 import type { Status } from './catalog/status.ts'
 import type { Tenant } from './catalog/tenant.ts'
+import type { Accepted } from './provisioning/tenants/accept.ts'
 import type { Adopted, AdoptOptions } from './provisioning/tenants/adopt.ts'
 import type { CheckedTenant, CheckOptions } from './provisioning/tenants/check-tenant.ts'
 import type { Cloned, CloneOptions } from './provisioning/tenants/clone.ts'
@@ -122,6 +123,14 @@ export interface Tenants<Handle> {
    *   `tenant-state`, `hook-failed`, `lock-timeout`, `permission-denied`
    */
   adopt(id: string, options: AdoptOptions): Promise<Adopted>
+  /**
+   * Records that a tenant has this process's version, after its tables were changed by hand. Its database must match
+   * the models. Objects that the tenant cannot use, since another role made them, are transferred to the objects role.
+   *
+   * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `verification-failed`,
+   *   `permission-denied`, `lock-timeout`
+   */
+  accept(id: string, options?: VerbOptions): Promise<Accepted>
   /**
    * Renews the stamp of a tenant's database that has lost it, for example by `pg_restore`: after a check that it has
    * the tenant's name, no other stamp, and the tables of the models.

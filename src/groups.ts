@@ -12,6 +12,7 @@ import { despiteFullQueue } from './provisioning/full-queue.ts'
 import { reconcile } from './provisioning/reconcile/reconcile.ts'
 import type { Keeper } from './provisioning/templates/keeper.ts'
 import { removeTemplates } from './provisioning/templates/retire.ts'
+import { accept } from './provisioning/tenants/accept.ts'
 import { adopt } from './provisioning/tenants/adopt.ts'
 import { checkTenant } from './provisioning/tenants/check-tenant.ts'
 import { clone } from './provisioning/tenants/clone.ts'
@@ -83,6 +84,7 @@ export function tenantsGroup<Handle>(parts: GroupParts<Handle>): Tenants<Handle>
         return clone(making, source, id, { ...checked, ...(anonymise && { anonymise: inContext(anonymise) }) })
       }),
     adopt: changing('tenants.adopt', adopt),
+    accept: changing('tenants.accept', accept),
     restamp: changing('tenants.restamp', restamp),
     check: reading('tenants.check', (context, id, options) => checkTenant(context, id, options, mode === 'full')),
     environment: reading('tenants.environment', environmentOf),

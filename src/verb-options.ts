@@ -51,6 +51,7 @@ const checks = {
     database: (_, name) => parseIdentifier(name as string, 'database'),
     server: storableText,
   } satisfies Checks<AdoptOptions>,
+  'tenants.accept': verbChecks,
   'tenants.restamp': { ...verbChecks, differences: oneOf(['allow', 'refuse']) } satisfies Checks<RestampOptions>,
   'servers.reconcile': { ...verbChecks, dryRun: trueOrFalse } satisfies Checks<ReconcileOptions>,
   'templates.remove': cancellable,

@@ -15,6 +15,7 @@ export type Verb =
   | 'withdraw'
   | 'rotate-credentials'
   | 'restamp'
+  | 'accept'
   | 'add-domain'
   | 'verify-domain'
   | 'remove-domain'

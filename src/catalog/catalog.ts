@@ -165,6 +165,28 @@ export class Catalog extends CatalogReading {
     return row && toTenant(row)
   }
 
+  /** Gives a tenant another version. @returns undefined if it is not, or no longer, in its state */
+  async accept(
+    { id, rowId, state }: TenantRow,
+    fingerprint: string,
+    authorship: Authorship,
+  ): Promise<TenantRow | undefined> {
+    const query = this.#db.with('touched', (db) =>
+      db
+        .updateTable('tenant')
+        .set({ fingerprint })
+        .where('row_id', '=', rowId)
+        .where('state', '=', state)
+        .returning(['id', 'row_id', 'state as from_state']),
+    )
+    const { numInsertedOrUpdatedRows } = await noted(query, {
+      ...authorship,
+      verb: 'accept',
+      to: state,
+    }).executeTakeFirst()
+    return numInsertedOrUpdatedRows === 1n ? this.find(id) : undefined
+  }
+
   /**
    * Removes a tenant's row: one that was never made (`withdraw`), or as the last step of a purge.
    *

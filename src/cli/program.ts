@@ -1,6 +1,7 @@
 import { Argument, Command } from 'commander'
 import { closestMatch } from 'leven'
 import { TenantryError } from '../kernel/errors.ts'
+import { accept } from './commands/accept.ts'
 import { adopt } from './commands/adopt.ts'
 import { check } from './commands/check.ts'
 import { clone } from './commands/clone.ts'
@@ -30,7 +31,7 @@ const groups: Readonly<Record<string, readonly CommandFactory[]>> = {
   'Tenants:': [onboard, list, show, update, clone, adopt],
   'In and out of service:': [suspend, resume, offboard, restore, purge],
   'Domains:': [addDomain, verifyDomain, removeDomain, domains],
-  'Operate:': [status, exec, rotateCredentials, reconcile, restamp, removeTemplates],
+  'Operate:': [status, exec, rotateCredentials, reconcile, accept, restamp, removeTemplates],
 }
 
 /** Makes the whole command line. Words that it does not understand throw a CommanderError. */

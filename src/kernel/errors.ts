@@ -201,7 +201,7 @@ export const errorKinds = {
   },
   'unknown-host': { raised: "Raised when the server's host name could not be resolved.", retryable: false },
   'verification-failed': {
-    raised: 'Raised when a created, adopted or restamped database does not match the models.',
+    raised: 'Raised when a created, adopted, accepted or restamped database does not match the models.',
     retryable: false,
   },
 } as const satisfies Record<string, ErrorKind>

@@ -28,7 +28,7 @@ function behindError({ id, version, fingerprint }: TenantRow, wanted: string, ou
   const message = `The tenant ${id} is at ${shown(version, fingerprint)}, and this process wants ${shown(ours, wanted)}.`
   return new TenantryError('tenant-behind', message, {
     tenant: id,
-    hint: "Open this process with whenBehind: 'allow' if its code works with the older tables, or let a process of the tenant's version serve it. This release cannot move a tenant to another version.",
+    hint: "Open this process with whenBehind: 'allow' if its code works with the older tables, or let a process of the tenant's version serve it. After a change of its tables by hand, tenants.accept() or \"tenantry accept\" records its version.",
   })
 }
 

@@ -88,6 +88,7 @@ const before: Readonly<Record<string, readonly string[]>> = {
   ],
   update: ['tenantry onboard acme'],
   reconcile: ['tenantry init --catalog'],
+  accept: ['tenantry onboard acme'],
   restamp: ['tenantry onboard acme'],
   README: ['tenantry init --catalog'],
   clone: ['tenantry onboard acme'],

@@ -114,6 +114,7 @@ export function facesOfTenantry(it: Open): Readonly<Record<string, Face>> {
       { database: 'not-there' },
     ),
     'templates.remove': of('templates.remove', [], cancellable),
+    'tenants.accept': of('tenants.accept', [acme], verb),
     'tenants.restamp': of('tenants.restamp', [acme], { ...verb, differences: 'word' }),
     'servers.reconcile': of('servers.reconcile', [], { ...verb, dryRun: 'flag' }),
     'tenants.check': of('tenants.check', [acme], { exact: 'flag', ...cancellable }),

@@ -61,7 +61,11 @@ export async function checkTenant<Handle>(
   })
 }
 
-async function groupsInUse(context: ProvisioningContext, { credential }: TenantRow): Promise<GroupsInUse | undefined> {
+/** Returns the groups that use a tenant's database; undefined if it shares the role of the connection. */
+export async function groupsInUse(
+  context: ProvisioningContext,
+  { credential }: TenantRow,
+): Promise<GroupsInUse | undefined> {
   const { separation, models } = context
   if (separation === undefined || credential === undefined) return undefined
   const [structure = []] = (await structuresOf(context)).values()
