@@ -21,8 +21,8 @@ export interface Decisions<C, R> {
    * {@link Scheduler.opened} or {@link Scheduler.openFailed} at the end.
    */
   open(request: R, replaced: C | undefined): void
-  /** Checks that a connection still answers, and reports {@link Scheduler.checked}. */
-  check(connection: C): void
+  /** Checks that a connection for a request still answers, and reports {@link Scheduler.checked}. */
+  check(request: R, connection: C): void
   close(connection: C): void
   /** Calls {@link Scheduler.expire} at this time, and no longer at the time of the last call. */
   wake(at: number): void
@@ -249,16 +249,16 @@ export class Scheduler<C, R extends ConnectionRequest> {
    */
   #serve(now: number, freed?: TenantDatabase, isReleased = false): void {
     for (let mayPass = isReleased; !this.#line.isEmpty; mayPass = false) {
-      const own = freed && this.#lastUsed(freed)
+      const idle = freed && this.#lastUsed(freed)
       const mayOpenFirst = this.#mayOpen(0, mayPass)
-      if (own === undefined && !mayOpenFirst) return
+      if (idle === undefined && !mayOpenFirst) return
       const mayOpenMore = this.#mayOpen(1, mayPass)
-      const isOwn = (row: TenantDatabase) => own !== undefined && isSame(own.row, row)
       const isEligible = (row: TenantDatabase, share: number) =>
-        (share === 0 ? mayOpenFirst : mayOpenMore) || isOwn(row)
+        (share === 0 ? mayOpenFirst : mayOpenMore) || (idle !== undefined && isSame(idle.row, row))
       const waiter = this.#line.next(this.#most, isEligible)
       if (waiter === undefined) return
-      if (own !== undefined && isOwn(waiter.row)) this.#use(own, waiter, now)
+      const own = this.#lastUsed(waiter.row)
+      if (own !== undefined) this.#use(own, waiter, now)
       else this.#open(waiter)
     }
   }
@@ -300,7 +300,7 @@ export class Scheduler<C, R extends ConnectionRequest> {
     this.#line.count(place.row, 1)
     place.request = request
     place.isChecked = now - place.idleSince >= checkedAfterMs
-    if (place.isChecked) this.#decisions.check(place.connection)
+    if (place.isChecked) this.#decisions.check(request, place.connection)
     else this.#decisions.grant(request, place.connection, now)
   }
 

@@ -56,7 +56,7 @@ export class ServerBudget {
       grant: (lease, connection, now) => lease.grant(connection, now),
       refuse: (lease, reason) => lease.refuse(reason === 'closed' ? closedError() : busyError(lease, this.#scarcity())),
       open: (lease, replaced) => void this.#open(lease, replaced),
-      check: (connection) => void this.#check(connection),
+      check: (_, connection) => void this.#check(connection),
       close: (connection) => void this.#close(connection),
       wake: (at) => this.#wake(at),
     })

@@ -79,7 +79,7 @@ export class SchedulerModel {
         grant: (request, connection) => this.#onGrant(request, connection),
         refuse: (request, reason) => this.#onRefuse(request, reason),
         open: (request, replaced) => this.#onOpen(request, replaced),
-        check: (connection) => this.#onCheck(connection),
+        check: (request, connection) => this.#onCheck(request, connection),
         close: (connection) => this.#onClose(connection),
         wake: (at) => (this.#wakesAt = at),
       },
@@ -255,17 +255,14 @@ export class SchedulerModel {
     this.#isReleased = false
   }
 
-  #onCheck(connection: Connection): void {
+  #onCheck(request: Request, connection: Connection): void {
     equal(connection.state, 'idle')
     ok(this.#now - connection.idleSince >= checkedAfterMs, 'checked early')
-    // The request is known only to the scheduler: the first of this tenant, or the one that has just come.
-    const waiting = this.#line.find((request) => key(request) === key(connection.request))
-    const request = waiting ?? this.#requests.findLast((it) => this.#isUndecided(it))
-    equal(request && key(request), key(connection.request))
-    this.#expectTurn(request as Request, 'own')
+    equal(key(connection.request), key(request))
+    this.#expectTurn(request, 'own')
     connection.state = 'checked'
     connection.holder = request
-    this.#leaveLine(request as Request)
+    this.#leaveLine(request)
     this.#isReleased = false
   }
 
@@ -281,16 +278,14 @@ export class SchedulerModel {
   #expectTurn(request: Request, how: 'own' | 'new'): void {
     const share = this.#shareOf(request)
     ok(share < this.#most, 'more than the share')
-    for (const other of this.#line) {
-      if (other === request) break
-      ok(key(other) !== key(request), 'not in turn')
-    }
     if (how === 'new') ok(!this.#hasIdle(request), 'opened beside an idle one')
-    // Somebody who comes while nothing can be done for those who wait passes them.
     const place = this.#line.indexOf(request)
     for (const [index, other] of this.#line.entries()) {
+      // A request that does not wait comes now, or is scheduled again: then it is older than those that wait.
+      const isEarlier = place < 0 ? other.id < request.id : index < place
+      ok(!isEarlier || key(other) !== key(request), 'not in turn')
       const theirs = this.#shareOf(other)
-      const isBefore = theirs < share || (theirs === share && (place < 0 || index < place))
+      const isBefore = theirs < share || (theirs === share && isEarlier)
       if (isBefore && theirs < this.#most) ok(!this.#mayOpen(theirs), 'unfair')
     }
   }
