@@ -2,8 +2,7 @@ import { pause } from '../../kernel/abort.ts'
 import { explained, messageOf, TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { EndedBlocker, Session } from '../port.ts'
-import { endSessions, inRoles } from './sessions.ts'
-import { quoteIdentifier } from './quoting.ts'
+import { asRole, endSessions, inRoles } from './sessions.ts'
 
 /** The time that an administrative statement may take before the watch looks for blockers, in milliseconds. */
 const patienceMs = 1_000
@@ -94,47 +93,8 @@ const waitingSql = `
          or l.database = d.oid
             and not exists (select from pg_catalog.pg_stat_get_activity(l.pid) a where a.usesysid is not null))`
 
-/** The part of the queue of notifications that may stay full. */
-const fullestQueue = 0.5
-/** The number of sessions that are ended at most to free it. */
-const mostListeners = 50
-
-/**
- * Ends tenants' sessions, the one with the oldest transaction first, until there is room in the queue of notifications.
- * A session that listens and stays in a transaction keeps all notifications since (NOTIFY, Notes).
- */
-export async function freeNotificationQueue(session: Session, policy: BlockerPolicy): Promise<void> {
-  for (let ended = 0; ended < mostListeners; ended++) {
-    // The query itself makes the server discard notifications that every session has read.
-    const { rows } = await session.query<{ usage: number }>('select pg_catalog.pg_notification_queue_usage() as usage')
-    if ((rows[0]?.usage ?? 0) < fullestQueue || !(await endOldest(session, policy))) return
-    await pause(lookMs, undefined)
-  }
-}
-
-async function endOldest(session: Session, policy: BlockerPolicy): Promise<boolean> {
-  const connected = await session.query<{ user: Identifier }>(
-    `select distinct usename as "user" from pg_catalog.pg_stat_activity where pg_catalog.starts_with(usename, $1::text)`,
-    [policy.tenantRoles],
-  )
-  const roles = connected.rows.map(({ user }) => user)
-  const ended = await inRoles(session, roles, async () => {
-    const { rows } = await session.query<Omit<Blocker, 'isTenant'>>(
-      `select pid, usename as "user", datname as database from pg_catalog.pg_stat_activity
-       where usename = any($1) and xact_start is not null order by xact_start limit 1`,
-      [roles],
-    )
-    await endSessions(
-      session,
-      rows.map(({ pid }) => pid),
-    )
-    return rows
-  })
-  reportEnded(ended, policy)
-  return ended.length > 0
-}
-
-function reportEnded(ended: readonly Omit<Blocker, 'isTenant'>[], { onEnded }: BlockerPolicy): void {
+/** Reports tenants' sessions that were ended. */
+export function reportEnded(ended: readonly EndedSession[], { onEnded }: BlockerPolicy): void {
   for (const { pid, user, database } of ended) {
     onEnded({ user: user ?? '', database: database ?? undefined, processId: pid, transaction: undefined })
   }
@@ -187,11 +147,15 @@ export class BlockerWatch {
   }
 }
 
-/** A session that another one waits for. */
-interface Blocker {
+/** A session that was ended. */
+export interface EndedSession {
   readonly pid: number
   readonly user: Identifier | null
   readonly database: Identifier | null
+}
+
+/** A session that another one waits for. */
+interface Blocker extends EndedSession {
   readonly isTenant: boolean
 }
 
@@ -335,22 +299,6 @@ async function enter(database: Identifier, transaction: string, policy: BlockerP
   }
 }
 
-/** Runs one statement as another role: outside of a transaction, which ROLLBACK PREPARED refuses. */
-async function asRole(session: Session, role: Identifier, statement: string): Promise<void> {
-  const name = quoteIdentifier(role)
-  // From version 16 on, the creator of a role is a member that may neither use nor set it.
-  const { rows } = await session.query<{ may: boolean }>(`select pg_catalog.pg_has_role($1, 'usage') as may`, [role])
-  const isMember = rows[0]?.may === true
-  if (!isMember) await session.query(`grant ${name} to current_user`)
-  try {
-    await session.query(`set role ${name}`)
-    await session.query(statement)
-  } finally {
-    await session.query('reset role')
-    if (!isMember) await session.query(`revoke ${name} from current_user`)
-  }
-}
-
 function notThere(transaction: string, database: Identifier, cause: unknown): TenantryError {
   const message = `A prepared transaction in ${database}, number ${transaction}, could not be rolled back.`
   return new TenantryError('query-failed', message, {
@@ -374,7 +322,7 @@ async function endCopiesBefore(session: Session, waiting: number, policy: Blocke
   if (rows.length === 0) return
   const roles = rows.map(({ user }) => user)
   const ended = await inRoles(session, roles, async () => {
-    const copying = await session.query<Omit<Blocker, 'isTenant'>>(copiesSql, [roles])
+    const copying = await session.query<EndedSession>(copiesSql, [roles])
     await endSessions(
       session,
       copying.rows.map(({ pid }) => pid),

@@ -172,3 +172,19 @@ class TakenBack extends Error {
     this.value = value
   }
 }
+
+/** Runs one statement as another role: outside of a transaction, which ROLLBACK PREPARED refuses. */
+export async function asRole(session: Session, role: Identifier, statement: string): Promise<void> {
+  const name = quoteIdentifier(role)
+  // From version 16 on, the creator of a role is a member that may neither use nor set it.
+  const { rows } = await session.query<{ may: boolean }>(`select pg_catalog.pg_has_role($1, 'usage') as may`, [role])
+  const isMember = rows[0]?.may === true
+  if (!isMember) await session.query(`grant ${name} to current_user`)
+  try {
+    await session.query(`set role ${name}`)
+    await session.query(statement)
+  } finally {
+    await session.query('reset role')
+    if (!isMember) await session.query(`revoke ${name} from current_user`)
+  }
+}
