@@ -21,7 +21,7 @@ export class Calls {
   /** Reads the options of a call. @throws `closed`, `invalid-option` */
   read<Options extends object>(call: Call, options: Options | undefined): Options {
     this.refuseClosed()
-    return readCallOptions(call, options ?? ({} as Options))
+    return readCallOptions(call, options === undefined ? ({} as Options) : options)
   }
 
   /** @throws `closed` after {@link refuseNew} */

@@ -173,7 +173,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   }
 
   async close(options?: CloseOptions): Promise<void> {
-    const { deadlineMs = 10_000 } = readCallOptions('close', options ?? {})
+    const { deadlineMs = 10_000 } = readCallOptions('close', options === undefined ? {} : options)
     this.#closing ??= this.#close(deadlineMs)
     return this.#closing
   }

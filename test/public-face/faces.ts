@@ -156,7 +156,7 @@ export function facesOfTenantry(it: Open): Readonly<Record<string, Face>> {
       call: (filter) => it.forEach(() => undefined, { filter }),
       options: { server: 'text', version: 'version', metadata: 'metadata', search: 'text' },
     },
-    close: of('close', [[0, 'deadline']], undefined),
+    close: of('close', [], { deadlineMs: 'deadline' }),
   }
 }
 

@@ -71,6 +71,9 @@ describe('two servers', () => {
       await tenantry.tenants.suspend('a')
       const { catalog, servers: known } = await tenantry.status()
       expect([catalog.server, known.map(({ name }) => name)]).toEqual(['two', among ? ['one', 'two'] : ['one']])
+      const isFilled = async () =>
+        (await tenantry.status()).spares.every(({ ready, filling }) => ready === 1 && filling === 0)
+      await expect.poll(isFilled, { timeout: 30_000 }).toBe(true)
       expect(await tenantry.servers.reconcile()).toMatchObject({ findings: [], unreachable: [] })
       await tenantry.close()
       const again = await openTenantry({ models, installation, servers: [one!], catalog: { server: two! } })
