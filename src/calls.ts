@@ -19,9 +19,9 @@ export class Calls {
   }
 
   /** Reads the options of a call. @throws `closed`, `invalid-option` */
-  read<Options extends object>(call: Call, options: Options | undefined): Options {
+  read<Options extends object>(call: Call, options = {} as Options): Options {
     this.refuseClosed()
-    return readCallOptions(call, options === undefined ? ({} as Options) : options)
+    return readCallOptions(call, options)
   }
 
   /** @throws `closed` after {@link refuseNew} */

@@ -172,8 +172,8 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     return { ...this.#work.current() }
   }
 
-  async close(options?: CloseOptions): Promise<void> {
-    const { deadlineMs = 10_000 } = readCallOptions('close', options === undefined ? {} : options)
+  async close(options: CloseOptions = {}): Promise<void> {
+    const { deadlineMs = 10_000 } = readCallOptions('close', options)
     this.#closing ??= this.#close(deadlineMs)
     return this.#closing
   }
