@@ -61,7 +61,7 @@ export interface CloseOptions {
   readonly deadlineMs?: number
 }
 
-/** What is done with the tenants of an installation, besides the daily calls of {@link Tenantry}. */
+/** The calls on tenants, besides the daily ones of {@link Tenantry}. */
 export interface Tenants<Handle> {
   /** Returns a tenant as the catalog knows it; undefined if there is none. @throws `invalid-tenant-id` */
   get(id: string, options?: Cancellable): Promise<Tenant | undefined>

@@ -30,7 +30,7 @@ import { update } from './provisioning/tenants/update.ts'
 import type { TenantWork } from './routing/tenant-work.ts'
 import type { Call } from './verb-options.ts'
 
-/** What the groups of calls are made of. */
+/** The parts that the groups of calls need. */
 export interface GroupParts<Handle> {
   readonly calls: Calls
   readonly making: MakingContext<Handle>

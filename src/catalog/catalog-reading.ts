@@ -19,7 +19,7 @@ export interface TenantCounts {
   readonly separate: number
 }
 
-/** What the catalog tells without changing anything. */
+/** The queries of the catalog: they change nothing. */
 export class CatalogReading {
   readonly #db: Kysely<CatalogTables>
 

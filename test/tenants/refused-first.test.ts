@@ -43,7 +43,7 @@ it('a session in the database that is being made delays its tenant, and is ended
 
 describe('a configuration is refused, with the key in the message,', () => {
   it.each<[string, object]>([
-    ['openTenantry', []],
+    ['The configuration', []],
     ['servers must', { servers: main }],
     ['servers.0 must', { servers: [null] }],
     ['catalog.server', { catalog: { server: {} } }],
