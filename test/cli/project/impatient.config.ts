@@ -1,3 +1,3 @@
 import config from './tenantry.config.ts'
 
-export default { ...config, lockTimeoutMs: 1 }
+export default { ...config, limits: { lockTimeoutMs: 1 } }
