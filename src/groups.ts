@@ -1,7 +1,7 @@
 import { type Cancellable, untilAborted } from './kernel/abort.ts'
 import { ConcurrencyLimit } from './kernel/concurrency.ts'
 import { parseTenantId } from './kernel/names.ts'
-import { longestMs } from './kernel/option-checks.ts'
+import { longestMs } from './kernel/options.ts'
 import { readListOptions } from './catalog/list-options.ts'
 import { publicTenant } from './catalog/tenant.ts'
 import type { Domains, Servers, Templates, Tenants } from './api.ts'
@@ -75,7 +75,7 @@ export function tenantsGroup<Handle>(parts: GroupParts<Handle>): Tenants<Handle>
     resume: changing('tenants.resume', resume),
     offboard: changing('tenants.offboard', offboard),
     restore: changing('tenants.restore', restore),
-    purge: (id, options) => notify(parts, 'tenants.purge', options, (checked) => purge(making, id, checked)),
+    purge: (id, options) => notifying(parts, 'tenants.purge', options, (checked) => purge(making, id, checked)),
     purgeExpired: (options) =>
       calls.change('tenants.purgeExpired', options, (checked) => purgeExpired(making, checked)),
     clone: (source, id, options) =>
@@ -105,11 +105,11 @@ export function domainsGroup<Handle>(parts: GroupParts<Handle>): Domains {
   const verifying = new ConcurrencyLimit(lookupsAtOnce)
   return {
     add: (id, domain, options) =>
-      notify(parts, 'domains.add', options, (checked) => addDomain(making, id, domain, checked)),
+      notifying(parts, 'domains.add', options, (checked) => addDomain(making, id, domain, checked)),
     verify: (id, domain, options) =>
-      notify(parts, 'domains.verify', options, (checked) => verifyDomain(making, id, domain, checked), verifying),
+      notifying(parts, 'domains.verify', options, (checked) => verifyDomain(making, id, domain, checked), verifying),
     remove: (id, domain, options) =>
-      notify(parts, 'domains.remove', options, (checked) => removeDomain(making, id, domain, checked)),
+      notifying(parts, 'domains.remove', options, (checked) => removeDomain(making, id, domain, checked)),
     list: async (id, options) => domainsOf(making, id, calls.read('domains.list', options)),
     get: async (domain, options) => domainNamed(making, domain, calls.read('domains.get', options)),
     tenantOf: async (domain, options) => {
@@ -143,7 +143,7 @@ export function serversGroup<Handle>({ calls, making }: GroupParts<Handle>): Ser
 }
 
 /** Runs a verb whose commit notifies other processes. */
-function notify<Handle, Options extends Cancellable, T>(
+function notifying<Handle, Options extends Cancellable, T>(
   { calls, making }: GroupParts<Handle>,
   call: Call,
   options: Options | undefined,

@@ -3,7 +3,7 @@ import { closeInTime } from './kernel/closing.ts'
 import { TenantryError } from './kernel/errors.ts'
 import { Listeners } from './kernel/listeners.ts'
 import type { TenantId } from './kernel/names.ts'
-import { functionOption } from './kernel/option-checks.ts'
+import { functionOption, readOptions } from './kernel/options.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { Domains } from './catalog/domains.ts'
 import { Inventory } from './catalog/inventory.ts'
@@ -141,7 +141,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   }
 
   on(listener: (event: TenantryEvent) => void): () => void {
-    functionOption('listener', listener)
+    readOptions('listener', functionOption(), listener)
     return this.#listeners.add(listener)
   }
 

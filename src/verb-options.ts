@@ -1,91 +1,93 @@
+import * as v from 'valibot'
 import {
   cancellable,
-  type Checks,
+  checked,
   days,
   deadline,
   durationMs,
-  functionOption,
+  identifier,
   oneOf,
+  optionsOf,
+  parsed,
   positiveInteger,
   readOptions,
   trueOrFalse,
-} from './kernel/option-checks.ts'
+} from './kernel/options.ts'
+import type { Cancellable } from './kernel/abort.ts'
 import { parseDomain } from './kernel/domain-names.ts'
-import { parseIdentifier } from './kernel/names.ts'
 import { storableText } from './kernel/storable.ts'
 import type { CloseOptions, EnvironmentOptions, HistoryOptions } from './api.ts'
 import type { AdoptOptions } from './provisioning/tenants/adopt.ts'
 import type { CheckOptions } from './provisioning/tenants/check-tenant.ts'
 import type { CloneOptions } from './provisioning/tenants/clone.ts'
-import type { DrainOptions } from './provisioning/context.ts'
+import type { DrainOptions, VerbOptions } from './provisioning/context.ts'
 import type { RotateOptions } from './provisioning/tenants/credentials.ts'
 import type { DomainsOptions, VerifyDomainOptions } from './domains/domains.ts'
 import type { OffboardOptions } from './provisioning/tenants/offboard.ts'
 import type { PurgeExpiredOptions } from './provisioning/tenants/purge.ts'
 import type { RestampOptions } from './provisioning/tenants/restamp.ts'
 import type { ReconcileOptions } from './provisioning/reconcile/reconcile.ts'
-import { existing, newTenantChecks, type OnboardOptions, verbChecks } from './provisioning/tenants/tenant-options.ts'
+import { existing, newTenantSchemas, type OnboardOptions, verbSchemas } from './provisioning/tenants/tenant-options.ts'
 import type { UpdateOptions } from './provisioning/tenants/update.ts'
 
-/** The checks of the options of each call; `list`, `forEach`, `with` and `run` have theirs in the catalog and the routing. */
-const checks = {
-  onboard: { ...newTenantChecks, server: storableText, existing } satisfies Checks<OnboardOptions>,
-  'tenants.update': {
-    ...newTenantChecks,
-    displayName: (option, text) => (text === null ? null : storableText(option, text)),
-  } satisfies Checks<UpdateOptions>,
-  'tenants.suspend': { ...verbChecks, drainMs: durationMs } satisfies Checks<DrainOptions>,
-  'tenants.resume': verbChecks,
-  'tenants.offboard': { ...verbChecks, drainMs: durationMs, retentionDays: days } satisfies Checks<OffboardOptions>,
-  'tenants.restore': verbChecks,
-  'tenants.purge': verbChecks,
-  'tenants.purgeExpired': { ...verbChecks, limit: positiveInteger } satisfies Checks<PurgeExpiredOptions>,
-  'tenants.clone': {
-    ...newTenantChecks,
-    anonymise: (option, hook) => (hook === false ? hook : functionOption(option, hook, 'Give false for none.')),
+const verb = optionsOf<VerbOptions>(verbSchemas)
+const reading = optionsOf<Cancellable>(cancellable)
+
+/** The options of each call; `list`, `forEach`, `with` and `run` have theirs in the catalog and the routing. */
+const schemas = {
+  onboard: optionsOf<OnboardOptions>({ ...newTenantSchemas, server: storableText, existing }),
+  status: reading,
+  close: optionsOf<CloseOptions>({ deadlineMs: deadline }),
+  'tenants.get': reading,
+  'tenants.history': optionsOf<HistoryOptions>({ limit: positiveInteger, ...cancellable }),
+  'tenants.update': optionsOf<UpdateOptions>({ ...newTenantSchemas, displayName: v.nullable(storableText) }),
+  'tenants.suspend': optionsOf<DrainOptions>({ ...verbSchemas, drainMs: durationMs }),
+  'tenants.resume': verb,
+  'tenants.offboard': optionsOf<OffboardOptions>({ ...verbSchemas, drainMs: durationMs, retentionDays: days }),
+  'tenants.restore': verb,
+  'tenants.purge': verb,
+  'tenants.purgeExpired': optionsOf<PurgeExpiredOptions>({ ...verbSchemas, limit: positiveInteger }),
+  'tenants.clone': optionsOf<CloneOptions<unknown>>({
+    ...newTenantSchemas,
+    anonymise: checked<NonNullable<CloneOptions<unknown>['anonymise']>>(
+      (hook) => hook === false || typeof hook === 'function',
+      'a function',
+      'Give false for none.',
+    ),
     drainMs: durationMs,
     existing,
-  } satisfies Checks<CloneOptions<unknown>>,
-  'tenants.adopt': {
-    ...newTenantChecks,
-    database: (_, name) => parseIdentifier(name as string, 'database'),
-    server: storableText,
-  } satisfies Checks<AdoptOptions>,
-  'tenants.accept': verbChecks,
-  'tenants.restamp': { ...verbChecks, differences: oneOf(['allow', 'refuse']) } satisfies Checks<RestampOptions>,
-  'servers.reconcile': { ...verbChecks, dryRun: trueOrFalse } satisfies Checks<ReconcileOptions>,
-  'templates.remove': cancellable,
-  'tenants.check': { exact: trueOrFalse, ...cancellable } satisfies Checks<CheckOptions>,
-  'tenants.get': cancellable,
-  'tenants.history': { limit: positiveInteger, ...cancellable } satisfies Checks<HistoryOptions>,
-  status: cancellable,
-  'tenants.environment': {
+  }),
+  'tenants.adopt': optionsOf<AdoptOptions>(
+    { ...newTenantSchemas, database: identifier('database'), server: storableText },
+    'database',
+  ),
+  'tenants.accept': verb,
+  'tenants.restamp': optionsOf<RestampOptions>({ ...verbSchemas, differences: oneOf(['allow', 'refuse']) }),
+  'tenants.check': optionsOf<CheckOptions>({ exact: trueOrFalse, ...cancellable }),
+  'tenants.environment': optionsOf<EnvironmentOptions>({
     as: oneOf(['administrator', 'owner', 'tenant']),
     ...cancellable,
-  } satisfies Checks<EnvironmentOptions>,
-  'tenants.credentials': cancellable,
-  'tenants.rotateCredentials': { ...verbChecks, endSessions: trueOrFalse } satisfies Checks<RotateOptions>,
-  'tenants.reencryptCredentials': verbChecks,
-  'domains.add': verbChecks,
-  'domains.verify': {
-    ...verbChecks,
+  }),
+  'tenants.credentials': reading,
+  'tenants.rotateCredentials': optionsOf<RotateOptions>({ ...verbSchemas, endSessions: trueOrFalse }),
+  'tenants.reencryptCredentials': verb,
+  'domains.add': verb,
+  'domains.verify': optionsOf<VerifyDomainOptions>({
+    ...verbSchemas,
     proof: oneOf(['dns', 'given'], 'Leave it out to look for the record in the DNS.'),
-  } satisfies Checks<VerifyDomainOptions>,
-  'domains.remove': verbChecks,
-  'domains.list': {
-    limit: positiveInteger,
-    after: (_, domain) => parseDomain(domain as string),
-    ...cancellable,
-  } satisfies Checks<DomainsOptions>,
-  'domains.get': cancellable,
-  'domains.tenantOf': cancellable,
-  close: { deadlineMs: deadline } satisfies Checks<CloseOptions>,
+  }),
+  'domains.remove': verb,
+  'domains.list': optionsOf<DomainsOptions>({ limit: positiveInteger, after: parsed(parseDomain), ...cancellable }),
+  'domains.get': reading,
+  'domains.tenantOf': reading,
+  'templates.remove': reading,
+  'servers.reconcile': optionsOf<ReconcileOptions>({ ...verbSchemas, dryRun: trueOrFalse }),
 }
 
 /** A call of an open Tenantry with options that are read here. */
-export type Call = keyof typeof checks
+export type Call = keyof typeof schemas
 
-/** Reads the options of a call. @throws `invalid-option`, and the errors of checks of names */
+/** Reads the options of a call. @throws `invalid-option`, and the errors of schemas of names */
 export function readCallOptions<Options extends object>(call: Call, options: Options): Options {
-  return readOptions(call, options, checks[call] as unknown as Checks<Options>)
+  return readOptions(call, schemas[call] as v.GenericSchema<unknown, Options>, options)
 }

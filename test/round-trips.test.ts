@@ -222,7 +222,7 @@ describe("the verbs of a tenant's life", () => {
     await tenantry.with('other', (em) => em.count(User))
   })
   // A session for administration is kept for three seconds: the call before may be longer ago.
-  beforeEach(() => errorOf(tenantry.tenants.resume('nobody')))
+  beforeEach(() => errorOf(tenantry.tenants.resume('unknown')))
   afterAll(() => tenantry.close())
 
   /**

@@ -1,9 +1,17 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { parseTenantId } from '../kernel/names.ts'
-import { cancellable, type Checks, positiveInteger, readOptions, trueOrFalse } from '../kernel/option-checks.ts'
+import {
+  cancellable,
+  optionsOf,
+  parsed,
+  positiveInteger,
+  readOptions,
+  type Schemas,
+  trueOrFalse,
+} from '../kernel/options.ts'
 import { show } from '../kernel/printable.ts'
-import { checkMetadata, storableText } from '../kernel/storable.ts'
+import { storableMetadata, storableText } from '../kernel/storable.ts'
 import type { TenantFilter } from './listing.ts'
 import { type TenantState, tenantStates } from './states.ts'
 
@@ -28,18 +36,22 @@ export interface ListOptions extends Cancellable {
 
 const mostAtOnce = 1_000
 
-/** The checks of list options. */
-export const listChecks = {
-  limit: positiveInteger,
-  after: (_, id) => parseTenantId(id as string),
-  state: (_, state) => checkStates(state as TenantState | readonly TenantState[]),
+/** The conditions that a fleet query has as well. */
+export const filterSchemas = {
   server: storableText,
-  version: checkVersion,
-  metadata: (_, metadata) => checkMetadata(metadata),
+  version: parsed(checkVersion),
+  metadata: storableMetadata,
   search: storableText,
+} satisfies Partial<Schemas<ListOptions>>
+
+const listSchema = optionsOf<ListOptions>({
+  limit: positiveInteger,
+  after: parsed(parseTenantId),
+  state: parsed(checkStates),
+  ...filterSchemas,
   expired: trueOrFalse,
   ...cancellable,
-} satisfies Checks<ListOptions>
+})
 
 /** Reads list options. @throws `invalid-option`, `invalid-tenant-id` */
 export function readListOptions(options: ListOptions): {
@@ -48,7 +60,7 @@ export function readListOptions(options: ListOptions): {
   readonly after: string | undefined
   readonly signal: AbortSignal | undefined
 } {
-  const { limit = 100, after, signal, state, ...filter } = readOptions('list', options, listChecks)
+  const { limit = 100, after, signal, state, ...filter } = readOptions('list', listSchema, options)
   const states = state as readonly TenantState[] | undefined
   return { filter: { ...filter, states }, limit: Math.min(limit, mostAtOnce), after, signal }
 }
@@ -56,9 +68,9 @@ export function readListOptions(options: ListOptions): {
 /** The largest number of a version in the catalog. */
 const mostVersions = 2 ** 31 - 1
 
-function checkVersion(option: string, version: unknown): string | number {
-  if (typeof version === 'string') return storableText(option, version)
-  const number = positiveInteger(option, version)
+function checkVersion(version: string | number): string | number {
+  if (typeof version === 'string') return readOptions('version', storableText, version)
+  const number = readOptions('version', positiveInteger, version)
   if (number <= mostVersions) return number
   throw new TenantryError('invalid-option', `version must be at most ${mostVersions}.`, {
     hint: 'Give the number or the fingerprint of a version that status() shows.',

@@ -1,17 +1,17 @@
 // The entry `tenantry/fastify`.
 
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import { type Checks, oneOf, readOptions } from '../kernel/option-checks.ts'
+import { oneOf, optionsOf, readOptions } from '../kernel/options.ts'
 import type { ErrorResponse } from './error-response.ts'
 import { type LogFailure, sentence } from './failure-log.ts'
 import { enterUntilSent, nodeRequest } from './node-requests.ts'
 import type { RequestTenant } from './request-tenant.ts'
 import type { RegisteredHandle } from './requests.ts'
 import {
-  requestsChecks,
+  requestsSchemas,
   type RequestsOptions,
   type RequestsTenantry,
-  requireTenantry,
+  tenantrySchema,
   TenantRequests,
 } from './tenant-requests.ts'
 
@@ -34,11 +34,11 @@ export interface FastifyTenantsOptions extends RequestsOptions<FastifyRequest> {
   readonly hook?: 'preValidation' | 'preHandler' | undefined
 }
 
-const checks: Checks<FastifyTenantsOptions> = {
-  ...requestsChecks,
-  tenantry: requireTenantry,
-  hook: oneOf(['preValidation', 'preHandler']),
-}
+const schema = optionsOf<FastifyTenantsOptions>(
+  { ...requestsSchemas<FastifyRequest>(), tenantry: tenantrySchema, hook: oneOf(['preValidation', 'preHandler']) },
+  'tenantry',
+  'tenantFrom',
+)
 
 /**
  * Routes the requests of its scope to their tenants. Each runs in its tenant's context, and has it as `request.tenant`.
@@ -47,7 +47,7 @@ const checks: Checks<FastifyTenantsOptions> = {
  */
 // Not a callback plugin: no one catches the errors that it throws.
 export const fastifyTenants: FastifyPluginAsync<FastifyTenantsOptions> = async (fastify, options) => {
-  const { tenantry, hook = 'preValidation', ...others } = readOptions('fastifyTenants', options, checks)
+  const { tenantry, hook = 'preValidation', ...others } = readOptions('fastifyTenants', schema, options)
   const requests = new TenantRequests<unknown, FastifyRequest>(tenantry, others, logToRequest)
 
   const enter = async (request: FastifyRequest, reply: FastifyReply, next: (error?: Error) => void) => {

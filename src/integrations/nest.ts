@@ -1,3 +1,4 @@
+import * as v from 'valibot'
 // The entry `tenantry/nestjs`. Its decorators are called as functions, since the code has to run under type stripping.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
@@ -17,15 +18,15 @@ import { APP_INTERCEPTOR, HttpAdapterHost } from '@nestjs/core'
 import { catchError, Observable } from 'rxjs'
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
-import { type Checks, functionOption, list, readOptions } from '../kernel/option-checks.ts'
+import { functionOption, must, optionsOf, readOptions } from '../kernel/options.ts'
 import { type AnsweredFailure, details, sentence } from './failure-log.ts'
 import { enterUntilSent, nodeRequest } from './node-requests.ts'
 import type { RequestTenant } from './request-tenant.ts'
 import {
-  requestsChecks,
+  requestsSchemas,
   type RequestsOptions,
   type RequestsTenantry,
-  requireTenantry,
+  tenantrySchema,
   TenantRequests,
 } from './tenant-requests.ts'
 
@@ -103,23 +104,27 @@ export class TenantryModule {
 
   /** Returns the module with options that a function makes from other providers. */
   static forRootAsync<Request = NestRequest>(given: TenantryModuleAsyncOptions<Request>): DynamicModule {
-    const { imports = [], inject = [], useFactory } = readOptions('forRootAsync', given, asyncChecks)
-    functionOption('useFactory', useFactory)
+    const {
+      imports = [],
+      inject = [],
+      useFactory,
+    } = readOptions('forRootAsync', asyncSchema as v.GenericSchema<unknown, TenantryModuleAsyncOptions<Request>>, given)
     const make = async (...injected: unknown[]) => readModuleOptions(await useFactory(...injected))
     return { ...moduleWith({ provide: options, useFactory: make, inject: [...inject] }), imports }
   }
 }
 Module({})(TenantryModule)
 
-const moduleChecks: Checks<TenantryModuleOptions<never>> = { ...requestsChecks, tenantry: requireTenantry }
-const asyncChecks: Checks<TenantryModuleAsyncOptions<never>> = {
-  imports: list,
-  inject: list,
-  useFactory: functionOption,
-}
+const anyList = v.array(v.any(), must('a list'))
+const asyncSchema = optionsOf<TenantryModuleAsyncOptions<never>>(
+  { imports: anyList, inject: anyList, useFactory: functionOption<TenantryModuleAsyncOptions<never>['useFactory']>() },
+  'useFactory',
+)
 
 function readModuleOptions<Request>(given: TenantryModuleOptions<Request>): TenantryModuleOptions<Request> {
-  return readOptions<TenantryModuleOptions<Request>>('TenantryModule', given, moduleChecks)
+  const schemas = { ...requestsSchemas<Request>(), tenantry: tenantrySchema }
+  const schema = optionsOf<TenantryModuleOptions<Request>>(schemas, 'tenantry', 'tenantFrom')
+  return readOptions('TenantryModule', schema, given)
 }
 
 function moduleWith(given: Provider): DynamicModule {

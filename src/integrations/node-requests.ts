@@ -1,8 +1,23 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { hasMethods, invalidOption, readable } from '../kernel/option-checks.ts'
+import { checked, hasMethods, readable, readOptions } from '../kernel/options.ts'
 import type { RequestLike } from './request-like.ts'
 import type { EnteredTenant } from './request-tenant.ts'
 import type { TenantRequests } from './tenant-requests.ts'
+
+const nodeRequestSchema = checked(
+  (raw) => readable('The request', () => Array.isArray((raw as IncomingMessage | undefined)?.rawHeaders)),
+  "one of Node's",
+  'Give its IncomingMessage.',
+)
+
+const enterSchema = checked<readonly [unknown, unknown]>(
+  (given) => {
+    const [requests, response] = given as readonly [unknown, unknown]
+    return hasMethods(requests, 'enter') && hasMethods(response, 'once')
+  },
+  'a request and its response',
+  "Give it a TenantRequests, the request twice, and Node's ServerResponse.",
+)
 
 /**
  * Reads a request of Node's.
@@ -11,8 +26,7 @@ import type { TenantRequests } from './tenant-requests.ts'
  * @param url the original URL, before any rewriting
  */
 export function nodeRequest(raw: IncomingMessage, host: string | undefined, url: string): RequestLike {
-  if (!readable('The request', () => Array.isArray(raw?.rawHeaders)))
-    throw invalidOption('The request', "one of Node's", 'Give its IncomingMessage.')
+  readOptions('The request', nodeRequestSchema, raw)
   // With two Host headers, a proxy in front may have used the other one (RFC 9112, 3.2: to be refused).
   return { host: countHosts(raw) > 1 ? undefined : host, url, headers: raw.headers }
 }
@@ -24,10 +38,7 @@ export async function enterUntilSent<Handle, Request extends object>(
   like: RequestLike,
   response: ServerResponse,
 ): Promise<EnteredTenant<Handle> | undefined> {
-  if (!hasMethods(requests, 'enter') || !hasMethods(response, 'once')) {
-    const hint = "Give it a TenantRequests, the request twice, and Node's ServerResponse."
-    throw invalidOption('The arguments of enterUntilSent', 'a request and its response', hint)
-  }
+  readOptions('The arguments of enterUntilSent', enterSchema, [requests, response])
   const client = new AbortController()
   const onClose = () => {
     if (!response.writableFinished) client.abort(new Error('The client went away.'))

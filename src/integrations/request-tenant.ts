@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { TenantId } from '../kernel/names.ts'
-import { functionOption } from '../kernel/option-checks.ts'
+import { functionOption, readOptions } from '../kernel/options.ts'
 import type { CapturedTenant, Tenantry } from '../api.ts'
 
 /** The methods of a Tenantry that the integrations need. */
@@ -57,7 +57,7 @@ export async function enterTenant<Handle>(
     id: captured.tenant,
     signal,
     run: (work) => {
-      functionOption('work', work)
+      readOptions('work', functionOption(), work)
       return run(work)
     },
     handle: () => (handle ??= begin()),

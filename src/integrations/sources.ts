@@ -1,5 +1,6 @@
+import * as v from 'valibot'
 import { TenantryError } from '../kernel/errors.ts'
-import { type Checks, functionOption, invalidOption, list, readOptions, trueOrFalse } from '../kernel/option-checks.ts'
+import { checked, functionOption, optionsOf, readOptions, texts, trueOrFalse } from '../kernel/options.ts'
 import { show } from '../kernel/printable.ts'
 import type { CapturedTenant, Domains } from '../api.ts'
 import { hostName, pathOf, type RequestLike } from './request-like.ts'
@@ -46,9 +47,8 @@ export interface SubdomainOptions {
 
 /** Reads the name right below a domain. A deeper one names no tenant. @throws `invalid-option` */
 export function subdomain(options: SubdomainOptions): TenantSource {
-  const { base, reserved = ['www'] } = readOptions('subdomain', options, subdomainChecks)
-  // A missing option has not been checked.
-  const suffix = `.${domain('base', base)}`
+  const { base, reserved = ['www'] } = readOptions('subdomain', subdomainSchema, options)
+  const suffix = `.${base}`
   const find = ({ like }: SourceInput<unknown>): NamedTenant => {
     const name = hostName(like.host)
     if (!name?.endsWith(suffix)) return undefined
@@ -59,22 +59,20 @@ export function subdomain(options: SubdomainOptions): TenantSource {
   return { name: 'subdomain', readsHost: true, required: false, find }
 }
 
-const subdomainChecks: Checks<SubdomainOptions> = {
-  base: domain,
-  reserved: (option, value) => {
-    const hint = "Write reserved: ['www', 'api'], in small letters."
-    const names = list(option, value, hint)
-    if (names.every((name) => typeof name === 'string')) return names
-    throw invalidOption(option, 'a list of names', hint)
+const subdomainSchema = optionsOf<SubdomainOptions>(
+  {
+    base: v.pipe(
+      checked<string>(
+        (value) => typeof value === 'string' && hostName(value) === value.toLowerCase(),
+        (value) => `a domain, not ${show(value)}`,
+        "Write it without protocol and port: subdomain({ base: 'app.example.com' }).",
+      ),
+      v.toLowerCase(),
+    ),
+    reserved: texts('a list of names', "Write reserved: ['www', 'api'], in small letters."),
   },
-}
-
-function domain(option: string, value: unknown): string {
-  const known = typeof value === 'string' ? hostName(value) : undefined
-  if (typeof value === 'string' && known === value.toLowerCase()) return known
-  const hint = "Write it without protocol and port: subdomain({ base: 'app.example.com' })."
-  throw invalidOption(option, `a domain, not ${show(value)}`, hint)
-}
+  'base',
+)
 
 /** Reads a domain of the tenant's own, which must be verified in the catalog. */
 export function customDomain(): TenantSource {
@@ -156,8 +154,8 @@ export interface ClaimOptions {
  * @throws `invalid-option`
  */
 export function claim<Request>(read: (request: Request) => unknown, options: ClaimOptions = {}): TenantSource<Request> {
-  const { optional = false } = readOptions('claim', options, claimChecks)
-  functionOption('The argument of claim', read, 'Write claim((request) => request.user?.tenant).')
+  const { optional = false } = readOptions('claim', claimSchema, options)
+  readOptions('The argument of claim', functionOption('Write claim((request) => request.user?.tenant).'), read)
   const find = async ({ request }: SourceInput<Request>): Promise<NamedTenant> => {
     const value = await read(request)
     if (value === undefined || value === null) return undefined
@@ -166,18 +164,18 @@ export function claim<Request>(read: (request: Request) => unknown, options: Cla
   return { name: 'claim', readsHost: false, required: !optional, find }
 }
 
-const claimChecks: Checks<ClaimOptions> = { optional: trueOrFalse }
+const claimSchema = optionsOf<ClaimOptions>({ optional: trueOrFalse })
 
-const pathChecks: Checks<PathOptions> = {
-  prefix: (option, value) => {
-    if (value === '' || (typeof value === 'string' && /^(?:\/[^/?#%]+)+$/.test(value))) return value
-    const hint = "Write it with a slash before and none behind: path({ prefix: '/t' })."
-    throw invalidOption(option, `the beginning of a path, not ${show(value)}`, hint)
-  },
-}
+const pathSchema = optionsOf<PathOptions>({
+  prefix: checked<string>(
+    (value) => value === '' || (typeof value === 'string' && /^(?:\/[^/?#%]+)+$/.test(value)),
+    (value) => `the beginning of a path, not ${show(value)}`,
+    "Write it with a slash before and none behind: path({ prefix: '/t' }).",
+  ),
+})
 
 /** Returns the beginning of the path, up to the tenant. */
 function startOf(call: string, options: PathOptions): string {
-  const { prefix = '' } = readOptions(call, options, pathChecks)
+  const { prefix = '' } = readOptions(call, pathSchema, options)
   return `${prefix}/`
 }

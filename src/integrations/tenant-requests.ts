@@ -1,15 +1,18 @@
+import * as v from 'valibot'
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
 import {
   abortSignal,
-  type Checks,
+  checked,
   functionOption,
   hasMethods,
-  invalidOption,
-  list,
+  must,
+  optionsOf,
   readable,
   readOptions,
-} from '../kernel/option-checks.ts'
+  type Schemas,
+  texts,
+} from '../kernel/options.ts'
 import { type ErrorResponse, errorResponse, type OnError } from './error-response.ts'
 import { type LogFailure, logToConsole } from './failure-log.ts'
 import { pathOf, type RequestLike } from './request-like.ts'
@@ -53,12 +56,10 @@ export class TenantRequests<Handle, Request extends object> {
     options: RequestsOptions<Request>,
     log: LogFailure<Request> = logToConsole,
   ) {
-    requireTenantry('tenantry', tenantry)
-    this.#tenantry = tenantry
-    this.#options = readOptions<RequestsOptions<Request>>('The integration', options, requestsChecks)
-    // A missing option has not been checked.
-    requestsChecks.tenantFrom('tenantFrom', this.#options.tenantFrom)
-    functionOption('log', log)
+    this.#tenantry = readOptions('tenantry', tenantrySchema, tenantry) as RequestsTenantry<Handle>
+    const schema = optionsOf(requestsSchemas<Request>(), 'tenantFrom')
+    this.#options = readOptions('The integration', schema, options)
+    readOptions('log', functionOption(), log)
     this.#log = this.#options.log ?? log
   }
 
@@ -71,7 +72,7 @@ export class TenantRequests<Handle, Request extends object> {
    */
   async enter(request: Request, like: RequestLike, signal: AbortSignal): Promise<EnteredTenant<Handle> | undefined> {
     requireRequest(request, like)
-    abortSignal('signal', signal)
+    readOptions('signal', abortSignal, signal)
     if (this.#isExempt(request, like)) return undefined
     const { domains } = this.#tenantry
     const tenant = await resolveTenant(this.#options.tenantFrom, { request, like, domains, signal })
@@ -110,36 +111,53 @@ export class TenantRequests<Handle, Request extends object> {
   }
 }
 
-const exemptHint = "Write exempt: ['/health'], with whole paths, or a function of the request."
+/** A Tenantry, by the methods that route requests. */
+export const tenantrySchema = checked<RequestsTenantry<unknown>>(
+  (value) =>
+    hasMethods(value, 'run', 'with', 'captureTenant') &&
+    hasMethods(
+      readable('tenantry', () => Reflect.get(value as object, 'domains') as unknown),
+      'tenantOf',
+    ),
+  'a Tenantry',
+  'Pass the result of openTenantry().',
+)
 
-/** Checks that a Tenantry has the required methods. @throws `invalid-option` */
-export function requireTenantry(option: string, value: unknown): unknown {
-  const isTenantry = hasMethods(value, 'run', 'with', 'captureTenant')
-  if (isTenantry && hasMethods(Reflect.get(value as object, 'domains'), 'tenantOf')) return value
-  throw invalidOption(option, 'a Tenantry', 'Pass the result of openTenantry().')
-}
+const requestSchema = checked(
+  (like) => readable('The request', () => typeof (like as RequestLike | undefined)?.url === 'string'),
+  'an object, with its target in url',
+  'Give { host, url, headers } beside it.',
+)
 
 function requireRequest(request: object, like: RequestLike): void {
   const isRequest = typeof request === 'object' && request !== null
-  if (isRequest && readable('The request', () => typeof like?.url === 'string')) return
-  throw invalidOption('The request', 'an object, with its target in url', 'Give { host, url, headers } beside it.')
+  readOptions('The request', requestSchema, isRequest ? like : undefined)
 }
 
-/** The checks of the options that every integration has. */
-export const requestsChecks = {
-  tenantFrom: (option, value) => {
-    const sources = Array.isArray(value) ? list(option, value) : []
-    if (sources.length > 0 && sources.every((source) => hasMethods(source, 'find'))) return sources
-    const hint = "Name the sources of the tenant: tenantFrom: [subdomain({ base: 'app.example.com' })]."
-    throw invalidOption(option, 'a list of at least one source', hint)
-  },
-  exempt: (option, value) => {
-    if (typeof value === 'function') return value
-    const paths = list(option, value, exemptHint)
-    if (paths.every((path) => typeof path === 'string')) return paths
-    throw invalidOption(option, 'a list of paths or a function', exemptHint)
-  },
-  onError: functionOption,
-  log: (option, value) =>
-    value === false ? value : functionOption(option, value, 'Give a function, or false for no log.'),
-} satisfies Checks<RequestsOptions<never>>
+const sourceMust = must(
+  'a list of at least one source',
+  "Name the sources of the tenant: tenantFrom: [subdomain({ base: 'app.example.com' })].",
+)
+const exemptWanted = 'a list of paths or a function'
+const exemptHint = "Write exempt: ['/health'], with whole paths, or a function of the request."
+
+/** Returns the schemas of the options that every integration has. */
+export function requestsSchemas<Request>(): Schemas<RequestsOptions<Request>> {
+  const isSource = (source: unknown) => hasMethods(source, 'find')
+  return {
+    tenantFrom: v.pipe(
+      v.array(v.custom<TenantSource<Request>>(isSource, sourceMust), sourceMust),
+      v.minLength(1, sourceMust),
+    ),
+    exempt: v.union(
+      [functionOption<(request: Request) => boolean>(), texts(exemptWanted, exemptHint)],
+      must(exemptWanted, exemptHint),
+    ),
+    onError: functionOption<OnError<Request>>(),
+    log: checked<LogFailure<Request> | false>(
+      (value) => value === false || typeof value === 'function',
+      'a function',
+      'Give a function, or false for no log.',
+    ),
+  }
+}

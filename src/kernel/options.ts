@@ -21,7 +21,7 @@ export type OptionsSchema<Own extends v.ObjectEntries> = { readonly entries: Own
  */
 export function options<const Own extends v.ObjectEntries>(entries: Own): OptionsSchema<Own> {
   const schema = v.pipe(
-    v.custom<object>(isObject, ({ input }) =>
+    v.custom<object>(isOptions, ({ input }) =>
       problem(`must be an object of options, not ${show(input)}.`, 'Write it as { name: value }.'),
     ),
     v.rawTransform<object, object>(({ dataset, addIssue, NEVER }) => {
@@ -34,6 +34,22 @@ export function options<const Own extends v.ObjectEntries>(entries: Own): Option
     v.object(entries, ({ path }) => wrongness(entries[String(path?.at(-1)?.key)], undefined)),
   )
   return Object.assign(schema, { entries }) as unknown as OptionsSchema<Own>
+}
+
+/** A schema for each option of an interface, apart from whether it may be left out. */
+export type Schemas<Options> = {
+  readonly [Name in keyof Options]-?: v.GenericSchema<Exclude<Options[Name], undefined>, unknown>
+}
+
+/** Returns the schema of an interface's options. All but the required ones may be left out. */
+export function optionsOf<Options extends object>(
+  schemas: Schemas<Options>,
+  ...required: readonly (keyof Options)[]
+): v.GenericSchema<Options, Options> {
+  const entries = Object.entries<v.GenericSchema>(schemas as Schemas<Record<string, unknown>>).map(
+    ([name, schema]) => [name, required.includes(name as keyof Options) ? schema : v.exactOptional(schema)] as const,
+  )
+  return options(Object.fromEntries(entries)) as unknown as v.GenericSchema<Options, Options>
 }
 
 /**
@@ -55,7 +71,7 @@ export function readOptions<Schema extends v.GenericSchema>(
 }
 
 /** Reads a value from outside, which may throw anything. @throws `invalid-option` */
-function readable<T>(what: string, read: () => T): T {
+export function readable<T>(what: string, read: () => T): T {
   try {
     return read()
   } catch (cause) {
@@ -72,7 +88,7 @@ function readOnce(given: object, names: readonly string[]): object {
   return Object.fromEntries(read.filter(([, value]) => value !== undefined))
 }
 
-function isObject(value: unknown): boolean {
+function isOptions(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
@@ -85,12 +101,12 @@ function wrongness(schema: v.GenericSchema | undefined, value: unknown): string 
 function unknownHint(name: string, entries: v.ObjectEntries): string {
   const known = Object.keys(entries)
   if (known.length === 0) return 'It takes none.'
-  const groups = known.filter((group) => Object.hasOwn(entriesOf(entries[group]), name))
+  const groups = known.filter((group) => Object.hasOwn(groupEntries(entries[group]), name))
   const meant = [closestMatch(name, known, { maxDistance: 2 }) ?? groups.map((group) => `${group}.${name}`)].flat()
   return meant.length === 0 ? `It knows ${known.join(', ')}.` : `Did you mean ${meant.join(' or ')}?`
 }
 
-function entriesOf(schema: unknown): object {
+function groupEntries(schema: unknown): object {
   const { wrapped = schema } = schema as { readonly wrapped?: unknown }
   return (wrapped as { readonly entries?: object }).entries ?? {}
 }
@@ -105,9 +121,13 @@ export function must(wanted: string, hint = 'Leave it out for the default.'): st
   return problem(`must be ${wanted}.`, hint)
 }
 
-/** Returns the schema of values that pass a check. */
-export function checked<Value>(isValid: (value: unknown) => boolean, wanted: string, hint?: string) {
-  return v.custom<Value>(isValid, must(wanted, hint))
+/** Returns the schema of values that pass a check. `wanted` may name the value. */
+export function checked<Value>(
+  isValid: (value: unknown) => boolean,
+  wanted: string | ((value: unknown) => string),
+  hint?: string,
+) {
+  return v.custom<Value>(isValid, ({ input }) => must(typeof wanted === 'string' ? wanted : wanted(input), hint))
 }
 
 /** Returns the schema of values that a function parses or refuses by an error of its own. */
@@ -127,7 +147,7 @@ export function identifier(what: string): v.GenericSchema<string, Identifier> {
 export const extensionNames = v.array(identifier('extension'), must('a list', "Write extensions: ['citext', ...]."))
 
 /** An AbortSignal. */
-const abortSignal = checked<AbortSignal>(
+export const abortSignal = checked<AbortSignal>(
   isSignal,
   'an AbortSignal',
   'Give the signal of an AbortController, or AbortSignal.timeout(milliseconds).',
@@ -145,6 +165,19 @@ function isSignal(value: unknown): boolean {
 
 /** The option of every call that can be cancelled. */
 export const cancellable = { signal: v.exactOptional(abortSignal) }
+
+/** An object whose content another library checks; it is copied. */
+export function objectOption<Value extends object>(hint?: string) {
+  return v.pipe(
+    checked<Value>(isOptions, 'an object', hint),
+    v.transform((value) => ({ ...value })),
+  )
+}
+
+/** A list of texts. */
+export function texts(wanted: string, hint: string) {
+  return v.array(v.string(must(wanted, hint)), must(wanted, hint))
+}
 
 /** Returns the schema of a function. */
 export function functionOption<Function = (...args: never[]) => unknown>(hint?: string) {
@@ -172,7 +205,7 @@ export const positiveInteger = wholeNumber(1, 'a whole number above 0')
 const numberOrZero = wholeNumber(0, 'a whole number, 0 or above')
 
 /** The longest time of Node's timers, some 24 days. */
-const longestMs = 2 ** 31 - 1
+export const longestMs = 2 ** 31 - 1
 const atMostLongest = v.maxValue<number, number, string>(longestMs, must(`at most ${longestMs} milliseconds`))
 
 /** A time in milliseconds, zero or above. */
@@ -180,6 +213,12 @@ export const durationMs = v.pipe(numberOrZero, atMostLongest)
 
 /** A time in milliseconds above zero. */
 export const positiveMs = v.pipe(positiveInteger, atMostLongest)
+
+/** The longest wait, in milliseconds; cut to the longest time of timers. */
+export const deadline = v.pipe(
+  checked<number>((value) => typeof value === 'number' && value >= 0, 'a number of milliseconds, 0 or above'),
+  v.transform((ms) => Math.min(ms, longestMs)),
+)
 
 /** A number of days, zero or above, up to a hundred years. */
 export const days = v.pipe(numberOrZero, v.maxValue(36_500, must('at most 36500 days')))

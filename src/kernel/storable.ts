@@ -1,5 +1,6 @@
 import { TenantryError } from './errors.ts'
 import type { JsonObject } from './merge-patch.ts'
+import { checked, parsed, readOptions } from './options.ts'
 
 const metadataBytes = 65_536
 /**
@@ -23,8 +24,8 @@ export function checkMetadata(metadata: unknown): JsonObject {
 function toJson(metadata: object): string | undefined {
   try {
     return JSON.stringify(metadata, function storable(this: JsonObject, key: string, value: unknown) {
-      storableText('metadata', key)
-      if (typeof value === 'string') storableText('metadata', value)
+      readOptions('metadata', storableText, key)
+      if (typeof value === 'string') readOptions('metadata', storableText, value)
       if (!isKept(value, this, key)) throw metadataError()
       return value
     })
@@ -68,11 +69,13 @@ function isPlainObject(value: unknown): value is JsonObject {
 }
 
 /**
- * Checks text that PostgreSQL can store: without NUL, and without half of a surrogate pair. @throws `invalid-option`
+ * Text that PostgreSQL can store: without NUL, and without half of a surrogate pair.
  */
-export function storableText(option: string, text: unknown): string {
-  if (typeof text === 'string' && text.isWellFormed() && !text.includes('\u0000')) return text
-  throw new TenantryError('invalid-option', `${option} must be well-formed text without NUL.`, {
-    hint: 'Remove the characters that PostgreSQL cannot store.',
-  })
-}
+export const storableText = checked<string>(
+  (text) => typeof text === 'string' && text.isWellFormed() && !text.includes('\u0000'),
+  'well-formed text without NUL',
+  'Remove the characters that PostgreSQL cannot store.',
+)
+
+/** A tenant's metadata. */
+export const storableMetadata = parsed<Readonly<Record<string, unknown>>, JsonObject>(checkMetadata)

@@ -1,5 +1,5 @@
 import { throwIfAborted } from '../kernel/abort.ts'
-import { functionOption } from '../kernel/option-checks.ts'
+import { functionOption, readOptions } from '../kernel/options.ts'
 import { type ConnectionPool, type PooledConnection, queryOnce } from '../server/connection-pool.ts'
 import type { HandleFactory } from './port.ts'
 
@@ -11,7 +11,7 @@ import type { HandleFactory } from './port.ts'
  * @throws `invalid-option`
  */
 export function handlesOver<Handle>(toHandle: (pool: ConnectionPool) => Handle): HandleFactory<Handle> {
-  functionOption('The argument of handlesOver()', toHandle)
+  readOptions('The argument of handlesOver()', functionOption(), toHandle)
   return {
     open: async (pool) => {
       const shared = toHandle(pool)

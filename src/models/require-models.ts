@@ -1,5 +1,5 @@
 import { TenantryError } from '../kernel/errors.ts'
-import { hasMethods, readable } from '../kernel/option-checks.ts'
+import { hasMethods, readable } from '../kernel/options.ts'
 import type { Models, SchemaSource } from './port.ts'
 
 /** The tables of a service, by themselves or with its handles. */

@@ -2,15 +2,8 @@ import { type Cancellable, untilAborted } from '../kernel/abort.ts'
 import { TenantryError, hasCode } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
 import { eachOf } from '../kernel/pages.ts'
-import {
-  cancellable,
-  type Checks,
-  durationMs,
-  functionOption,
-  positiveInteger,
-  readOptions,
-} from '../kernel/option-checks.ts'
-import { listChecks, type ListOptions, readListOptions } from '../catalog/list-options.ts'
+import { cancellable, durationMs, functionOption, optionsOf, positiveInteger, readOptions } from '../kernel/options.ts'
+import { filterSchemas, type ListOptions, readListOptions } from '../catalog/list-options.ts'
 import type { TenantFilter } from '../catalog/listing.ts'
 import { publicTenant, type Tenant, type TenantRow } from '../catalog/tenant.ts'
 
@@ -91,20 +84,15 @@ export interface Fleet<T> {
   readonly isAbortion: (error: unknown, signal: AbortSignal | undefined) => boolean
 }
 
-const filterChecks: Checks<FleetFilter> = {
-  server: listChecks.server,
-  version: listChecks.version,
-  metadata: listChecks.metadata,
-  search: listChecks.search,
-}
-const progressHint = 'It gets how far it is, and the last result: (progress, last) => { ... }'
-const checks: Checks<ForEachOptions<unknown>> = {
+const schema = optionsOf<ForEachOptions<unknown>>({
   concurrency: positiveInteger,
   tenantTimeoutMs: durationMs,
-  filter: (_, filter) => readOptions('The filter of forEach', filter as FleetFilter, filterChecks),
-  onProgress: (option, value) => functionOption(option, value, progressHint),
+  filter: optionsOf<FleetFilter>(filterSchemas),
+  onProgress: functionOption<NonNullable<ForEachOptions<unknown>['onProgress']>>(
+    'It gets how far it is, and the last result: (progress, last) => { ... }',
+  ),
   ...cancellable,
-}
+})
 const pageSize = 200
 /** The time that work has to end after its queries were cancelled, in milliseconds. */
 const endingMs = 2_000
@@ -129,7 +117,7 @@ function checkForEachOptions<T>(options: ForEachOptions<T>): Checked<T> {
     filter = {},
     onProgress,
     signal,
-  } = readOptions('forEach', options, checks)
+  } = readOptions('forEach', schema, options) as ForEachOptions<T>
   const inService = readListOptions({ ...filter, state: 'active' })
   return { concurrency, tenantTimeoutMs, filter: inService.filter, onProgress, signal }
 }

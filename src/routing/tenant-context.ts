@@ -1,7 +1,7 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
-import { readable } from '../kernel/option-checks.ts'
+import { readable } from '../kernel/options.ts'
 
 /** The tenant that code works for, as plain data that can be carried elsewhere, such as into a job queue. */
 export interface CapturedTenant {

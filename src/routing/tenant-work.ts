@@ -1,7 +1,7 @@
 import { abortedError, type Cancellable, throwIfAborted, untilAborted } from '../kernel/abort.ts'
 import type { DomainName } from '../kernel/domain-names.ts'
 import { parseTenantId, type TenantId } from '../kernel/names.ts'
-import { cancellable, type Checks, functionOption, oneOf, readOptions } from '../kernel/option-checks.ts'
+import { cancellable, functionOption, oneOf, optionsOf, readOptions } from '../kernel/options.ts'
 import type { Tenant } from '../catalog/tenant.ts'
 import { closedError } from './closed-error.ts'
 import type { Eviction } from './eviction-channel.ts'
@@ -16,13 +16,13 @@ export interface WorkOptions extends Cancellable {
   readonly nested?: 'allow' | 'refuse'
 }
 
-const workChecks: Checks<WorkOptions> = { nested: oneOf(['allow', 'refuse']), ...cancellable }
+const workSchema = optionsOf<WorkOptions>({ nested: oneOf(['allow', 'refuse']), ...cancellable })
 const noOptions: WorkOptions = {}
 
 /** Reads the arguments of work for one tenant. Most calls have no options, and every call passes here. */
 function readWork(call: string, work: unknown, options: WorkOptions = noOptions): WorkOptions {
-  functionOption('work', work)
-  return options === noOptions ? options : readOptions(call, options, workChecks)
+  if (typeof work !== 'function') readOptions('work', functionOption(), work)
+  return options === noOptions ? options : readOptions(call, workSchema, options)
 }
 
 /** Runs a service's work for its tenants: each piece in its tenant's context, with a handle of its own. */
@@ -58,7 +58,7 @@ export class TenantWork<Handle> {
     options: ForEachOptions<T>,
   ): Promise<FleetResult<T>> {
     this.#refuseClosed()
-    functionOption('work', work)
+    readOptions('work', functionOption(), work)
     this.#context.refuseInside('A fleet query')
     const onTenant: OnTenant<T> = (captured, tenant, { signal, giveUp }) =>
       this.#with(captured, (handle) => work(handle, tenant), { signal }, giveUp)

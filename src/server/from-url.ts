@@ -3,7 +3,7 @@ import type { Server } from './port.ts'
 import { parseConnectionUrl, requireDatabase } from './postgres/connection-fields.ts'
 import { postgres, type PostgresOptions } from './postgres/postgres.ts'
 
-export { checkCreateOptions, createChecks } from './postgres/databases.ts'
+export { checkCreateOptions, createSchemas } from './postgres/databases.ts'
 
 /**
  * Returns the server of a connection URL, and the database that the URL names. PostgreSQL is the only kind so far.

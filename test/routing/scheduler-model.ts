@@ -274,7 +274,7 @@ export class SchedulerModel {
     connection.holder = undefined
   }
 
-  /** Checks that nobody who could be served as well should have been before. */
+  /** Checks that no other request should have been served before this one. */
   #expectTurn(request: Request, how: 'own' | 'new'): void {
     const share = this.#shareOf(request)
     ok(share < this.#most, 'more than the share')

@@ -1,6 +1,7 @@
+import * as v from 'valibot'
 import { Kysely, type KyselyConfig, PostgresDialect, type PostgresPool } from 'kysely'
 import Cursor from 'pg-cursor'
-import { invalidOption, objectOption } from '../../kernel/option-checks.ts'
+import { must, objectOption, readOptions } from '../../kernel/options.ts'
 import { handlesOver } from '../handles-over.ts'
 import type { HandleFactory } from '../port.ts'
 
@@ -8,6 +9,11 @@ export type { HandleFactory } from '../port.ts'
 
 /** Kysely's options, without the dialect, which Tenantry sets. */
 export type KyselyOptions = Omit<KyselyConfig, 'dialect'>
+
+const optionsSchema = v.pipe(
+  objectOption<KyselyOptions>(),
+  v.check((given) => !('dialect' in given), must('without a dialect', 'Tenantry sets it for each tenant.')),
+)
 
 /**
  * Gives each tenant's work Kysely's own `Kysely<Database>`. It has no tables of its own: give `openTenantry` the models
@@ -19,9 +25,7 @@ export type KyselyOptions = Omit<KyselyConfig, 'dialect'>
  * @throws `invalid-option` for a dialect
  */
 export function kysely<Database>(options: KyselyOptions = {}): HandleFactory<Kysely<Database>> {
-  const read = objectOption('The argument of kysely()', options)
-  if ('dialect' in read)
-    throw invalidOption('The argument of kysely()', 'no dialect', 'Tenantry sets it for each tenant.')
+  const read = readOptions('The argument of kysely()', optionsSchema, options)
   return handlesOver((pool) => {
     // Kysely's name for a pool; ours has all that it uses.
     const dialect = new PostgresDialect({ pool: pool as unknown as PostgresPool, cursor: Cursor })

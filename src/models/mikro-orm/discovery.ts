@@ -1,6 +1,6 @@
 import { MikroORM, type Options } from '@mikro-orm/postgresql'
 import { TenantryError, messageOf } from '../../kernel/errors.ts'
-import { objectOption } from '../../kernel/option-checks.ts'
+import { objectOption, readOptions } from '../../kernel/options.ts'
 import { refuseForeignFlush } from './foreign-entities.ts'
 import { refuseUnusable } from './refused-schemas.ts'
 import { TenantEntityManager } from './tenant-entity-manager.ts'
@@ -33,7 +33,11 @@ export type MikroOrmModelsOptions = Omit<Options, (typeof ownOptions)[number]> &
 
 /** Reads the options, and refuses those that would be overridden. @throws `invalid-option` */
 export function checkMikroOrmOptions(options: MikroOrmModelsOptions): MikroOrmModelsOptions {
-  const read = objectOption('The argument of mikroOrm()', options, 'Write mikroOrm({ entities: [...] }).')
+  const read = readOptions(
+    'The argument of mikroOrm()',
+    objectOption<MikroOrmModelsOptions>('Write mikroOrm({ entities: [...] }).'),
+    options,
+  )
   const refused = ownOptions.find((name) => name in read)
   if (refused === undefined) return read
   throw new TenantryError('invalid-option', `mikroOrm() does not take the option ${refused}.`, {

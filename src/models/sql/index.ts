@@ -1,8 +1,8 @@
+import * as v from 'valibot'
 import { sha256 } from '../../kernel/hash.ts'
 import { fileURLToPath } from 'node:url'
 import { TenantryError } from '../../kernel/errors.ts'
-import { parseIdentifier } from '../../kernel/names.ts'
-import { type Checks, invalidOption, readable, readOptions } from '../../kernel/option-checks.ts'
+import { checked, identifier, optionsOf, readOptions } from '../../kernel/options.ts'
 import type { SchemaChange, SchemaSession, SchemaSource } from '../port.ts'
 import { type MigrationFile, readFiles } from './files.ts'
 import { type Applied, historyOf, recordStatements } from './history.ts'
@@ -27,8 +27,8 @@ export interface SqlFilesOptions {
  * @throws `invalid-option`; a folder that cannot be used is reported as `models-invalid` by the first call that needs it
  */
 export function sqlFiles(folder: string | URL, options: SqlFilesOptions = {}): SchemaSource {
-  const path = pathOfFolder(folder)
-  const { defaultSchema = 'public' } = readOptions('sqlFiles', options, checks)
+  const path = readOptions('The folder of sqlFiles()', folderSchema, folder)
+  const { defaultSchema = 'public' } = readOptions('sqlFiles', schema, options)
   let reading: Promise<readonly MigrationFile[]> | undefined
   const files = () => (reading ??= readFiles(path))
   return {
@@ -42,18 +42,16 @@ export function sqlFiles(folder: string | URL, options: SqlFilesOptions = {}): S
   }
 }
 
-const checks: Checks<SqlFilesOptions> = {
-  defaultSchema: (_, name) => parseIdentifier(name as string, 'default schema'),
-}
+const schema = optionsOf<SqlFilesOptions>({ defaultSchema: identifier('default schema') })
 
-function pathOfFolder(folder: unknown): string {
-  const what = 'The folder of sqlFiles()'
-  return readable(what, () => {
-    if (folder instanceof URL) return fileURLToPath(folder)
-    if (typeof folder === 'string' && folder !== '') return folder
-    throw invalidOption(what, 'a path or a file URL', "Write sqlFiles('migrations').")
-  })
-}
+const folderSchema = v.pipe(
+  checked<string | URL>(
+    (folder) => folder instanceof URL || (typeof folder === 'string' && folder !== ''),
+    'a path or a file URL',
+    "Write sqlFiles('migrations').",
+  ),
+  v.transform((folder) => (folder instanceof URL ? fileURLToPath(folder) : folder)),
+)
 
 function appliedOf({ name, text }: MigrationFile): Applied {
   return { name, checksum: sha256(text) }

@@ -3,16 +3,18 @@ import { hasCode } from '../../kernel/errors.ts'
 import { parseIdentifier } from '../../kernel/names.ts'
 import {
   cancellable,
-  type Checks,
   durationMs,
-  list,
+  extensionNames,
+  identifier,
+  optionsOf,
   positiveMs,
   readOptions,
+  type Schemas,
   trueOrFalse,
-} from '../../kernel/option-checks.ts'
+} from '../../kernel/options.ts'
 import { schemaOf, type WithSchema } from '../../models/require-models.ts'
 import type { CreateDatabaseOptions } from '../../server/port.ts'
-import { checkCreateOptions, createChecks, serverOf } from '../../server/from-url.ts'
+import { checkCreateOptions, createSchemas, serverOf } from '../../server/from-url.ts'
 import { withSession } from '../../server/with-session.ts'
 import { type EnsuredDatabase, ensureDatabaseOn } from './ensure-database.ts'
 import type { Comparison } from '../../structure/comparison.ts'
@@ -72,7 +74,7 @@ export type CheckedDatabase =
  *   connection itself
  */
 export async function ensureDatabase(url: string | URL, options: EnsureDatabaseOptions = {}): Promise<EnsuredDatabase> {
-  const read = readOptions('ensureDatabase', options, ensureDatabaseChecks)
+  const read = readOptions('ensureDatabase', ensureDatabaseSchema, options)
   const { server, database } = target(url, read)
   return ensureDatabaseOn(server, database, { ...checkCreateOptions(read), signal: read.signal })
 }
@@ -91,16 +93,13 @@ export async function ensureTables(
   models: WithSchema,
   options: EnsureTablesOptions = {},
 ): Promise<EnsuredTables> {
-  const read = readOptions('ensureTables', options, ensureTablesChecks)
-  const { server, database } = target(url, read)
-  const schema = schemaOf('ensureTables', models)
-  // The models are read first, so that what is wrong with them is said before anything is touched.
-  const compared = { server, schema, fingerprint: await schema.fingerprint() }
+  const read = readOptions('ensureTables', ensureTablesSchema, options)
+  const { database, compared } = await withModels('ensureTables', url, models, read)
   const limits = {
     lockTimeoutMs: read.lockTimeoutMs ?? 60_000,
     extensions: (read.extensions ?? []).map((name) => parseIdentifier(name, 'extension')),
   }
-  return withSession(server.connect(database, read), (session) => ensureTablesIn(session, compared, limits))
+  return withSession(compared.server.connect(database, read), (session) => ensureTablesIn(session, compared, limits))
 }
 
 /** Compares a database with the models and touches nothing. */
@@ -109,40 +108,42 @@ export async function checkDatabase(
   models: WithSchema,
   options: CheckDatabaseOptions = {},
 ): Promise<CheckedDatabase> {
-  const read = readOptions('checkDatabase', options, checkDatabaseChecks)
-  const { server, database } = target(url, read)
-  const schema = schemaOf('checkDatabase', models)
-  const compared = { server, schema, fingerprint: await schema.fingerprint() }
-  const session = await server.connect(database, read).catch(missingAsUndefined)
+  const read = readOptions('checkDatabase', checkDatabaseSchema, options)
+  const { database, compared } = await withModels('checkDatabase', url, models, read)
+  const session = await compared.server.connect(database, read).catch(missingAsUndefined)
   if (session === undefined) return { outcome: 'database-missing', database }
   const look = await withSession(Promise.resolve(session), () => lookAt(session, compared))
-  const comparison = reported(look, schema, read.exact)
+  const comparison = reported(look, compared.schema, read.exact)
   const wrong = [comparison.missing, comparison.differing, read.exact === true ? comparison.extra : []]
   const differs = wrong.some(({ length }) => length > 0)
   return { outcome: differs ? 'differs' : look.isKnown ? 'matches' : 'unverified', database, ...comparison }
 }
 
-const connectChecks = {
+const connectSchemas = {
   connectTimeoutMs: positiveMs,
   statementTimeoutMs: durationMs,
   ...cancellable,
-} satisfies Checks<ConnectOptions>
+} satisfies Schemas<ConnectOptions>
 
-const checkDatabaseChecks: Checks<CheckDatabaseOptions> = { exact: trueOrFalse, ...connectChecks }
+const checkDatabaseSchema = optionsOf<CheckDatabaseOptions>({ exact: trueOrFalse, ...connectSchemas })
 
-const ensureTablesChecks: Checks<EnsureTablesOptions> = {
+const ensureTablesSchema = optionsOf<EnsureTablesOptions>({
   lockTimeoutMs: positiveMs,
-  extensions: (option, value) =>
-    list(option, value, "Write extensions: ['citext', ...].").map((name) =>
-      parseIdentifier(name as string, 'extension'),
-    ),
-  ...connectChecks,
-}
+  extensions: extensionNames,
+  ...connectSchemas,
+})
 
-const ensureDatabaseChecks: Checks<EnsureDatabaseOptions> = {
-  ...createChecks,
-  maintenanceDatabase: (_, name) => parseIdentifier(name as string, 'maintenance database'),
-  ...connectChecks,
+const ensureDatabaseSchema = optionsOf<EnsureDatabaseOptions>({
+  ...createSchemas,
+  maintenanceDatabase: identifier('maintenance database'),
+  ...connectSchemas,
+})
+
+/** Reads the models before anything is touched, and the URL of the database that is compared with them. */
+async function withModels(call: string, url: string | URL, models: WithSchema, options: ConnectOptions) {
+  const { server, database } = target(url, options)
+  const schema = schemaOf(call, models)
+  return { database, compared: { server, schema, fingerprint: await schema.fingerprint() } }
 }
 
 /** The database that a URL names, and its server; checked as far as that takes no connection. */

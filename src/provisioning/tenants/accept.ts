@@ -1,15 +1,17 @@
 import { TenantryError } from '../../kernel/errors.ts'
 import { parseTenantId } from '../../kernel/names.ts'
-import { isInService, stateError } from '../../catalog/states.ts'
-import { publicTenant, type Tenant, type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
+import { publicTenant, type Tenant, type TenantRow } from '../../catalog/tenant.ts'
 import type { Server, Session } from '../../server/port.ts'
 import { readStamp } from '../../server/stamp.ts'
 import { withSession } from '../../server/with-session.ts'
 import type { WrongPrivileges } from '../../server/wrong-privileges.ts'
 import { announce, type MakingContext, type VerbOptions } from '../context.ts'
 import { durablyBoth, onServerOf, underLock } from '../locked-work.ts'
+import { structuresOf } from '../tables/compare-tenant.ts'
+import { ensureTemplate } from '../templates/template.ts'
 import { checkMatch } from './adopt.ts'
 import { groupsInUse } from './check-tenant.ts'
+import { findInService } from './existing-tenant.ts'
 import { foreignError, isStampOf, missingError, tenantStamp } from './tenant-names.ts'
 import { goneError } from './make-tenant.ts'
 
@@ -36,9 +38,7 @@ export async function accept<Handle>(
 ): Promise<Accepted> {
   const tenantId = parseTenantId(id)
   return underLock(context, tenantId, options, async (locked) => {
-    const row = await locked.catalog.find(tenantId)
-    if (row === undefined) throw unknownTenant(tenantId)
-    if (!isInService(row.state)) throw stateError('accept', tenantId, row.state)
+    const row = await findInService(locked.catalog, 'accept', tenantId, options)
     return onServerOf(context, locked, row, options, async (server, admin) => {
       const [found] = await server.databases.describe(admin, [row.database])
       if (found === undefined) throw missingError(row)
@@ -70,15 +70,15 @@ async function verify<Handle>(
   options: VerbOptions,
 ): Promise<readonly WrongPrivileges[]> {
   try {
+    // The tables that tenants must be able to use are those of the template.
+    if ((await structuresOf(context)).size === 0) await ensureTemplate(context, server, options)
+    const usedBy = await groupsInUse(context, row)
     return await withSession(server.connect(row.database, options), async (session) => {
-      await checkMatch(context, server, session, options)
-      const usedBy = await groupsInUse(context, row)
-      const wrongNow = async () => (await server.structures.read(session, { usedBy })).wrongPrivileges
-      const wrong = await wrongNow()
+      const wrong = await checkMatch(context, server, session, options, usedBy)
       if (wrong.length === 0) return wrong
       await repair(session, wrong)
-      const left = await wrongNow()
-      if (left.length > 0) throw keptError(session, left)
+      const { wrongPrivileges: left } = await server.structures.read(session, { usedBy })
+      if (left.length > 0) throw unrepairedError(session, left)
       return wrong
     })
   } catch (error) {
@@ -92,12 +92,12 @@ async function repair(session: Session, wrong: readonly WrongPrivileges[]): Prom
     await session.transaction(() => session.script(statements), { schema: 'pg_catalog' })
   } catch (error) {
     throw error instanceof TenantryError && error.code === 'permission-denied'
-      ? keptError(session, wrong, error)
+      ? unrepairedError(session, wrong, error)
       : error
   }
 }
 
-function keptError({ user, database }: Session, wrong: readonly WrongPrivileges[], cause?: Error): TenantryError {
+function unrepairedError({ user, database }: Session, wrong: readonly WrongPrivileges[], cause?: Error): TenantryError {
   const names = wrong.map(({ kind, name }) => `${kind} ${name}`).join(', ')
   return new TenantryError('permission-denied', `${user} may not repair the privileges on ${names} in ${database}.`, {
     cause,

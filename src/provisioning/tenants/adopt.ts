@@ -7,7 +7,9 @@ import { publicTenant, type Tenant, type TenantRow } from '../../catalog/tenant.
 import type { DatabaseInfo, GroupRoles, Login, Server, Session } from '../../server/port.ts'
 import { withSession } from '../../server/with-session.ts'
 import { readStamp } from '../../server/stamp.ts'
-import { refuseOther } from './existing-tenant.ts'
+import type { GroupsInUse } from '../../server/structure.ts'
+import type { WrongPrivileges } from '../../server/wrong-privileges.ts'
+import { refuseAnother } from './existing-tenant.ts'
 import { announce, type MakingContext, type ProvisioningContext } from '../context.ts'
 import { lookAtTenant, unknownStructureError } from '../tables/compare-tenant.ts'
 import { endAllSessions, remainError } from '../drain.ts'
@@ -57,7 +59,7 @@ export async function adopt<Handle>(
       const isThere = known.database === database && known.server === place.servers[0]
       const isSame = isThere && (isInService(known.state) || known.origin === 'adopt')
       const hint = `Its database is ${known.database}, on the server ${known.server}.`
-      refuseOther('adopt', known, { isSame, hint })
+      refuseAnother('adopt', known, { isSame, hint })
       if (isInService(known.state)) return { outcome: 'already-adopted', tenant: publicTenant(known) }
     }
     // Looked at before anything is written, so that what cannot be adopted leaves no trace.
@@ -123,19 +125,25 @@ export function refuseUnlessOurs({ user }: Pick<Session, 'user'>, found: Databas
   })
 }
 
-/** @throws `verification-failed` where a database differs from the models */
+/**
+ * Checks that a database matches the models.
+ *
+ * @returns the objects that the groups of `usedBy` cannot use
+ * @throws `verification-failed` where it differs
+ */
 export async function checkMatch<Handle>(
   context: MakingContext<Handle>,
   server: Server,
   session: Session,
   options: Cancellable,
-): Promise<void> {
+  usedBy?: GroupsInUse,
+): Promise<readonly WrongPrivileges[]> {
   const build = () => ensureTemplate(context, server, options)
-  const look = await lookAtTenant(context, { server, session, build })
+  const look = await lookAtTenant(context, { server, session, usedBy, build })
   const { missing, differing } = reported(look, context.models.schema)
   const { database } = session
   if (missing.length + differing.length === 0 && !look.isKnown) throw unknownStructureError(database)
-  if (missing.length + differing.length === 0) return
+  if (missing.length + differing.length === 0) return look.live.wrongPrivileges
   const list = [
     ...missing.map(({ kind, name }) => `${kind} ${name} is missing`),
     ...differing.map(({ kind, name }) => `${kind} ${name} differs`),

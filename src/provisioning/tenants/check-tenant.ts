@@ -1,7 +1,6 @@
-import { type Cancellable, untilAborted } from '../../kernel/abort.ts'
+import type { Cancellable } from '../../kernel/abort.ts'
 import { parseTenantId } from '../../kernel/names.ts'
-import { type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
-import { isInService, stateError } from '../../catalog/states.ts'
+import type { TenantRow } from '../../catalog/tenant.ts'
 import type { WrongPrivileges } from '../../server/wrong-privileges.ts'
 import type { GroupsInUse } from '../../server/structure.ts'
 import { withSession } from '../../server/with-session.ts'
@@ -12,6 +11,7 @@ import { buildInCatalog, lookAtTenant, structuresOf } from '../tables/compare-te
 import type { MakingContext, ProvisioningContext } from '../context.ts'
 import { loginOf } from '../separation.ts'
 import { ensureTemplate } from '../templates/template.ts'
+import { findInService } from './existing-tenant.ts'
 
 /** Options of `check`. */
 export interface CheckOptions extends Cancellable {
@@ -43,9 +43,7 @@ export async function checkTenant<Handle>(
   mayBuild: boolean,
 ): Promise<CheckedTenant> {
   const tenantId = parseTenantId(id)
-  const row = await untilAborted(context.catalog.find(tenantId), options.signal)
-  if (row === undefined) throw unknownTenant(tenantId)
-  if (!isInService(row.state)) throw stateError('check', tenantId, row.state)
+  const row = await findInService(context.catalog, 'check', tenantId, options)
   const server = requireServer(context.servers, row.server, tenantId)
   const login = row.state === 'active' ? loginOf(context, row) : undefined
   const build = () => (mayBuild ? ensureTemplate(context, server, options) : buildInCatalog(context, options))

@@ -8,7 +8,7 @@ import type { Login, Server, Session } from '../../server/port.ts'
 import { requireServer } from '../../server/require-server.ts'
 import { announce, type MakingContext, type ProvisioningContext, type Separation, type TenantHook } from '../context.ts'
 import { runHook } from '../hooks.ts'
-import { existsError, refusedHint, refuseOther } from './existing-tenant.ts'
+import { existsError, refusedHint, refuseAnother } from './existing-tenant.ts'
 import { makeTenant, type Recipe } from './make-tenant.ts'
 import { underLock } from '../locked-work.ts'
 import { createPrivate, ensureGroups, newLogin, withHelper } from '../separation.ts'
@@ -67,7 +67,7 @@ export async function clone<Handle>(
     )
     if (isNew) announce(context, 'clone', row, { from: undefined, to: 'onboarding', since: locked.since })
     const isSame = row.origin === 'clone' && row.source === source.rowId
-    refuseOther('clone', row, { isSame, hint: `It is no clone of ${from}.` })
+    refuseAnother('clone', row, { isSame, hint: `It is no clone of ${from}.` })
     if (isInService(row.state)) return existingClone(row, options)
     if (!isInService(source.state)) throw stateError('clone', from, source.state)
     const made = await makeTenant(context, locked, row, copyOf(context, source, row, { ...options, drainMs }), options)

@@ -1,11 +1,10 @@
-import { type Cancellable, untilAborted } from '../../kernel/abort.ts'
+import type { Cancellable } from '../../kernel/abort.ts'
 import { TenantryError, hasCode } from '../../kernel/errors.ts'
 import { type Identifier, parseTenantId, physicalNames, type TenantId } from '../../kernel/names.ts'
 import type { Secret } from '../../kernel/secret.ts'
 import { eachOf } from '../../kernel/pages.ts'
 import { replaceKeyCheck } from '../../catalog/key-check.ts'
-import { isInService, stateError } from '../../catalog/states.ts'
-import { type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
+import type { TenantRow } from '../../catalog/tenant.ts'
 import type { Change, Login, Server, Session } from '../../server/port.ts'
 import { withSession } from '../../server/with-session.ts'
 import { requireServer } from '../../server/require-server.ts'
@@ -13,6 +12,7 @@ import { announce, type ProvisioningContext, type Separation, type VerbOptions }
 import { despiteRaces, type Drain, endAllSessions, remainError } from '../drain.ts'
 import { durably, durablyBoth, lockedBy, onServerOf, underLock } from '../locked-work.ts'
 import { loginOf, newLogin } from '../separation.ts'
+import { findInService } from './existing-tenant.ts'
 import { disagreeError, findDatabase, type FoundDatabase, isNewer } from './tenant-names.ts'
 
 /** The credentials of a tenant's own role. */
@@ -59,7 +59,7 @@ export async function credentialsOf(
   id: string,
   options: Cancellable,
 ): Promise<TenantCredentials> {
-  const row = await inService(context, 'connecting', id, options)
+  const row = await findInService(context.catalog, 'connecting', parseTenantId(id), options)
   return { ...ownLogin(context, row), database: row.database, server: row.server }
 }
 
@@ -74,7 +74,7 @@ export async function environmentOf(
   id: string,
   options: Cancellable & { readonly as?: 'administrator' | 'owner' | 'tenant' },
 ): Promise<Readonly<Record<string, string>>> {
-  const row = await inService(context, 'connecting', id, options)
+  const row = await findInService(context.catalog, 'connecting', parseTenantId(id), options)
   const server = requireServer(context.servers, row.server, row.id)
   switch (options.as ?? 'administrator') {
     case 'tenant':
@@ -89,19 +89,6 @@ export async function environmentOf(
         hint: 'Leave it out for the role that administers.',
       })
   }
-}
-
-async function inService(
-  { catalog }: ProvisioningContext,
-  what: string,
-  id: string,
-  { signal }: Cancellable,
-): Promise<TenantRow> {
-  const tenantId = parseTenantId(id)
-  const row = await untilAborted(catalog.find(tenantId), signal)
-  if (row === undefined) throw unknownTenant(tenantId)
-  if (!isInService(row.state)) throw stateError(what, tenantId, row.state)
-  return row
 }
 
 function ownLogin(context: ProvisioningContext, row: TenantRow): Login {
@@ -124,9 +111,7 @@ export async function rotateCredentials(
 ): Promise<RotatedCredentials> {
   const tenantId = parseTenantId(id)
   return underLock(context, tenantId, options, async (locked) => {
-    const row = await locked.catalog.find(tenantId)
-    if (row === undefined) throw unknownTenant(tenantId)
-    if (!isInService(row.state)) throw stateError('rotate-credentials', tenantId, row.state)
+    const row = await findInService(locked.catalog, 'rotate-credentials', tenantId, options)
     const { separation, installation } = context
     if (separation === undefined || row.credential === undefined) throw sharedError(row)
     await onServerOf(context, locked, row, options, async (server, admin) => {

@@ -11,7 +11,7 @@ import { withSession } from '../../server/with-session.ts'
 import { writeStamp } from '../../server/stamp.ts'
 import { announce, type MakingContext, type ProvisioningContext } from '../context.ts'
 import { runHook } from '../hooks.ts'
-import { existsError, refusedHint, refuseOther } from './existing-tenant.ts'
+import { existsError, refusedHint, refuseAnother } from './existing-tenant.ts'
 import { type LockedWork, underLock } from '../locked-work.ts'
 import { isNameTaken, makeTenant, type Recipe } from './make-tenant.ts'
 import { useSpare } from '../templates/spare.ts'
@@ -161,7 +161,7 @@ function onboarded<Handle>({ watch }: Call<Handle>, row: TenantRow, path: Onboar
 
 /** Returns the outcome for an existing id, even of a suspended tenant; an id that is only reserved is an error. */
 function existingTenant<Handle>({ options, watch }: Call<Handle>, row: TenantRow): Onboarded {
-  refuseOther('onboard', row, { isSame: true, hint: refusedHint })
+  refuseAnother('onboard', row, { isSame: true, hint: refusedHint })
   if (options.existing === 'refuse') throw existsError(row, refusedHint)
   return { outcome: 'already-exists', tenant: publicTenant(row), path: undefined, durations: watch.parts }
 }

@@ -1,7 +1,8 @@
+import * as v from 'valibot'
 import { TenantryError } from '../../kernel/errors.ts'
-import { cancellable, type Checks, invalidOption, oneOf } from '../../kernel/option-checks.ts'
+import { cancellable, must, oneOf, type Schemas } from '../../kernel/options.ts'
 import { show } from '../../kernel/printable.ts'
-import { checkMetadata, storableText } from '../../kernel/storable.ts'
+import { storableMetadata, storableText } from '../../kernel/storable.ts'
 import type { VerbOptions } from '../context.ts'
 
 /** The properties of a new tenant. */
@@ -22,27 +23,25 @@ export interface OnboardOptions extends NewTenantOptions {
 
 const actorLength = 200
 
-function actor(option: string, value: unknown): string {
-  const text = storableText(option, value)
-  if (text.length <= actorLength) return text
-  throw invalidOption(
-    option,
-    `text of at most ${actorLength} characters`,
-    'A name or an id is enough; keep the rest in a log of your own.',
-  )
-}
+const actor = v.pipe(
+  storableText,
+  v.maxLength(
+    actorLength,
+    must(`text of at most ${actorLength} characters`, 'A name or an id is enough; keep the rest in a log of your own.'),
+  ),
+)
 
-/** The checks of the options of every verb. */
-export const verbChecks = { actor, ...cancellable } satisfies Checks<VerbOptions>
+/** The options of every verb. */
+export const verbSchemas = { actor, ...cancellable } satisfies Schemas<VerbOptions>
 
-/** The checks of the properties of a new tenant. */
-export const newTenantChecks = {
+/** The properties of a new tenant. */
+export const newTenantSchemas = {
   displayName: storableText,
-  metadata: (_, metadata) => checkMetadata(metadata),
-  ...verbChecks,
-} satisfies Checks<NewTenantOptions>
+  metadata: storableMetadata,
+  ...verbSchemas,
+} satisfies Schemas<NewTenantOptions>
 
-/** The check of `existing`. */
+/** The option `existing`. */
 export const existing = oneOf(['allow', 'refuse'], 'Leave it out to allow an id that exists.')
 
 /**

@@ -8,11 +8,11 @@ import { defaultPrivileges, takeOverStatements } from './take-over.ts'
 
 /** Carries out changes; see `Server.apply`. No statement holds a password, only its verifier. */
 export async function applyChanges(session: Session, changes: readonly Change[]): Promise<void> {
-  const statements = await Promise.all(changes.map(statementsOf))
+  const statements = await Promise.all(changes.map(statementsFor))
   await session.script(statements.flat())
 }
 
-async function statementsOf(it: Change): Promise<readonly string[]> {
+async function statementsFor(it: Change): Promise<readonly string[]> {
   switch (it.change) {
     case 'rename':
       return [`alter database ${quote(it.database)} rename to ${quote(it.to)}`]

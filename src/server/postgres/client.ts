@@ -48,7 +48,7 @@ export const graceMs = 5_000
 
 /**
  * The driver's client, whose connection fails if the server sends a longer value than a string can hold. In the driver,
- * that error would end the process: whoever can write such a value would stop all tenants.
+ * that error would end the process, and with it the service for all tenants.
  */
 export class BoundedClient extends Client {
   constructor(config?: ClientConfig) {

@@ -62,7 +62,7 @@ export function requireDatabase(fields: ConnectionFields): Identifier {
 }
 
 /** Checks a URL, and returns it as text. @throws `invalid-url` */
-export function urlText(_: string, url: unknown): string {
+export function urlText(url: string | URL): string {
   if (typeof url === 'string') return url
   try {
     // The class's own getter refuses an object that only looks like one.
@@ -74,7 +74,7 @@ export function urlText(_: string, url: unknown): string {
 
 function parseUrl(input: string | URL): URL {
   // URL does not parse a user without a host, which ?host=/directory allows.
-  const text = urlText('url', input).replace(/^(\w+:\/\/[^/?#@]*@)(?=[/?]|$)/, '$1localhost')
+  const text = urlText(input).replace(/^(\w+:\/\/[^/?#@]*@)(?=[/?]|$)/, '$1localhost')
   if (/\p{Cc}/u.test(text)) throw invalidUrl('The connection URL has a control character that is not percent-encoded.')
   if (!URL.canParse(text)) throw invalidUrl('The connection URL cannot be parsed.')
   // URL would replace half a character, and cut the part after a "#": either is another name than the one given.

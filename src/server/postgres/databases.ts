@@ -1,6 +1,6 @@
 import { TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, parseIdentifier } from '../../kernel/names.ts'
-import { type Checks, invalidOption, oneOf } from '../../kernel/option-checks.ts'
+import { checked, identifier, oneOf, type Schemas } from '../../kernel/options.ts'
 import { storableText } from '../../kernel/storable.ts'
 import type { CreateDatabaseOptions, DatabaseInfo, DatabaseSearch, Session, StampedDatabase } from '../port.ts'
 import { quoteIdentifier, quoteLiteral } from './quoting.ts'
@@ -12,18 +12,19 @@ export interface CheckedCreateOptions extends CreateDatabaseOptions {
   readonly tablespace: Identifier | undefined
 }
 
-/** The checks of the options of CREATE DATABASE, by the options of `ensureDatabase`. */
-export const createChecks: Checks<Omit<CreateDatabaseOptions, 'acceptsConnections'>> = {
-  owner: (_, name) => parseIdentifier(name as string, 'owner'),
-  template: (_, name) => parseIdentifier(name as string, 'template'),
+/** The options of CREATE DATABASE that `ensureDatabase` has. */
+export const createSchemas: Schemas<Omit<CreateDatabaseOptions, 'acceptsConnections'>> = {
+  owner: identifier('owner'),
+  template: identifier('template'),
   encoding: storableText,
   locale: storableText,
   localeProvider: oneOf(['libc', 'icu', 'builtin'], 'Leave it out for the default of the server.'),
-  tablespace: (_, name) => parseIdentifier(name as string, 'tablespace'),
-  connectionLimit: (option, value) => {
-    if (Number.isInteger(value) && (value as number) >= -1) return value
-    throw invalidOption(option, 'an integer from -1 (no limit) upwards', 'Leave it out for no limit.')
-  },
+  tablespace: identifier('tablespace'),
+  connectionLimit: checked<number>(
+    (value) => Number.isInteger(value) && (value as number) >= -1,
+    'an integer from -1 (no limit) upwards',
+    'Leave it out for no limit.',
+  ),
 }
 
 /**

@@ -8,7 +8,11 @@ const channel = 'tenantry'
 const presenceKey = `pg_catalog.hashtextextended('tenantry:presence', 0)`
 
 /** Becomes one of the processes that share a database; see `Coordination.join`. */
-export async function join(source: SessionSource, database: Identifier, listeners: Listeners): Promise<Membership> {
+export async function joinProcesses(
+  source: SessionSource,
+  database: Identifier,
+  listeners: Listeners,
+): Promise<Membership> {
   const session = await openListener(source, database, channel, listeners)
   try {
     const { rows } = await session.query<{ pid: number }>(

@@ -44,7 +44,7 @@ export async function withExtension(session: Session, error: TenantryError): Pro
   const name = extensionOf.get(missing) ?? missing
   try {
     const { rows } = await session.query<Available>(availableSql, [name])
-    const hint = hintOf(name, missing, rows[0])
+    const hint = extensionHint(name, missing, rows[0])
     if (hint === undefined) return error
     const { code, message, cause, sqlState, retryable } = error
     return new TenantryError(code, message, { cause, sqlState, retryable, hint })
@@ -64,7 +64,7 @@ function missingName(message: string): string | undefined {
   return (quoted ?? called)?.split('.').at(-1)?.replaceAll('[]', '').toLowerCase()
 }
 
-function hintOf(name: string, missing: string, found: Available | undefined): string | undefined {
+function extensionHint(name: string, missing: string, found: Available | undefined): string | undefined {
   if (found === undefined) {
     if (!extensionOf.has(missing)) return undefined
     return `It belongs to the extension ${name}, which this server does not have: install its package there first.`

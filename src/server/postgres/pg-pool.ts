@@ -1,6 +1,8 @@
 import { Pool } from 'pg'
-import { hasMethods, invalidOption } from '../../kernel/option-checks.ts'
+import { checked, hasMethods, readOptions } from '../../kernel/options.ts'
 import type { ConnectionPool } from '../connection-pool.ts'
+
+const poolSchema = checked<ConnectionPool>((pool) => hasMethods(pool, 'connect', 'query'), "a tenant's pool")
 
 /**
  * Returns a tenant's connections as a `pg` Pool, for libraries that accept nothing else: its `query` and `connect`, which
@@ -9,7 +11,7 @@ import type { ConnectionPool } from '../connection-pool.ts'
  * @throws `invalid-option`
  */
 export function pgPool(pool: ConnectionPool): Pool {
-  if (!hasMethods(pool, 'connect', 'query')) throw invalidOption('The argument of pgPool()', "a tenant's pool")
+  readOptions('The argument of pgPool()', poolSchema, pool)
   const own = {
     options: pool.options,
     query: (query: unknown, values?: unknown) => pool.query(query, values),

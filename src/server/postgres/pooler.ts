@@ -2,7 +2,7 @@ import { connect } from 'node:net'
 import type { Client, QueryConfig } from 'pg'
 import { TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
-import { type Checks, oneOf, readOptions } from '../../kernel/option-checks.ts'
+import { oneOf, optionsOf, parsed } from '../../kernel/options.ts'
 import type { Cancelled, ServerConnection } from '../port.ts'
 import { type ConnectionDefaults, type ConnectionLimits, cutClient, newClient, sessionSettings } from './client.ts'
 import { type ConnectionFields, parseConnectionUrl, urlText } from './connection-fields.ts'
@@ -21,14 +21,17 @@ export interface PoolerOptions {
 
 type Address = Pick<ConnectionFields, 'host' | 'port' | 'ssl'>
 
-const checks: Checks<PoolerOptions> = {
-  url: urlText,
-  mode: oneOf(['session', 'transaction'], "Use the value of pool_mode in the pooler's configuration."),
-}
+/** The options of a pooler. */
+export const poolerSchema = optionsOf<PoolerOptions>(
+  {
+    url: parsed(urlText),
+    mode: oneOf(['session', 'transaction'], "Use the value of pool_mode in the pooler's configuration."),
+  },
+  'url',
+)
 
-/** Makes the pooler of a server's options. @throws `invalid-url`, `invalid-option` */
-export function parsePooler(options: PoolerOptions): Pooler {
-  const { url, mode = 'session' } = readOptions('The pooler of postgres()', options, checks)
+/** Makes the pooler of a server's options. @throws `invalid-url` */
+export function parsePooler({ url, mode = 'session' }: PoolerOptions): Pooler {
   const { host, port, ssl } = parseConnectionUrl(withDefaultPort(url))
   return new Pooler({ host, port, ssl }, mode)
 }

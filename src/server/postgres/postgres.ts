@@ -1,9 +1,17 @@
 import { parseIdentifier } from '../../kernel/names.ts'
-import { type Checks, durationMs, positiveInteger, positiveMs, readOptions } from '../../kernel/option-checks.ts'
+import {
+  durationMs,
+  identifier,
+  optionsOf,
+  parsed,
+  positiveInteger,
+  positiveMs,
+  readOptions,
+} from '../../kernel/options.ts'
 import type { Server } from '../port.ts'
 import { graceMs } from './client.ts'
 import { parseConnectionUrl, urlText } from './connection-fields.ts'
-import { parsePooler, type PoolerOptions } from './pooler.ts'
+import { parsePooler, type PoolerOptions, poolerSchema } from './pooler.ts'
 import { PostgresServer } from './server.ts'
 
 /** Options of a PostgreSQL server. */
@@ -32,17 +40,19 @@ export interface PostgresOptions {
   readonly pooler?: PoolerOptions
 }
 
-const checks: Checks<PostgresOptions> = {
-  url: urlText,
-  name: (_, name) => parseIdentifier(name as string, 'server'),
-  maxConnections: positiveInteger,
-  maintenanceDatabase: (_, name) => parseIdentifier(name as string, 'maintenance database'),
-  connectTimeoutMs: positiveMs,
-  busyTimeoutMs: durationMs,
-  statementTimeoutMs: durationMs,
-  // Read when the pooler is made of it.
-  pooler: (_, pooler) => pooler,
-}
+const schema = optionsOf<PostgresOptions>(
+  {
+    url: parsed(urlText),
+    name: identifier('server'),
+    maxConnections: positiveInteger,
+    maintenanceDatabase: identifier('maintenance database'),
+    connectTimeoutMs: positiveMs,
+    busyTimeoutMs: durationMs,
+    statementTimeoutMs: durationMs,
+    pooler: poolerSchema,
+  },
+  'url',
+)
 
 /** The longest wait of an administrative statement for one lock, in milliseconds. */
 const lockMs = 5_000
@@ -53,7 +63,7 @@ const lockMs = 5_000
  * @throws `invalid-url`, `invalid-name`, `invalid-option`
  */
 export function postgres(options: PostgresOptions): Server {
-  const read = readOptions('postgres()', options, checks)
+  const read = readOptions('postgres()', schema, options)
   const fields = parseConnectionUrl(read.url)
   return new PostgresServer(fields, {
     name: parseIdentifier(read.name ?? 'main', 'server'),

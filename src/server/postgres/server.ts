@@ -48,7 +48,7 @@ import type { Pooler } from './pooler.ts'
 import { createMissingGroups, findRoles } from './roles.ts'
 import { openRoutedConnection } from './routed-connection.ts'
 import { stateOf, unlessSilent } from './examine-session.ts'
-import { join } from './membership.ts'
+import { joinProcesses } from './membership.ts'
 import { occupancyOf } from './occupancy.ts'
 import { cancelBeside, openListener, openSession, type SessionSource } from './session.ts'
 import { openSessionPool } from './session-pool.ts'
@@ -208,7 +208,7 @@ export class PostgresServer implements Server {
   #coordinate(): Coordination {
     const { blockers } = this.#sessions
     return {
-      join: (database, listeners) => join(this.#sessions, database, listeners),
+      join: (database, listeners) => joinProcesses(this.#sessions, database, listeners),
       makeRoom: async (session) => {
         if (blockers !== undefined) await freeNotificationQueue(session, blockers)
       },

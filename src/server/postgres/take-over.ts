@@ -48,7 +48,7 @@ function handOverObjects(database: Identifier, owner: Identifier): string {
 const ours = `n.nspname !~ '^pg_' and n.nspname <> 'information_schema'`
 
 /** Returns the condition that an object belongs to no extension, which keeps its own. */
-function isOwn(catalog: string, oid: string): string {
+function isOfNoExtension(catalog: string, oid: string): string {
   return `not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.${catalog}'::regclass
                         and d.objid = ${oid} and d.deptype = 'e')`
 }
@@ -67,7 +67,7 @@ function relations(objects: Identifier): string {
   return `
     select format('alter table %I.%I owner to ${quote(objects)}', n.nspname, c.relname)
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    where ${ours} and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and ${mine('c.relowner')} and ${isOwn('pg_class', 'c.oid')}
+    where ${ours} and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and ${mine('c.relowner')} and ${isOfNoExtension('pg_class', 'c.oid')}
       and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::regclass
                         and d.objid = c.oid and c.relkind = 'S' and d.deptype in ('a', 'i'))`
 }
@@ -78,7 +78,7 @@ function routines(objects: Identifier): string {
                   n.nspname, f.proname,
                   pg_get_function_identity_arguments(f.oid))
     from pg_catalog.pg_proc f join pg_catalog.pg_namespace n on n.oid = f.pronamespace
-    where ${ours} and ${mine('f.proowner')} and ${isOwn('pg_proc', 'f.oid')}`
+    where ${ours} and ${mine('f.proowner')} and ${isOfNoExtension('pg_proc', 'f.oid')}`
 }
 
 /** Transfers enums, domains, ranges and composite types of their own; the type of a table is the table's. */
@@ -87,7 +87,7 @@ function types(objects: Identifier): string {
     select format('alter type %I.%I owner to ${quote(objects)}', n.nspname, t.typname)
     from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace
     left join pg_catalog.pg_class c on c.oid = t.typrelid
-    where ${ours} and ${mine('t.typowner')} and ${isOwn('pg_type', 't.oid')}
+    where ${ours} and ${mine('t.typowner')} and ${isOfNoExtension('pg_type', 't.oid')}
       and (t.typtype in ('e', 'd', 'r') or (t.typtype = 'c' and c.relkind = 'c'))`
 }
 
@@ -101,12 +101,12 @@ function grants(app: Identifier, objects: Identifier): string {
                   case c.relkind when 'S' then 'usage, select, update on sequence'
                                  else 'select, insert, update, delete on table' end, n.nspname, c.relname)
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    where ${ours} and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and ${isOwn('pg_class', 'c.oid')}
+    where ${ours} and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and ${isOfNoExtension('pg_class', 'c.oid')}
     union all
     select format('grant all on %s %I.%I to ${quote(objects)}', case c.relkind when 'S' then 'sequence' else 'table' end,
                   n.nspname, c.relname)
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    where ${ours} and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and ${isOwn('pg_class', 'c.oid')}
+    where ${ours} and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and ${isOfNoExtension('pg_class', 'c.oid')}
       and pg_get_userbyid(c.relowner) <> ${quoteLiteral(objects)}`
 }
 

@@ -22,12 +22,13 @@ export const schemalessTypes: ReadonlyMap<string, SchemalessKind> = new Map([
 
 /** Returns what a statement is about that creates or alters an object of no schema. */
 export function schemalessOf(node: Node): Omit<ScriptStatement, 'text' | 'mentions'> | undefined {
-  if ('CreatePublicationStmt' in node) return created('publication', node.CreatePublicationStmt.pubname)
-  if ('CreateEventTrigStmt' in node) return created('event trigger', node.CreateEventTrigStmt.trigname)
-  if ('CreateFdwStmt' in node) return created('foreign data wrapper', node.CreateFdwStmt.fdwname)
-  if ('CreateForeignServerStmt' in node) return created('foreign server', node.CreateForeignServerStmt.servername)
-  if ('CreateAmStmt' in node) return { ...created('access method', node.CreateAmStmt.amname), isFixed: true }
-  if ('CreatePLangStmt' in node) return { ...created('language', node.CreatePLangStmt.plname), isFixed: true }
+  if ('CreatePublicationStmt' in node) return createdSchemaless('publication', node.CreatePublicationStmt.pubname)
+  if ('CreateEventTrigStmt' in node) return createdSchemaless('event trigger', node.CreateEventTrigStmt.trigname)
+  if ('CreateFdwStmt' in node) return createdSchemaless('foreign data wrapper', node.CreateFdwStmt.fdwname)
+  if ('CreateForeignServerStmt' in node)
+    return createdSchemaless('foreign server', node.CreateForeignServerStmt.servername)
+  if ('CreateAmStmt' in node) return { ...createdSchemaless('access method', node.CreateAmStmt.amname), isFixed: true }
+  if ('CreatePLangStmt' in node) return { ...createdSchemaless('language', node.CreatePLangStmt.plname), isFixed: true }
   if (nameless.some((it) => it in node)) return { creates: [], refersTo: [], isFixed: true }
   if ('AlterPublicationStmt' in node) return altered('publication', node.AlterPublicationStmt.pubname)
   if ('AlterEventTrigStmt' in node) return altered('event trigger', node.AlterEventTrigStmt.trigname)
@@ -39,7 +40,7 @@ export function schemalessOf(node: Node): Omit<ScriptStatement, 'text' | 'mentio
 /** Statements whose objects have no name of their own, or belong to no database. */
 const nameless = ['CreateCastStmt', 'CreateTransformStmt', 'CreateUserMappingStmt', 'CreateRoleStmt']
 
-function created(kind: SchemalessKind, name = '') {
+function createdSchemaless(kind: SchemalessKind, name = '') {
   return { creates: [{ kind, schema: '', name }], refersTo: [] }
 }
 
