@@ -120,20 +120,23 @@ export function loginOf(
 }
 
 /**
- * Drops the role of a tenant or a spare whose database was dropped, if it has one, and the temporary roles of its row.
- * A role that may connect to a database stays: it belongs to a tenant that is unknown to a catalog that was set back to
+ * Drops the role of a tenant or a spare, if it has one, and the temporary roles of its row. A role that may connect to
+ * another database than the given one stays: it belongs to a tenant that is unknown to a catalog that was set back to
  * before its claim.
+ *
+ * @param database its database, unless that was dropped
  */
 export async function dropLogin(
   context: ProvisioningContext,
   server: Server,
   admin: Session,
   rowId: string,
+  database?: Identifier,
 ): Promise<void> {
   const { installation } = context
   const helpers = await server.roles.find(admin, physicalNames.helpersOf(installation, rowId))
   for (const user of [...helpers.keys(), physicalNames.login(installation, rowId)]) {
-    await dropOurRole(context, server, admin, user)
+    await dropOurRole(context, server, admin, user, database)
   }
 }
 

@@ -212,17 +212,63 @@ describe('restamp', () => {
   })
 })
 
-describe('a catalog set back to the middle of an adoption that was finished', () => {
+/** A tenant that was adopted, and that the catalog has as being adopted. */
+async function adopted() {
+  const tenantry = await openTestTenantry(models)
+  const database = `${tenantry.installation}_theirs`
+  await sql(`create database ${quote(database)}`)
+  await ensureTables(serverUrl({ database }), models)
+  await tenantry.tenants.adopt('a', { database })
+  await add(tenantry, 'a')
+  await inCatalog(tenantry, `update tenantry.tenant set state = 'onboarding', activated_at = null, transition = 0`)
+  return { tenantry, database }
+}
+
+describe('a catalog that has a finished adoption as unfinished', () => {
   it('does not take the tenant out of service', async () => {
+    const { tenantry, database } = await adopted()
+    expect(await errorOf(tenantry.tenants.purge('a'))).toMatchObject({ code: 'catalog-disagrees', tenant: 'a' })
+    expect(await tenantry.tenants.adopt('a', { database })).toMatchObject({ outcome: 'adopted' })
+    expect(await count(tenantry, 'a')).toBe(1)
+  })
+
+  // On a server without the catalog, an adoption that is interrupted between the two commits leaves the same.
+  it('is brought up to date by reconcile, with a new password', async () => {
+    const { tenantry } = await adopted()
+    await inCatalog(tenantry, 'delete from tenantry.credential')
+    const { findings } = await tenantry.servers.reconcile()
+    expect(findings).toMatchObject([{ kind: 'unfinished', action: 'finish', outcome: 'done', tenant: 'a' }])
+    expect(await count(tenantry, 'a')).toBe(1)
+    expect((await tenantry.servers.reconcile()).findings).toEqual([])
+  })
+})
+
+describe('a temporary role of an adoption that was interrupted in its hook', () => {
+  it.each([
+    ['undone', 'foreign'],
+    ['repeated', undefined],
+  ])('is dropped by reconcile, when the adoption is %s', async (then, left) => {
     const tenantry = await openTestTenantry(models)
     const database = `${tenantry.installation}_theirs`
     await sql(`create database ${quote(database)}`)
     await ensureTables(serverUrl({ database }), models)
     await tenantry.tenants.adopt('a', { database })
-    await add(tenantry, 'a')
-    await inCatalog(tenantry, `update tenantry.tenant set state = 'onboarding', activated_at = null, transition = 0`)
-    expect(await errorOf(tenantry.tenants.purge('a'))).toMatchObject({ code: 'catalog-disagrees', tenant: 'a' })
-    expect(await tenantry.tenants.adopt('a', { database })).toMatchObject({ outcome: 'adopted' })
-    expect(await count(tenantry, 'a')).toBe(1)
+    const [row] = await inCatalog<{ id: string }>(
+      tenantry,
+      `select replace(row_id::text, '-', '') as id from tenantry.tenant`,
+    )
+    const helper = `${tenantry.installation}_h_${row?.id}_0a1b2c3d`
+    await sql(`create role ${helper}`)
+    await sql(`grant connect on database ${quote(database)} to ${helper}`)
+    await sql(`grant select on user_account to ${helper}`, [], database)
+    if (then === 'undone') {
+      await inCatalog(tenantry, `update tenantry.tenant set state = 'onboarding', activated_at = null, transition = 0`)
+      await sql(`comment on database ${quote(database)} is null`)
+    }
+    const { findings } = await tenantry.servers.reconcile()
+    expect(findings.filter(({ action }) => action !== 'none').map(({ outcome }) => outcome)).not.toContain('left')
+    expect(await sql(`select from pg_roles where rolname = $1`, [helper])).toEqual([])
+    const kinds = (await tenantry.servers.reconcile()).findings.map(({ kind }) => kind)
+    expect(kinds).toEqual(left === undefined ? [] : [left])
   })
 })

@@ -129,7 +129,7 @@ function tenantFindings(snapshot: Snapshot, row: TenantRow): Finding[] {
   switch (state) {
     case 'onboarding': {
       const isNamed = stamped?.name === database && stamp?.kind === 'tenant' && (stamp.state ?? 'active') === 'active'
-      return isNamed && row.origin !== 'adopt'
+      return isNamed
         ? [{ ...finding, kind: 'unfinished', action: 'finish', what: 'Its database is whole; its row is not active.' }]
         : [{ ...finding, kind: 'unfinished', action: 'undo', what: 'Its making was interrupted.' }]
     }
@@ -178,18 +178,21 @@ function roleFindings(snapshot: Snapshot, row: TenantRow): Finding[] {
 }
 
 /** Returns roles whose rows are not in the catalog, and temporary roles that are no longer needed. */
-function strayRoles({ installation, logins, knownRows, tenants }: Snapshot): Finding[] {
+function strayRoles(snapshot: Snapshot): Finding[] {
+  const { installation, logins, knownRows, tenants } = snapshot
   const working = new Map(tenants.map((row) => [row.rowId.replaceAll('-', ''), row]))
   const known = new Set([...knownRows].map((rowId) => rowId.replaceAll('-', '')))
   const [login, helper] = [physicalNames.loginPrefix(installation), physicalNames.helperPrefix(installation)]
   return [...logins].flatMap(([server, roles]) =>
     [...roles.keys()].flatMap((role) => {
       const isHelper = role.startsWith(helper)
-      const row = role.slice((isHelper ? helper : login).length).split('_', 1)[0] ?? ''
-      if (known.has(row) && (!isHelper || !working.has(row))) return []
+      const id = role.slice((isHelper ? helper : login).length).split('_', 1)[0] ?? ''
+      if (known.has(id) && (!isHelper || !working.has(id))) return []
       const what = isHelper ? `The temporary role ${role} was left.` : `The role ${role} belongs to no tenant or spare.`
-      const tenant = working.get(row)?.id
-      return [{ kind: 'role', action: 'drop', server, database: undefined, tenant, role, what } as const]
+      const row = working.get(id)
+      // The role may still connect to it.
+      const database = row?.server === server ? stampedOf(snapshot, row)?.info.name : undefined
+      return [{ kind: 'role', action: 'drop', server, database, tenant: row?.id, role, what } as const]
     }),
   )
 }

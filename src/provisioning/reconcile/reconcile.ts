@@ -202,7 +202,7 @@ async function carryOutAll(
     const isFree = row === undefined || (await isUnlocked(context, row, options))
     if (!isFree) return { ...finding, outcome: 'busy', error: undefined }
     if (finding.role !== undefined) {
-      const isDropped = await dropStray(context, finding.server, finding.role, options)
+      const isDropped = await dropStray(context, finding, finding.role, options)
       return { ...finding, outcome: isDropped ? 'done' : 'left', error: undefined }
     }
     if (row === undefined) await clearLeftovers(context, finding.server, options)
@@ -218,12 +218,14 @@ async function carryOutAll(
 
 async function dropStray(
   context: ProvisioningContext,
-  serverName: string,
+  { server: serverName, database }: Finding,
   role: Identifier,
   options: ReconcileOptions,
 ): Promise<boolean> {
   const server = requireServer(context.servers, serverName, role)
-  return withSession(context.connect(server, options), (session) => dropOurRole(context, server, session, role))
+  return withSession(context.connect(server, options), (session) =>
+    dropOurRole(context, server, session, role, database),
+  )
 }
 
 /** True if no process holds the tenant's lock: work under way is not interrupted. */

@@ -9,7 +9,7 @@ import { type BeforeTransition, beforeTransition, takeTransition } from './trans
 import { announce, type ProvisioningContext, type VerbOptions } from '../context.ts'
 import { endAllSessions, remainError } from '../drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from '../locked-work.ts'
-import { dropLogin, dropOurRole } from '../separation.ts'
+import { dropLogin } from '../separation.ts'
 import {
   disagreeError,
   findDatabase,
@@ -196,8 +196,7 @@ async function giveBack(
   const isStamped = isStampOf(context, row, stamp)
   // A catalog that was set back to the middle of an adoption calls a tenant unfinished that is in service.
   if (isStamped && isNewer(stamp, row)) throw disagreeError(row, { name: row.database, stamp })
-  const login = physicalNames.login(context.installation, row.rowId)
-  await dropOurRole(context, server, admin, login, found && row.database)
+  await dropLogin(context, server, admin, row.rowId, found && row.database)
   if (isStamped) {
     await server.apply(admin, [{ change: 'stamp', database: row.database, comment: stamp.comment ?? '' }])
   }
