@@ -28,6 +28,7 @@ import type { Onboarded } from './provisioning/tenants/onboard.ts'
 import type { Purged, PurgedExpired, PurgeExpiredOptions } from './provisioning/tenants/purge.ts'
 import type { Reconciliation, ReconcileOptions } from './provisioning/reconcile/reconcile.ts'
 import type { Restamped, RestampOptions } from './provisioning/tenants/restamp.ts'
+import type { DesiredSet } from './provisioning/rollouts.ts'
 import type { RemovedTemplates } from './provisioning/templates/retire.ts'
 import type { Resumed, Suspended } from './provisioning/tenants/suspend.ts'
 import type { StartUp } from './provisioning/survey.ts'
@@ -220,6 +221,18 @@ export interface Templates {
   remove(options?: Cancellable): Promise<RemovedTemplates>
 }
 
+/** The versions of the models that tenants are to have. */
+export interface Rollouts {
+  /**
+   * Sets the version that all tenants are to have. Versions that were declared or set before it count as older from
+   * then on. Until the first call it is always the version that a process declared last.
+   *
+   * @param version its number or its fingerprint
+   * @throws `invalid-option`, `version-unknown`
+   */
+  setDesired(version: number | string, options?: Cancellable): Promise<DesiredSet>
+}
+
 /** The servers of an installation. */
 export interface Servers {
   /**
@@ -245,6 +258,7 @@ export interface Tenantry<Handle> extends AsyncDisposable {
   readonly tenants: Tenants<Handle>
   readonly domains: Domains
   readonly templates: Templates
+  readonly rollouts: Rollouts
   readonly servers: Servers
   /**
    * Makes a tenant with a database of its own. An id that exists already is an outcome, not an error.

@@ -2,13 +2,14 @@ import { type Cancellable, untilAborted } from './kernel/abort.ts'
 import { ConcurrencyLimit } from './kernel/concurrency.ts'
 import { parseTenantId } from './kernel/names.ts'
 import { longestMs } from './kernel/options.ts'
-import { readListOptions } from './catalog/list-options.ts'
+import { readListOptions, readVersion } from './catalog/list-options.ts'
 import { publicTenant } from './catalog/tenant.ts'
-import type { Domains, Servers, Templates, Tenants } from './api.ts'
+import type { Domains, Rollouts, Servers, Templates, Tenants } from './api.ts'
 import type { Calls } from './calls.ts'
 import { addDomain, domainNamed, domainsOf, removeDomain, verifyDomain } from './domains/domains.ts'
 import type { MakingContext, TenantHook } from './provisioning/context.ts'
 import { despiteFullQueue } from './provisioning/full-queue.ts'
+import { setDesired } from './provisioning/rollouts.ts'
 import { reconcile } from './provisioning/reconcile/reconcile.ts'
 import type { Keeper } from './provisioning/templates/keeper.ts'
 import { removeTemplates } from './provisioning/templates/retire.ts'
@@ -128,6 +129,16 @@ export function templatesGroup<Handle>({ calls, making, keeper }: GroupParts<Han
         await keeper.stop(longestMs)
         return removeTemplates(making, checked)
       }),
+  }
+}
+
+/** Returns the calls that concern the versions that tenants are to have. */
+export function rolloutsGroup<Handle>({ calls, making }: GroupParts<Handle>): Rollouts {
+  return {
+    setDesired: (version, options) =>
+      calls.change('rollouts.setDesired', options, ({ signal }) =>
+        untilAborted(setDesired(making, readVersion(version)), signal),
+      ),
   }
 }
 

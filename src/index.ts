@@ -8,6 +8,7 @@ export type {
   EnvironmentOptions,
   HistoryOptions,
   Servers,
+  Rollouts,
   Templates,
   Tenantry,
   Tenants,
@@ -86,6 +87,8 @@ export {
 export type { Reconciled, Reconciliation, ReconcileOptions } from './provisioning/reconcile/reconcile.ts'
 export type { Finding } from './provisioning/reconcile/reconcile-plan.ts'
 export type { Restamped, RestampOptions } from './provisioning/tenants/restamp.ts'
+export type { Version } from './catalog/versions.ts'
+export type { DesiredSet } from './provisioning/rollouts.ts'
 export type { RemovedTemplates } from './provisioning/templates/retire.ts'
 export type { Resumed, Suspended } from './provisioning/tenants/suspend.ts'
 export type { StartUp } from './provisioning/survey.ts'

@@ -175,8 +175,12 @@ async function openCatalog<Handle>(
   const catalog = new Catalog(session.asPool())
   const isKnown = look.isVersionKnown && look.knownServers.length === servers.length
   if (mode === 'full' && !isKnown) await catalog.register(question.servers, fingerprint)
-  const { installationId, lockSecret, fleet, hasLeftBehind } = look
-  const startUp = await survey(fleet, { catalog, home, servers, installationId, fingerprint, signal })
+  const { installationId, lockSecret, hasLeftBehind } = look
+  // A version that this process has just declared is the desired one, unless another was set.
+  const isNewlyDesired = mode === 'full' && !look.isVersionKnown && !look.isDesiredSet
+  const upToDate = new Set(isNewlyDesired ? [fingerprint] : look.upToDate)
+  const fleet = isNewlyDesired ? { ...look.fleet, behind: look.fleet.stamped } : look.fleet
+  const startUp = await survey(fleet, { catalog, home, servers, installationId, fingerprint, upToDate, signal })
   const disconnected = Promise.all([session.close(), warned]).then(() => undefined)
   return { fingerprint, installationId, lockSecret, separation, startUp, hasLeftBehind, disconnected }
 }

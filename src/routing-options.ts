@@ -2,7 +2,8 @@ import { physicalNames } from './kernel/names.ts'
 import { countByServer } from './catalog/fleet.ts'
 import type { TenantFilter } from './catalog/listing.ts'
 import type { TenantRow } from './catalog/tenant.ts'
-import { versionNumber } from './catalog/version-number.ts'
+import { openCatalogDatabase } from './catalog/open-catalog-database.ts'
+import { compareVersions } from './catalog/versions.ts'
 import type { CheckedConfig } from './read-config.ts'
 import type { Opening } from './opening.ts'
 import { catalogConnections } from './own-connections.ts'
@@ -35,6 +36,8 @@ export function routingOptions<Handle>(
     loginOf: (row: TenantRow, which: 'current' | 'pending') => loginOf(parts, row, which),
     countFleet: (filter: TenantFilter) => countByServer(catalog, filter),
     condition:
-      whenBehind === 'refuse' ? refuseBehind(fingerprint, (version) => versionNumber(catalog, version)) : undefined,
+      whenBehind === 'refuse'
+        ? refuseBehind(fingerprint, (tenants) => compareVersions(openCatalogDatabase(catalog), tenants, fingerprint))
+        : undefined,
   }
 }

@@ -13,7 +13,7 @@ import type { CloseOptions, Tenantry } from './api.ts'
 import { Calls } from './calls.ts'
 import type { TenantryConfig } from './config.ts'
 import { findServers } from './find-servers.ts'
-import { domainsGroup, serversGroup, templatesGroup, tenantsGroup } from './groups.ts'
+import { domainsGroup, rolloutsGroup, serversGroup, templatesGroup, tenantsGroup } from './groups.ts'
 import { type CheckedConfig, readConfig } from './read-config.ts'
 import { keySource, type Opening, overTenants, prepare } from './opening.ts'
 import { OwnConnections } from './own-connections.ts'
@@ -77,6 +77,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
   readonly tenants: Tenantry<Handle>['tenants']
   readonly domains: Tenantry<Handle>['domains']
   readonly templates: Tenantry<Handle>['templates']
+  readonly rollouts: Tenantry<Handle>['rollouts']
   readonly servers: Tenantry<Handle>['servers']
 
   /** @param stop stops the server that was started for this Tenantry */
@@ -118,6 +119,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     this.tenants = tenantsGroup(groups)
     this.domains = domainsGroup(groups)
     this.templates = templatesGroup(groups)
+    this.rollouts = rolloutsGroup(groups)
     this.servers = serversGroup(groups)
     if (parts.mode === 'full') this.#keeper.start()
     if (parts.mode === 'full' && parts.hasLeftBehind) this.#tidyUp()

@@ -81,6 +81,7 @@ const schemas = {
   'domains.get': reading,
   'domains.tenantOf': reading,
   'templates.remove': reading,
+  'rollouts.setDesired': reading,
   'servers.reconcile': optionsOf<ReconcileOptions>({ ...verbSchemas, dryRun: trueOrFalse }),
 }
 

@@ -6,6 +6,7 @@ import { leftBehindMinutes } from './opening-look.ts'
 import type { TenantState } from './states.ts'
 import type { CatalogTables } from './tables.ts'
 import { type TenantRow, toTenant } from './tenant.ts'
+import { desiredVersion, isUpToDate, type Version } from './versions.ts'
 
 /** Counts of the tenants of one installation. */
 export interface TenantCounts {
@@ -13,6 +14,10 @@ export interface TenantCounts {
   readonly serverState: 'open' | 'closed'
   readonly state: TenantState | undefined
   readonly version: number | undefined
+  /** The version's place in the order of versions. */
+  readonly rank: number | undefined
+  /** True if the version comes before the desired one. */
+  readonly isBehind: boolean
   readonly fingerprint: string | undefined
   readonly tenants: number
   /** The number of them that have a role of their own. */
@@ -100,12 +105,13 @@ export class CatalogReading {
         'tenant.state as state',
         'version.number as version',
         'version.fingerprint as fingerprint',
+        'version.rank as rank',
+        sql<boolean | null>`not (version.${sql.raw(isUpToDate)})`.as('is_behind'),
         eb.fn.count<string>('tenant.row_id').as('tenants'),
         eb.fn.count<string>('credential.row_id').as('separate'),
       ])
-      .groupBy(['server.name', 'server.state', 'tenant.state', 'version.number', 'version.fingerprint'])
+      .groupBy(['server.name', 'server.state', 'tenant.state', 'version.number', 'version.fingerprint', 'version.rank'])
       .orderBy('server.name')
-      .orderBy('version.number')
       .execute()
     return rows.map(({ server_state, ...row }) => ({
       server: row.server,
@@ -113,18 +119,23 @@ export class CatalogReading {
       state: row.state ?? undefined,
       version: row.version ?? undefined,
       fingerprint: row.fingerprint ?? undefined,
+      rank: row.rank === null ? undefined : Number(row.rank),
+      isBehind: row.is_behind ?? false,
       tenants: Number(row.tenants),
       separate: Number(row.separate),
     }))
   }
 
-  /** The number of the catalog's newest migration. */
-  async migration(): Promise<number> {
-    const { number } = await this.#db
+  /** Returns the number of the catalog's newest migration, and the desired version; that is undefined before the first. */
+  async heads(): Promise<{ readonly migration: number; readonly desired: Version | undefined }> {
+    const { migration, number, fingerprint } = await this.#db
       .selectFrom('migration')
-      .select((eb) => eb.fn.max('number').as('number'))
+      .leftJoin(desiredVersion(this.#db).as('desired'), (join) => join.onTrue())
+      .select(['migration.number as migration', 'desired.number as number', 'desired.fingerprint as fingerprint'])
+      .orderBy('migration.number', 'desc')
+      .limit(1)
       .executeTakeFirstOrThrow()
-    return number
+    return { migration, desired: number === null || fingerprint === null ? undefined : { number, fingerprint } }
   }
 
   /** Returns the audit trail of a tenant's id, the latest entry first. It outlives the tenant. */

@@ -10,6 +10,7 @@ import { openCatalogDatabase } from './open-catalog-database.ts'
 import { type TenantState, type Transition, transitions } from './states.ts'
 import type { CatalogTables, TenantOrigin } from './tables.ts'
 import { type TenantRow, toTenant } from './tenant.ts'
+import { setDesiredVersion } from './versions.ts'
 
 /** A tenant that is to be. */
 export interface NewTenant {
@@ -68,6 +69,11 @@ export class Catalog extends CatalogReading {
       .values({ fingerprint })
       .onConflict((conflict) => conflict.doNothing())
       .execute()
+  }
+
+  /** Makes a version, by its number or fingerprint, the desired one. @returns undefined if there is none */
+  setDesired(version: number | string): ReturnType<typeof setDesiredVersion> {
+    return setDesiredVersion(this.#db, version)
   }
 
   /** Writes an entry into the audit trail for a change of a tenant other than of its state. */

@@ -39,7 +39,7 @@ const mostAtOnce = 1_000
 /** The conditions that a fleet query has as well. */
 export const filterSchemas = {
   server: storableText,
-  version: parsed(checkVersion),
+  version: parsed(readVersion),
   metadata: storableMetadata,
   search: storableText,
 } satisfies Partial<Schemas<ListOptions>>
@@ -68,7 +68,8 @@ export function readListOptions(options: ListOptions): {
 /** The largest number of a version in the catalog. */
 const mostVersions = 2 ** 31 - 1
 
-function checkVersion(version: string | number): string | number {
+/** Reads the number or the fingerprint of a version. @throws `invalid-option` */
+export function readVersion(version: string | number): string | number {
   if (typeof version === 'string') return readOptions('version', storableText, version)
   const number = readOptions('version', positiveInteger, version)
   if (number <= mostVersions) return number

@@ -98,14 +98,13 @@ async function createCatalog(session: Session, installation: Installation): Prom
   await session.query('insert into tenantry.installation (name) values ($1)', [installation])
 }
 
+/** Takes all steps in one round trip. */
 async function apply(session: Session, steps: readonly Migration[]): Promise<void> {
-  for (const { number, statements, compatibleFrom } of steps) {
-    await session.script(statements)
-    await session.query('insert into tenantry.migration (number, compatible_from) values ($1, $2)', [
-      number,
-      compatibleFrom,
-    ])
-  }
+  const scripts = steps.map(({ number, statements, compatibleFrom }) => [
+    ...statements,
+    `insert into tenantry.migration (number, compatible_from) values (${number}, ${compatibleFrom})`,
+  ])
+  await session.script(scripts.flat())
 }
 
 function migrationsAfter(number: number): readonly Migration[] {

@@ -2,6 +2,7 @@ import { hasFailure } from '../kernel/errors.ts'
 import type { TenantId } from '../kernel/names.ts'
 import type { Session } from '../server/port.ts'
 import { newestMigration } from './migrations.ts'
+import { isUpToDate } from './versions.ts'
 
 /** The parameters of the query with which a process opens the catalog. */
 export interface OpeningQuestion {
@@ -22,6 +23,10 @@ export interface OpeningLook {
   /** The names of those of the servers that the catalog knows. */
   readonly knownServers: readonly string[]
   readonly isVersionKnown: boolean
+  /** The fingerprints of the desired version and of those that come after it. */
+  readonly upToDate: readonly string[]
+  /** True if the desired version was set. Otherwise it is the one that was declared last. */
+  readonly isDesiredSet: boolean
   /** True if the making or purge of a tenant has stood still for so long that its process has probably ended. */
   readonly hasLeftBehind: boolean
   /** True if every role of the server may connect to the catalog. */
@@ -39,7 +44,9 @@ export interface FleetCount {
   readonly tenants: number
   /** The number of tenants with the given version. */
   readonly current: number
-  /** With another one. */
+  /** The number with any version: with a stamp on a database of its name. */
+  readonly stamped: number
+  /** The number with a version that comes before the desired one. */
   readonly behind: number
   /** Tenants without a database under its name, with its stamp: the first 100. */
   readonly missing: readonly TenantId[]
@@ -58,8 +65,8 @@ export async function lookAtCatalog(
     const { rows } = await session.query<OpeningRow>(openingSql, [home, servers, fingerprint, owner])
     const [row] = rows
     if (row === undefined || row.migration < newestMigration || row.compatible_from > newestMigration) return undefined
-    const { migration, compatible_from, tenants, current, behind, missing, ...look } = row
-    return { ...look, fleet: { tenants, current, behind, missing: missing as TenantId[] } }
+    const { migration, compatible_from, tenants, stamped, current, behind, missing, ...look } = row
+    return { ...look, fleet: { tenants, stamped, current, behind, missing: missing as TenantId[] } }
   } catch (error) {
     if (hasFailure(error, 'missing-schema', 'missing-table', 'missing-column')) return undefined
     throw error
@@ -84,7 +91,9 @@ export const leftBehindMinutes = 10
  * that of `writeStamp`.
  */
 const openingSql = `
-  with side (name, row, id, fingerprint) as (
+  with up_to_date (fingerprint) as (
+    select fingerprint from tenantry.version where ${isUpToDate}
+  ), side (name, row, id, fingerprint) as (
     select t.database, t.row_id::text, t.id, null
     from tenantry.tenant t join tenantry.server s on s.id = t.server_id and s.name = $1
     where t.state in ('active', 'suspended')
@@ -96,13 +105,16 @@ const openingSql = `
       and strpos(c.description, '"kind":"tenant"') > 0
   ), fleet as materialized (
     select max(id) as id, count(fingerprint) > 0 as is_there,
-           starts_with(max(fingerprint), to_json($3::text)::text) as is_current
+           starts_with(max(fingerprint), to_json($3::text)::text) as is_current,
+           exists (select from up_to_date u where starts_with(max(side.fingerprint), to_json(u.fingerprint)::text))
+             as is_up_to_date
     from side group by name, row having count(id) > 0
   )
   select m.number as migration, m.compatible_from, i.id as "installationId", i.lock_secret as "lockSecret",
          i.key_check as "keyCheck",
          array(select name from tenantry.server where name = any($2)) as "knownServers",
          exists (select from tenantry.version where fingerprint = $3) as "isVersionKnown",
+         array(select fingerprint from up_to_date) as "upToDate", i.desired is not null as "isDesiredSet",
          exists (select from tenantry.tenant where state in ('onboarding', 'purging')
                    and state_since < now() - make_interval(mins => ${leftBehindMinutes})) as "hasLeftBehind",
          exists (select from pg_catalog.pg_database d where d.datname = current_database() and (d.datacl is null
@@ -113,4 +125,6 @@ const openingSql = `
   from (select number, compatible_from from tenantry.migration order by number desc limit 1) m
   cross join tenantry.installation i
   cross join (select count(*)::int as tenants, (count(*) filter (where is_there and is_current))::int as current,
-                     (count(*) filter (where is_there and not is_current))::int as behind from fleet) f`
+                     (count(*) filter (where is_there))::int as stamped,
+                     (count(*) filter (where is_there and not is_up_to_date))::int as behind
+              from fleet) f`

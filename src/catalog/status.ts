@@ -1,6 +1,7 @@
 import type { TenantCounts } from './catalog-reading.ts'
 import { type TenantState, tenantStates } from './states.ts'
 import type { SpareCount } from './inventory.ts'
+import type { Version } from './versions.ts'
 import type { SpareState, TemplateState } from './tables.ts'
 
 /** The figures of an installation. */
@@ -23,13 +24,20 @@ export interface Status {
     readonly state: 'open' | 'closed'
     readonly tenants: number
   }[]
-  /** The versions of the models that tenants have, in the order in which they were first seen. */
+  /**
+   * The version that all tenants are to have: the one that `rollouts.setDesired` set, or else the one that a process
+   * declared last. Undefined before the first.
+   */
+  readonly desired: Version | undefined
+  /** The versions of the models that tenants have, in their order. */
   readonly versions: readonly {
     readonly number: number
     readonly fingerprint: string
     readonly tenants: number
     /** True for the version of this process's models. */
     readonly current: boolean
+    /** True for a version that comes before the desired one. */
+    readonly behind: boolean
   }[]
   /** The templates that new tenants' databases are copied from. */
   readonly templates: readonly (PoolKey & { readonly state: TemplateState })[]
@@ -67,13 +75,12 @@ export function summarise(
       state: own[0]?.serverState ?? 'open',
       tenants: sum(own),
     })),
-    versions: [...Map.groupBy(counts, ({ version }) => version)]
-      .flatMap(([number, own]) => {
-        const fingerprint = own[0]?.fingerprint
-        if (number === undefined || fingerprint === undefined) return []
-        return [{ number, fingerprint, tenants: sum(own), current: fingerprint === currentFingerprint }]
-      })
-      .toSorted((one, other) => one.number - other.number),
+    versions: [...Map.groupBy(counts.toSorted(byRank), ({ version }) => version)].flatMap(([number, own]) => {
+      const fingerprint = own[0]?.fingerprint
+      if (number === undefined || fingerprint === undefined) return []
+      const isCurrent = fingerprint === currentFingerprint
+      return [{ number, fingerprint, tenants: sum(own), current: isCurrent, behind: own[0]?.isBehind ?? false }]
+    }),
   }
 }
 
@@ -95,6 +102,10 @@ export function summariseInventory(
       return { server, version, fingerprint, ready, filling, wanted: isKept ? wanted : undefined }
     }),
   }
+}
+
+function byRank({ rank: one = 0 }: TenantCounts, { rank: other = 0 }: TenantCounts): number {
+  return one - other
 }
 
 function sum(counts: readonly TenantCounts[]): number {

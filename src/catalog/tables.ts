@@ -13,9 +13,15 @@ export type SpareState = 'filling' | 'ready' | 'dropping'
 /** The catalog's tables, all in the schema `tenantry`, as Kysely sees them. */
 export interface CatalogTables {
   migration: { number: number; compatible_from: number }
-  installation: { id: Generated<string>; name: string; lock_secret: Generated<string> }
+  installation: { id: Generated<string>; name: string; lock_secret: Generated<string>; desired: string | null }
   server: { id: Generated<number>; name: string; state: Generated<'open' | 'closed'> }
-  version: { number: Generated<number>; fingerprint: string; first_seen_at: Generated<Date> }
+  version: {
+    number: Generated<number>
+    fingerprint: string
+    first_seen_at: Generated<Date>
+    /** A bigint, which the driver reads as text. */
+    rank: Generated<string>
+  }
   tenant: {
     row_id: Generated<string>
     id: string

@@ -34,6 +34,7 @@ const misuses: ReadonlySet<string> = new Set([
 const refusals: ReadonlySet<string> = new Set([
   'domain-taken',
   'domain-unknown',
+  'version-unknown',
   'foreign-database',
   'no-open-server',
   'server-unknown',

@@ -20,6 +20,7 @@ import { restamp } from './commands/restamp.ts'
 import { rotateCredentials } from './commands/rotate-credentials.ts'
 import { offboard, restore, resume, suspend } from './commands/service-state.ts'
 import { show } from './commands/show.ts'
+import { setDesired } from './commands/set-desired.ts'
 import { status } from './commands/status.ts'
 import { update } from './commands/update.ts'
 import { completionScript, type Shell, shells } from './completion.ts'
@@ -31,7 +32,7 @@ const groups: Readonly<Record<string, readonly CommandFactory[]>> = {
   'Tenants:': [onboard, list, show, update, clone, adopt],
   'In and out of service:': [suspend, resume, offboard, restore, purge],
   'Domains:': [addDomain, verifyDomain, removeDomain, domains],
-  'Operate:': [status, exec, rotateCredentials, reconcile, accept, restamp, removeTemplates],
+  'Operate:': [status, exec, rotateCredentials, reconcile, accept, restamp, setDesired, removeTemplates],
 }
 
 /** Makes the whole command line. Words that it does not understand throw a CommanderError. */

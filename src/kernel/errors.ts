@@ -172,7 +172,7 @@ export const errorKinds = {
   },
   'template-missing': { raised: 'Raised when the template named in the options does not exist.', retryable: false },
   'tenant-behind': {
-    raised: "Raised when a tenant's version is older than that of a process with `whenBehind: 'refuse'`.",
+    raised: "Raised when a tenant's version comes before that of a process with `whenBehind: 'refuse'`.",
     retryable: true,
   },
   'tenant-conflict': {
@@ -202,6 +202,10 @@ export const errorKinds = {
   'unknown-host': { raised: "Raised when the server's host name could not be resolved.", retryable: false },
   'verification-failed': {
     raised: 'Raised when a created, adopted, accepted or restamped database does not match the models.',
+    retryable: false,
+  },
+  'version-unknown': {
+    raised: 'Raised when the catalog has no version of that number or fingerprint.',
     retryable: false,
   },
 } as const satisfies Record<string, ErrorKind>

@@ -15,12 +15,13 @@ export async function statusOf(
   { signal }: Cancellable,
 ): Promise<Status> {
   const counts = await untilAborted(catalog.count(), signal)
-  const migration = await untilAborted(catalog.migration(), signal)
+  const { migration, desired } = await untilAborted(catalog.heads(), signal)
   const sparePools = await untilAborted(inventory.counts(), signal)
   return {
     installation,
     catalog: { server: home.name, database: physicalNames.catalog(installation), migration },
     roles,
+    desired,
     ...summarise(counts, fingerprint),
     ...summariseInventory(sparePools, fingerprint, wanted),
   }

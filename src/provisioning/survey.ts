@@ -16,7 +16,7 @@ export interface StartUp {
   readonly tenants: number
   /** The number of them with this process's version, by the stamps on their databases. */
   readonly current: number
-  /** The number with another version. */
+  /** The number with a version that comes before the desired one. */
   readonly behind: number
   /** Tenants whose databases are not on the server where the catalog has them; of more than 100, the first 100. */
   readonly missing: readonly TenantId[]
@@ -35,6 +35,8 @@ export interface Surveyed extends Cancellable {
   readonly servers: readonly Server[]
   readonly installationId: string
   readonly fingerprint: string
+  /** The fingerprints of versions with which a tenant is not behind. */
+  readonly upToDate: ReadonlySet<string>
 }
 
 /**
@@ -42,8 +44,8 @@ export interface Surveyed extends Cancellable {
  *
  * @param atHome the findings on the catalog's server
  */
-export async function survey(atHome: FleetCount, surveyed: Surveyed): Promise<StartUp> {
-  const { catalog, home, servers, fingerprint } = surveyed
+export async function survey({ stamped, ...atHome }: FleetCount, surveyed: Surveyed): Promise<StartUp> {
+  const { catalog, home, servers, fingerprint, upToDate } = surveyed
   const others = servers.filter((server) => server !== home)
   if (others.length === 0) return { ...atHome, unreachable: [] }
   const answers = new Map(await Promise.all(others.map((server) => answerOf(server, surveyed))))
@@ -55,8 +57,10 @@ export async function survey(atHome: FleetCount, surveyed: Surveyed): Promise<St
     if (stamps === undefined) continue
     const stamp = stamps.get(rowId)
     if (stamp?.kind !== 'tenant') missing.push(id)
-    else if (stamp.fingerprint === fingerprint) count.current++
-    else count.behind++
+    else {
+      if (stamp.fingerprint === fingerprint) count.current++
+      if (!upToDate.has(stamp.fingerprint)) count.behind++
+    }
   }
   const unreachable = others.map(({ name }) => name).filter((name) => answers.get(name) === undefined)
   return { ...count, missing: missing.toSorted().slice(0, missingShown), unreachable }

@@ -1,26 +1,25 @@
 import { TenantryError } from '../kernel/errors.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
+import type { Standing } from '../catalog/versions.ts'
 
 /** Throws if a tenant that is in service is not to be worked on. */
 export type Condition = (row: TenantRow) => Promise<void>
 
 /**
- * Returns the condition that a tenant is not behind this process's version.
+ * Returns the condition that a tenant has this process's version, or one that comes after it.
  *
- * @param fingerprint the version's fingerprint
- * @param numberOf returns its running number in the catalog; undefined for a version that the catalog does not know,
- *   such as that of a router that started before all others. Every tenant is then treated as behind
+ * @param fingerprint the fingerprint of this process's version. If the catalog does not have it, as may be with a router
+ *   that started before all others, every tenant is treated as behind
+ * @param compare compares a tenant's version with it
  */
 export function refuseBehind(
   fingerprint: string,
-  numberOf: (fingerprint: string) => Promise<number | undefined>,
+  compare: (tenants: string | undefined) => Promise<Standing>,
 ): Condition {
-  let ours: number | undefined
   return async (row) => {
     if (row.fingerprint === fingerprint) return
-    // The number of a version never changes.
-    ours ??= await numberOf(fingerprint)
-    if (row.version === undefined || ours === undefined || row.version < ours) throw behindError(row, fingerprint, ours)
+    const { number, isBehind } = await compare(row.fingerprint)
+    if (isBehind) throw behindError(row, fingerprint, number)
   }
 }
 

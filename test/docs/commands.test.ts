@@ -111,6 +111,7 @@ const before: Readonly<Record<string, readonly string[]>> = {
   exec: ['tenantry onboard acme'],
   'rotate-credentials': ['tenantry onboard acme globex'],
   'remove-templates': ['tenantry onboard acme'],
+  'set-desired': ['tenantry onboard acme'],
 }
 
 const withExample = [...commands, 'README'].filter((name) =>

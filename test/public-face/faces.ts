@@ -114,6 +114,7 @@ export function facesOfTenantry(it: Open): Readonly<Record<string, Face>> {
       { database: 'not-there' },
     ),
     'templates.remove': of('templates.remove', [], cancellable),
+    'rollouts.setDesired': of('rollouts.setDesired', [[1, 'version']], cancellable),
     'tenants.accept': of('tenants.accept', [acme], verb),
     'tenants.restamp': of('tenants.restamp', [acme], { ...verb, differences: 'word' }),
     'servers.reconcile': of('servers.reconcile', [], { ...verb, dryRun: 'flag' }),

@@ -66,7 +66,7 @@ describe('the public face', () => {
       }
     }
     found.push(...methodsOf(Object.getPrototypeOf(tenantry) as object).map((name) => `tenantry.${name}`))
-    for (const group of ['tenants', 'domains', 'templates', 'servers'] as const)
+    for (const group of ['tenants', 'domains', 'templates', 'rollouts', 'servers'] as const)
       found.push(...methodsOf(tenantry[group]).map((name) => `tenantry.${group}.${name}`))
     found.push(...methodsOf(TenantRequests.prototype).map((name) => `TenantRequests.${name}`))
     expect(found.filter((name) => !listed.has(name))).toEqual([])

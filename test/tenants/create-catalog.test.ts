@@ -62,6 +62,8 @@ describe('a process that does not create the catalog', () => {
     const catalog = `${installation}_catalog`
     await sql('alter table tenantry.installation drop column key_check, drop column lock_secret', [], catalog)
     await sql('alter table tenantry.tenant drop column transition', [], catalog)
+    await sql('alter table tenantry.installation drop column desired', [], catalog)
+    await sql('alter table tenantry.version drop column rank', [], catalog)
     await sql('drop table tenantry.structure', [], catalog)
     await sql('delete from tenantry.migration where number >= 6', [], catalog)
     expect(await (await open(installation, { catalog: { create: false } })).onboard('a')).toMatchObject({

@@ -4,6 +4,7 @@ import { defineCommand } from '../define-command.ts'
 import { coloured } from '../report.ts'
 import { tenantTable } from '../tenant-text.ts'
 import type { CommonOptions } from '../tools.ts'
+import { versionFrom } from '../version-text.ts'
 import { jsonObject, parseList as words, parseWholeNumber } from '../words.ts'
 
 interface Options extends CommonOptions {
@@ -62,7 +63,7 @@ function filterOf({ state, server, modelsVersion, metadata, search, expired, aft
     ...(state !== undefined && { state }),
     ...(server !== undefined && { server }),
     ...(modelsVersion !== undefined && {
-      version: /^\d{1,9}$/.test(modelsVersion) ? Number(modelsVersion) : modelsVersion,
+      version: versionFrom(modelsVersion),
     }),
     ...(metadata !== undefined && { metadata }),
     ...(search !== undefined && { search }),

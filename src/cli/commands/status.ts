@@ -1,6 +1,7 @@
 import type { Status } from '../../index.ts'
 import { defineCommand } from '../define-command.ts'
 import { pairs, shown, table } from '../report.ts'
+import { versionText } from '../version-text.ts'
 
 /** `tenantry status` */
 export const status = defineCommand(
@@ -21,6 +22,7 @@ export const status = defineCommand(
             installation,
             catalog: `${catalog.database} on ${shown(catalog.server)}, migration ${catalog.migration}`,
             roles: rolesText(result),
+            desired: result.desired === undefined ? 'no version yet' : `version ${versionText(result.desired)}`,
           }),
           '',
           ...table([['STATE', 'TENANTS'], ...Object.entries(tenants).map(([state, count]) => [state, String(count)])]),
@@ -35,7 +37,7 @@ export const status = defineCommand(
             ...versions.map((it) => [
               String(it.number),
               String(it.tenants),
-              `${it.fingerprint.slice(0, 12)}${it.current ? ' (these models)' : ''}`,
+              `${it.fingerprint.slice(0, 12)}${it.current ? ' (these models)' : ''}${it.behind ? ' (behind)' : ''}`,
             ]),
           ]),
           '',
