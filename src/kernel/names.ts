@@ -109,7 +109,8 @@ export const physicalNames = {
 
 const opaquePurpose = 'd'
 const loginPurpose = 'r'
-const helperPurpose = 'h'
+/** A purpose of logins, so that whoever looks for tenants' roles finds temporary ones as well. */
+const helperPurpose = `${loginPurpose}_h`
 const probePurpose = 'probe'
 
 function ownName(installation: Installation, purpose: string, rowId: string): Identifier {

@@ -1,5 +1,5 @@
 import { type Cancellable, poll, throwIfAborted } from '../kernel/abort.ts'
-import { hasFailure, TenantryError } from '../kernel/errors.ts'
+import { hasCode, hasFailure, TenantryError } from '../kernel/errors.ts'
 import { type Identifier, physicalNames } from '../kernel/names.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { Change, Server, Session, WhichSessions } from '../server/port.ts'
@@ -41,7 +41,12 @@ export async function drain(
   const user = row.credential && physicalNames.login(context.installation, row.rowId)
   const own: WhichSessions | undefined = user && { of: user }
   const racing = { database, which: own ?? which, signal }
-  await despiteRaces(server, admin, racing, () => server.apply(admin, [...locking, ...also]))
+  const lock = () => despiteRaces(server, admin, racing, () => server.apply(admin, [...locking, ...also]))
+  await lock().catch(async (error: unknown) => {
+    if (user === undefined || !hasCode(error, 'lock-timeout', 'timeout')) throw error
+    await shutOut(server, admin, user, racing)
+    await lock()
+  })
   await context.evict({ tenant: row.id, server: row.server, database: row.database }, drainMs, { signal })
   // Idle connections of a pooler are no work under way.
   const how = server.pooling === undefined ? 'any' : 'busy'
@@ -52,6 +57,20 @@ export async function drain(
   if (!isLeft || locking.length > 0 || how === 'busy') await endAllSessions(server, admin, { database, which, signal })
   if (own !== undefined && which === 'all') await endAllSessions(server, admin, { database, which: own, signal })
   await server.sessions.rollBackPrepared(admin, database, user)
+}
+
+/**
+ * Keeps a role whose login could not be disabled out of its tenant's database, and ends its sessions there. A session of
+ * its own may hold the role, and cannot be ended as long as its client does not read a long message of an error.
+ */
+async function shutOut(
+  server: Server,
+  admin: Session,
+  user: Identifier,
+  { database, which }: Pick<Drain, 'database' | 'which'>,
+): Promise<void> {
+  await server.apply(admin, [{ change: 'revoke-connect', user, database }])
+  await server.sessions.end(admin, await server.sessions.list(admin, database, which))
 }
 
 /** The number of attempts to change a role that its own sessions change at the same moment. */

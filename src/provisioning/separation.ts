@@ -72,7 +72,7 @@ export function isSeparate({ separation }: ProvisioningContext, info: Pick<Datab
 }
 
 /** Returns 256 random bits, in letters that need no escape in a URL. */
-function newPassword(): Secret {
+export function newPassword(): Secret {
   return new Secret(randomBytes(32).toString('base64url'))
 }
 
@@ -194,50 +194,4 @@ export function enableLogin(
 /** The sessions that may be a tenant's work: also a backup, if the tenant's own role gives its session that name. */
 export function workOf({ installation }: ProvisioningContext, { rowId, credential }: TenantRow): WhichSessions {
   return credential === undefined ? 'work' : { workOf: physicalNames.login(installation, rowId) }
-}
-
-/** The place of a temporary role, and its row. */
-interface Workplace {
-  readonly server: Server
-  readonly admin: Session
-  readonly database: Identifier
-  readonly rowId: string
-}
-
-/**
- * Runs `work` with a login that has the privileges of `objects`, in one database, and no others: for a database that
- * may hold triggers of others. In a session of the role that administers, which merely acts as another, these could
- * become that role again, and with it all roles that it is a member of.
- */
-export async function withHelper<T>(
-  context: ProvisioningContext,
-  { groups }: Separation,
-  { server, admin, database, rowId }: Workplace,
-  work: (login: Login) => Promise<T>,
-): Promise<T> {
-  const run = randomBytes(4).toString('hex')
-  const login = { user: physicalNames.helper(context.installation, rowId, run), password: newPassword() }
-  await server.apply(admin, [{ change: 'add-temporary-login', login, groups, database }])
-  let value: T
-  try {
-    value = await work(login)
-  } catch (error) {
-    // The first error counts; reconciling drops a temporary role that stays.
-    await dismiss(context, { server, admin, database }, login.user).catch(() => undefined)
-    throw error
-  }
-  await dismiss(context, { server, admin, database }, login.user)
-  return value
-}
-
-/** Ends the sessions of a temporary role, and drops it. */
-async function dismiss(
-  context: ProvisioningContext,
-  { server, admin, database }: Omit<Workplace, 'rowId'>,
-  user: Identifier,
-): Promise<void> {
-  await server.apply(admin, [{ change: 'disable-login', user, database }])
-  const left = await server.sessions.list(admin, database, { of: user })
-  if (left.length > 0) await server.sessions.end(admin, left)
-  await dropOurRole(context, server, admin, user, database)
 }

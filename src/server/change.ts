@@ -60,6 +60,8 @@ export type LoginChange =
   | { readonly change: 'enable-login'; readonly user: Identifier; readonly database: Identifier }
   /** Also revokes a role's privilege to connect to a database, if given. */
   | { readonly change: 'disable-login'; readonly user: Identifier; readonly database?: Identifier | undefined }
+  /** Revokes a role's privilege to connect to a database, without a lock on the role. */
+  | { readonly change: 'revoke-connect'; readonly user: Identifier; readonly database: Identifier }
   /** Resets all settings of a role (ALTER ROLE ... SET); it writes only if there are any. */
   | { readonly change: 'reset-login'; readonly user: Identifier }
   | { readonly change: 'rename-login'; readonly user: Identifier; readonly to: Identifier }

@@ -62,7 +62,7 @@ describe('a trigger that waits for the provisioner', () => {
           'select session_user as session, current_user as current',
         )
         expect(who).toMatchObject({ current: `${tenantry.installation}_objects` })
-        expect(who?.session).toMatch(/_h_[0-9a-f]{32}_[0-9a-f]{8}$/)
+        expect(who?.session).toMatch(/_r_h_[0-9a-f]{32}_[0-9a-f]{8}$/)
         await em.nativeUpdate(User, {}, { name: 'nobody' })
       },
     })
@@ -70,7 +70,7 @@ describe('a trigger that waits for the provisioner', () => {
     expect(await tenantry.with('b', (em) => em.count(User, { name: 'nobody' }))).toBe(1)
     expect(await membershipsOf(user)).toEqual([`${tenantry.installation}_app`])
     const helpers = await sql(`select rolname from pg_roles where starts_with(rolname, $1)`, [
-      `${tenantry.installation}_h_`,
+      `${tenantry.installation}_r_h_`,
     ])
     expect(helpers).toEqual([])
   })

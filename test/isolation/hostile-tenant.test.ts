@@ -20,6 +20,7 @@ import {
   login,
   models,
   openAs,
+  rolesLike,
 } from './support.ts'
 
 // Any client that can send SQL as a tenant's role can hold locks on objects of the whole server. None of it keeps
@@ -39,8 +40,6 @@ function eventsOf(tenantry: Pick<Isolated, 'on'>): TenantryEvent[] {
   return events
 }
 
-const rolesLike = (pattern: string) =>
-  sql<{ rolname: string }>('select rolname from pg_roles where rolname ~ $1', [pattern])
 /** Begins a COPY that never sends anything. */
 async function startCopy(client: Client): Promise<void> {
   const started = Promise.withResolvers<void>()
@@ -190,7 +189,7 @@ describe('privileges that a tenant grants to roles of others', () => {
     await client.query('select lo_create(1)')
     await client.query('create temporary table mine ()')
     const anonymise = async () => {
-      const [helper] = await rolesLike(`^${tenantry.installation}_h_`)
+      const [helper] = await rolesLike(`^${tenantry.installation}_r_h_`)
       for (const what of ['large object 1', 'table mine']) {
         await client.query(`grant select on ${what} to "${helper!.rolname}"`)
       }
@@ -199,7 +198,7 @@ describe('privileges that a tenant grants to roles of others', () => {
     for (const id of ['one', 'two']) {
       expect(await tenantry.tenants.clone('other', id, { anonymise })).toMatchObject({ outcome: 'cloned' })
     }
-    expect(await rolesLike(`^${tenantry.installation}_h_`)).toEqual([])
+    expect(await rolesLike(`^${tenantry.installation}_r_h_`)).toEqual([])
   })
 
   it('are dropped with their roles when they are purged, and so are their objects elsewhere', async () => {
@@ -261,7 +260,7 @@ describe('privileges that a tenant grants to roles of others', () => {
   it('is cleared up by reconcile, where a role was left', async () => {
     const tenantry = await open()
     await tenantry.onboard('a')
-    const left = `${tenantry.installation}_h_${'0'.repeat(32)}_00000000`
+    const left = `${tenantry.installation}_r_h_${'0'.repeat(32)}_00000000`
     await sql(`create role "${left}" admin "${provisioner.user}"`)
     const { findings } = await tenantry.servers.reconcile()
     expect(findings).toMatchObject([{ kind: 'role', action: 'drop', role: left, outcome: 'done' }])

@@ -98,3 +98,7 @@ export async function dropInVain(client: Client, database: string): Promise<void
   const waiting = `select 1 from pg_locks where pid = $1 and mode = 'AccessExclusiveLock' and not granted`
   await expect.poll(() => sql(waiting, [rows[0]?.pid])).toHaveLength(1)
 }
+
+/** The roles whose names match a pattern. */
+export const rolesLike = (pattern: string) =>
+  sql<{ rolname: string }>('select rolname from pg_roles where rolname ~ $1', [pattern])

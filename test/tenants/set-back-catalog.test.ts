@@ -257,7 +257,7 @@ describe('a temporary role of an adoption that was interrupted in its hook', () 
       tenantry,
       `select replace(row_id::text, '-', '') as id from tenantry.tenant`,
     )
-    const helper = `${tenantry.installation}_h_${row?.id}_0a1b2c3d`
+    const helper = `${tenantry.installation}_r_h_${row?.id}_0a1b2c3d`
     await sql(`create role ${helper}`)
     await sql(`grant connect on database ${quote(database)} to ${helper}`)
     await sql(`grant select on user_account to ${helper}`, [], database)

@@ -9,6 +9,7 @@ import { requireServer } from '../../server/require-server.ts'
 import { takeTransition } from '../tenants/transitions.ts'
 import type { ProvisioningContext, VerbOptions } from '../context.ts'
 import { endAllSessions } from '../drain.ts'
+import { dismiss } from '../helper-login.ts'
 import { onServerOf, tenantLock, underLock } from '../locked-work.ts'
 import { finishMaking } from '../tenants/make-tenant.ts'
 import { offboard } from '../tenants/offboard.ts'
@@ -175,9 +176,7 @@ async function inspectServer(
 ): Promise<{ databases: readonly DatabaseInfo[]; logins: Logins }> {
   return withSession(connect(server, options), async (session) => {
     const databases = await server.databases.find(session, { prefix: `${installation}_`, comment: installationId })
-    const logins = await server.roles.find(session, physicalNames.loginPrefix(installation))
-    const helpers = await server.roles.find(session, physicalNames.helperPrefix(installation))
-    return { databases, logins: new Map([...logins, ...helpers]) }
+    return { databases, logins: await server.roles.find(session, physicalNames.loginPrefix(installation)) }
   })
 }
 
@@ -223,8 +222,11 @@ async function dropStray(
   options: ReconcileOptions,
 ): Promise<boolean> {
   const server = requireServer(context.servers, serverName, role)
+  const isHelper = role.startsWith(physicalNames.helperPrefix(context.installation))
   return withSession(context.connect(server, options), (session) =>
-    dropOurRole(context, server, session, role, database),
+    isHelper
+      ? dismiss(context, { server, admin: session, database }, role)
+      : dropOurRole(context, server, session, role, database),
   )
 }
 

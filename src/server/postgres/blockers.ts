@@ -2,7 +2,7 @@ import { pause } from '../../kernel/abort.ts'
 import { explained, messageOf, TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { EndedBlocker, Session } from '../port.ts'
-import { asRole, endSessions, inRoles } from './sessions.ts'
+import { asRole, eachRole, endSessions, inRoles } from './sessions.ts'
 
 /** The time that an administrative statement may take before the watch looks for blockers, in milliseconds. */
 const patienceMs = 1_000
@@ -189,7 +189,7 @@ async function endBlockers(
   if (other !== undefined) return `It waited for ${describeBlocker(other)}.`
   return (
     lasting &&
-    `It waited for ${describeBlocker(lasting)}, which has received the request to end, and runs a statement that cannot be interrupted.`
+    `It waited for ${describeBlocker(lasting)}, which has received the request to end. It runs a statement that cannot be interrupted, or its client does not read: close that client's connection.`
   )
 }
 
@@ -320,19 +320,20 @@ async function endCopiesBefore(session: Session, waiting: number, policy: Blocke
     [waiting, policy.tenantRoles],
   )
   if (rows.length === 0) return
-  const roles = rows.map(({ user }) => user)
-  const ended = await inRoles(session, roles, async () => {
-    const copying = await session.query<EndedSession>(copiesSql, [roles])
-    await endSessions(
-      session,
-      copying.rows.map(({ pid }) => pid),
-    )
-    return copying.rows
+  await eachRole(rows, async ({ user }) => {
+    const ended = await inRoles(session, [user], async () => {
+      const copying = await session.query<EndedSession>(copiesSql, [user])
+      await endSessions(
+        session,
+        copying.rows.map(({ pid }) => pid),
+      )
+      return copying.rows
+    })
+    reportEnded(ended, policy)
   })
-  reportEnded(ended, policy)
 }
 
 /** An idle session waits for data as well. One whose last result is not read waits for its client, and may be idle. */
 const copiesSql = `
   select pid, usename as "user", datname as database from pg_catalog.pg_stat_activity
-  where usename = any($1) and (wait_event = 'ClientWrite' or wait_event = 'ClientRead' and state not like 'idle%')`
+  where usename = $1 and (wait_event = 'ClientWrite' or wait_event = 'ClientRead' and state not like 'idle%')`

@@ -77,6 +77,8 @@ async function loginStatements(it: LoginChange): Promise<readonly string[]> {
       const revoke = it.database === undefined ? '' : `revoke connect on database ${quote(it.database)} from ${user};`
       return [block(`if ${exists(it.user)} then alter role ${user} nologin; ${revoke} end if;`)]
     }
+    case 'revoke-connect':
+      return [`revoke connect on database ${quote(it.database)} from ${quote(it.user)}`]
     case 'reset-login': {
       const isSet = `exists (select from pg_catalog.pg_db_role_setting s
         join pg_catalog.pg_roles r on r.oid = s.setrole where r.rolname = ${quoteLiteral(it.user)})`

@@ -74,27 +74,39 @@ export async function endSessions(session: Session, processIds: readonly number[
 const terminateSql = 'select pg_terminate_backend(pid) from unnest($1::int[]) as pid'
 
 /**
- * Ends sessions of roles that the connected role made.
+ * Ends sessions of roles that the connected role made, role by role: a tenant may hold one of them, which must not keep
+ * the others' sessions from being ended.
  *
  * @returns false if one of them was made by another role
  */
 async function endAsMember(session: Session, processIds: readonly number[]): Promise<boolean> {
-  const { rows } = await session.query<{ user: Identifier }>(
-    `select distinct a.usename as "user" from pg_catalog.pg_stat_activity a
-     where a.pid = any($1) and not pg_has_role(a.usesysid, 'usage')`,
+  const { rows } = await session.query<{ pid: number; user: Identifier | null }>(
+    `select a.pid, case when not pg_has_role(a.usesysid, 'usage') then a.usename end as "user"
+     from pg_catalog.pg_stat_activity a where a.pid = any($1)`,
     [processIds],
   )
-  try {
-    await inRoles(
-      session,
-      rows.map(({ user }) => user),
-      () => session.query(terminateSql, [processIds]),
-    )
-    return true
-  } catch (error) {
-    if (hasCode(error, 'permission-denied')) return false
-    throw error
+  let denied = false
+  await eachRole([...Map.groupBy(rows, ({ user }) => user)], async ([user, own]) => {
+    const pids = own.map(({ pid }) => pid)
+    const end = () => session.query(terminateSql, [pids])
+    await (user === null ? end() : inRoles(session, [user], end)).catch((error: unknown) => {
+      if (!hasCode(error, 'permission-denied')) throw error
+      denied = true
+    })
+  })
+  return !denied
+}
+
+/** Does something for each role, also after one that was held; then throws the first such error. */
+export async function eachRole<T>(all: readonly T[], work: (one: T) => Promise<void>): Promise<void> {
+  const held: unknown[] = []
+  for (const one of all) {
+    await work(one).catch((error: unknown) => {
+      if (!hasCode(error, 'lock-timeout')) throw error
+      held.push(error)
+    })
   }
+  if (held.length > 0) throw held[0]
 }
 
 /** Returns the server's time, as text that keeps its microseconds. */
@@ -147,14 +159,20 @@ async function begunBefore(session: Session, user: Identifier, moment: string): 
   return rows.map(({ pid }) => pid)
 }
 
+/** The time for which a tenant may hold a role, such as by COMMENT ON ROLE, in milliseconds. */
+const heldMs = 500
+
 /**
  * Runs `work` in a transaction in which the connected role belongs to roles that it made, and which is rolled back. It
  * is no member of theirs otherwise, since each membership makes every check of its privileges slower.
+ *
+ * @throws `lock-timeout` if a tenant holds one of the roles
  */
 export async function inRoles<T>(session: Session, roles: readonly Identifier[], work: () => Promise<T>): Promise<T> {
   try {
     return await session.transaction(async () => {
-      for (const role of roles) await session.query(`grant ${quoteIdentifier(role)} to current_user`)
+      const joining = roles.map((role) => `grant ${quoteIdentifier(role)} to current_user`)
+      await session.script([`set local lock_timeout = ${heldMs}`, ...joining])
       throw new TakenBack(await work())
     })
   } catch (error) {
