@@ -159,8 +159,11 @@ async function begunBefore(session: Session, user: Identifier, moment: string): 
   return rows.map(({ pid }) => pid)
 }
 
-/** The time for which a tenant may hold a role, such as by COMMENT ON ROLE, in milliseconds. */
-const heldMs = 500
+/**
+ * The time for which a tenant may hold a role, such as by COMMENT ON ROLE, in milliseconds: long enough for the watch to
+ * end a session that can be ended.
+ */
+const heldMs = 2_000
 
 /**
  * Runs `work` in a transaction in which the connected role belongs to roles that it made, and which is rolled back. It
