@@ -2,7 +2,7 @@ import { type Cancellable, untilAborted } from './kernel/abort.ts'
 import { ConcurrencyLimit } from './kernel/concurrency.ts'
 import { parseTenantId } from './kernel/names.ts'
 import { longestMs } from './kernel/options.ts'
-import { readListOptions, readVersion } from './catalog/list-options.ts'
+import { readListOptions, readModelsVersion } from './catalog/list-options.ts'
 import { publicTenant } from './catalog/tenant.ts'
 import type { Domains, Rollouts, Servers, Templates, Tenants } from './api.ts'
 import type { Calls } from './calls.ts'
@@ -137,7 +137,7 @@ export function rolloutsGroup<Handle>({ calls, making }: GroupParts<Handle>): Ro
   return {
     setDesired: (version, options) =>
       calls.change('rollouts.setDesired', options, ({ signal }) =>
-        untilAborted(setDesired(making, readVersion(version)), signal),
+        untilAborted(setDesired(making, readModelsVersion(version)), signal),
       ),
   }
 }

@@ -39,7 +39,7 @@ const mostAtOnce = 1_000
 /** The conditions that a fleet query has as well. */
 export const filterSchemas = {
   server: storableText,
-  version: parsed(readVersion),
+  version: parsed(readModelsVersion),
   metadata: storableMetadata,
   search: storableText,
 } satisfies Partial<Schemas<ListOptions>>
@@ -69,7 +69,7 @@ export function readListOptions(options: ListOptions): {
 const mostVersions = 2 ** 31 - 1
 
 /** Reads the number or the fingerprint of a version. @throws `invalid-option` */
-export function readVersion(version: string | number): string | number {
+export function readModelsVersion(version: string | number): string | number {
   if (typeof version === 'string') return readOptions('version', storableText, version)
   const number = readOptions('version', positiveInteger, version)
   if (number <= mostVersions) return number
