@@ -320,16 +320,16 @@ async function endCopiesBefore(session: Session, waiting: number, policy: Blocke
     [waiting, policy.tenantRoles],
   )
   if (rows.length === 0) return
-  await eachRole(rows, async ({ user }) => {
-    const ended = await inRoles(session, [user], async () => {
+  await eachRole(rows, async ({ user }, longestMs) => {
+    const end = async () => {
       const copying = await session.query<EndedSession>(copiesSql, [user])
       await endSessions(
         session,
         copying.rows.map(({ pid }) => pid),
       )
       return copying.rows
-    })
-    reportEnded(ended, policy)
+    }
+    reportEnded(await inRoles(session, [user], end, longestMs), policy)
   })
 }
 

@@ -3,7 +3,7 @@ import { hasCode } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { LoginsUnderWay, Session } from '../port.ts'
 import { quoteIdentifier } from './quoting.ts'
-import { eachRole, inRoles } from './sessions.ts'
+import { eachRole, heldMs, inRoles } from './sessions.ts'
 
 /**
  * The logins under way. A login holds, or waits for, the lock on its database until pg_stat_activity shows its role, and by
@@ -69,17 +69,17 @@ async function endAsTenants(session: Session, tenantRoles: string, pid: number):
     [tenantRoles],
   )
   const roles = rows.map(({ user }) => user)
-  const endIn = (some: readonly Identifier[]) =>
-    unlessDenied(inRoles(session, some, () => session.query(terminateSql, [pid])))
+  const endIn = (some: readonly Identifier[], longestMs?: number) =>
+    unlessDenied(inRoles(session, some, () => session.query(terminateSql, [pid]), longestMs))
   for (let at = 0; at < roles.length; at += rolesAtOnce) {
     const some = roles.slice(at, at + rolesAtOnce)
     try {
-      if (await endIn(some)) return true
+      if (await endIn(some, heldMs)) return true
     } catch (error) {
       if (!hasCode(error, 'lock-timeout')) throw error
       // A tenant holds one of them.
       let isEnded = false
-      await eachRole(some, async (role) => void (isEnded ||= await endIn([role])))
+      await eachRole(some, async (role, longestMs) => void (isEnded ||= await endIn([role], longestMs)))
       if (isEnded) return true
     }
   }

@@ -2,7 +2,7 @@ import { pause } from '../../kernel/abort.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { Session } from '../port.ts'
 import { type BlockerPolicy, type EndedSession, reportEnded } from './blockers.ts'
-import { endSessions, inRoles } from './sessions.ts'
+import { eachRole, endSessions, inRoles } from './sessions.ts'
 
 /** The time between two looks, in milliseconds. */
 const lookMs = 300
@@ -29,19 +29,25 @@ async function endOldest(session: Session, policy: BlockerPolicy): Promise<boole
     `select distinct usename as "user" from pg_catalog.pg_stat_activity where pg_catalog.starts_with(usename, $1::text)`,
     [policy.tenantRoles],
   )
-  const roles = connected.rows.map(({ user }) => user)
-  const ended = await inRoles(session, roles, async () => {
-    const { rows } = await session.query<EndedSession>(
-      `select pid, usename as "user", datname as database from pg_catalog.pg_stat_activity
-       where usename = any($1) and xact_start is not null order by xact_start limit 1`,
-      [roles],
-    )
-    await endSessions(
-      session,
-      rows.map(({ pid }) => pid),
-    )
-    return rows
-  })
+  const open: (EndedSession & { readonly since: Date })[] = []
+  // The begin of another role's transaction is hidden.
+  const read = async (user: Identifier, longestMs?: number) => {
+    const find = () => session.query<(typeof open)[number]>(openSql, [user])
+    open.push(...(await inRoles(session, [user], find, longestMs)).rows)
+  }
+  await eachRole(
+    connected.rows.map(({ user }) => user),
+    read,
+  )
+  const ended = open.toSorted((one, other) => one.since.getTime() - other.since.getTime()).slice(0, 1)
+  await endSessions(
+    session,
+    ended.map(({ pid }) => pid),
+  )
   reportEnded(ended, policy)
   return ended.length > 0
 }
+
+const openSql = `
+  select pid, usename as "user", datname as database, xact_start as since from pg_catalog.pg_stat_activity
+  where usename = $1 and xact_start is not null order by xact_start limit 1`

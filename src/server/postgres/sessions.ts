@@ -86,10 +86,10 @@ async function endAsMember(session: Session, processIds: readonly number[]): Pro
     [processIds],
   )
   let denied = false
-  await eachRole([...Map.groupBy(rows, ({ user }) => user)], async ([user, own]) => {
+  await eachRole([...Map.groupBy(rows, ({ user }) => user)], async ([user, own], longestMs) => {
     const pids = own.map(({ pid }) => pid)
     const end = () => session.query(terminateSql, [pids])
-    await (user === null ? end() : inRoles(session, [user], end)).catch((error: unknown) => {
+    await (user === null ? end() : inRoles(session, [user], end, longestMs)).catch((error: unknown) => {
       if (!hasCode(error, 'permission-denied')) throw error
       denied = true
     })
@@ -97,17 +97,28 @@ async function endAsMember(session: Session, processIds: readonly number[]): Pro
   return !denied
 }
 
-/** Does something for each role, also after one that was held; then throws the first such error. */
-export async function eachRole<T>(all: readonly T[], work: (one: T) => Promise<void>): Promise<void> {
-  const held: unknown[] = []
-  for (const one of all) {
-    await work(one).catch((error: unknown) => {
+/**
+ * Does something for each role, a role that is held last: a tenant can hold any role for a moment, and again and again
+ * (COMMENT ON ROLE).
+ *
+ * @param work receives the longest time to wait for the role, in milliseconds; undefined for that of any statement
+ */
+export async function eachRole<T>(
+  all: readonly T[],
+  work: (one: T, longestMs?: number) => Promise<void>,
+): Promise<void> {
+  const held: T[] = []
+  for (const one of all.length > 1 ? all : []) {
+    await work(one, heldMs).catch((error: unknown) => {
       if (!hasCode(error, 'lock-timeout')) throw error
-      held.push(error)
+      held.push(one)
     })
   }
-  if (held.length > 0) throw held[0]
+  for (const one of all.length > 1 ? held : all) await work(one)
 }
+
+/** The time to wait for one of several roles at first, in milliseconds. */
+export const heldMs = 500
 
 /** Returns the server's time, as text that keeps its microseconds. */
 export async function clock(session: Session): Promise<string> {
@@ -160,22 +171,22 @@ async function begunBefore(session: Session, user: Identifier, moment: string): 
 }
 
 /**
- * The time for which a tenant may hold a role, such as by COMMENT ON ROLE, in milliseconds: long enough for the watch to
- * end a session that can be ended.
- */
-const heldMs = 2_000
-
-/**
  * Runs `work` in a transaction in which the connected role belongs to roles that it made, and which is rolled back. It
  * is no member of theirs otherwise, since each membership makes every check of its privileges slower.
  *
- * @throws `lock-timeout` if a tenant holds one of the roles
+ * @param longestMs the longest time to wait for one of the roles, in milliseconds
  */
-export async function inRoles<T>(session: Session, roles: readonly Identifier[], work: () => Promise<T>): Promise<T> {
+export async function inRoles<T>(
+  session: Session,
+  roles: readonly Identifier[],
+  work: () => Promise<T>,
+  longestMs?: number,
+): Promise<T> {
   try {
     return await session.transaction(async () => {
+      const limit = longestMs === undefined ? [] : [`set local lock_timeout = ${longestMs}`]
       const joining = roles.map((role) => `grant ${quoteIdentifier(role)} to current_user`)
-      await session.script([`set local lock_timeout = ${heldMs}`, ...joining])
+      if (joining.length > 0) await session.script([...limit, ...joining])
       throw new TakenBack(await work())
     })
   } catch (error) {
