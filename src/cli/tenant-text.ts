@@ -1,5 +1,6 @@
 import type { AuditEntry, Tenant, TenantState } from '../index.ts'
 import { coloured, pairs, shown, table } from './report.ts'
+import { versionText } from './version-text.ts'
 
 const colours = {
   onboarding: 'yellow',
@@ -38,6 +39,7 @@ export function tenantTable(tenants: readonly Tenant[]): string[] {
 
 /** Returns all fields of one tenant. */
 export function tenantPairs(tenant: Tenant, domains: string | undefined): string[] {
+  const { version: number, fingerprint = '' } = tenant
   return pairs({
     id: tenant.id,
     'display name': tenant.displayName && shown(tenant.displayName),
@@ -45,7 +47,7 @@ export function tenantPairs(tenant: Tenant, domains: string | undefined): string
     server: shown(tenant.server),
     database: shown(tenant.database),
     domains,
-    version: tenant.version === undefined ? undefined : `${tenant.version} (${tenant.fingerprint?.slice(0, 12)})`,
+    version: number === undefined ? undefined : versionText({ number, fingerprint }),
     metadata: shown(JSON.stringify(tenant.metadata)),
     created: time(tenant.createdAt),
     'purge after': tenant.purgeAfter && time(tenant.purgeAfter),

@@ -109,7 +109,7 @@ export const physicalNames = {
 
 const opaquePurpose = 'd'
 const loginPurpose = 'r'
-/** A purpose of logins, so that whoever looks for tenants' roles finds temporary ones as well. */
+/** A purpose of logins: a search for tenants' roles finds temporary ones as well. */
 const helperPurpose = `${loginPurpose}_h`
 const probePurpose = 'probe'
 

@@ -396,22 +396,27 @@ describe('a tenant that fills the queue of notifications', () => {
     try {
       for (const id of ['evil', 'other']) await tenantry.onboard(id)
       for (const verb of ['addDomain', 'suspend'] as const) {
-        const { database, user, password } = await tenantry.tenants.credentials('evil')
-        const url = new URL(server.url)
-        Object.assign(url, { pathname: `/${database}`, username: user, password: password.reveal() })
-        const [listening, loud] = [new Client(url.href), new Client(url.href)]
-        for (const client of [listening, loud]) {
+        const connected = async (id: string) => {
+          const { database, user, password } = await tenantry.tenants.credentials(id)
+          const url = new URL(server.url)
+          Object.assign(url, { pathname: `/${database}`, username: user, password: password.reveal() })
+          const client = new Client(url.href)
           client.on('error', () => undefined)
           await client.connect()
+          return client
         }
+        const [listening, loud, working] = [await connected('evil'), await connected('evil'), await connected('other')]
         await listening.query('listen x')
         await listening.query('begin')
+        // A transaction that began later keeps no notification, and is left alone.
+        await working.query('begin')
         const fill = `select count(pg_notify('x', repeat('x', 7900) || g)) from generate_series(1, 20) g`
         while ((await attempt(loud.query(fill))) === 'done');
         if (verb === 'suspend') expect(await tenantry.tenants.suspend('evil')).toMatchObject({ outcome: 'suspended' })
         else expect(await tenantry.domains.add('other', 'other.example')).toMatchObject({ outcome: 'added' })
         expect(await isDead(listening)).toBe(true)
-        await loud.end().catch(() => undefined)
+        expect(await isDead(working)).toBe(false)
+        for (const client of [loud, working]) await client.end().catch(() => undefined)
       }
     } finally {
       await tenantry.close()

@@ -1,5 +1,5 @@
 import { poll } from '../../kernel/abort.ts'
-import { explained, hasCode } from '../../kernel/errors.ts'
+import { explained, hasCode, type TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { EndingOptions, Session, WhichSessions } from '../port.ts'
 import { quoteIdentifier } from './quoting.ts'
@@ -98,23 +98,31 @@ async function endAsMember(session: Session, processIds: readonly number[]): Pro
 }
 
 /**
- * Does something for each role, a role that is held last: a tenant can hold any role for a moment, and again and again
- * (COMMENT ON ROLE).
+ * Does something for each role, for roles that are held last: a tenant can hold any role for a moment, and again and
+ * again (COMMENT ON ROLE).
  *
  * @param work receives the longest time to wait for the role, in milliseconds; undefined for that of any statement
+ * @throws the first `lock-timeout`, once all others are done
  */
 export async function eachRole<T>(
   all: readonly T[],
   work: (one: T, longestMs?: number) => Promise<void>,
 ): Promise<void> {
-  const held: T[] = []
-  for (const one of all.length > 1 ? all : []) {
-    await work(one, heldMs).catch((error: unknown) => {
-      if (!hasCode(error, 'lock-timeout')) throw error
-      held.push(one)
-    })
+  let left = all
+  let failure: TenantryError | undefined
+  for (const longestMs of all.length > 1 ? [heldMs, undefined] : [undefined]) {
+    const held: T[] = []
+    failure = undefined
+    for (const one of left) {
+      await work(one, longestMs).catch((error: unknown) => {
+        if (!hasCode(error, 'lock-timeout')) throw error
+        failure ??= error
+        held.push(one)
+      })
+    }
+    left = held
   }
-  for (const one of all.length > 1 ? held : all) await work(one)
+  if (failure !== undefined) throw failure
 }
 
 /** The time to wait for one of several roles at first, in milliseconds. */
