@@ -27,7 +27,15 @@ const rooms = {
   // The types of what the root gives.
   'api.ts$': ['kernel/', 'catalog/', 'provisioning/', 'domains/', 'routing/'],
   'verb-options.ts$': ['kernel/', 'api.ts$', 'provisioning/', 'domains/'],
-  'doctor.ts$': ['kernel/', 'server/[^/]+$', 'config.ts$', 'read-config.ts$', 'find-servers.ts$'],
+  'doctor.ts$': [
+    'kernel/',
+    'server/[^/]+$',
+    'models/port.ts$',
+    'provisioning/tables/try-models.ts$',
+    'config.ts$',
+    'read-config.ts$',
+    'find-servers.ts$',
+  ],
   'own-connections.ts$': ['kernel/', 'server/[^/]+$', 'provisioning/', 'read-config.ts$'],
   'routing-options.ts$': [
     'kernel/',

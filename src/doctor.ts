@@ -4,7 +4,10 @@ import { cancellable, type Entries, options, readOptions, trueOrFalse } from './
 import type { TenantryConfig } from './config.ts'
 import { allServers, findServers } from './find-servers.ts'
 import { checkServers, configEntries } from './read-config.ts'
+import type { Models } from './models/port.ts'
+import { tryModels } from './provisioning/tables/try-models.ts'
 import type { ServerDiagnosis } from './server/diagnosis.ts'
+import type { Server, Session } from './server/port.ts'
 
 /**
  * The part of a configuration that {@link doctor} needs; a whole one is accepted. Without a server, it is found as by
@@ -13,7 +16,10 @@ import type { ServerDiagnosis } from './server/diagnosis.ts'
 export type DoctorConfig = Pick<
   TenantryConfig<never>,
   'servers' | 'catalog' | 'installation' | 'roles' | 'templates' | 'limits' | 'baseDir' | 'logger' | 'signal'
->
+> & {
+  /** If given, their tables are created in a scratch database of each server, and compared with them. */
+  readonly models?: Models<unknown>
+}
 
 /** Options of {@link doctor}. */
 export interface DoctorOptions extends Cancellable {
@@ -45,16 +51,18 @@ export interface Diagnosis {
 export async function doctor(config: DoctorConfig, given: DoctorOptions = {}): Promise<Diagnosis> {
   const read = readOptions('The configuration', configSchema, config)
   checkServers(read)
-  const { installation, roles, templates, limits } = read
+  const { installation, roles, templates, limits, models } = read
   const { probe, signal = read.signal } = readOptions('doctor', doctorSchema, given)
   throwIfAborted(signal)
+  const trying = (server: Server) =>
+    models && { tryModels: (session: Session) => tryModels(server, models.schema, session) }
   const { stop, ...found } = await findServers({ ...read, signal }, { create: false })
   try {
     const examining = allServers(found).map((server) => {
       const isHome = server === found.home
       // A server of the catalog alone needs no privileges for tenants.
       const ofTenants = found.servers.includes(server)
-        ? { roles, extensions: templates.extensions, max: server.maxConnections }
+        ? { roles, extensions: templates.extensions, max: server.maxConnections, ...trying(server) }
         : { roles: 'shared' as const, extensions: [], max: 0 }
       const connections = ofTenants.max + 4 * limits.concurrency + (isHome ? catalogConnections : 0)
       return server.diagnose({ ...ofTenants, installation, probe, signal, connections })

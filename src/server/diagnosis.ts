@@ -1,6 +1,7 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import type { TenantryError } from '../kernel/errors.ts'
 import type { Identifier, Installation } from '../kernel/names.ts'
+import type { Session } from './session.ts'
 
 /** The parameters of a diagnosis. */
 export interface DiagnosisRequest extends Cancellable {
@@ -13,6 +14,11 @@ export interface DiagnosisRequest extends Cancellable {
   readonly connections: number
   /** Tries operations in scratch names; otherwise it only reads. */
   readonly probe: boolean
+  /**
+   * Creates the tables of the models in the session's empty database, and compares them with the models. Undefined where
+   * no models are configured.
+   */
+  readonly tryModels?: ((session: Session) => Promise<void>) | undefined
 }
 
 /** The managed service that runs PostgreSQL, recognised by its roles and settings; `plain` if nothing shows it. */
@@ -55,6 +61,8 @@ export interface Capabilities {
   readonly revokePublicAccess: boolean | undefined
   /** Tables that belong to another role, with default privileges for a group. */
   readonly createAsRole: boolean | undefined
+  /** The tables of the configured models, which then match them. */
+  readonly createModels: boolean | undefined
   /** That login role logs in with its password. */
   readonly logIn: boolean | undefined
   /** The connecting role ends its session with its own privileges. */
@@ -91,6 +99,7 @@ export interface Missing {
    * - `end-sessions`: ending tenants' sessions
    * - `own-databases`: databases of this installation that belong to another role
    * - `extension`: an extension of the configuration
+   * - `models`: the tables of the models cannot be created, or do not match them then
    * - `unsupported`: an operation that no privilege allows; the server, or the service that it runs on, refuses it
    */
   readonly code:
@@ -101,6 +110,7 @@ export interface Missing {
     | 'end-sessions'
     | 'own-databases'
     | 'extension'
+    | 'models'
     | 'unsupported'
   /** The missing part, and its purpose. */
   readonly what: string
@@ -215,6 +225,7 @@ export const untried: Capabilities = {
   changeOwner: undefined,
   revokePublicAccess: undefined,
   createAsRole: undefined,
+  createModels: undefined,
   logIn: undefined,
   endSessions: undefined,
   endSessionsAsMember: undefined,

@@ -57,6 +57,14 @@ export interface ReportRequest {
   readonly exact?: boolean | undefined
 }
 
+/** Returns the missing and differing objects of a comparison, each in a few words. */
+export function mismatches({ missing, differing }: Comparison): readonly string[] {
+  return [
+    ...missing.map(({ kind, name }) => `${kind} ${name} is missing`),
+    ...differing.map(({ kind, name }) => `${kind} ${name} differs`),
+  ]
+}
+
 /** Sorts the differences of a database by what can be done about them. */
 export function reportOf(request: ReportRequest): Comparison {
   const { desired, differences, defaultSchema, isCreatable, createStatements, exact = false } = request

@@ -1,6 +1,8 @@
-import { doctor } from 'tenantry'
+import { doctor, type Models, type SchemaSession } from 'tenantry'
+import { mikroOrm } from 'tenantry/mikro-orm'
 import { postgres } from 'tenantry/postgres'
 import { describe, expect, it } from 'vitest'
+import { Address, User } from '../../examples/service/models.ts'
 import { createRole, disposableName, dropAfterwards, errorOf, quote, serverUrl, sql } from '../support/server.ts'
 import { isAtLeast } from '../start-up/support.ts'
 import { ask, codes, examined, namesOf, without } from './support.ts'
@@ -119,6 +121,53 @@ describe('extensions of the configuration', () => {
     const { missing } = examined(diagnosis)
     expect(missing).toMatchObject([{ code: 'extension', sql: [], runAs: undefined }])
     expect(missing[0]?.what).toContain('no_such_thing')
+  })
+})
+
+describe('the models of the configuration', () => {
+  const declaring = (expression: string): Models<unknown> => ({
+    ...mikroOrm({ entities: [User, Address] }),
+    schema: {
+      defaultSchema: 'public',
+      fingerprint: async () => expression,
+      create: (session) => session.script([`create table probed (id int default ${expression} primary key)`]),
+    },
+  })
+
+  it.each(['separate', 'shared'] as const)('are made on each server, and match: %s', async (roles) => {
+    const name = installation()
+    const login = await createRole('createdb createrole')
+    const models = mikroOrm({ entities: [User, Address] })
+    const { missing, capabilities } = examined(await ask(name, { ...login, roles, models }))
+    expect([missing, capabilities.createModels]).toEqual([[], true])
+    expect(await namesOf(name)).toEqual([])
+  })
+
+  it('are missing where a statement fails', async () => {
+    const { healthy, servers } = await ask(installation(), { models: declaring('no_such_function()') })
+    const what = expect.stringContaining('no_such_function() does not exist')
+    expect([healthy, servers[0]?.missing]).toEqual([false, [{ code: 'models', what, sql: [], runAs: undefined }]])
+  })
+
+  it('are missing where they differ once created', async () => {
+    let calls = 0
+    const models = declaring('1')
+    const changing = {
+      ...models.schema,
+      create: (session: SchemaSession) => declaring(`${++calls}`).schema.create(session),
+    }
+    const { missing } = examined(await ask(installation(), { models: { ...models, schema: changing } }))
+    expect(missing).toMatchObject([
+      { code: 'models', what: expect.stringMatching(/once created, table probed differs/) },
+    ])
+  })
+
+  it('are created with the extensions that they need', async () => {
+    const login = await createRole('createdb createrole')
+    const models = declaring(`length('a'::citext)`)
+    expect(examined(await ask(installation(), { ...login, models })).missing).toMatchObject([{ code: 'models' }])
+    const templates = { extensions: ['citext'] }
+    expect(examined(await ask(installation(), { ...login, models, templates })).missing).toEqual([])
   })
 })
 

@@ -231,6 +231,19 @@ describe('adopt', () => {
     expect(await snapshot(tenantry)).toEqual(before)
   })
 
+  it('that was interrupted is finished by reconcile only if the database matches its version', async () => {
+    await tenantry.tenants.adopt('a', { database })
+    await inCatalog(tenantry, `update tenantry.tenant set state = 'onboarding', activated_at = null`)
+    await sql('alter table user_account drop column fullname', [], database)
+    const [failed] = (await tenantry.servers.reconcile()).findings
+    expect(failed).toMatchObject({ kind: 'unfinished', outcome: 'failed', error: { code: 'verification-failed' } })
+    expect(failed?.error?.message).toContain('column user_account.fullname is missing')
+    expect(await tenantry.tenants.get('a')).toMatchObject({ state: 'onboarding' })
+    await sql('alter table user_account add column fullname varchar(255)', [], database)
+    expect((await tenantry.servers.reconcile()).findings).toMatchObject([{ kind: 'unfinished', outcome: 'done' }])
+    expect(await tenantry.with('a', namesIn)).toEqual(['sandy', 'initialised a'])
+  })
+
   it('refuses a database that is being adopted under another id', async () => {
     broken.add('a')
     expect(await errorOf(tenantry.tenants.adopt('a', { database }))).toMatchObject({ code: 'hook-failed', tenant: 'a' })

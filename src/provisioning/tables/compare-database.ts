@@ -1,9 +1,9 @@
-import { type TenantryError, hasCode } from '../../kernel/errors.ts'
+import { TenantryError, hasCode } from '../../kernel/errors.ts'
 import type { SchemaSource } from '../../models/port.ts'
 import type { Server, Session } from '../../server/port.ts'
 import type { BuiltStructure, ReadStructure } from '../../server/structure.ts'
 import { byMaker, compareStructures, type StructureDifference } from '../../structure/compare.ts'
-import { type Comparison, reportOf } from '../../structure/comparison.ts'
+import { type Comparison, mismatches, reportOf } from '../../structure/comparison.ts'
 import { arrange, type CreationPlan, leftBy, planCreation, type Script } from '../../structure/script.ts'
 import { keyOf, type Structure, type StructureObject } from '../../structure/structure-object.ts'
 import { statementsOf } from './create-tables.ts'
@@ -135,6 +135,15 @@ export function reported({ desired, differences, plan }: Look, schema: SchemaSou
     isCreatable: plan.isCreatable,
     createStatements: plan.statements.map(({ text }) => `${text};`),
     exact,
+  })
+}
+
+/** Refuses a database that lacks an object of the models, or has a different one. @throws `verification-failed` */
+export function refuseMismatch(database: string, comparison: Comparison): void {
+  const found = mismatches(comparison)
+  if (found.length === 0) return
+  throw new TenantryError('verification-failed', `${database} does not match the models: ${found.join(', ')}.`, {
+    hint: 'Bring it up to date first: ensureTables() or "tenantry ensure" creates what is missing, checkDatabase() or "tenantry check" shows what differs.',
   })
 }
 

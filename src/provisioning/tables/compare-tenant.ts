@@ -4,9 +4,11 @@ import { physicalNames } from '../../kernel/names.ts'
 import type { FinishedTemplate } from '../../catalog/inventory.ts'
 import type { Server, Session } from '../../server/port.ts'
 import type { GroupsInUse } from '../../server/structure.ts'
+import { compareStructures } from '../../structure/compare.ts'
+import { reportOf } from '../../structure/comparison.ts'
 import { arrange } from '../../structure/script.ts'
 import { digestOf } from '../../structure/structure-object.ts'
-import { absentObjects, type Compared, lookWith, type Look, scriptOf } from './compare-database.ts'
+import { absentObjects, type Compared, lookWith, type Look, refuseMismatch, scriptOf } from './compare-database.ts'
 import type { KnownStructures, ProvisioningContext } from '../context.ts'
 import { verificationError } from './create-tables.ts'
 import { isStructure, packed, unpacked } from './structure-memory.ts'
@@ -36,6 +38,29 @@ export async function lookAtTenant(
     desired = (await structuresOf(context, 'again')).get(live.majorVersion)
   }
   return lookWith(live, desired, comparedWith(context, server))
+}
+
+/**
+ * Checks that a database matches the template of a version, which may be another than this process's. It passes where
+ * the catalog has no template of that version from a server like this one.
+ *
+ * @throws `verification-failed`
+ */
+export async function verifyVersion(
+  context: ProvisioningContext,
+  server: Server,
+  session: Session,
+  fingerprint: string,
+): Promise<void> {
+  const { structure, majorVersion } = await server.structures.read(session)
+  const ofVersion =
+    fingerprint === context.fingerprint ? context : { ...context, fingerprint, knownStructures: new Map() }
+  const desired = (await structuresOf(ofVersion)).get(majorVersion)
+  if (desired === undefined) return
+  const { defaultSchema } = context.models.schema
+  const differences = compareStructures(desired, structure)
+  const comparison = reportOf({ desired, differences, defaultSchema, isCreatable: () => true, createStatements: [] })
+  refuseMismatch(session.database, comparison)
 }
 
 /** The structures of this process's version that the catalog has; read once, and again where one is missing. */

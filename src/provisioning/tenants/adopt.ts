@@ -18,7 +18,7 @@ import { goneError } from './make-tenant.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from '../locked-work.ts'
 import { withHelper } from '../helper-login.ts'
 import { ensureGroups, loginChanges, newLogin } from '../separation.ts'
-import { reported } from '../tables/compare-database.ts'
+import { refuseMismatch, reported } from '../tables/compare-database.ts'
 import { ensureTemplate } from '../templates/template.ts'
 import { isStampOf, tenantStamp } from './tenant-names.ts'
 import { type NewTenantOptions, placeNewTenant } from './tenant-options.ts'
@@ -141,17 +141,9 @@ export async function checkMatch<Handle>(
 ): Promise<readonly WrongPrivileges[]> {
   const build = () => ensureTemplate(context, server, options)
   const look = await lookAtTenant(context, { server, session, usedBy, build })
-  const { missing, differing } = reported(look, context.models.schema)
-  const { database } = session
-  if (missing.length + differing.length === 0 && !look.isKnown) throw unknownStructureError(database)
-  if (missing.length + differing.length === 0) return look.live.wrongPrivileges
-  const list = [
-    ...missing.map(({ kind, name }) => `${kind} ${name} is missing`),
-    ...differing.map(({ kind, name }) => `${kind} ${name} differs`),
-  ]
-  throw new TenantryError('verification-failed', `${database} does not match the models: ${list.join(', ')}.`, {
-    hint: 'Bring it up to date first: ensureTables() or "tenantry ensure" creates what is missing, checkDatabase() or "tenantry check" shows what differs.',
-  })
+  refuseMismatch(session.database, reported(look, context.models.schema))
+  if (!look.isKnown) throw unknownStructureError(session.database)
+  return look.live.wrongPrivileges
 }
 
 /** Initialises, stamps, and makes the tenant active. */

@@ -6,9 +6,11 @@ import { nextTransition } from '../../catalog/states.ts'
 import type { TenantRow } from '../../catalog/tenant.ts'
 import type { Change, Server, Session } from '../../server/port.ts'
 import { readStamp, writeStamp } from '../../server/stamp.ts'
+import { withSession } from '../../server/with-session.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from '../context.ts'
 import { endAllSessions } from '../drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from '../locked-work.ts'
+import { verifyVersion } from '../tables/compare-tenant.ts'
 import { dropLogin, dropOurRole, isSeparate, loginChanges, newLogin } from '../separation.ts'
 import { disagreeError, foreignError, isStampOf, namesOf, tenantStamp } from './tenant-names.ts'
 
@@ -47,7 +49,12 @@ export function makeTenant(
   })
 }
 
-/** Makes a tenant active whose database has its name and stamp, if it is the same tenant, and not active yet. */
+/**
+ * Makes a tenant active whose database has its name and stamp, if it is the same tenant, and not active yet. An adopted
+ * database is compared with its version first, as by `adopt`: others are copies of a database that was.
+ *
+ * @throws `verification-failed`
+ */
 export function finishMaking(context: ProvisioningContext, tenant: TenantRow, options: VerbOptions): Promise<void> {
   return underLock(context, tenant.id, options, async (locked) => {
     const row = await locked.catalog.find(tenant.id)
@@ -56,10 +63,16 @@ export function finishMaking(context: ProvisioningContext, tenant: TenantRow, op
       const site: Site = { context, locked, row, server, admin }
       const named = await findNamed(site, options)
       if (named === undefined) return
+      if (row.origin === 'adopt') await verify(site, named, options)
       const made = await nowMade(site, named, [], options)
       announce(context, makingVerbs[row.origin], made, { from: 'onboarding', to: 'active', since: locked.since })
     })
   })
+}
+
+function verify({ context, row, server }: Site, { fingerprint }: Made, options: VerbOptions): Promise<void> {
+  const connecting = server.connect(row.database, options)
+  return withSession(connecting, (session) => verifyVersion(context, server, session, fingerprint))
 }
 
 async function nameOrMake(site: Site, recipe: Recipe, options: VerbOptions): Promise<TenantRow> {

@@ -18,6 +18,7 @@ export const capabilityWords: Readonly<Record<Capability, string>> = {
   changeOwner: 'give a database to another owner',
   revokePublicAccess: 'take CONNECT from PUBLIC',
   createAsRole: 'create tables as another role',
+  createModels: 'create the tables of the models',
   logIn: 'log in as that login',
   endSessions: 'end its session',
   endSessionsAsMember: 'end its session as its member for a moment',

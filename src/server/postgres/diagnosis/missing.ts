@@ -8,7 +8,7 @@ import { administratorOf } from './managed-service.ts'
 
 /** Returns the required privileges and objects that are missing. */
 export function missingOf(facts: ServerFacts, service: ManagedService): readonly Missing[] {
-  const explained = [...attributesMissing(facts, service), ...sessionsMissing(facts, service)]
+  const explained = [...attributesMissing(facts, service), ...sessionsMissing(facts, service), ...modelsMissing(facts)]
   return [
     ...explained,
     ...ownRolesMissing(facts, service),
@@ -113,12 +113,21 @@ function extensionsMissing({ probed }: ServerFacts): Missing[] {
   }))
 }
 
+function modelsMissing({ probed }: ServerFacts): Missing[] {
+  return (probed?.refusals ?? []).flatMap(({ capability, message }) => {
+    if (capability !== 'createModels') return []
+    const what = `The tables of the models, which cannot be created as declared: ${message}`
+    return [{ code: 'models', what, sql: [], runAs: undefined }]
+  })
+}
+
 /**
  * The missing attributes that explain failures, which are then not reported again. An optional capability is never
  * missing.
  */
 const explainedBy: Partial<Record<Capability, Missing['code']>> = {
   createDatabase: 'create-database',
+  createModels: 'models',
   createRole: 'create-role',
   joinRoles: 'use-roles',
 }

@@ -3,7 +3,7 @@ import { TenantryError } from '../../../kernel/errors.ts'
 import type { Identifier } from '../../../kernel/names.ts'
 import type { Session } from '../../port.ts'
 import { quoteIdentifier as quote, quoteLiteral } from '../quoting.ts'
-import { createExtensionStatement } from '../changes.ts'
+import { applyChanges, createExtensionStatement } from '../changes.ts'
 import { dropDatabase } from '../drop-database.ts'
 import { refusalOf, takenBack } from './attempts.ts'
 import type { ProbedFacts } from './facts.ts'
@@ -113,8 +113,28 @@ export async function probeInside(context: ProbeContext): Promise<ProbedFacts['r
       const refusal = await refusalOf(() => takenBack(inside, () => inside.query(create)))
       if (refusal !== undefined) refused.push({ name, message: refusal.message })
     }
+    const { tryModels } = request
+    if (tryModels !== undefined && refused.length === 0 && (await prepare(inside, context))) {
+      await attempts.try('createModels', () => tryModels(inside))
+    }
     return refused
   })
+}
+
+/**
+ * Prepares the database like a template, and acts as the role that its tables are to belong to.
+ *
+ * @returns false if that role can create no tables
+ */
+async function prepare(inside: Session, { attempts, scratch, request }: ProbeContext): Promise<boolean> {
+  const groups = request.roles === 'separate' ? scratch.roles : undefined
+  if (groups !== undefined && attempts.capabilities.createAsRole !== true) return false
+  await applyChanges(inside, [
+    ...(groups ? [{ change: 'prepare', groups } as const] : []),
+    ...request.extensions.map((name) => ({ change: 'add-extension', name }) as const),
+  ])
+  if (groups !== undefined) await inside.query(`set role ${quote(groups.objects)}`)
+  return true
 }
 
 /** A trusted extension that the server has, and that needs no other. */
