@@ -63,14 +63,14 @@ export function finishMaking(context: ProvisioningContext, tenant: TenantRow, op
       const site: Site = { context, locked, row, server, admin }
       const named = await findNamed(site, options)
       if (named === undefined) return
-      if (row.origin === 'adopt') await verify(site, named, options)
+      if (row.origin === 'adopt') await verifyAdopted(site, named, options)
       const made = await nowMade(site, named, [], options)
       announce(context, makingVerbs[row.origin], made, { from: 'onboarding', to: 'active', since: locked.since })
     })
   })
 }
 
-function verify({ context, row, server }: Site, { fingerprint }: Made, options: VerbOptions): Promise<void> {
+function verifyAdopted({ context, row, server }: Site, { fingerprint }: Made, options: VerbOptions): Promise<void> {
   const connecting = server.connect(row.database, options)
   return withSession(connecting, (session) => verifyVersion(context, server, session, fingerprint))
 }

@@ -114,7 +114,7 @@ export async function probeInside(context: ProbeContext): Promise<ProbedFacts['r
       if (refusal !== undefined) refused.push({ name, message: refusal.message })
     }
     const { tryModels } = request
-    if (tryModels !== undefined && refused.length === 0 && (await prepare(inside, context))) {
+    if (tryModels !== undefined && refused.length === 0 && (await prepareForModels(inside, context))) {
       await attempts.try('createModels', () => tryModels(inside))
     }
     return refused
@@ -126,7 +126,7 @@ export async function probeInside(context: ProbeContext): Promise<ProbedFacts['r
  *
  * @returns false if that role can create no tables
  */
-async function prepare(inside: Session, { attempts, scratch, request }: ProbeContext): Promise<boolean> {
+async function prepareForModels(inside: Session, { attempts, scratch, request }: ProbeContext): Promise<boolean> {
   const groups = request.roles === 'separate' ? scratch.roles : undefined
   if (groups !== undefined && attempts.capabilities.createAsRole !== true) return false
   await applyChanges(inside, [
