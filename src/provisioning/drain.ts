@@ -103,18 +103,24 @@ export async function endAllSessions(
   admin: Session,
   { database, which, signal }: Omit<Drain, 'drainMs' | 'also'>,
 ): Promise<void> {
+  let left: readonly number[] = []
   const isEmpty = async () => {
-    const left = await server.sessions.list(admin, database, which)
+    left = await server.sessions.list(admin, database, which)
     if (left.length > 0) await server.sessions.end(admin, left)
     return left.length === 0 || undefined
   }
   if (await poll(isEmpty, endingMs, signal)) return
-  throw remainError(database)
+  throw remainError(database, left)
 }
 
-/** Returns the error of a database with a remaining session. */
-export function remainError(database: Identifier): TenantryError {
+/** The number of process ids that a hint names at most. */
+const mostNamed = 5
+
+/** Returns the error of a database with a remaining session; logins have no known process ids. */
+export function remainError(database: Identifier, processIds: readonly number[] = []): TenantryError {
+  const named = processIds.slice(0, mostNamed).join(', ')
+  const found = named === '' ? 'Find them in pg_stat_activity' : `Find the processes ${named} in pg_stat_activity`
   return new TenantryError('sessions-remain', `The database ${database} still has sessions.`, {
-    hint: 'Find them in pg_stat_activity, end their programs, and repeat the call: it continues.',
+    hint: `${found}, end their programs, and repeat the call: it continues.`,
   })
 }

@@ -67,7 +67,7 @@ export interface Capabilities {
   readonly logIn: boolean | undefined
   /** The connecting role ends its session with its own privileges. */
   readonly endSessions: boolean | undefined
-  /** The connecting role ends its session as a member of that role for one transaction. */
+  /** The connecting role ends its session by acting as that role. */
   readonly endSessionsAsMember: boolean | undefined
   /** ALTER ROLE ... NOLOGIN. */
   readonly disableLogin: boolean | undefined

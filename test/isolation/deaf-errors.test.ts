@@ -1,8 +1,8 @@
 import { Client } from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { errorOf, serverUrl, sql, useOwnServer } from '../support/server.ts'
+import { errorOf, quote, serverUrl, sql, useOwnServer } from '../support/server.ts'
 import { openTestTenantry } from '../support/tenants.ts'
-import { attempt, createProvisioner, login, models, rolesLike } from './support.ts'
+import { attempt, createProvisioner, isDead, login, models, rolesLike } from './support.ts'
 
 // A session whose client does not read a long message of an error keeps its locks, and cannot be ended: PostgreSQL sends
 // the message before it ends the transaction. On a server of its own, since it keeps every DROP DATABASE waiting.
@@ -11,19 +11,27 @@ useOwnServer({ max_prepared_transactions: 10 })
 
 const open = async () => {
   const url = serverUrl(await createProvisioner())
-  return openTestTenantry(models, { limits: { drainMs: 0 }, postgres: { url, statementTimeoutMs: 2_000 } })
+  return openTestTenantry(models, { limits: { drainMs: 0 }, postgres: { url, statementTimeoutMs: 4_000 } })
 }
 
-/** Fails a statement with a message that the client does not read. */
-async function turnDeaf(client: Client): Promise<void> {
+const raise = `do $$ begin raise exception '%', repeat('x', 20000000); end $$`
+
+/** A statement that is refused once it has the lock on a role, with a long message. */
+const lockRole = (role: string) =>
+  `do $$ begin execute 'comment on role ${quote(role)} is ''' || repeat('x', 20000000) || ''''; end $$`
+
+/** Fails a statement with a message that the client does not read. @returns the process id of the session */
+async function turnDeaf(client: Client, statement = raise): Promise<number> {
   const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
   const { stream } = (client as unknown as { connection: { stream: { pause(): void } } }).connection
   stream.pause()
-  client.query(`do $$ begin raise exception '%', repeat('x', 60000000); end $$`).catch(() => undefined)
+  onTestFinished(() => hangUp(client))
+  client.query(statement).catch(() => undefined)
   const look = async () =>
     (await sql<{ event: string }>('select wait_event as event from pg_stat_activity where pid = $1', [rows[0]?.pid]))[0]
       ?.event
-  await expect.poll(look).toBe('ClientWrite')
+  await expect.poll(look, { timeout: 60_000 }).toBe('ClientWrite')
+  return rows[0]!.pid
 }
 
 function hangUp(client: Client): void {
@@ -55,6 +63,37 @@ describe('a session that does not read an error', () => {
     expect(await tenantry.tenants.resume('evil')).toMatchObject({ outcome: 'resumed' })
     expect(await tenantry.with('evil', (em) => em.execute('select 1 as one'))).toEqual([{ one: 1 }])
   })
+
+  it('and holds its own role does not keep the other sessions of the role connected', async () => {
+    const tenantry = await open()
+    await tenantry.onboard('evil')
+    const { user } = await tenantry.tenants.credentials('evil')
+    const [idle, deaf] = [await login(tenantry, 'evil'), await login(tenantry, 'evil', 'postgres')]
+    const pid = await turnDeaf(deaf, lockRole(user))
+    const hint = expect.stringContaining(`the processes ${pid} in`)
+    expect(await errorOf(tenantry.tenants.suspend('evil'))).toMatchObject({ code: 'sessions-remain', hint })
+    expect(await isDead(idle)).toBe(true)
+    hangUp(deaf)
+    expect(await tenantry.tenants.suspend('evil')).toMatchObject({ outcome: 'already-suspended' })
+  })
+
+  it.each([false, true])(
+    'and holds the role of a blocker does not keep that from being ended (prepared: %s)',
+    async (isPrepared) => {
+      const tenantry = await open()
+      for (const id of ['deaf', 'blocking', 'other']) await tenantry.onboard(id)
+      const { user } = await tenantry.tenants.credentials('blocking')
+      const { database } = await tenantry.tenants.credentials('other')
+      const [blocking, deaf] = [await login(tenantry, 'blocking'), await login(tenantry, 'deaf', 'postgres')]
+      await blocking.query('begin')
+      await blocking.query(`alter role current_user in database ${quote(database)} set work_mem = '1MB'`)
+      if (isPrepared) await blocking.query(`prepare transaction 'blocking'`)
+      await turnDeaf(deaf, lockRole(user))
+      expect(await tenantry.tenants.offboard('other')).toMatchObject({ outcome: 'offboarded' })
+      expect(await isDead(blocking)).toBe(!isPrepared)
+      expect(await sql('select gid from pg_prepared_xacts')).toEqual([])
+    },
+  )
 })
 
 describe('a temporary role whose password a trigger has given away', () => {

@@ -2,7 +2,7 @@ import { pause } from '../../kernel/abort.ts'
 import { explained, messageOf, TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { EndedBlocker, Session } from '../port.ts'
-import { asRole, eachRole, endSessions, inRoles } from './sessions.ts'
+import { asRole, endSessions, inRole } from './sessions.ts'
 
 /** The time that an administrative statement may take before the watch looks for blockers, in milliseconds. */
 const patienceMs = 1_000
@@ -319,8 +319,7 @@ async function endCopiesBefore(session: Session, waiting: number, policy: Blocke
        and exists (select from pg_catalog.pg_stat_activity w where w.pid = $1 and w.wait_event = 'ProcSignalBarrier')`,
     [waiting, policy.tenantRoles],
   )
-  if (rows.length === 0) return
-  await eachRole(rows, async ({ user }, longestMs) => {
+  for (const { user } of rows) {
     const end = async () => {
       const copying = await session.query<EndedSession>(copiesSql, [user])
       await endSessions(
@@ -329,8 +328,8 @@ async function endCopiesBefore(session: Session, waiting: number, policy: Blocke
       )
       return copying.rows
     }
-    reportEnded(await inRoles(session, [user], end, longestMs), policy)
-  })
+    reportEnded(await inRole(session, user, end), policy)
+  }
 }
 
 /** An idle session waits for data as well. One whose last result is not read waits for its client, and may be idle. */

@@ -65,6 +65,7 @@ async function loginStatements(it: LoginChange): Promise<readonly string[]> {
       return [
         `create role ${user} login password ${verifier} in role ${objects}`,
         `alter role ${user} set role = ${objects}`,
+        block(`if ${hasMembershipOptions} then ${mayActAs(it.login.user)} end if;`),
         grantConnect(it.database, it.login.user),
       ]
     }
@@ -119,8 +120,20 @@ async function setLogin({ login, groups, database, mode }: Extract<Change, { cha
  */
 function admission(group: Identifier, user: Identifier): string {
   const grant = `grant ${quote(group)} to ${quote(user)}`
-  return `if current_setting('server_version_num')::int < 160000 then ${grant};
-    else execute ${quoteLiteral(`${grant} with set false`)}; end if;`
+  return `if ${hasMembershipOptions} then execute ${quoteLiteral(`${grant} with set false`)}; ${mayActAs(user)}
+    else ${grant}; end if;`
+}
+
+/** The condition, in SQL, that a membership has options, such as SET: from version 16 on. */
+const hasMembershipOptions = `current_setting('server_version_num')::int >= 160000`
+
+/**
+ * Returns statements of PL/pgSQL that let the session's role act as a role that it made, which it may only by a
+ * membership. That has not the role's privileges: PostgreSQL would search all such memberships for each privilege.
+ */
+function mayActAs(user: Identifier): string {
+  const grant = quoteLiteral(`grant ${quote(user)} to current_user with inherit false, set true`)
+  return `if not pg_catalog.pg_has_role(${quoteLiteral(user)}, 'set') then execute ${grant}; end if;`
 }
 
 /** Returns statements of PL/pgSQL that reset the settings of a role, also those for single databases. */

@@ -195,18 +195,25 @@ export async function ownsAnything(session: Session, user: Identifier, database:
   return rows.length > 0
 }
 
-/** Runs statements in a transaction, for which the session's role becomes a member of roles that it made. */
+/**
+ * Runs statements in a transaction, in which the session's role has the privileges of roles that it made. From version
+ * 16 on it stays a member that may act as them.
+ */
 async function asMember(session: Session, roles: readonly Identifier[], statements: readonly string[]): Promise<void> {
-  const { rows } = await session.query<{ name: Identifier }>(
-    `select rolname as name from pg_catalog.pg_roles
-     where rolname = any($1) and not pg_catalog.pg_has_role(oid, 'usage')`,
+  const { rows } = await session.query<{ name: Identifier; hasOptions: boolean }>(
+    `select rolname as name,
+            exists (select from pg_catalog.pg_attribute where attrelid = 'pg_catalog.pg_auth_members'::regclass
+                    and attname = 'inherit_option') as "hasOptions"
+     from pg_catalog.pg_roles where rolname = any($1) and not pg_catalog.pg_has_role(oid, 'usage')`,
     [roles],
   )
+  if (rows.length === 0) return session.script(statements)
   const joined = rows.map(({ name }) => quote(name)).join(', ')
+  const [options, undone] = rows[0]?.hasOptions ? [' with inherit true, set true', 'inherit option for '] : ['', '']
   await session.script([
-    ...(joined === '' ? [] : [`grant ${joined} to current_user`]),
+    `grant ${joined} to current_user${options}`,
     ...statements,
-    ...(joined === '' ? [] : [`revoke ${joined} from current_user`]),
+    `revoke ${undone}${joined} from current_user`,
   ])
 }
 

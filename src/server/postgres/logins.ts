@@ -2,8 +2,8 @@ import { poll } from '../../kernel/abort.ts'
 import { hasCode } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { LoginsUnderWay, Session } from '../port.ts'
-import { quoteIdentifier } from './quoting.ts'
-import { eachRole, heldMs, inRoles } from './sessions.ts'
+import { doBlock } from './quoting.ts'
+import { actAs, inRole, rolledBack } from './sessions.ts'
 
 /**
  * The logins under way. A login holds, or waits for, the lock on its database until pg_stat_activity shows its role, and by
@@ -50,15 +50,10 @@ export async function endLogins(session: Session, whose: LoginsUnderWay, tenantR
  * @returns false if it belongs to another role
  */
 async function endAs(session: Session, user: Identifier, pid: number): Promise<boolean> {
-  return unlessDenied(
-    inRoles(session, [user], async () => {
-      await session.query(`set local role ${quoteIdentifier(user)}`)
-      await session.query(terminateSql, [pid])
-    }),
-  )
+  return unlessDenied(inRole(session, user, () => session.query(terminateSql, [pid])))
 }
 
-/** The number of roles to belong to at once, for a moment. */
+/** The number of roles to try with one statement. */
 const rolesAtOnce = 100
 
 /** Ends a login if it is of any tenant; of any role, if the session's own may end every session. */
@@ -69,21 +64,20 @@ async function endAsTenants(session: Session, tenantRoles: string, pid: number):
     [tenantRoles],
   )
   const roles = rows.map(({ user }) => user)
-  const endIn = (some: readonly Identifier[], longestMs?: number) =>
-    unlessDenied(inRoles(session, some, () => session.query(terminateSql, [pid]), longestMs))
   for (let at = 0; at < roles.length; at += rolesAtOnce) {
     const some = roles.slice(at, at + rolesAtOnce)
-    try {
-      if (await endIn(some, heldMs)) return true
-    } catch (error) {
-      if (!hasCode(error, 'lock-timeout')) throw error
-      // A tenant holds one of them.
-      let isEnded = false
-      await eachRole(some, async (role, longestMs) => void (isEnded ||= await endIn([role], longestMs)))
-      if (isEnded) return true
-    }
+    if (await unlessDenied(rolledBack(session, () => session.query(endAsOneOf(some, pid))))) return true
   }
   return false
+}
+
+/** Returns a statement that ends a process as the first role that may, and fails if none of them may. */
+function endAsOneOf(roles: readonly Identifier[], pid: number): string {
+  const attempts = roles.map(
+    (role) => `begin ${actAs(role)} perform pg_catalog.pg_terminate_backend(${pid}); return;
+      exception when insufficient_privilege then null; end;`,
+  )
+  return doBlock(`${attempts.join('\n')} raise insufficient_privilege;`)
 }
 
 const terminateSql = 'select pg_catalog.pg_terminate_backend($1)'

@@ -1,9 +1,8 @@
 import { pause } from '../../kernel/abort.ts'
-import { hasCode } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { Session } from '../port.ts'
 import { type BlockerPolicy, type EndedSession, reportEnded } from './blockers.ts'
-import { eachRole, endSessions, inRoles } from './sessions.ts'
+import { endSessions, inRole } from './sessions.ts'
 
 /** The time between two looks, in milliseconds. */
 const lookMs = 300
@@ -32,15 +31,9 @@ async function endOldest(session: Session, policy: BlockerPolicy): Promise<boole
   )
   const open: OpenTransaction[] = []
   // The begin of another role's transaction is hidden.
-  const read = async (user: Identifier, longestMs?: number) => {
-    const find = () => session.query<OpenTransaction>(openSql, [user])
-    open.push(...(await inRoles(session, [user], find, longestMs)).rows)
+  for (const { user } of connected.rows) {
+    open.push(...(await inRole(session, user, () => session.query<OpenTransaction>(openSql, [user]))).rows)
   }
-  const users = connected.rows.map(({ user }) => user)
-  await eachRole(users, read).catch((error: unknown) => {
-    // Of a role that is held nothing is known; the others' sessions may be enough.
-    if (!hasCode(error, 'lock-timeout') || open.length === 0) throw error
-  })
   const ended = open.toSorted((one, other) => one.since - other.since).slice(0, 1)
   await endSessions(
     session,

@@ -1,8 +1,8 @@
 import { poll } from '../../kernel/abort.ts'
-import { explained, hasCode, type TenantryError } from '../../kernel/errors.ts'
+import { explained, hasCode } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { EndingOptions, Session, WhichSessions } from '../port.ts'
-import { quoteIdentifier } from './quoting.ts'
+import { doBlock, quoteIdentifier, quoteLiteral } from './quoting.ts'
 
 /**
  * Returns the process ids of the sessions in a database. The purpose of another role's process is hidden from a role
@@ -74,8 +74,7 @@ export async function endSessions(session: Session, processIds: readonly number[
 const terminateSql = 'select pg_terminate_backend(pid) from unnest($1::int[]) as pid'
 
 /**
- * Ends sessions of roles that the connected role made, role by role: a tenant may hold one of them, which must not keep
- * the others' sessions from being ended.
+ * Ends sessions of roles that the connected role made, role by role.
  *
  * @returns false if one of them was made by another role
  */
@@ -86,47 +85,16 @@ async function endAsMember(session: Session, processIds: readonly number[]): Pro
     [processIds],
   )
   let denied = false
-  await eachRole([...Map.groupBy(rows, ({ user }) => user)], async ([user, own], longestMs) => {
+  for (const [user, own] of Map.groupBy(rows, (row) => row.user)) {
     const pids = own.map(({ pid }) => pid)
     const end = () => session.query(terminateSql, [pids])
-    await (user === null ? end() : inRoles(session, [user], end, longestMs)).catch((error: unknown) => {
+    await (user === null ? end() : inRole(session, user, end)).catch((error: unknown) => {
       if (!hasCode(error, 'permission-denied')) throw error
       denied = true
     })
-  })
+  }
   return !denied
 }
-
-/**
- * Does something for each role, for roles that are held last: a tenant can hold any role for a moment, and again and
- * again (COMMENT ON ROLE).
- *
- * @param work receives the longest time to wait for the role, in milliseconds; undefined for that of any statement
- * @throws the first `lock-timeout`, once all others are done
- */
-export async function eachRole<T>(
-  all: readonly T[],
-  work: (one: T, longestMs?: number) => Promise<void>,
-): Promise<void> {
-  let left = all
-  let failure: TenantryError | undefined
-  for (const longestMs of all.length > 1 ? [heldMs, undefined] : [undefined]) {
-    const held: T[] = []
-    failure = undefined
-    for (const one of left) {
-      await work(one, longestMs).catch((error: unknown) => {
-        if (!hasCode(error, 'lock-timeout')) throw error
-        failure ??= error
-        held.push(one)
-      })
-    }
-    left = held
-  }
-  if (failure !== undefined) throw failure
-}
-
-/** The time to wait for one of several roles at first, in milliseconds. */
-export const heldMs = 500
 
 /** Returns the server's time, as text that keeps its microseconds. */
 export async function clock(session: Session): Promise<string> {
@@ -156,8 +124,7 @@ export async function endSessionsBefore(
 
 /**
  * Returns the sessions of a role that began before a moment. The begin of another role's session is hidden from a role
- * that neither belongs to it nor to pg_read_all_stats. If the role cannot even become a member for a moment, all of
- * them count.
+ * that neither belongs to it nor to pg_read_all_stats. If the connected role may not act as it either, all of them count.
  */
 async function begunBefore(session: Session, user: Identifier, moment: string): Promise<readonly number[]> {
   const find = async () => {
@@ -170,7 +137,7 @@ async function begunBefore(session: Session, user: Identifier, moment: string): 
   }
   let rows = await find()
   if (rows.some(({ isHidden }) => isHidden)) {
-    rows = await inRoles(session, [user], find).catch((error: unknown) => {
+    rows = await inRole(session, user, find).catch((error: unknown) => {
       if (hasCode(error, 'permission-denied')) return rows
       throw error
     })
@@ -178,29 +145,34 @@ async function begunBefore(session: Session, user: Identifier, moment: string): 
   return rows.map(({ pid }) => pid)
 }
 
-/**
- * Runs `work` in a transaction in which the connected role belongs to roles that it made, and which is rolled back. It
- * is no member of theirs otherwise, since each membership makes every check of its privileges slower.
- *
- * @param longestMs the longest time to wait for one of the roles, in milliseconds
- */
-export async function inRoles<T>(
-  session: Session,
-  roles: readonly Identifier[],
-  work: () => Promise<T>,
-  longestMs?: number,
-): Promise<T> {
+/** Runs `work` as a role that the connected role made, in a transaction that is rolled back. */
+export async function inRole<T>(session: Session, role: Identifier, work: () => Promise<T>): Promise<T> {
+  return rolledBack(session, async () => {
+    await session.query(doBlock(actAs(role)))
+    return work()
+  })
+}
+
+/** Runs `work` in a transaction that is rolled back. */
+export async function rolledBack<T>(session: Session, work: () => Promise<T>): Promise<T> {
   try {
     return await session.transaction(async () => {
-      const limit = longestMs === undefined ? [] : [`set local lock_timeout = ${longestMs}`]
-      const joining = roles.map((role) => `grant ${quoteIdentifier(role)} to current_user`)
-      if (joining.length > 0) await session.script([...limit, ...joining])
       throw new TakenBack(await work())
     })
   } catch (error) {
     if (error instanceof TakenBack) return error.value as T
     throw error
   }
+}
+
+/**
+ * Returns statements of PL/pgSQL that act as a role until the end of the transaction, which has to be rolled back. From
+ * version 16 on, the connected role may act as any that it made: that takes no lock on the role, as a GRANT does.
+ * Before, a GRANT takes none.
+ */
+export function actAs(role: Identifier): string {
+  const act = `perform pg_catalog.set_config('role', ${quoteLiteral(role)}, true);`
+  return `begin ${act} exception when insufficient_privilege then grant ${quoteIdentifier(role)} to current_user; ${act} end;`
 }
 
 /** Ends a transaction without a commit. */
@@ -216,15 +188,20 @@ class TakenBack extends Error {
 /** Runs one statement as another role: outside of a transaction, which ROLLBACK PREPARED refuses. */
 export async function asRole(session: Session, role: Identifier, statement: string): Promise<void> {
   const name = quoteIdentifier(role)
-  // From version 16 on, the creator of a role is a member that may neither use nor set it.
-  const { rows } = await session.query<{ may: boolean }>(`select pg_catalog.pg_has_role($1, 'usage') as may`, [role])
-  const isMember = rows[0]?.may === true
-  if (!isMember) await session.query(`grant ${name} to current_user`)
+  const act = () => session.query(`set role ${name}`)
+  const mayAct = await act().then(
+    () => true,
+    (error: unknown) => {
+      if (!hasCode(error, 'permission-denied')) throw error
+      return false
+    },
+  )
+  if (!mayAct) await session.query(`grant ${name} to current_user`)
   try {
-    await session.query(`set role ${name}`)
+    if (!mayAct) await act()
     await session.query(statement)
   } finally {
     await session.query('reset role')
-    if (!isMember) await session.query(`revoke ${name} from current_user`)
+    if (!mayAct) await session.query(`revoke ${name} from current_user`)
   }
 }

@@ -1,6 +1,5 @@
 import { type ErrorCode, TenantryError } from '../../../kernel/errors.ts'
 import { type Capabilities, type Capability, untried } from '../../diagnosis.ts'
-import type { Session } from '../../port.ts'
 
 /** The server's message about a failed trial. */
 export interface Refusal {
@@ -57,17 +56,3 @@ export async function refusalOf(work: () => Promise<unknown>): Promise<Omit<Refu
     return { message, sqlState: error.sqlState }
   }
 }
-
-/** Runs `work` in a transaction that is rolled back in any case. */
-export async function takenBack(session: Session, work: () => Promise<unknown>): Promise<void> {
-  try {
-    await session.transaction(async () => {
-      await work()
-      throw new TakenBack()
-    })
-  } catch (error) {
-    if (!(error instanceof TakenBack)) throw error
-  }
-}
-
-class TakenBack extends Error {}

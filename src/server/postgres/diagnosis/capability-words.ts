@@ -21,7 +21,7 @@ export const capabilityWords: Readonly<Record<Capability, string>> = {
   createModels: 'create the tables of the models',
   logIn: 'log in as that login',
   endSessions: 'end its session',
-  endSessionsAsMember: 'end its session as its member for a moment',
+  endSessionsAsMember: 'end its session by acting as it',
   disableLogin: 'lock that login out',
   dropRole: 'drop roles',
 }

@@ -56,13 +56,10 @@ function attributesMissing(facts: ServerFacts, service: ManagedService): Missing
   return missing
 }
 
-/**
- * Returns the missing privileges to end sessions. A session is ended in one of two ways. Without INHERIT neither works,
- * which is reported already.
- */
+/** Returns the missing privileges to end sessions. A session is ended in one of two ways. */
 function sessionsMissing({ probed, read }: ServerFacts, service: ManagedService): Missing[] {
   const { endSessions, endSessionsAsMember } = probed?.capabilities ?? {}
-  if (endSessions !== false || endSessionsAsMember !== false || !read.role.inherit) return []
+  if (endSessions !== false || endSessionsAsMember !== false) return []
   const what = "The privileges of pg_signal_backend, to end tenants' sessions."
   const sql = [`GRANT pg_signal_backend TO ${quoteUnchecked(read.role.name)};`]
   return [{ code: 'end-sessions', what, sql, runAs: administratorOf(service) }]

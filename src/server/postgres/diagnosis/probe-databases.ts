@@ -5,7 +5,8 @@ import type { Session } from '../../port.ts'
 import { quoteIdentifier as quote, quoteLiteral } from '../quoting.ts'
 import { applyChanges, createExtensionStatement } from '../changes.ts'
 import { dropDatabase } from '../drop-database.ts'
-import { refusalOf, takenBack } from './attempts.ts'
+import { rolledBack } from '../sessions.ts'
+import { refusalOf } from './attempts.ts'
 import type { ProbedFacts } from './facts.ts'
 import { holds, type ProbeContext } from './probe-context.ts'
 import type { Scratch } from './scratch.ts'
@@ -69,7 +70,7 @@ async function rename(context: ProbeContext): Promise<boolean> {
     await session.query(commentSql(context, 'renamed'))
   }
   const isThere = 'select count(*) = 1 as holds from pg_catalog.pg_database where datname = $1'
-  await takenBack(session, change)
+  await rolledBack(session, change)
   if (!(await holds(session, isThere, [from])) || (await hasComment(context, 'copy'))) return false
   await session.transaction(change, { durable: true })
   return hasComment(context, 'renamed')
@@ -102,15 +103,15 @@ export async function probeInside(context: ProbeContext): Promise<ProbedFacts['r
     const [trusted] = rows
     if (trusted !== undefined) {
       const create = createExtensionStatement(trusted.name)
-      await attempts.try('trustedExtension', () => takenBack(inside, () => inside.query(create)))
+      await attempts.try('trustedExtension', () => rolledBack(inside, () => inside.query(create)))
     }
     if (attempts.capabilities.createForOwner) {
-      await attempts.try('createAsRole', () => takenBack(inside, () => createAsRole(inside, scratch)))
+      await attempts.try('createAsRole', () => rolledBack(inside, () => createAsRole(inside, scratch)))
     }
     const refused: { name: string; message: string }[] = []
     for (const name of request.extensions) {
       const create = createExtensionStatement(name)
-      const refusal = await refusalOf(() => takenBack(inside, () => inside.query(create)))
+      const refusal = await refusalOf(() => rolledBack(inside, () => inside.query(create)))
       if (refusal !== undefined) refused.push({ name, message: refusal.message })
     }
     const { tryModels } = request

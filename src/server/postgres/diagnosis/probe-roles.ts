@@ -3,7 +3,7 @@ import { poll } from '../../../kernel/abort.ts'
 import type { Session } from '../../port.ts'
 import { quoteIdentifier as quote, quoteLiteral } from '../quoting.ts'
 import { scramVerifier } from '../scram.ts'
-import { takenBack } from './attempts.ts'
+import { inRole, rolledBack } from '../sessions.ts'
 import { holds, type ProbeContext } from './probe-context.ts'
 
 /** The time that a session has to end, in milliseconds. */
@@ -38,7 +38,7 @@ export async function probeRoles(context: ProbeContext): Promise<void> {
 async function join({ session, scratch }: ProbeContext): Promise<boolean> {
   const { owner, objects } = scratch.roles
   await session.query(`grant ${quote(owner)}, ${quote(objects)} to current_user`)
-  await takenBack(session, () => session.query(`set local role ${quote(objects)}`))
+  await rolledBack(session, () => session.query(`set local role ${quote(objects)}`))
   const sql = `select pg_has_role($1::name, 'usage') and pg_has_role($2::name, 'usage') as holds`
   return holds(session, sql, [owner, objects])
 }
@@ -52,12 +52,8 @@ export async function probeLogin({ attempts, connections, session, scratch, logi
       const { rows } = await tenant.query<{ pid: number }>('select pg_backend_pid() as pid')
       const { pid } = rows[0] as { pid: number }
       if (await attempts.try('endSessions', () => end(session, pid))) return
-      const become = `grant ${quote(login.user)} to current_user`
       await attempts.try('endSessionsAsMember', async () => {
-        await takenBack(session, async () => {
-          await session.query(become)
-          await session.query('select pg_terminate_backend($1)', [pid])
-        })
+        await inRole(session, login.user, () => session.query('select pg_terminate_backend($1)', [pid]))
         return isGone(session, pid)
       })
     })

@@ -155,7 +155,7 @@ function noSignalBackend({ read, probed, roles }: ServerFacts): Warning | undefi
     found: `${name} has not the privileges of pg_signal_backend.`,
     why:
       roles === 'separate'
-        ? "It can end tenants' sessions, as a temporary member of their roles, but no other role's. A session of another role in a tenant's database prevents offboarding."
+        ? "It can end tenants' sessions, by acting as their roles, but no other role's. A session of another role in a tenant's database prevents offboarding."
         : "A session of another role in a tenant's database prevents offboarding.",
     fix: 'Grant it. No session of a superuser can be ended with it.',
     sql: [`GRANT pg_signal_backend TO ${quoteUnchecked(name)};`],
