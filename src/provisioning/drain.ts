@@ -118,9 +118,8 @@ const mostNamed = 5
 
 /** Returns the error of a database with a remaining session; logins have no known process ids. */
 export function remainError(database: Identifier, processIds: readonly number[] = []): TenantryError {
-  const named = processIds.slice(0, mostNamed).join(', ')
-  const found = named === '' ? 'Find them in pg_stat_activity' : `Find the processes ${named} in pg_stat_activity`
+  const named = processIds.length === 0 ? '' : ` (pid ${processIds.slice(0, mostNamed).join(', ')})`
   return new TenantryError('sessions-remain', `The database ${database} still has sessions.`, {
-    hint: `${found}, end their programs, and repeat the call: it continues.`,
+    hint: `Find them in pg_stat_activity${named}, end their programs, and repeat the call: it continues.`,
   })
 }

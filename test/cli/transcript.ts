@@ -57,6 +57,7 @@ export function normalised(text: string, words: Readonly<Record<string, string>>
     .replaceAll(/\b[0-9a-f]{64}\b/g, '<fingerprint>')
     .replaceAll(/\b[0-9a-f]{12}\b/g, '<fingerprint>')
     .replaceAll(/_[0-9a-f]{32}\b/g, '_<row>')
+    .replaceAll(/(?<=\(pid )[\d, ]+(?=\))/g, '<pid>')
     .replaceAll(/(?<=\bkey )[0-9a-f]{8}\b/g, '<key>')
     .replaceAll(/(?<=tenantry-domain=)[0-9a-f]{32}\b/g, '<token>')
     .replaceAll(/[^\s"]+ \(tenantry\)/g, '<user> (tenantry)')
