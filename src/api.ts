@@ -140,7 +140,7 @@ export interface Tenants<Handle> {
    *   `verification-failed`, `permission-denied`, `lock-timeout`
    */
   restamp(id: string, options?: RestampOptions): Promise<Restamped>
-  /** Compares a tenant's database with the models, changing nothing. @throws `tenant-unknown`, `tenant-state` */
+  /** Compares a tenant's database with the models, or with its own version, changing nothing. @throws `tenant-unknown`, `tenant-state` */
   check(id: string, options?: CheckOptions): Promise<CheckedTenant>
   /**
    * Returns the environment in which a program such as `psql` connects to a tenant's database: PGHOST, PGPASSWORD and

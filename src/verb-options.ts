@@ -63,7 +63,11 @@ const schemas = {
   ),
   'tenants.accept': verb,
   'tenants.restamp': optionsOf<RestampOptions>({ ...verbSchemas, differences: oneOf(['allow', 'refuse']) }),
-  'tenants.check': optionsOf<CheckOptions>({ exact: trueOrFalse, ...cancellable }),
+  'tenants.check': optionsOf<CheckOptions>({
+    exact: trueOrFalse,
+    against: oneOf(['models', 'version']),
+    ...cancellable,
+  }),
   'tenants.environment': optionsOf<EnvironmentOptions>({
     as: oneOf(['administrator', 'owner', 'tenant']),
     ...cancellable,

@@ -8,6 +8,7 @@ import { clone } from './commands/clone.ts'
 import { dev } from './commands/dev.ts'
 import { doctor } from './commands/doctor.ts'
 import { addDomain, domains, removeDomain, verifyDomain } from './commands/domains.ts'
+import { drift } from './commands/drift.ts'
 import { ensure } from './commands/ensure.ts'
 import { exec } from './commands/exec.ts'
 import { init } from './commands/init.ts'
@@ -32,7 +33,7 @@ const groups: Readonly<Record<string, readonly CommandFactory[]>> = {
   'Tenants:': [onboard, list, show, update, clone, adopt],
   'In and out of service:': [suspend, resume, offboard, restore, purge],
   'Domains:': [addDomain, verifyDomain, removeDomain, domains],
-  'Operate:': [status, exec, rotateCredentials, reconcile, accept, restamp, setDesired, removeTemplates],
+  'Operate:': [status, exec, rotateCredentials, reconcile, drift, accept, restamp, setDesired, removeTemplates],
 }
 
 /** Makes the whole command line. Words that it does not understand throw a CommanderError. */

@@ -88,6 +88,10 @@ const before: Readonly<Record<string, readonly string[]>> = {
   ],
   update: ['tenantry onboard acme'],
   reconcile: ['tenantry init --catalog'],
+  drift: [
+    'tenantry onboard acme globex',
+    `tenantry exec --as-administrator acme -- sh -c 'SUPERUSER_URL=$DATABASE_URL sql $PGDATABASE "alter table note drop column text"'`,
+  ],
   accept: ['tenantry onboard acme'],
   restamp: ['tenantry onboard acme'],
   README: ['tenantry init --catalog'],

@@ -118,7 +118,7 @@ export function facesOfTenantry(it: Open): Readonly<Record<string, Face>> {
     'tenants.accept': of('tenants.accept', [acme], verb),
     'tenants.restamp': of('tenants.restamp', [acme], { ...verb, differences: 'word' }),
     'servers.reconcile': of('servers.reconcile', [], { ...verb, dryRun: 'flag' }),
-    'tenants.check': of('tenants.check', [acme], { exact: 'flag', ...cancellable }),
+    'tenants.check': of('tenants.check', [acme], { exact: 'flag', against: 'word', ...cancellable }),
     'tenants.get': of('tenants.get', [acme], cancellable),
     'tenants.list': of('tenants.list', [], {
       limit: 'count',

@@ -1,7 +1,7 @@
 import { defineEntity, p } from '@mikro-orm/core'
 import { mikroOrm } from 'tenantry/mikro-orm'
 import { expect, it } from 'vitest'
-import { errorOf } from '../support/server.ts'
+import { errorOf, sql } from '../support/server.ts'
 import { inCatalog, openTestTenantry } from '../support/tenants.ts'
 
 const Note = defineEntity({ name: 'Note', properties: { id: p.integer().primary() } })
@@ -86,4 +86,23 @@ it('of several calls at once is that of the last one', async () => {
             (select number from tenantry.version v join tenantry.installation i on i.desired = v.fingerprint) as desired`,
   )
   expect(row?.desired).toBe(row?.last)
+})
+
+it('is not what a tenant is compared with, if its own version is asked for', async () => {
+  const { older, newer } = await twoVersions()
+  const compare = async (id: string, exact = true) => {
+    const { outcome, missing, differing, extra } = await newer.tenants.check(id, { against: 'version', exact })
+    return [outcome, ...[...missing, ...differing, ...extra.map(({ object }) => object)].map(({ name }) => name)]
+  }
+  expect((await newer.tenants.check('one')).outcome).toBe('differs')
+  expect(await compare('one')).toEqual(['matches'])
+  expect(await compare('two')).toEqual(['matches'])
+  const { database } = await older.tenants.credentials('one')
+  await sql('alter table note add column more int; create table by_hand (id int)', [], database)
+  expect(await compare('one')).toEqual(['differs', 'note.more', 'by_hand'])
+  expect(await compare('one', false)).toEqual(['matches', 'note.more'])
+  await sql('drop table note', [], database)
+  expect(await compare('one', false)).toEqual(['differs', 'note'])
+  await inCatalog(older, 'delete from tenantry.structure where major_version > 0')
+  expect(await compare('one')).toEqual(['unverified'])
 })

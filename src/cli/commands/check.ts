@@ -29,7 +29,7 @@ export const check = defineCommand<Options>(
       .option('--exact', 'count extra objects as differences'),
   async (tools, [ids], { url, exact = false }) => {
     const given = ids as readonly string[]
-    if (url === undefined) return tools.withTenantry('read', (tenantry) => checkTenants(tenantry, tools, given, exact))
+    if (url === undefined) return checkTenants(tools, given, { exact, against: 'models' })
     if (given.length > 0) {
       throw new TenantryError('invalid-option', 'Both tenants and a database were named.', {
         hint: 'Give either ids or --url.',
@@ -49,7 +49,7 @@ async function checkOne(tools: Tools, url: string, exact: boolean): Promise<Repo
     lines:
       result.outcome === 'database-missing'
         ? [`${shown(database)}: is missing`]
-        : differences(database, result, result, exact),
+        : differences(database, result, result, { exact, against: 'models' }),
     exitCode: outcome === 'matches' ? exitCodes.done : exitCodes.failed,
   }
 }
@@ -61,21 +61,25 @@ interface Checked {
   readonly error?: TenantryError
 }
 
-async function checkTenants(
-  tenantry: Tenantry<unknown>,
-  tools: Tools,
-  given: readonly string[],
-  exact: boolean,
-): Promise<Report> {
-  const ids = given.length > 0 ? given : await idsInService(tenantry, tools.signal)
-  const checked = await tools.progress(`0 of ${ids.length}`, (update) =>
-    checkAll(tenantry, { ids, exact, signal: tools.signal }, update),
-  )
-  return {
-    result: { tenants: checked.map(({ error, ...rest }) => ({ ...rest, ...(error && { error: asValue(error) }) })) },
-    lines: checked.length === 0 ? ['No tenants.'] : checked.flatMap((it) => linesOf(it, exact)),
-    exitCode: checked.every(({ outcome }) => outcome === 'matches') ? exitCodes.done : exitCodes.failed,
-  }
+/** The comparison that is made of each database. */
+interface HowToCheck {
+  readonly exact: boolean
+  readonly against: 'models' | 'version'
+}
+
+/** Compares the databases of the given tenants, or of all that are active or suspended. */
+export function checkTenants(tools: Tools, given: readonly string[], how: HowToCheck): Promise<Report> {
+  return tools.withTenantry('read', async (tenantry) => {
+    const ids = given.length > 0 ? given : await idsInService(tenantry, tools.signal)
+    const checked = await tools.progress(`0 of ${ids.length}`, (update) =>
+      checkAll(tenantry, { ids, ...how, signal: tools.signal }, update),
+    )
+    return {
+      result: { tenants: checked.map(({ error, ...rest }) => ({ ...rest, ...(error && { error: asValue(error) }) })) },
+      lines: checked.length === 0 ? ['No tenants.'] : checked.flatMap((it) => linesOf(it, how)),
+      exitCode: checked.every(({ outcome }) => outcome === 'matches') ? exitCodes.done : exitCodes.failed,
+    }
+  })
 }
 
 async function idsInService(tenantry: Tenantry<unknown>, signal: AbortSignal): Promise<string[]> {
@@ -87,9 +91,8 @@ async function idsInService(tenantry: Tenantry<unknown>, signal: AbortSignal): P
 /** The number of databases that are checked at once. */
 const atOnce = 4
 
-interface Checking {
+interface Checking extends HowToCheck {
   readonly ids: readonly string[]
-  readonly exact: boolean
   readonly signal: AbortSignal
 }
 
@@ -114,10 +117,10 @@ async function checkAll(
 async function printTenantCheck(
   tenantry: Tenantry<unknown>,
   id: string,
-  { ids, exact, signal }: Checking,
+  { ids, signal, exact, against }: Checking,
 ): Promise<Checked> {
   try {
-    const { outcome, ...comparison } = await tenantry.tenants.check(id, { exact, signal })
+    const { outcome, ...comparison } = await tenantry.tenants.check(id, { exact, against, signal })
     return { id, outcome, comparison }
   } catch (error) {
     if (!(error instanceof TenantryError) || error.code === 'aborted' || ids.length === 1) throw error
@@ -125,9 +128,9 @@ async function printTenantCheck(
   }
 }
 
-function linesOf({ id, outcome, comparison, error }: Checked, exact: boolean): string[] {
+function linesOf({ id, outcome, comparison, error }: Checked, how: HowToCheck): string[] {
   if (error !== undefined) return [failureLine(id, error)]
-  return comparison === undefined ? [] : differences(id, { outcome }, comparison, exact)
+  return comparison === undefined ? [] : differences(id, { outcome }, comparison, how)
 }
 
 type Found = Pick<Comparison, 'missing' | 'differing' | 'extra'> & Pick<Partial<CheckedTenant>, 'privileges'>
@@ -136,19 +139,20 @@ function differences(
   of: string,
   { outcome }: { readonly outcome: string },
   { missing, differing, extra, privileges = [] }: Found,
-  exact: boolean,
+  { exact, against }: HowToCheck,
 ): string[] {
   const name = shown(of)
+  const other = against === 'models' ? 'the models' : 'its version'
   const differs = missing.length + differing.length + (exact ? extra.length : 0) > 0
   return [
-    `${name}: ${headline(outcome, differs)}`,
+    `${name}: ${headline(outcome, differs, other)}`,
     ...missing.map((object) => `  ${object.kind} ${shown(object.name)} is missing`),
     ...differing.flatMap((object) => [
       `  ${object.kind} ${shown(object.name)} differs`,
       ...object.differences.flatMap(differenceLines),
     ]),
     ...extra.flatMap((it) => [
-      `  ${it.object.kind} ${shown(it.object.name)} is not declared by the models`,
+      `  ${it.object.kind} ${shown(it.object.name)} is not part of ${other}`,
       ...(exact ? statementLines(it.statements, '    ') : []),
     ]),
     ...privileges.flatMap(({ kind, name: object, owner, statements }) => [
@@ -158,11 +162,10 @@ function differences(
   ]
 }
 
-function headline(outcome: string, differs: boolean): string {
-  if (outcome === 'matches') return coloured('green', 'matches the models')
-  if (outcome === 'unverified')
-    return coloured('red', 'has all objects of the models; their structure could not be compared')
-  return coloured('red', differs ? 'differs from the models' : 'matches the models, but not all of it can be used')
+function headline(outcome: string, differs: boolean, other: string): string {
+  if (outcome === 'matches') return coloured('green', `matches ${other}`)
+  if (outcome === 'unverified') return coloured('red', `could not be compared with the structure of ${other}`)
+  return coloured('red', differs ? `differs from ${other}` : `matches ${other}, but not all of it can be used`)
 }
 
 function differenceLines({ change, object, found, expected, statements }: Difference): string[] {

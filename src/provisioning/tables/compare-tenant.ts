@@ -5,10 +5,9 @@ import type { FinishedTemplate } from '../../catalog/inventory.ts'
 import type { Server, Session } from '../../server/port.ts'
 import type { GroupsInUse } from '../../server/structure.ts'
 import { compareStructures } from '../../structure/compare.ts'
-import { reportOf } from '../../structure/comparison.ts'
 import { arrange } from '../../structure/script.ts'
-import { digestOf } from '../../structure/structure-object.ts'
-import { absentObjects, type Compared, lookWith, type Look, refuseMismatch, scriptOf } from './compare-database.ts'
+import { digestOf, type StructureObject } from '../../structure/structure-object.ts'
+import { absentObjects, type Compared, lookWith, type Look, scriptOf } from './compare-database.ts'
 import type { KnownStructures, ProvisioningContext } from '../context.ts'
 import { verificationError } from './create-tables.ts'
 import { isStructure, packed, unpacked } from './structure-memory.ts'
@@ -41,26 +40,27 @@ export async function lookAtTenant(
 }
 
 /**
- * Checks that a database matches the template of a version, which may be another than this process's. It passes where
- * the catalog has no template of that version from a server like this one.
+ * Compares a database with the template of a version, which may be another than this process's.
  *
- * @throws `verification-failed`
+ * @returns undefined if the catalog has no template of that version from a server of the same major version
  */
-export async function verifyVersion(
+export async function lookAtVersion(
   context: ProvisioningContext,
-  server: Server,
-  session: Session,
+  { server, session, usedBy }: Omit<ComparedTenant, 'build'>,
   fingerprint: string,
-): Promise<void> {
-  const { structure, majorVersion } = await server.structures.read(session)
-  const ofVersion =
-    fingerprint === context.fingerprint ? context : { ...context, fingerprint, knownStructures: new Map() }
-  const desired = (await structuresOf(ofVersion)).get(majorVersion)
-  if (desired === undefined) return
-  const { defaultSchema } = context.models.schema
-  const differences = compareStructures(desired, structure)
-  const comparison = reportOf({ desired, differences, defaultSchema, isCreatable: () => true, createStatements: [] })
-  refuseMismatch(session.database, comparison)
+): Promise<Look | undefined> {
+  const live = await server.structures.read(session, { usedBy })
+  const desired = (await structuresOf(withVersion(context, fingerprint))).get(live.majorVersion)
+  if (desired === undefined) return undefined
+  const differences = compareStructures(desired, live.structure)
+  // The statements of another version are not known.
+  const plan = { statements: [], isCreatable: ({ parent }: StructureObject) => parent === undefined }
+  return { live, desired, isKnown: true, isNew: false, differences, plan }
+}
+
+/** Returns the context of another version of the models, for what the catalog knows of it. */
+export function withVersion(context: ProvisioningContext, fingerprint: string): ProvisioningContext {
+  return fingerprint === context.fingerprint ? context : { ...context, fingerprint, knownStructures: new Map() }
 }
 
 /** The structures of this process's version that the catalog has; read once, and again where one is missing. */

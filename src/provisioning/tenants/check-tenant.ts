@@ -7,7 +7,7 @@ import { withSession } from '../../server/with-session.ts'
 import { requireServer } from '../../server/require-server.ts'
 import type { Comparison } from '../../structure/comparison.ts'
 import { reported } from '../tables/compare-database.ts'
-import { buildInCatalog, lookAtTenant, structuresOf } from '../tables/compare-tenant.ts'
+import { buildInCatalog, lookAtTenant, lookAtVersion, structuresOf, withVersion } from '../tables/compare-tenant.ts'
 import type { MakingContext, ProvisioningContext } from '../context.ts'
 import { loginOf } from '../separation.ts'
 import { ensureTemplate } from '../templates/template.ts'
@@ -17,18 +17,26 @@ import { findInService } from './existing-tenant.ts'
 export interface CheckOptions extends Cancellable {
   /** True if what the models do not declare counts as a difference as well. Default false: a column more is none. */
   readonly exact?: boolean
+  /**
+   * `models` compares with the models of this process, `version` with those that the tenant's database was last brought
+   * to. Default `models`.
+   */
+  readonly against?: 'models' | 'version'
 }
 
 /** The result of a comparison of a tenant's database. */
 export interface CheckedTenant extends Comparison {
-  /** `unverified` where only names could be compared, since no process has built the template of this version yet. */
+  /**
+   * `unverified` where only names could be compared, since no process has built the template of this process's version
+   * yet; or nothing, since the catalog has no template of the tenant's version.
+   */
   readonly outcome: 'matches' | 'differs' | 'unverified'
   /** Objects that the tenant cannot use because of their owner or grants. Empty where it shares the role of the connection. */
   readonly privileges: readonly WrongPrivileges[]
 }
 
 /**
- * Compares a tenant's database with the template of this version, and its owners and grants with what Tenantry gives;
+ * Compares a tenant's database with the template of this version or its own, and its owners and grants with what Tenantry gives;
  * touches nothing. It looks as the tenant's own role, where that may log in: the role of the connection may be that of a
  * router, which may connect to no tenant's database itself.
  *
@@ -39,18 +47,22 @@ export interface CheckedTenant extends Comparison {
 export async function checkTenant<Handle>(
   context: MakingContext<Handle>,
   id: string,
-  { exact = false, ...options }: CheckOptions,
+  { exact = false, against = 'models', ...options }: CheckOptions,
   mayBuild: boolean,
 ): Promise<CheckedTenant> {
   const tenantId = parseTenantId(id)
   const row = await findInService(context.catalog, 'check', tenantId, options)
   const server = requireServer(context.servers, row.server, tenantId)
   const login = row.state === 'active' ? loginOf(context, row) : undefined
+  const { fingerprint: version = context.fingerprint } = against === 'version' ? row : context
+  const isOwn = version === context.fingerprint
   const build = () => (mayBuild ? ensureTemplate(context, server, options) : buildInCatalog(context, options))
-  if ((await structuresOf(context)).size === 0) await build()
-  const usedBy = await groupsInUse(context, row)
+  if (isOwn && (await structuresOf(context)).size === 0) await build()
+  const usedBy = await groupsInUse(withVersion(context, version), row)
   return withSession(server.connect(row.database, { ...options, login }), async (session) => {
-    const look = await lookAtTenant(context, { server, session, usedBy, build })
+    const site = { server, session, usedBy }
+    const look = isOwn ? await lookAtTenant(context, { ...site, build }) : await lookAtVersion(context, site, version)
+    if (look === undefined) return { outcome: 'unverified', ...notCompared }
     const comparison = reported(look, context.models.schema, exact)
     const privileges = look.live.wrongPrivileges
     const wrong = [comparison.missing, comparison.differing, privileges, exact ? comparison.extra : []]
@@ -58,6 +70,8 @@ export async function checkTenant<Handle>(
     return { outcome: differs ? 'differs' : look.isKnown ? 'matches' : 'unverified', ...comparison, privileges }
   })
 }
+
+const notCompared = { existing: [], missing: [], differing: [], extra: [], createStatements: [], privileges: [] }
 
 /** Returns the groups that use a tenant's database; undefined if it shares the role of the connection. */
 export async function groupsInUse(

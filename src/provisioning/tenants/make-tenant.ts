@@ -10,7 +10,8 @@ import { withSession } from '../../server/with-session.ts'
 import { announce, type ProvisioningContext, type VerbOptions } from '../context.ts'
 import { endAllSessions } from '../drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from '../locked-work.ts'
-import { verifyVersion } from '../tables/compare-tenant.ts'
+import { refuseMismatch, reported } from '../tables/compare-database.ts'
+import { lookAtVersion } from '../tables/compare-tenant.ts'
 import { dropLogin, dropOurRole, isSeparate, loginChanges, newLogin } from '../separation.ts'
 import { disagreeError, foreignError, isStampOf, namesOf, tenantStamp } from './tenant-names.ts'
 
@@ -72,7 +73,10 @@ export function finishMaking(context: ProvisioningContext, tenant: TenantRow, op
 
 function verifyAdopted({ context, row, server }: Site, { fingerprint }: Made, options: VerbOptions): Promise<void> {
   const connecting = server.connect(row.database, options)
-  return withSession(connecting, (session) => verifyVersion(context, server, session, fingerprint))
+  return withSession(connecting, async (session) => {
+    const look = await lookAtVersion(context, { server, session }, fingerprint)
+    if (look !== undefined) refuseMismatch(session.database, reported(look, context.models.schema))
+  })
 }
 
 async function nameOrMake(site: Site, recipe: Recipe, options: VerbOptions): Promise<TenantRow> {
