@@ -95,8 +95,8 @@ export async function prepare<Handle>(
 ): Promise<Opening> {
   const { installation, mode } = checked
   const { home } = servers
+  const needed = ['transactionalChanges', 'copies', 'renames', ...(keys ? ['logins' as const] : [])] as const
   requireCapabilities(home, 'transactionalChanges')
-  const needed = ['copies', 'renames', ...(keys ? ['logins' as const] : [])] as const
   for (const server of servers.servers) requireCapabilities(server, ...needed)
   const warned =
     mode === 'full' && keys !== undefined ? warnOfPublicSchemas(servers.servers, checked, signal) : undefined

@@ -7,7 +7,7 @@ import type { DomainChange, DomainOwner, DomainRow } from '../catalog/domains.ts
 import type { Verb } from '../catalog/audit.ts'
 import { stateError } from '../catalog/states.ts'
 import { unknownTenant } from '../catalog/tenant.ts'
-import { announce, type ProvisioningContext, type VerbOptions } from '../provisioning/context.ts'
+import { emitChange, type ProvisioningContext, type VerbOptions } from '../provisioning/context.ts'
 import { type DomainRecord, isProven, recordOf } from './domain-proof.ts'
 
 /** A domain of a tenant. */
@@ -167,7 +167,7 @@ async function change<Outcome extends string>(
   const { outcome, owner } = made
   if (!isChange.has(outcome)) return made
   context.forgetDomains(domain)
-  announce(context, verb, owner, { from: owner.state, to: owner.state, since, domain })
+  emitChange(context, verb, owner, { from: owner.state, to: owner.state, since, domain })
   return made
 }
 

@@ -221,7 +221,7 @@ export interface DrainOptions extends VerbOptions {
 }
 
 /** Emits the event of a change, for logs and metrics. */
-export function announce(
+export function emitChange(
   context: ProvisioningContext,
   verb: Verb,
   { id, server }: Pick<TenantRow, 'id' | 'server'>,

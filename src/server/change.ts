@@ -1,6 +1,7 @@
 import type { Identifier } from '../kernel/names.ts'
 import type { GroupRoles } from './roles.ts'
 import type { Login } from './session.ts'
+import type { WrongPrivileges } from './wrong-privileges.ts'
 
 /** A login, and the number of connections that its role may have at once. */
 export interface LimitedLogin extends Login {
@@ -30,6 +31,8 @@ export type ContentChange =
   | { readonly change: 'prepare'; readonly groups: GroupRoles }
   /** Transfers a database of another origin, and the session role's objects in it, to the groups. */
   | { readonly change: 'take-over'; readonly database: Identifier; readonly groups: GroupRoles }
+  /** Gives objects the owner and the grants that let a tenant use them. */
+  | { readonly change: 'repair-privileges'; readonly objects: readonly WrongPrivileges[] }
   /** Creates an extension if it is missing. */
   | { readonly change: 'add-extension'; readonly name: Identifier }
 

@@ -114,6 +114,28 @@ describe('followed step by step', { timeout: 180_000 }, () => {
   })
 })
 
+test('every subpath of the packed package type-checks, with its own declarations', { timeout: 180_000 }, async () => {
+  const { exports, peerDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest
+  for (const peer of [...Object.keys(peerDependencies), 'kysely']) {
+    const place = join(project, 'node_modules', peer)
+    if (existsSync(place)) continue
+    mkdirSync(dirname(place), { recursive: true })
+    symlinkSync(join(root, 'node_modules', peer), place)
+  }
+  const subpaths = Object.keys(exports).filter((path) => path !== './package.json')
+  const lines = subpaths.map((path, index) => `export * as all${index} from 'tenantry${path.slice(1)}'`)
+  writeFileSync(join(project, 'all.ts'), `${lines.join('\n')}\n`)
+  const options = '--strict --noEmit --target esnext --module nodenext --types node --skipLibCheck false'
+  const { output } = await runShell(`npx tsc --ignoreConfig ${options} all.ts || true`)
+  expect(output).toBe('')
+})
+
+/** The parts of package.json that the test reads. */
+interface Manifest {
+  readonly exports: Record<string, unknown>
+  readonly peerDependencies: Record<string, string>
+}
+
 function titleOf({ file, code }: CodeBlock): string {
   return file ?? code.trim().split('\n').at(-1) ?? ''
 }

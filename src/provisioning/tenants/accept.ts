@@ -5,7 +5,7 @@ import type { Server, Session } from '../../server/port.ts'
 import { readStamp } from '../../server/stamp.ts'
 import { withSession } from '../../server/with-session.ts'
 import type { WrongPrivileges } from '../../server/wrong-privileges.ts'
-import { announce, type MakingContext, type VerbOptions } from '../context.ts'
+import { emitChange, type MakingContext, type VerbOptions } from '../context.ts'
 import { durablyBoth, onServerOf, underLock } from '../locked-work.ts'
 import { structuresOf } from '../tables/compare-tenant.ts'
 import { ensureTemplate } from '../templates/template.ts'
@@ -56,7 +56,7 @@ export async function accept<Handle>(
         () => locked.catalog.accept(row, fingerprint, options),
       )
       if (accepted === undefined) throw goneError()
-      announce(context, 'accept', accepted, { from: state, to: state, since: locked.since })
+      emitChange(context, 'accept', accepted, { from: state, to: state, since: locked.since })
       return { outcome: 'accepted', tenant: publicTenant(accepted), repaired }
     })
   })
@@ -76,7 +76,7 @@ async function verify<Handle>(
     return await withSession(server.connect(row.database, options), async (session) => {
       const wrong = await checkMatch(context, server, session, options, usedBy)
       if (wrong.length === 0) return wrong
-      await repair(session, wrong)
+      await repair(server, session, wrong)
       const { wrongPrivileges: left } = await server.structures.read(session, { usedBy })
       if (left.length > 0) throw unrepairedError(session, left)
       return wrong
@@ -86,13 +86,13 @@ async function verify<Handle>(
   }
 }
 
-async function repair(session: Session, wrong: readonly WrongPrivileges[]): Promise<void> {
-  const statements = wrong.flatMap((it) => it.statements)
+async function repair(server: Server, session: Session, objects: readonly WrongPrivileges[]): Promise<void> {
+  const repairing = [{ change: 'repair-privileges', objects }] as const
   try {
-    await session.transaction(() => session.script(statements), { schema: 'pg_catalog' })
+    await session.transaction(() => server.apply(session, repairing), { schema: 'pg_catalog' })
   } catch (error) {
     throw error instanceof TenantryError && error.code === 'permission-denied'
-      ? unrepairedError(session, wrong, error)
+      ? unrepairedError(session, objects, error)
       : error
   }
 }

@@ -10,7 +10,7 @@ import { readStamp } from '../../server/stamp.ts'
 import type { GroupsInUse } from '../../server/structure.ts'
 import type { WrongPrivileges } from '../../server/wrong-privileges.ts'
 import { refuseAnother } from './existing-tenant.ts'
-import { announce, type MakingContext, type ProvisioningContext } from '../context.ts'
+import { emitChange, type MakingContext, type ProvisioningContext } from '../context.ts'
 import { lookAtTenant, unknownStructureError } from '../tables/compare-tenant.ts'
 import { endAllSessions, remainError } from '../drain.ts'
 import { runHook } from '../hooks.ts'
@@ -69,7 +69,7 @@ export async function adopt<Handle>(
       { rowId: randomUUID(), id: tenantId, database, origin: 'adopt', source: database, ...place },
       options,
     )
-    if (isNew) announce(context, 'adopt', row, { from: undefined, to: 'onboarding', since: locked.since })
+    if (isNew) emitChange(context, 'adopt', row, { from: undefined, to: 'onboarding', since: locked.since })
     const made = await takeOver(context, locked, row, site.comment, options)
     return { outcome: 'adopted', tenant: publicTenant(made) }
   })
@@ -186,7 +186,7 @@ function takeOver<Handle>(
       },
     )
     if (made === undefined) throw goneError()
-    announce(context, 'adopt', made, { from: 'onboarding', to: 'active', since: locked.since })
+    emitChange(context, 'adopt', made, { from: 'onboarding', to: 'active', since: locked.since })
     return made
   })
 }

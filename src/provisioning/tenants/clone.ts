@@ -6,7 +6,13 @@ import { isInService, stateError } from '../../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
 import type { Login, Server, Session } from '../../server/port.ts'
 import { requireServer } from '../../server/require-server.ts'
-import { announce, type MakingContext, type ProvisioningContext, type Separation, type TenantHook } from '../context.ts'
+import {
+  emitChange,
+  type MakingContext,
+  type ProvisioningContext,
+  type Separation,
+  type TenantHook,
+} from '../context.ts'
 import { runHook } from '../hooks.ts'
 import { existsError, refusedHint, refuseAnother } from './existing-tenant.ts'
 import { makeTenant, type Recipe } from './make-tenant.ts'
@@ -66,7 +72,7 @@ export async function clone<Handle>(
       { rowId, id: tenantId, database, displayName, metadata, ...placed },
       options,
     )
-    if (isNew) announce(context, 'clone', row, { from: undefined, to: 'onboarding', since: locked.since })
+    if (isNew) emitChange(context, 'clone', row, { from: undefined, to: 'onboarding', since: locked.since })
     const isSame = row.origin === 'clone' && row.source === source.rowId
     refuseAnother('clone', row, { isSame, hint: `It is no clone of ${from}.` })
     if (isInService(row.state)) return existingClone(row, options)

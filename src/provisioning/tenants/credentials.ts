@@ -8,7 +8,7 @@ import type { TenantRow } from '../../catalog/tenant.ts'
 import type { Change, Login, Server, Session } from '../../server/port.ts'
 import { withSession } from '../../server/with-session.ts'
 import { requireServer } from '../../server/require-server.ts'
-import { announce, type ProvisioningContext, type Separation, type VerbOptions } from '../context.ts'
+import { emitChange, type ProvisioningContext, type Separation, type VerbOptions } from '../context.ts'
 import { despiteRaces, type Drain, endAllSessions, remainError } from '../drain.ts'
 import { durably, durablyBoth, lockedBy, onServerOf, underLock } from '../locked-work.ts'
 import { loginOf, newLogin } from '../separation.ts'
@@ -146,7 +146,7 @@ export async function rotateCredentials(
       await server.sessions.rollBackPrepared(admin, database, login.user)
       if (mode === 'enabled') await secure({ server, admin, own }, login, setting)
     })
-    announce(context, 'rotate-credentials', row, { from: row.state, to: row.state, since: locked.since })
+    emitChange(context, 'rotate-credentials', row, { from: row.state, to: row.state, since: locked.since })
     return { outcome: 'rotated', tenant: tenantId }
   })
 }

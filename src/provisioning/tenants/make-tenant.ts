@@ -7,7 +7,7 @@ import type { TenantRow } from '../../catalog/tenant.ts'
 import type { Change, Server, Session } from '../../server/port.ts'
 import { readStamp, writeStamp } from '../../server/stamp.ts'
 import { withSession } from '../../server/with-session.ts'
-import { announce, type ProvisioningContext, type VerbOptions } from '../context.ts'
+import { emitChange, type ProvisioningContext, type VerbOptions } from '../context.ts'
 import { endAllSessions } from '../drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from '../locked-work.ts'
 import { refuseMismatch, reported } from '../tables/compare-database.ts'
@@ -45,7 +45,7 @@ export function makeTenant(
   return onServerOf(context, locked, row, options, async (server, admin) => {
     const site: Site = { context, locked, row, server, admin }
     const made = await nameOrMake(site, recipe, options)
-    announce(context, makingVerbs[row.origin], made, { from: 'onboarding', to: 'active', since: locked.since })
+    emitChange(context, makingVerbs[row.origin], made, { from: 'onboarding', to: 'active', since: locked.since })
     return made
   })
 }
@@ -66,7 +66,7 @@ export function finishMaking(context: ProvisioningContext, tenant: TenantRow, op
       if (named === undefined) return
       if (row.origin === 'adopt') await verifyAdopted(site, named, options)
       const made = await nowMade(site, named, [], options)
-      announce(context, makingVerbs[row.origin], made, { from: 'onboarding', to: 'active', since: locked.since })
+      emitChange(context, makingVerbs[row.origin], made, { from: 'onboarding', to: 'active', since: locked.since })
     })
   })
 }
@@ -124,7 +124,7 @@ async function withdraw(site: Site, options: VerbOptions): Promise<TenantryError
   const { actor } = options
   await discardBuilding(site, options)
   const isGone = await locked.catalog.remove(row.rowId, 'onboarding', 'withdraw', { actor })
-  if (isGone) announce(context, 'withdraw', row, { from: 'onboarding', to: undefined, since: locked.since })
+  if (isGone) emitChange(context, 'withdraw', row, { from: 'onboarding', to: undefined, since: locked.since })
   return foreignError(row, 'Rename it, or give the tenant another id.')
 }
 

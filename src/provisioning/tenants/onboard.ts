@@ -9,7 +9,7 @@ import { publicTenant, type Tenant, type TenantRow } from '../../catalog/tenant.
 import type { Server, Session } from '../../server/port.ts'
 import { withSession } from '../../server/with-session.ts'
 import { writeStamp } from '../../server/stamp.ts'
-import { announce, type MakingContext, type ProvisioningContext } from '../context.ts'
+import { emitChange, type MakingContext, type ProvisioningContext } from '../context.ts'
 import { runHook } from '../hooks.ts'
 import { existsError, refusedHint, refuseAnother } from './existing-tenant.ts'
 import { type LockedWork, underLock } from '../locked-work.ts'
@@ -81,7 +81,7 @@ async function takeFastPath<Handle>(call: Call<Handle>): Promise<Onboarded | und
   if (claimed.outcome === 'exists' && claimed.row.state !== 'onboarding') return existingTenant(call, claimed.row)
   call.hasNoSpare = claimed.outcome === 'no-spare' && context.initialise === undefined
   if (claimed.outcome !== 'claimed') return undefined
-  announce(context, 'onboard', claimed.row, { from: undefined, to: 'active', since })
+  emitChange(context, 'onboard', claimed.row, { from: undefined, to: 'active', since })
   const { server } = claimed.row
   context.emit({ event: 'tenant-claimed', tenant: id, server, durationMs: performance.now() - since })
   return onboarded(call, claimed.row, 'spare')
@@ -145,7 +145,7 @@ function makeWithoutSpare<Handle>(call: Call<Handle>): Promise<Onboarded> {
     const tenant = { rowId, id, database, origin: 'models', ...wanted } as const
     const { row, isNew } = await locked.catalog.intend(tenant, options, { isFollowed })
     watch.lap('intend')
-    if (isNew) announce(context, 'onboard', row, { from: undefined, to: 'onboarding', since: locked.since })
+    if (isNew) emitChange(context, 'onboard', row, { from: undefined, to: 'onboarding', since: locked.since })
     if (row.state !== 'onboarding') return existingTenant(call, row)
     if (row.origin !== 'models') throw stateError('onboard', id, row.state)
     const recipe = new FromInventory(call, locked, row)

@@ -6,7 +6,7 @@ import { type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
 import type { Server, Session } from '../../server/port.ts'
 import { readStamp } from '../../server/stamp.ts'
 import { type BeforeTransition, beforeTransition, takeTransition } from './transitions.ts'
-import { announce, type ProvisioningContext, type VerbOptions } from '../context.ts'
+import { emitChange, type ProvisioningContext, type VerbOptions } from '../context.ts'
 import { endAllSessions, remainError } from '../drain.ts'
 import { durablyBoth, type LockedWork, onServerOf, underLock } from '../locked-work.ts'
 import { dropLogin } from '../separation.ts'
@@ -212,5 +212,5 @@ async function forget(
 ): Promise<void> {
   const isGone = await locked.catalog.remove(row.rowId, 'purging', 'purge', { actor })
   context.forgetDomains()
-  if (isGone) announce(context, 'purge', row, { from: 'purging', to: undefined, since: locked.since })
+  if (isGone) emitChange(context, 'purge', row, { from: 'purging', to: undefined, since: locked.since })
 }

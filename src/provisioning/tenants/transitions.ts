@@ -3,7 +3,7 @@ import type { Verb } from '../../catalog/audit.ts'
 import type { TransitionDetails } from '../../catalog/catalog.ts'
 import { mayTake, nextTransition, stateError, type TenantState, type Transition } from '../../catalog/states.ts'
 import { type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
-import { announce, type ProvisioningContext } from '../context.ts'
+import { emitChange, type ProvisioningContext } from '../context.ts'
 import { goneError } from './make-tenant.ts'
 import { durably, type LockedWork } from '../locked-work.ts'
 
@@ -51,6 +51,6 @@ export async function takeTransition(
     if (after === undefined) throw goneError()
     return after
   })
-  announce(context, change.verb, taken, { from: row.state, to: change.to, since: locked.since })
+  emitChange(context, change.verb, taken, { from: row.state, to: change.to, since: locked.since })
   return taken
 }

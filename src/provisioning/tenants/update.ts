@@ -5,7 +5,7 @@ import { checkMetadata } from '../../kernel/storable.ts'
 import { parseTenantId, type TenantId } from '../../kernel/names.ts'
 import { stateError } from '../../catalog/states.ts'
 import { publicTenant, type Tenant, unknownTenant } from '../../catalog/tenant.ts'
-import { announce, type ProvisioningContext, type VerbOptions } from '../context.ts'
+import { emitChange, type ProvisioningContext, type VerbOptions } from '../context.ts'
 
 /** The changes of a tenant; absent fields stay. */
 export interface UpdateOptions extends VerbOptions {
@@ -52,6 +52,6 @@ async function updateRow(
   )
   if (result === undefined) throw unknownTenant(id)
   const { row, changed } = result
-  if (changed) announce(context, 'update', row, { from: row.state, to: row.state, since })
+  if (changed) emitChange(context, 'update', row, { from: row.state, to: row.state, since })
   return { outcome: changed ? 'updated' : 'unchanged', tenant: publicTenant(row) }
 }

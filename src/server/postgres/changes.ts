@@ -33,6 +33,8 @@ async function statementsFor(it: Change): Promise<readonly string[]> {
       ]
     case 'take-over':
       return takeOverStatements(it.database, it.groups)
+    case 'repair-privileges':
+      return it.objects.flatMap(({ statements }) => statements)
     case 'add-extension':
       return [createExtensionStatement(it.name)]
     default:

@@ -112,7 +112,7 @@ function parsePassword(text: string | undefined): Secret | undefined {
 const tlsNames = new Set(['ssl', 'sslmode', 'sslcert', 'sslkey', 'sslrootcert', 'uselibpqcompat'])
 const knownNames = new Set(['host', 'port', 'user', 'password', 'options', 'application_name', ...tlsNames])
 
-const schemaHint = 'Remove it. The models name their schema: defaultSchema of mikroOrm(), or the schema of an entity.'
+const schemaHint = 'Remove it: the models name the schema of their tables.'
 
 /** Hints for parameters that other programs know. */
 const insteadOf: Readonly<Record<string, string>> = {

@@ -98,7 +98,7 @@ async function buildIn(
   const names = [...scratch.values()].map((name) => quoteLiteral(name)).join(', ')
   const isScratch = isTemporarySchema ? 'n.oid = pg_my_temp_schema()' : `n.nspname in (${names})`
   const path = [own, quoteIdentifier(parseIdentifier(defaultSchema, 'schema'))].join(', ')
-  const results = await rolledBack(session, [
+  const results = await inRolledBackScript(session, [
     `set local lock_timeout = '${lockTimeout}'`,
     'set local check_function_bodies = off',
     ...(isTemporarySchema ? [] : [...scratch.values()].map((name) => `create schema ${name}`)),
@@ -207,7 +207,7 @@ function lockedSql(isScratch: string): string {
 }
 
 /** Sends statements in a transaction of their own that is rolled back, whatever the default of the session is. */
-async function rolledBack(session: ReadingSession, statements: readonly string[]) {
+async function inRolledBackScript(session: ReadingSession, statements: readonly string[]) {
   try {
     return await sendAll(session, ['begin isolation level read committed, read write', ...statements, 'rollback'])
   } catch (error) {
