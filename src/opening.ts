@@ -1,17 +1,10 @@
 import { type Cancellable, poll } from './kernel/abort.ts'
-import { explained, hasFailure, TenantryError } from './kernel/errors.ts'
+import { explained, TenantryError } from './kernel/errors.ts'
 import { type Identifier, type Installation, physicalNames } from './kernel/names.ts'
 import type { Keyring } from './kernel/keyring.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { claimKeyCheck, replaceKeyCheck, verifyKeys } from './catalog/key-check.ts'
-import {
-  catalogLock,
-  checkCatalog,
-  migrateCatalog,
-  hasServers,
-  missingHint,
-  requireCatalog,
-} from './catalog/migrate.ts'
+import { checkCatalog, migrateCatalog, hasServers, missingHint, requireCatalog } from './catalog/migrate.ts'
 import { lookAtCatalog, type OpeningLook, type OpeningQuestion } from './catalog/opening-look.ts'
 import type { CheckedConfig } from './read-config.ts'
 import { findKeys, keyMissingError, type KeySource } from './credentials-key.ts'
@@ -145,7 +138,6 @@ async function warnOfPublicSchemas(
 function openToPublic({ name, maintenanceDatabase }: Server, schemas: readonly string[]): string {
   return `Every role may create in the database ${maintenanceDatabase} of the server ${name}, a tenant's as well (schema ${schemas.join(', ')}). "tenantry doctor" has the statements that end it.`
 }
-const revokeAttempts = 5
 
 interface OpeningRequest<Handle> {
   readonly checked: CheckedConfig<Handle>
@@ -165,7 +157,11 @@ async function openCatalog<Handle>(
   const owner = physicalNames.owner(installation)
   const question = { home: home.name, servers: servers.map(({ name }) => name), fingerprint, owner }
   const look = await lookUpToDate(session, question, checked)
-  if (mode === 'full' && look.isPublic) await closeCatalogToPublic(home, session, checked)
+  if (mode === 'full' && look.isPublic) {
+    // A role that is to connect to the catalog needs a grant of its own.
+    const database = physicalNames.catalog(installation)
+    await home.apply(session, [{ change: 'make-private', database, groups: undefined }])
+  }
   const connectionLimit = ({ maxConnections }: Server) =>
     checked.connectionLimit ?? Math.ceil(maxConnections * checked.pool.tenantShare) + spareConnections
   const separating = keys && { groups: groupRoles(installation), connectionLimit, preparedServers: new Set<string>() }
@@ -205,32 +201,6 @@ async function settleKeys(
   else if (keyCheck !== null) verifyKeys(keys, keyCheck, session.database)
   else if (mayWrite) await claimKeyCheck(session, keys)
   return keys
-}
-
-/**
- * Revokes the privilege of every role to connect, which PostgreSQL gives to a new database; a role that is to connect
- * needs a grant of its own.
- */
-async function closeCatalogToPublic(
-  home: Server,
-  session: Session,
-  { installation, lockTimeoutMs }: Pick<CheckedConfig<unknown>, 'installation' | 'lockTimeoutMs'>,
-): Promise<void> {
-  const database = physicalNames.catalog(installation)
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await session.transaction(async () => {
-        // Of two sessions that change one database's privileges at once, PostgreSQL fails one: "tuple concurrently
-        // updated".
-        await session.lock(catalogLock, 'transaction', lockTimeoutMs)
-        await home.apply(session, [{ change: 'make-private', database, groups: undefined }])
-      })
-      return
-    } catch (error) {
-      // Another program, which does not take our lock, can still be the other session.
-      if (!hasFailure(error, 'race') || attempt === revokeAttempts) throw error
-    }
-  }
 }
 
 async function fingerprintOf<Handle>(checked: CheckedConfig<Handle>): Promise<string> {

@@ -4,7 +4,7 @@ import type { Session } from '../server/port.ts'
 import { type Migration, migrations, newestMigration as newest } from './migrations.ts'
 
 /** The name of the lock under which the catalog's schema and its privileges to connect are changed. */
-export const catalogLock = 'catalog'
+const catalogLock = 'catalog'
 
 /**
  * Brings a catalog's own schema up to date, under a lock. One query if there is nothing to do.

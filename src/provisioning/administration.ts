@@ -1,5 +1,5 @@
 import { type Cancellable, poll } from '../kernel/abort.ts'
-import { hasCode, hasFailure, TenantryError } from '../kernel/errors.ts'
+import { hasCode, TenantryError } from '../kernel/errors.ts'
 import { type Identifier, physicalNames } from '../kernel/names.ts'
 import type { Server, Session, SessionPool } from '../server/port.ts'
 import { createPrivate } from './separation.ts'
@@ -79,7 +79,8 @@ export async function makeClosedDatabase(server: Server, database: Identifier, o
     ] as const
     const finish = async () => {
       if (await isOpen()) return true
-      return server.apply(admin, opening).then(() => true as const, whileChanging)
+      await server.apply(admin, opening)
+      return true
     }
     if (await poll(finish, makingMs, options.signal)) return false
   } finally {
@@ -88,11 +89,6 @@ export async function makeClosedDatabase(server: Server, database: Identifier, o
   throw new TenantryError('database-closed', `The database ${database} was begun and could not be opened.`, {
     hint: 'Find the session that holds it in pg_stat_activity, and repeat the call.',
   })
-}
-
-/** Ignores the error of one of two sessions that change the privileges of one database at once. */
-function whileChanging(error: unknown): undefined {
-  if (!hasFailure(error, 'race')) throw error
 }
 
 function isNotOpen(error: unknown): boolean {

@@ -18,6 +18,7 @@ import {
   type Isolated,
   isDead,
   login,
+  makeTheirs,
   models,
   openAs,
   rolesLike,
@@ -181,7 +182,56 @@ describe('a tenant that holds locks on databases', () => {
   })
 })
 
+describe('a tenant that grants in vain on every new database', () => {
+  it('keeps no tenant from being onboarded, cloned or adopted, and no installation from being opened', async () => {
+    const tenantry = await open()
+    for (const id of ['evil', 'source']) await tenantry.onboard(id)
+    const client = await login(tenantry, 'evil')
+    const prefix = tenantry.installation.slice(0, 14)
+    // PostgreSQL warns, and writes the row of the database all the same.
+    const attack = client.query(`do $$ declare it record; begin loop
+      for it in select datname from pg_database where datacl is null and starts_with(datname, '${prefix}') loop
+        begin execute format('grant connect on database %I to current_user', it.datname); perform pg_sleep(0.05);
+        exception when others then null; end;
+        commit;
+      end loop;
+      commit;
+    end loop; end $$`)
+    const ended = attack.catch(() => undefined)
+    for (const id of ['a', 'b', 'c']) {
+      expect(await tenantry.onboard(id)).toMatchObject({ outcome: 'onboarded' })
+      expect(await tenantry.tenants.clone('source', `${id}-copy`, { anonymise: false })).toMatchObject({
+        outcome: 'cloned',
+      })
+      const another = await open({ installation: `${prefix}${id}` })
+      expect(await another.onboard(id)).toMatchObject({ outcome: 'onboarded' })
+    }
+    const { database } = await makeTheirs(tenantry, provisioner)
+    expect(await tenantry.tenants.adopt('theirs', { database })).toMatchObject({ outcome: 'adopted' })
+    await tenantry.tenants.suspend('evil')
+    await ended
+  })
+})
+
 describe('privileges that a tenant grants to roles of others', () => {
+  it('keep no role from being dropped when they come through a third role', async () => {
+    const tenantry = await open()
+    for (const id of ['evil', 'between', 'victim']) await tenantry.onboard(id)
+    const [between, victim] = await Promise.all(
+      ['between', 'victim'].map(async (id) => (await tenantry.tenants.credentials(id)).user),
+    )
+    const [owner, middle] = await Promise.all(['evil', 'between'].map((id) => login(tenantry, id, 'postgres')))
+    const { rows } = await owner!.query<{ it: number }>('select lo_create(0) as it')
+    const object = `large object ${rows[0]!.it}`
+    await owner!.query(`grant select on ${object} to "${between}" with grant option`)
+    await middle!.query(`grant select on ${object} to "${victim}"`)
+    await tenantry.tenants.offboard('victim')
+    await tenantry.tenants.purge('victim')
+    expect(await rolesLike(`^${victim}$`)).toEqual([])
+    expect(await tenantry.servers.reconcile()).toMatchObject({ findings: [] })
+    await owner!.query('select lo_unlink($1)', [rows[0]!.it])
+  })
+
   it('keeps no clone from being made, and no temporary role from being dropped', async () => {
     const tenantry = await open()
     for (const id of ['evil', 'other']) await tenantry.onboard(id)

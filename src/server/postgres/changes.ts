@@ -92,6 +92,25 @@ async function loginStatements(it: LoginChange): Promise<readonly string[]> {
   }
 }
 
+/** The number of attempts to change a row that other sessions change at the same moment. */
+const raceAttempts = 100
+
+/**
+ * Returns a statement that revokes PUBLIC's privileges on a database. Until then every role may rewrite the database's row,
+ * again and again (a GRANT by a role without GRANT OPTION warns, and still writes), and PostgreSQL fails the REVOKE each
+ * time ("tuple concurrently updated"). The attempts are made on the server: one from here comes too late.
+ */
+export function revokeFromPublic(database: Identifier): string {
+  return block(`for attempt in 1..${raceAttempts} loop
+    begin
+      revoke all on database ${quote(database)} from public;
+      exit;
+    exception when internal_error then
+      if attempt = ${raceAttempts} or sqlerrm not like 'tuple concurrently %' then raise; end if;
+    end;
+  end loop;`)
+}
+
 /** REVOKE itself may merely warn: so the result is checked. */
 function revokePublicAccess({ database, groups }: Extract<Change, { change: 'make-private' }>): readonly string[] {
   const isPublic = `exists (select from pg_catalog.pg_database d
@@ -99,7 +118,7 @@ function revokePublicAccess({ database, groups }: Extract<Change, { change: 'mak
       or exists (select from pg_catalog.aclexplode(d.datacl) a where a.grantee = 0 and a.privilege_type = 'CONNECT')))`
   const message = quoteLiteral(`every role may still connect to ${database}`)
   return [
-    `revoke all on database ${quote(database)} from public`,
+    revokeFromPublic(database),
     ...(groups ? [`grant create, temporary on database ${quote(database)} to ${quote(groups.objects)}`] : []),
     block(`if ${isPublic} then raise insufficient_privilege using message = ${message}; end if;`),
   ]

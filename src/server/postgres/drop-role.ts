@@ -134,7 +134,8 @@ async function deleteLargeObjects(session: Session, user: Identifier, deadline: 
 }
 
 /**
- * Revokes a role's privileges on large objects, of which others can have granted it any number.
+ * Revokes a role's privileges on large objects, of which others can have granted it any number. A privilege that its owner
+ * did not grant itself goes with that of the role that granted it: of those with GRANT OPTION.
  *
  * @returns false at the deadline
  */
@@ -145,8 +146,11 @@ async function revokeOnLargeObjects(
   deadline: number,
 ): Promise<boolean> {
   for (let last = 0; Date.now() <= deadline;) {
-    const { rows } = await session.query<{ oid: number }>(
-      `select oid from pg_catalog.pg_largeobject_metadata
+    const { rows } = await session.query<{ oid: number; grantors: Identifier[] }>(
+      `select oid, array(
+           select distinct pg_catalog.pg_get_userbyid(a.grantee) from pg_catalog.aclexplode(lomacl) a
+           where a.grantor = lomowner and a.grantee <> lomowner and a.is_grantable)::text[] as grantors
+       from pg_catalog.pg_largeobject_metadata
        where oid > $2 and lomowner in (select oid from pg_catalog.pg_roles where rolname = any($3))
          and exists (
            select from pg_catalog.aclexplode(lomacl) a
@@ -156,7 +160,8 @@ async function revokeOnLargeObjects(
     )
     if (rows.length === 0) return true
     const names = rows.map(({ oid }) => oid).join(', ')
-    await asMember(session, owners, [`revoke all on large object ${names} from ${quote(user)} cascade`])
+    const from = [...new Set([user, ...rows.flatMap(({ grantors }) => grantors)])].map((name) => quote(name)).join(', ')
+    await asMember(session, owners, [`revoke all on large object ${names} from ${from} cascade`])
     last = rows.at(-1)?.oid ?? last
   }
   return false

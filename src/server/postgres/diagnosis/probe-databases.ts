@@ -3,7 +3,7 @@ import { TenantryError } from '../../../kernel/errors.ts'
 import type { Identifier } from '../../../kernel/names.ts'
 import type { Session } from '../../port.ts'
 import { quoteIdentifier as quote, quoteLiteral } from '../quoting.ts'
-import { applyChanges, createExtensionStatement } from '../changes.ts'
+import { applyChanges, createExtensionStatement, revokeFromPublic } from '../changes.ts'
 import { dropDatabase } from '../drop-database.ts'
 import { rolledBack } from '../sessions.ts'
 import { refusalOf } from './attempts.ts'
@@ -19,6 +19,7 @@ export async function probeDatabases(context: ProbeContext): Promise<boolean> {
     session.query(`create database ${quote(first)} template template0 allow_connections false`),
   )
   if (!isCreated) return false
+  await session.query(revokeFromPublic(first))
   await attempts.try('commentOnDatabase', async () => {
     await session.query(commentSql(context, 'first'))
     return hasComment(context, 'first')
@@ -58,6 +59,7 @@ async function probeCopy({ attempts, session, scratch }: ProbeContext): Promise<
     (await attempts.try('createForOwner', () => session.query(`${create} owner ${quote(scratch.roles.owner)} ${from}`)))
   return attempts.try('cloneClosedDatabase', async () => {
     if (!isForOwner) await session.query(`${create} ${from}`)
+    await session.query(revokeFromPublic(name))
   })
 }
 
