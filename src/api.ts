@@ -64,47 +64,54 @@ export interface CloseOptions {
 
 /** The calls on tenants, besides the daily ones of {@link Tenantry}. */
 export interface Tenants<Handle> {
-  /** Returns a tenant as the catalog knows it; undefined if there is none. @throws `invalid-tenant-id` */
+  /** Returns a tenant as the catalog knows it; undefined if there is none. */
   get(id: string, options?: Cancellable): Promise<Tenant | undefined>
-  /** Returns tenants in the order of their ids, a page at a time. @throws `invalid-option`, `invalid-tenant-id` */
+  /** Returns tenants in the order of their ids, a page at a time. */
   list(options?: ListOptions): Promise<readonly Tenant[]>
-  /** Returns the audit trail of a tenant, the latest entry first; also of a purged one. @throws `invalid-tenant-id` */
+  /** Returns the audit trail of a tenant, the latest entry first; also of a purged one. */
   history(id: string, options?: HistoryOptions): Promise<readonly AuditEntry[]>
   /**
    * Changes a tenant's record in the catalog.
    *
-   * @throws `invalid-tenant-id`, `invalid-option`, `tenant-unknown`, `tenant-state`
+   * @throws `tenant-unknown`, `tenant-state`
    */
   update(id: string, options: UpdateOptions): Promise<Updated>
   /**
    * Takes a tenant out of service: no process begins new work on it. Work under way may end until the deadline, then
    * its sessions are ended.
    *
-   * @throws `tenant-unknown`, `tenant-state`, `sessions-remain`, `permission-denied`, `lock-timeout`
+   * @throws `tenant-unknown`, `tenant-state`, `server-unknown`, `database-missing`, `foreign-database`,
+   *   `sessions-remain`, `permission-denied`, `lock-timeout`
    */
   suspend(id: string, options?: DrainOptions): Promise<Suspended>
-  /** Puts a suspended tenant back into service. @throws `tenant-unknown`, `tenant-state`, `lock-timeout` */
+  /**
+   * Puts a suspended tenant back into service.
+   *
+   * @throws `tenant-unknown`, `tenant-state`, `server-unknown`, `database-missing`, `foreign-database`,
+   *   `permission-denied`, `lock-timeout`
+   */
   resume(id: string, options?: VerbOptions): Promise<Resumed>
   /**
    * Ends a tenant's service: all sessions in its database end, the database is archived, its id stays reserved, and
    * everything is kept for the retention.
    *
-   * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `sessions-remain`,
-   *   `permission-denied`, `lock-timeout`
+   * @throws `tenant-unknown`, `tenant-state`, `server-unknown`, `database-missing`, `foreign-database`,
+   *   `sessions-remain`, `permission-denied`, `lock-timeout`
    */
   offboard(id: string, options?: OffboardOptions): Promise<Offboarded>
   /**
    * Returns an offboarded tenant, with all its data, to the state it had before.
    *
-   * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `sessions-remain`, `lock-timeout`
+   * @throws `tenant-unknown`, `tenant-state`, `server-unknown`, `database-missing`, `foreign-database`,
+   *   `sessions-remain`, `permission-denied`, `lock-timeout`
    */
   restore(id: string, options?: VerbOptions): Promise<Restored>
   /**
    * Destroys an offboarded tenant with all its data, even before its retention has ended, or removes one that was never
    * finished. The id is free then.
    *
-   * @throws `tenant-unknown`, `tenant-state`, `foreign-database`, `sessions-remain`, `permission-denied`,
-   *   `lock-timeout`
+   * @throws `tenant-unknown`, `tenant-state`, `server-unknown`, `catalog-disagrees`, `foreign-database`,
+   *   `sessions-remain`, `permission-denied`, `lock-timeout`
    */
   purge(id: string, options?: VerbOptions): Promise<Purged>
   /** Purges the tenants whose retention has ended. Tenantry never calls this by itself: run it once a day. */
@@ -113,41 +120,51 @@ export interface Tenants<Handle> {
    * Makes a new tenant with a copy of another one's database, on the same server. The source is unreachable while it is
    * copied: work on it waits.
    *
-   * @throws `invalid-option`, `tenant-unknown`, `tenant-state`, `tenant-exists`, `template-in-use`, `database-missing`,
-   *   `hook-failed`, `foreign-database`, `lock-timeout`, `permission-denied`
+   * @throws `tenant-unknown`, `tenant-state`, `tenant-exists`, `server-unknown`, `no-open-server`, `database-missing`,
+   *   `foreign-database`, `catalog-disagrees`, `template-in-use`, `hook-failed`, `sessions-remain`,
+   *   `permission-denied`, `lock-timeout`
    */
   clone(source: string, id: string, options?: CloneOptions<Handle>): Promise<Cloned>
   /**
    * Makes a tenant of an existing database that matches the models.
    *
-   * @throws `invalid-option`, `database-missing`, `foreign-database`, `verification-failed`, `tenant-exists`,
-   *   `tenant-state`, `hook-failed`, `lock-timeout`, `permission-denied`
+   * @throws `invalid-name`, `tenant-exists`, `tenant-state`, `tenant-unknown` if its row is removed meanwhile,
+   *   `server-unknown`, `no-open-server`, `database-missing`, `foreign-database`, `verification-failed`,
+   *   `models-invalid`, `hook-failed`, `sessions-remain`, `permission-denied`, `lock-timeout`
    */
   adopt(id: string, options: AdoptOptions): Promise<Adopted>
   /**
    * Records that a tenant has this process's version, after its tables were changed by hand. Its database must match
    * the models. Objects that the tenant cannot use, since another role made them, are transferred to the objects role.
    *
-   * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `verification-failed`,
-   *   `permission-denied`, `lock-timeout`
+   * @throws `tenant-unknown`, `tenant-state`, `server-unknown`, `database-missing`, `foreign-database`,
+   *   `verification-failed`, `models-invalid`, `hook-failed` of a `seed`, `sessions-remain`, `permission-denied`,
+   *   `lock-timeout`
    */
   accept(id: string, options?: VerbOptions): Promise<Accepted>
   /**
    * Renews the stamp of a tenant's database that has lost it, for example by `pg_restore`: after a check that it has
    * the tenant's name, no other stamp, and the tables of the models.
    *
-   * @throws `invalid-option`, `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`,
-   *   `verification-failed`, `permission-denied`, `lock-timeout`
+   * @throws `tenant-unknown`, `tenant-state` for a tenant that is being made or purged, `server-unknown`,
+   *   `database-missing`, `foreign-database`, `verification-failed`, `models-invalid`, `hook-failed` of a `seed`,
+   *   `sessions-remain`, `permission-denied`, `lock-timeout`
    */
   restamp(id: string, options?: RestampOptions): Promise<Restamped>
-  /** Compares a tenant's database with the models, or with its own version, changing nothing. @throws `tenant-unknown`, `tenant-state` */
+  /**
+   * Compares a tenant's database with the models, or with its own version, changing nothing.
+   *
+   * @throws `tenant-unknown`, `tenant-state`, `server-unknown`, `database-missing`, `credentials-unreadable`,
+   *   `models-invalid`, `permission-denied`; if it has to build a template, also `verification-failed`, `hook-failed` of
+   *   a `seed`, `foreign-database`, `sessions-remain`, `lock-timeout`
+   */
   check(id: string, options?: CheckOptions): Promise<CheckedTenant>
   /**
    * Returns the environment in which a program such as `psql` connects to a tenant's database: PGHOST, PGPASSWORD and
    * so on, and DATABASE_URL. It holds the password.
    *
-   * @throws `tenant-unknown`, `tenant-state` for a tenant without a database in service; `roles-shared`,
-   *   `credentials-unreadable`
+   * @throws `tenant-unknown`, `tenant-state` for a tenant without a database in service, `server-unknown`,
+   *   `roles-shared`, `credentials-unreadable`
    */
   environment(id: string, options?: EnvironmentOptions): Promise<Readonly<Record<string, string>>>
   /**
@@ -161,7 +178,8 @@ export interface Tenants<Handle> {
    * Gives a tenant's role a new password, and ends the sessions that have the old one. It also repairs a role that was
    * dropped or changed by hand, and a password that no key can read any more.
    *
-   * @throws `tenant-unknown`, `tenant-state`, `roles-shared`, `sessions-remain`, `permission-denied`, `lock-timeout`
+   * @throws `tenant-unknown`, `tenant-state`, `server-unknown`, `roles-shared`, `catalog-disagrees`,
+   *   `foreign-database`, `sessions-remain`, `permission-denied`, `lock-timeout`
    */
   rotateCredentials(id: string, options?: RotateOptions): Promise<RotatedCredentials>
   /**
@@ -178,25 +196,22 @@ export interface Domains {
   /**
    * Adds a domain of its own to a tenant: it is reserved for the tenant, and routed to it once it is verified.
    *
-   * @throws `invalid-tenant-id`, `invalid-domain`, `tenant-unknown`, `tenant-state`, `domain-taken`
+   * @throws `invalid-domain`, `tenant-unknown`, `tenant-state`, `domain-taken`
    */
   add(id: string, domain: string, options?: VerbOptions): Promise<AddedDomain>
   /**
    * Routes requests for a domain to the tenant, once its record is in the DNS, or the service declares that it is
    * proven. A missing record is an outcome.
    *
-   * @throws `invalid-tenant-id`, `invalid-domain`, `invalid-option`, `tenant-unknown`, `tenant-state`,
-   *   `domain-unknown`, `domain-lookup-failed`
+   * @throws `invalid-domain`, `tenant-unknown`, `tenant-state`, `domain-unknown`, `domain-lookup-failed`
    */
   verify(id: string, domain: string, options?: VerifyDomainOptions): Promise<VerifiedDomain>
-  /**
-   * Removes a domain from a tenant; it is free then. @throws `invalid-tenant-id`, `invalid-domain`, `tenant-unknown`
-   */
+  /** Removes a domain from a tenant; it is free then. @throws `invalid-domain`, `tenant-unknown` */
   remove(id: string, domain: string, options?: VerbOptions): Promise<RemovedDomain>
   /**
    * Returns a tenant's domains in their order, a page at a time.
    *
-   * @throws `invalid-tenant-id`, `invalid-domain`, `invalid-option`, `tenant-unknown`
+   * @throws `invalid-domain`, `tenant-unknown`
    */
   list(id: string, options?: DomainsOptions): Promise<readonly TenantDomain[]>
   /** Returns a domain of any tenant, verified or not; undefined if no tenant has it. @throws `invalid-domain` */
@@ -228,7 +243,7 @@ export interface Rollouts {
    * then on. Until the first call it is always the version that a process declared last.
    *
    * @param version its number or its fingerprint
-   * @throws `invalid-option`, `version-unknown`
+   * @throws `version-unknown`
    */
   setDesired(version: number | string, options?: Cancellable): Promise<DesiredSet>
 }
@@ -237,9 +252,8 @@ export interface Rollouts {
 export interface Servers {
   /**
    * Brings the catalog and the servers into agreement: finishes or undoes interrupted work that no process continues,
-   * and reports problems that a person has to decide on. A second call in a row changes nothing.
-   *
-   * @throws `invalid-option`
+   * and reports problems that a person has to decide on. A second call in a row changes nothing. An error with one
+   * finding is in its result.
    */
   reconcile(options?: ReconcileOptions): Promise<Reconciliation>
 }
@@ -248,8 +262,12 @@ export interface Servers {
  * An open Tenantry. Close it when the service stops.
  *
  * Every verb may be repeated: a repeated call reports an outcome if the work was done already, and finishes interrupted
- * work. Each throws, besides the errors it names, the errors of a connection; `aborted` by its signal; `closed` after
- * `close`; and those that change something throw `router-only` in a process opened with `mode: 'router'`.
+ * work.
+ *
+ * Besides the errors that it names, a call may throw `invalid-tenant-id` and `invalid-option` for its arguments;
+ * `aborted` by its signal; `closed` after `close`; and the errors of a connection or a statement, such as
+ * `server-unreachable`, `pool-timeout`, `timeout` and `query-failed`. Those that change something throw `router-only` in
+ * a process opened with `mode: 'router'`.
  */
 export interface Tenantry<Handle> extends AsyncDisposable {
   /** The state of the installation when it was opened: the number of tenants, and the tenants with a problem. */
@@ -263,18 +281,24 @@ export interface Tenantry<Handle> extends AsyncDisposable {
   /**
    * Makes a tenant with a database of its own. An id that exists already is an outcome, not an error.
    *
-   * @throws `invalid-tenant-id`, `invalid-option`, `no-open-server`, `server-unknown`, `tenant-exists`,
-   *   `tenant-state`, `foreign-database`, `verification-failed`, `hook-failed`, `lock-timeout`, `permission-denied`
+   * @throws `tenant-exists`, `tenant-state`, `tenant-unknown` if its row is removed meanwhile, `server-unknown`,
+   *   `no-open-server`, `foreign-database`, `catalog-disagrees`, `verification-failed`, `models-invalid`, `hook-failed`,
+   *   `sessions-remain`, `permission-denied`, `lock-timeout`
    */
   onboard(id: string, options?: OnboardOptions): Promise<Onboarded>
   /**
    * Runs `work` with the ORM's own handle on the tenant's database, in the tenant's context. The handle is a new unit
    * of work; it holds a connection only while a query or a transaction runs.
    *
-   * @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind`, `tenant-conflict`, and the errors of `work`
+   * @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind`, `tenant-conflict`, `server-unknown`, and the errors
+   *   of `work`
    */
   with<T>(id: string | CapturedTenant, work: (handle: Handle) => T | Promise<T>, options?: WorkOptions): Promise<T>
-  /** Runs `work` in the tenant's context. @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind`, `tenant-conflict` */
+  /**
+   * Runs `work` in the tenant's context.
+   *
+   * @throws `tenant-unknown`, `tenant-not-active`, `tenant-behind`, `tenant-conflict`, and the errors of `work`
+   */
   run<T>(id: string | CapturedTenant, work: () => T | Promise<T>, options?: WorkOptions): Promise<T>
   /**
    * Runs `work` for every active tenant, or those that match the filter, a few at once, as `with` does: with the ORM's
@@ -285,7 +309,7 @@ export interface Tenantry<Handle> extends AsyncDisposable {
    * result contains all tenants so far even if the call ended early: neither an error of one tenant nor the signal is
    * an error of this call.
    *
-   * @throws `invalid-option`, `tenant-conflict` inside a tenant's context, and the errors of `onProgress`
+   * @throws `tenant-conflict` inside a tenant's context, and the errors of `onProgress`
    */
   forEach<T>(
     work: (handle: Handle, tenant: Tenant) => T | Promise<T>,

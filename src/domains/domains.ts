@@ -61,8 +61,6 @@ export interface RemovedDomain {
 /**
  * Adds a domain to a tenant. It is reserved for the tenant from then on; requests for it are routed to the tenant once
  * it is verified.
- *
- * @throws `invalid-tenant-id`, `invalid-domain`, `invalid-option`, `tenant-unknown`, `tenant-state`, `domain-taken`
  */
 export async function addDomain(
   context: ProvisioningContext,
@@ -81,12 +79,7 @@ export async function addDomain(
   return { outcome, domain: publicDomain(row) }
 }
 
-/**
- * Routes requests for a domain to the tenant, if the domain is proven.
- *
- * @throws `invalid-tenant-id`, `invalid-domain`, `invalid-option`, `tenant-unknown`, `tenant-state`, `domain-unknown`,
- *   `domain-lookup-failed`
- */
+/** Routes requests for a domain to the tenant, if the domain is proven. */
 export async function verifyDomain(
   context: ProvisioningContext,
   id: string,
@@ -108,11 +101,7 @@ export async function verifyDomain(
   return { outcome, domain: publicDomain(row) }
 }
 
-/**
- * Removes a domain from a tenant: it is free for others then. If the tenant does not have it, that is an outcome.
- *
- * @throws `invalid-tenant-id`, `invalid-domain`, `invalid-option`, `tenant-unknown`
- */
+/** Removes a domain from a tenant: it is free for others then. If the tenant does not have it, that is an outcome. */
 export async function removeDomain(
   context: ProvisioningContext,
   id: string,
@@ -126,10 +115,7 @@ export async function removeDomain(
   return { outcome }
 }
 
-/**
- * Returns a tenant's domains, in their order. @throws `invalid-tenant-id`, `invalid-option`, `invalid-domain`,
- * `tenant-unknown`
- */
+/** Returns a tenant's domains, in their order. */
 export async function domainsOf(
   { catalog, domains }: ProvisioningContext,
   id: string,
@@ -143,7 +129,7 @@ export async function domainsOf(
   return rows.map(publicDomain)
 }
 
-/** Returns a domain of any tenant, verified or not. @throws `invalid-domain` */
+/** Returns a domain of any tenant, verified or not. */
 export async function domainNamed(
   { domains }: ProvisioningContext,
   domain: string,

@@ -8,7 +8,7 @@ export interface DesiredSet {
   readonly version: Version
 }
 
-/** Sets the version that all tenants are to have. @throws `version-unknown` */
+/** Sets the version that all tenants are to have. */
 export async function setDesired({ catalog }: ProvisioningContext, version: number | string): Promise<DesiredSet> {
   const found = await catalog.setDesired(version)
   if (found === undefined) {

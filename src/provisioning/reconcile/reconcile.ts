@@ -49,8 +49,6 @@ export interface Reconciliation {
  * changes nothing. It changes only objects that a row with its random id, or that id in a name, proves to be this
  * installation's own, and only while no process is working on them. If the servers have stamps that the catalog does
  * not know, it destroys nothing.
- *
- * @throws `invalid-option`, and the errors of the connection to the catalog; an error with one finding is in its result
  */
 export async function reconcile(context: ProvisioningContext, options: ReconcileOptions): Promise<Reconciliation> {
   const { snapshot, unreachable } = await takeSnapshot(context, options)

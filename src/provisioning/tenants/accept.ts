@@ -27,9 +27,6 @@ export interface Accepted {
 /**
  * Records that a tenant has this process's version, after its tables were changed by hand. Its database must match the
  * models. Objects that the tenant cannot use, since another role made them, are transferred to the objects role.
- *
- * @throws `tenant-unknown`, `tenant-state` for a tenant that is not in service, `database-missing`, `foreign-database`,
- *   `verification-failed`, `permission-denied`, `lock-timeout`
  */
 export async function accept<Handle>(
   context: MakingContext<Handle>,

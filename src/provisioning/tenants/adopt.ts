@@ -40,9 +40,6 @@ export interface Adopted {
 /**
  * Makes a tenant of a database that is there and that nobody's stamp is on. It must match the models; it keeps its name,
  * its data, and in the stamp the comment that it had.
- *
- * @throws `invalid-option`, `database-missing`, `foreign-database`, `verification-failed`, `tenant-exists`,
- *   `tenant-state`, `hook-failed`, `permission-denied`, `lock-timeout`
  */
 export async function adopt<Handle>(
   context: MakingContext<Handle>,

@@ -42,7 +42,6 @@ export interface CheckedTenant extends Comparison {
  *
  * @param mayBuild true if the template may be built where there is none; otherwise what the models make is built in the
  *   catalog's database and taken back
- * @throws `tenant-unknown`, `tenant-state` for one that is not in service, and what may be wrong with a connection
  */
 export async function checkTenant<Handle>(
   context: MakingContext<Handle>,

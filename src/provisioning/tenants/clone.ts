@@ -45,9 +45,6 @@ export interface Cloned {
  * Makes a new tenant with a copy of another one's database, on the same server. PostgreSQL copies a database only
  * without sessions in it. Every process closes its idle connections to the source; requests for new ones wait until the
  * copy is made. If a session stays until the deadline, only the new tenant's row is made, and no session is ended.
- *
- * @throws `tenant-unknown`, `tenant-state`, `tenant-exists`, `template-in-use`, `database-missing`, `hook-failed`,
- *   `foreign-database`, `lock-timeout`, `permission-denied`
  */
 export async function clone<Handle>(
   context: MakingContext<Handle>,

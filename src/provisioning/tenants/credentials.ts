@@ -48,12 +48,7 @@ export interface ReencryptedCredentials {
   readonly unreadable: number
 }
 
-/**
- * Returns the credentials of a tenant's own role.
- *
- * @throws `tenant-unknown`, `tenant-state` for a tenant without a database in service, `roles-shared`,
- *   `credentials-unreadable`
- */
+/** Returns the credentials of a tenant's own role. */
 export async function credentialsOf(
   context: ProvisioningContext,
   id: string,
@@ -63,12 +58,7 @@ export async function credentialsOf(
   return { ...ownLogin(context, row), database: row.database, server: row.server }
 }
 
-/**
- * Returns the environment in which a program connects to a tenant's database. It holds the password.
- *
- * @throws `tenant-unknown`, `tenant-state` for a tenant without a database in service; `roles-shared`,
- *   `credentials-unreadable`
- */
+/** Returns the environment in which a program connects to a tenant's database. It holds the password. */
 export async function environmentOf(
   context: ProvisioningContext,
   id: string,
@@ -100,9 +90,6 @@ function ownLogin(context: ProvisioningContext, row: TenantRow): Login {
 /**
  * Gives a tenant's role a new password. It also repairs a role that was dropped, or whose password was changed by hand,
  * and replaces a password that no key can read any more.
- *
- * @throws `tenant-unknown`, `tenant-state`, `catalog-disagrees`, `foreign-database`, `roles-shared`, `sessions-remain`,
- *   `permission-denied`, `lock-timeout`
  */
 export async function rotateCredentials(
   context: ProvisioningContext,
@@ -193,8 +180,6 @@ interface SealedPassword {
 /**
  * Encrypts every password with the first of the configured keys, which every process must have from then on: the step
  * after which the others can be left out. The passwords stay unchanged.
- *
- * @throws `roles-shared`
  */
 export async function reencryptCredentials(
   context: ProvisioningContext,

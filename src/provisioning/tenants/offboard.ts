@@ -39,9 +39,6 @@ const attempts = 5
 /**
  * Ends a tenant's service. All sessions in its database end, the database is archived under another name, its id stays
  * reserved, and all is kept until the retention ends. Until it is purged it can be restored.
- *
- * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `sessions-remain`,
- *   `permission-denied`, `lock-timeout`
  */
 export async function offboard(
   context: ProvisioningContext,
@@ -97,11 +94,7 @@ async function archive(
   }
 }
 
-/**
- * Returns an offboarded tenant, with all its data, to the state it had before.
- *
- * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `sessions-remain`, `lock-timeout`
- */
+/** Returns an offboarded tenant, with all its data, to the state it had before. */
 export async function restore(context: ProvisioningContext, id: string, options: VerbOptions): Promise<Restored> {
   const tenantId = parseTenantId(id)
   return underLock(context, tenantId, options, async (locked) => {

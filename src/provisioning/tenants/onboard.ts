@@ -53,10 +53,6 @@ interface Call<Handle> {
  * Makes a tenant: a row in the catalog and a database that matches the models. If a spare is ready on the catalog's
  * server, that is one transaction of one statement. Otherwise the slow path is taken: under the tenant's lock, a row
  * first, then the database, from a spare, a copy of the template, or a new template.
- *
- * @throws `invalid-tenant-id`, `invalid-option`, `no-open-server`, `server-unknown`, `tenant-exists`,
- *   `tenant-state`, `foreign-database`, `verification-failed`, `hook-failed`, `lock-timeout`, `permission-denied` and
- *   the errors of a connection
  */
 export async function onboard<Handle>(
   context: MakingContext<Handle>,

@@ -43,9 +43,6 @@ export interface PurgeExpiredOptions extends VerbOptions {
  * free then; the audit trail stays.
  *
  * The deciding transaction gives the database a name that is never used again, and only such a name is ever dropped.
- *
- * @throws `tenant-unknown`, `tenant-state`, `catalog-disagrees`, `foreign-database`, `sessions-remain`,
- *   `permission-denied`, `lock-timeout`
  */
 export async function purge(context: ProvisioningContext, id: string, options: VerbOptions): Promise<Purged> {
   const tenantId = parseTenantId(id)

@@ -26,9 +26,6 @@ export interface Restamped {
  * Renews the stamp of a tenant's database that has lost it, for example by `pg_restore`. The database must have the
  * tenant's name, bear no other stamp and match the models. It is transferred to the installation's roles, and public
  * access is revoked.
- *
- * @throws `tenant-unknown`, `tenant-state` for a tenant that is being made or purged, `database-missing`,
- *   `foreign-database`, `verification-failed`, `permission-denied`, `lock-timeout`
  */
 export async function restamp<Handle>(
   context: MakingContext<Handle>,

@@ -23,9 +23,6 @@ export interface Resumed {
 /**
  * Takes a tenant out of service: no process begins new work on it, and its role cannot log in any more. Queries and
  * transactions under way may end until the deadline, then their sessions are ended. Its database stays where it is.
- *
- * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `sessions-remain`,
- *   `permission-denied`, `lock-timeout`
  */
 export async function suspend(context: ProvisioningContext, id: string, options: DrainOptions): Promise<Suspended> {
   const tenantId = parseTenantId(id)
@@ -53,11 +50,7 @@ export async function suspend(context: ProvisioningContext, id: string, options:
   })
 }
 
-/**
- * Puts a suspended tenant back into service.
- *
- * @throws `tenant-unknown`, `tenant-state`, `database-missing`, `foreign-database`, `permission-denied`, `lock-timeout`
- */
+/** Puts a suspended tenant back into service. */
 export async function resume(context: ProvisioningContext, id: string, options: VerbOptions): Promise<Resumed> {
   const tenantId = parseTenantId(id)
   return underLock(context, tenantId, options, async (locked) => {

@@ -21,11 +21,7 @@ export interface Updated {
   readonly tenant: Tenant
 }
 
-/**
- * Changes what the catalog says of a tenant. Two at once are both carried out, one after the other.
- *
- * @throws `invalid-tenant-id`, `invalid-option`, `tenant-unknown`, `tenant-state`
- */
+/** Changes what the catalog says of a tenant. Two at once are both carried out, one after the other. */
 export async function update(context: ProvisioningContext, id: string, options: UpdateOptions): Promise<Updated> {
   const tenantId = parseTenantId(id)
   return untilAborted(updateRow(context, tenantId, options), options.signal)
