@@ -8,7 +8,7 @@ import { startEmbeddedPostgres } from 'tenantry/embedded'
 import { postgres } from 'tenantry/postgres'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { User } from '../../examples/service/models.ts'
-import { disposableName, serverUrl, sql } from '../support/server.ts'
+import { disposableName, dropAfterwards, serverUrl, sql } from '../support/server.ts'
 import { openTestTenantry } from '../support/tenants.ts'
 import {
   attempt,
@@ -188,6 +188,7 @@ describe('a tenant that grants in vain on every new database', () => {
     for (const id of ['evil', 'source']) await tenantry.onboard(id)
     const client = await login(tenantry, 'evil')
     const prefix = tenantry.installation.slice(0, 14)
+    dropAfterwards(...['a', 'b', 'c'].map((id) => `${prefix}${id}`))
     // PostgreSQL warns, and writes the row of the database all the same.
     const attack = client.query(`do $$ declare it record; begin loop
       for it in select datname from pg_database where datacl is null and starts_with(datname, '${prefix}') loop

@@ -29,9 +29,10 @@ export async function probeDatabases(context: ProbeContext): Promise<boolean> {
     const changeOwner = `alter database ${quote(first)} owner to ${quote(scratch.roles.owner)}`
     await attempts.try('changeOwner', () => session.query(changeOwner))
   }
-  if (attempts.capabilities.createForOwner && attempts.capabilities.createLogin) {
-    await attempts.try('revokePublicAccess', () => probeRevoke(context))
-  }
+  const { createForOwner, createLogin } = attempts.capabilities
+  if (createForOwner && createLogin) await attempts.try('revokePublicAccess', () => probeRevoke(context))
+  else if (createLogin)
+    await session.query(`grant connect on database ${quote(renamed)} to ${quote(scratch.roles.login)}`)
   return attempts.try('openDatabase', async () => {
     await session.query(`alter database ${quote(renamed)} with allow_connections true`)
     return holds(session, 'select datallowconn as holds from pg_catalog.pg_database where datname = $1', [renamed])
