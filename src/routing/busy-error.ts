@@ -4,7 +4,7 @@ import type { Lease } from './lease.ts'
 
 /** The state of a budget when no connection became free. */
 export interface Scarcity {
-  readonly server: Server
+  readonly server: Pick<Server, 'name' | 'maxConnections'>
   /** The longest wait for a connection, in milliseconds. */
   readonly waitMs: number
   readonly capacity: number

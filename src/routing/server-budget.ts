@@ -7,9 +7,12 @@ import { closedError } from './closed-error.ts'
 import type { Lease } from './lease.ts'
 import { Scheduler, type SchedulerOptions } from './scheduler.ts'
 
+/** The part of a server that a budget uses. */
+export type BudgetServer = Pick<Server, 'name' | 'maxConnections' | 'open' | 'cancel' | 'examine'>
+
 /** Options of a budget. */
 export interface BudgetOptions extends SchedulerOptions {
-  readonly server: Server
+  readonly server: BudgetServer
   /** The defaults of tenants' sessions. */
   readonly session?: SessionDefaults
   /** Resets a connection in full when it is released; by default only an open transaction is rolled back. */

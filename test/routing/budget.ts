@@ -1,4 +1,4 @@
-import type { Lease } from '../../dist/routing/lease.js'
+import { Lease } from '../../dist/routing/lease.js'
 import type { Allowance, ServerBudget } from '../../dist/routing/server-budget.js'
 import type { ServerConnection } from '../../dist/server/port.js'
 
@@ -11,14 +11,9 @@ export const fixed = (capacity: number): Allowance => ({
   onClosed: () => undefined,
 })
 
-/** Acquires a connection from a budget, without an admission; rejects with its refusal. */
-export function acquire(budget: ServerBudget, row: Lease['row']): Promise<ServerConnection> {
-  return new Promise((resolve, refuse) => {
-    const grant = (origin: ServerConnection, since: number) => {
-      Object.assign(lease, { origin, since })
-      resolve(origin)
-    }
-    const lease = { row, wantedAt: performance.now(), login: () => undefined, grant, refuse }
-    budget.acquire(lease as unknown as Lease)
-  })
+/** Acquires a connection from a budget, under an admission that stays valid; rejects with its refusal. */
+export async function acquire(budget: ServerBudget, row: Lease['row']): Promise<ServerConnection> {
+  const source = { budget, row, gate: () => ({ row, isValid: () => true }), loginOf: () => undefined }
+  const { origin } = await new Lease(source, [], undefined, undefined).acquire()
+  return origin
 }

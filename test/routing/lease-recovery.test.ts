@@ -1,17 +1,27 @@
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { LeaseRecovery } from '../../dist/routing/lease-recovery.js'
-import type { Lease } from '../../dist/routing/lease.js'
-import type { SessionState } from '../../dist/server/port.js'
+import { Lease } from '../../dist/routing/lease.js'
+import { WorkScope } from '../../dist/routing/tenant-context.js'
+import type { ServerConnection, SessionState } from '../../dist/server/port.js'
+import { FakeConnection, to } from './fake-server.ts'
 
 // The times at which a connection is examined, and the consequences. On a real network: silent-network.test.ts and
 // with.test.ts.
 
-/** A lease as far as it is looked at, and the times that its connection was examined, cut or taken back. */
-function fakeLease(state: { isAwaited: boolean; isOver?: boolean }) {
-  const connection = { traffic: 0, isAwaited: state.isAwaited, cut: vi.fn<() => void>() }
-  const release = vi.fn<() => void>()
-  const lease = { origin: connection, scope: { isOver: state.isOver ?? false }, release, since: -1_000 }
-  return { connection, release, lease: lease as unknown as Lease }
+/** A lease granted a second before the clock of the test begins, with spies on its release and the cut of its connection. */
+function leaseOf({ isAwaited, isOver = false }: { isAwaited: boolean; isOver?: boolean }) {
+  const row = to('a')
+  const connection = new FakeConnection(row.database, () => undefined)
+  connection.isAwaited = isAwaited
+  const cut = vi.spyOn(connection, 'cut')
+  const release = vi.fn<(origin: ServerConnection, destroy: boolean) => undefined>()
+  const budget = { acquire: (lease: Lease) => lease.grant(connection, -1_000), release }
+  const source = { budget, row, gate: () => ({ row, isValid: () => true }), loginOf: () => undefined }
+  const scope = new WorkScope({ tenant: row.id }, undefined, 'unit-of-work', undefined)
+  const lease = new Lease(source, [], scope, undefined)
+  void lease.acquire()
+  if (isOver) scope.end()
+  return { connection, cut, release, lease }
 }
 
 /** Looks at leases every half second, on a clock that the test moves; connections are examined after two seconds. */
@@ -27,7 +37,7 @@ function recover(leases: readonly Lease[], found: () => SessionState = () => 'bu
 }
 
 it('takes back an idle connection once its work is over, and nothing before', async () => {
-  const [over, going] = [fakeLease({ isAwaited: false, isOver: true }), fakeLease({ isAwaited: false })]
+  const [over, going] = [leaseOf({ isAwaited: false, isOver: true }), leaseOf({ isAwaited: false })]
   const { pass } = recover([over.lease, going.lease])
   await pass(500)
   expect(over.release).not.toHaveBeenCalled()
@@ -41,7 +51,7 @@ it('takes back an idle connection once its work is over, and nothing before', as
 })
 
 it('examines a connection again after each silence, and leaves it alone while the server is at work', async () => {
-  const { connection, lease } = fakeLease({ isAwaited: true })
+  const { connection, cut, lease } = leaseOf({ isAwaited: true })
   const { examine, pass } = recover([lease])
   await pass(2_000)
   expect(examine).not.toHaveBeenCalled()
@@ -52,22 +62,22 @@ it('examines a connection again after each silence, and leaves it alone while th
   connection.traffic++
   await pass(2_000)
   expect(examine).toHaveBeenCalledTimes(2)
-  expect(connection.cut).not.toHaveBeenCalled()
+  expect(cut).not.toHaveBeenCalled()
 })
 
 it('cuts a connection if the server is idle twice while an answer is due: the first time it may be on its way', async () => {
-  const { connection, lease } = fakeLease({ isAwaited: true })
+  const { cut, lease } = leaseOf({ isAwaited: true })
   const { examine, pass } = recover([lease], () => 'idle')
   await pass(2_500)
   expect(examine).toHaveBeenCalledTimes(1)
-  expect(connection.cut).not.toHaveBeenCalled()
+  expect(cut).not.toHaveBeenCalled()
   await pass(500)
-  expect(connection.cut).toHaveBeenCalledTimes(1)
+  expect(cut).toHaveBeenCalledTimes(1)
 })
 
 it('cuts all silent connections if the server is unreachable, and no other', async () => {
-  const silent = [fakeLease({ isAwaited: true }), fakeLease({ isAwaited: true })]
-  const [answered, standing] = [fakeLease({ isAwaited: true }), fakeLease({ isAwaited: false })]
+  const silent = [leaseOf({ isAwaited: true }), leaseOf({ isAwaited: true })]
+  const [answered, standing] = [leaseOf({ isAwaited: true }), leaseOf({ isAwaited: false })]
   const { examine, pass } = recover(
     [...silent, answered, standing].map(({ lease }) => lease),
     () => 'unreachable',
@@ -76,6 +86,6 @@ it('cuts all silent connections if the server is unreachable, and no other', asy
   answered.connection.traffic++
   await pass(1_500)
   expect(examine).toHaveBeenCalledTimes(1)
-  for (const { connection } of silent) expect(connection.cut).toHaveBeenCalledTimes(1)
-  for (const { connection } of [answered, standing]) expect(connection.cut).not.toHaveBeenCalled()
+  for (const { cut } of silent) expect(cut).toHaveBeenCalledTimes(1)
+  for (const { cut } of [answered, standing]) expect(cut).not.toHaveBeenCalled()
 })

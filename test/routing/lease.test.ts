@@ -1,5 +1,4 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { parseIdentifier } from '../../dist/kernel/names.js'
 import type { Admission } from '../../dist/routing/admissions.js'
 import { ServerBudget } from '../../dist/routing/server-budget.js'
 import { TenantPool } from '../../dist/routing/tenant-pool.js'
@@ -7,21 +6,20 @@ import { acquire, fixed } from './budget.ts'
 import { FakeServer, to } from './fake-server.ts'
 
 const waitMs = 1_000
-const a = parseIdentifier('a', 'database')
 
 /** A tenant's pool on a budget of one connection, which is busy. */
 async function open(gate: () => Admission | Promise<Admission>) {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
   onTestFinished(() => void vi.useRealTimers())
-  const budget = new ServerBudget({ server: new FakeServer() as never, waitMs }, fixed(1))
-  const busy = await acquire(budget, to(a))
+  const budget = new ServerBudget({ server: new FakeServer(), waitMs }, fixed(1))
+  const busy = await acquire(budget, to('a'))
   const pool = new TenantPool(budget, { gate, loginOf: () => undefined, scope: () => undefined })
   return { budget, pool, free: () => budget.release(busy, false) }
 }
 
 /** Returns an admission that the test can invalidate. */
 function admission(): Admission & { valid: boolean } {
-  const given = { valid: true, row: { id: a, database: a, rowId: a } as never, isValid: () => given.valid }
+  const given = { valid: true, row: to('a'), isValid: () => given.valid }
   return given
 }
 
@@ -44,7 +42,7 @@ describe('how long a connection is waited for', () => {
     const refused = vi.fn<(error: unknown) => void>()
     pool.connect().catch(refused)
     await vi.advanceTimersByTimeAsync(waitMs / 2)
-    const next = acquire(budget, to(a))
+    const next = acquire(budget, to('a'))
     first.valid = false
     await free()
     await next

@@ -1,7 +1,10 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import type { Identifier } from '../../dist/kernel/names.js'
 import { OpeningLimit } from '../../dist/routing/opening-limit.js'
 import { ServerBudget } from '../../dist/routing/server-budget.js'
+import type { ServerConnection } from '../../dist/server/port.js'
 import { acquire, fixed } from './budget.ts'
+import { FakeConnection, FakeServer, to } from './fake-server.ts'
 
 describe('how many connections are opened at once', () => {
   it('grows while each takes as long as one alone, up to all, and shrinks when each takes longer', () => {
@@ -26,40 +29,23 @@ describe('how many connections are opened at once', () => {
 })
 
 /** A server whose connections open on command. */
-class SlowServer {
-  readonly maxConnections = 6
-  readonly name = 'slow'
+class SlowServer extends FakeServer {
   readonly opening: { readonly database: string; readonly succeed: () => void }[] = []
-  open = (database: string) =>
-    new Promise((resolve) => {
-      this.opening.push({ database, succeed: () => resolve(connectionTo(database)) })
+  override open = (database: Identifier) =>
+    new Promise<ServerConnection>((resolve) => {
+      this.opening.push({ database, succeed: () => resolve(new FakeConnection(database, () => undefined)) })
     })
   succeed(): void {
     this.opening.shift()?.succeed()
   }
 }
 
-function connectionTo(database: string) {
-  const listeners: (() => void)[] = []
-  return {
-    database,
-    broken: false,
-    inTransaction: () => false,
-    onEnd: (listener: () => void) => listeners.push(listener),
-    close: async () => {
-      for (const listener of listeners.splice(0)) listener()
-    },
-  }
-}
-
-const to = (tenant: string) => ({ id: tenant, database: tenant, rowId: tenant }) as never
-
 describe('a budget, while as many are being opened as may be', () => {
   afterEach(() => vi.useRealTimers())
 
   it('leases a released connection to a waiter of the same tenant, and keeps those of others', async () => {
     const server = new SlowServer()
-    const budget = new ServerBudget({ server: server as never, waitMs: 10_000 }, fixed(6))
+    const budget = new ServerBudget({ server, waitMs: 10_000 }, fixed(6))
     const opened = (databases: string[]) =>
       vi.waitFor(() => expect(server.opening.map(({ database }) => database)).toEqual(databases))
     const first = acquire(budget, to('a'))
@@ -79,7 +65,7 @@ describe('a budget, while as many are being opened as may be', () => {
 
   it('closes those of others one at a time for a tenant that has one already, and at once for one that has none', async () => {
     const server = new SlowServer()
-    const budget = new ServerBudget({ server: server as never, waitMs: 10_000 }, fixed(4))
+    const budget = new ServerBudget({ server, waitMs: 10_000 }, fixed(4))
     const opened = (databases: string[]) =>
       vi.waitFor(() => expect(server.opening.map(({ database }) => database)).toEqual(databases))
     for (const tenant of ['a', 'b', 'c', 'd']) {
@@ -103,7 +89,7 @@ describe('a budget, while as many are being opened as may be', () => {
   it('stops counting a slow opening, so that a locked database delays no other', async () => {
     vi.useFakeTimers()
     const server = new SlowServer()
-    const budget = new ServerBudget({ server: server as never, waitMs: 10_000 }, fixed(6))
+    const budget = new ServerBudget({ server, waitMs: 10_000 }, fixed(6))
     const pending = ['a', 'a', 'a', 'a', 'b'].map((tenant) => acquire(budget, to(tenant)))
     await vi.advanceTimersByTimeAsync(0)
     expect(server.opening).toHaveLength(4)

@@ -1,15 +1,14 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type Allowance, ServerBudget } from '../../dist/routing/server-budget.js'
-import { type Identifier, parseIdentifier } from '../../dist/kernel/names.js'
 import { errorOf } from '../support/server.ts'
 import { acquire, fixed } from './budget.ts'
 import { fake, FakeServer, to } from './fake-server.ts'
 
 // The accounting by itself, on connections that fail on command. Routing on a real server is tested with the tenants.
 
-const [a, b, c] = [parseIdentifier('a', 'database'), parseIdentifier('b', 'database'), parseIdentifier('c', 'database')]
+const [a, b, c] = ['a', 'b', 'c'] as const
 
-const budgetOf = (server: FakeServer, waitMs = 50) => new ServerBudget({ server: server as never, waitMs }, fixed(2))
+const budgetOf = (server: FakeServer, waitMs = 50) => new ServerBudget({ server, waitMs }, fixed(2))
 
 describe('a budget', () => {
   it('gives the same idle connection to the same database again, and closes the oldest for another', async () => {
@@ -62,7 +61,7 @@ describe('a budget', () => {
         if (share.isRefused) throw new Error('no catalog')
       },
     }
-    const budget = new ServerBudget({ server: server as never, waitMs: 500, tenantShare: 0.5 }, allowance)
+    const budget = new ServerBudget({ server, waitMs: 500, tenantShare: 0.5 }, allowance)
     const open = server.open
     const opening = Promise.withResolvers<void>()
     server.open = async (database) => {
@@ -81,7 +80,7 @@ describe('a budget', () => {
 
   it("serves a waiter for its tenant's share when a connection that had ended is released", async () => {
     const server = new FakeServer()
-    const budget = new ServerBudget({ server: server as never, waitMs: 500, tenantShare: 0.5 }, fixed(2))
+    const budget = new ServerBudget({ server, waitMs: 500, tenantShare: 0.5 }, fixed(2))
     server.stillborn = true
     const dead = await acquire(budget, to(a))
     server.stillborn = false
@@ -94,11 +93,11 @@ describe('a budget', () => {
     const budget = budgetOf(new FakeServer())
     const connection = fake(await acquire(budget, to(a)))
     connection.transaction = true
-    await budget.release(connection as never, false)
+    await budget.release(connection, false)
     expect(connection).toMatchObject({ transaction: false, broken: false })
     const again = fake(await acquire(budget, to(a)))
     again.end()
-    await budget.release(again as never, false)
+    await budget.release(again, false)
     expect(await acquire(budget, to(a))).not.toBe(again)
   })
 
@@ -108,14 +107,14 @@ describe('a budget', () => {
     const server = new FakeServer()
     const budget = budgetOf(server, 10_000)
     const first = fake(await acquire(budget, to(a)))
-    await budget.release(first as never, false)
+    await budget.release(first, false)
     expect(await acquire(budget, to(a))).toBe(first)
-    await budget.release(first as never, false)
+    await budget.release(first, false)
     expect(first.asked).toBe(0)
     await vi.advanceTimersByTimeAsync(6_000)
     expect(await acquire(budget, to(a))).toBe(first)
     expect(first.asked).toBe(1)
-    await budget.release(first as never, false)
+    await budget.release(first, false)
     first.silent = true
     await vi.advanceTimersByTimeAsync(6_000)
     const asking = acquire(budget, to(a))
@@ -129,7 +128,7 @@ describe('a budget', () => {
     const server = new FakeServer()
     let setCapacity: (capacity: number) => void = () => undefined
     const budget = new ServerBudget(
-      { server: server as never, waitMs: 10_000 },
+      { server, waitMs: 10_000 },
       {
         ...fixed(4),
         serve: (served) => {
@@ -139,13 +138,13 @@ describe('a budget', () => {
       },
     )
     const held = await Promise.all([a, a, b, c].map((database) => acquire(budget, to(database))))
-    await budget.release(held[3] as never, false)
+    await budget.release(held[3]!, false)
     setCapacity(2)
     expect(server.now).toBe(3)
     const waiting = acquire(budget, to(c))
-    await budget.release(held[0] as never, false)
+    await budget.release(held[0]!, false)
     expect(server.now).toBe(2)
-    await budget.release(held[1] as never, false)
+    await budget.release(held[1]!, false)
     expect(fake(await waiting).database).toBe('c')
     expect(server.now).toBe(2)
     const more = [acquire(budget, to(a)), acquire(budget, to(a))]
@@ -166,7 +165,7 @@ describe('a budget', () => {
       return open(database)
     }
     const allowance = { ...fixed(1), holds: () => false }
-    const budget = new ServerBudget({ server: server as never, waitMs: 10_000 }, allowance)
+    const budget = new ServerBudget({ server, waitMs: 10_000 }, allowance)
     const asking = errorOf(acquire(budget, to(a)))
     await begun.promise
     await budget.close(1_000)
@@ -178,12 +177,12 @@ describe('a budget', () => {
   it('serves waiters in turn, and refuses one that has waited too long', async () => {
     const server = new FakeServer()
     const budget = budgetOf(server)
-    const held = [await acquire(budget, to(a)), await acquire(budget, to(a))]
+    const held = [await acquire(budget, to(a)), await acquire(budget, to(a))] as const
     const error = await errorOf(acquire(budget, to(b)))
     expect(error).toMatchObject({ code: 'pool-timeout', tenant: 'b', retryable: true })
     expect(error).toMatchObject({ message: expect.stringMatching(/busy for 50 ms: a has 2, for up to \d+ ms\.$/) })
     const waiting = acquire(budget, to(b))
-    await budget.release(held[0] as never, false)
+    await budget.release(held[0], false)
     expect(fake(await waiting).database).toBe('b')
     expect(server.peak).toBe(2)
   })
@@ -191,21 +190,21 @@ describe('a budget', () => {
   it('gives the next connection to the tenant with the fewest, and among equals to the longest waiter', async () => {
     const server = new FakeServer()
     const budget = budgetOf(server, 10_000)
-    const held = [await acquire(budget, to(a)), await acquire(budget, to(a))]
+    const held = [await acquire(budget, to(a)), await acquire(budget, to(a))] as const
     const order: string[] = []
-    const ask = async (database: Identifier) => {
+    const ask = async (database: string) => {
       const connection = await acquire(budget, to(database))
       order.push(database)
       return connection
     }
     const greedy = Array.from({ length: 20 }, () => ask(a))
-    const polite = [ask(b), ask(c)]
-    await budget.release(held[0] as never, false)
-    await budget.release((await polite[0]) as never, false)
-    const last = (await polite[1]) as never
+    const polite = [ask(b), ask(c)] as const
+    await budget.release(held[0], false)
+    await budget.release(await polite[0], false)
+    const last = await polite[1]
     expect(order).toEqual(['b', 'c'])
     // Now no tenant has more than another.
-    await budget.release(held[1] as never, false)
+    await budget.release(held[1], false)
     await budget.release(last, false)
     for (const asking of greedy) await budget.release(await asking, false)
     expect(order).toHaveLength(22)
@@ -274,7 +273,7 @@ describe('a budget', () => {
       }
       // A waiter of that age was forgotten: nothing here takes longer than a turn of the event loop.
       const waitMs = 2_000
-      const options = { server: server as never, waitMs, tenantShare: seed % 2 === 0 ? 0.5 : 1 }
+      const options = { server, waitMs, tenantShare: seed % 2 === 0 ? 0.5 : 1 }
       const budget = new ServerBudget(options, allowance)
       const work = async () => {
         for (let i = 0; i < 60; i++) {
@@ -288,7 +287,7 @@ describe('a budget', () => {
           expect(connection.database).toBe(database)
           await turn()
           if (random() < 0.1) connection.end()
-          await budget.release(connection as never, random() < 0.1)
+          await budget.release(connection, random() < 0.1)
         }
       }
       const workers = Array.from({ length: 8 }, work)
