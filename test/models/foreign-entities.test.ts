@@ -3,8 +3,9 @@ import { EntityManager, EntityRepository, LockMode, QueryBuilder } from '@mikro-
 import { Pool } from 'pg'
 import { ensureDatabase, ensureTables, type TenantHandles, type TenantIdentity } from 'tenantry'
 import { mikroOrm } from 'tenantry/mikro-orm'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { disposableName, errorOf, serverUrl, sql } from '../support/server.ts'
+import { tenantPool } from './tenant-pool.ts'
 
 // Both tenants' databases have rows of the same keys, so that any change to a row of the wrong one shows.
 
@@ -57,7 +58,7 @@ PageSchema.setClass(Page)
 
 const models = mikroOrm({ entities: [Author, Print, Book, Tag, Page] })
 const databases = [disposableName('foreigna'), disposableName('foreignb')] as const
-const pools = databases.map((database) => new Pool({ connectionString: serverUrl({ database }) }))
+const pools = [tenantPool(databases[0]), tenantPool(databases[1])] as const
 /** Beside those of the tenants, of which the test counts the use. */
 const readers = databases.map((database) => new Pool({ connectionString: serverUrl({ database }), max: 1 }))
 const tenants: readonly TenantIdentity[] = [
@@ -66,20 +67,19 @@ const tenants: readonly TenantIdentity[] = [
 ]
 let a: TenantHandles<EntityManager>
 let b: TenantHandles<EntityManager>
-/** The number of connections taken to the database of b. */
-let taken = 0
+/** The requests for a connection to the database of b. */
+const requests = vi.spyOn(pools[1], 'connect')
 
 beforeAll(async () => {
   for (const database of databases) {
     await ensureDatabase(serverUrl({ database }))
     await ensureTables(serverUrl({ database }), models)
   }
-  a = await models.handles.open(pools[0] as never, tenants[0]!)
-  b = await models.handles.open(pools[1] as never, tenants[1]!)
-  pools[1]!.on('acquire', () => taken++)
+  a = await models.handles.open(pools[0], tenants[0]!)
+  b = await models.handles.open(pools[1], tenants[1]!)
   await fill()
 })
-afterAll(() => Promise.all([...pools, ...readers].map((pool) => pool.end())))
+afterAll(() => Promise.all(readers.map((reader) => reader.end())))
 
 /** Gives both databases rows of the same keys. */
 async function fill(): Promise<void> {
@@ -150,10 +150,10 @@ const attempted = async (call: () => unknown): Promise<unknown> => call()
 async function expectRefusal(attempt: Attempt, made?: Scene): Promise<void> {
   const given = made ?? (await scene())
   const before = await contents()
-  taken = 0
+  requests.mockClear()
   const error = await errorOf(attempted(() => attempt(given)))
   expect(error).toMatchObject({ code: 'cross-tenant-entity' })
-  expect(taken).toBe(0)
+  expect(requests).not.toHaveBeenCalled()
   await errorOf(attempted(() => given.em.flush().then(() => Promise.reject(new Error('Nothing was pending.')))))
   expect(await contents()).toEqual(before)
 }
@@ -548,7 +548,7 @@ describe('an entity of another tenant', () => {
   })
 
   it('is refused when another tenant has the id of its own by now', async () => {
-    const next = await models.handles.open(pools[1] as never, { id: 'a', rowId: 'third' })
+    const next = await models.handles.open(pools[1], { id: 'a', rowId: 'third' })
     const { foreign } = await scene()
     expect(await errorOf(next.handle().upsert(foreign))).toMatchObject({ code: 'cross-tenant-entity', tenant: 'a' })
   })
@@ -584,7 +584,7 @@ describe('an entity', () => {
 
   it('of the same tenant is taken by every handle of it, also once its models were opened anew', async () => {
     const book = await b.handle().findOneOrFail(Book, 1, { populate: ['author'] })
-    const again = await models.handles.open(pools[1] as never, { ...tenants[1]! })
+    const again = await models.handles.open(pools[1], { ...tenants[1]! })
     const em = again.handle()
     await em.upsert(Object.assign(book.author.unwrap(), { name: 'changed' }))
     expect(await em.find(Book, { author: book.author })).toHaveLength(1)

@@ -2,21 +2,22 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { Cascade, defineEntity, p, RequestContext } from '@mikro-orm/core'
 import type { EntityManager } from '@mikro-orm/postgresql'
-import { Client, Pool } from 'pg'
+import { Client } from 'pg'
 import { ensureDatabase, ensureTables, type TenantHandles, type TenantIdentity } from 'tenantry'
 import { mikroOrm } from 'tenantry/mikro-orm'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
 import { Customer, entities as shopEntities } from '../../examples/shop/models.ts'
 import { disposableName, errorOf, serverUrl, sql } from '../support/server.ts'
 import { openTestTenantry } from '../support/tenants.ts'
+import { tenantPool } from './tenant-pool.ts'
 
 // Two tenants' handles straight from the adapter, without Tenantry's own context around them: the adapter alone
 // separates them here.
 
 const models = mikroOrm({ entities: [User, Address] })
 const names = [disposableName('isoa'), disposableName('isob')] as const
-const pools = names.map((database) => new Pool({ connectionString: serverUrl({ database }), max: 4 }))
+const pools = [tenantPool(names[0], 4), tenantPool(names[1], 4)] as const
 let a: TenantHandles<EntityManager>
 let b: TenantHandles<EntityManager>
 
@@ -25,10 +26,9 @@ beforeAll(async () => {
     await ensureDatabase(serverUrl({ database }))
     await ensureTables(serverUrl({ database }), models)
   }
-  a = await models.handles.open(pools[0] as never, tenant('a'))
-  b = await models.handles.open(pools[1] as never, tenant('b'))
+  a = await models.handles.open(pools[0], tenant('a'))
+  b = await models.handles.open(pools[1], tenant('b'))
 })
-afterAll(() => Promise.all(pools.map((pool) => pool.end())))
 
 beforeEach(async () => {
   for (const database of names) {
@@ -83,8 +83,8 @@ describe('the result cache', () => {
   it('set for all queries serves no rows of another tenant', async () => {
     const cached = mikroOrm({ entities: [User, Address], resultCache: { global: 10_000 } })
     const [one, other] = [
-      await cached.handles.open(pools[0] as never, tenant('a')),
-      await cached.handles.open(pools[1] as never, tenant('b')),
+      await cached.handles.open(pools[0], tenant('a')),
+      await cached.handles.open(pools[1], tenant('b')),
     ]
     expect((await one.handle().find(User, {})).map(({ name }) => name)).toEqual([userOf(0)])
     expect((await other.handle().find(User, {})).map(({ name }) => name)).toEqual([userOf(1)])
@@ -184,10 +184,9 @@ describe("another tenant's entity", () => {
       await sql("insert into label (word) values ('one')", [], database)
       await sql('insert into text default values', [], database)
     }
-    const textPools = databases.map((database) => new Pool({ connectionString: serverUrl({ database }) }))
     const [one, other] = [
-      await texts.handles.open(textPools[0] as never, tenant('a')),
-      await texts.handles.open(textPools[1] as never, tenant('b')),
+      await texts.handles.open(tenantPool(databases[0]), tenant('a')),
+      await texts.handles.open(tenantPool(databases[1]), tenant('b')),
     ]
     for (const relation of ['labels', 'marks'] as const) {
       const label = await one.handle().findOneOrFail(Label, 1)
@@ -197,7 +196,6 @@ describe("another tenant's entity", () => {
       expect({ relation, error: await errorOf(em.flush()) }).toMatchObject({ relation, error: refused })
     }
     expect(await sql('select * from text_labels, text_marks', [], databases[1])).toEqual([])
-    await Promise.all(textPools.map((pool) => pool.end()))
   })
 
   it('that is new belongs to no tenant yet, and is written to the database of its handle', async () => {
@@ -286,11 +284,11 @@ describe('a handle', () => {
     setFlagsFromString('--expose-gc')
     const collect = runInNewContext('gc') as () => void
     const count = 2_000
-    await models.handles.open(pools[0] as never, tenant('warm-up'))
+    await models.handles.open(pools[0], tenant('warm-up'))
     collect()
     const before = process.memoryUsage().heapUsed
     const opened = await Promise.all(
-      Array.from({ length: count }, (_, i) => models.handles.open(pools[0] as never, tenant(`t${i}`))),
+      Array.from({ length: count }, (_, i) => models.handles.open(pools[0], tenant(`t${i}`))),
     )
     collect()
     const each = (process.memoryUsage().heapUsed - before) / opened.length
