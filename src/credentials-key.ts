@@ -27,7 +27,7 @@ export interface KeySource {
  */
 export function findKeys(
   configured: Keyring | undefined,
-  servers: readonly Server[],
+  servers: readonly Pick<Server, 'isLocal'>[],
   { baseDir = process.cwd(), logger }: KeyOptions,
 ): KeySource {
   const path = resolve(baseDir, folder, fileName)

@@ -79,7 +79,7 @@ describe('where the key comes from', () => {
   afterEach(() => {
     vi.unstubAllEnvs()
   })
-  const local = { isLocal: true } as never
+  const local = { isLocal: true }
   const quiet = { logger: { info: () => undefined, warn: () => undefined } }
 
   it('is the configuration, then the environment', () => {
@@ -112,7 +112,7 @@ describe('where the key comes from', () => {
     vi.stubEnv('TENANTRY_CREDENTIALS_KEY', '')
     vi.stubEnv('NODE_ENV', environment)
     await inFolder((folder) => {
-      const find = () => findKeys(undefined, [local, { isLocal } as never], quiet)
+      const find = () => findKeys(undefined, [local, { isLocal }], quiet)
       expect(find).toThrow(expect.objectContaining({ code: 'credentials-key-missing' }))
       expect(find).toThrow(expect.objectContaining({ hint: expect.stringContaining("roles: 'shared'") }))
       expect(existsSync(join(folder, '.tenantry'))).toBe(false)
