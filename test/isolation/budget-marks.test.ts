@@ -34,6 +34,9 @@ async function forge({ installation }: TestTenantry<unknown>, url: string, count
   return clients
 }
 
+/** The time for which a hostile tenant's sessions are marked, and then not, in milliseconds. */
+const rhythmMs = 100
+
 /** Gives sessions the marks of ever new processes, and takes all of them away in between, until the test ends. */
 function changeMarks(clients: readonly Client[]): void {
   const ending = new AbortController()
@@ -44,9 +47,9 @@ function changeMarks(clients: readonly Client[]): void {
       const process = randomInt(32 ** 4)
         .toString(32)
         .padStart(4, '0')
-      const isMarked = Math.floor(Date.now() / 100) % 2 === 0
+      const isMarked = Math.floor(Date.now() / rhythmMs) % 2 === 0
       await client.query(`set application_name = '${isMarked ? `${family}${process}` : 'none'}'`)
-      await setTimeout(100)
+      await setTimeout(rhythmMs)
     }
   })
   onTestFinished(async () => {
