@@ -122,6 +122,6 @@ function startCopy(client: Client): Promise<void> {
     handleError: () => resolve(),
     handleReadyForQuery: () => undefined,
   }
-  client.query(copying as never)
+  client.query(copying)
   return promise
 }

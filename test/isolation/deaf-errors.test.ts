@@ -1,6 +1,7 @@
 import { Client } from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { errorOf, quote, serverUrl, sql, useOwnServer } from '../support/server.ts'
+import { socketOf } from '../support/sessions.ts'
 import { openTestTenantry } from '../support/tenants.ts'
 import { attempt, createProvisioner, isDead, login, models, rolesLike } from './support.ts'
 
@@ -23,8 +24,7 @@ const lockRole = (role: string) =>
 /** Fails a statement with a message that the client does not read. @returns the process id of the session */
 async function turnDeaf(client: Client, statement = raise): Promise<number> {
   const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
-  const { stream } = (client as unknown as { connection: { stream: { pause(): void } } }).connection
-  stream.pause()
+  socketOf(client).pause()
   onTestFinished(() => hangUp(client))
   client.query(statement).catch(() => undefined)
   const look = async () =>
@@ -35,7 +35,7 @@ async function turnDeaf(client: Client, statement = raise): Promise<number> {
 }
 
 function hangUp(client: Client): void {
-  ;(client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy()
+  socketOf(client).destroy()
 }
 
 describe('a session that does not read an error', () => {

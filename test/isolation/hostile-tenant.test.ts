@@ -50,7 +50,7 @@ async function startCopy(client: Client): Promise<void> {
     handleError: () => undefined,
     handleReadyForQuery: () => undefined,
   }
-  client.query(copying as never)
+  client.query(copying)
   await started.promise
 }
 

@@ -1,9 +1,9 @@
-import type { Socket } from 'node:net'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { Client } from 'pg'
 import type { TenantryConfig } from 'tenantry'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { disposableName, quote, serverUrl, sql } from '../support/server.ts'
+import { socketOf } from '../support/sessions.ts'
 import { commentOn } from '../support/tenants.ts'
 import {
   attempt,
@@ -129,7 +129,7 @@ describe('a client that reads nothing', () => {
     await tenantry.tenants.offboard('other')
     const client = await login(tenantry, 'evil')
     const [{ pid }] = (await client.query<{ pid: number }>('select pg_backend_pid() as pid')).rows as [{ pid: number }]
-    const { stream } = (client as never as { connection: { stream: Socket } }).connection
+    const stream = socketOf(client)
     stream.pause()
     stream.removeAllListeners('data')
     // Each result is smaller than the buffer of the server, which sends it when it is idle again.

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { Client } from 'pg'
 import { expect } from 'vitest'
 import { afterwards, serverUrl, sql } from './server.ts'
@@ -25,6 +26,11 @@ interface SessionOptions {
   readonly password?: string
   readonly replication?: string
   readonly application_name?: string
+}
+
+/** Returns the socket of a client, which the driver's types do not name. */
+export function socketOf(client: Client): Socket {
+  return (client as unknown as { readonly connection: { readonly stream: Socket } }).connection.stream
 }
 
 /** Returns the sessions in a database that meet a condition on pg_stat_activity. */
