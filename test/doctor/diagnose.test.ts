@@ -3,11 +3,10 @@ import { describe, expect, it } from 'vitest'
 import { untried, warningCodes } from '../../dist/server/diagnosis.js'
 import { diagnose } from '../../dist/server/postgres/diagnosis/diagnose.js'
 import type { ReadFacts, ServerFacts } from '../../dist/server/postgres/diagnosis/facts.js'
-import { parseIdentifier, parseInstallation } from '../../dist/kernel/names.js'
+import { parseInstallation } from '../../dist/kernel/names.js'
 import { readPage } from '../docs/markdown.ts'
+import { identifier } from '../support/names.ts'
 import { codes } from './support.ts'
-
-const name = (text: string) => parseIdentifier(text, 'name')
 
 const role = {
   name: 'app "one"',
@@ -55,7 +54,7 @@ const probed = {
 const well: ServerFacts = {
   installation: parseInstallation('shop'),
   roles: 'separate',
-  maintenanceDatabase: name('postgres'),
+  maintenanceDatabase: identifier('postgres'),
   connections: 26,
   read,
   probed,
@@ -83,7 +82,7 @@ const warned: Readonly<Record<(typeof warningCodes)[number], Partial<ReadFacts>>
   'no-signal-backend': { role: { ...role, signalBackend: false } },
   'no-tls': { isEncrypted: false },
   'password-encryption': { passwordEncryption: 'md5' },
-  'probe-leftovers': { leftovers: [{ kind: 'role', name: name('shop_probe_0123_owner') }] },
+  'probe-leftovers': { leftovers: [{ kind: 'role', name: identifier('shop_probe_0123_owner') }] },
   'public-connect': { openToPublic: ['postgres', 'template1'] },
   'public-create': { publicSchemas: new Map([['postgres', ['public', 'a "b"']]]) },
   'recovery-sync': { recoverySync: 'fsync', databases: 100 },
@@ -189,7 +188,7 @@ describe('missing privileges and objects', () => {
   })
 
   it('is a role that is there, unless it may be joined', () => {
-    const owner = { name: name('shop_owner'), purpose: 'owner', mayUse: false, maySet: false } as const
+    const owner = { name: identifier('shop_owner'), purpose: 'owner', mayUse: false, maySet: false } as const
     const ownRoles = [{ ...owner, mayAdmit: false, admins: ['anna', 'bob'] }]
     expect(found({ ownRoles }).missing).toMatchObject([
       {

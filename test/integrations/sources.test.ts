@@ -12,6 +12,7 @@ import {
 import { describe, expect, it, test } from 'vitest'
 // Not part of the public face: only this test asks for a tenant without a Tenantry.
 import { resolveTenant } from '../../dist/integrations/resolve-tenant.js'
+import { tenantId } from '../support/names.ts'
 import { errorOf } from '../support/server.ts'
 
 interface Parts {
@@ -25,7 +26,7 @@ const domains = {
   asked: [] as string[],
   async tenantOf(domain: string) {
     this.asked.push(domain)
-    return domain === 'shop.example' ? { tenant: 'trade' as never, row: 'of trade' } : undefined
+    return domain === 'shop.example' ? { tenant: tenantId('trade'), row: 'of trade' } : undefined
   },
 }
 

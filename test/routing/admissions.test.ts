@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import { parseTenantId, type TenantId } from '../../dist/kernel/names.js'
+import type { TenantId } from '../../dist/kernel/names.js'
 import type { TenantRow } from '../../dist/catalog/tenant.js'
 import { Admissions } from '../../dist/routing/admissions.js'
+import { tenantId } from '../support/names.ts'
 import { errorOf } from '../support/server.ts'
+import { to } from './fake-server.ts'
 
 // The memory, and the look-ups. The catalog's answers, and the notices of changes, are tested with the tenants.
 
-const id = (label: string | number) => parseTenantId(`t-${label}`)
+const id = (label: string | number) => tenantId(`t-${label}`)
 const unknown = Array.from({ length: 50 }, (_, place) => id(`unknown-${place}`))
 
 /** A catalog that answers on command, and knows all tenants but the unknown ones. */
@@ -18,11 +20,7 @@ class Catalog {
 
   readonly findAll = async (ids: readonly TenantId[]): Promise<ReadonlyMap<TenantId, TenantRow>> => {
     this.asked.push(ids)
-    const found = new Map(
-      ids
-        .filter((asked) => !unknown.includes(asked))
-        .map((asked) => [asked, { id: asked, state: 'active' } as TenantRow] as const),
-    )
+    const found = new Map(ids.filter((asked) => !unknown.includes(asked)).map((asked) => [asked, to(asked)] as const))
     if (this.isHolding) await new Promise<void>((resolve) => this.answers.push(resolve))
     return found
   }

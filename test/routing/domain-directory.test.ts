@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { type DomainName, parseDomain } from '../../dist/kernel/domain-names.js'
 import type { RoutedTenant } from '../../dist/catalog/domains.js'
-import { parseTenantId } from '../../dist/kernel/names.js'
 import { DomainDirectory } from '../../dist/routing/domain-directory.js'
+import { tenantId } from '../support/names.ts'
 import { errorOf } from '../support/server.ts'
 
 // The memory, and the look-ups. The notices of changes are tested with the tenants.
 
-const acme: RoutedTenant = { tenant: parseTenantId('acme'), row: 'row of acme' }
+const acme: RoutedTenant = { tenant: tenantId('acme'), row: 'row of acme' }
 const name = (label: string | number) => parseDomain(`${label}.example`)
 
 /** A catalog that answers on command, and knows the domains that begin with `known`. */

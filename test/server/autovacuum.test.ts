@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import { startEmbeddedPostgres } from 'tenantry/embedded'
 import { postgres } from 'tenantry/postgres'
 import { beforeAll, expect, it, onTestFinished, vi } from 'vitest'
-import { parseIdentifier } from '../../dist/kernel/names.js'
+import { identifier } from '../support/names.ts'
 import { afterwards, sqlAt } from '../support/server.ts'
 
 // The effects of autovacuum on a role that is no superuser: its worker is in a database, and only a superuser may end
 // it.
 
-const victim = parseIdentifier('victim', 'database')
+const victim = identifier('victim')
 let superuser: URL
 /** As a role that may create databases, and no more. */
 let plain: URL

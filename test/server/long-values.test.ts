@@ -1,7 +1,7 @@
 import { expect, it, onTestFinished } from 'vitest'
-import { parseIdentifier } from '../../dist/kernel/names.js'
 import { newClient } from '../../dist/server/postgres/client.js'
 import { parseConnectionUrl } from '../../dist/server/postgres/connection-fields.js'
+import { identifier } from '../support/names.ts'
 import { serverUrl } from '../support/server.ts'
 
 /** A row of one value, as the server sends it, which fails as one of more than 512 MB does: that takes a minute to read. */
@@ -21,7 +21,7 @@ function tooLongRow(): Buffer {
 
 it('a value that no string can hold fails its query, and the process goes on', async () => {
   const limits = { connectMs: 10_000, statementMs: 0, lockMs: 0 }
-  const client = newClient(parseConnectionUrl(serverUrl()), parseIdentifier('postgres', 'database'), limits)
+  const client = newClient(parseConnectionUrl(serverUrl()), identifier('postgres'), limits)
   client.on('error', () => undefined)
   await client.connect()
   onTestFinished(() => client.end())

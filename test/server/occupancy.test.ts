@@ -1,8 +1,8 @@
 import type { Login } from '../../dist/server/port.js'
 import type { SessionMark } from '../../dist/server/occupancy.js'
-import { Secret } from '../../dist/kernel/secret.js'
 import { postgres } from 'tenantry/postgres'
 import { expect, it, onTestFinished } from 'vitest'
+import { identifier, loginOf } from '../support/names.ts'
 import { createRole, disposableName, serverUrl, sql } from '../support/server.ts'
 
 const server = postgres({ url: serverUrl() })
@@ -14,15 +14,15 @@ async function keep(
   mark: SessionMark | undefined,
   applicationName?: string,
 ) {
-  const connection = await server.open(database as never, { login, mark, session: { applicationName } })
+  const connection = await server.open(identifier(database), { login, mark, session: { applicationName } })
   onTestFinished(() => connection.close())
 }
 
 /** A group, and a tenant's role in it. */
 async function tenantRole(group: string): Promise<Login> {
-  const { user, password } = await createRole()
-  await sql(`create role "${group}"; grant "${group}" to "${user}"`)
-  return { user: user as never, password: new Secret(password) }
+  const login = loginOf(await createRole())
+  await sql(`create role "${group}"; grant "${group}" to "${login.user}"`)
+  return login
 }
 
 it("counts an installation's marked sessions in all databases, by their roles, as a role that may nothing", async () => {
@@ -31,8 +31,7 @@ it("counts an installation's marked sessions in all databases, by their roles, a
   const [asking, stranger] = [await createRole(), await createRole()]
   const group = disposableName()
   const tenant = await tenantRole(group)
-  const own = { user: asking.user as never, password: new Secret(asking.password) }
-  const other = { user: stranger.user as never, password: new Secret(stranger.password) }
+  const [own, other] = [loginOf(asking), loginOf(stranger)]
   const family = database.slice(-4)
   for (const [name, login, mark, applicationName] of [
     ['postgres', own, { family, member: 'aaaa' }, undefined],
@@ -45,9 +44,9 @@ it("counts an installation's marked sessions in all databases, by their roles, a
   ] as const) {
     await keep(name, login, mark, applicationName)
   }
-  const session = await postgres({ url: serverUrl(asking) }).connect('postgres' as never)
+  const session = await postgres({ url: serverUrl(asking) }).connect(identifier('postgres'))
   onTestFinished(() => session.close())
-  const question = { family, tenantRoles: tenant.user.slice(0, 8), tenantGroup: group as never }
+  const question = { family, tenantRoles: tenant.user.slice(0, 8), tenantGroup: identifier(group) }
   const { room, sessions } = await server.occupancy(session, { ...question, isAmongProcesses: false })
   expect(
     sessions.toSorted((one, another) => another.count - one.count || (one.process < another.process ? -1 : 1)),
@@ -71,12 +70,12 @@ it("counts those of every role that may connect where only an installation's pro
     `revoke connect on database ${database} from public; grant connect on database ${database} to ${router.user}`,
   )
   const family = database.slice(-4)
-  for (const { user, password } of [router, stranger]) {
-    await keep('postgres', { user: user as never, password: new Secret(password) }, { family, member: user.slice(-4) })
+  for (const role of [router, stranger]) {
+    await keep('postgres', loginOf(role), { family, member: role.user.slice(-4) })
   }
-  const session = await server.connect(database as never)
+  const session = await server.connect(identifier(database))
   onTestFinished(() => session.close())
-  const question = { family, tenantRoles: 'none_', tenantGroup: 'none' as never, isAmongProcesses: true }
+  const question = { family, tenantRoles: 'none_', tenantGroup: identifier('none'), isAmongProcesses: true }
   const { sessions } = await server.occupancy(session, question)
   expect(sessions).toEqual([{ process: router.user.slice(-4), tenantRole: undefined, count: 1 }])
 })

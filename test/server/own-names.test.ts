@@ -1,26 +1,26 @@
 import { doctor, ensureDatabase } from 'tenantry'
 import { postgres } from 'tenantry/postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { parseIdentifier } from '../../dist/kernel/names.js'
-import { Secret } from '../../dist/kernel/secret.js'
+import type { Login } from '../../dist/server/port.js'
 import { type CountingProxy, startCountingProxy } from '../support/counting-proxy.ts'
+import { identifier, loginOf } from '../support/names.ts'
 import { createRole, disposableName, errorOf, quote, serverUrl, sql } from '../support/server.ts'
 
 // With any search_path of the URL, the role and the database, administration looks names up in pg_catalog alone.
 
 const own = 'pg_catalog,pg_temp'
 const query = { text: `select current_setting('search_path') as path` }
-const database = parseIdentifier(disposableName('d'), 'database')
+const database = identifier(disposableName('d'))
 let proxy: CountingProxy
 let login: { user: string; password: string }
-let helper: { user: never; password: Secret }
+let helper: Login
 let url: string
 
 beforeAll(async () => {
   proxy = await startCountingProxy(serverUrl())
   login = await createRole('createdb createrole')
   const other = await createRole()
-  helper = { user: other.user as never, password: new Secret(other.password) }
+  helper = loginOf(other)
   await sql(`create database ${quote(database)}`)
   for (const target of [`role ${login.user}`, `role ${other.user}`, `database ${database}`]) {
     await sql(`alter ${target} set search_path = trap, public`)

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
-import { parseIdentifier } from '../../dist/kernel/names.js'
 import { postgres } from '../../dist/server/postgres/postgres.js'
+import { identifier } from '../support/names.ts'
 import { serverUrl } from '../support/server.ts'
 
-const database = parseIdentifier('postgres', 'database')
+const database = identifier('postgres')
 
 it('a durable transaction waits for the disk, with any default', async () => {
   const url = `${serverUrl({ database })}?options=-c%20synchronous_commit%3Doff`

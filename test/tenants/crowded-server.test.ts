@@ -5,6 +5,7 @@ import { postgres } from 'tenantry/postgres'
 import { Client } from 'pg'
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
+import { identifier } from '../support/names.ts'
 import { startServer } from '../support/start-server.ts'
 import { errorOf, sqlAt } from '../support/server.ts'
 
@@ -60,7 +61,7 @@ it('calls that wait too long fail, aborted ones end at once, and the others cont
     )
       break
   }
-  const maintenance = 'postgres' as never
+  const maintenance = identifier('postgres')
   const hurried = postgres({ url, busyTimeoutMs: 200 })
   const patient = postgres({ url })
   const [stop, pool, sessions] = [
