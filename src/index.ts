@@ -88,10 +88,10 @@ export type { Reconciled, Reconciliation, ReconcileOptions } from './provisionin
 export type { Finding } from './provisioning/reconcile/reconcile-plan.ts'
 export type { Restamped, RestampOptions } from './provisioning/tenants/restamp.ts'
 export type { Version } from './catalog/versions.ts'
-export type { DesiredSet } from './provisioning/rollouts.ts'
+export type { DesiredSet } from './provisioning/rollouts/set-desired.ts'
 export type { RemovedTemplates } from './provisioning/templates/retire.ts'
 export type { Resumed, Suspended } from './provisioning/tenants/suspend.ts'
-export type { StartUp } from './provisioning/survey.ts'
+export type { StartUp } from './provisioning/fleet/survey.ts'
 export type { NewTenantOptions, OnboardOptions } from './provisioning/tenants/tenant-options.ts'
 export type { Updated, UpdateOptions } from './provisioning/tenants/update.ts'
 export type {

@@ -1,7 +1,7 @@
 import type { Cancellable } from './kernel/abort.ts'
 import { physicalNames } from './kernel/names.ts'
 import type { CheckedConfig } from './read-config.ts'
-import { administrationPool } from './provisioning/administration.ts'
+import { administrationPool } from './provisioning/locks/administration.ts'
 import type { ProvisioningContext } from './provisioning/context.ts'
 import type { ConnectionPool, Server, Session, SessionPool } from './server/port.ts'
 

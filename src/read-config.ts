@@ -28,7 +28,7 @@ import {
 import type { Models } from './models/port.ts'
 import { requireModels } from './models/require-models.ts'
 import type { Seed, TenantHook } from './provisioning/context.ts'
-import { firstRevision } from './provisioning/version.ts'
+import { firstRevision } from './provisioning/rollouts/version.ts'
 import type { Server, SessionDefaults } from './server/port.ts'
 
 type Group<Name extends keyof TenantryConfig<unknown>> = Entries<NonNullable<TenantryConfig<unknown>[Name]>>

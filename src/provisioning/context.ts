@@ -12,7 +12,7 @@ import type { Tenant, TenantRow } from '../catalog/tenant.ts'
 import type { Models } from '../models/port.ts'
 import type { EndedBlocker, GroupRoles, Server, Session } from '../server/port.ts'
 import type { Structure } from '../structure/structure-object.ts'
-import type { Activity } from './activity.ts'
+import type { Activity } from './templates/activity.ts'
 
 /** A change of a tenant, emitted once it is certain. */
 export interface TenantEvent {

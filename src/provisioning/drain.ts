@@ -4,7 +4,7 @@ import { type Identifier, physicalNames } from '../kernel/names.ts'
 import type { TenantRow } from '../catalog/tenant.ts'
 import type { Change, Server, Session, WhichSessions } from '../server/port.ts'
 import type { ProvisioningContext } from './context.ts'
-import { disableLogin } from './separation.ts'
+import { disableLogin } from './roles/separation.ts'
 
 /** The database to drain, the sessions that have to end, and the deadline. */
 export interface Drain extends Cancellable {

@@ -1,9 +1,9 @@
 import { hasCode, hasFailure, messageOf, TenantryError } from '../../kernel/errors.ts'
 import { physicalNames } from '../../kernel/names.ts'
 import type { Server, Session } from '../../server/port.ts'
-import { connectToAdministration } from '../administration.ts'
+import { connectToAdministration } from '../locks/administration.ts'
 import type { KeepingFailedEvent, MakingContext } from '../context.ts'
-import { lockedBy, onServer } from '../locked-work.ts'
+import { lockedBy, onServer } from '../locks/locked-work.ts'
 import { declarationLock, dropDiscarded, retireVersions } from './retire.ts'
 import { discardUnready, fillSpare, ownPool, spareLock, type SpareSite } from './spare.ts'
 

@@ -5,7 +5,7 @@ import type { Server, Session } from '../../server/port.ts'
 import { withSession } from '../../server/with-session.ts'
 import { requireServer } from '../../server/require-server.ts'
 import type { ProvisioningContext } from '../context.ts'
-import { lockedBy } from '../locked-work.ts'
+import { lockedBy } from '../locks/locked-work.ts'
 import { discardUnready, dropSpares, spareLock } from './spare.ts'
 import { discardTemplates, dropTemplate, inPool } from './template.ts'
 

@@ -8,16 +8,13 @@ import { withSession } from '../../server/with-session.ts'
 import { readStamp, writeStamp } from '../../server/stamp.ts'
 import { digestOf } from '../../structure/structure-object.ts'
 import type { MakingContext, ProvisioningContext } from '../context.ts'
-import { durablyBoth, type LockedWork } from '../locked-work.ts'
-import { dropLogin, loginChanges, newLogin } from '../separation.ts'
+import { durablyBoth, type LockedWork, type ServerSite } from '../locks/locked-work.ts'
+import { dropLogin, loginChanges, newLogin } from '../roles/separation.ts'
 import { copyTemplate } from './template.ts'
 
 /** The place where spares are filled or used, and its sessions. */
-export interface SpareSite {
+export interface SpareSite extends ServerSite {
   readonly locked: LockedWork
-  readonly server: Server
-  /** A session on that server. */
-  readonly admin: Session
 }
 
 /** The pool of spares of this process's version on a server. */

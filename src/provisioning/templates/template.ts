@@ -6,14 +6,14 @@ import { type Identifier, physicalNames } from '../../kernel/names.ts'
 import type { FinishedTemplate, SparePool, TemplateRow } from '../../catalog/inventory.ts'
 import type { Change, Server, Session } from '../../server/port.ts'
 import { readStamp, writeStamp } from '../../server/stamp.ts'
-import { connectToAdministration } from '../administration.ts'
+import { connectToAdministration } from '../locks/administration.ts'
 import type { MakingContext, ProvisioningContext } from '../context.ts'
 import { describeTemplate } from '../tables/compare-tenant.ts'
 import { makeTables } from '../tables/create-tables.ts'
 import { endAllSessions } from '../drain.ts'
 import { runSeed } from '../hooks.ts'
-import { durablyBoth, type LockedWork, lockedBy, onServer } from '../locked-work.ts'
-import { createPrivate, ensureGroups } from '../separation.ts'
+import { durablyBoth, type LockedWork, lockedBy, onServer, type ServerSite } from '../locks/locked-work.ts'
+import { createPrivate, ensureGroups } from '../roles/separation.ts'
 
 /** A database that was copied from the template. */
 export interface Copied {
@@ -35,7 +35,7 @@ const attempts = 3
  */
 export async function copyTemplate<Handle>(
   context: MakingContext<Handle>,
-  { server, admin, database }: { readonly server: Server; readonly admin: Session; readonly database: Identifier },
+  { server, admin, database }: ServerSite & { readonly database: Identifier },
   options: Cancellable,
 ): Promise<Copied> {
   let wasBuilt = false
@@ -155,16 +155,14 @@ export async function inPool<T>(
   })
 }
 
-interface Site {
-  readonly server: Server
-  readonly admin: Session
+interface PoolSite extends ServerSite {
   readonly sparePool: SparePool
 }
 
 async function buildUnderLock<Handle>(
   context: MakingContext<Handle>,
   locked: LockedWork,
-  { server, admin, sparePool }: Site,
+  { server, admin, sparePool }: PoolSite,
   options: Cancellable,
 ): Promise<TemplateRow> {
   const rowId = randomUUID()
@@ -200,9 +198,7 @@ async function fill<Handle>(
   return withSession(server.connect(building, options), (session) => describeTemplate(context, server, session))
 }
 
-interface Sealing extends Cancellable {
-  readonly server: Server
-  readonly admin: Session
+interface Sealing extends Cancellable, ServerSite {
   readonly rowId: string
   readonly finished: FinishedTemplate
 }

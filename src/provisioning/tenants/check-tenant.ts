@@ -9,7 +9,7 @@ import type { Comparison } from '../../structure/comparison.ts'
 import { reported } from '../tables/compare-database.ts'
 import { buildInCatalog, lookAtTenant, lookAtVersion, structuresOf, withVersion } from '../tables/compare-tenant.ts'
 import type { MakingContext, ProvisioningContext } from '../context.ts'
-import { loginOf } from '../separation.ts'
+import { loginOf } from '../roles/separation.ts'
 import { ensureTemplate } from '../templates/template.ts'
 import { findInService } from './existing-tenant.ts'
 

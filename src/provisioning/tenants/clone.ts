@@ -4,7 +4,7 @@ import { explained, TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, parseTenantId, physicalNames } from '../../kernel/names.ts'
 import { isInService, stateError } from '../../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
-import type { Login, Server, Session } from '../../server/port.ts'
+import type { Login } from '../../server/port.ts'
 import { requireServer } from '../../server/require-server.ts'
 import {
   emitChange,
@@ -16,9 +16,9 @@ import {
 import { runHook } from '../hooks.ts'
 import { existsError, refusedHint, refuseAnother } from './existing-tenant.ts'
 import { makeTenant, type Recipe } from './make-tenant.ts'
-import { underLock } from '../locked-work.ts'
-import { withHelper } from '../helper-login.ts'
-import { createPrivate, ensureGroups, newLogin } from '../separation.ts'
+import { underLock, type ServerSite } from '../locks/locked-work.ts'
+import { withHelper } from '../roles/helper-login.ts'
+import { createPrivate, ensureGroups, newLogin } from '../roles/separation.ts'
 import { missingError, newName } from './tenant-names.ts'
 import type { NewTenantOptions } from './tenant-options.ts'
 
@@ -128,7 +128,7 @@ function copyOf<Handle>(
 async function inherit(
   { installation }: ProvisioningContext,
   separation: Separation,
-  { server, admin, building }: Site,
+  { server, admin, building }: CloneSite,
   source: TenantRow,
   row: TenantRow,
 ): Promise<void> {
@@ -148,9 +148,7 @@ function separationOf({ separation }: ProvisioningContext, { credential }: Tenan
   return credential === undefined ? undefined : separation
 }
 
-interface Site {
-  readonly server: Server
-  readonly admin: Session
+interface CloneSite extends ServerSite {
   readonly building: Identifier
 }
 
@@ -161,7 +159,7 @@ interface Site {
 async function copySource(
   context: ProvisioningContext,
   source: TenantRow,
-  { server, admin, building }: Site,
+  { server, admin, building }: CloneSite,
   { drainMs, signal }: { readonly drainMs: number; readonly signal?: AbortSignal | undefined },
 ): Promise<boolean> {
   const deadline = Date.now() + drainMs
@@ -187,7 +185,7 @@ async function copySource(
 async function refuseUnlessThere(
   context: ProvisioningContext,
   source: TenantRow,
-  { server, admin }: Omit<Site, 'building'>,
+  { server, admin }: ServerSite,
 ): Promise<void> {
   await refuseUnlessSame(context, source)
   const isThere = (await server.databases.describe(admin, [source.database])).length > 0

@@ -5,13 +5,13 @@ import type { Secret } from '../../kernel/secret.ts'
 import { eachOf } from '../../kernel/pages.ts'
 import { replaceKeyCheck } from '../../catalog/key-check.ts'
 import type { TenantRow } from '../../catalog/tenant.ts'
-import type { Change, Login, Server, Session } from '../../server/port.ts'
+import type { Change, Login, Server } from '../../server/port.ts'
 import { withSession } from '../../server/with-session.ts'
 import { requireServer } from '../../server/require-server.ts'
 import { emitChange, type ProvisioningContext, type Separation, type VerbOptions } from '../context.ts'
 import { despiteRaces, type Drain, endAllSessions, remainError } from '../drain.ts'
-import { durably, durablyBoth, lockedBy, onServerOf, underLock } from '../locked-work.ts'
-import { loginOf, newLogin } from '../separation.ts'
+import { durably, durablyBoth, lockedBy, onServerOf, underLock, type ServerSite } from '../locks/locked-work.ts'
+import { loginOf, newLogin } from '../roles/separation.ts'
 import { findInService } from './existing-tenant.ts'
 import { disagreeError, findDatabase, type FoundDatabase, isNewer } from './tenant-names.ts'
 
@@ -139,9 +139,7 @@ export async function rotateCredentials(
 }
 
 /** A role with a new password, and its sessions. */
-interface OwnRole {
-  readonly server: Server
-  readonly admin: Session
+interface OwnRole extends ServerSite {
   readonly own: Omit<Drain, 'drainMs' | 'also'>
 }
 

@@ -9,10 +9,10 @@ import { readStamp, writeStamp } from '../../server/stamp.ts'
 import { withSession } from '../../server/with-session.ts'
 import { emitChange, type ProvisioningContext, type VerbOptions } from '../context.ts'
 import { endAllSessions } from '../drain.ts'
-import { durablyBoth, type LockedWork, onServerOf, underLock } from '../locked-work.ts'
+import { durablyBoth, type LockedWork, onServerOf, underLock, type ServerSite } from '../locks/locked-work.ts'
 import { refuseMismatch, reported } from '../tables/compare-database.ts'
 import { lookAtVersion } from '../tables/compare-tenant.ts'
-import { dropLogin, dropOurRole, isSeparate, loginChanges, newLogin } from '../separation.ts'
+import { dropLogin, dropOurRole, isSeparate, loginChanges, newLogin } from '../roles/separation.ts'
 import { disagreeError, foreignError, isStampOf, namesOf, tenantStamp } from './tenant-names.ts'
 
 /** The steps that make a tenant's database under its building name. */
@@ -43,7 +43,7 @@ export function makeTenant(
   options: VerbOptions,
 ): Promise<TenantRow> {
   return onServerOf(context, locked, row, options, async (server, admin) => {
-    const site: Site = { context, locked, row, server, admin }
+    const site: MakingSite = { context, locked, row, server, admin }
     const made = await nameOrMake(site, recipe, options)
     emitChange(context, makingVerbs[row.origin], made, { from: 'onboarding', to: 'active', since: locked.since })
     return made
@@ -61,7 +61,7 @@ export function finishMaking(context: ProvisioningContext, tenant: TenantRow, op
     const row = await locked.catalog.find(tenant.id)
     if (row?.rowId !== tenant.rowId || row.state !== 'onboarding') return
     await onServerOf(context, locked, row, options, async (server, admin) => {
-      const site: Site = { context, locked, row, server, admin }
+      const site: MakingSite = { context, locked, row, server, admin }
       const named = await findNamed(site, options)
       if (named === undefined) return
       if (row.origin === 'adopt') await verifyAdopted(site, named, options)
@@ -71,7 +71,11 @@ export function finishMaking(context: ProvisioningContext, tenant: TenantRow, op
   })
 }
 
-function verifyAdopted({ context, row, server }: Site, { fingerprint }: Made, options: VerbOptions): Promise<void> {
+function verifyAdopted(
+  { context, row, server }: MakingSite,
+  { fingerprint }: Made,
+  options: VerbOptions,
+): Promise<void> {
   const connecting = server.connect(row.database, options)
   return withSession(connecting, async (session) => {
     const look = await lookAtVersion(context, { server, session }, fingerprint)
@@ -79,7 +83,7 @@ function verifyAdopted({ context, row, server }: Site, { fingerprint }: Made, op
   })
 }
 
-async function nameOrMake(site: Site, recipe: Recipe, options: VerbOptions): Promise<TenantRow> {
+async function nameOrMake(site: MakingSite, recipe: Recipe, options: VerbOptions): Promise<TenantRow> {
   const named = await findNamed(site, options)
   if (named !== undefined) return nowMade(site, named, [], options)
   await buildDatabase(site, recipe, options)
@@ -89,19 +93,17 @@ async function nameOrMake(site: Site, recipe: Recipe, options: VerbOptions): Pro
 }
 
 /** The place of the work, and the tenant. */
-interface Site {
+interface MakingSite extends ServerSite {
   readonly context: ProvisioningContext
   readonly locked: LockedWork
   readonly row: TenantRow
-  readonly server: Server
-  readonly admin: Session
 }
 
 /** The purpose of a database, and the number of the transition that makes its tenant active. */
 type Made = Pick<Recipe, 'fingerprint' | 'isSeparate'> & { readonly transition: number }
 
 /** Returns the purpose of the database, if an earlier call has given it its name. */
-async function findNamed(site: Site, options: VerbOptions): Promise<Made | undefined> {
+async function findNamed(site: MakingSite, options: VerbOptions): Promise<Made | undefined> {
   const { context, row, server, admin } = site
   const { pendingDrop } = namesOf(context, row)
   const databases = await server.databases.describe(admin, [row.database, pendingDrop])
@@ -119,7 +121,7 @@ async function findNamed(site: Site, options: VerbOptions): Promise<Made | undef
 }
 
 /** Removes the row and the database, since the name is taken. Only the row identifies a building database. */
-async function withdraw(site: Site, options: VerbOptions): Promise<TenantryError> {
+async function withdraw(site: MakingSite, options: VerbOptions): Promise<TenantryError> {
   const { context, locked, row } = site
   const { actor } = options
   await discardBuilding(site, options)
@@ -132,7 +134,7 @@ async function withdraw(site: Site, options: VerbOptions): Promise<TenantryError
  * Makes the database under its building name, which proves its tenant until it has a stamp. A database that an
  * interrupted call left may have been made for other models: it is discarded, which its random name permits.
  */
-async function buildDatabase(site: Site, recipe: Recipe, options: VerbOptions): Promise<void> {
+async function buildDatabase(site: MakingSite, recipe: Recipe, options: VerbOptions): Promise<void> {
   const { server, admin } = site
   const { building } = namesOf(site.context, site.row)
   if (!(await recipe.create(server, admin, building))) {
@@ -143,7 +145,7 @@ async function buildDatabase(site: Site, recipe: Recipe, options: VerbOptions): 
 }
 
 /** Takes what an interrupted or refused call made out of the way, and drops the tenant's role. */
-async function discardBuilding(site: Site, options: VerbOptions): Promise<void> {
+async function discardBuilding(site: MakingSite, options: VerbOptions): Promise<void> {
   const { context, row, server, admin } = site
   const discarded = await discard(site, namesOf(context, row).building, options)
   if (discarded !== undefined) {
@@ -160,7 +162,7 @@ async function discardBuilding(site: Site, options: VerbOptions): Promise<void> 
  * @returns the name that it has now; undefined where there is none
  */
 async function discard(
-  { context, locked, row, server, admin }: Site,
+  { context, locked, row, server, admin }: MakingSite,
   database: Identifier,
   { signal }: VerbOptions,
 ): Promise<Identifier | undefined> {
@@ -188,7 +190,7 @@ async function discard(
 }
 
 /** Gives the database its name and stamp, and makes the tenant active. */
-async function takeName(site: Site, made: Made, options: VerbOptions): Promise<TenantRow> {
+async function takeName(site: MakingSite, made: Made, options: VerbOptions): Promise<TenantRow> {
   const { context, row, server, admin } = site
   try {
     return await nameOnce(site, made, options)
@@ -202,7 +204,7 @@ async function takeName(site: Site, made: Made, options: VerbOptions): Promise<T
   }
 }
 
-function nameOnce(site: Site, made: Made, options: VerbOptions): Promise<TenantRow> {
+function nameOnce(site: MakingSite, made: Made, options: VerbOptions): Promise<TenantRow> {
   const { context, row } = site
   const { database } = row
   const naming: readonly Change[] = [
@@ -213,7 +215,12 @@ function nameOnce(site: Site, made: Made, options: VerbOptions): Promise<TenantR
 }
 
 /** Makes the last changes to the database, gives the tenant its role, and makes it active. */
-async function nowMade(site: Site, made: Made, last: readonly Change[], options: VerbOptions): Promise<TenantRow> {
+async function nowMade(
+  site: MakingSite,
+  made: Made,
+  last: readonly Change[],
+  options: VerbOptions,
+): Promise<TenantRow> {
   const { context, locked, row, server, admin } = site
   const { installation } = context
   const separation = made.isSeparate ? context.separation : undefined
@@ -230,7 +237,7 @@ async function nowMade(site: Site, made: Made, last: readonly Change[], options:
 }
 
 async function activate(
-  { locked, row }: Site,
+  { locked, row }: MakingSite,
   { fingerprint, transition }: Made,
   { actor }: VerbOptions,
 ): Promise<TenantRow> {

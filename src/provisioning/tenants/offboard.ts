@@ -7,8 +7,8 @@ import { beforeTransition, takeTransition } from './transitions.ts'
 import type { DrainOptions, ProvisioningContext, VerbOptions } from '../context.ts'
 import { drain, type Drain, remainError } from '../drain.ts'
 import { isNameTaken } from './make-tenant.ts'
-import { durablyBoth, onServerOf, underLock } from '../locked-work.ts'
-import { enableLogin, disableLogin } from '../separation.ts'
+import { durablyBoth, onServerOf, underLock } from '../locks/locked-work.ts'
+import { enableLogin, disableLogin } from '../roles/separation.ts'
 import { findDatabase, foreignError, missingError, namesOf, stampChange } from './tenant-names.ts'
 
 /** Options of `offboard`. */

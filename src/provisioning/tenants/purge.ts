@@ -3,13 +3,12 @@ import { hasFailure, TenantryError } from '../../kernel/errors.ts'
 import { parseTenantId, physicalNames, type TenantId } from '../../kernel/names.ts'
 import { stateError } from '../../catalog/states.ts'
 import { type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
-import type { Server, Session } from '../../server/port.ts'
 import { readStamp } from '../../server/stamp.ts'
 import { type BeforeTransition, beforeTransition, takeTransition } from './transitions.ts'
 import { emitChange, type ProvisioningContext, type VerbOptions } from '../context.ts'
 import { endAllSessions, remainError } from '../drain.ts'
-import { durablyBoth, type LockedWork, onServerOf, underLock } from '../locked-work.ts'
-import { dropLogin } from '../separation.ts'
+import { durablyBoth, type LockedWork, onServerOf, underLock, type ServerSite } from '../locks/locked-work.ts'
+import { dropLogin } from '../roles/separation.ts'
 import {
   disagreeError,
   findDatabase,
@@ -117,15 +116,10 @@ async function wasPurged({ catalog }: LockedWork, id: TenantId): Promise<boolean
   throw unknownTenant(id)
 }
 
-interface Site {
-  readonly server: Server
-  readonly admin: Session
-}
-
 async function destroy(
   context: ProvisioningContext,
   locked: LockedWork,
-  { server, admin }: Site,
+  { server, admin }: ServerSite,
   before: BeforeTransition,
   { actor, signal }: VerbOptions,
 ): Promise<void> {
@@ -183,7 +177,7 @@ function refuseUnproven(context: ProvisioningContext, row: TenantRow, found: Fou
 async function giveBack(
   context: ProvisioningContext,
   locked: LockedWork,
-  { server, admin }: Site,
+  { server, admin }: ServerSite,
   before: BeforeTransition,
   actor: string | undefined,
 ): Promise<void> {

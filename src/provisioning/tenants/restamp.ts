@@ -2,12 +2,12 @@ import { TenantryError } from '../../kernel/errors.ts'
 import { parseTenantId } from '../../kernel/names.ts'
 import { stateError } from '../../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
-import type { Change, DatabaseInfo, Server, Session } from '../../server/port.ts'
+import type { Change, DatabaseInfo } from '../../server/port.ts'
 import { readStamp } from '../../server/stamp.ts'
 import { checkMatch, closeToTenants, handOver, refuseUnlessOurs } from './adopt.ts'
 import type { MakingContext, ProvisioningContext, VerbOptions } from '../context.ts'
-import { durably, onServerOf, underLock } from '../locked-work.ts'
-import { enableLogin, disableLogin } from '../separation.ts'
+import { durably, onServerOf, underLock, type ServerSite } from '../locks/locked-work.ts'
+import { enableLogin, disableLogin } from '../roles/separation.ts'
 import { foreignError, isStampOf, missingError, tenantStamp } from './tenant-names.ts'
 
 /** Options of `restamp`. */
@@ -55,7 +55,7 @@ export async function restamp<Handle>(
 /** Checks a database, and transfers its objects. */
 async function inspect<Handle>(
   context: MakingContext<Handle>,
-  { server, admin }: { readonly server: Server; readonly admin: Session },
+  { server, admin }: ServerSite,
   { row, found }: { readonly row: TenantRow; readonly found: DatabaseInfo },
   differences: 'allow' | 'refuse',
   options: RestampOptions,

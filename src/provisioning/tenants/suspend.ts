@@ -4,8 +4,8 @@ import { requireServer } from '../../server/require-server.ts'
 import { type BeforeTransition, beforeTransition, takeTransition } from './transitions.ts'
 import type { DrainOptions, ProvisioningContext, VerbOptions } from '../context.ts'
 import { drain } from '../drain.ts'
-import { durablyBoth, type LockedWork, onServerOf, underLock } from '../locked-work.ts'
-import { enableLogin, workOf } from '../separation.ts'
+import { durablyBoth, type LockedWork, onServerOf, underLock } from '../locks/locked-work.ts'
+import { enableLogin, workOf } from '../roles/separation.ts'
 import { findDatabase, missingError, stampChange } from './tenant-names.ts'
 
 /** The result of suspending a tenant. */

@@ -5,7 +5,7 @@ import { mayTake, nextTransition, stateError, type TenantState, type Transition 
 import { type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
 import { emitChange, type ProvisioningContext } from '../context.ts'
 import { goneError } from './make-tenant.ts'
-import { durably, type LockedWork } from '../locked-work.ts'
+import { durably, type LockedWork } from '../locks/locked-work.ts'
 
 /** The transitions that are verbs of their own. */
 type TransitionVerb = Transition & Verb

@@ -70,7 +70,7 @@ const neverTemporary: ReadonlySet<StructureKind> = new Set([
 ])
 
 /** The place where a script is built. */
-interface Site {
+interface ScratchScript {
   readonly script: Script
   readonly defaultSchema: string
   readonly created: CreatedNames
@@ -82,7 +82,7 @@ interface Site {
 
 async function buildIn(
   session: ReadingSession,
-  { script, defaultSchema, created, scratch, moved }: Site,
+  { script, defaultSchema, created, scratch, moved }: ScratchScript,
 ): Promise<Structure | undefined> {
   const own = scratch.get(defaultSchema) ?? ''
   const isTemporarySchema = own === 'pg_temp'

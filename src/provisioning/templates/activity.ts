@@ -1,4 +1,4 @@
-import { pause, throwIfAborted } from '../kernel/abort.ts'
+import { pause, throwIfAborted } from '../../kernel/abort.ts'
 
 /** The interval at which a wait for quiet looks again, in milliseconds. */
 const lookMs = 10

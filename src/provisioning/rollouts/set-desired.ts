@@ -1,6 +1,6 @@
-import { TenantryError } from '../kernel/errors.ts'
-import type { Version } from '../catalog/versions.ts'
-import type { ProvisioningContext } from './context.ts'
+import { TenantryError } from '../../kernel/errors.ts'
+import type { Version } from '../../catalog/versions.ts'
+import type { ProvisioningContext } from '../context.ts'
 
 /** The result of setting the desired version. */
 export interface DesiredSet {

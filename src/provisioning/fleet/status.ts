@@ -1,7 +1,7 @@
-import { type Cancellable, untilAborted } from '../kernel/abort.ts'
-import { physicalNames } from '../kernel/names.ts'
-import { type Status, summarise, summariseInventory } from '../catalog/status.ts'
-import type { ProvisioningContext } from './context.ts'
+import { type Cancellable, untilAborted } from '../../kernel/abort.ts'
+import { physicalNames } from '../../kernel/names.ts'
+import { type Status, summarise, summariseInventory } from '../../catalog/status.ts'
+import type { ProvisioningContext } from '../context.ts'
 
 /**
  * Returns the figures of an installation.

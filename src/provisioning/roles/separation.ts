@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { type ErrorCode, TenantryError } from '../kernel/errors.ts'
-import { type Identifier, type Installation, physicalNames } from '../kernel/names.ts'
-import { Secret } from '../kernel/secret.ts'
-import type { TenantRow } from '../catalog/tenant.ts'
+import { type ErrorCode, TenantryError } from '../../kernel/errors.ts'
+import { type Identifier, type Installation, physicalNames } from '../../kernel/names.ts'
+import { Secret } from '../../kernel/secret.ts'
+import type { TenantRow } from '../../catalog/tenant.ts'
 import type {
   Change,
   DatabaseInfo,
@@ -12,9 +12,9 @@ import type {
   Session,
   WhichSessions,
   Login,
-} from '../server/port.ts'
-import { readStamp } from '../server/stamp.ts'
-import type { ProvisioningContext, Separation } from './context.ts'
+} from '../../server/port.ts'
+import { readStamp } from '../../server/stamp.ts'
+import type { ProvisioningContext, Separation } from '../context.ts'
 
 /** Returns the groups of an installation. */
 export function groupRoles(installation: Installation): GroupRoles {

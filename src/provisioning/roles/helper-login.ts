@@ -1,14 +1,13 @@
 import { randomBytes } from 'node:crypto'
-import { type Identifier, physicalNames } from '../kernel/names.ts'
-import type { Login, Server, Session } from '../server/port.ts'
-import type { ProvisioningContext, Separation } from './context.ts'
-import { despiteRaces, endAllSessions, remainError } from './drain.ts'
+import { type Identifier, physicalNames } from '../../kernel/names.ts'
+import type { Login } from '../../server/port.ts'
+import type { ProvisioningContext, Separation } from '../context.ts'
+import type { ServerSite } from '../locks/locked-work.ts'
+import { despiteRaces, endAllSessions, remainError } from '../drain.ts'
 import { dropOurRole, newPassword } from './separation.ts'
 
 /** The place of a temporary role, and its row. */
-interface Workplace {
-  readonly server: Server
-  readonly admin: Session
+interface Workplace extends ServerSite {
   readonly database: Identifier
   readonly rowId: string
 }

@@ -1,9 +1,9 @@
-import { type Cancellable, poll } from '../kernel/abort.ts'
-import { hasCode, TenantryError } from '../kernel/errors.ts'
-import { type Identifier, physicalNames } from '../kernel/names.ts'
-import type { Server, Session, SessionPool } from '../server/port.ts'
-import { createPrivate } from './separation.ts'
-import type { ProvisioningContext } from './context.ts'
+import { type Cancellable, poll } from '../../kernel/abort.ts'
+import { hasCode, TenantryError } from '../../kernel/errors.ts'
+import { type Identifier, physicalNames } from '../../kernel/names.ts'
+import type { Server, Session, SessionPool } from '../../server/port.ts'
+import { createPrivate } from '../roles/separation.ts'
+import type { ProvisioningContext } from '../context.ts'
 
 /** The time after which another process finishes a closed database that one has begun to make, in milliseconds. */
 const finishMs = 1_000

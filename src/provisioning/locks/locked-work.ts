@@ -1,15 +1,21 @@
-import { sha256 } from '../kernel/hash.ts'
-import type { Cancellable } from '../kernel/abort.ts'
-import { TenantryError, hasCode } from '../kernel/errors.ts'
-import type { TenantId } from '../kernel/names.ts'
-import { Catalog } from '../catalog/catalog.ts'
-import { Credentials } from '../catalog/credentials.ts'
-import { Inventory } from '../catalog/inventory.ts'
-import type { TenantRow } from '../catalog/tenant.ts'
-import type { Server, Session } from '../server/port.ts'
-import { withSession } from '../server/with-session.ts'
-import { requireServer } from '../server/require-server.ts'
-import type { ProvisioningContext } from './context.ts'
+import { sha256 } from '../../kernel/hash.ts'
+import type { Cancellable } from '../../kernel/abort.ts'
+import { TenantryError, hasCode } from '../../kernel/errors.ts'
+import type { TenantId } from '../../kernel/names.ts'
+import { Catalog } from '../../catalog/catalog.ts'
+import { Credentials } from '../../catalog/credentials.ts'
+import { Inventory } from '../../catalog/inventory.ts'
+import type { TenantRow } from '../../catalog/tenant.ts'
+import type { Server, Session } from '../../server/port.ts'
+import { withSession } from '../../server/with-session.ts'
+import { requireServer } from '../../server/require-server.ts'
+import type { ProvisioningContext } from '../context.ts'
+
+/** A server, and an administrative session on it. */
+export interface ServerSite {
+  readonly server: Server
+  readonly admin: Session
+}
 
 /** Exclusive work on a tenant, or on templates and spares. */
 export interface LockedWork {

@@ -1,11 +1,11 @@
-import type { Cancellable } from '../kernel/abort.ts'
-import { TenantryError } from '../kernel/errors.ts'
-import type { TenantId } from '../kernel/names.ts'
-import type { Catalog } from '../catalog/catalog.ts'
-import type { FleetCount } from '../catalog/opening-look.ts'
-import type { Server, Session } from '../server/port.ts'
-import { withSession } from '../server/with-session.ts'
-import { readStamp, type Stamp } from '../server/stamp.ts'
+import type { Cancellable } from '../../kernel/abort.ts'
+import { TenantryError } from '../../kernel/errors.ts'
+import type { TenantId } from '../../kernel/names.ts'
+import type { Catalog } from '../../catalog/catalog.ts'
+import type { FleetCount } from '../../catalog/opening-look.ts'
+import type { Server, Session } from '../../server/port.ts'
+import { withSession } from '../../server/with-session.ts'
+import { readStamp, type Stamp } from '../../server/stamp.ts'
 
 /**
  * The findings of `openTenantry`: the tenants in service (active or suspended), by the stamps on their databases. It

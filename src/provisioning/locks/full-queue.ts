@@ -1,8 +1,8 @@
-import type { Cancellable } from '../kernel/abort.ts'
-import { hasFailure } from '../kernel/errors.ts'
-import { withSession } from '../server/with-session.ts'
+import type { Cancellable } from '../../kernel/abort.ts'
+import { hasFailure } from '../../kernel/errors.ts'
+import { withSession } from '../../server/with-session.ts'
 import { connectToAdministration } from './administration.ts'
-import type { ProvisioningContext } from './context.ts'
+import type { ProvisioningContext } from '../context.ts'
 
 /**
  * Runs `work`, which notifies other processes. The queue of notifications is one for the whole server, and any role can fill

@@ -1,4 +1,4 @@
-import { sha256 } from '../kernel/hash.ts'
+import { sha256 } from '../../kernel/hash.ts'
 
 /** The parts of a version besides the models. */
 export interface VersionParts {
