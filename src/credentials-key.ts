@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
+import { hasSystemCode } from './kernel/system-error.ts'
 import { TenantryError } from './kernel/errors.ts'
 import { Keyring } from './kernel/keyring.ts'
 import type { Logger } from './kernel/logger.ts'
@@ -95,7 +96,7 @@ function makeKey(path: string): boolean {
     linkSync(beside, path)
     return true
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
+    if (hasSystemCode(error, 'EEXIST')) return false
     throw error
   } finally {
     rmSync(beside)

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
+import { hasSystemCode } from '../kernel/system-error.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { repairPackage } from './package-repair.ts'
 import { copyForEverybody } from './readable-copy.ts'
@@ -118,5 +119,5 @@ function unusable(program: string, cause: unknown): TenantryError {
  */
 function isDenied(error: unknown): boolean {
   if (error instanceof TenantryError) return isDenied(error.cause)
-  return error instanceof Error && 'code' in error && (error.code === 'EACCES' || error.code === 127)
+  return hasSystemCode(error, 'EACCES', 127)
 }

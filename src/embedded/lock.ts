@@ -1,5 +1,6 @@
 import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { randomUUID } from 'node:crypto'
+import { hasSystemCode } from '../kernel/system-error.ts'
 import { poll } from '../kernel/abort.ts'
 import { TenantryError } from '../kernel/errors.ts'
 import { identify, isAlive, type ProcessIdentity } from './processes.ts'
@@ -56,7 +57,7 @@ function tryLock(file: string): Lock | undefined {
   try {
     writeFileSync(file, identityOfThisProcess(), { flag: 'wx' })
   } catch (error) {
-    if (!isCode(error, 'EEXIST')) throw error
+    if (!hasSystemCode(error, 'EEXIST')) throw error
     removeWhenStale(file)
     return undefined
   }
@@ -80,7 +81,7 @@ function removeWhenStale(file: string): void {
     renameSync(file, aside)
     if (!isStale(aside)) linkSync(aside, file)
   } catch (error) {
-    if (!isCode(error, 'ENOENT') && !isCode(error, 'EEXIST')) throw error
+    if (!hasSystemCode(error, 'ENOENT', 'EEXIST')) throw error
   } finally {
     rmSync(aside, { force: true })
   }
@@ -95,8 +96,4 @@ function isStale(file: string): boolean {
 
 function isIdentity(value: unknown): value is ProcessIdentity {
   return typeof value === 'object' && value !== null && 'pid' in value && 'startedAt' in value
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code
 }

@@ -1,5 +1,6 @@
 import { accessSync, chmodSync, constants, lstatSync, readFileSync, symlinkSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
+import { hasSystemCode } from '../kernel/system-error.ts'
 import { TenantryError } from '../kernel/errors.ts'
 
 interface Link {
@@ -36,7 +37,7 @@ function readLinks(root: string): readonly Link[] {
   try {
     return JSON.parse(readFileSync(join(root, 'native', 'pg-symlinks.json'), 'utf8')) as Link[]
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
+    if (hasSystemCode(error, 'ENOENT')) return []
     throw error
   }
 }
@@ -47,7 +48,7 @@ function makeLink(root: string, { source, target }: Link): void {
   try {
     symlinkSync(relative(dirname(link), join(root, source)), link)
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    if (!hasSystemCode(error, 'EEXIST')) throw error
   }
 }
 

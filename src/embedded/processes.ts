@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync, readlinkSync, realpathSync } from 'node:fs'
 import { basename } from 'node:path'
+import { hasSystemCode } from '../kernel/system-error.ts'
 
 /** A process of this machine. Its start time distinguishes it from a later one with the same pid. */
 export interface ProcessIdentity {
@@ -69,7 +70,7 @@ function answersSignals(pid: number): boolean {
     process.kill(pid, 0)
     return true
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
+    return hasSystemCode(error, 'EPERM')
   }
 }
 

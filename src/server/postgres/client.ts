@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { Client, type ClientBase, type ClientConfig } from 'pg'
+import { hasSystemCode } from '../../kernel/system-error.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { SessionMark } from '../occupancy.ts'
 import type { ConnectionFields } from './connection-fields.ts'
@@ -72,8 +73,7 @@ function endIfTooLong(stream: Duplex, parse: () => void): void {
   try {
     parse()
   } catch (error) {
-    const isTooLong = error instanceof Error && 'code' in error && error.code === 'ERR_STRING_TOO_LONG'
-    if (!isTooLong) throw error
+    if (!hasSystemCode(error, 'ERR_STRING_TOO_LONG')) throw error
     stream.destroy(error)
   }
 }
