@@ -28,8 +28,6 @@ export function routingOptions<Handle>(
     ...parts,
     ...kept,
     ...pool,
-    connectionCheckMs: pool.checkMs,
-    resetConnections: pool.reset,
     handles: parts.models.handles,
     catalogDatabase: physicalNames.catalog(installation),
     catalogConnections,

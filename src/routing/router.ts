@@ -50,13 +50,13 @@ export interface RoutingOptions<Handle> {
   /** The part of a server's connections that one tenant may have. */
   readonly tenantShare: number
   /** Resets a connection in full when it is released. */
-  readonly resetConnections: boolean
+  readonly reset: boolean
   /** The age at which a lease is reported, in milliseconds; 0 for never. */
   readonly leaseWarningMs: number
   /** Records a stack trace for every lease. */
   readonly traceLeases: boolean
   /** The time without a byte after which the connection of a statement is examined, in milliseconds; 0 for never. */
-  readonly connectionCheckMs: number
+  readonly checkMs: number
   readonly countFleet: Fleet<unknown>['count']
   /** The work that the running code is part of. */
   readonly scope: () => WorkScope | undefined
@@ -136,7 +136,7 @@ export class Router<Handle> {
     this.#fleetShares = new Map(
       [...this.#budgets].map(([name, budget]) => [name, new FleetShare(() => budget.capacity, waitMs)]),
     )
-    this.#recovery = new LeaseRecovery([...this.#budgets.values()], options.connectionCheckMs)
+    this.#recovery = new LeaseRecovery([...this.#budgets.values()], options.checkMs)
     this.#watch = new LeaseWatch([...this.#budgets.values()], {
       afterMs: options.leaseWarningMs,
       isTraced: options.traceLeases,

@@ -16,7 +16,7 @@ export interface BudgetOptions extends SchedulerOptions {
   /** The defaults of tenants' sessions. */
   readonly session?: SessionDefaults
   /** Resets a connection in full when it is released; by default only an open transaction is rolled back. */
-  readonly resetConnections?: boolean
+  readonly reset?: boolean
 }
 
 /** The number of connections that a budget may have open. */
@@ -193,7 +193,7 @@ export class ServerBudget {
   }
 
   #isClean(connection: ServerConnection): boolean {
-    return !connection.broken && !connection.inTransaction() && this.#options.resetConnections !== true
+    return !connection.broken && !connection.inTransaction() && this.#options.reset !== true
   }
 
   #notifyDrained(): void {
@@ -202,11 +202,11 @@ export class ServerBudget {
 }
 
 /** Rolls back an open transaction. @returns true if the connection can be reused */
-async function cleaned(connection: ServerConnection, { resetConnections }: BudgetOptions): Promise<boolean> {
+async function cleaned(connection: ServerConnection, { reset }: BudgetOptions): Promise<boolean> {
   if (connection.broken) return false
   try {
     if (connection.inTransaction()) await connection.rollback()
-    if (resetConnections) await connection.reset()
+    if (reset) await connection.reset()
     return true
   } catch {
     return false
