@@ -1,10 +1,9 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createInterface } from 'node:readline'
 import { mikroOrm } from 'tenantry/mikro-orm'
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
 import { type CountingProxy, startCountingProxy } from '../support/counting-proxy.ts'
+import { startProgram } from '../support/program.ts'
 import { afterwards, serverUrl, sql } from '../support/server.ts'
 import { openTestTenantry } from '../support/tenants.ts'
 
@@ -71,19 +70,11 @@ async function start() {
   const name = `p${++processes}`
   const url = new URL(proxy.url(serverUrl()))
   url.searchParams.set('application_name', name)
-  const program = new URL('busy-process.ts', import.meta.url).pathname
-  const child = spawn(process.execPath, [program, url.href, installation, String(budget), tenants.join()], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
-  onTestFinished(() => void child.kill('SIGKILL'))
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  const answer = async () => JSON.parse((await lines.next()).value ?? 'null') as Report
-  const say = (word: string) => {
-    child.stdin.write(`${word}\n`)
-    return answer()
-  }
+  const words = [url.href, installation, String(budget), tenants.join()]
+  const program = startProgram(new URL('busy-process.ts', import.meta.url), words)
+  const say = async (word: string) => JSON.parse(await program.ask(word)) as Report
   await say('report')
-  return { name, child, ask: () => say('report'), end: () => say('end') }
+  return { name, child: program.child, ask: () => say('report'), end: () => say('end') }
 }
 
 type Process = Awaited<ReturnType<typeof start>>

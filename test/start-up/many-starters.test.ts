@@ -1,11 +1,9 @@
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createInterface } from 'node:readline'
 import { checkDatabase, ensureDatabase, ensureTables, type Models } from 'tenantry'
 import { mikroOrm } from 'tenantry/mikro-orm'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
 import { entities } from '../../examples/shop/models.ts'
+import { startProgram } from '../support/program.ts'
 import { newDatabase } from './support.ts'
 import type { Start } from './starter.ts'
 
@@ -82,33 +80,11 @@ interface Starter {
   /** Sends the URL, and returns the process's report. */
   readonly ensure: (url: string) => Promise<Start>
   /** Waits for the end of the process, and returns its exit code. */
-  readonly end: () => Promise<number>
+  readonly end: () => Promise<number | null>
 }
 
 async function startProcess(): Promise<Starter> {
-  const child: ChildProcessWithoutNullStreams = spawn(process.execPath, [`${import.meta.dirname}/starter.ts`])
-  const exited = once(child, 'exit')
-  onTestFinished(() => {
-    child.kill('SIGKILL')
-  })
-  let complaints = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (complaints += text))
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  const nextLine = async () => {
-    const { value, done } = await lines.next()
-    if (done === true) throw new Error(`A starter ended early: ${complaints}`)
-    return value
-  }
-  expect(await nextLine()).toBe('ready')
-  return {
-    ensure: async (url) => {
-      child.stdin.write(`${url}\n`)
-      return JSON.parse(await nextLine()) as Start
-    },
-    end: async () => {
-      child.stdin.end()
-      const [exitCode] = (await exited) as [number]
-      return exitCode
-    },
-  }
+  const program = startProgram(new URL('starter.ts', import.meta.url))
+  expect(await program.next()).toBe('ready')
+  return { ensure: async (url) => JSON.parse(await program.ask(url)) as Start, end: program.end }
 }

@@ -1,6 +1,5 @@
-import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { messageReader } from './protocol.ts'
+import { type Proxy, startProxy } from './proxy.ts'
 
 /**
  * The moment at which a client is cut off: before its statement of this number reaches the server, or after, without
@@ -15,26 +14,18 @@ export interface Cut {
  * A TCP proxy before PostgreSQL that simulates the end of a killed client: at one of its statements, counted over all
  * its connections, every connection is cut, and new ones are refused.
  */
-export interface SeveringProxy {
-  readonly url: (target: string) => string
+export interface SeveringProxy extends Omit<Proxy, 'cut'> {
   /** Returns the number of statements so far. */
   readonly statements: () => number
-  readonly close: () => Promise<void>
 }
 
 export async function startSeveringProxy(targetUrl: string, cut: Cut | undefined): Promise<SeveringProxy> {
-  const target = new URL(targetUrl)
-  const sockets = new Set<Socket>()
   let statements = 0
   let isCut = false
-  const server = createServer((client) => {
+  const proxy = await startProxy(targetUrl, (client, upstream) => {
+    client.on('close', () => upstream.end())
+    upstream.on('close', () => client.destroy())
     if (isCut) return void client.destroy()
-    const upstream = connect(Number(target.port), target.hostname)
-    for (const socket of [client, upstream]) {
-      sockets.add(socket)
-      socket.on('close', () => sockets.delete(socket))
-      socket.on('error', () => undefined)
-    }
     const count = messageReader({ onStatement: () => statements++ })
     client.on('data', (chunk) => {
       if (isCut) return
@@ -44,28 +35,16 @@ export async function startSeveringProxy(targetUrl: string, cut: Cut | undefined
       isCut = true
       // The statement is carried out, and its answer is discarded.
       if (cut.when === 'after') upstream.end(chunk)
-      for (const socket of sockets) if (socket !== upstream || cut.when === 'before') socket.destroy()
+      proxy.cut((socket) => socket !== upstream || cut.when === 'before')
     })
     upstream.on('data', (chunk) => client.write(chunk))
-    client.on('close', () => upstream.end())
-    upstream.on('close', () => client.destroy())
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
   return {
-    url: (original) => {
-      const url = new URL(original)
-      url.hostname = '127.0.0.1'
-      url.port = String(port)
-      return url.href
-    },
+    url: proxy.url,
     statements: () => statements,
-    close: async () => {
+    close: () => {
       isCut = true
-      for (const socket of sockets) socket.destroy()
-      server.close()
-      await once(server, 'close')
+      return proxy.close()
     },
   }
 }

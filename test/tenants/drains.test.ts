@@ -1,9 +1,8 @@
-import { spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { mikroOrm } from 'tenantry/mikro-orm'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Address, User } from '../../examples/service/models.ts'
+import { startProgram } from '../support/program.ts'
 import { createRole, dropAfterwards, errorOf, quote, serverUrl, sql } from '../support/server.ts'
 import { expectSessions, foreignSession, sessionsIn } from '../support/sessions.ts'
 import { inCatalog, openTestTenantry, type TestTenantry } from '../support/tenants.ts'
@@ -233,16 +232,6 @@ describe('sessions of others', () => {
 
 /** A process of its own that has worked for the tenant `a`: it answers on each question. */
 async function startInstance(installation: string) {
-  const program = new URL('instance.ts', import.meta.url).pathname
-  const child = spawn(process.execPath, [program, serverUrl(), installation, 'a'], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
-  onTestFinished(() => void child.kill('SIGKILL'))
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  const answer = async () => (await lines.next()).value
-  const ask = () => {
-    child.stdin.write('again\n')
-    return answer()
-  }
-  return { child, answer, ask }
+  const program = startProgram(new URL('instance.ts', import.meta.url), [serverUrl(), installation, 'a'])
+  return { child: program.child, answer: program.next, ask: () => program.ask('again') }
 }

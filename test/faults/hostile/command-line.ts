@@ -1,7 +1,6 @@
-import { execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createInterface } from 'node:readline'
+import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { startProgram } from '../../support/program.ts'
 import { afterwards } from '../../support/server.ts'
 import type { UserProject } from '../../cli/project.ts'
 import type { Ended } from '../../cli/shell.ts'
@@ -11,23 +10,15 @@ export type CommandLine = (words: readonly string[]) => Promise<Ended>
 
 /** The command line in one process for all of its runs, since starting one takes longer than most of them. */
 export function inOneProcess({ cwd, env }: UserProject): CommandLine {
-  const program = fileURLToPath(new URL('./command-line-program.ts', import.meta.url))
-  const child = spawn(process.execPath, [program], { cwd, env, stdio: ['pipe', 'pipe', 'inherit'] })
-  const exit = once(child, 'exit').then(([code]) => {
-    throw new Error(`The process of the command line ended with ${String(code)}.`)
-  })
-  exit.catch(() => undefined)
-  child.stdin.on('error', () => undefined)
-  const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  afterwards(async () => {
-    child.stdin.end()
-    await exit.catch(() => undefined)
+  const program = startProgram(new URL('./command-line-program.ts', import.meta.url), [], {
+    cwd,
+    env,
+    atEnd: afterwards,
   })
   return async (words) => {
     // Encoded in both directions: readline breaks lines at more than one character.
-    child.stdin.write(`${Buffer.from(JSON.stringify(words)).toString('base64')}\n`)
-    const { value } = await Promise.race([answers.next(), exit])
-    return JSON.parse(Buffer.from(value ?? '', 'base64').toString()) as Ended
+    const answer = await program.ask(Buffer.from(JSON.stringify(words)).toString('base64'))
+    return JSON.parse(Buffer.from(answer, 'base64').toString()) as Ended
   }
 }
 
