@@ -30,10 +30,33 @@ const lines = 'select line from checked'
 /** Returns the checks that every handle factory passes. */
 export function handleFactoryChecks<Handle>(under: HandleFactoryUnderTest<Handle>): readonly Check[] {
   const models = { schema, handles: under.handles }
-  return Object.entries(checks).map(([name, check]) => ({
+  const all = Object.entries(checks).map(([name, check]) => ({
     name,
     run: () => withTenants(under.url, models, (tenantry) => check(tenantry, under as HandleFactoryUnderTest<unknown>)),
   }))
+  return [...all, { name: 'is closed with its Tenantry, and can be opened again', run: () => openTwice(under) }]
+}
+
+async function openTwice<Handle>({ url, handles, execute }: HandleFactoryUnderTest<Handle>): Promise<void> {
+  const open = new Set<object>()
+  const recorded: HandleFactory<Handle> = {
+    open: async (pool, tenant) => {
+      const its = await handles.open(pool, tenant)
+      open.add(its)
+      const close = async () => {
+        await its.close?.()
+        open.delete(its)
+      }
+      return { handle: (signal) => its.handle(signal), finish: (handle) => its.finish(handle), close }
+    },
+  }
+  for (let time = 0; time < 2; time++) {
+    await withTenants(url, { schema, handles: recorded }, async (tenantry) => {
+      assert.deepEqual(await tenantry.with('a', (handle) => execute(handle as Handle, lines)), [])
+      assert.equal(open.size, 1)
+    })
+    assert.equal(open.size, 0)
+  }
 }
 
 type HandleCheck = (tenantry: Tenantry<unknown>, under: HandleFactoryUnderTest<unknown>) => Promise<void>

@@ -237,7 +237,7 @@ describe('adopt', () => {
     await sql('alter table user_account drop column fullname', [], database)
     const [failed] = (await tenantry.servers.reconcile()).findings
     expect(failed).toMatchObject({ kind: 'unfinished', outcome: 'failed', error: { code: 'verification-failed' } })
-    expect(failed?.error?.message).toContain('column user_account.fullname is missing')
+    expect(failed?.error?.message).toContain('table user_account differs')
     expect(await tenantry.tenants.get('a')).toMatchObject({ state: 'onboarding' })
     await sql('alter table user_account add column fullname varchar(255)', [], database)
     expect((await tenantry.servers.reconcile()).findings).toMatchObject([{ kind: 'unfinished', outcome: 'done' }])
