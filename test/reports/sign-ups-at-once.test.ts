@@ -73,7 +73,7 @@ it('processes open while another session changes the privileges of their catalog
   const opening = Promise.all(
     Array.from({ length: 4 }, () => openTenantry({ models, servers: [server], installation })),
   )
-  await expectSessions(catalog, `wait_event_type = 'Lock'`)
+  await expectSessions(catalog, `wait_event_type = 'Lock'`, 4)
   await client.query('commit')
   const opened = await opening
   const [row] = await sql<{ isPublic: boolean }>(

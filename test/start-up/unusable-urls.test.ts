@@ -44,8 +44,8 @@ describe('a URL that cannot be understood is refused, without being shown', () =
   })
 
   it.each([
-    ['schema', 'defaultSchema'],
-    ['search_path', 'defaultSchema'],
+    ['schema', 'the models name'],
+    ['search_path', 'the models name'],
     ['target_session_attrs', 'primary'],
     ['connect_timeout', 'connectTimeoutMs'],
     ['pgbouncer', 'application_name'],
