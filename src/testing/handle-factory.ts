@@ -52,7 +52,7 @@ async function openTwice<Handle>({ url, handles, execute }: HandleFactoryUnderTe
   }
   for (let time = 0; time < 2; time++) {
     await withTenants(url, { schema, handles: recorded }, async (tenantry) => {
-      assert.deepEqual(await tenantry.with('a', (handle) => execute(handle as Handle, lines)), [])
+      assert.deepEqual(await tenantry.with('a', (handle) => execute(handle, lines)), [])
       assert.equal(open.size, 1)
     })
     assert.equal(open.size, 0)
