@@ -34,7 +34,7 @@ export function startProgram(
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const exit = once(child, 'exit') as Promise<[number | null]>
-  // A program that is killed leaves nobody to read the rest of its input.
+  // The rest of the input of a killed program is not read.
   child.stdin.on('error', () => undefined)
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   atEnd(async () => {

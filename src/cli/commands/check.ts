@@ -164,7 +164,10 @@ function differences(
 
 function headline(outcome: string, differs: boolean, other: string): string {
   if (outcome === 'matches') return coloured('green', `matches ${other}`)
-  if (outcome === 'unverified') return coloured('red', `could not be compared with the structure of ${other}`)
+  if (outcome === 'unverified' && other === 'the models')
+    return coloured('red', 'has all objects of the models; their structure could not be compared')
+  if (outcome === 'unverified')
+    return coloured('red', 'could not be compared: the structure of its version is not known')
   return coloured('red', differs ? `differs from ${other}` : `matches ${other}, but not all of it can be used`)
 }
 

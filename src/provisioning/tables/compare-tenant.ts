@@ -50,7 +50,7 @@ export async function lookAtVersion(
   fingerprint: string,
 ): Promise<Look | undefined> {
   const live = await server.structures.read(session, { usedBy })
-  const desired = (await structuresOf(withVersion(context, fingerprint))).get(live.majorVersion)
+  const desired = (await structuresOf(contextOfVersion(context, fingerprint))).get(live.majorVersion)
   if (desired === undefined) return undefined
   const differences = compareStructures(desired, live.structure)
   // The statements of another version are not known.
@@ -59,7 +59,7 @@ export async function lookAtVersion(
 }
 
 /** Returns the context of another version of the models, for what the catalog knows of it. */
-export function withVersion(context: ProvisioningContext, fingerprint: string): ProvisioningContext {
+export function contextOfVersion(context: ProvisioningContext, fingerprint: string): ProvisioningContext {
   return fingerprint === context.fingerprint ? context : { ...context, fingerprint, knownStructures: new Map() }
 }
 

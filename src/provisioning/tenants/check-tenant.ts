@@ -7,7 +7,13 @@ import { withSession } from '../../server/with-session.ts'
 import { requireServer } from '../../server/require-server.ts'
 import type { Comparison } from '../../structure/comparison.ts'
 import { reported } from '../tables/compare-database.ts'
-import { buildInCatalog, lookAtTenant, lookAtVersion, structuresOf, withVersion } from '../tables/compare-tenant.ts'
+import {
+  buildInCatalog,
+  lookAtTenant,
+  lookAtVersion,
+  structuresOf,
+  contextOfVersion,
+} from '../tables/compare-tenant.ts'
 import type { MakingContext, ProvisioningContext } from '../context.ts'
 import { loginOf } from '../roles/separation.ts'
 import { ensureTemplate } from '../templates/template.ts'
@@ -57,7 +63,7 @@ export async function checkTenant<Handle>(
   const isOwn = version === context.fingerprint
   const build = () => (mayBuild ? ensureTemplate(context, server, options) : buildInCatalog(context, options))
   if (isOwn && (await structuresOf(context)).size === 0) await build()
-  const usedBy = await groupsInUse(withVersion(context, version), row)
+  const usedBy = await groupsInUse(contextOfVersion(context, version), row)
   return withSession(server.connect(row.database, { ...options, login }), async (session) => {
     const site = { server, session, usedBy }
     const look = isOwn ? await lookAtTenant(context, { ...site, build }) : await lookAtVersion(context, site, version)

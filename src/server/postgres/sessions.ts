@@ -167,8 +167,8 @@ export async function rolledBack<T>(session: Session, work: () => Promise<T>): P
 
 /**
  * Returns statements of PL/pgSQL that act as a role until the end of the transaction, which has to be rolled back. From
- * version 16 on, the connected role may act as any that it made: that takes no lock on the role, as a GRANT does.
- * Before, a GRANT takes none.
+ * version 16 on, the connected role may act as each role that it made. This takes no lock on the role; a GRANT takes one
+ * there, and none before version 16.
  */
 export function actAs(role: Identifier): string {
   const act = `perform pg_catalog.set_config('role', ${quoteLiteral(role)}, true);`
