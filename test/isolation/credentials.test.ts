@@ -188,9 +188,12 @@ describe('credentials', () => {
   })
 
   it('set anew in vain leave no verifier in the error', async () => {
-    const tenantry = await openTestTenantry(models, { postgres: { url: serverUrl(), statementTimeoutMs: 700 } })
-    await tenantry.onboard('a')
-    const { user } = await tenantry.tenants.credentials('a')
+    const first = await openTestTenantry(models, { postgres: { url: serverUrl() } })
+    await first.onboard('a')
+    const { user } = await first.tenants.credentials('a')
+    // Only now: creating databases may take longer.
+    const postgres = { url: serverUrl(), statementTimeoutMs: 700 }
+    const tenantry = await openTestTenantry(models, { installation: first.installation, postgres })
     const { client } = await foreignSession('postgres')
     await client.query('begin')
     await client.query(`alter role ${quote(user)} connection limit 5`)

@@ -54,9 +54,12 @@ it('are reported when a tenant is offboarded, which continues once they have end
 })
 
 it('are named when a tenant is purged, and purging continues once they have ended', async () => {
-  const tenantry = await openTestTenantry(models, { postgres: { statementTimeoutMs: 1_000 } })
-  await tenantry.onboard('a')
-  await tenantry.tenants.offboard('a', { retentionDays: 0 })
+  const first = await openTestTenantry(models)
+  await first.onboard('a')
+  await first.tenants.offboard('a', { retentionDays: 0 })
+  // Only now: creating databases may take longer.
+  const { installation } = first
+  const tenantry = await openTestTenantry(models, { installation, postgres: { statementTimeoutMs: 1_000 } })
   const { client, ended } = await foreignSession('postgres')
   client.query(waitingCopy)
   await expect.poll(copying).toHaveLength(1)
