@@ -28,7 +28,7 @@ import type { Onboarded } from './provisioning/tenants/onboard.ts'
 import type { Purged, PurgedExpired, PurgeExpiredOptions } from './provisioning/tenants/purge.ts'
 import type { Reconciliation, ReconcileOptions } from './provisioning/reconcile/reconcile.ts'
 import type { Restamped, RestampOptions } from './provisioning/tenants/restamp.ts'
-import type { DesiredSet } from './provisioning/rollouts/set-desired.ts'
+import type { Rollouts } from './provisioning/rollouts/api.ts'
 import type { RemovedTemplates } from './provisioning/templates/retire.ts'
 import type { Resumed, Suspended } from './provisioning/tenants/suspend.ts'
 import type { StartUp } from './provisioning/fleet/survey.ts'
@@ -234,18 +234,6 @@ export interface Templates {
    * @throws `permission-denied`, `lock-timeout`
    */
   remove(options?: Cancellable): Promise<RemovedTemplates>
-}
-
-/** The versions of the models that tenants are to have. */
-export interface Rollouts {
-  /**
-   * Sets the version that all tenants are to have. Versions that were declared or set before it count as older from
-   * then on. Until the first call it is always the version that a process declared last.
-   *
-   * @param version its number or its fingerprint
-   * @throws `version-unknown`
-   */
-  setDesired(version: number | string, options?: Cancellable): Promise<DesiredSet>
 }
 
 /** The servers of an installation. */

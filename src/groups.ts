@@ -4,11 +4,15 @@ import { parseTenantId } from './kernel/names.ts'
 import { longestMs } from './kernel/options.ts'
 import { readListOptions, readModelsVersion } from './catalog/list-options.ts'
 import { publicTenant } from './catalog/tenant.ts'
-import type { Domains, Rollouts, Servers, Templates, Tenants } from './api.ts'
+import type { Rollouts } from './provisioning/rollouts/api.ts'
+import type { Domains, Servers, Templates, Tenants } from './api.ts'
 import type { Calls } from './calls.ts'
 import { addDomain, domainNamed, domainsOf, removeDomain, verifyDomain } from './domains/domains.ts'
 import type { MakingContext, TenantHook } from './provisioning/context.ts'
 import { despiteFullQueue } from './provisioning/locks/full-queue.ts'
+import { planRollout } from './provisioning/rollouts/plan-rollout.ts'
+import { readPlan } from './provisioning/rollouts/plan.ts'
+import { rollOut } from './provisioning/rollouts/roll-out.ts'
 import { setDesired } from './provisioning/rollouts/set-desired.ts'
 import { reconcile } from './provisioning/reconcile/reconcile.ts'
 import type { Keeper } from './provisioning/templates/keeper.ts'
@@ -132,13 +136,18 @@ export function templatesGroup<Handle>({ calls, making, keeper }: GroupParts<Han
   }
 }
 
-/** Returns the calls that concern the versions that tenants are to have. */
+/** Returns the calls that concern changes of the tables of all tenants. */
 export function rolloutsGroup<Handle>({ calls, making }: GroupParts<Handle>): Rollouts {
   return {
     setDesired: (version, options) =>
       calls.change('rollouts.setDesired', options, ({ signal }) =>
         untilAborted(setDesired(making, readModelsVersion(version)), signal),
       ),
+    plan: (options) => calls.change('rollouts.plan', options, (checked) => planRollout(making, checked)),
+    start: async (plan, options) => {
+      const read = readPlan(plan)
+      return calls.change('rollouts.start', options, (checked) => rollOut(making, read, checked))
+    },
   }
 }
 

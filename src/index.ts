@@ -8,11 +8,11 @@ export type {
   EnvironmentOptions,
   HistoryOptions,
   Servers,
-  Rollouts,
   Templates,
   Tenantry,
   Tenants,
 } from './api.ts'
+export type { Rollouts } from './provisioning/rollouts/api.ts'
 export type { Secret } from './kernel/secret.ts'
 export type { AuditEntry, Verb } from './catalog/audit.ts'
 export type { ListOptions } from './catalog/list-options.ts'
@@ -88,6 +88,14 @@ export type { Reconciled, Reconciliation, ReconcileOptions } from './provisionin
 export type { Finding } from './provisioning/reconcile/reconcile-plan.ts'
 export type { Restamped, RestampOptions } from './provisioning/tenants/restamp.ts'
 export type { Version } from './catalog/versions.ts'
+export type { Hazard, HazardCode } from './provisioning/rollouts/hazards.ts'
+export type { PlannedStep, PlannedVersion, PlanOptions, RolloutPlan } from './provisioning/rollouts/plan.ts'
+export type {
+  RolloutFailure,
+  RolloutOptions,
+  RolloutProgress,
+  RolloutResult,
+} from './provisioning/rollouts/roll-out.ts'
 export type { DesiredSet } from './provisioning/rollouts/set-desired.ts'
 export type { RemovedTemplates } from './provisioning/templates/retire.ts'
 export type { Resumed, Suspended } from './provisioning/tenants/suspend.ts'

@@ -5,17 +5,19 @@ import {
   days,
   deadline,
   durationMs,
+  functionOption,
   identifier,
   oneOf,
   optionsOf,
   parsed,
   positiveInteger,
   readOptions,
+  texts,
   trueOrFalse,
 } from './kernel/options.ts'
 import type { Cancellable } from './kernel/abort.ts'
 import { parseDomain } from './kernel/domain-names.ts'
-import { storableText } from './kernel/storable.ts'
+import { isPlainObject, storableText } from './kernel/storable.ts'
 import type { CloseOptions, EnvironmentOptions, HistoryOptions } from './api.ts'
 import type { AdoptOptions } from './provisioning/tenants/adopt.ts'
 import type { CheckOptions } from './provisioning/tenants/check-tenant.ts'
@@ -28,6 +30,8 @@ import type { PurgeExpiredOptions } from './provisioning/tenants/purge.ts'
 import type { RestampOptions } from './provisioning/tenants/restamp.ts'
 import type { ReconcileOptions } from './provisioning/reconcile/reconcile.ts'
 import { existing, newTenantSchemas, type OnboardOptions, verbSchemas } from './provisioning/tenants/tenant-options.ts'
+import type { PlanOptions } from './provisioning/rollouts/plan.ts'
+import type { RolloutOptions } from './provisioning/rollouts/roll-out.ts'
 import type { UpdateOptions } from './provisioning/tenants/update.ts'
 
 const verb = optionsOf<VerbOptions>(verbSchemas)
@@ -86,6 +90,27 @@ const schemas = {
   'domains.tenantOf': reading,
   'templates.remove': reading,
   'rollouts.setDesired': reading,
+  'rollouts.plan': optionsOf<PlanOptions>({
+    from: positiveInteger,
+    steps: texts('a list of statements', "Write steps: ['alter table ...']."),
+    renames: checked<Readonly<Record<string, string>>>(
+      (renames) => isPlainObject(renames) && Object.values(renames).every((it) => typeof it === 'string'),
+      'an object of new names by the old ones',
+      "Write { 'author.name': 'author.full_name' }.",
+    ),
+    ...cancellable,
+  }),
+  'rollouts.start': optionsOf<RolloutOptions>({
+    ...verbSchemas,
+    allow: texts('a list of hazards', "Write allow: ['drop-column:author.name']."),
+    only: texts('a list of tenant ids', "Write only: ['acme']."),
+    concurrency: positiveInteger,
+    haltAfter: positiveInteger,
+    lockTimeoutMs: positiveInteger,
+    onProgress: functionOption<NonNullable<RolloutOptions['onProgress']>>(
+      'It gets the number of tenants so far: (progress) => { ... }',
+    ),
+  }),
   'servers.reconcile': optionsOf<ReconcileOptions>({ ...verbSchemas, dryRun: trueOrFalse }),
 }
 

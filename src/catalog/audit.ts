@@ -16,6 +16,7 @@ export type Verb =
   | 'rotate-credentials'
   | 'restamp'
   | 'accept'
+  | 'roll-out'
   | 'add-domain'
   | 'verify-domain'
   | 'remove-domain'

@@ -172,10 +172,10 @@ export class Catalog extends CatalogReading {
   }
 
   /** Gives a tenant another version. @returns undefined if it is not, or no longer, in its state */
-  async accept(
+  async setVersion(
     { id, rowId, state }: TenantRow,
     fingerprint: string,
-    authorship: Authorship,
+    authorship: Authorship & { readonly verb: Verb },
   ): Promise<TenantRow | undefined> {
     const query = this.#db.with('touched', (db) =>
       db
@@ -185,11 +185,7 @@ export class Catalog extends CatalogReading {
         .where('state', '=', state)
         .returning(['id', 'row_id', 'state as from_state']),
     )
-    const { numInsertedOrUpdatedRows } = await noted(query, {
-      ...authorship,
-      verb: 'accept',
-      to: state,
-    }).executeTakeFirst()
+    const { numInsertedOrUpdatedRows } = await noted(query, { ...authorship, to: state }).executeTakeFirst()
     return numInsertedOrUpdatedRows === 1n ? this.find(id) : undefined
   }
 

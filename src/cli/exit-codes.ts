@@ -37,6 +37,8 @@ const refusals: ReadonlySet<string> = new Set([
   'version-unknown',
   'foreign-database',
   'no-open-server',
+  'not-desired',
+  'plan-refused',
   'server-unknown',
   'tenant-exists',
   'tenant-not-active',

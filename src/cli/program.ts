@@ -14,6 +14,7 @@ import { exec } from './commands/exec.ts'
 import { init } from './commands/init.ts'
 import { list } from './commands/list.ts'
 import { onboard } from './commands/onboard.ts'
+import { plan } from './commands/plan.ts'
 import { purge } from './commands/purge.ts'
 import { reconcile } from './commands/reconcile.ts'
 import { removeTemplates } from './commands/remove-templates.ts'
@@ -22,6 +23,7 @@ import { rotateCredentials } from './commands/rotate-credentials.ts'
 import { offboard, restore, resume, suspend } from './commands/service-state.ts'
 import { show } from './commands/show.ts'
 import { setDesired } from './commands/set-desired.ts'
+import { startRollout } from './commands/start-rollout.ts'
 import { status } from './commands/status.ts'
 import { update } from './commands/update.ts'
 import { completionScript, type Shell, shells } from './completion.ts'
@@ -33,7 +35,8 @@ const groups: Readonly<Record<string, readonly CommandFactory[]>> = {
   'Tenants:': [onboard, list, show, update, clone, adopt],
   'In and out of service:': [suspend, resume, offboard, restore, purge],
   'Domains:': [addDomain, verifyDomain, removeDomain, domains],
-  'Operate:': [status, exec, rotateCredentials, reconcile, drift, accept, restamp, setDesired, removeTemplates],
+  'New versions:': [plan, startRollout, drift, accept, setDesired],
+  'Operate:': [status, exec, rotateCredentials, reconcile, restamp, removeTemplates],
 }
 
 /** Makes the whole command line. Words that it does not understand throw a CommanderError. */

@@ -47,6 +47,11 @@ export function duration(text: string): number {
   throw new InvalidArgumentError('It is not a time such as 500ms, 10s or 2m.')
 }
 
+/** Adds a value to those of an option that may be repeated. */
+export function repeated(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text]
+}
+
 /** Reads several words with commas between them. */
 export function parseList(text: string): readonly string[] {
   return text.split(',').map((word) => word.trim())

@@ -127,8 +127,17 @@ export const errorKinds = {
     raised: 'Raised when a destructive command was not confirmed.',
     retryable: false,
   },
+  'not-desired': {
+    raised: 'Raised when a rollout is planned or started by a process whose models are not the desired version.',
+    retryable: false,
+  },
   'permission-denied': {
     raised: 'Raised when the role lacks a privilege; the hint has the statement that grants it.',
+    retryable: false,
+  },
+  'plan-refused': {
+    raised:
+      'Raised when a plan of a rollout leaves differences, has hazards that are not allowed, or is of another state.',
     retryable: false,
   },
   'pool-timeout': {

@@ -62,7 +62,8 @@ function metadataError(cause?: unknown): TenantryError {
   )
 }
 
-function isPlainObject(value: unknown): value is JsonObject {
+/** True for an object as a literal makes it. */
+export function isPlainObject(value: unknown): value is JsonObject {
   if (typeof value !== 'object' || value === null) return false
   const prototype: unknown = Object.getPrototypeOf(value)
   return prototype === Object.prototype || prototype === null

@@ -34,6 +34,10 @@ export interface TransactionOptions {
   readonly durable?: boolean
   /** The schema of unqualified names in a {@link Session.script}. */
   readonly schema?: string
+  /** The time zone that converts timestamps. Default: that of the session. */
+  readonly timeZone?: 'UTC'
+  /** The longest wait for each lock, in milliseconds. Default: that of the session. */
+  readonly lockTimeoutMs?: number | undefined
 }
 
 /** The privileges that creating needs in a database. */
@@ -60,8 +64,12 @@ export interface Session {
   readonly encoding: string | undefined
   /** Runs one statement; `params` are its `$1, $2, ...`. */
   query<Row extends object>(sql: string, params?: readonly unknown[]): Promise<QueryResult<Row>>
-  /** Runs several statements in one round trip, all or (outside of a transaction as well) none. */
-  script(statements: readonly string[]): Promise<void>
+  /**
+   * Runs several statements in one round trip, all or (outside of a transaction as well) none.
+   *
+   * @param as the role that they are run as, within an open transaction. Default: that of the session
+   */
+  script(statements: readonly string[], as?: Pick<SessionOptions, 'role'>): Promise<void>
   /** Runs `work` in a transaction: committed when it resolves, rolled back when it rejects. */
   transaction<T>(work: () => Promise<T>, options?: TransactionOptions): Promise<T>
   /**

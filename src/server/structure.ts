@@ -1,5 +1,7 @@
+import type { Identifier } from '../kernel/names.ts'
 import type { Script } from '../structure/script.ts'
 import type { Structure } from '../structure/structure-object.ts'
+import type { Observation } from './observation.ts'
 import type { GroupRoles } from './roles.ts'
 import type { Session } from './session.ts'
 import type { WrongPrivileges } from './wrong-privileges.ts'
@@ -47,6 +49,14 @@ export interface ReadingSession {
   query(sql: string): Promise<{ readonly command: string; readonly rows: readonly object[] }>
 }
 
+/** The surroundings of an observed statement. */
+export interface ObserveOptions {
+  /** The schema of unqualified names. */
+  readonly schema: string
+  /** The role that it is run as. Default: that of the session. */
+  readonly role?: Identifier | undefined
+}
+
 /** Reads and builds structures. */
 export interface StructureAccess {
   /**
@@ -69,6 +79,8 @@ export interface StructureAccess {
    * @throws `permission-denied`, and whatever a statement of the script fails with
    */
   build(session: ReadingSession, script: Script, defaultSchema: string): Promise<BuiltStructure | undefined>
+  /** Runs a statement in a transaction of its own, and reports its effects. For databases that nobody else uses. */
+  observe(session: Session, statement: string, options: ObserveOptions): Promise<Observation>
   /**
    * Stores a text in the session's database, for {@link ReadStructure.memory} to find, within the open transaction. A role
    * that may not goes on without.

@@ -36,6 +36,19 @@ export interface TenantSessions {
   readonly onEnded: (ended: EndedBlocker) => void
 }
 
+/** A session, or a prepared transaction, that holds a lock on a table. */
+export interface LockHolder {
+  /** Undefined for a prepared transaction. */
+  readonly processId: number | undefined
+  readonly user: string | undefined
+  /** Its activity, such as `idle in transaction`; undefined if the session's role may not see that. */
+  readonly state: string | undefined
+  /** The age of its transaction, in milliseconds; undefined if the session's role may not see that. */
+  readonly heldMs: number | undefined
+  /** The beginning of its last statement; undefined if the session's role may not see that. */
+  readonly query: string | undefined
+}
+
 /** Options of ending sessions. */
 export interface EndingOptions extends Cancellable {
   /** The time that they have to end by themselves, in milliseconds. */
@@ -51,6 +64,8 @@ export interface Sessions {
    * @param how `busy` leaves out idle ones, if the session's role may see that
    */
   list(session: Session, database: Identifier, which: WhichSessions, how?: 'busy' | 'any'): Promise<readonly number[]>
+  /** Returns at most five other holders of locks on tables of the session's database, the oldest transaction first. */
+  lockHolders(session: Session, tables: readonly string[]): Promise<readonly LockHolder[]>
   /** Ends sessions by their process ids, without waiting until they are gone. @throws `permission-denied` */
   end(session: Session, processIds: readonly number[]): Promise<void>
   /** Returns the server's time, as text for {@link endBefore}. */

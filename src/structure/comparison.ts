@@ -65,6 +65,12 @@ export function mismatches({ missing, differing }: Comparison): readonly string[
   ]
 }
 
+/** Returns all differences of a comparison, each in a few words. */
+export function differencesIn(comparison: Comparison): readonly string[] {
+  const extra = comparison.extra.map(({ object }) => `${object.kind} ${object.name} is too much`)
+  return [...mismatches(comparison), ...extra]
+}
+
 /** Sorts the differences of a database by what can be done about them. */
 export function reportOf(request: ReportRequest): Comparison {
   const { desired, differences, defaultSchema, isCreatable, createStatements, exact = false } = request

@@ -1,5 +1,6 @@
+import { TenantryError } from '../kernel/errors.ts'
 import type { StructureDifference } from './compare.ts'
-import { clauseSeparator, definitionText, type StructureObject } from './structure-object.ts'
+import { clauseSeparator, definitionText, type Structure, type StructureObject } from './structure-object.ts'
 
 /**
  * The statements that make an object as it should be, where they are certain: none where a statement would need more than
@@ -14,6 +15,39 @@ export function repairStatements(difference: StructureDifference): readonly stri
     case 'different':
       return alter(difference.expected, difference.found)
   }
+}
+
+/**
+ * Returns the statements that rename tables and columns.
+ *
+ * @param renames new names by the old ones, such as `author.name` to `author.full_name`; the schema is left out where it
+ *   is the default one
+ * @throws `invalid-option` for one that does not exist
+ */
+export function renameStatements(
+  structure: Structure,
+  renames: Readonly<Record<string, string>>,
+  defaultSchema: string,
+): readonly string[] {
+  return Object.entries(renames).map(([from, to]) => {
+    const object = structure.find((it) => {
+      const isRenamable = it.kind === 'table' || it.kind === 'column' || it.kind === 'view'
+      return isRenamable && pathOf(it, defaultSchema) === from
+    })
+    const path = to.split('.')
+    const name = path.at(-1) ?? ''
+    if (object === undefined || path.length !== from.split('.').length || name === '') {
+      throw new TenantryError('invalid-option', `renames cannot have ${from}=${to}.`, {
+        hint: 'Name an existing table or column, and its new name with as many parts: author.name=author.full_name.',
+      })
+    }
+    const column = object.kind === 'column' ? ` column ${quoteName(object.name)}` : ''
+    return `alter ${object.kind === 'view' ? 'view' : 'table'} ${column ? parentOf(object) : qualified(object)} rename${column} to ${quoteName(name)};`
+  })
+}
+
+function pathOf({ schema, parent, name }: StructureObject, defaultSchema: string): string {
+  return [...(schema === defaultSchema ? [] : [schema]), ...(parent === undefined ? [] : [parent]), name].join('.')
 }
 
 function createStatement(object: StructureObject): readonly string[] {
@@ -89,6 +123,12 @@ function dropStatement(object: StructureObject): readonly string[] {
       return [`alter table ${parentOf(object)} drop constraint ${quoteName(name)};`]
     case 'index':
       return [`drop index ${qualified(object)};`]
+    case 'function':
+    case 'procedure':
+    case 'aggregate': {
+      const end = name.indexOf('(')
+      return [`drop ${kind} ${qualified({ ...object, name: name.slice(0, end) })}${name.slice(end)};`]
+    }
     case 'trigger':
     case 'rule':
     case 'policy':
@@ -155,7 +195,7 @@ function switchTrigger(expected: StructureObject, found: StructureObject): reado
 
 /** New values of an enum, each before the one that follows it. A value is never taken away. */
 function addValues(expected: StructureObject, found: StructureObject): readonly string[] {
-  const [wanted, present] = [labels(expected), labels(found)]
+  const [wanted, present] = [enumLabels(expected), enumLabels(found)]
   if (present.some((label, i) => wanted.filter((it) => present.includes(it))[i] !== label)) return []
   return wanted.flatMap((label, i) => {
     if (present.includes(label)) return []
@@ -164,8 +204,8 @@ function addValues(expected: StructureObject, found: StructureObject): readonly 
   })
 }
 
-/** The labels of an enum as literals. */
-function labels({ definition }: StructureObject): readonly string[] {
+/** Returns the labels of an enum as literals. */
+export function enumLabels({ definition }: StructureObject): readonly string[] {
   return definition
     .slice(1, -1)
     .split(`,${clauseSeparator}`)
@@ -181,7 +221,8 @@ interface ColumnClauses {
   readonly rest: string
 }
 
-function clausesOf({ definition }: StructureObject): ColumnClauses {
+/** Splits the definition of a column. */
+export function columnClauses({ definition }: StructureObject): ColumnClauses {
   const [type = '', ...others] = definition.split(clauseSeparator)
   const isDefault = (clause: string) => clause.startsWith('default ')
   return {
@@ -193,7 +234,7 @@ function clausesOf({ definition }: StructureObject): ColumnClauses {
 }
 
 function alterColumn(expected: StructureObject, found: StructureObject): readonly string[] {
-  const [wanted, present] = [clausesOf(expected), clausesOf(found)]
+  const [wanted, present] = [columnClauses(expected), columnClauses(found)]
   const isSerial = [wanted, present].some(({ type }) => type.endsWith('serial'))
   if (wanted.rest !== present.rest || (isSerial && wanted.type !== present.type)) return []
   const column = `alter table ${parentOf(expected)} alter column ${quoteName(expected.name)}`

@@ -29,6 +29,8 @@ export interface ScriptStatement {
   readonly renames?: readonly { readonly from: ObjectPlace; readonly to: ObjectPlace }[]
   /** The object of which it creates or changes a part. */
   readonly of?: ObjectPlace | undefined
+  /** The table of a TRUNCATE, or of a DELETE or UPDATE without a condition. */
+  readonly clears?: string | undefined
   /** The names in it, among them those of all columns that it uses. */
   readonly mentions: ReadonlySet<string>
   /** True if it creates an object of no schema that cannot be made under another name. */

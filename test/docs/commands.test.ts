@@ -115,6 +115,14 @@ const before: Readonly<Record<string, readonly string[]>> = {
   exec: ['tenantry onboard acme'],
   'rotate-credentials': ['tenantry onboard acme globex'],
   'remove-templates': ['tenantry onboard acme'],
+  plan: [
+    'tenantry onboard acme globex',
+    String.raw`node -e "fs.writeFileSync('models.ts', fs.readFileSync('models.ts', 'utf8').replace('text: p.text()', 'text: p.text(), done: p.boolean().default(false)'))"`,
+  ],
+  'start-rollout': [
+    'tenantry onboard acme globex',
+    String.raw`node -e "fs.writeFileSync('models.ts', fs.readFileSync('models.ts', 'utf8').replace('text: p.text()', 'text: p.text(), done: p.boolean().default(false)'))"`,
+  ],
   'set-desired': ['tenantry onboard acme'],
 }
 

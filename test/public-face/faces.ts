@@ -115,6 +115,16 @@ export function facesOfTenantry(it: Open): Readonly<Record<string, Face>> {
     ),
     'templates.remove': of('templates.remove', [], cancellable),
     'rollouts.setDesired': of('rollouts.setDesired', [[1, 'version']], cancellable),
+    'rollouts.plan': of('rollouts.plan', [], { from: 'count', steps: 'texts', renames: 'metadata', ...cancellable }),
+    'rollouts.start': of('rollouts.start', [[plan, 'made']], {
+      ...verb,
+      allow: 'texts',
+      only: 'texts',
+      concurrency: 'count',
+      haltAfter: 'count',
+      lockTimeoutMs: 'count',
+      onProgress: 'function',
+    }),
     'tenants.accept': of('tenants.accept', [acme], verb),
     'tenants.restamp': of('tenants.restamp', [acme], { ...verb, differences: 'word' }),
     'servers.reconcile': of('servers.reconcile', [], { ...verb, dryRun: 'flag' }),
@@ -161,6 +171,8 @@ export function facesOfTenantry(it: Open): Readonly<Record<string, Face>> {
   }
 }
 
+/** A plan of another installation: it is read, and refused. */
+const plan = { format: 1, installation: '', to: { number: 1, fingerprint: '' }, from: [] }
 const models = mikroOrmEntry.mikroOrm({ entities: [User, Address] })
 const config = {
   models: 'made',

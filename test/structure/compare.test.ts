@@ -2,17 +2,9 @@ import { assert, asyncProperty, nat, subarray } from 'fast-check'
 import { checkDatabase, ensureTables, type SchemaSource } from 'tenantry'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { existingDatabase, queryIn } from '../start-up/support.ts'
+import { schemaOf } from '../support/statements.ts'
 import { serverUrl, sql, uniqueName } from '../support/server.ts'
 import { type Feature, features } from './features.ts'
-
-/** A schema that is nothing but statements. */
-function schemaOf(statements: readonly string[]): SchemaSource {
-  return {
-    defaultSchema: 'public',
-    fingerprint: async () => JSON.stringify(statements),
-    create: (session) => session.script(statements),
-  }
-}
 
 const statementsOf = (chosen: readonly Feature[]) => chosen.flatMap(({ statements }) => statements)
 
@@ -33,7 +25,7 @@ async function expectMatch(url: string, models: SchemaSource) {
 describe.each(features)('$name', (feature) => {
   it('matches once made, has nothing to do twice, and shows every change by its name', async () => {
     const { name, url } = await existingDatabase()
-    const models = () => schemaOf(statementsOf([feature]))
+    const models = () => schemaOf(...statementsOf([feature]))
     await ensureTables(url, models())
     expect(await ensureTables(url, models())).toMatchObject({ created: [], differing: [] })
     await expectMatch(url, models())
@@ -85,7 +77,7 @@ it('any features together match once made, show a change, and match again withou
   await assert(
     asyncProperty(choice, nat(), subarray([...settings]), async (chosen, at, set) => {
       const { name, url } = await existingDatabase()
-      const models = () => schemaOf(statementsOf(chosen))
+      const models = () => schemaOf(...statementsOf(chosen))
       await ensureTables(url, models())
       await queryIn(name, 'drop schema tenantry_structure', ...decoys)
       for (const [setting, value] of set) await queryIn(name, settingOf('database', name, setting, value))
@@ -110,7 +102,7 @@ describe('the answer does not depend on the setting of the role, or of the sessi
   beforeAll(async () => {
     await sql(`create role ${role} login password 'of the role' superuser`)
     await sql(`create database ${database} owner ${role}`)
-    await ensureTables(own, schemaOf(statementsOf(features)))
+    await ensureTables(own, schemaOf(...statementsOf(features)))
     await queryIn(database, 'drop schema tenantry_structure', ...decoys)
   })
   afterAll(async () => {
@@ -119,7 +111,7 @@ describe('the answer does not depend on the setting of the role, or of the sessi
   })
 
   it.each(settings)('%s = %s', async (setting, value) => {
-    const models = () => schemaOf(statementsOf(features))
+    const models = () => schemaOf(...statementsOf(features))
     await expectMatch(`${own}?options=-c%20${setting}%3D${encodeURIComponent(value)}`, models())
     await sql(settingOf('role', role, setting, value))
     try {
@@ -136,7 +128,7 @@ function settingOf(kind: 'database' | 'role', name: string, setting: string, val
 
 it('a whole object that is missing is made again, and nothing else is touched', async () => {
   const { name, url } = await existingDatabase()
-  const models = schemaOf(statementsOf(features))
+  const models = schemaOf(...statementsOf(features))
   await ensureTables(url, models)
   for (const dropped of ['table types', 'table checked', 'view view_of', 'materialized view kept', 'table moody']) {
     await queryIn(name, `drop ${dropped}`)
@@ -149,12 +141,12 @@ it('a whole object that is missing is made again, and nothing else is touched', 
 
 it('a part that is missing is made again by its own statement, and nothing else is touched', async () => {
   const { name, url } = await existingDatabase()
-  const models = schemaOf([
+  const models = schemaOf(
     ...statementsOf(features),
     `alter table guarded add constraint guarded_b check (b <> '')`,
     'create statistics guarded_both (dependencies) on a, b from guarded',
     'create rule silent as on delete to guarded do instead nothing',
-  ])
+  )
   await ensureTables(url, models)
   const parts = [
     ['guarded.guarded_b', 'alter table guarded drop constraint guarded_b'],
@@ -196,7 +188,7 @@ it.each([
   ['create access method of_mine type table handler heap_tableam_handler', 'access method', 'of_mine'],
 ])('%s is seen, although it belongs to no schema', async (statements, kind, objectName) => {
   const { name, url } = await existingDatabase()
-  const models = schemaOf([`create type mood as enum ('glad')`, 'create table of_them (a int primary key)'])
+  const models = schemaOf(`create type mood as enum ('glad')`, 'create table of_them (a int primary key)')
   await ensureTables(url, models)
   await queryIn(name, ...statements.split(';'))
   await expectMatch(url, models)
@@ -228,9 +220,9 @@ it('objects of no schema are built beside those of the same names', async () => 
     'drop publication gone',
     `create role ${role}`,
   ]
-  await ensureTables(url, schemaOf(statements))
+  await ensureTables(url, schemaOf(...statements))
   await queryIn(name, 'drop schema tenantry_structure')
-  const next = schemaOf([...statements, 'create table later (a int)'])
+  const next = schemaOf(...statements, 'create table later (a int)')
   expect(await ensureTables(url, next)).toMatchObject({ created: [{ kind: 'table', name: 'later' }], differing: [] })
   await expectMatch(url, next)
   await queryIn(name, 'drop publication "All of Them"', 'drop access method of_mine')

@@ -3,10 +3,10 @@ import { TenantryError } from '../../kernel/errors.ts'
 import { physicalNames } from '../../kernel/names.ts'
 import type { FinishedTemplate } from '../../catalog/inventory.ts'
 import type { Server, Session } from '../../server/port.ts'
-import type { GroupsInUse } from '../../server/structure.ts'
+import type { GroupsInUse, ReadStructure } from '../../server/structure.ts'
 import { compareStructures } from '../../structure/compare.ts'
 import { arrange } from '../../structure/script.ts'
-import { digestOf, type StructureObject } from '../../structure/structure-object.ts'
+import { digestOf, type Structure, type StructureObject } from '../../structure/structure-object.ts'
 import { absentObjects, type Compared, lookWith, type Look, scriptOf } from './compare-database.ts'
 import type { KnownStructures, ProvisioningContext } from '../context.ts'
 import { verificationError } from './create-tables.ts'
@@ -31,12 +31,19 @@ export async function lookAtTenant(
   { server, session, usedBy, build }: ComparedTenant,
 ): Promise<Look> {
   const live = await server.structures.read(session, { usedBy })
-  let desired = (await structuresOf(context)).get(live.majorVersion)
-  if (desired === undefined) {
-    await build()
-    desired = (await structuresOf(context, 'again')).get(live.majorVersion)
-  }
-  return lookWith(live, desired, comparedWith(context, server))
+  return lookWith(live, await knownOrBuilt(context, live, build), comparedWith(context, server))
+}
+
+/** Returns the structure of this process's version in the words of a server; undefined where building makes it not known. */
+export async function knownOrBuilt(
+  context: ProvisioningContext,
+  { majorVersion }: Pick<ReadStructure, 'majorVersion'>,
+  build: () => Promise<void>,
+): Promise<Structure | undefined> {
+  const known = (await structuresOf(context)).get(majorVersion)
+  if (known !== undefined) return known
+  await build()
+  return (await structuresOf(context, 'again')).get(majorVersion)
 }
 
 /**
@@ -120,7 +127,8 @@ export async function describeTemplate(
   return { digest: digestOf(structure), fingerprint, majorVersion, structure: packed(arranged) }
 }
 
-function comparedWith({ models, fingerprint }: ProvisioningContext, server: Server): Compared {
+/** Returns what a database of a server is compared with: the models of this process. */
+export function comparedWith({ models, fingerprint }: ProvisioningContext, server: Server): Compared {
   return { server, schema: models.schema, fingerprint }
 }
 

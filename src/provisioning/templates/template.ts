@@ -86,7 +86,7 @@ async function usableTemplate(
 }
 
 /** True if a template is not as it was sealed. No process uses it again then. */
-async function isUnusable(
+export async function isUnusable(
   context: ProvisioningContext,
   server: Server,
   admin: Session,
@@ -108,7 +108,7 @@ async function isUnusable(
 }
 
 /** The name of the lock under which one process builds, or drops, the templates of a pool of spares. */
-function templateLock({ server, fingerprint }: SparePool): string {
+export function templateLock({ server, fingerprint }: SparePool): string {
   return `template:${server}:${fingerprint}`
 }
 
@@ -126,12 +126,16 @@ async function buildTemplate<Handle>(
     const ready = await locked.inventory.readyTemplate(sparePool)
     if (ready !== undefined) return { ...ready, wasBuilt: false }
     const since = performance.now()
-    for (const { rowId } of await locked.inventory.templates(sparePool, ['building']))
-      await locked.inventory.discardTemplate(rowId)
+    await discardBuilding(locked, sparePool)
     const template = await buildUnderLock(context, locked, { server, admin, sparePool }, options)
     context.emit({ event: 'template-built', ...sparePool, durationMs: performance.now() - since })
     return { ...template, wasBuilt: true }
   })
+}
+
+/** Discards what interrupted builds left; for the holder of {@link templateLock}. */
+export async function discardBuilding({ inventory }: LockedWork, sparePool: SparePool): Promise<void> {
+  for (const { rowId } of await inventory.templates(sparePool, ['building'])) await inventory.discardTemplate(rowId)
 }
 
 /**
@@ -275,7 +279,8 @@ export function discardTemplates(
   })
 }
 
-function templateStamp(
+/** Returns the text of the stamp on a template. */
+export function templateStamp(
   { installationId, fingerprint }: ProvisioningContext,
   kind: 'building' | 'template',
   row: string,
@@ -283,7 +288,7 @@ function templateStamp(
   return writeStamp({ installation: installationId, kind, row, fingerprint })
 }
 
-function buildingTakenError(building: Identifier): TenantryError {
+export function buildingTakenError(building: Identifier): TenantryError {
   return new TenantryError('foreign-database', `The database ${building} is there and is not ours.`, {
     hint: 'It was not touched. Repeat the call: the next has another name.',
     retryable: true,

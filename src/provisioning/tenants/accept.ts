@@ -50,7 +50,7 @@ export async function accept<Handle>(
         locked,
         admin,
         () => server.apply(admin, [{ change: 'stamp', database: row.database, comment }]),
-        () => locked.catalog.accept(row, fingerprint, options),
+        () => locked.catalog.setVersion(row, fingerprint, { verb: 'accept', actor: options.actor }),
       )
       if (accepted === undefined) throw goneError()
       emitChange(context, 'accept', accepted, { from: state, to: state, since: locked.since })

@@ -22,6 +22,7 @@ import type {
   TenantSessions,
 } from '../port.ts'
 import { withSession } from '../with-session.ts'
+import { lockHolders } from './lock-holders.ts'
 import { applyChanges } from './changes.ts'
 import { endLogins } from './logins.ts'
 import { rollBackPrepared, whileConnecting } from './blockers.ts'
@@ -245,6 +246,7 @@ export class PostgresServer implements Server {
     const tenantRoles = this.#settings.tenants?.rolePrefix
     return {
       list: (session, database, which, how = 'any') => sessionsIn(session, database, { which, how, tenantRoles }),
+      lockHolders,
       end: endSessions,
       clock,
       endBefore: endSessionsBefore,

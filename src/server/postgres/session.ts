@@ -10,14 +10,16 @@ import type {
   PooledConnection,
   QueryResult,
   Session,
+  SessionOptions,
   TransactionOptions,
 } from '../port.ts'
 import { type BlockerPolicy, BlockerWatch, whileConnecting } from './blockers.ts'
-import { cutClient, databaseEncoding, endClient, ownNames, processId, typeParser } from './client.ts'
+import { cutClient, databaseEncoding, endClient, processId, typeParser } from './client.ts'
 import { type ErrorContext, toTenantryError } from './errors.ts'
 import { withExtension } from './missing-extension.ts'
 import { missingGrants } from './missing-grants.ts'
 import { quoteIdentifier } from './quoting.ts'
+import { beginText, scriptText } from './script-text.ts'
 import type { ConnectionQueue } from './connection-queue.ts'
 
 /** The source of sessions: returns a new, unconnected client at each call. */
@@ -161,18 +163,15 @@ class PostgresSession implements Session {
     return result as PgQueryResult<Row>
   }
 
-  async script(statements: readonly string[]): Promise<void> {
+  async script(statements: readonly string[], { role }: Pick<SessionOptions, 'role'> = {}): Promise<void> {
     if (statements.length === 0) return
-    const schema = this.#schema
-    const script =
-      schema === undefined ? statements : [setPath(quoteIdentifier(schema)), ...statements, setPath(ownNames)]
     // Sent as one simple query: PostgreSQL runs all of it in one transaction.
-    await this.#send(() => this.#client.query(script.map(terminated).join('\n')))
+    await this.#send(() => this.#client.query(scriptText(statements, { schema: this.#schema, role })))
   }
 
   async transaction<T>(work: () => Promise<T>, options: TransactionOptions = {}): Promise<T> {
     const schema = options.schema === undefined ? undefined : parseIdentifier(options.schema, 'schema')
-    await this.query(begin(options))
+    await this.query(beginText(options))
     let value: T
     try {
       this.#schema = schema
@@ -322,25 +321,6 @@ class PostgresSession implements Session {
   #context(): ErrorContext {
     return this.#source.context(this.database)
   }
-}
-
-/**
- * Returns the beginning of a transaction, for one round trip. Administration is written for READ COMMITTED, with any
- * default of the URL, the role or the server: it waits for others; at a stricter level it would fail.
- */
-function begin({ isolation = 'read committed', readOnly, durable }: TransactionOptions): string {
-  const statements = [`begin isolation level ${isolation}${readOnly ? ', read only' : ''}`]
-  if (durable) statements.push('set local synchronous_commit = on')
-  return statements.join('; ')
-}
-
-function setPath(schemas: string): string {
-  return `set local search_path = ${schemas}`
-}
-
-function terminated(statement: string): string {
-  // On a line of its own: the statement may end in a comment.
-  return `${statement.replace(/;\s*$/, '')}\n;`
 }
 
 function onAbort(signal: AbortSignal | undefined, listener: () => void): () => void {

@@ -1,4 +1,4 @@
-import type { Node } from 'libpg-query'
+import type { Node, RangeVar } from 'libpg-query'
 import type { ObjectPlace, ScriptStatement } from '../../../structure/script.ts'
 import type { Names } from './parse-names.ts'
 import { schemalessTypes } from './parse-schemaless.ts'
@@ -30,6 +30,23 @@ export function removalsOf(node: Node, names: Names): Pick<ScriptStatement, 'rem
   if (of === undefined) return {}
   const from = partsOfTables.has(renameType) ? { schema: of.schema, name: subname ?? '', parent: of.name } : of
   return { renames: [{ from, to: { ...from, name: newname } }] }
+}
+
+/** Returns the table of which a statement removes or changes every row. */
+export function clearingOf(node: Node, names: Names): Pick<ScriptStatement, 'clears'> {
+  const table = clearedTable(node)
+  if (table === undefined) return {}
+  const { schema, name } = names.relation(table)
+  return { clears: `${schema}.${name}` }
+}
+
+function clearedTable(node: Node): RangeVar | undefined {
+  if ('TruncateStmt' in node) {
+    const [first] = node.TruncateStmt.relations ?? []
+    return first !== undefined && 'RangeVar' in first ? first.RangeVar : undefined
+  }
+  const { relation, whereClause } = 'DeleteStmt' in node ? node.DeleteStmt : 'UpdateStmt' in node ? node.UpdateStmt : {}
+  return whereClause === undefined ? relation : undefined
 }
 
 /** The kinds of objects whose names are preceded by that of their table. */

@@ -3,7 +3,7 @@ import { TenantryError, messageOf } from '../../../kernel/errors.ts'
 import type { Script, ScriptObject, ScriptStatement } from '../../../structure/script.ts'
 import type { StructureKind } from '../../../structure/structure-object.ts'
 import { Names, type Place } from './parse-names.ts'
-import { removalsOf } from './parse-removals.ts'
+import { clearingOf, removalsOf } from './parse-removals.ts'
 import { schemalessOf, schemalessTypes } from './parse-schemaless.ts'
 
 /** PostgreSQL's own parser. It is loaded at the first use, since a process that finds all in place needs none. */
@@ -36,7 +36,7 @@ export async function parseScript(statements: readonly string[], defaultSchema: 
       const text = bytes.subarray(start, length ? start + length : undefined).toString()
       for (const name of namesIn(stmt, ['conname', 'idxname'])) statedNames.add(name)
       if ('TransactionStmt' in stmt) throw transactionError(text.trim())
-      const about = { ...aboutOf(stmt, names), ...removalsOf(stmt, names) }
+      const about = { ...aboutOf(stmt, names), ...removalsOf(stmt, names), ...clearingOf(stmt, names) }
       return [{ text: text.trim(), mentions: namesIn(stmt, ['sval', 'name']), ...about }]
     })
   })

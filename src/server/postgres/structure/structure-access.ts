@@ -1,4 +1,5 @@
 import type { StructureAccess } from '../../structure.ts'
+import { observeStatement } from './observe.ts'
 import { parseScript } from './parse-script.ts'
 import { memorySchema, readStructure } from './read-structure.ts'
 import { buildInScratch, remember } from './scratch.ts'
@@ -8,5 +9,6 @@ export const structureAccess: StructureAccess = {
   read: readStructure,
   parse: parseScript,
   build: buildInScratch,
+  observe: observeStatement,
   remember: (session, text) => remember(session, memorySchema, text),
 }

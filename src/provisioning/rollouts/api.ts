@@ -1,0 +1,37 @@
+import type { Cancellable } from '../../kernel/abort.ts'
+import type { PlanOptions, RolloutPlan } from './plan.ts'
+import type { RolloutOptions, RolloutResult } from './roll-out.ts'
+import type { DesiredSet } from './set-desired.ts'
+
+/** Changes of the tables of all tenants. */
+export interface Rollouts {
+  /**
+   * Sets the version that all tenants are to have. Versions that were declared or set before it count as older from
+   * then on. Until the first call it is always the version that a process declared last.
+   *
+   * @param version its number or its fingerprint
+   * @throws `version-unknown`
+   */
+  setDesired(version: number | string, options?: Cancellable): Promise<DesiredSet>
+  /**
+   * Plans how tenants of older versions get the tables of this process's models, which must be the desired version. The
+   * steps are the pending migrations, or the differences between the versions. They are run on a copy of the older
+   * version's template, which must equal the new one afterwards; locks, rewrites and scans are observed there. No tenant
+   * is touched.
+   *
+   * @throws `not-desired`, `version-unknown` if an older version has no template any more, `verification-failed`,
+   *   `models-invalid`, `schema-conflict` for migrations that are not those of the older version, `lock-timeout`,
+   *   `permission-denied`
+   */
+  plan(options?: PlanOptions): Promise<RolloutPlan>
+  /**
+   * Carries out a plan for every active or suspended tenant of its older versions, a few at once. The steps for a tenant
+   * run in one transaction, which compares the result with the desired version before it commits: a tenant is at the new
+   * version, or untouched. A lock that is not free, or a lost connection, is tried again; other failures are in the
+   * result, and the rest goes on. Starting a plan again continues it.
+   *
+   * @param plan a value of {@link plan}, also one that was stored as JSON
+   * @throws `plan-refused`, `not-desired`
+   */
+  start(plan: RolloutPlan, options?: RolloutOptions): Promise<RolloutResult>
+}

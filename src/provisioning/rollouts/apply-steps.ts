@@ -1,0 +1,22 @@
+import type { Session, TransactionOptions } from '../../server/port.ts'
+import type { ProvisioningContext } from '../context.ts'
+import type { PlannedStep } from './plan.ts'
+
+/** Runs the steps of a plan in the open transaction, in one round trip: as the role that owns the objects. */
+export function runSteps(
+  { separation }: Pick<ProvisioningContext, 'separation'>,
+  session: Session,
+  steps: readonly Pick<PlannedStep, 'sql'>[],
+): Promise<void> {
+  const role = separation?.groups.objects
+  return session.script(
+    steps.map(({ sql }) => sql),
+    { role },
+  )
+}
+
+/** Returns the options of the transaction of a plan's steps: the same on the scratch copy and on tenants. */
+export function stepOptions({ models }: Pick<ProvisioningContext, 'models'>): TransactionOptions {
+  // The time zone decides which value a timestamp without one becomes.
+  return { schema: models.schema.defaultSchema, timeZone: 'UTC' }
+}

@@ -1,0 +1,157 @@
+import { explained, hasCode, TenantryError } from '../../kernel/errors.ts'
+import type { TenantId } from '../../kernel/names.ts'
+import { isInService } from '../../catalog/states.ts'
+import type { TenantRow } from '../../catalog/tenant.ts'
+import type { LockHolder, Server, Session } from '../../server/port.ts'
+import { readStamp } from '../../server/stamp.ts'
+import { withSession } from '../../server/with-session.ts'
+import { emitChange, type MakingContext, type VerbOptions } from '../context.ts'
+import { durably, onServerOf, underLock } from '../locks/locked-work.ts'
+import { lookWith, reported } from '../tables/compare-database.ts'
+import { comparedWith, knownOrBuilt, lookAtVersion, unknownStructureError } from '../tables/compare-tenant.ts'
+import { ensureTemplate } from '../templates/template.ts'
+import { differencesIn } from '../../structure/comparison.ts'
+import { goneError } from '../tenants/make-tenant.ts'
+import { foreignError, isStampOf, missingError, tenantStamp } from '../tenants/tenant-names.ts'
+import { runSteps, stepOptions } from './apply-steps.ts'
+import type { PlannedVersion } from './plan.ts'
+
+/** Options of the change of one tenant. */
+export interface BringOptions extends VerbOptions {
+  readonly lockTimeoutMs?: number
+}
+
+/** Short: everybody who uses the table waits behind a change that waits for its lock; in milliseconds. */
+const defaultLockTimeoutMs = 400
+
+/**
+ * Brings one tenant from an older version to this process's: in one transaction in its database, which also compares the
+ * result and writes the stamp. A crash leaves the tenant at one of the versions; where the stamp is newer than the
+ * catalog, repeating the call records it.
+ *
+ * @returns false if the tenant is not at that version any more, or out of service
+ * @throws `verification-failed` if its database is not as its version is
+ */
+export async function bringUpToDate<Handle>(
+  context: MakingContext<Handle>,
+  id: TenantId,
+  version: PlannedVersion,
+  options: BringOptions,
+): Promise<boolean> {
+  return underLock(context, id, options, async (locked) => {
+    const row = await locked.catalog.find(id)
+    if (row === undefined || !isInService(row.state) || row.fingerprint !== version.fingerprint) return false
+    return onServerOf(context, locked, row, options, async (server) => {
+      await withSession(server.connect(row.database, options), (session) =>
+        changeDatabase(context, { server, session, row, version }, options),
+      )
+      const { actor } = options
+      const changed = await durably(locked, () =>
+        locked.catalog.setVersion(row, context.fingerprint, { verb: 'roll-out', actor }),
+      )
+      if (changed === undefined) throw goneError()
+      emitChange(context, 'roll-out', changed, { from: row.state, to: row.state, since: locked.since })
+      return true
+    })
+  })
+}
+
+interface TenantSite {
+  readonly server: Server
+  readonly session: Session
+  readonly row: TenantRow
+  readonly version: PlannedVersion
+}
+
+async function changeDatabase<Handle>(
+  context: MakingContext<Handle>,
+  { server, session, row, version }: TenantSite,
+  options: BringOptions,
+): Promise<void> {
+  const { fingerprint, extensions } = context
+  const { lockTimeoutMs = defaultLockTimeoutMs } = options
+  const work = async () => {
+    const [found] = await server.databases.describe(session, [row.database])
+    if (found === undefined) throw missingError(row)
+    const stamp = readStamp(found.comment)
+    if (!isStampOf(context, row, stamp)) throw foreignError(row, 'It has no stamp of this tenant.')
+    const isChanged = stamp.fingerprint === fingerprint
+    if (!isChanged) {
+      await server.apply(
+        session,
+        extensions.map((name) => ({ change: 'add-extension', name }) as const),
+      )
+      await runSteps(context, session, version.steps)
+    }
+    await verify(context, { server, session, row, version }, options)
+    if (isChanged) return
+    const { state, transition } = row
+    const comment = tenantStamp(context, row, { fingerprint, state, transition, comment: stamp.comment })
+    await server.apply(session, [{ change: 'stamp', database: row.database, comment }])
+  }
+  try {
+    await session.transaction(work, { ...stepOptions(context), lockTimeoutMs, durable: true })
+  } catch (error) {
+    if (hasCode(error, 'lock-timeout')) throw await withHolders(error, server, session, version)
+    throw hasCode(error, 'query-failed') ? await withDrift(error, context, { server, session, row, version }) : error
+  }
+}
+
+/** Adds the holders of the locks that a change did not get. */
+async function withHolders(
+  failure: TenantryError,
+  server: Server,
+  session: Session,
+  { steps }: PlannedVersion,
+): Promise<TenantryError> {
+  const tables = steps.flatMap(({ locks }) => locks.map(({ table }) => table))
+  const holders = await server.sessions.lockHolders(session, tables).catch(() => [])
+  if (holders.length === 0) return failure
+  return explained(failure, 'lock-timeout', failure.message, {
+    hint: `Locks on the tables are held by: ${holders.map(holderText).join('; ')}.`,
+  })
+}
+
+function holderText({ processId, user, state, heldMs, query }: LockHolder): string {
+  const who = processId === undefined ? 'a prepared transaction' : `session ${processId}`
+  const role = user === undefined ? '' : ` of ${user}`
+  const since = heldMs === undefined ? '' : ` for ${Math.round(heldMs)} ms`
+  const last = query === undefined || query === '' ? '' : `, last statement: ${query}`
+  return `${who}${role}${state === undefined ? '' : `, ${state}`}${since}${last}`
+}
+
+/**
+ * Compares the changed database with the desired version, in the transaction that changed it. Tables of the tenant's
+ * own that the models do not declare may be there, as after `adopt`; parts of the models' tables may not.
+ */
+async function verify<Handle>(
+  context: MakingContext<Handle>,
+  { server, session, row }: TenantSite,
+  options: BringOptions,
+): Promise<void> {
+  const live = await server.structures.read(session, { where: 'transaction' })
+  const desired = await knownOrBuilt(context, live, () => ensureTemplate(context, server, options))
+  if (desired === undefined) throw unknownStructureError(session.database)
+  const look = await lookWith(live, desired, comparedWith(context, server))
+  const found = differencesIn(reported(look, context.models.schema))
+  if (found.length > 0) throw driftError(row, `after the steps of the plan, ${found.join(', ')}`)
+}
+
+/** Finds out if a statement failed because the database was changed by hand. */
+async function withDrift<Handle>(
+  failure: TenantryError,
+  context: MakingContext<Handle>,
+  { server, session, row }: TenantSite,
+): Promise<TenantryError> {
+  const look = await lookAtVersion(context, { server, session }, row.fingerprint ?? '').catch(() => undefined)
+  const found = look === undefined ? [] : differencesIn(reported(look, context.models.schema))
+  return found.length === 0 ? failure : driftError(row, `${found.join(', ')} (${failure.message})`, failure)
+}
+
+function driftError({ id, database, version }: TenantRow, what: string, cause?: Error): TenantryError {
+  return new TenantryError('verification-failed', `${database} is not as version ${version} made it: ${what}.`, {
+    cause,
+    tenant: id,
+    hint: `It was changed by hand, and nothing was changed now. "tenantry drift ${id}" shows how. Repair it, or bring it to the desired version by hand and run "tenantry accept ${id}".`,
+  })
+}

@@ -1,0 +1,40 @@
+import type { Identifier } from '../../kernel/names.ts'
+import type { TransactionOptions } from '../port.ts'
+import { ownNames } from './client.ts'
+import { quoteIdentifier } from './quoting.ts'
+
+/** The surroundings of a script in a transaction. */
+interface ScriptSurroundings {
+  /** The schema of unqualified names. */
+  readonly schema: Identifier | undefined
+  readonly role: Identifier | undefined
+}
+
+/** Returns several statements as one simple query, which PostgreSQL runs in one transaction. */
+export function scriptText(statements: readonly string[], { schema, role }: ScriptSurroundings): string {
+  const named = schema === undefined ? statements : [setPath(quoteIdentifier(schema)), ...statements, setPath(ownNames)]
+  const script = role === undefined ? named : [`set local role ${quoteIdentifier(role)}`, ...named, 'reset role']
+  return script.map(terminated).join('\n')
+}
+
+/**
+ * Returns the beginning of a transaction, for one round trip. Administration is written for READ COMMITTED, with any
+ * default of the URL, the role or the server: it waits for others; at a stricter level it would fail.
+ */
+export function beginText({ isolation = 'read committed', readOnly, ...options }: TransactionOptions): string {
+  const { durable, timeZone, lockTimeoutMs } = options
+  const statements = [`begin isolation level ${isolation}${readOnly ? ', read only' : ''}`]
+  if (durable) statements.push('set local synchronous_commit = on')
+  if (timeZone !== undefined) statements.push(`set local timezone = '${timeZone}'`)
+  if (lockTimeoutMs !== undefined) statements.push(`set local lock_timeout = ${lockTimeoutMs}`)
+  return statements.join('; ')
+}
+
+function setPath(schemas: string): string {
+  return `set local search_path = ${schemas}`
+}
+
+function terminated(statement: string): string {
+  // On a line of its own: the statement may end in a comment.
+  return `${statement.replace(/;\s*$/, '')}\n;`
+}
