@@ -29,7 +29,7 @@ export const plan = defineCommand<Options>(
     command
       .option('--from <number>', 'for one older version', parseWholeNumber)
       .option('--steps <file>', 'the SQL to run, in place of what would be planned')
-      .option('--rename <old=new>', 'a renamed table or column; may be repeated', repeated)
+      .option('--rename <names>', 'a renamed table or column, as old=new; may be repeated', repeated)
       .option('--save <file>', 'write the plan as JSON')
       .option('--sql', 'print the statements alone'),
   (tools, _, { from, steps, rename = [], save, sql }) =>
