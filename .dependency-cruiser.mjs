@@ -108,6 +108,8 @@ const packages = {
   'pg-cursor/': ['server/postgres/', 'models/mikro-orm/', 'models/kysely/'],
   '@mikro-orm/': ['models/mikro-orm/'],
   'kysely/': ['catalog/', 'models/mikro-orm/', 'models/kysely/'],
+  'drizzle-orm/': ['models/drizzle/'],
+  'drizzle-kit/': ['models/drizzle/'],
   'commander/': ['cli/'],
   'yocto-spinner/': ['cli/'],
   'fastify/': ['integrations/fastify.ts$'],

@@ -127,7 +127,9 @@ test('every subpath of the packed package type-checks, with its own declarations
   writeFileSync(join(project, 'all.ts'), `${lines.join('\n')}\n`)
   const options = '--strict --noEmit --target esnext --module nodenext --types node --skipLibCheck false'
   const { output } = await runShell(`npx tsc --ignoreConfig ${options} all.ts || true`)
-  expect(output).toBe('')
+  // Drizzle's own declarations need packages for other databases: its users set skipLibCheck.
+  const errors = output.split('\n').filter((line) => /^\S/.test(line) && !line.includes('node_modules/drizzle-orm/'))
+  expect(errors).toEqual([])
 })
 
 /** The parts of package.json that the test reads. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { defineEntity, p } from '@mikro-orm/core'
 import { CompiledQuery, type Kysely } from 'kysely'
+import { drizzle } from 'tenantry/drizzle'
 import { kysely } from 'tenantry/kysely'
 import { mikroOrm } from 'tenantry/mikro-orm'
 import { sqlFiles } from 'tenantry/sql'
@@ -10,6 +11,8 @@ import { type Check, handleFactoryChecks, schemaSourceChecks } from 'tenantry/te
 import { describe, expect, it } from 'vitest'
 import { drizzleModels } from '../../bench/peers/handles.ts'
 import { afterwards, serverUrl } from '../support/server.ts'
+import { posts, users } from './drizzle/schema.ts'
+import * as blog from './drizzle/schema.ts'
 
 // The checks that an adapter's author runs.
 
@@ -43,6 +46,17 @@ describe('the schema source of', () => {
   describe('MikroORM', () => {
     const sourceOf = (entities: (typeof Note | typeof Task)[]) => () => mikroOrm({ entities }).schema
     register(schemaSourceChecks({ url: serverUrl(), make: sourceOf([Note]), makeOther: sourceOf([Note, Task]) }))
+  })
+
+  describe('Drizzle', () => {
+    const { counts: _, ...smaller } = blog
+    register(
+      schemaSourceChecks({
+        url: serverUrl(),
+        make: () => drizzle({ schema: blog }).schema,
+        makeOther: () => drizzle({ schema: smaller }).schema,
+      }),
+    )
   })
 
   describe('a folder of SQL files', () => {
@@ -80,6 +94,17 @@ describe('the handle factory of', () => {
         handles: kysely<object>(),
         execute,
         transaction: (db, work) => db.transaction().execute((trx) => work((text) => execute(trx, text))),
+      }),
+    )
+  })
+
+  describe('Drizzle', () => {
+    register(
+      handleFactoryChecks({
+        url,
+        handles: drizzle({ schema: { users, posts } }).handles,
+        execute: async (db, text) => (await db.execute(text)).rows,
+        transaction: (db, work) => db.transaction(async (tx) => work(async (text) => (await tx.execute(text)).rows)),
       }),
     )
   })

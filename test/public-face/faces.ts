@@ -5,6 +5,7 @@ import { Module, type DynamicModule } from '@nestjs/common'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { fastify } from 'fastify'
 import * as root from 'tenantry'
+import * as drizzleEntry from 'tenantry/drizzle'
 import * as embedded from 'tenantry/embedded'
 import * as express from 'tenantry/express'
 import * as fastifyEntry from 'tenantry/fastify'
@@ -57,6 +58,7 @@ export const entries = {
   root,
   postgres: postgresEntry,
   mikroOrm: mikroOrmEntry,
+  drizzle: drizzleEntry,
   kysely: kyselyEntry,
   sql: sqlEntry,
   testing,
@@ -296,6 +298,7 @@ export function facesOfEntries(it: Open): Readonly<Record<string, Face>> {
       call: postgresEntry.pgPool,
       args: [[{ connect: () => undefined, query: () => undefined }, 'made']],
     },
+    'drizzle.drizzle': { call: drizzleEntry.drizzle, options: {}, isOpen: true },
     'kysely.kysely': { call: kyselyEntry.kysely, options: {}, isOpen: true },
     'sql.sqlFiles': { call: sqlEntry.sqlFiles, args: [['migrations', 'path']], options: { defaultSchema: 'name' } },
     'mikroOrm.mikroOrm': { call: mikroOrmEntry.mikroOrm, options: {}, isOpen: true },
