@@ -11,6 +11,7 @@ import { type Check, handleFactoryChecks, schemaSourceChecks } from 'tenantry/te
 import { describe, expect, it } from 'vitest'
 import { drizzleModels } from '../../bench/peers/handles.ts'
 import { afterwards, serverUrl } from '../support/server.ts'
+import { journalFolder } from './drizzle/folders.ts'
 import { posts, users } from './drizzle/schema.ts'
 import * as blog from './drizzle/schema.ts'
 
@@ -42,6 +43,16 @@ const [older, folder, other] = await Promise.all([
   folderOf({ '1_user.sql': 'create table "user" (id int)' }),
 ])
 
+const [generatedOlder, generated, generatedOther] = await Promise.all([
+  journalFolder({ '0000_note': first['1_note.sql'] }),
+  journalFolder({
+    '0000_note': first['1_note.sql'],
+    '0001_task': later['2_task.sql'],
+    '0002_names': later['10_names.sql'],
+  }),
+  journalFolder({ '0000_user': 'create table "user" (id int)' }),
+])
+
 describe('the schema source of', () => {
   describe('MikroORM', () => {
     const sourceOf = (entities: (typeof Note | typeof Task)[]) => () => mikroOrm({ entities }).schema
@@ -55,6 +66,18 @@ describe('the schema source of', () => {
         url: serverUrl(),
         make: () => drizzle({ schema: blog }).schema,
         makeOther: () => drizzle({ schema: smaller }).schema,
+      }),
+    )
+  })
+
+  describe('a folder of drizzle-kit', () => {
+    const sourceOf = (migrations: string) => () => drizzle({ migrations }).schema
+    register(
+      schemaSourceChecks({
+        url: serverUrl(),
+        make: sourceOf(generated),
+        makeOther: sourceOf(generatedOther),
+        makeOlder: sourceOf(generatedOlder),
       }),
     )
   })

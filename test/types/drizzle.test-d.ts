@@ -5,7 +5,7 @@ import { expectTypeOf, test } from 'vitest'
 import * as schema from '../models/drizzle/schema.ts'
 
 test("with hands over Drizzle's database, with the schema", async () => {
-  const models = drizzle({ schema })
+  const models = drizzle({ schema, migrations: './drizzle' })
   expectTypeOf(models).toEqualTypeOf<Models<NodePgDatabase<typeof schema>>>()
   const tenantry = await openTenantry({ models })
   expectTypeOf(tenantry).toEqualTypeOf<Tenantry<NodePgDatabase<typeof schema>>>()
@@ -18,7 +18,7 @@ test("with hands over Drizzle's database, with the schema", async () => {
 })
 
 test('the options are those of Drizzle, without a client', () => {
-  const models = drizzle({ schema, casing: 'snake_case', logger: true })
+  const models = drizzle({ schema, casing: 'snake_case', logger: true, migrations: new URL('file:///drizzle') })
   expectTypeOf(models).toEqualTypeOf<Models<NodePgDatabase<typeof schema>>>()
   // @ts-expect-error -- Tenantry gives each tenant its own
   drizzle({ schema, client: {} })

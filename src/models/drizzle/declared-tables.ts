@@ -54,7 +54,7 @@ async function loadKit(): Promise<Kit> {
   } catch (error) {
     throw new TenantryError('models-invalid', `drizzle-kit cannot be loaded: ${messageOf(error)}`, {
       cause: error,
-      hint: 'npm install drizzle-kit@^0.31, also for production.',
+      hint: "npm install drizzle-kit@^0.31, also for production; or give the generated folder: drizzle({ schema, migrations: './drizzle' }).",
     })
   }
 }

@@ -146,6 +146,9 @@ describe('a Drizzle schema', () => {
   it.each<[string, object]>([
     ['a client', { schema: blog, client: {} }],
     ['a connection', { schema: blog, connection: 'postgres://localhost' }],
+    ['a folder that is no path', { schema: blog, migrations: 7 }],
+    ['an empty path', { schema: blog, migrations: '' }],
+    ['a URL of no file', { schema: blog, migrations: new URL('https://localhost') }],
   ])('is refused with %s', (_, options) => {
     expect(() => drizzle(options)).toThrow(expect.objectContaining({ code: 'invalid-option' }))
   })

@@ -1,0 +1,69 @@
+import { sha256 } from '../../kernel/hash.ts'
+import type { SchemaSession } from '../port.ts'
+import type { GeneratedMigration, Layout } from './migration-files.ts'
+
+/** A row of Drizzle's table of applied migrations. */
+export interface AppliedRow {
+  /** The SHA-256 of the file. */
+  readonly hash: string
+  /** The migration's own time, in milliseconds. */
+  readonly when: number
+  /** Null in a table of Drizzle before 1.0. */
+  readonly name: string | null
+}
+
+/** The migrations that a database has. */
+export interface History {
+  /** The layout whose migrator made the table. */
+  readonly layout: Layout
+  readonly rows: readonly AppliedRow[]
+}
+
+const table = '"drizzle"."__drizzle_migrations"'
+
+/** Returns the statements that make Drizzle's table as its migrator does. */
+export function historyStatements(layout: Layout): readonly string[] {
+  const added = layout === 'folders' ? ', name text, applied_at timestamp with time zone default now()' : ''
+  return [
+    'create schema if not exists "drizzle"',
+    `create table if not exists ${table} (id serial primary key, hash text not null, created_at bigint${added})`,
+  ]
+}
+
+/** Returns the statement that records a migration. */
+export function recordStatement(layout: Layout, { name, when, text }: GeneratedMigration): string {
+  const values = `'${sha256(text)}', ${when}`
+  return layout === 'folders'
+    ? `insert into ${table} (hash, created_at, name) values (${values}, ${quoted(name)})`
+    : `insert into ${table} (hash, created_at) values (${values})`
+}
+
+/** Returns the migrations that a database has; undefined if it has no table of them. */
+export async function readHistory(session: SchemaSession): Promise<History | undefined> {
+  const { rows: columns } = await session.query(
+    `select attname as name from pg_catalog.pg_attribute
+     where attrelid = pg_catalog.to_regclass('${table}') and attnum > 0 and not attisdropped`,
+  )
+  if (columns.length === 0) return undefined
+  const layout = (columns as { name: string }[]).some(({ name }) => name === 'name') ? 'folders' : 'journal'
+  const name = layout === 'folders' ? 'name' : 'null'
+  const { rows } = await session.query(
+    `select hash, created_at::float8 as "when", ${name} as name from ${table} order by id`,
+  )
+  return { layout, rows: rows as readonly AppliedRow[] }
+}
+
+/** Returns the statements that give an older table the columns of Drizzle 1.0, as its migrator does. */
+export function upgradeStatements(applied: ReadonlyMap<GeneratedMigration, AppliedRow>): readonly string[] {
+  return [
+    `alter table ${table} add column name text, add column applied_at timestamp with time zone default now()`,
+    ...[...applied].map(
+      ([{ name }, { when }]) =>
+        `update ${table} set name = ${quoted(name)}, applied_at = null where created_at = ${when}`,
+    ),
+  ]
+}
+
+function quoted(name: string): string {
+  return `'${name.replaceAll("'", "''")}'`
+}
