@@ -50,3 +50,8 @@ it('the service of SQL files and Kysely keeps its notes apart by tenant', async 
   expect(await start('sql/main.ts')).toContain('acme: onboarded')
   expect(await start('sql/main.ts')).toMatch(/acme has 2 notes Hello from acme. Hello from acme.\nglobex has 0 notes/)
 })
+
+it('the service of Drizzle keeps its posts apart by tenant', async () => {
+  expect(await start('drizzle/main.ts')).toContain('acme: onboarded')
+  expect(await start('drizzle/main.ts')).toMatch(/acme has 2 posts Hello from acme Hello from acme\nglobex has 0 posts/)
+})
