@@ -15,6 +15,8 @@ export interface Models<Handle> {
 export interface SchemaSource {
   /** The schema of the tables that name none. */
   readonly defaultSchema: string
+  /** The table of its history, if it has one. Tenants' roles can read it, and not write it. */
+  readonly history?: { readonly schema: string; readonly table: string }
   /**
    * The hash of what `create` makes: the same in every process that has the same schema.
    *

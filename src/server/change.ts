@@ -31,6 +31,8 @@ export type ContentChange =
   | { readonly change: 'prepare'; readonly groups: GroupRoles }
   /** Transfers a database of another origin, and the session role's objects in it, to the groups. */
   | { readonly change: 'take-over'; readonly database: Identifier; readonly groups: GroupRoles }
+  /** Lets `app` only read a table, if that exists, and its sequences. */
+  | { readonly change: 'make-read-only'; readonly schema: string; readonly table: string; readonly groups: GroupRoles }
   /** Gives objects the owner and the grants that let a tenant use them. */
   | { readonly change: 'repair-privileges'; readonly objects: readonly WrongPrivileges[] }
   /** Creates an extension if it is missing. */

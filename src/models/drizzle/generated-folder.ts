@@ -6,6 +6,7 @@ import {
   type AppliedRow,
   type History,
   historyStatements,
+  historyTable,
   readHistory,
   recordStatement,
   upgradeStatements,
@@ -21,6 +22,7 @@ export function generatedFolder(folder: string): SchemaSource {
   const generated = () => (reading ??= readGenerated(folder))
   return {
     defaultSchema: 'public',
+    history: historyTable,
     fingerprint: async () => {
       const { layout, migrations } = await generated()
       return sha256(JSON.stringify([layout, ...migrations.map(({ name, when, text }) => [name, when, sha256(text)])]))

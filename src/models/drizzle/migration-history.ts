@@ -19,13 +19,16 @@ export interface History {
   readonly rows: readonly AppliedRow[]
 }
 
-const table = '"drizzle"."__drizzle_migrations"'
+/** Drizzle's own table, unless its configuration names another. */
+export const historyTable = { schema: 'drizzle', table: '__drizzle_migrations' } as const
+
+const table = `"${historyTable.schema}"."${historyTable.table}"`
 
 /** Returns the statements that make Drizzle's table as its migrator does. */
 export function historyStatements(layout: Layout): readonly string[] {
   const added = layout === 'folders' ? ', name text, applied_at timestamp with time zone default now()' : ''
   return [
-    'create schema if not exists "drizzle"',
+    `create schema if not exists "${historyTable.schema}"`,
     `create table if not exists ${table} (id serial primary key, hash text not null, created_at bigint${added})`,
   ]
 }

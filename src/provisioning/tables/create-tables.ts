@@ -1,6 +1,6 @@
 import { explained, hasFailure, TenantryError } from '../../kernel/errors.ts'
 import type { SchemaSource } from '../../models/port.ts'
-import type { Session } from '../../server/port.ts'
+import type { Change, GroupRoles, Session } from '../../server/port.ts'
 
 /** Runs create statements in the open transaction. @throws `schema-conflict` if an object is in the way */
 export async function creating(session: Session, work: () => Promise<void>): Promise<void> {
@@ -14,6 +14,11 @@ export async function creating(session: Session, work: () => Promise<void>): Pro
 /** Makes all tables in a database that was just created and is empty, in one transaction. */
 export function makeTables(session: Session, schema: SchemaSource): Promise<void> {
   return session.transaction(() => schema.create(session), { schema: schema.defaultSchema })
+}
+
+/** Returns the changes after which tenants' roles cannot write the history of migrations. */
+export function protectHistory({ history }: SchemaSource, groups: GroupRoles): readonly Change[] {
+  return history === undefined ? [] : [{ change: 'make-read-only', ...history, groups }]
 }
 
 /** Returns the statements that create a schema, without running them. @throws `models-invalid` */

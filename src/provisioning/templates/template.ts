@@ -9,7 +9,7 @@ import { readStamp, writeStamp } from '../../server/stamp.ts'
 import { connectToAdministration } from '../locks/administration.ts'
 import type { MakingContext, ProvisioningContext } from '../context.ts'
 import { describeTemplate } from '../tables/compare-tenant.ts'
-import { makeTables } from '../tables/create-tables.ts'
+import { makeTables, protectHistory } from '../tables/create-tables.ts'
 import { endAllSessions } from '../drain.ts'
 import { runSeed } from '../hooks.ts'
 import { durablyBoth, type LockedWork, lockedBy, onServer, type ServerSite } from '../locks/locked-work.ts'
@@ -197,7 +197,10 @@ async function fill<Handle>(
   ]
   await withSession(server.connect(building, options), (session) => server.apply(session, first))
   const asObjects = { ...options, role: groups?.objects }
-  await withSession(server.connect(building, asObjects), (session) => makeTables(session, models.schema))
+  await withSession(server.connect(building, asObjects), async (session) => {
+    await makeTables(session, models.schema)
+    if (groups !== undefined) await server.apply(session, protectHistory(models.schema, groups))
+  })
   if (seed !== undefined) await runSeed(context, seed, { server, database: building, role: groups?.objects }, options)
   return withSession(server.connect(building, options), (session) => describeTemplate(context, server, session))
 }

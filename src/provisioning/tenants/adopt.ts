@@ -4,7 +4,7 @@ import { TenantryError } from '../../kernel/errors.ts'
 import { type Identifier, parseIdentifier, parseTenantId, physicalNames } from '../../kernel/names.ts'
 import { isInService, nextTransition } from '../../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow } from '../../catalog/tenant.ts'
-import type { DatabaseInfo, GroupRoles, Login, Server, Session } from '../../server/port.ts'
+import type { Change, DatabaseInfo, GroupRoles, Login, Server, Session } from '../../server/port.ts'
 import { withSession } from '../../server/with-session.ts'
 import { readStamp } from '../../server/stamp.ts'
 import type { GroupsInUse } from '../../server/structure.ts'
@@ -19,6 +19,7 @@ import { durablyBoth, type LockedWork, onServerOf, underLock } from '../locks/lo
 import { withHelper } from '../roles/helper-login.ts'
 import { ensureGroups, loginChanges, newLogin } from '../roles/separation.ts'
 import { refuseMismatch, reported } from '../tables/compare-database.ts'
+import { protectHistory } from '../tables/create-tables.ts'
 import { ensureTemplate } from '../templates/template.ts'
 import { isStampOf, tenantStamp } from './tenant-names.ts'
 import { type NewTenantOptions, placeNewTenant } from './tenant-options.ts'
@@ -157,7 +158,7 @@ function takeOver<Handle>(
     const groups = await ensureGroups(separation, server, admin)
     if (groups !== undefined) {
       await closeToTenants(server, admin, row.database, options)
-      await handOver(server, groups, row.database, options)
+      await handOver(context, server, groups, row.database, options)
     }
     if (initialise !== undefined) {
       const run = (by?: Login) => runHook(context, 'initialise', initialise, { ...target, login: by }, options)
@@ -211,12 +212,16 @@ export async function closeToTenants(
  * PostgreSQL's own: anybody may have put a function of the same name where it would be found first.
  */
 export async function handOver(
+  { models }: Pick<ProvisioningContext, 'models'>,
   server: Server,
   groups: GroupRoles,
   database: Identifier,
   options: Cancellable,
 ): Promise<void> {
-  const takingOver = [{ change: 'take-over', database, groups }] as const
+  const takingOver: readonly Change[] = [
+    { change: 'take-over', database, groups },
+    ...protectHistory(models.schema, groups),
+  ]
   await withSession(server.connect(database, options), (session) =>
     session.transaction(() => server.apply(session, takingOver), { schema: 'pg_catalog' }),
   )

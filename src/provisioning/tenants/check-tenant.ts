@@ -86,6 +86,9 @@ export async function groupsInUse(
   const { separation, models } = context
   if (separation === undefined || credential === undefined) return undefined
   const [structure = []] = (await structuresOf(context)).values()
-  const tables = structure.flatMap(({ kind, schema, name }) => (kind === 'table' ? [`${schema}.${name}`] : []))
-  return { groups: separation.groups, tables, defaultSchema: models.schema.defaultSchema }
+  const { history, defaultSchema } = models.schema
+  const tables = structure.flatMap(({ kind, schema, name }) =>
+    kind !== 'table' || (schema === history?.schema && name === history.table) ? [] : [`${schema}.${name}`],
+  )
+  return { groups: separation.groups, tables, defaultSchema }
 }

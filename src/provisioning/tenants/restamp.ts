@@ -72,7 +72,7 @@ async function inspect<Handle>(
   const { separation } = context
   if (separation !== undefined && row.credential !== undefined) {
     await closeToTenants(server, admin, row.database, options)
-    await handOver(server, separation.groups, row.database, options)
+    await handOver(context, server, separation.groups, row.database, options)
   }
 }
 

@@ -4,7 +4,7 @@ import type { Session } from '../session.ts'
 import { ownNames } from './client.ts'
 import { doBlock as block, quoteIdentifier as quote, quoteLiteral } from './quoting.ts'
 import { scramVerifier } from './scram.ts'
-import { defaultPrivileges, takeOverStatements } from './take-over.ts'
+import { defaultPrivileges, readOnlyStatement, takeOverStatements } from './take-over.ts'
 
 /** Carries out changes; see `Server.apply`. No statement holds a password, only its verifier. */
 export async function applyChanges(session: Session, changes: readonly Change[]): Promise<void> {
@@ -33,6 +33,8 @@ async function statementsFor(it: Change): Promise<readonly string[]> {
       ]
     case 'take-over':
       return takeOverStatements(it.database, it.groups)
+    case 'make-read-only':
+      return [readOnlyStatement(it.schema, it.table, it.groups.app)]
     case 'repair-privileges':
       return it.objects.flatMap(({ statements }) => statements)
     case 'add-extension':

@@ -1,6 +1,6 @@
 import type { Identifier } from '../../kernel/names.ts'
 import type { GroupRoles } from '../port.ts'
-import { doBlock, quoteIdentifier as quote, quoteLiteral } from './quoting.ts'
+import { doBlock, quoteIdentifier as quote, quoteLiteral, quoteUnchecked } from './quoting.ts'
 
 /**
  * Returns the statements, for a session in a database of another origin, that make it like one of ours. It belongs to
@@ -30,6 +30,19 @@ export function defaultPrivileges({ objects, app }: Pick<GroupRoles, 'objects' |
     `${defaults} usage, select, update on sequences to ${quote(app)}`,
     `${defaults} usage on schemas to ${quote(app)}`,
   ]
+}
+
+/** Returns the statement after which `app` can only read a table, if that exists, and its sequences. */
+export function readOnlyStatement(schema: string, table: string, app: Identifier): string {
+  const found = `pg_catalog.to_regclass(${quoteLiteral(`${quoteUnchecked(schema)}.${quoteUnchecked(table)}`)})`
+  return runStatements(`
+    select format('revoke insert, update, delete, truncate on table %s from ${quote(app)}', ${found})
+    where ${found} is not null
+    union all
+    select format('revoke usage, update on sequence %s from ${quote(app)}', c.oid::regclass)
+    from pg_catalog.pg_depend d join pg_catalog.pg_class c on c.oid = d.objid
+    where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
+      and d.refobjid = ${found} and c.relkind = 'S'`)
 }
 
 /**
