@@ -123,6 +123,20 @@ test('the test in docs/guides/testing.md passes', async () => {
   await expect(run(join(folderOf('docs/guides/testing.md'), 'test/users.test.ts'))).resolves.toMatch(/fail 0/)
 })
 
+test('the program in docs/guides/drizzle.md runs, and prints what it says', async () => {
+  const installation = uniqueName('walk')
+  dropAfterwards(installation)
+  const folder = folderOf('docs/guides/drizzle.md')
+  await runIn(folder, join(root, 'node_modules/drizzle-kit/bin.cjs'), 'generate')
+  const { code } = files.find(({ page, file }) => page.endsWith('drizzle.md') && file === 'main.ts') ?? { code: '' }
+  const opening = `openTenantry({ servers: [postgres({ url: ${JSON.stringify(serverUrl(role))} })], installation: '${installation}', `
+  writeFile(
+    join(folder, 'main.ts'),
+    `import { postgres } from 'tenantry/postgres'\n${replaceOnce(code, 'openTenantry({ ', opening)}`,
+  )
+  expect((await runIn(folder, join(folder, 'main.ts'))).trimEnd().split('\n')).toEqual(announcedLines(code))
+})
+
 /** The comments after `console.log`. */
 function announcedLines(code: string): string[] {
   const calls = code.match(/^ *console\.log\(.*$/gm) ?? []
@@ -146,7 +160,17 @@ function makeProject(): string {
   }
   link('tenantry', root)
   const orm = ['@mikro-orm/core', '@mikro-orm/postgresql', '@mikro-orm/sql']
-  for (const name of [...orm, 'drizzle-orm', 'kysely', 'express', 'fastify', 'hono', '@types/express', '@types/node']) {
+  for (const name of [
+    ...orm,
+    'drizzle-orm',
+    'drizzle-kit',
+    'kysely',
+    'express',
+    'fastify',
+    'hono',
+    '@types/express',
+    '@types/node',
+  ]) {
     link(name, join(root, 'node_modules', name))
   }
   // Pages import the README's models.
@@ -171,8 +195,12 @@ function writeFile(path: string, text: string): void {
 
 /** Runs a script with this Node.js; gives what it printed. Fails with all it said when it fails. */
 function run(script: string, ...args: string[]): Promise<string> {
+  return runIn(project, script, ...args)
+}
+
+function runIn(cwd: string, script: string, ...args: string[]): Promise<string> {
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, [script, ...args], { cwd: project }, (error, output, errors) => {
+    execFile(process.execPath, [script, ...args], { cwd }, (error, output, errors) => {
       if (error === null) resolve(output)
       else reject(new Error(`${script} failed:\n${output}${errors}`))
     })
