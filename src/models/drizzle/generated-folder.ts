@@ -6,7 +6,7 @@ import {
   type AppliedRow,
   type History,
   historyStatements,
-  historyTable,
+  type HistoryTable,
   readHistory,
   recordStatement,
   upgradeStatements,
@@ -17,23 +17,30 @@ import {
  * table. Unlike it, a file that was changed after a database had it, or that comes too late, is refused. The folder is
  * read once.
  */
-export function generatedFolder(folder: string): SchemaSource {
+export function generatedFolder(folder: string, at: HistoryTable): SchemaSource {
   let reading: Promise<GeneratedMigrations> | undefined
   const generated = () => (reading ??= readGenerated(folder))
   return {
     defaultSchema: 'public',
-    history: historyTable,
+    history: at,
     fingerprint: async () => {
       const { layout, migrations } = await generated()
-      return sha256(JSON.stringify([layout, ...migrations.map(({ name, when, text }) => [name, when, sha256(text)])]))
+      return sha256(
+        JSON.stringify([
+          at.schema,
+          at.table,
+          layout,
+          ...migrations.map(({ name, when, text }) => [name, when, sha256(text)]),
+        ]),
+      )
     },
     create: async (session) => {
       const { layout, migrations } = await generated()
       for (const migration of migrations) await runFile(session, { ...migration, text: unguarded(migration.text) })
-      const records = migrations.map((migration) => recordStatement(layout, migration))
-      await session.script([...historyStatements(layout), ...records])
+      const records = migrations.map((migration) => recordStatement(at, layout, migration))
+      await session.script([...historyStatements(at, layout), ...records])
     },
-    pending: async (session) => lackingChanges(await generated(), await readHistory(session)),
+    pending: async (session) => lackingChanges(at, await generated(), await readHistory(session, at)),
   }
 }
 
@@ -71,6 +78,7 @@ function unguarded(text: string): string {
 
 /** Returns the changes that a database lacks. @throws `schema-conflict` if its history is of other migrations */
 function lackingChanges(
+  at: HistoryTable,
   generated: GeneratedMigrations,
   history: History | undefined,
 ): readonly SchemaChange[] | 'newer' | undefined {
@@ -91,8 +99,11 @@ function lackingChanges(
   if (gone !== undefined)
     throw historyConflict(`the database has ${gone.name ?? `the one of ${nameOfTime(gone)}`}, which the folder lacks`)
   if (unknown.length > 0) return 'newer'
-  const upgrade = { name: 'drizzle.__drizzle_migrations', apply: upgrading(applied) }
-  return [...(layout === 'folders' && history.layout === 'journal' ? [upgrade] : []), ...missing.map(changeOf(layout))]
+  const upgrade = { name: `${at.schema}.${at.table}`, apply: upgrading(at, applied) }
+  return [
+    ...(layout === 'folders' && history.layout === 'journal' ? [upgrade] : []),
+    ...missing.map(changeOf(at, layout)),
+  ]
 }
 
 /** Finds the migration of a row as Drizzle does. Times of folders have no milliseconds. */
@@ -122,16 +133,19 @@ function refuseLate(
   }
 }
 
-function upgrading(applied: ReadonlyMap<GeneratedMigration, AppliedRow>): SchemaChange['apply'] {
-  return (session) => session.script(upgradeStatements(applied))
+function upgrading(at: HistoryTable, applied: ReadonlyMap<GeneratedMigration, AppliedRow>): SchemaChange['apply'] {
+  return (session) => session.script(upgradeStatements(at, applied))
 }
 
-function changeOf(layout: GeneratedMigrations['layout']): (migration: GeneratedMigration) => SchemaChange {
+function changeOf(
+  at: HistoryTable,
+  layout: GeneratedMigrations['layout'],
+): (migration: GeneratedMigration) => SchemaChange {
   return (migration) => ({
     name: migration.file,
     apply: async (session) => {
       await runFile(session, migration)
-      await session.script([recordStatement(layout, migration)])
+      await session.script([recordStatement(at, layout, migration)])
     },
   })
 }

@@ -19,52 +19,65 @@ export interface History {
   readonly rows: readonly AppliedRow[]
 }
 
-/** Drizzle's own table, unless its configuration names another. */
-export const historyTable = { schema: 'drizzle', table: '__drizzle_migrations' } as const
-
-const table = `"${historyTable.schema}"."${historyTable.table}"`
+/** The place of Drizzle's table. */
+export interface HistoryTable {
+  readonly schema: string
+  readonly table: string
+}
 
 /** Returns the statements that make Drizzle's table as its migrator does. */
-export function historyStatements(layout: Layout): readonly string[] {
+export function historyStatements(at: HistoryTable, layout: Layout): readonly string[] {
   const added = layout === 'folders' ? ', name text, applied_at timestamp with time zone default now()' : ''
   return [
-    `create schema if not exists "${historyTable.schema}"`,
-    `create table if not exists ${table} (id serial primary key, hash text not null, created_at bigint${added})`,
+    `create schema if not exists ${quotedName(at.schema)}`,
+    `create table if not exists ${pathOf(at)} (id serial primary key, hash text not null, created_at bigint${added})`,
   ]
 }
 
 /** Returns the statement that records a migration. */
-export function recordStatement(layout: Layout, { name, when, text }: GeneratedMigration): string {
+export function recordStatement(at: HistoryTable, layout: Layout, { name, when, text }: GeneratedMigration): string {
   const values = `'${sha256(text)}', ${when}`
   return layout === 'folders'
-    ? `insert into ${table} (hash, created_at, name) values (${values}, ${quoted(name)})`
-    : `insert into ${table} (hash, created_at) values (${values})`
+    ? `insert into ${pathOf(at)} (hash, created_at, name) values (${values}, ${quoted(name)})`
+    : `insert into ${pathOf(at)} (hash, created_at) values (${values})`
 }
 
 /** Returns the migrations that a database has; undefined if it has no table of them. */
-export async function readHistory(session: SchemaSession): Promise<History | undefined> {
+export async function readHistory(session: SchemaSession, at: HistoryTable): Promise<History | undefined> {
   const { rows: columns } = await session.query(
     `select attname as name from pg_catalog.pg_attribute
-     where attrelid = pg_catalog.to_regclass('${table}') and attnum > 0 and not attisdropped`,
+     where attrelid = pg_catalog.to_regclass($1) and attnum > 0 and not attisdropped`,
+    [pathOf(at)],
   )
   if (columns.length === 0) return undefined
   const layout = (columns as { name: string }[]).some(({ name }) => name === 'name') ? 'folders' : 'journal'
   const name = layout === 'folders' ? 'name' : 'null'
   const { rows } = await session.query(
-    `select hash, created_at::float8 as "when", ${name} as name from ${table} order by id`,
+    `select hash, created_at::float8 as "when", ${name} as name from ${pathOf(at)} order by id`,
   )
   return { layout, rows: rows as readonly AppliedRow[] }
 }
 
 /** Returns the statements that give an older table the columns of Drizzle 1.0, as its migrator does. */
-export function upgradeStatements(applied: ReadonlyMap<GeneratedMigration, AppliedRow>): readonly string[] {
+export function upgradeStatements(
+  at: HistoryTable,
+  applied: ReadonlyMap<GeneratedMigration, AppliedRow>,
+): readonly string[] {
   return [
-    `alter table ${table} add column name text, add column applied_at timestamp with time zone default now()`,
+    `alter table ${pathOf(at)} add column name text, add column applied_at timestamp with time zone default now()`,
     ...[...applied].map(
       ([{ name }, { when }]) =>
-        `update ${table} set name = ${quoted(name)}, applied_at = null where created_at = ${when}`,
+        `update ${pathOf(at)} set name = ${quoted(name)}, applied_at = null where created_at = ${when}`,
     ),
   ]
+}
+
+function pathOf({ schema, table }: HistoryTable): string {
+  return `${quotedName(schema)}.${quotedName(table)}`
+}
+
+function quotedName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
 }
 
 function quoted(name: string): string {

@@ -147,6 +147,7 @@ describe('a Drizzle schema', () => {
     ['a client', { schema: blog, client: {} }],
     ['a connection', { schema: blog, connection: 'postgres://localhost' }],
     ['a folder that is no path', { schema: blog, migrations: 7 }],
+    ['a table of no name', { schema: blog, migrations: '.', migrationsTable: '' }],
     ['an empty path', { schema: blog, migrations: '' }],
     ['a URL of no file', { schema: blog, migrations: new URL('https://localhost') }],
   ])('is refused with %s', (_, options) => {

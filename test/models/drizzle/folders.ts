@@ -49,11 +49,15 @@ async function writeAll(folder: string, files: Readonly<Record<string, string>>)
 }
 
 /** Runs Drizzle's own migrator on a database. */
-export async function migrateByDrizzle(database: string, migrationsFolder: string): Promise<void> {
+export async function migrateByDrizzle(
+  database: string,
+  migrationsFolder: string,
+  place: { readonly migrationsTable?: string; readonly migrationsSchema?: string } = {},
+): Promise<void> {
   const client = new Client({ connectionString: serverUrl({ database }) })
   await client.connect()
   try {
-    await migrate(drizzle({ client }), { migrationsFolder })
+    await migrate(drizzle({ client }), { migrationsFolder, ...place })
   } finally {
     await client.end()
   }

@@ -38,6 +38,18 @@ describe('the history that Tenantry writes', () => {
     expect(await checkDatabase(url, sourceOf(folder), { exact: true })).toMatchObject({ outcome: 'matches' })
   })
 
+  it('is kept in the table that its configuration names', async () => {
+    const folder = await journalFolder(two)
+    const place = { migrationsTable: 'my "migrations"', migrationsSchema: 'public' }
+    const source = drizzle({ migrations: folder, ...place }).schema
+    const { url, name } = await existingDatabase()
+    await ensureTables(url, source)
+    await migrateByDrizzle(name, folder, place)
+    expect(await queryIn(name, 'select * from public."my ""migrations"""')).toHaveLength(2)
+    expect(await checkDatabase(url, source, { exact: true })).toMatchObject({ outcome: 'matches' })
+    expect((await ensureTables(url, source)).created).toEqual([])
+  })
+
   it('equals that of the migrator, row by row and column by column', async () => {
     const folder = await journalFolder(two)
     const [ours, theirs] = [await existingDatabase(), await existingDatabase()]
