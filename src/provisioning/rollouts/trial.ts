@@ -87,12 +87,16 @@ class Trial<Handle> {
   readonly failed: string[] = []
   readonly #context: MakingContext<Handle>
   readonly #site: ScratchSite
+  /** The tables whose locks and rows are nobody's business. */
   readonly #created = new Set<string>()
   #structure: Structure
 
   constructor(context: MakingContext<Handle>, site: ScratchSite, structure: Structure) {
     this.#context = context
     this.#site = site
+    // Every migration adds to it, and nothing else does.
+    const { history } = context.models.schema
+    if (history !== undefined) this.#created.add(`${history.schema}.${history.table}`)
     this.#structure = structure
   }
 
