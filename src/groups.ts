@@ -12,6 +12,7 @@ import type { MakingContext, TenantHook } from './provisioning/context.ts'
 import { despiteFullQueue } from './provisioning/locks/full-queue.ts'
 import { planRollout } from './provisioning/rollouts/plan-rollout.ts'
 import { readPlan } from './provisioning/rollouts/plan.ts'
+import { preflight } from './provisioning/rollouts/preflight.ts'
 import { rollOut } from './provisioning/rollouts/roll-out.ts'
 import { setDesired } from './provisioning/rollouts/set-desired.ts'
 import { reconcile } from './provisioning/reconcile/reconcile.ts'
@@ -144,6 +145,10 @@ export function rolloutsGroup<Handle>({ calls, making }: GroupParts<Handle>): Ro
         untilAborted(setDesired(making, readModelsVersion(version)), signal),
       ),
     plan: (options) => calls.change('rollouts.plan', options, (checked) => planRollout(making, checked)),
+    preflight: async (plan, options) => {
+      const read = readPlan(plan)
+      return calls.change('rollouts.preflight', options, (checked) => preflight(making, read, checked))
+    },
     start: async (plan, options) => {
       const read = readPlan(plan)
       return calls.change('rollouts.start', options, (checked) => rollOut(making, read, checked))

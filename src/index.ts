@@ -89,6 +89,7 @@ export type { Finding } from './provisioning/reconcile/reconcile-plan.ts'
 export type { Restamped, RestampOptions } from './provisioning/tenants/restamp.ts'
 export type { Version } from './catalog/versions.ts'
 export type { Hazard, HazardCode } from './provisioning/rollouts/hazards.ts'
+export type { PreflightOptions, PreflightResult, RowsInTheWay } from './provisioning/rollouts/preflight.ts'
 export type { PlannedStep, PlannedVersion, PlanOptions, RolloutPlan } from './provisioning/rollouts/plan.ts'
 export type {
   RolloutFailure,

@@ -31,10 +31,12 @@ import type { RestampOptions } from './provisioning/tenants/restamp.ts'
 import type { ReconcileOptions } from './provisioning/reconcile/reconcile.ts'
 import { existing, newTenantSchemas, type OnboardOptions, verbSchemas } from './provisioning/tenants/tenant-options.ts'
 import type { PlanOptions } from './provisioning/rollouts/plan.ts'
+import type { PreflightOptions } from './provisioning/rollouts/preflight.ts'
 import type { RolloutOptions } from './provisioning/rollouts/roll-out.ts'
 import type { UpdateOptions } from './provisioning/tenants/update.ts'
 
 const verb = optionsOf<VerbOptions>(verbSchemas)
+const choice = { only: texts('a list of tenant ids', "Write only: ['acme']."), concurrency: positiveInteger }
 const reading = optionsOf<Cancellable>(cancellable)
 
 /** The options of each call; `list`, `forEach`, `with` and `run` have theirs in the catalog and the routing. */
@@ -100,11 +102,17 @@ const schemas = {
     ),
     ...cancellable,
   }),
+  'rollouts.preflight': optionsOf<PreflightOptions>({
+    ...choice,
+    ...cancellable,
+    onProgress: functionOption<NonNullable<PreflightOptions['onProgress']>>(
+      'It gets the number of tenants so far: (progress) => { ... }',
+    ),
+  }),
   'rollouts.start': optionsOf<RolloutOptions>({
     ...verbSchemas,
+    ...choice,
     allow: texts('a list of hazards', "Write allow: ['drop-column:author.name']."),
-    only: texts('a list of tenant ids', "Write only: ['acme']."),
-    concurrency: positiveInteger,
     haltAfter: positiveInteger,
     lockTimeoutMs: positiveInteger,
     onProgress: functionOption<NonNullable<RolloutOptions['onProgress']>>(

@@ -1,5 +1,5 @@
-import type { Hazard, PlannedStep, PlannedVersion, RolloutPlan } from '../index.ts'
-import { coloured, shown } from './report.ts'
+import type { Hazard, PlannedStep, PlannedVersion, PreflightResult, RolloutPlan } from '../index.ts'
+import { coloured, failureLine, shown } from './report.ts'
 import { printableLines } from '../kernel/printable.ts'
 import { versionText } from './version-text.ts'
 
@@ -22,6 +22,19 @@ export function planScript({ from }: RolloutPlan): string[] {
       `${printableLines(sql)};`,
     ]),
   ])
+}
+
+/** Returns the result of a preflight as people read it. */
+export function preflightLines({ outcome, checked, inTheWay, failures, uncounted }: PreflightResult): string[] {
+  return [
+    ...inTheWay.map(({ tenant, hazard, rows }) => {
+      const count = `${rows} row${rows === 1 ? '' : 's'}`
+      return `${shown(tenant)}: ${coloured('red', count)} in the way of ${shown(hazard)}`
+    }),
+    ...failures.map(({ tenant, error }) => failureLine(tenant, error)),
+    ...uncounted.map((hazard) => `not counted: ${shown(hazard)}`),
+    `preflight ${outcome}: ${checked} read, ${new Set(inTheWay.map(({ tenant }) => tenant)).size} with rows in the way`,
+  ]
 }
 
 function tenantsText({ tenants }: PlannedVersion): string {

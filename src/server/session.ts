@@ -34,6 +34,8 @@ export interface TransactionOptions {
   readonly durable?: boolean
   /** The schema of unqualified names in a {@link Session.script}. */
   readonly schema?: string
+  /** `off` refuses a query from which row security would hide rows. Default: that of the session. */
+  readonly rowSecurity?: 'off'
   /** The time zone that converts timestamps. Default: that of the session. */
   readonly timeZone?: 'UTC'
   /** The longest wait for each lock, in milliseconds. Default: that of the session. */

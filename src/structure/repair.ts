@@ -278,10 +278,12 @@ function qualified({ schema, name }: StructureObject): string {
   return `${quoteName(schema)}.${quoteName(name)}`
 }
 
-function parentOf({ schema, parent = '' }: StructureObject): string {
+/** Returns the quoted name of the table that a part belongs to. */
+export function parentOf({ schema, parent = '' }: StructureObject): string {
   return `${quoteName(schema)}.${quoteName(parent)}`
 }
 
-function quoteName(name: string): string {
+/** Returns a name as an SQL identifier. */
+export function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }

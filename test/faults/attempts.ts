@@ -72,8 +72,21 @@ export async function repeated(world: World, tenantry: Opened, arranged: Arrange
     await world.acknowledged(tenant)
     const now = (await world.tenant(tenant))?.state ?? 'none'
     if (now !== standing) wrong.push(`repeated, it left ${tenant} ${now}, not ${standing}`)
+    if (arranged.call.verb === 'roll-out') wrong.push(...(await notAtVersion(tenantry, tenant)))
   }
   return wrong
+}
+
+/** The tenant has the version of the process, in the catalog and in its database. */
+async function notAtVersion(tenantry: Opened, id: string): Promise<string[]> {
+  const { outcome } = await tenantry.tenants.check(id, { exact: true })
+  const { versions } = await tenantry.status()
+  const current = versions.find((it) => it.current)?.number
+  const version = (await tenantry.tenants.get(id))?.version
+  return [
+    ...(outcome === 'matches' ? [] : [`rolled out, ${id} ${outcome}`]),
+    ...(version === current ? [] : [`rolled out, ${id} has version ${version}, not ${current}`]),
+  ]
 }
 
 /** Removes everything that an attempt has made, so that the next begins with as much as the first. */

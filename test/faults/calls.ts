@@ -15,6 +15,8 @@ export interface Opening {
   readonly naming?: 'readable' | 'opaque'
   /** True if it has hooks: `initialise`, `anonymise` and `seed`, each writing a row. */
   readonly hasHooks?: boolean
+  /** True if its models have a column and a table more. */
+  readonly isNewer?: boolean
   readonly lockTimeoutMs?: number
   readonly statementTimeoutMs?: number
 }
@@ -29,7 +31,7 @@ export type Call =
       readonly id: string
     }
   | { readonly verb: 'add-domain' | 'verify-domain' | 'remove-domain'; readonly id: string; readonly domain: string }
-  | { readonly verb: 'reconcile' | 'fill' | 'remove-templates' | 'open' }
+  | { readonly verb: 'roll-out' | 'reconcile' | 'fill' | 'remove-templates' | 'open' }
 
 /** The result of a call: its outcome, or the code of its error. */
 export interface Answer {
@@ -45,18 +47,35 @@ export type Opened = Tenantry<EntityManager>
 
 const models = mikroOrm({ entities: [User, Address] })
 
+/** The next version of the models. */
+const newerModels: typeof models = {
+  handles: models.handles,
+  schema: {
+    ...models.schema,
+    fingerprint: async () => `${await models.schema.fingerprint()}-newer`,
+    create: async (session) => {
+      await models.schema.create(session)
+      await session.script([
+        `alter table user_account add column nickname text not null default 'none'`,
+        'create table badge (id int primary key, user_id int not null references user_account)',
+      ])
+    },
+  },
+}
+
 /** The time that work under way has on a tenant taken out of service: no work is longer here. */
 const drainMs = 2_000
 
 /** Opens a Tenantry. */
 export function open(opening: Opening): Promise<Opened> {
-  const { url, installation, servers, spares, revision, naming, hasHooks, lockTimeoutMs, statementTimeoutMs } = opening
+  const { url, installation, servers, spares, revision, naming, hasHooks, isNewer, ...limits } = opening
+  const { lockTimeoutMs, statementTimeoutMs } = limits
   const write = async (em: EntityManager, name: string) => {
     em.create(User, { name })
     await em.flush()
   }
   return openTenantry({
-    models,
+    models: isNewer ? newerModels : models,
     servers: servers.map((name) => postgres({ url, name, ...(statementTimeoutMs && { statementTimeoutMs }) })),
     installation,
     templates: {
@@ -120,6 +139,11 @@ async function carryOut(tenantry: Opened, call: Call): Promise<string> {
       const failed = findings.find(({ outcome }) => outcome === 'failed')
       if (failed !== undefined) throw failed.error ?? new Error(failed.what)
       return 'reconciled'
+    }
+    case 'roll-out': {
+      const { outcome, failures } = await tenantry.rollouts.start(await tenantry.rollouts.plan())
+      for (const { error } of failures) throw error
+      return outcome
     }
     case 'remove-templates':
       await tenantry.templates.remove()

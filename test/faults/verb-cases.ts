@@ -218,6 +218,26 @@ function rotating(place: 'main' | 'second'): VerbCase {
   }
 }
 
+/** Brings two tenants to the next version of the models. */
+function rollingOut(place: 'main' | 'second'): VerbCase {
+  return {
+    name: place === 'main' ? 'roll out' : 'roll out elsewhere',
+    ...(place === 'second' && { servers: twoServers }),
+    arrange: async (world, tenantry, id) => {
+      const ids = [id, `${id}-too`]
+      for (const each of ids)
+        await world.do(tenantry, { verb: 'onboard', id: each, ...(place === 'second' && { server: place }) })
+      return {
+        call: { verb: 'roll-out' },
+        opening: { isNewer: true },
+        between: Object.fromEntries(ids.map((each) => [each, ['active'] as const])),
+        after: Object.fromEntries(ids.map((each) => [each, 'active'] as const)),
+        outcomes: ['done'],
+      }
+    },
+  }
+}
+
 type DomainVerb = 'add-domain' | 'verify-domain' | 'remove-domain'
 
 /** The possible outcomes of each when it is repeated, and the calls before it. */
@@ -303,6 +323,8 @@ export const verbCases: readonly VerbCase[] = [
   ...verbs.filter((verb) => verb !== 'resume').map((verb) => changing(verb, 'second')),
   rotating('main'),
   rotating('second'),
+  rollingOut('main'),
+  rollingOut('second'),
   ...domainVerbs.map(changingDomain),
   ...stocking,
   reconciling,

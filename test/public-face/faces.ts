@@ -118,6 +118,12 @@ export function facesOfTenantry(it: Open): Readonly<Record<string, Face>> {
     'templates.remove': of('templates.remove', [], cancellable),
     'rollouts.setDesired': of('rollouts.setDesired', [[1, 'version']], cancellable),
     'rollouts.plan': of('rollouts.plan', [], { from: 'count', steps: 'texts', renames: 'metadata', ...cancellable }),
+    'rollouts.preflight': of('rollouts.preflight', [[plan, 'made']], {
+      only: 'texts',
+      concurrency: 'count',
+      onProgress: 'function',
+      ...cancellable,
+    }),
     'rollouts.start': of('rollouts.start', [[plan, 'made']], {
       ...verb,
       allow: 'texts',

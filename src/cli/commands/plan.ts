@@ -2,7 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { messageOf, TenantryError } from '../../kernel/errors.ts'
 import { defineCommand } from '../define-command.ts'
 import { exitCodes } from '../exit-codes.ts'
-import { planLines, planScript } from '../plan-text.ts'
+import { asValue } from '../report.ts'
+import { planLines, planScript, preflightLines } from '../plan-text.ts'
 import type { CommonOptions } from '../tools.ts'
 import { repeated, parseWholeNumber } from '../words.ts'
 
@@ -12,6 +13,7 @@ interface Options extends CommonOptions {
   readonly rename?: readonly string[]
   readonly save?: string
   readonly sql?: true
+  readonly preflight?: true
 }
 
 /** `tenantry plan` */
@@ -22,6 +24,7 @@ export const plan = defineCommand<Options>(
     examples: {
       plan: 'shows the statements with their locks and hazards',
       'plan --rename author.name=author.full_name': 'a column that has another name in the models',
+      'plan --preflight': 'and which tenants have rows in the way',
       'plan --save rollout.json': 'to be reviewed, and started later as it is',
     },
   },
@@ -31,8 +34,9 @@ export const plan = defineCommand<Options>(
       .option('--steps <file>', 'the SQL to run, in place of what would be planned')
       .option('--rename <names>', 'a renamed table or column, as old=new; may be repeated', repeated)
       .option('--save <file>', 'write the plan as JSON')
-      .option('--sql', 'print the statements alone'),
-  (tools, _, { from, steps, rename = [], save, sql }) =>
+      .option('--sql', 'print the statements alone')
+      .option('--preflight', 'count the rows of tenants on which it would fail'),
+  (tools, _, { from, steps, rename = [], save, sql, preflight }) =>
     tools.withTenantry('change', async (tenantry) => {
       const options = {
         ...(from !== undefined && { from }),
@@ -43,10 +47,19 @@ export const plan = defineCommand<Options>(
       const result = await tools.progress('planning', () => tenantry.rollouts.plan(options))
       if (save !== undefined) writeFileSync(save, `${JSON.stringify(result, null, 2)}\n`)
       const isWhole = result.from.every(({ left }) => left.length === 0)
+      const lines = sql ? planScript(result) : planLines(result)
+      if (!preflight) return { result, lines, exitCode: isWhole ? exitCodes.done : exitCodes.failed }
+      const read = await tools.progress('reading tenants', (update) =>
+        tenantry.rollouts.preflight(result, {
+          signal: tools.signal,
+          onProgress: ({ checked, total }) => update(`${checked} of ${total}`),
+        }),
+      )
+      const failures = read.failures.map(({ error, ...failure }) => ({ ...failure, error: asValue(error) }))
       return {
-        result,
-        lines: sql ? planScript(result) : planLines(result),
-        exitCode: isWhole ? exitCodes.done : exitCodes.failed,
+        result: { ...result, preflight: { ...read, failures } },
+        lines: [...lines, ...preflightLines(read)],
+        exitCode: isWhole && read.outcome === 'passed' ? exitCodes.done : exitCodes.failed,
       }
     }),
 )

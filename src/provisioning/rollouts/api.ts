@@ -1,5 +1,6 @@
 import type { Cancellable } from '../../kernel/abort.ts'
 import type { PlanOptions, RolloutPlan } from './plan.ts'
+import type { PreflightOptions, PreflightResult } from './preflight.ts'
 import type { RolloutOptions, RolloutResult } from './roll-out.ts'
 import type { DesiredSet } from './set-desired.ts'
 
@@ -24,6 +25,13 @@ export interface Rollouts {
    *   `permission-denied`
    */
   plan(options?: PlanOptions): Promise<RolloutPlan>
+  /**
+   * Reads how many rows of each tenant are in the way of a plan's steps: those that are equal under a new unique key, that
+   * a new check refuses, and so on. It changes nothing, and takes no lock that writers wait for.
+   *
+   * @throws `server-unknown`
+   */
+  preflight(plan: RolloutPlan, options?: PreflightOptions): Promise<PreflightResult>
   /**
    * Carries out a plan for every active or suspended tenant of its older versions, a few at once. The steps for a tenant
    * run in one transaction, which compares the result with the desired version before it commits: a tenant is at the new

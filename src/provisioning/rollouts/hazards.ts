@@ -1,5 +1,6 @@
 import type { Observation } from '../../server/observation.ts'
 import { named } from '../../structure/comparison.ts'
+import { rowCountQuery } from '../../structure/row-counts.ts'
 import { columnClauses, enumLabels } from '../../structure/repair.ts'
 import { keyOf, type Structure, type StructureKind, type StructureObject } from '../../structure/structure-object.ts'
 
@@ -36,6 +37,8 @@ export interface Hazard {
   readonly reason: string
   /** A safer way. */
   readonly instead?: string
+  /** A query that counts a tenant's rows, as `rows`, on which the step fails; where that is certain. */
+  readonly count?: string
 }
 
 /** A step, for the search for hazards. */
@@ -109,7 +112,8 @@ function ofParts({ before, after, created, observation, defaultSchema }: Observe
     if (now.kind === 'column') return ofColumn(was, now, observation, defaultSchema)
     const added = addedParts[now.kind]
     if (added === undefined || !added.concerns(now)) return []
-    return [{ code: added.code, object: named(now, defaultSchema).name, danger: 'rows', reason: added.reason }]
+    const { code, reason } = added
+    return [{ code, object: named(now, defaultSchema).name, danger: 'rows', reason, ...counting(now) }]
   })
 }
 
@@ -153,7 +157,7 @@ function ofColumn(
       clauses.fallback !== undefined || clauses.rest.includes('generated ') || clauses.type.endsWith('serial')
     if (!clauses.isRequired || isFilled) return []
     const reason = 'It fails for a tenant with a row in the table: there is no value for the new column.'
-    return [{ code: 'require-column', object, danger: 'rows', reason, instead: 'Give it a default.' }]
+    return [{ code: 'require-column', object, danger: 'rows', reason, instead: 'Give it a default.', ...counting(now) }]
   }
   const hazards: Hazard[] = []
   const table = `${now.schema}.${now.parent}`
@@ -162,13 +166,19 @@ function ofColumn(
     hazards.push({ code: 'change-type', object, danger: 'rows', reason })
   }
   if (clauses.isRequired && !old.isRequired) {
-    hazards.push({ code: 'set-not-null', object, danger: 'rows', reason: 'It fails for a tenant with a null in it.' })
+    const reason = 'It fails for a tenant with a null in it.'
+    hazards.push({ code: 'set-not-null', object, danger: 'rows', reason, ...counting(now, was) })
   }
   if (old.fallback !== undefined && clauses.fallback === undefined && clauses.isRequired) {
     const reason = 'Code of the old version that relies on the default fails.'
     hazards.push({ code: 'drop-default', object, danger: 'code', reason })
   }
   return hazards
+}
+
+function counting(object: StructureObject, was?: StructureObject): Pick<Hazard, 'count'> {
+  const count = rowCountQuery(object, was)
+  return count === undefined ? {} : { count }
 }
 
 function ofEnum(was: StructureObject, now: StructureObject, defaultSchema: string): readonly Hazard[] {

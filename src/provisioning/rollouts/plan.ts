@@ -66,7 +66,7 @@ export function readPlan(plan: unknown): RolloutPlan {
 
 const texts = v.array(v.string())
 const version = { number: v.number(), fingerprint: v.string() }
-const hazardSchema = v.object({ code: v.string(), object: v.string(), danger: v.string(), reason: v.string() })
+const hazardSchema = v.looseObject({ code: v.string(), object: v.string(), danger: v.string(), reason: v.string() })
 const stepSchema = v.object({
   sql: v.string(),
   locks: v.array(v.object({ table: v.string(), mode: v.string() })),

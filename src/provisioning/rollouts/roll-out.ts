@@ -1,23 +1,18 @@
 import { pause } from '../../kernel/abort.ts'
-import { ConcurrencyLimit } from '../../kernel/concurrency.ts'
 import { hasCode, hasFailure, TenantryError } from '../../kernel/errors.ts'
 import type { TenantId } from '../../kernel/names.ts'
-import { eachOf } from '../../kernel/pages.ts'
 import type { TenantRow } from '../../catalog/tenant.ts'
-import type { MakingContext, ProvisioningContext, VerbOptions } from '../context.ts'
+import type { MakingContext, VerbOptions } from '../context.ts'
 import { bringUpToDate } from './bring-up-to-date.ts'
 import type { Hazard } from './hazards.ts'
 import { hazardKey, hazardsIn, type PlannedVersion, type RolloutPlan } from './plan.ts'
+import { countTenants, eachTenantOf, type TenantChoice } from './plan-tenants.ts'
 import { desiredHere } from './plan-rollout.ts'
 
 /** Options of `rollouts.start`. */
-export interface RolloutOptions extends VerbOptions {
+export interface RolloutOptions extends VerbOptions, TenantChoice {
   /** The hazards of the plan to accept, each as `code:object`, such as `drop-column:author.name`. */
   readonly allow?: readonly string[]
-  /** The ids of the only tenants to change, such as those of a trial. Default: every tenant of the plan's versions. */
-  readonly only?: readonly string[]
-  /** The number of tenants that are changed at once. Default 4. */
-  readonly concurrency?: number
   /** The number of failures after which no further tenant is begun. Default 10. */
   readonly haltAfter?: number
   /**
@@ -67,9 +62,8 @@ export async function rollOut<Handle>(
 ): Promise<RolloutResult> {
   const since = performance.now()
   await refuseUnready(context, plan, options)
-  const { signal, haltAfter = 10, only } = options
-  const limit = new ConcurrencyLimit(options.concurrency ?? 4)
-  const total = plan.from.flatMap(({ tenants }) => Object.values(tenants)).reduce((sum, count) => sum + count, 0)
+  const { signal, haltAfter = 10 } = options
+  const total = countTenants(plan, options)
   const failures: RolloutFailure[] = []
   let [changed, left] = [0, 0]
   const isOver = () => signal?.aborted === true || failures.length >= haltAfter
@@ -82,18 +76,9 @@ export async function rollOut<Handle>(
       if (signal?.aborted) return void left++
       failures.push({ tenant: row.id, server: row.server, error })
     }
-    options.onProgress?.({ changed, failed: failures.length, total: only?.length ?? total })
+    options.onProgress?.({ changed, failed: failures.length, total })
   }
-  const running = new Set<Promise<void>>()
-  for (const version of plan.from) {
-    for await (const row of tenantsAt(context, version, only)) {
-      const leave = await limit.enter(undefined)
-      const work = one(row, version).finally(leave)
-      running.add(work)
-      void work.finally(() => running.delete(work)).catch(() => undefined)
-    }
-  }
-  await Promise.all(running)
+  await eachTenantOf(context, plan, options, one)
   const outcome = signal?.aborted ? 'stopped' : failures.length >= haltAfter ? 'halted' : 'done'
   return { outcome, changed, failures, left, durationMs: performance.now() - since }
 }
@@ -131,20 +116,6 @@ function hazardText(hazard: Hazard): string {
 
 function allowHint(hazards: readonly Hazard[]): string {
   return `Nothing was changed. Allow each that is meant: ${hazards.map((it) => `--allow ${hazardKey(it)}`).join(' ')}.`
-}
-
-/** The number of tenants that are listed at once. */
-const pageSize = 500
-
-/** Returns the tenants of a version that are active or suspended. */
-async function* tenantsAt(
-  { catalog }: ProvisioningContext,
-  { fingerprint }: PlannedVersion,
-  only: readonly string[] | undefined,
-): AsyncGenerator<TenantRow, void> {
-  const filter = { version: fingerprint, states: ['active', 'suspended'] } as const
-  const page = (after: TenantRow | undefined) => catalog.list(filter, pageSize, after?.id)
-  for await (const row of eachOf(pageSize, page)) if (only?.includes(row.id) !== false) yield row
 }
 
 /** The number of attempts for one tenant, and the pauses between them, in milliseconds. */

@@ -22,9 +22,10 @@ export function scriptText(statements: readonly string[], { schema, role }: Scri
  * default of the URL, the role or the server: it waits for others; at a stricter level it would fail.
  */
 export function beginText({ isolation = 'read committed', readOnly, ...options }: TransactionOptions): string {
-  const { durable, timeZone, lockTimeoutMs } = options
+  const { durable, rowSecurity, timeZone, lockTimeoutMs } = options
   const statements = [`begin isolation level ${isolation}${readOnly ? ', read only' : ''}`]
   if (durable) statements.push('set local synchronous_commit = on')
+  if (rowSecurity !== undefined) statements.push(`set local row_security = ${rowSecurity}`)
   if (timeZone !== undefined) statements.push(`set local timezone = '${timeZone}'`)
   if (lockTimeoutMs !== undefined) statements.push(`set local lock_timeout = ${lockTimeoutMs}`)
   return statements.join('; ')
