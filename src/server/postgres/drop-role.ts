@@ -2,7 +2,9 @@ import { explained, hasFailure, TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { DropRoleOptions, Session, TenantSessions } from '../port.ts'
 import { doBlock, quoteIdentifier as quote, quoteLiteral } from './quoting.ts'
+import { withSession } from '../with-session.ts'
 import { exists } from './changes.ts'
+import { dropOwnedStatement, endTemporaryGrantors } from './drop-owned.ts'
 
 /** A role owns something, or has privileges on it. */
 const dependentObjects = '2BP01'
@@ -52,7 +54,7 @@ export async function dropRole(
       if (!(error instanceof TenantryError) || error.sqlState !== dependentObjects) throw error
       const dependences = await dependencesOf(session, user, database)
       if (dependences.some(({ mayConnect }) => mayConnect)) return false
-      if (attempt === attempts) throw keptError(user, dependences, error)
+      if (attempt === attempts || (attempt > 1 && Date.now() > deadline)) throw keptError(user, dependences, error)
       for (const dependence of dependences) {
         const inTime = await release(session, user, dependence, { heir, deadline }, surroundings).catch(unlessRace)
         if (inTime === false) throw keptError(user, [dependence], error)
@@ -88,31 +90,52 @@ async function dependencesOf(
   return rows
 }
 
-/** @returns false at the deadline, with a part of it done */
+/**
+ * Removes a role's dependencies in one database.
+ *
+ * @returns false at the deadline, with a part of it done
+ * @throws `query-failed` if it fails in another database than the session's, also if the connection there is lost
+ */
 async function release(
   session: Session,
   user: Identifier,
-  { database, comment, owns }: Dependence,
-  { heir, deadline }: Pick<DropRoleOptions, 'heir'> & { readonly deadline: number },
+  dependence: Dependence,
+  limits: ReleaseLimits,
   { connect, tenants }: Surroundings,
+): Promise<boolean> {
+  const { database } = dependence
+  if (database === null || database === session.database)
+    return releaseThere(session, user, dependence, limits, tenants)
+  try {
+    return await withSession(connect(database), (there) => releaseThere(there, user, dependence, limits, tenants))
+  } catch (error) {
+    if (!(error instanceof TenantryError) || hasFailure(error, 'race')) throw error
+    throw keptError(user, [dependence], error)
+  }
+}
+
+type ReleaseLimits = Pick<DropRoleOptions, 'heir'> & { readonly deadline: number }
+
+async function releaseThere(
+  session: Session,
+  user: Identifier,
+  { comment, owns }: Dependence,
+  { heir, deadline }: ReleaseLimits,
+  tenants: Surroundings['tenants'],
 ): Promise<boolean> {
   const to = owns ? heir(comment ?? undefined) : undefined
   const reassigning = to === undefined ? [] : [`reassign owned by ${quote(user)} to ${quote(to)}`]
-  const there = database === null || database === session.database ? session : await connect(database)
-  try {
-    // Only the owner of an object can revoke its own grants (REVOKE, Notes).
-    const owners = tenants === undefined ? [] : await ownersIn(there, tenants)
-    if (owns && to === undefined && !(await deleteLargeObjects(there, user, deadline))) return false
-    if (!(await revokeOnLargeObjects(there, user, owners, deadline))) return false
-    await asMember(
-      there,
-      [user, ...(to === undefined ? [] : [to]), ...owners],
-      [...reassigning, `drop owned by ${quote(user)}`],
-    )
-    return true
-  } finally {
-    if (there !== session) await there.close()
-  }
+  if (tenants !== undefined) await endTemporaryGrantors(session, user, tenants)
+  // Only the owner of an object can revoke its own grants (REVOKE, Notes).
+  const owners = tenants === undefined ? [] : await ownersIn(session, tenants)
+  if (owns && to === undefined && !(await deleteLargeObjects(session, user, deadline))) return false
+  if (!(await revokeOnLargeObjects(session, user, owners, deadline))) return false
+  await asMember(
+    session,
+    [user, ...(to === undefined ? [] : [to]), ...owners],
+    [...reassigning, dropOwnedStatement(user)],
+  )
+  return true
 }
 
 /**
@@ -225,6 +248,6 @@ async function asMember(session: Session, roles: readonly Identifier[], statemen
 function keptError(user: Identifier, dependences: readonly Dependence[], cause: TenantryError): TenantryError {
   const places = dependences.map(({ database }) => database ?? 'any database').join(', ')
   return explained(cause, 'query-failed', `The role ${user} could not be dropped: ${cause.message}`, {
-    hint: `It cannot log in. As a superuser, in ${places}: DROP OWNED BY ${quote(user)}; then: DROP ROLE ${quote(user)};`,
+    hint: `It cannot log in, and reconcile tries again. As a superuser, in ${places}: DROP OWNED BY ${quote(user)}; then: DROP ROLE ${quote(user)};`,
   })
 }
