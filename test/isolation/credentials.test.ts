@@ -192,8 +192,8 @@ describe('credentials', () => {
     await first.onboard('a')
     const { user } = await first.tenants.credentials('a')
     // Only now: creating databases may take longer.
-    const postgres = { url: serverUrl(), statementTimeoutMs: 700 }
-    const tenantry = await openTestTenantry(models, { installation: first.installation, postgres })
+    const limited = { url: serverUrl(), statementTimeoutMs: 700 }
+    const tenantry = await openTestTenantry(models, { installation: first.installation, postgres: limited })
     const { client } = await foreignSession('postgres')
     await client.query('begin')
     await client.query(`alter role ${quote(user)} connection limit 5`)

@@ -1,9 +1,10 @@
 import { TenantryError } from '../../kernel/errors.ts'
-import { parseTenantId } from '../../kernel/names.ts'
+import { parseTenantId, physicalNames } from '../../kernel/names.ts'
 import { stateError } from '../../catalog/states.ts'
 import { publicTenant, type Tenant, type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
 import type { Change, DatabaseInfo } from '../../server/port.ts'
 import { readStamp } from '../../server/stamp.ts'
+import { despiteRaces } from '../drain.ts'
 import { checkMatch, closeToTenants, handOver, refuseUnlessOurs } from './adopt.ts'
 import type { MakingContext, ProvisioningContext, VerbOptions } from '../context.ts'
 import { durably, onServerOf, underLock, type ServerSite } from '../locks/locked-work.ts'
@@ -45,7 +46,11 @@ export async function restamp<Handle>(
       if (isStampOf(context, row, stamp)) return { outcome: 'already-stamped', tenant: publicTenant(row) }
       if (stamp !== undefined) throw foreignError(row, 'It bears the stamp of another tenant.')
       await inspect(context, { server, admin }, { row, found }, differences, options)
-      await server.apply(admin, changesFor(context, row, found))
+      const { database } = row
+      const which = row.credential ? { of: physicalNames.login(context.installation, row.rowId) } : 'tenants'
+      await despiteRaces(server, admin, { database, which, signal: options.signal }, () =>
+        server.apply(admin, changesFor(context, row, found)),
+      )
       await durably(locked, () => locked.catalog.note(row, 'restamp', options))
       return { outcome: 'restamped', tenant: publicTenant(row) }
     })

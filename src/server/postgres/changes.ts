@@ -2,6 +2,7 @@ import type { Identifier } from '../../kernel/names.ts'
 import type { Change, LoginChange } from '../change.ts'
 import type { Session } from '../session.ts'
 import { ownNames } from './client.ts'
+import { grantConnect, grantCreate, revokeConnect, revokeFromPublic } from './database-privileges.ts'
 import { doBlock as block, quoteIdentifier as quote, quoteLiteral } from './quoting.ts'
 import { scramVerifier } from './scram.ts'
 import { defaultPrivileges, readOnlyStatement, takeOverStatements } from './take-over.ts'
@@ -70,20 +71,19 @@ async function loginStatements(it: LoginChange): Promise<readonly string[]> {
         `create role ${user} login password ${verifier} in role ${objects}`,
         `alter role ${user} set role = ${objects}`,
         block(`if ${hasMembershipOptions} then ${mayActAs(it.login.user)} end if;`),
-        grantConnect(it.database, it.login.user),
+        block(grantConnect(it.database, it.login.user)),
       ]
     }
     case 'enable-login': {
-      const login = `alter role ${quote(it.user)} login; ${grantConnect(it.database, it.user)};`
+      const login = `alter role ${quote(it.user)} login; ${grantConnect(it.database, it.user)}`
       return [block(`if ${exists(it.user)} then ${login} end if;`)]
     }
     case 'disable-login': {
-      const user = quote(it.user)
-      const revoke = it.database === undefined ? '' : `revoke connect on database ${quote(it.database)} from ${user};`
-      return [block(`if ${exists(it.user)} then alter role ${user} nologin; ${revoke} end if;`)]
+      const revoke = it.database === undefined ? '' : revokeConnect(it.database, it.user)
+      return [block(`if ${exists(it.user)} then alter role ${quote(it.user)} nologin; ${revoke} end if;`)]
     }
     case 'revoke-connect':
-      return [`revoke connect on database ${quote(it.database)} from ${quote(it.user)}`]
+      return [block(revokeConnect(it.database, it.user))]
     case 'reset-login': {
       const isSet = `exists (select from pg_catalog.pg_db_role_setting s
         join pg_catalog.pg_roles r on r.oid = s.setrole where r.rolname = ${quoteLiteral(it.user)})`
@@ -94,25 +94,6 @@ async function loginStatements(it: LoginChange): Promise<readonly string[]> {
   }
 }
 
-/** The number of attempts to change a row that other sessions change at the same moment. */
-const raceAttempts = 100
-
-/**
- * Returns a statement that revokes PUBLIC's privileges on a database. Until then every role may rewrite the database's row,
- * again and again (a GRANT by a role without GRANT OPTION warns, and still writes), and PostgreSQL fails the REVOKE each
- * time ("tuple concurrently updated"). The attempts are made on the server: one from here comes too late.
- */
-export function revokeFromPublic(database: Identifier): string {
-  return block(`for attempt in 1..${raceAttempts} loop
-    begin
-      revoke all on database ${quote(database)} from public;
-      exit;
-    exception when internal_error then
-      if attempt = ${raceAttempts} or sqlerrm not like 'tuple concurrently %' then raise; end if;
-    end;
-  end loop;`)
-}
-
 /** REVOKE itself may merely warn: so the result is checked. */
 function revokePublicAccess({ database, groups }: Extract<Change, { change: 'make-private' }>): readonly string[] {
   const isPublic = `exists (select from pg_catalog.pg_database d
@@ -121,7 +102,7 @@ function revokePublicAccess({ database, groups }: Extract<Change, { change: 'mak
   const message = quoteLiteral(`every role may still connect to ${database}`)
   return [
     revokeFromPublic(database),
-    ...(groups ? [`grant create, temporary on database ${quote(database)} to ${quote(groups.objects)}`] : []),
+    ...(groups ? [grantCreate(database, groups.objects)] : []),
     block(`if ${isPublic} then raise insufficient_privilege using message = ${message}; end if;`),
   ]
 }
@@ -134,7 +115,7 @@ async function setLogin({ login, groups, database, mode }: Extract<Change, { cha
   // A role may change its own settings, also those for a database that it cannot connect to (ALTER ROLE).
   const change = `alter role ${quote(user)} ${attributes}; ${resetSettings(user)}`
   const setting = block(`if ${exists(user)} then ${change} else ${make}; end if; ${admission(groups.app, user)}`)
-  return mode === 'enabled' ? [setting, grantConnect(database, user)] : [setting]
+  return mode === 'enabled' ? [setting, block(grantConnect(database, user))] : [setting]
 }
 
 /**
@@ -171,8 +152,4 @@ function resetSettings(user: Identifier): string {
 /** Returns the condition, in SQL, that a role exists. */
 export function exists(role: Identifier): string {
   return `exists (select from pg_catalog.pg_roles where rolname = ${quoteLiteral(role)})`
-}
-
-function grantConnect(database: Identifier, user: Identifier): string {
-  return `grant connect, temporary on database ${quote(database)} to ${quote(user)}`
 }

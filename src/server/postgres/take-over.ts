@@ -1,5 +1,6 @@
 import type { Identifier } from '../../kernel/names.ts'
 import type { GroupRoles } from '../port.ts'
+import { grantCreate } from './database-privileges.ts'
 import { doBlock, quoteIdentifier as quote, quoteLiteral, quoteUnchecked } from './quoting.ts'
 
 /**
@@ -11,7 +12,7 @@ import { doBlock, quoteIdentifier as quote, quoteLiteral, quoteUnchecked } from 
 export function takeOverStatements(database: Identifier, groups: GroupRoles): string[] {
   const { owner, objects, app } = groups
   return [
-    `grant create, temporary on database ${quote(database)} to ${quote(objects)}`,
+    grantCreate(database, objects),
     handOverObjects(database, owner),
     runStatements(schemas(objects)),
     runStatements(relations(objects)),
