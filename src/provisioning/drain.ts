@@ -73,12 +73,13 @@ async function shutOut(
   await server.sessions.end(admin, await server.sessions.list(admin, database, which))
 }
 
-/** The number of attempts to change a role that its own sessions change at the same moment. */
-const roleAttempts = 20
+/** The number of attempts to change what a tenant's sessions change at the same moment. */
+const raceAttempts = 20
 
 /**
- * Changes a tenant's role. PostgreSQL fails the change if another session changed the role while this one waited for it
- * ("tuple concurrently updated"); the role may do that itself, again and again: its sessions are ended then.
+ * Changes a tenant's role, or privileges in its database. PostgreSQL fails the change if another session made one while
+ * this one waited for it ("tuple concurrently updated"); the tenant's role may do that, again and again: its sessions are
+ * ended then.
  */
 export async function despiteRaces<T>(
   server: Server,
@@ -90,7 +91,7 @@ export async function despiteRaces<T>(
     try {
       return await change()
     } catch (error) {
-      if (!hasFailure(error, 'race') || attempt === roleAttempts) throw error
+      if (!hasFailure(error, 'race') || attempt === raceAttempts) throw error
       throwIfAborted(signal)
       await server.sessions.end(admin, await server.sessions.list(admin, database, which))
     }

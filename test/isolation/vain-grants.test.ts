@@ -36,3 +36,21 @@ it('a tenant that grants in vain on its database cannot keep it from being stamp
   }
   await end()
 })
+
+it('a tenant that grants in vain on its tables cannot keep their privileges from being repaired', async () => {
+  const tenantry = await openAs(provisioner)
+  await tenantry.onboard('evil')
+  const { database } = await tenantry.tenants.credentials('evil')
+  const app = quote(`${tenantry.installation}_app`)
+  const spoil = `alter table user_account owner to ${quote(provisioner.user)}; revoke all on user_account from ${app};
+    alter table address owner to ${quote(provisioner.user)}; revoke all on address from ${app};
+    grant select on user_account, address to ${app}`
+  for (let round = 0; round < 3; round++) {
+    await sql(spoil, [], database)
+    const grants = ['user_account', 'address'].map((table) => `grant select on ${table} to current_user`)
+    const end = await repeat(tenantry, 'evil', grants.join('; '))
+    const { repaired } = await tenantry.tenants.accept('evil')
+    expect(repaired.map(({ name }) => name)).toEqual(expect.arrayContaining(['user_account', 'address']))
+    await end()
+  }
+})

@@ -6,7 +6,8 @@ import { readStamp } from '../../server/stamp.ts'
 import { withSession } from '../../server/with-session.ts'
 import type { WrongPrivileges } from '../../server/wrong-privileges.ts'
 import { emitChange, type MakingContext, type VerbOptions } from '../context.ts'
-import { durablyBoth, onServerOf, underLock } from '../locks/locked-work.ts'
+import { despiteRaces } from '../drain.ts'
+import { durablyBoth, onServerOf, type ServerSite, underLock } from '../locks/locked-work.ts'
 import { structuresOf } from '../tables/compare-tenant.ts'
 import { ensureTemplate } from '../templates/template.ts'
 import { checkMatch } from './adopt.ts'
@@ -41,7 +42,7 @@ export async function accept<Handle>(
       if (found === undefined) throw missingError(row)
       const stamp = readStamp(found.comment)
       if (!isStampOf(context, row, stamp)) throw foreignError(row, 'It has no stamp of this tenant.')
-      const repaired = await verify(context, server, row, options)
+      const repaired = await verify(context, { server, admin }, row, options)
       const { fingerprint } = context
       if (row.fingerprint === fingerprint) return { outcome: 'already-accepted', tenant: publicTenant(row), repaired }
       const { state, transition } = row
@@ -62,7 +63,7 @@ export async function accept<Handle>(
 /** Checks that a tenant's database matches the models, and repairs owners and privileges. @returns those repaired */
 async function verify<Handle>(
   context: MakingContext<Handle>,
-  server: Server,
+  { server, admin }: ServerSite,
   row: TenantRow,
   options: VerbOptions,
 ): Promise<readonly WrongPrivileges[]> {
@@ -73,7 +74,8 @@ async function verify<Handle>(
     return await withSession(server.connect(row.database, options), async (session) => {
       const wrong = await checkMatch(context, server, session, options, usedBy)
       if (wrong.length === 0) return wrong
-      await repair(server, session, wrong)
+      const racing = { database: row.database, which: 'tenants', signal: options.signal } as const
+      await despiteRaces(server, admin, racing, () => repair(server, session, wrong))
       const { wrongPrivileges: left } = await server.structures.read(session, { usedBy })
       if (left.length > 0) throw unrepairedError(session, left)
       return wrong
