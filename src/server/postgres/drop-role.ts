@@ -124,7 +124,7 @@ async function releaseThere(
   tenants: Surroundings['tenants'],
 ): Promise<boolean> {
   const to = owns ? heir(comment ?? undefined) : undefined
-  const reassigning = to === undefined ? [] : [`reassign owned by ${quote(user)} to ${quote(to)}`]
+  const transferring = to === undefined ? [] : transferStatements(user, to)
   if (tenants !== undefined) await endTemporaryGrantors(session, user, tenants)
   // Only the owner of an object can revoke its own grants (REVOKE, Notes).
   const owners = tenants === undefined ? [] : await ownersIn(session, tenants)
@@ -133,7 +133,7 @@ async function releaseThere(
   await asMember(
     session,
     [user, ...(to === undefined ? [] : [to]), ...owners],
-    [...reassigning, dropOwnedStatement(user)],
+    [...transferring, dropOwnedStatement(user)],
   )
   return true
 }
@@ -208,7 +208,28 @@ async function ownersIn(
 
 /** Transfers a role's objects in the session's database to another role. */
 export async function reassignOwned(session: Session, from: Identifier, to: Identifier): Promise<void> {
-  await asMember(session, [from, to], [`reassign owned by ${quote(from)} to ${quote(to)}`])
+  await asMember(session, [from, to], transferStatements(from, to))
+}
+
+/**
+ * Returns the statements that transfer a role's objects in the session's database. Temporary objects that a session could
+ * not drop at its end, for lack of locks, stay: REASSIGN OWNED fails on them, since nobody may use their schema.
+ */
+function transferStatements(from: Identifier, to: Identifier): readonly string[] {
+  const owner = `(select oid from pg_catalog.pg_roles where rolname = ${quoteLiteral(from)})`
+  const hasOthers = `exists (select from pg_catalog.pg_shdepend s,
+      lateral pg_catalog.pg_identify_object(s.classid, s.objid, 0) as object
+    where s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass and s.refobjid = ${owner} and s.deptype = 'o'
+      and s.dbid = (select oid from pg_catalog.pg_database where datname = current_database())
+      and object.type not in ('large object', 'default acl') and coalesce(object.schema, '') !~ '^pg_temp_')`
+  return [
+    doBlock(`declare it oid; begin
+      for it in select oid from pg_catalog.pg_largeobject_metadata where lomowner = ${owner} loop
+        execute format('alter large object %s owner to %I', it, ${quoteLiteral(to)});
+      end loop;
+    end;`),
+    doBlock(`if ${hasOthers} then reassign owned by ${quote(from)} to ${quote(to)}; end if;`),
+  ]
 }
 
 /** True if a role owns an object in a database. */
@@ -247,7 +268,10 @@ async function asMember(session: Session, roles: readonly Identifier[], statemen
 
 function keptError(user: Identifier, dependences: readonly Dependence[], cause: TenantryError): TenantryError {
   const places = dependences.map(({ database }) => database ?? 'any database').join(', ')
+  const remedy = hasFailure(cause, 'exhausted')
+    ? `Raise max_locks_per_transaction of the server, restart it, and run reconcile: in ${places} it owns more objects than can be locked at once.`
+    : `As a superuser, in ${places}: DROP OWNED BY ${quote(user)}; then: DROP ROLE ${quote(user)};`
   return explained(cause, 'query-failed', `The role ${user} could not be dropped: ${cause.message}`, {
-    hint: `It cannot log in, and reconcile tries again. As a superuser, in ${places}: DROP OWNED BY ${quote(user)}; then: DROP ROLE ${quote(user)};`,
+    hint: `It cannot log in, and reconcile tries again. ${remedy}`,
   })
 }
