@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { Client } from 'pg'
-import { openTenantry, type TenantryConfig, type TenantryEvent } from 'tenantry'
+import { doctor, openTenantry, type TenantryConfig, type TenantryEvent } from 'tenantry'
 import { startEmbeddedPostgres } from 'tenantry/embedded'
 import { postgres } from 'tenantry/postgres'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -324,6 +324,31 @@ describe('privileges that a tenant grants to roles of others', () => {
     await tenantry.tenants.offboard('evil')
     expect(await tenantry.tenants.purge('evil')).toEqual({ outcome: 'purged' })
     expect(await rolesLike(`^${user}$`)).toEqual([])
+  })
+
+  it('do not make the doctor report that roles cannot be dropped, nor keep its roles', async () => {
+    const tenantry = await open()
+    await tenantry.onboard('evil')
+    const client = await login(tenantry, 'evil', 'postgres')
+    await client.query('create temporary table mine ()')
+    const probes = `starts_with(rolname, '${tenantry.installation}_probe_')`
+    const granting = attempt(
+      client.query(`do $$ declare it text; begin loop
+        for it in select rolname from pg_roles where ${probes} loop
+          begin execute format('grant select on mine to %I', it); exception when others then null; end;
+          commit;
+        end loop;
+        commit;
+      end loop; end $$`),
+    )
+    const { servers } = await doctor({
+      servers: [postgres({ url: serverUrl(provisioner) })],
+      models,
+      installation: tenantry.installation,
+    })
+    expect(servers).toMatchObject([{ missing: [] }])
+    expect(await sql(`select rolname from pg_roles where ${probes}`)).toEqual([])
+    await granting
   })
 
   it('is cleared up by reconcile, where a role was left', async () => {

@@ -7,7 +7,7 @@ import { exists } from './changes.ts'
 import { dropOwnedStatement, endTemporaryGrantors } from './drop-owned.ts'
 
 /** A role owns something, or has privileges on it. */
-const dependentObjects = '2BP01'
+export const dependentObjects = '2BP01'
 
 /** The number of attempts to remove a role's dependencies, while other roles may be granting it privileges. */
 const attempts = 20

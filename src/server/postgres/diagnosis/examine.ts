@@ -51,7 +51,7 @@ export async function examine(target: Target, request: DiagnosisRequest): Promis
 async function lookAtServer(target: Target, request: DiagnosisRequest): Promise<ReadFacts> {
   const read = await withSession(target.connect(target.maintenanceDatabase, request), async (session) => {
     const tidy = request.probe ? removeProbes : leftoversOf
-    const leftovers = await tidy(session, request.installation)
+    const leftovers = await tidy(session, request.installation, target)
     return { ...(await readFacts(session, request, target.nature)), leftovers }
   })
   return { ...read, ...(await readPublicSchemas(target, read.openToPublic, request)) }

@@ -1,10 +1,13 @@
 import { withSession } from '../../with-session.ts'
 import { poll } from '../../../kernel/abort.ts'
+import { TenantryError } from '../../../kernel/errors.ts'
 import type { Session } from '../../port.ts'
 import { quoteIdentifier as quote, quoteLiteral } from '../quoting.ts'
+import { dependentObjects } from '../drop-role.ts'
 import { scramVerifier } from '../scram.ts'
 import { inRole, rolledBack } from '../sessions.ts'
 import { holds, type ProbeContext } from './probe-context.ts'
+import { dropProbeRole } from './scratch.ts'
 
 /** The time that a session has to end, in milliseconds. */
 const endingMs = 5_000
@@ -76,11 +79,15 @@ async function isGone(session: Session, pid: number): Promise<boolean> {
   return gone === true
 }
 
-/** Drops the roles, after their databases. */
-export async function dropScratchRoles({ attempts, session, scratch }: ProbeContext): Promise<void> {
+/** Drops the roles, after their databases. One that a tenant grants privileges again and again counts as dropped. */
+export async function dropScratchRoles({ attempts, connections, session, scratch }: ProbeContext): Promise<void> {
   const { login, objects, app, owner } = scratch.roles
   const names = [...(attempts.capabilities.createLogin ? [login] : []), objects, app, owner]
   await attempts.try('dropRole', async () => {
-    for (const name of names) await session.query(`drop role ${quote(name)}`)
+    for (const name of names) {
+      await dropProbeRole(session, scratch.installation, name, connections).catch((error: unknown) => {
+        if (!(error instanceof TenantryError) || error.sqlState !== dependentObjects) throw error
+      })
+    }
   })
 }

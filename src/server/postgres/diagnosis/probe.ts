@@ -61,7 +61,7 @@ export async function probe(
 async function tidyUp(connections: ProbeConnections, scratch: Scratch): Promise<readonly ScratchName[]> {
   return withSession(connections.connect(connections.maintenanceDatabase), async (session) => {
     await session.lock(scratch.lock, 'session', endingMs)
-    return removeScratch(session, scratch)
+    return removeScratch(session, scratch, connections)
   })
 }
 

@@ -3,7 +3,7 @@ import { TenantryError } from '../../../kernel/errors.ts'
 import { type Identifier, type Installation, physicalNames } from '../../../kernel/names.ts'
 import type { Session } from '../../port.ts'
 import { dropDatabase } from '../drop-database.ts'
-import { quoteIdentifier as quote } from '../quoting.ts'
+import { dropRole } from '../drop-role.ts'
 
 /** The names of one probe. Each contains a random number, and is never used again. */
 export interface Scratch {
@@ -85,17 +85,26 @@ export async function leftoversOf(session: Session, installation: Installation):
 }
 
 /** Removes remains that are proven to be of earlier probes. @returns the names that stay */
-export async function removeProbes(session: Session, installation: Installation): Promise<readonly ScratchName[]> {
+export async function removeProbes(
+  session: Session,
+  installation: Installation,
+  connections: Connections,
+): Promise<readonly ScratchName[]> {
   const objects = (await findScratch(session, installation)).filter(({ isProven }) => isProven)
   const named = (kind: string) => objects.filter((it) => it.kind === kind).map(({ name }) => name)
-  await dropScratch(session, named('database'), named('role'))
+  const names = { installation, databases: named('database'), roles: named('role') }
+  await dropScratch(session, names, connections)
   return leftoversOf(session, installation)
 }
 
 /** Removes everything of a probe. @returns the names that stay */
-export async function removeScratch(session: Session, { databases, roles }: Scratch): Promise<readonly ScratchName[]> {
-  const names = { databases: Object.values(databases), roles: Object.values(roles) }
-  await dropScratch(session, names.databases, names.roles)
+export async function removeScratch(
+  session: Session,
+  { installation, databases, roles }: Scratch,
+  connections: Connections,
+): Promise<readonly ScratchName[]> {
+  const names = { installation, databases: Object.values(databases), roles: Object.values(roles) }
+  await dropScratch(session, names, connections)
   const { rows } = await session.query<ScratchName>(
     `select 'database' as kind, datname::text as name from pg_catalog.pg_database where datname = any($1)
      union all select 'role', rolname from pg_catalog.pg_roles where rolname = any($1)`,
@@ -110,16 +119,40 @@ export async function removeScratch(session: Session, { databases, roles }: Scra
  */
 async function dropScratch(
   session: Session,
-  databases: readonly Identifier[],
-  roles: readonly Identifier[],
+  { installation, databases, roles }: ScratchNames,
+  connections: Connections,
 ): Promise<void> {
   const isStamped = (role: Identifier) => role.endsWith('_owner')
   for (const name of databases) await dropDatabase(session, name).catch(refusedAsUndefined)
-  const statements = [
-    ...roles.filter((name) => !isStamped(name)).map((name) => `drop role if exists ${quote(name)}`),
-    ...roles.filter(isStamped).map((name) => `drop role if exists ${quote(name)}`),
-  ]
-  for (const statement of statements) await session.query(statement).catch(refusedAsUndefined)
+  for (const role of [...roles.filter((name) => !isStamped(name)), ...roles.filter(isStamped)]) {
+    await dropProbeRole(session, installation, role, connections).catch(refusedAsUndefined)
+  }
+}
+
+interface Connections {
+  connect(database: Identifier): Promise<Session>
+}
+
+interface ScratchNames {
+  readonly installation: Installation
+  readonly databases: readonly Identifier[]
+  readonly roles: readonly Identifier[]
+}
+
+/**
+ * Drops a role of a probe, with privileges that tenants have granted it meanwhile.
+ *
+ * @returns false if it stays, since it may connect to a database
+ */
+export function dropProbeRole(
+  session: Session,
+  installation: Installation,
+  role: Identifier,
+  connections: Connections,
+): Promise<boolean> {
+  const tenants = { rolePrefix: physicalNames.loginPrefix(installation), group: physicalNames.app(installation) }
+  const connect = (database: Identifier) => connections.connect(database)
+  return dropRole(session, role, { heir: () => undefined }, { connect, tenants })
 }
 
 /** Ignores a refusal. The look afterwards finds the remaining names; another process may be tidying up, too. */
