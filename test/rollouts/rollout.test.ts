@@ -48,6 +48,14 @@ describe('a rollout', () => {
     const plan = await second.rollouts.plan()
     expect(await second.rollouts.start(plan, { only: ['b'] })).toMatchObject({ outcome: 'done', changed: 1 })
     expect(await versionsOf(second)).toEqual({ a: 1, b: 2 })
+    for (const [id, code] of [
+      ['c', 'tenant-unknown'],
+      ['C!', 'invalid-tenant-id'],
+    ] as const) {
+      expect(await errorOf(second.rollouts.start(plan, { only: ['a', id] }))).toMatchObject({ code })
+      expect(await errorOf(second.rollouts.preflight(plan, { only: ['a', id] }))).toMatchObject({ code })
+    }
+    expect(await versionsOf(second)).toEqual({ a: 1, b: 2 })
     expect(await second.rollouts.start(plan)).toMatchObject({ outcome: 'done', changed: 1 })
   })
 

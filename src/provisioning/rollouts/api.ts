@@ -29,7 +29,7 @@ export interface Rollouts {
    * Reads how many rows of each tenant are in the way of a plan's steps: those that are equal under a new unique key, that
    * a new check refuses, and so on. It changes nothing, and takes no lock that writers wait for.
    *
-   * @throws `server-unknown`
+   * @throws `server-unknown`, `tenant-unknown` for one of `only`
    */
   preflight(plan: RolloutPlan, options?: PreflightOptions): Promise<PreflightResult>
   /**
@@ -39,7 +39,7 @@ export interface Rollouts {
    * result, and the rest goes on. Starting a plan again continues it.
    *
    * @param plan a value of {@link plan}, also one that was stored as JSON
-   * @throws `plan-refused`, `not-desired`
+   * @throws `plan-refused`, `not-desired`, `tenant-unknown` for one of `only`
    */
   start(plan: RolloutPlan, options?: RolloutOptions): Promise<RolloutResult>
 }

@@ -1,6 +1,7 @@
 import { ConcurrencyLimit } from '../../kernel/concurrency.ts'
+import { parseTenantId } from '../../kernel/names.ts'
 import { eachOf } from '../../kernel/pages.ts'
-import type { TenantRow } from '../../catalog/tenant.ts'
+import { type TenantRow, unknownTenant } from '../../catalog/tenant.ts'
 import type { ProvisioningContext } from '../context.ts'
 import type { PlannedVersion, RolloutPlan } from './plan.ts'
 
@@ -12,13 +13,18 @@ export interface TenantChoice {
   readonly concurrency?: number
 }
 
-/** Works on the active and suspended tenants of a plan, a few at once. An error of `work` ends it. */
+/**
+ * Works on the active and suspended tenants of a plan, a few at once. An error of `work` ends it.
+ *
+ * @throws `tenant-unknown`, `invalid-tenant-id` for an id among the only ones, before any work
+ */
 export async function eachTenantOf(
   context: ProvisioningContext,
   plan: RolloutPlan,
   { only, concurrency = 4 }: TenantChoice,
   work: (row: TenantRow, version: PlannedVersion) => Promise<void>,
 ): Promise<void> {
+  if (only !== undefined) await refuseUnknown(context, only)
   const limit = new ConcurrencyLimit(concurrency)
   const running = new Set<Promise<void>>()
   const errors: unknown[] = []
@@ -37,6 +43,13 @@ export async function eachTenantOf(
   }
   await Promise.all(running)
   if (errors.length > 0) throw errors[0]
+}
+
+async function refuseUnknown({ catalog }: ProvisioningContext, ids: readonly string[]): Promise<void> {
+  const wanted = ids.map(parseTenantId)
+  const found = await catalog.findAll(wanted)
+  const unknown = wanted.find((id) => !found.has(id))
+  if (unknown !== undefined) throw unknownTenant(unknown)
 }
 
 /** Returns the number of tenants that {@link eachTenantOf} visits, by what was known when the plan was made. */
