@@ -32,10 +32,11 @@ export interface TenantryConfig<Handle> extends Cancellable {
    */
   readonly mode?: 'full' | 'router'
   /**
-   * Allows work for tenants whose version is older than this process's, or refuses it with `tenant-behind`. Default
-   * `allow`.
+   * Allows work for tenants whose version is older than this process's, or refuses it with `tenant-behind`. `update` brings
+   * such a tenant to this process's version at its first use, if that is the desired version and the plan has no hazard;
+   * otherwise it refuses, as a `router` always does. Default `allow`.
    */
-  readonly whenBehind?: 'allow' | 'refuse'
+  readonly whenBehind?: 'allow' | 'refuse' | 'update'
   /**
    * The folder of the project. Its `.tenantry/` holds the embedded server and the key for development. Default: the
    * working directory; for the command line, the folder of the configuration file.

@@ -124,7 +124,10 @@ export const configEntries = {
   ),
   installation: v.exactOptional(parsed(parseInstallation), 'tenantry'),
   mode: v.exactOptional(oneOf(['full', 'router'], 'Leave it out for a process that onboards tenants.'), 'full'),
-  whenBehind: v.exactOptional(oneOf(['allow', 'refuse'], 'Leave it out to allow tenants of any version.'), 'allow'),
+  whenBehind: v.exactOptional(
+    oneOf(['allow', 'refuse', 'update'], 'Leave it out to allow tenants of any version.'),
+    'allow',
+  ),
   baseDir: v.exactOptional(folder),
   logger: v.exactOptional(loggerOption, stderrLogger),
   templates: v.exactOptional(templatesSchema, {}),

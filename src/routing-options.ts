@@ -18,12 +18,17 @@ const kept = { keptTenants: 10_000, keptHandles: 1_000, keptDomains: { known: 10
 
 type Needed<Handle> = CheckedConfig<Handle> & Opening & Pick<ProvisioningContext, 'home' | 'servers'>
 
-/** Returns the options of routing, from the configuration and the catalog. */
+/**
+ * Returns the options of routing, from the configuration and the catalog.
+ *
+ * @param update brings a tenant to this process's version; false if it cannot
+ */
 export function routingOptions<Handle>(
   parts: Needed<Handle>,
   catalog: ConnectionPool,
+  update: (row: TenantRow) => Promise<boolean>,
 ): Omit<RoutingOptions<Handle>, 'scope' | 'catalog' | 'domains' | 'onLongLease'> {
-  const { installation, whenBehind, fingerprint, pool } = parts
+  const { installation, mode, whenBehind, fingerprint, pool } = parts
   return {
     ...parts,
     ...kept,
@@ -34,8 +39,12 @@ export function routingOptions<Handle>(
     loginOf: (row: TenantRow, which: 'current' | 'pending') => loginOf(parts, row, which),
     countFleet: (filter: TenantFilter) => countByServer(catalog, filter),
     condition:
-      whenBehind === 'refuse'
-        ? refuseBehind(fingerprint, (tenants) => compareVersions(openCatalogDatabase(catalog), tenants, fingerprint))
-        : undefined,
+      whenBehind === 'allow'
+        ? undefined
+        : refuseBehind(
+            fingerprint,
+            (tenants) => compareVersions(openCatalogDatabase(catalog), tenants, fingerprint),
+            whenBehind === 'update' && mode === 'full' ? update : undefined,
+          ),
   }
 }

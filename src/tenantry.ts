@@ -1,4 +1,5 @@
 import { type Cancellable, throwIfAborted } from './kernel/abort.ts'
+import { ConcurrencyLimit } from './kernel/concurrency.ts'
 import { closeInTime } from './kernel/closing.ts'
 import { TenantryError } from './kernel/errors.ts'
 import { Listeners } from './kernel/listeners.ts'
@@ -8,7 +9,7 @@ import { Catalog } from './catalog/catalog.ts'
 import { Domains } from './catalog/domains.ts'
 import { Inventory } from './catalog/inventory.ts'
 import type { Status } from './catalog/status.ts'
-import type { Tenant } from './catalog/tenant.ts'
+import type { Tenant, TenantRow } from './catalog/tenant.ts'
 import type { CloseOptions, Tenantry } from './api.ts'
 import { Calls } from './calls.ts'
 import type { TenantryConfig } from './config.ts'
@@ -22,6 +23,7 @@ import type { MakingContext, TenantHook, TenantryEvent } from './provisioning/co
 import { despiteFullQueue } from './provisioning/locks/full-queue.ts'
 import { reconcileLeftBehind } from './provisioning/reconcile/reconcile.ts'
 import { statusOf } from './provisioning/fleet/status.ts'
+import { UpdateBehind } from './provisioning/rollouts/update-behind.ts'
 import type { StartUp } from './provisioning/fleet/survey.ts'
 import { Keeper } from './provisioning/templates/keeper.ts'
 import { onboard, type Onboarded } from './provisioning/tenants/onboard.ts'
@@ -88,7 +90,10 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     const [catalog, domains] = [new Catalog(catalogPool), new Domains(catalogPool)]
     this.#parts = parts
     const onLongLease = (lease: LongLease) => this.#listeners.emit({ event: 'lease-held', ...lease })
-    this.#work = new TenantWork({ ...routingOptions(parts, catalogPool), catalog, domains, onLongLease })
+    // Turns of its own: a hook of a verb, which holds one, may use a tenant that is behind.
+    const turns = new ConcurrencyLimit(parts.concurrency)
+    const update = (row: TenantRow) => this.#calls.run((signal) => turns.run(() => behind.update(row, signal), signal))
+    this.#work = new TenantWork({ ...routingOptions(parts, catalogPool, update), catalog, domains, onLongLease })
     this.#making = {
       ...parts,
       catalog,
@@ -105,6 +110,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       forgetDomains: (domain) => this.#work.forgetDomains(domain),
       emit: (event) => this.#listeners.emit(event),
     }
+    const behind = new UpdateBehind(this.#making)
     this.#calls = new Calls(parts.mode, parts.concurrency)
     this.#stop = stop
     this.#keeper = new Keeper(this.#making, parts.spares)

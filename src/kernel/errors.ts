@@ -181,7 +181,8 @@ export const errorKinds = {
   },
   'template-missing': { raised: 'Raised when the template named in the options does not exist.', retryable: false },
   'tenant-behind': {
-    raised: "Raised when a tenant's version comes before that of a process with `whenBehind: 'refuse'`.",
+    raised:
+      "Raised when a tenant's version comes before that of a process with `whenBehind` `'refuse'`, or `'update'` in vain.",
     retryable: true,
   },
   'tenant-conflict': {

@@ -11,15 +11,17 @@ export type Condition = (row: TenantRow) => Promise<void>
  * @param fingerprint the fingerprint of this process's version. If the catalog does not have it, as may be with a router
  *   that started before all others, every tenant is treated as behind
  * @param compare compares a tenant's version with it
+ * @param update brings a tenant to it, if it can; a tenant that it cannot is refused
  */
 export function refuseBehind(
   fingerprint: string,
   compare: (tenants: string | undefined) => Promise<Standing>,
+  update: (row: TenantRow) => Promise<boolean> = async () => false,
 ): Condition {
   return async (row) => {
     if (row.fingerprint === fingerprint) return
     const { number, isBehind } = await compare(row.fingerprint)
-    if (isBehind) throw behindError(row, fingerprint, number)
+    if (isBehind && !(await update(row))) throw behindError(row, fingerprint, number)
   }
 }
 
@@ -27,7 +29,7 @@ function behindError({ id, version, fingerprint }: TenantRow, wanted: string, ou
   const message = `The tenant ${id} is at ${shown(version, fingerprint)}, and this process wants ${shown(ours, wanted)}.`
   return new TenantryError('tenant-behind', message, {
     tenant: id,
-    hint: "Open this process with whenBehind: 'allow' if its code works with the older tables, or let a process of the tenant's version serve it. After a change of its tables by hand, tenants.accept() or \"tenantry accept\" records its version.",
+    hint: 'Bring it up to date by a rollout: "tenantry plan", then "tenantry start-rollout". Until then, whenBehind: \'allow\' serves it, if the code of this process works with the older tables.',
   })
 }
 

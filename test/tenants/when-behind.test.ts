@@ -8,6 +8,7 @@ import { inCatalog, openTestTenantry, type TestTenantry } from '../support/tenan
 
 const Note = defineEntity({ name: 'Note', properties: { id: p.integer().primary(), text: p.text() } })
 const Tag = defineEntity({ name: 'Tag', properties: { id: p.integer().primary() } })
+const Mark = defineEntity({ name: 'Mark', properties: { id: p.integer().primary() } })
 
 const older = mikroOrm({ entities: [Note] })
 const newer = mikroOrm({ entities: [Note, Tag] })
@@ -105,7 +106,26 @@ describe('whenBehind', () => {
     expect(await making.tenants.resume('old')).toMatchObject({ outcome: 'resumed' })
   })
 
-  it('is one of two words', async () => {
+  it('update: brings a tenant to the version of the process when it is used, and refuses what has hazards', async () => {
+    const { installation } = first
+    for (const id of ['used', 'used-too', 'idle']) await first.onboard(id)
+    const third = mikroOrm({ entities: [Note, Tag, Mark] })
+    const serving = await openTestTenantry(third, { installation, whenBehind: 'update' })
+    const router = await openTestTenantry(third, { installation, mode: 'router', whenBehind: 'update' })
+    expect(await errorOf(router.with('used', notesOf))).toMatchObject({ code: 'tenant-behind' })
+    const many = Array.from({ length: 10 }, (_, i) => serving.with(i % 2 ? 'used' : 'used-too', (em) => em.count(Mark)))
+    expect(new Set(await Promise.all(many))).toEqual(new Set([0]))
+    expect((await serving.tenants.get('idle'))?.version).toBe(1)
+    expect((await serving.tenants.history('used')).filter(({ verb }) => verb === 'roll-out')).toHaveLength(1)
+    expect(await router.with('used', notesOf)).toBe(0)
+    const without = mikroOrm({ entities: [Mark] })
+    const dropping = await openTestTenantry(without, { installation, whenBehind: 'update' })
+    expect(await errorOf(dropping.with('used', (em) => em.count(Mark)))).toMatchObject({ code: 'tenant-behind' })
+    // It is not the desired version any more.
+    expect(await errorOf(serving.with('idle', notesOf))).toMatchObject({ code: 'tenant-behind' })
+  })
+
+  it('is one of a few words', async () => {
     const opening = openTestTenantry(older, { whenBehind: 'ignore' as 'allow' })
     expect(await errorOf(opening)).toMatchObject({ code: 'invalid-option' })
   })
