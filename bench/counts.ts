@@ -34,6 +34,9 @@ export interface Counts {
   /** Scenario 11: how many tenants are visited, and how often; at least three times. */
   readonly visited: number
   readonly passes: number
+  /** Scenario 13: how many tenants get a column more, and how often. */
+  readonly rolled: number
+  readonly rolloutRounds: number
 }
 
 export interface Options {
@@ -65,6 +68,8 @@ const full: Counts = {
   budget: 50,
   visited: 10_000,
   passes: 4,
+  rolled: 200,
+  rolloutRounds: 5,
 }
 
 const quick: Counts = {
@@ -82,6 +87,8 @@ const quick: Counts = {
   routed: 200,
   visited: 1_500,
   passes: 3,
+  rolled: 40,
+  rolloutRounds: 2,
 }
 
 /** Reads the command line. @throws on a flag that is unknown or is no whole number */

@@ -7,6 +7,7 @@ import { memory } from './memory.ts'
 import { newTenant } from './new-tenant.ts'
 import { noisyNeighbour } from './noisy-neighbour.ts'
 import { oneDatabase } from './one-database.ts'
+import { rollout } from './rollout.ts'
 import type { Scenario } from './scenario.ts'
 import { startUp } from './start-up.ts'
 import { visits } from './visits.ts'
@@ -25,4 +26,5 @@ export const scenarios: readonly Scenario[] = [
   noisyNeighbour,
   visits,
   oneDatabase,
+  rollout,
 ]

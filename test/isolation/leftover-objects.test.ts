@@ -5,7 +5,7 @@ import { createProvisioner, type Isolated, login, openAs, rolesLike } from './su
 
 // A session drops its temporary objects in one transaction, with a lock on each: more than the server can lock are left.
 
-useOwnServer({ max_locks_per_transaction: 10, max_connections: 50 })
+useOwnServer({ max_locks_per_transaction: 32, max_connections: 50 })
 let provisioner: { user: string; password: string }
 beforeAll(async () => {
   provisioner = await createProvisioner()
@@ -56,4 +56,38 @@ it('keep no tenant from being purged, and its role is reported with a remedy', a
     end loop; end $$`)
   await tenantry.servers.reconcile()
   expect(await rolesLike(`^${user}$`)).toEqual([])
+})
+
+it('are no large objects: more than can be locked at once are cloned', async () => {
+  const tenantry = await openAs(provisioner)
+  await tenantry.onboard('many')
+  await tenantry.with('many', async (em) => {
+    for (let part = 0; part < 6; part++) await em.execute('select lo_create(0) from generate_series(1, 1000)')
+  })
+  expect(await tenantry.tenants.clone('many', 'copy-of-many', { anonymise: false })).toMatchObject({
+    outcome: 'cloned',
+  })
+  const { user } = await tenantry.tenants.credentials('copy-of-many')
+  const [row] = await tenantry.with('copy-of-many', (em) =>
+    em.execute('select count(*)::int as count from pg_largeobject_metadata where lomowner = ?::regrole', [user]),
+  )
+  expect(row).toEqual({ count: 6000 })
+})
+
+it('of others keep the privileges of other roles when one is revoked', async () => {
+  const tenantry = await openAs(provisioner)
+  for (const id of ['granting', 'dropped', 'kept']) await tenantry.onboard(id)
+  const [dropped, kept] = await Promise.all(
+    ['dropped', 'kept'].map(async (id) => (await tenantry.tenants.credentials(id)).user),
+  )
+  await tenantry.with('granting', async (em) => {
+    await em.execute('select lo_create(99)')
+    await em.execute(`grant all on large object 99 to "${dropped}", "${kept}" with grant option`)
+  })
+  await tenantry.tenants.offboard('dropped')
+  await tenantry.tenants.purge('dropped')
+  expect(await rolesLike(`^${dropped}$`)).toEqual([])
+  const { database } = await tenantry.tenants.credentials('granting')
+  const [row] = await sql('select lomacl::text as acl from pg_largeobject_metadata where oid = 99', [], database)
+  expect(row).toEqual({ acl: expect.stringContaining(`${kept}=r*w*/`) })
 })

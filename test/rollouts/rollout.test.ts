@@ -161,7 +161,7 @@ describe('a rollout', () => {
     await client.query('select from note')
     const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
     const plan = await second.rollouts.plan()
-    const result = await second.rollouts.start(plan, { lockTimeoutMs: 50 })
+    const result = await second.rollouts.start(plan, { lockTimeoutMs: 50, concurrency: 1, haltAfter: 1 })
     expect(result).toMatchObject({ outcome: 'done', changed: 2, failures: [{ tenant: 'a' }] })
     expect(result.failures[0]?.error).toMatchObject({
       code: 'lock-timeout',

@@ -9,6 +9,7 @@ import { emitChange, type MakingContext, type VerbOptions } from '../context.ts'
 import { durably, onServerOf, underLock } from '../locks/locked-work.ts'
 import { lookWith, reported } from '../tables/compare-database.ts'
 import { comparedWith, knownOrBuilt, lookAtVersion, unknownStructureError } from '../tables/compare-tenant.ts'
+import { protectHistory } from '../tables/create-tables.ts'
 import { ensureTemplate } from '../templates/template.ts'
 import { differencesIn } from '../../structure/comparison.ts'
 import { goneError } from '../tenants/make-tenant.ts'
@@ -82,6 +83,9 @@ async function changeDatabase<Handle>(
         extensions.map((name) => ({ change: 'add-extension', name }) as const),
       )
       await runSteps(context, session, version.steps)
+      const { separation, models } = context
+      if (separation !== undefined && row.credential !== undefined)
+        await server.apply(session, protectHistory(models.schema, separation.groups))
     }
     await verify(context, { server, session, row, version }, options)
     if (isChanged) return

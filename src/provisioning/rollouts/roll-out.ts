@@ -13,7 +13,7 @@ import { desiredHere } from './plan-rollout.ts'
 export interface RolloutOptions extends VerbOptions, TenantChoice {
   /** The hazards of the plan to accept, each as `code:object`, such as `drop-column:author.name`. */
   readonly allow?: readonly string[]
-  /** The number of failures after which no further tenant is begun. Default 10. */
+  /** The number of failures, other than of a lock, after which no further tenant is begun. Default 10. */
   readonly haltAfter?: number
   /**
    * The longest wait for each lock on a table, in milliseconds: so long, at most, does a tenant's request wait behind the
@@ -66,7 +66,9 @@ export async function rollOut<Handle>(
   const total = countTenants(plan, options)
   const failures: RolloutFailure[] = []
   let [changed, left] = [0, 0]
-  const isOver = () => signal?.aborted === true || failures.length >= haltAfter
+  // A tenant can hold a lock for as long as it likes, and must not keep the others at their version.
+  const isHalted = () => failures.filter(({ error }) => !hasCode(error, 'lock-timeout')).length >= haltAfter
+  const isOver = () => signal?.aborted === true || isHalted()
   const one = async (row: TenantRow, version: PlannedVersion) => {
     if (isOver()) return void left++
     try {
@@ -79,7 +81,7 @@ export async function rollOut<Handle>(
     options.onProgress?.({ changed, failed: failures.length, total })
   }
   await eachTenantOf(context, plan, options, one)
-  const outcome = signal?.aborted ? 'stopped' : failures.length >= haltAfter ? 'halted' : 'done'
+  const outcome = signal?.aborted ? 'stopped' : isHalted() ? 'halted' : 'done'
   return { outcome, changed, failures, left, durationMs: performance.now() - since }
 }
 

@@ -148,7 +148,11 @@ class Trial<Handle> {
     const { schema } = this.#context.models
     const query = (sql: string, params?: readonly unknown[]) => session.query<object>(sql, params)
     const pending = await schema.pending?.({ query, script: (statements) => this.#script(statements) })
-    if (pending === undefined) return false
+    if (pending === undefined) {
+      if (schema.pending === undefined) return false
+      this.failed.push('the older version has no history of migrations')
+      return true
+    }
     if (pending === 'newer') return true
     for (const change of pending) {
       await change.apply({ query: refuseQuery, script: (statements) => this.#script(statements, change.name) })

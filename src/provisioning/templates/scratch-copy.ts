@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import type { Cancellable } from '../../kernel/abort.ts'
-import { physicalNames } from '../../kernel/names.ts'
+import { TenantryError } from '../../kernel/errors.ts'
+import { type Identifier, physicalNames } from '../../kernel/names.ts'
 import type { SparePool } from '../../catalog/inventory.ts'
 import type { Server, Session } from '../../server/port.ts'
 import { requireServer } from '../../server/require-server.ts'
 import { withSession } from '../../server/with-session.ts'
 import type { ProvisioningContext } from '../context.ts'
+import type { LockedWork } from '../locks/locked-work.ts'
 import { createPrivate, ensureGroups } from '../roles/separation.ts'
 import { contextOfVersion } from '../tables/compare-tenant.ts'
 import { buildingTakenError, discardBuilding, inPool, isUnusable, templateLock, templateStamp } from './template.ts'
@@ -50,9 +52,26 @@ function inCopy<T>(
     await locked.inventory.addTemplate(sparePool, rowId)
     const making = { server, admin, database, template: source, groups, also: [stamp] }
     if (!(await createPrivate(making))) throw buildingTakenError(database)
-    const value = await withSession(server.connect(database, options), (session) => work(server, session))
-    await server.databases.drop(admin, database)
-    await locked.inventory.removeTemplate(rowId)
-    return { value }
+    try {
+      return { value: await withSession(server.connect(database, options), (session) => work(server, session)) }
+    } finally {
+      await discardCopy(locked, server, admin, { rowId, database })
+    }
   })
+}
+
+/** Drops a copy. A drop can take long on a busy server: one that fails is left to whoever drops discarded templates. */
+async function discardCopy(
+  { inventory }: LockedWork,
+  server: Server,
+  admin: Session,
+  { rowId, database }: { readonly rowId: string; readonly database: Identifier },
+): Promise<void> {
+  try {
+    await inventory.discardTemplate(rowId)
+    await server.databases.drop(admin, database)
+    await inventory.removeTemplate(rowId)
+  } catch (error) {
+    if (!(error instanceof TenantryError)) throw error
+  }
 }

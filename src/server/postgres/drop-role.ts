@@ -124,16 +124,17 @@ async function releaseThere(
   tenants: Surroundings['tenants'],
 ): Promise<boolean> {
   const to = owns ? heir(comment ?? undefined) : undefined
-  const transferring = to === undefined ? [] : transferStatements(user, to)
   if (tenants !== undefined) await endTemporaryGrantors(session, user, tenants)
   // Only the owner of an object can revoke its own grants (REVOKE, Notes).
   const owners = tenants === undefined ? [] : await ownersIn(session, tenants)
-  if (owns && to === undefined && !(await deleteLargeObjects(session, user, deadline))) return false
+  const roles = [user, ...(to === undefined ? [] : [to])]
+  const emptying = to === undefined ? deletion : transferTo(to)
+  if (owns && !(await inPortions(session, user, { roles, deadline }, emptying))) return false
   if (!(await revokeOnLargeObjects(session, user, owners, deadline))) return false
   await asMember(
     session,
-    [user, ...(to === undefined ? [] : [to]), ...owners],
-    [...transferring, dropOwnedStatement(user)],
+    [...roles, ...owners],
+    [...(to === undefined ? [] : [reassignStatement(user, to)]), dropOwnedStatement(user)],
   )
   return true
 }
@@ -143,22 +144,47 @@ async function releaseThere(
  */
 const portion = 1_000
 
-/** Deletes the large objects of a role in the session's database. @returns false at the deadline */
-async function deleteLargeObjects(session: Session, user: Identifier, deadline: number): Promise<boolean> {
+/**
+ * Works on the large objects of a role in the session's database, a portion in each transaction.
+ *
+ * @param toStatement returns the statement for the objects that a query returns, after which they are not the role's
+ * @returns false at the deadline
+ */
+async function inPortions(
+  session: Session,
+  user: Identifier,
+  { roles, deadline }: { readonly roles: readonly Identifier[]; readonly deadline: number },
+  toStatement: (query: string) => string,
+): Promise<boolean> {
   const own = `from pg_catalog.pg_largeobject_metadata
     where lomowner = (select oid from pg_catalog.pg_roles where rolname = ${quoteLiteral(user)})`
   const { rows } = await session.query<{ count: number }>(`select count(*)::int as count ${own}`)
-  const deletion = `select pg_catalog.lo_unlink(oid) from (select oid ${own} limit ${portion}) o`
   for (let left = rows[0]?.count ?? 0; left > 0; left -= portion) {
     if (Date.now() > deadline) return false
-    await asMember(session, [user], [deletion])
+    await asMember(session, roles, [toStatement(`select oid ${own} limit ${portion}`)])
   }
   return true
 }
 
+function deletion(query: string): string {
+  return `select pg_catalog.lo_unlink(oid) from (${query}) o`
+}
+
+function transferTo(to: Identifier): (query: string) => string {
+  return (query) =>
+    doBlock(`declare it oid; begin
+      for it in ${query} loop
+        execute format('alter large object %s owner to %I', it, ${quoteLiteral(to)});
+      end loop;
+    end;`)
+}
+
+/** The number of large objects on which privileges are revoked at once: each can have granted them to every role. */
+const revokedAtOnce = 200
+
 /**
  * Revokes a role's privileges on large objects, of which others can have granted it any number. A privilege that its owner
- * did not grant itself goes with that of the role that granted it: of those with GRANT OPTION.
+ * did not grant itself goes with that of the roles that passed it on.
  *
  * @returns false at the deadline
  */
@@ -169,26 +195,33 @@ async function revokeOnLargeObjects(
   deadline: number,
 ): Promise<boolean> {
   for (let last = 0; Date.now() <= deadline;) {
-    const { rows } = await session.query<{ oid: number; grantors: Identifier[] }>(
-      `select oid, array(
-           select distinct pg_catalog.pg_get_userbyid(a.grantee) from pg_catalog.aclexplode(lomacl) a
-           where a.grantor = lomowner and a.grantee <> lomowner and a.is_grantable)::text[] as grantors
-       from pg_catalog.pg_largeobject_metadata
-       where oid > $2 and lomowner in (select oid from pg_catalog.pg_roles where rolname = any($3))
-         and exists (
-           select from pg_catalog.aclexplode(lomacl) a
-           where a.grantee = (select oid from pg_catalog.pg_roles where rolname = $1) and a.grantee <> lomowner)
-       order by oid limit ${portion}`,
-      [user, last, owners],
-    )
-    if (rows.length === 0) return true
-    const names = rows.map(({ oid }) => oid).join(', ')
-    const from = [...new Set([user, ...rows.flatMap(({ grantors }) => grantors)])].map((name) => quote(name)).join(', ')
-    await asMember(session, owners, [`revoke all on large object ${names} from ${from} cascade`])
+    const { rows } = await session.query<{ oid: number; grantors: Identifier[] }>(grantedLargeObjectsSql, [
+      user,
+      last,
+      owners,
+    ])
+    if (rows.length > 0) {
+      const names = rows.map(({ oid }) => oid).join(', ')
+      const from = [...new Set([user, ...rows.flatMap(({ grantors }) => grantors)])].map((name) => quote(name))
+      await asMember(session, owners, [`revoke all on large object ${names} from ${from.join(', ')} cascade`])
+    }
+    if (rows.length < revokedAtOnce) return true
     last = rows.at(-1)?.oid ?? last
   }
   return false
 }
+
+const grantedLargeObjectsSql = `
+  select o.oid, array(
+      with recursive acl as materialized (select * from pg_catalog.aclexplode(o.lomacl)), passing (role) as (
+        select grantor from acl where grantee = r.oid
+        union select acl.grantor from acl join passing on acl.grantee = passing.role)
+      select pg_catalog.pg_get_userbyid(role) from passing where role <> o.lomowner)::text[] as grantors
+  from pg_catalog.pg_largeobject_metadata o, pg_catalog.pg_roles r
+  where r.rolname = $1 and o.oid > $2 and o.lomowner <> r.oid
+    and o.lomowner in (select oid from pg_catalog.pg_roles where rolname = any($3))
+    and exists (select from pg_catalog.aclexplode(o.lomacl) a where a.grantee = r.oid)
+  order by o.oid limit ${revokedAtOnce}`
 
 /** Returns the roles of tenants, and their group, that own an object in the session's database. */
 async function ownersIn(
@@ -208,28 +241,24 @@ async function ownersIn(
 
 /** Transfers a role's objects in the session's database to another role. */
 export async function reassignOwned(session: Session, from: Identifier, to: Identifier): Promise<void> {
-  await asMember(session, [from, to], transferStatements(from, to))
+  const roles = [from, to]
+  await inPortions(session, from, { roles, deadline: Infinity }, transferTo(to))
+  await asMember(session, roles, [reassignStatement(from, to)])
 }
 
 /**
- * Returns the statements that transfer a role's objects in the session's database. Temporary objects that a session could
- * not drop at its end, for lack of locks, stay: REASSIGN OWNED fails on them, since nobody may use their schema.
+ * Returns the statement that transfers what a role owns in the session's database besides large objects. Temporary objects
+ * that a session could not drop at its end, for lack of locks, stay: REASSIGN OWNED fails on them, since nobody may use
+ * their schema.
  */
-function transferStatements(from: Identifier, to: Identifier): readonly string[] {
+function reassignStatement(from: Identifier, to: Identifier): string {
   const owner = `(select oid from pg_catalog.pg_roles where rolname = ${quoteLiteral(from)})`
   const hasOthers = `exists (select from pg_catalog.pg_shdepend s,
       lateral pg_catalog.pg_identify_object(s.classid, s.objid, 0) as object
     where s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass and s.refobjid = ${owner} and s.deptype = 'o'
       and s.dbid = (select oid from pg_catalog.pg_database where datname = current_database())
       and object.type not in ('large object', 'default acl') and coalesce(object.schema, '') !~ '^pg_temp_')`
-  return [
-    doBlock(`declare it oid; begin
-      for it in select oid from pg_catalog.pg_largeobject_metadata where lomowner = ${owner} loop
-        execute format('alter large object %s owner to %I', it, ${quoteLiteral(to)});
-      end loop;
-    end;`),
-    doBlock(`if ${hasOthers} then reassign owned by ${quote(from)} to ${quote(to)}; end if;`),
-  ]
+  return doBlock(`if ${hasOthers} then reassign owned by ${quote(from)} to ${quote(to)}; end if;`)
 }
 
 /** True if a role owns an object in a database. */

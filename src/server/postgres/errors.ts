@@ -165,8 +165,8 @@ export function isCancellation(error: Error): boolean {
 /** Errors that a retry may well overcome: a serialization failure, a deadlock. */
 const transientPattern = /^(?:40001|40P01)$/
 
-/** The error (XX000) of one of two sessions that change the privileges of one database, or one role, at once. */
-const racePattern = /^tuple concurrently (?:updated|deleted)$/
+/** The errors (XX000) of one of two sessions that change the privileges of one database, or one role, at once. */
+const racePattern = /^(?:tuple concurrently (?:updated|deleted)|could not find tuple for default ACL \d+)$/
 
 /** Interruptions in the network or in the server, or by its limits for idle sessions and transactions. */
 const lostPattern = /^(?:25P03|25P04|57P01|57P02|57P05|08000|08003|08006)$/
