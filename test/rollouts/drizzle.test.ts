@@ -45,7 +45,7 @@ it('plans no way from a version without a history, and protects the history of o
   const steps = [
     'create schema drizzle',
     'create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)',
-    `insert into drizzle.__drizzle_migrations (hash, created_at) values ('${row?.hash}', ${row?.created_at})`,
+    `insert into drizzle.__drizzle_migrations (hash, created_at) values ('${String(row?.['hash'])}', ${String(row?.['created_at'])})`,
   ]
   const plan = await newer.rollouts.plan({ steps })
   expect(plan.from).toMatchObject([{ planner: 'given', left: [] }])
