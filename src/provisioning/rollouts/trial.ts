@@ -116,6 +116,7 @@ class Trial<Handle> {
     await this.#script(renameStatements(this.#structure, renames, defaultSchema))
     for (let pass = 0; pass < passes; pass++) {
       const statements = await this.#missingSteps(desired)
+      if (statements.length === 0) break
       const errors: string[] = []
       let ran = 0
       for (const statement of statements) {
@@ -142,7 +143,7 @@ class Trial<Handle> {
     )
   }
 
-  /** Runs the pending migrations. @returns false if the schema source has none, or the old version no history */
+  /** Runs the pending migrations. @returns false if the schema source is none of migrations */
   async #migrate(): Promise<boolean> {
     const { session } = this.#site
     const { schema } = this.#context.models
