@@ -22,7 +22,7 @@ export const plan = defineCommand<Options>(
     usage: 'plan',
     summary: 'Plan how tenants of older versions get the tables of the models; changes none',
     examples: {
-      plan: 'shows the statements with their locks and hazards',
+      plan: 'shows statements, locks and hazards',
       'plan --rename author.name=author.full_name': 'a column that has another name in the models',
       'plan --preflight': 'and which tenants have rows in the way',
       'plan --save rollout.json': 'to be reviewed, and started later as it is',

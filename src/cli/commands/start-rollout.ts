@@ -22,7 +22,8 @@ export const startRollout = defineCommand<Options>(
     examples: {
       'start-rollout': 'every tenant of an older version',
       'start-rollout acme': 'one of them, as a trial',
-      'start-rollout --plan rollout.json --allow drop-column:author.name': 'a saved plan with a hazard that is meant',
+      'start-rollout --plan rollout.json': 'a saved plan',
+      'start-rollout --allow drop-column:author.name': 'with a hazard that is meant',
     },
   },
   (command) =>
