@@ -97,6 +97,16 @@ describe('a plan', () => {
     expect({ left: plan.from[0]?.left, hazards: hazards(plan) }).toEqual({ left: [], hazards: expected })
   })
 
+  it('names defaults that old code may rely on, and steps that change every row', async () => {
+    const { next } = await firstVersion(['a'], `create table item (id int, kind text not null default 'x')`)
+    const second = await next('create table item (id int, kind text not null)')
+    expect(hazards(await second.rollouts.plan())).toEqual(['drop-default:item.kind'])
+    const clearing = ['update item set kind = id::text', 'delete from item', 'truncate item']
+    const plan = await second.rollouts.plan({ steps: [...clearing, 'delete from item where id > 1'] })
+    const all = 'change-all-rows:item'
+    expect(hazards(plan)).toEqual([all, all, all, 'change-rows:item'])
+  })
+
   it('renames what it is told to', async () => {
     const { first, next } = await firstVersion(['a'], notes)
     await first.with('a', (pool) => pool.query(`insert into note values (1, 'kept')`))
