@@ -79,7 +79,7 @@ export interface StructureAccess {
    * @throws `permission-denied`, and whatever a statement of the script fails with
    */
   build(session: ReadingSession, script: Script, defaultSchema: string): Promise<BuiltStructure | undefined>
-  /** Runs a statement in a transaction of its own, and reports its effects. For databases that nobody else uses. */
+  /** Runs a statement in a transaction of its own, and reports its effects. For scratch databases. */
   observe(session: Session, statement: string, options: ObserveOptions): Promise<Observation>
   /**
    * Stores a text in the session's database, for {@link ReadStructure.memory} to find, within the open transaction. A role

@@ -1,6 +1,5 @@
-import { TenantryError } from '../kernel/errors.ts'
 import type { StructureDifference } from './compare.ts'
-import { clauseSeparator, definitionText, type Structure, type StructureObject } from './structure-object.ts'
+import { clauseSeparator, definitionText, type StructureObject } from './structure-object.ts'
 
 /**
  * The statements that make an object as it should be, where they are certain: none where a statement would need more than
@@ -15,39 +14,6 @@ export function repairStatements(difference: StructureDifference): readonly stri
     case 'different':
       return alter(difference.expected, difference.found)
   }
-}
-
-/**
- * Returns the statements that rename tables and columns.
- *
- * @param renames new names by the old ones, such as `author.name` to `author.full_name`; the schema is left out where it
- *   is the default one
- * @throws `invalid-option` for one that does not exist
- */
-export function renameStatements(
-  structure: Structure,
-  renames: Readonly<Record<string, string>>,
-  defaultSchema: string,
-): readonly string[] {
-  return Object.entries(renames).map(([from, to]) => {
-    const object = structure.find((it) => {
-      const isRenamable = it.kind === 'table' || it.kind === 'column' || it.kind === 'view'
-      return isRenamable && pathOf(it, defaultSchema) === from
-    })
-    const path = to.split('.')
-    const name = path.at(-1) ?? ''
-    if (object === undefined || path.length !== from.split('.').length || name === '') {
-      throw new TenantryError('invalid-option', `renames cannot have ${from}=${to}.`, {
-        hint: 'Name an existing table or column, and its new name with as many parts: author.name=author.full_name.',
-      })
-    }
-    const column = object.kind === 'column' ? ` column ${quoteName(object.name)}` : ''
-    return `alter ${object.kind === 'view' ? 'view' : 'table'} ${column ? parentOf(object) : qualified(object)} rename${column} to ${quoteName(name)};`
-  })
-}
-
-function pathOf({ schema, parent, name }: StructureObject, defaultSchema: string): string {
-  return [...(schema === defaultSchema ? [] : [schema]), ...(parent === undefined ? [] : [parent]), name].join('.')
 }
 
 function createStatement(object: StructureObject): readonly string[] {
@@ -274,7 +240,8 @@ function viewBody({ definition }: StructureObject): string {
   return definition.slice('view '.length)
 }
 
-function qualified({ schema, name }: StructureObject): string {
+/** Returns the quoted name of an object with its schema. */
+export function qualified({ schema, name }: StructureObject): string {
   return `${quoteName(schema)}.${quoteName(name)}`
 }
 

@@ -210,6 +210,19 @@ describe('a rollout', () => {
     expect(new Set(Object.values(await versionsOf(one)))).toEqual(new Set([2]))
   })
 
+  it('creates extensions that the newer version has', async () => {
+    const first = await openTestTenantry(modelsOf(notes))
+    await first.onboard('a')
+    const second = await openTestTenantry(modelsOf('create table note (id int primary key, text citext not null)'), {
+      installation: first.installation,
+      templates: { extensions: ['citext'] },
+    })
+    const plan = await second.rollouts.plan()
+    expect(plan.from).toMatchObject([{ left: [] }])
+    const start = second.rollouts.start(plan, { allow: hazards(plan) })
+    expect(await start).toMatchObject({ changed: 1, failures: [] })
+  })
+
   it('works where tenants share the role of the connection', async () => {
     const first = await openTestTenantry(modelsOf(notes), { roles: 'shared' })
     await first.onboard('a')

@@ -49,7 +49,7 @@ export const startRollout = defineCommand<Options>(
         })
       })
       const failures = result.failures.map(({ error, ...failure }) => ({ ...failure, error: asValue(error) }))
-      return { result: { ...result, failures }, lines: resultLines(result), exitCode: exitCodeFor(result) }
+      return { result: { ...result, failures }, lines: resultLines(result), exitCode: rolloutExitCode(result) }
     }),
 )
 
@@ -71,7 +71,7 @@ function resultLines({ outcome, changed, failures, left }: RolloutResult): strin
   ]
 }
 
-function exitCodeFor({ outcome, failures }: RolloutResult) {
+function rolloutExitCode({ outcome, failures }: RolloutResult) {
   if (outcome === 'stopped') return exitCodes.interrupted
   return outcome === 'done' && failures.length === 0 ? exitCodes.done : exitCodes.failed
 }

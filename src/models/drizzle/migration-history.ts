@@ -29,8 +29,8 @@ export interface HistoryTable {
 export function historyStatements(at: HistoryTable, layout: Layout): readonly string[] {
   const added = layout === 'folders' ? ', name text, applied_at timestamp with time zone default now()' : ''
   return [
-    `create schema if not exists ${quotedName(at.schema)}`,
-    `create table if not exists ${pathOf(at)} (id serial primary key, hash text not null, created_at bigint${added})`,
+    `create schema if not exists ${quotedIdentifier(at.schema)}`,
+    `create table if not exists ${qualifiedTable(at)} (id serial primary key, hash text not null, created_at bigint${added})`,
   ]
 }
 
@@ -38,8 +38,8 @@ export function historyStatements(at: HistoryTable, layout: Layout): readonly st
 export function recordStatement(at: HistoryTable, layout: Layout, { name, when, text }: GeneratedMigration): string {
   const values = `'${sha256(text)}', ${when}`
   return layout === 'folders'
-    ? `insert into ${pathOf(at)} (hash, created_at, name) values (${values}, ${quoted(name)})`
-    : `insert into ${pathOf(at)} (hash, created_at) values (${values})`
+    ? `insert into ${qualifiedTable(at)} (hash, created_at, name) values (${values}, ${quoted(name)})`
+    : `insert into ${qualifiedTable(at)} (hash, created_at) values (${values})`
 }
 
 /** Returns the migrations that a database has; undefined if it has no table of them. */
@@ -47,13 +47,13 @@ export async function readHistory(session: SchemaSession, at: HistoryTable): Pro
   const { rows: columns } = await session.query(
     `select attname as name from pg_catalog.pg_attribute
      where attrelid = pg_catalog.to_regclass($1) and attnum > 0 and not attisdropped`,
-    [pathOf(at)],
+    [qualifiedTable(at)],
   )
   if (columns.length === 0) return undefined
   const layout = (columns as { name: string }[]).some(({ name }) => name === 'name') ? 'folders' : 'journal'
   const name = layout === 'folders' ? 'name' : 'null'
   const { rows } = await session.query(
-    `select hash, created_at::float8 as "when", ${name} as name from ${pathOf(at)} order by id`,
+    `select hash, created_at::float8 as "when", ${name} as name from ${qualifiedTable(at)} order by id`,
   )
   return { layout, rows: rows as readonly AppliedRow[] }
 }
@@ -64,19 +64,19 @@ export function upgradeStatements(
   applied: ReadonlyMap<GeneratedMigration, AppliedRow>,
 ): readonly string[] {
   return [
-    `alter table ${pathOf(at)} add column name text, add column applied_at timestamp with time zone default now()`,
+    `alter table ${qualifiedTable(at)} add column name text, add column applied_at timestamp with time zone default now()`,
     ...[...applied].map(
       ([{ name }, { when }]) =>
-        `update ${pathOf(at)} set name = ${quoted(name)}, applied_at = null where created_at = ${when}`,
+        `update ${qualifiedTable(at)} set name = ${quoted(name)}, applied_at = null where created_at = ${when}`,
     ),
   ]
 }
 
-function pathOf({ schema, table }: HistoryTable): string {
-  return `${quotedName(schema)}.${quotedName(table)}`
+function qualifiedTable({ schema, table }: HistoryTable): string {
+  return `${quotedIdentifier(schema)}.${quotedIdentifier(table)}`
 }
 
-function quotedName(name: string): string {
+function quotedIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 

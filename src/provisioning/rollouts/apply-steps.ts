@@ -1,6 +1,18 @@
-import type { Session, TransactionOptions } from '../../server/port.ts'
-import type { ProvisioningContext } from '../context.ts'
+import type { Server, Session, TransactionOptions } from '../../server/port.ts'
+import type { MakingContext, ProvisioningContext } from '../context.ts'
 import type { PlannedStep } from './plan.ts'
+
+/** Creates the extensions that the database lacks, as the role that administers: they are no steps. */
+export function addExtensions(
+  { extensions }: Pick<MakingContext<never>, 'extensions'>,
+  server: Server,
+  session: Session,
+): Promise<void> {
+  return server.apply(
+    session,
+    extensions.map((name) => ({ change: 'add-extension', name }) as const),
+  )
+}
 
 /** Runs the steps of a plan in the open transaction, in one round trip: as the role that owns the objects. */
 export function runSteps(

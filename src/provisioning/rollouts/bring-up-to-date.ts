@@ -14,7 +14,7 @@ import { ensureTemplate } from '../templates/template.ts'
 import { differencesIn } from '../../structure/comparison.ts'
 import { goneError } from '../tenants/make-tenant.ts'
 import { foreignError, isStampOf, missingError, tenantStamp } from '../tenants/tenant-names.ts'
-import { runSteps, stepOptions } from './apply-steps.ts'
+import { addExtensions, runSteps, stepOptions } from './apply-steps.ts'
 import type { PlannedVersion } from './plan.ts'
 
 /** Options of the change of one tenant. */
@@ -69,7 +69,7 @@ async function changeDatabase<Handle>(
   { server, session, row, version }: TenantSite,
   options: BringOptions,
 ): Promise<void> {
-  const { fingerprint, extensions } = context
+  const { fingerprint } = context
   const { lockTimeoutMs = defaultLockTimeoutMs } = options
   const work = async () => {
     const [found] = await server.databases.describe(session, [row.database])
@@ -78,16 +78,13 @@ async function changeDatabase<Handle>(
     if (!isStampOf(context, row, stamp)) throw foreignError(row, 'It has no stamp of this tenant.')
     const isChanged = stamp.fingerprint === fingerprint
     if (!isChanged) {
-      await server.apply(
-        session,
-        extensions.map((name) => ({ change: 'add-extension', name }) as const),
-      )
+      await addExtensions(context, server, session)
       await runSteps(context, session, version.steps)
       const { separation, models } = context
       if (separation !== undefined && row.credential !== undefined)
         await server.apply(session, protectHistory(models.schema, separation.groups))
     }
-    await verify(context, { server, session, row, version }, options)
+    await refuseDrift(context, { server, session, row, version }, options)
     if (isChanged) return
     const { state, transition } = row
     const comment = tenantStamp(context, row, { fingerprint, state, transition, comment: stamp.comment })
@@ -108,6 +105,7 @@ async function withHolders(
   session: Session,
   { steps }: PlannedVersion,
 ): Promise<TenantryError> {
+  // The first error counts, also if this look fails.
   const tables = steps.flatMap(({ locks }) => locks.map(({ table }) => table))
   const holders = await server.sessions.lockHolders(session, tables).catch(() => [])
   if (holders.length === 0) return failure
@@ -128,7 +126,7 @@ function holderText({ processId, user, state, heldMs, query }: LockHolder): stri
  * Compares the changed database with the desired version, in the transaction that changed it. Tables of the tenant's
  * own that the models do not declare may be there, as after `adopt`; parts of the models' tables may not.
  */
-async function verify<Handle>(
+async function refuseDrift<Handle>(
   context: MakingContext<Handle>,
   { server, session, row }: TenantSite,
   options: BringOptions,

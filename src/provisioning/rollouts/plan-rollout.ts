@@ -61,14 +61,10 @@ async function planVersion<Handle>(
   const found = await onScratchCopy(context, fingerprint, options, (server, session) =>
     trySteps(context, { server, session }, options),
   )
-  if (found === undefined) {
-    throw new TenantryError('version-unknown', `No server has the template of version ${number} any more.`, {
-      hint: 'A process of that version makes it anew when it onboards a tenant, or keeps spares.',
-    })
-  }
+  if (found === undefined) throw templateGoneError(number)
   const { steps } = found
   const isWhole = found.left.length === 0
-  const left = isWhole ? await proveAgain(context, fingerprint, steps, options) : found.left
+  const left = isWhole ? await proveAgain(context, version, steps, options) : found.left
   return { ...version, ...found, left }
 }
 
@@ -78,12 +74,19 @@ async function planVersion<Handle>(
  */
 async function proveAgain<Handle>(
   context: MakingContext<Handle>,
-  fingerprint: string,
+  { fingerprint, number }: Version,
   steps: readonly PlannedStep[],
   options: PlanOptions,
 ): Promise<readonly string[]> {
   const left = await onScratchCopy(context, fingerprint, options, (server, session) =>
     proveSteps(context, { server, session }, steps, options),
   )
-  return left ?? []
+  if (left === undefined) throw templateGoneError(number)
+  return left
+}
+
+function templateGoneError(number: number): TenantryError {
+  return new TenantryError('version-unknown', `No server has the template of version ${number} any more.`, {
+    hint: 'A process of that version makes it anew when it onboards a tenant, or keeps spares.',
+  })
 }

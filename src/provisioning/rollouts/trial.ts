@@ -1,15 +1,16 @@
-import { TenantryError } from '../../kernel/errors.ts'
+import { hasCode, TenantryError } from '../../kernel/errors.ts'
 import type { Cancellable } from '../../kernel/abort.ts'
 import type { Server, Session } from '../../server/port.ts'
 import { compareStructures, type StructureDifference } from '../../structure/compare.ts'
 import { differencesIn } from '../../structure/comparison.ts'
-import { renameStatements, repairStatements } from '../../structure/repair.ts'
+import { renameStatements } from '../../structure/rename.ts'
+import { repairStatements } from '../../structure/repair.ts'
 import type { Structure } from '../../structure/structure-object.ts'
 import type { MakingContext } from '../context.ts'
 import { lookWith, reported } from '../tables/compare-database.ts'
 import { comparedWith, knownOrBuilt, unknownStructureError } from '../tables/compare-tenant.ts'
 import { ensureTemplate } from '../templates/template.ts'
-import { runSteps, stepOptions } from './apply-steps.ts'
+import { addExtensions, runSteps, stepOptions } from './apply-steps.ts'
 import { hazardsOf, perhapsRenamed } from './hazards.ts'
 import { hazardKey, type PlannedStep, type PlannedVersion, type PlanOptions } from './plan.ts'
 
@@ -47,7 +48,10 @@ export async function proveSteps<Handle>(
 ): Promise<readonly string[]> {
   const { desired } = await structures(context, site, options)
   try {
-    await site.session.transaction(() => runSteps(context, site.session, steps), stepOptions(context))
+    await site.session.transaction(async () => {
+      await addExtensions(context, site.server, site.session)
+      await runSteps(context, site.session, steps)
+    }, stepOptions(context))
   } catch (error) {
     if (!(error instanceof TenantryError) || error.code === 'aborted') throw error
     return [`in one transaction: ${error.message}`]
@@ -87,7 +91,7 @@ class Trial<Handle> {
   readonly failed: string[] = []
   readonly #context: MakingContext<Handle>
   readonly #site: ScratchSite
-  /** The tables whose locks and rows are nobody's business. */
+  /** The tables that the plan creates, and the history of migrations: no tenant works with them. */
   readonly #created = new Set<string>()
   #structure: Structure
 
@@ -106,7 +110,7 @@ class Trial<Handle> {
   }
 
   async run({ steps, renames = {} }: PlanOptions, desired: Structure): Promise<PlannedVersion['planner']> {
-    await this.#addExtensions()
+    await addExtensions(this.#context, this.#site.server, this.#site.session)
     if (steps !== undefined) {
       await this.#script(steps)
       return 'given'
@@ -132,15 +136,6 @@ class Trial<Handle> {
       if (ran === 0) break
     }
     return 'differences'
-  }
-
-  /** Extensions are created by the role that administers: they are no step. */
-  async #addExtensions(): Promise<void> {
-    const { server, session } = this.#site
-    await server.apply(
-      session,
-      this.#context.extensions.map((name) => ({ change: 'add-extension', name }) as const),
-    )
   }
 
   /** Runs the pending migrations. @returns false if the schema source is none of migrations */
@@ -195,7 +190,7 @@ class Trial<Handle> {
     this.steps.push({
       ...(migration !== undefined && { migration }),
       sql: sql.replace(/;\s*$/, ''),
-      // The tables of earlier steps are empty, and nobody uses them.
+      // The tables of earlier steps are new in each tenant.
       locks: observation.locks.filter(({ table }) => !created.has(table)),
       rewritten: observation.rewritten.filter((table) => !created.has(table)),
       scanned: observation.scanned.filter((table) => !created.has(table)),
@@ -215,7 +210,7 @@ class Trial<Handle> {
 }
 
 function failedText(statement: string, error: unknown): string {
-  if (!(error instanceof TenantryError) || error.code !== 'query-failed') throw error
+  if (!hasCode(error, 'query-failed', 'permission-denied')) throw error
   return `${statement}: ${error.message}`
 }
 

@@ -10,7 +10,7 @@ import type { ProvisioningContext } from '../context.ts'
 import type { LockedWork } from '../locks/locked-work.ts'
 import { createPrivate, ensureGroups } from '../roles/separation.ts'
 import { contextOfVersion } from '../tables/compare-tenant.ts'
-import { buildingTakenError, discardBuilding, inPool, isUnusable, templateLock, templateStamp } from './template.ts'
+import { buildingTakenError, discardInterrupted, inPool, isUnusable, templateLock, templateStamp } from './template.ts'
 
 /**
  * Runs `work` in a copy of a version's template on one of the servers, which is dropped afterwards. The catalog has the
@@ -41,7 +41,7 @@ function inCopy<T>(
 ): Promise<{ readonly value: T } | undefined> {
   const server = requireServer(context.servers, sparePool.server)
   return inPool(context, server, templateLock(sparePool), options, async (locked, admin) => {
-    await discardBuilding(locked, sparePool)
+    await discardInterrupted(locked, sparePool)
     const template = await locked.inventory.readyTemplate(sparePool)
     if (template === undefined || (await isUnusable(context, server, admin, template))) return undefined
     const rowId = randomUUID()
@@ -60,7 +60,7 @@ function inCopy<T>(
   })
 }
 
-/** Drops a copy. A drop can take long on a busy server: one that fails is left to whoever drops discarded templates. */
+/** Drops a copy. That can take long on a busy server: if it fails, the copy is dropped with other discarded templates. */
 async function discardCopy(
   { inventory }: LockedWork,
   server: Server,

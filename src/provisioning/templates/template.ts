@@ -126,7 +126,7 @@ async function buildTemplate<Handle>(
     const ready = await locked.inventory.readyTemplate(sparePool)
     if (ready !== undefined) return { ...ready, wasBuilt: false }
     const since = performance.now()
-    await discardBuilding(locked, sparePool)
+    await discardInterrupted(locked, sparePool)
     const template = await buildUnderLock(context, locked, { server, admin, sparePool }, options)
     context.emit({ event: 'template-built', ...sparePool, durationMs: performance.now() - since })
     return { ...template, wasBuilt: true }
@@ -134,7 +134,7 @@ async function buildTemplate<Handle>(
 }
 
 /** Discards what interrupted builds left; for the holder of {@link templateLock}. */
-export async function discardBuilding({ inventory }: LockedWork, sparePool: SparePool): Promise<void> {
+export async function discardInterrupted({ inventory }: LockedWork, sparePool: SparePool): Promise<void> {
   for (const { rowId } of await inventory.templates(sparePool, ['building'])) await inventory.discardTemplate(rowId)
 }
 

@@ -9,7 +9,7 @@ const endingMs = 5_000
 
 /**
  * Ends the sessions of tenants that have granted a role privileges on their temporary objects in the session's database.
- * The objects go with them. No other role can name them, so that nobody else can revoke these privileges one by one.
+ * The objects are dropped with them. No other role can name these, so no other can revoke the privileges one by one.
  */
 export async function endTemporaryGrantors(
   session: Session,

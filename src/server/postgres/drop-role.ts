@@ -248,8 +248,8 @@ export async function reassignOwned(session: Session, from: Identifier, to: Iden
 
 /**
  * Returns the statement that transfers what a role owns in the session's database besides large objects. Temporary objects
- * that a session could not drop at its end, for lack of locks, stay: REASSIGN OWNED fails on them, since nobody may use
- * their schema.
+ * that a session could not drop at its end, for lack of locks, stay: REASSIGN OWNED fails on them, since no role has
+ * privileges on their schema.
  */
 function reassignStatement(from: Identifier, to: Identifier): string {
   const owner = `(select oid from pg_catalog.pg_roles where rolname = ${quoteLiteral(from)})`

@@ -31,7 +31,7 @@ interface Relation {
   readonly file: string | null
   /** The scans of this transaction so far. */
   readonly scans: string
-  /** The modes of the locks that this session holds. */
+  /** The modes of the locks that the transaction holds. */
   readonly locks: readonly string[]
   readonly columns: Readonly<Record<string, string>>
 }
