@@ -39,7 +39,7 @@ export interface Rollouts {
    * result, and the rest goes on. Starting a plan again continues it.
    *
    * @param plan a value of {@link plan}, also one that was stored as JSON
-   * @throws `plan-refused`, `not-desired`, `tenant-unknown` for one of `only`
+   * @throws `plan-refused`, `not-desired`, `server-unknown`, `tenant-unknown` for one of `only`
    */
   start(plan: RolloutPlan, options?: RolloutOptions): Promise<RolloutResult>
 }

@@ -3,6 +3,8 @@ import { hasCode, hasFailure, TenantryError } from '../../kernel/errors.ts'
 import type { TenantId } from '../../kernel/names.ts'
 import type { TenantRow } from '../../catalog/tenant.ts'
 import type { MakingContext, VerbOptions } from '../context.ts'
+import { requireServer } from '../../server/require-server.ts'
+import { ensureTemplate } from '../templates/template.ts'
 import { bringUpToDate } from './bring-up-to-date.ts'
 import type { Hazard } from './hazards.ts'
 import { hazardKey, hazardsIn, type PlannedVersion, type RolloutPlan } from './plan.ts'
@@ -62,6 +64,7 @@ export async function rollOut<Handle>(
 ): Promise<RolloutResult> {
   const since = performance.now()
   await refuseUnready(context, plan, options)
+  await buildTemplates(context, plan, options)
   const { signal, haltAfter = 10 } = options
   const total = countTenants(plan, options)
   const failures: RolloutFailure[] = []
@@ -83,6 +86,16 @@ export async function rollOut<Handle>(
   await eachTenantOf(context, plan, options, one)
   const outcome = signal?.aborted ? 'stopped' : isHalted() ? 'halted' : 'done'
   return { outcome, changed, failures, left, durationMs: performance.now() - since }
+}
+
+/** Builds what tenants are compared with before one is changed: not while a change holds its locks. */
+async function buildTemplates<Handle>(
+  context: MakingContext<Handle>,
+  plan: RolloutPlan,
+  options: RolloutOptions,
+): Promise<void> {
+  const names = new Set(plan.from.flatMap(({ tenants }) => Object.keys(tenants)))
+  for (const name of names) await ensureTemplate(context, requireServer(context.servers, name), options)
 }
 
 /** Refuses a plan that cannot be started as it is. @throws `plan-refused`, `not-desired` */
