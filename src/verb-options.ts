@@ -115,6 +115,7 @@ const schemas = {
     allow: texts('a list of hazards', "Write allow: ['drop-column:author.name']."),
     haltAfter: positiveInteger,
     lockTimeoutMs: positiveInteger,
+    largeTableBytes: positiveInteger,
     onProgress: functionOption<NonNullable<RolloutOptions['onProgress']>>(
       'It gets the number of tenants so far: (progress) => { ... }',
     ),

@@ -17,9 +17,10 @@ export function planLines({ to, from }: RolloutPlan): string[] {
 export function planScript({ from }: RolloutPlan): string[] {
   return from.flatMap((version) => [
     `-- version ${version.number}: ${tenantsText(version)}; all in one transaction`,
-    ...version.steps.flatMap(({ sql, hazards }) => [
+    ...version.steps.flatMap(({ sql, hazards, online }) => [
       ...hazards.map((hazard) => `-- ${hazardLine(hazard)}`),
       `${printableLines(sql)};`,
+      ...onlineStatements(sql, online).map((text) => `-- in a large table: ${text};`),
     ]),
   ])
 }
@@ -37,17 +38,25 @@ export function preflightLines({ outcome, checked, inTheWay, failures, uncounted
   ]
 }
 
+/** Returns the statements of a step's online form, if it is another than the step itself. */
+function onlineStatements(sql: string, online: PlannedStep['online']): string[] {
+  const statements = online === undefined ? [] : [...online.prepare.map((it) => it.sql), ...online.finish]
+  return statements.every((text) => text === sql) ? [] : statements.map((text) => shown(text))
+}
+
 function tenantsText({ tenants }: PlannedVersion): string {
   const servers = Object.entries(tenants).map(([server, some]) => `${some} on ${shown(server)}`)
   const count = Object.values(tenants).reduce((sum, some) => sum + some, 0)
   return `${count} tenant${count === 1 ? '' : 's'} (${servers.join(', ')})`
 }
 
-function stepLines({ sql, migration, locks, rewritten, scanned, hazards }: PlannedStep): string[] {
+function stepLines({ sql, migration, locks, rewritten, scanned, hazards, online }: PlannedStep): string[] {
+  const isOnline = onlineStatements(sql, online).length > 0
   const effects = [
     ...locks.map(({ table, mode }) => `locks ${shown(table)} in ${mode} mode`),
     ...rewritten.map((table) => `rewrites ${shown(table)}`),
     ...scanned.map((table) => `scans ${shown(table)}`),
+    ...(isOnline ? ['has an online form'] : []),
   ]
   return [
     `  ${printableLines(sql)};${migration === undefined ? '' : coloured('dim', `  -- ${shown(migration)}`)}`,

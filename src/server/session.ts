@@ -16,6 +16,8 @@ export interface SessionOptions extends Cancellable {
   readonly login?: Login | undefined
   /** The role to act as; the login role by default. */
   readonly role?: Identifier | undefined
+  /** `leave` if its statements wait for tenants' sessions, up to their own limits, and end none. Default `end`. */
+  readonly blockers?: 'end' | 'leave'
 }
 
 /** The result of a statement. */

@@ -1,7 +1,7 @@
 import type { Identifier } from '../kernel/names.ts'
 import type { Script } from '../structure/script.ts'
 import type { Structure } from '../structure/structure-object.ts'
-import type { Observation } from './observation.ts'
+import type { Observation, RelationName } from './observation.ts'
 import type { GroupRoles } from './roles.ts'
 import type { Session } from './session.ts'
 import type { WrongPrivileges } from './wrong-privileges.ts'
@@ -46,7 +46,10 @@ export interface ReadOptions {
 /** A session, as far as a structure is read on it. */
 export interface ReadingSession {
   readonly database: string
-  query(sql: string): Promise<{ readonly command: string; readonly rows: readonly object[] }>
+  query(
+    sql: string,
+    params?: readonly unknown[],
+  ): Promise<{ readonly command: string; readonly rows: readonly object[] }>
 }
 
 /** The surroundings of an observed statement. */
@@ -81,6 +84,8 @@ export interface StructureAccess {
   build(session: ReadingSession, script: Script, defaultSchema: string): Promise<BuiltStructure | undefined>
   /** Runs a statement in a transaction of its own, and reports its effects. For scratch databases. */
   observe(session: Session, statement: string, options: ObserveOptions): Promise<Observation>
+  /** Returns the size in bytes of the largest of some tables, without their indexes; 0 if none exists. */
+  largestTable(session: ReadingSession, tables: readonly RelationName[]): Promise<number>
   /**
    * Stores a text in the session's database, for {@link ReadStructure.memory} to find, within the open transaction. A role
    * that may not goes on without.

@@ -31,7 +31,8 @@ export type Call =
       readonly id: string
     }
   | { readonly verb: 'add-domain' | 'verify-domain' | 'remove-domain'; readonly id: string; readonly domain: string }
-  | { readonly verb: 'roll-out' | 'reconcile' | 'fill' | 'remove-templates' | 'open' }
+  | { readonly verb: 'roll-out'; readonly isOnline?: boolean }
+  | { readonly verb: 'reconcile' | 'fill' | 'remove-templates' | 'open' }
 
 /** The result of a call: its outcome, or the code of its error. */
 export interface Answer {
@@ -58,6 +59,7 @@ const newerModels: typeof models = {
       await session.script([
         `alter table user_account add column nickname text not null default 'none'`,
         'create table badge (id int primary key, user_id int not null references user_account)',
+        'create index user_nickname on user_account (nickname)',
       ])
     },
   },
@@ -141,7 +143,8 @@ async function carryOut(tenantry: Opened, call: Call): Promise<string> {
       return 'reconciled'
     }
     case 'roll-out': {
-      const { outcome, failures } = await tenantry.rollouts.start(await tenantry.rollouts.plan())
+      const options = call.isOnline ? { largeTableBytes: 1 } : {}
+      const { outcome, failures } = await tenantry.rollouts.start(await tenantry.rollouts.plan(), options)
       for (const { error } of failures) throw error
       return outcome
     }

@@ -218,17 +218,18 @@ function rotating(place: 'main' | 'second'): VerbCase {
   }
 }
 
-/** Brings two tenants to the next version of the models. */
-function rollingOut(place: 'main' | 'second'): VerbCase {
+/** Brings two tenants to the next version of the models, with tables that count as small or as large. */
+function rollingOut(place: 'main' | 'second', size: 'small' | 'large' = 'small'): VerbCase {
+  const isOnline = size === 'large'
   return {
-    name: place === 'main' ? 'roll out' : 'roll out elsewhere',
+    name: `roll out${place === 'main' ? '' : ' elsewhere'}${isOnline ? ' online' : ''}`,
     ...(place === 'second' && { servers: twoServers }),
     arrange: async (world, tenantry, id) => {
       const ids = [id, `${id}-too`]
       for (const each of ids)
         await world.do(tenantry, { verb: 'onboard', id: each, ...(place === 'second' && { server: place }) })
       return {
-        call: { verb: 'roll-out' },
+        call: { verb: 'roll-out', isOnline },
         opening: { isNewer: true },
         between: Object.fromEntries(ids.map((each) => [each, ['active'] as const])),
         after: Object.fromEntries(ids.map((each) => [each, 'active'] as const)),
@@ -324,6 +325,7 @@ export const verbCases: readonly VerbCase[] = [
   rotating('main'),
   rotating('second'),
   rollingOut('main'),
+  rollingOut('main', 'large'),
   rollingOut('second'),
   ...domainVerbs.map(changingDomain),
   ...stocking,

@@ -131,6 +131,7 @@ export function facesOfTenantry(it: Open): Readonly<Record<string, Face>> {
       concurrency: 'count',
       haltAfter: 'count',
       lockTimeoutMs: 'count',
+      largeTableBytes: 'count',
       onProgress: 'function',
     }),
     'tenants.accept': of('tenants.accept', [acme], verb),

@@ -12,6 +12,7 @@ interface Options extends CommonOptions {
   readonly allow?: readonly string[]
   readonly concurrency?: number
   readonly haltAfter?: number
+  readonly largeTable?: number
 }
 
 /** `tenantry start-rollout` */
@@ -31,8 +32,9 @@ export const startRollout = defineCommand<Options>(
       .option('--plan <file>', 'a plan of "tenantry plan --save" (default: planned now)')
       .option('--allow <hazard>', 'a hazard to accept; may be repeated', repeated)
       .option('--concurrency <number>', 'tenants that are changed at once', parseWholeNumber)
-      .option('--halt-after <number>', 'failures after which no other tenant is begun', parseWholeNumber),
-  (tools, [ids], { plan, allow = [], concurrency, haltAfter }) =>
+      .option('--halt-after <number>', 'failures after which no other tenant is begun', parseWholeNumber)
+      .option('--large-table <number>', 'the MiB from which a table is changed online', parseWholeNumber),
+  (tools, [ids], { plan, allow = [], concurrency, haltAfter, largeTable }) =>
     tools.withTenantry('change', async (tenantry) => {
       const only = ids as readonly string[]
       const { signal, actor } = tools
@@ -45,6 +47,7 @@ export const startRollout = defineCommand<Options>(
           ...(only.length > 0 && { only }),
           ...(concurrency !== undefined && { concurrency }),
           ...(haltAfter !== undefined && { haltAfter }),
+          ...(largeTable !== undefined && { largeTableBytes: largeTable * 2 ** 20 }),
           onProgress: ({ changed, failed, total }) => update(`${changed} of ${total}, ${failed} failed`),
         })
       })

@@ -1,3 +1,4 @@
+import { hasCode, hasFailure, TenantryError } from '../../kernel/errors.ts'
 import type { Server, Session, TransactionOptions } from '../../server/port.ts'
 import type { MakingContext, ProvisioningContext } from '../context.ts'
 import type { PlannedStep } from './plan.ts'
@@ -27,8 +28,19 @@ export function runSteps(
   )
 }
 
+/** Returns the statements that are left of steps once these are prepared. */
+export function afterPreparation(steps: readonly PlannedStep[]): readonly Pick<PlannedStep, 'sql'>[] {
+  return steps.flatMap((step) => step.online?.finish.map((sql) => ({ sql })) ?? [step])
+}
+
 /** Returns the options of the transaction of a plan's steps: the same on the scratch copy and on tenants. */
 export function stepOptions({ models }: Pick<ProvisioningContext, 'models'>): TransactionOptions {
   // The time zone decides which value a timestamp without one becomes.
   return { schema: models.schema.defaultSchema, timeZone: 'UTC' }
+}
+
+/** True for a lock, a lost connection or a limit of the server; a statement that takes too long will again. */
+export function mayPass(error: unknown): boolean {
+  if (hasCode(error, 'timeout', 'hook-failed')) return false
+  return hasFailure(error, 'race', 'exhausted') || (error instanceof TenantryError && error.retryable)
 }

@@ -3,7 +3,7 @@ import type { TenantId } from '../../kernel/names.ts'
 import { isInService } from '../../catalog/states.ts'
 import type { TenantRow } from '../../catalog/tenant.ts'
 import type { LockHolder, Server, Session } from '../../server/port.ts'
-import { readStamp } from '../../server/stamp.ts'
+import { readStamp, type Stamp } from '../../server/stamp.ts'
 import { withSession } from '../../server/with-session.ts'
 import { emitChange, type MakingContext, type VerbOptions } from '../context.ts'
 import { durably, onServerOf, underLock } from '../locks/locked-work.ts'
@@ -12,14 +12,17 @@ import { comparedWith, knownOrBuilt, lookAtVersion, unknownStructureError } from
 import { protectHistory } from '../tables/create-tables.ts'
 import { ensureTemplate } from '../templates/template.ts'
 import { differencesIn } from '../../structure/comparison.ts'
+import { isPrepared } from '../../structure/online.ts'
 import { goneError } from '../tenants/make-tenant.ts'
 import { foreignError, isStampOf, missingError, tenantStamp } from '../tenants/tenant-names.ts'
-import { addExtensions, runSteps, stepOptions } from './apply-steps.ts'
+import { addExtensions, afterPreparation, runSteps, stepOptions } from './apply-steps.ts'
 import type { PlannedVersion } from './plan.ts'
+import { prepareOnline } from './prepare-online.ts'
 
 /** Options of the change of one tenant. */
 export interface BringOptions extends VerbOptions {
   readonly lockTimeoutMs?: number
+  readonly largeTableBytes?: number
 }
 
 /** Short: everybody who uses the table waits behind a change that waits for its lock; in milliseconds. */
@@ -66,36 +69,90 @@ interface TenantSite {
 
 async function changeDatabase<Handle>(
   context: MakingContext<Handle>,
-  { server, session, row, version }: TenantSite,
+  site: TenantSite,
   options: BringOptions,
 ): Promise<void> {
+  const { server, session, version } = site
+  const forms = version.steps.flatMap(({ online }) => online ?? [])
+  try {
+    const isOnline = await hasLargeTable(site, options)
+    if (isOnline) await prepareTenant(context, site, options)
+    try {
+      await changeAtOnce(context, site, options, isOnline)
+    } catch (error) {
+      if (!hasCode(error, 'query-failed') || forms.length === 0) throw error
+      // Prepared by an earlier attempt, while the table was larger, or by another limit.
+      if (isOnline || !isPrepared((await server.structures.read(session)).structure, forms)) throw error
+      await prepareTenant(context, site, options)
+      await changeAtOnce(context, site, options, true)
+    }
+  } catch (error) {
+    if (hasCode(error, 'lock-timeout')) throw await withHolders(error, server, session, version)
+    throw hasCode(error, 'query-failed') ? await withDrift(error, context, site) : error
+  }
+}
+
+/** The size of a table, in bytes, that takes noticeable time to read. */
+const defaultLargeTableBytes = 32 * 2 ** 20
+
+/** True if a step that has an online form reads a large table of the tenant. */
+async function hasLargeTable(
+  { server, session, version }: TenantSite,
+  { largeTableBytes = defaultLargeTableBytes, lockTimeoutMs = defaultLockTimeoutMs }: BringOptions,
+): Promise<boolean> {
+  const tables = version.steps.flatMap(({ online, scanned }) => (online === undefined ? [] : scanned))
+  if (tables.length === 0) return false
+  const look = () => server.structures.largestTable(session, tables)
+  return (await session.transaction(look, { readOnly: true, lockTimeoutMs })) >= largeTableBytes
+}
+
+async function prepareTenant<Handle>(
+  context: MakingContext<Handle>,
+  site: TenantSite,
+  { signal, lockTimeoutMs = defaultLockTimeoutMs }: BringOptions,
+): Promise<void> {
+  const { server, session, row, version } = site
+  if ((await ownStamp(context, site)).fingerprint === context.fingerprint) return
+  await addExtensions(context, server, session)
+  await prepareOnline(context, { server, database: row.database }, version.steps, { signal, lockTimeoutMs })
+}
+
+/** Reads the tenant's stamp. @throws `database-missing`, `verification-failed` if it has none of this tenant */
+async function ownStamp<Handle>(context: MakingContext<Handle>, { server, session, row }: TenantSite): Promise<Stamp> {
+  const [found] = await server.databases.describe(session, [row.database])
+  if (found === undefined) throw missingError(row)
+  const stamp = readStamp(found.comment)
+  if (!isStampOf(context, row, stamp)) throw foreignError(row, 'It has no stamp of this tenant.')
+  return stamp
+}
+
+/** Runs the steps in one transaction, or what takes their place after the preparation. */
+async function changeAtOnce<Handle>(
+  context: MakingContext<Handle>,
+  site: TenantSite,
+  options: BringOptions,
+  isOnline: boolean,
+): Promise<void> {
   const { fingerprint } = context
+  const { server, session, row, version } = site
   const { lockTimeoutMs = defaultLockTimeoutMs } = options
   const work = async () => {
-    const [found] = await server.databases.describe(session, [row.database])
-    if (found === undefined) throw missingError(row)
-    const stamp = readStamp(found.comment)
-    if (!isStampOf(context, row, stamp)) throw foreignError(row, 'It has no stamp of this tenant.')
+    const stamp = await ownStamp(context, site)
     const isChanged = stamp.fingerprint === fingerprint
     if (!isChanged) {
       await addExtensions(context, server, session)
-      await runSteps(context, session, version.steps)
+      await runSteps(context, session, isOnline ? afterPreparation(version.steps) : version.steps)
       const { separation, models } = context
       if (separation !== undefined && row.credential !== undefined)
         await server.apply(session, protectHistory(models.schema, separation.groups))
     }
-    await refuseDrift(context, { server, session, row, version }, options)
+    await refuseDrift(context, site, options)
     if (isChanged) return
     const { state, transition } = row
     const comment = tenantStamp(context, row, { fingerprint, state, transition, comment: stamp.comment })
     await server.apply(session, [{ change: 'stamp', database: row.database, comment }])
   }
-  try {
-    await session.transaction(work, { ...stepOptions(context), lockTimeoutMs, durable: true })
-  } catch (error) {
-    if (hasCode(error, 'lock-timeout')) throw await withHolders(error, server, session, version)
-    throw hasCode(error, 'query-failed') ? await withDrift(error, context, { server, session, row, version }) : error
-  }
+  await session.transaction(work, { ...stepOptions(context), lockTimeoutMs, durable: true })
 }
 
 /** Adds the holders of the locks that a change did not get. */
@@ -143,10 +200,13 @@ async function refuseDrift<Handle>(
 async function withDrift<Handle>(
   failure: TenantryError,
   context: MakingContext<Handle>,
-  { server, session, row }: TenantSite,
+  { server, session, row, version }: TenantSite,
 ): Promise<TenantryError> {
   const look = await lookAtVersion(context, { server, session }, row.fingerprint ?? '').catch(() => undefined)
-  const found = look === undefined ? [] : differencesIn(reported(look, context.models.schema))
+  const forms = version.steps.flatMap(({ online }) => online ?? [])
+  // What was prepared differs from the version, and nobody did it by hand.
+  if (look === undefined || isPrepared(look.live.structure, forms)) return failure
+  const found = differencesIn(reported(look, context.models.schema))
   return found.length === 0 ? failure : driftError(row, `${found.join(', ')} (${failure.message})`, failure)
 }
 

@@ -2,6 +2,7 @@ import { TenantryError } from '../../kernel/errors.ts'
 import type { Version } from '../../catalog/versions.ts'
 import type { MakingContext, ProvisioningContext } from '../context.ts'
 import { onScratchCopy } from '../templates/scratch-copy.ts'
+import { isReadOnline, proveOnline, withoutForms } from './prove-online.ts'
 import { proveSteps, trySteps } from './trial.ts'
 import type { PlannedStep, PlannedVersion, PlanOptions, RolloutPlan } from './plan.ts'
 
@@ -62,10 +63,10 @@ async function planVersion<Handle>(
     trySteps(context, { server, session }, options),
   )
   if (found === undefined) throw templateGoneError(number)
-  const { steps } = found
   const isWhole = found.left.length === 0
-  const left = isWhole ? await proveAgain(context, version, steps, options) : found.left
-  return { ...version, ...found, left }
+  const left = isWhole ? await proveAgain(context, version, found.steps, options) : found.left
+  const steps = left.length === 0 ? await proveForms(context, version, found.steps, options) : withoutForms(found.steps)
+  return { ...version, ...found, left, steps }
 }
 
 /**
@@ -83,6 +84,21 @@ async function proveAgain<Handle>(
   )
   if (left === undefined) throw templateGoneError(number)
   return left
+}
+
+/** Tries the online forms on a further scratch copy, if one of them is of use. */
+async function proveForms<Handle>(
+  context: MakingContext<Handle>,
+  { fingerprint, number }: Version,
+  steps: readonly PlannedStep[],
+  options: PlanOptions,
+): Promise<readonly PlannedStep[]> {
+  if (!steps.some(isReadOnline)) return withoutForms(steps)
+  const proved = await onScratchCopy(context, fingerprint, options, (server, session) =>
+    proveOnline(context, { server, session }, steps, options),
+  )
+  if (proved === undefined) throw templateGoneError(number)
+  return proved
 }
 
 function templateGoneError(number: number): TenantryError {

@@ -3,6 +3,7 @@ import type { Cancellable } from '../../kernel/abort.ts'
 import { checked, readOptions } from '../../kernel/options.ts'
 import type { Version } from '../../catalog/versions.ts'
 import type { Observation } from '../../server/observation.ts'
+import type { OnlineForm } from '../../structure/online.ts'
 import type { Hazard } from './hazards.ts'
 
 /** Options of `rollouts.plan`. */
@@ -24,6 +25,8 @@ export interface PlannedStep extends Pick<Observation, 'locks' | 'rewritten' | '
   readonly migration?: string
   readonly sql: string
   readonly hazards: readonly Hazard[]
+  /** The statements in its place for a tenant with a large table, if it has such a form and reading the table takes time. */
+  readonly online?: OnlineForm
 }
 
 /** The way from one older version to the desired one. */
@@ -35,7 +38,7 @@ export interface PlannedVersion extends Version {
    * option `steps`.
    */
   readonly planner: 'migrations' | 'differences' | 'given'
-  /** All run in one transaction in each tenant's database. */
+  /** All run in one transaction in each tenant's database; for a tenant with a large table, after what `online` prepares. */
   readonly steps: readonly PlannedStep[]
   /**
    * The differences to the desired version that the steps left on the scratch copy, and errors of steps, in words. A
@@ -67,8 +70,20 @@ export function readPlan(plan: unknown): RolloutPlan {
 const texts = v.array(v.string())
 const version = { number: v.number(), fingerprint: v.string() }
 const hazardSchema = v.looseObject({ code: v.string(), object: v.string(), danger: v.string(), reason: v.string() })
+const onlineSchema = v.object({
+  prepare: v.array(
+    v.looseObject({
+      sql: v.string(),
+      isAlone: v.boolean(),
+      when: v.picklist(['missing', 'not valid']),
+      object: v.object({ kind: v.string(), schema: v.string(), name: v.string(), parent: v.optional(v.string()) }),
+    }),
+  ),
+  finish: texts,
+})
 const stepSchema = v.object({
   sql: v.string(),
+  online: v.optional(onlineSchema),
   locks: v.array(v.object({ table: v.string(), mode: v.string() })),
   rewritten: texts,
   scanned: texts,

@@ -1,10 +1,11 @@
 import { pause } from '../../kernel/abort.ts'
-import { hasCode, hasFailure, TenantryError } from '../../kernel/errors.ts'
+import { hasCode, TenantryError } from '../../kernel/errors.ts'
 import type { TenantId } from '../../kernel/names.ts'
 import type { TenantRow } from '../../catalog/tenant.ts'
 import type { MakingContext, VerbOptions } from '../context.ts'
 import { requireServer } from '../../server/require-server.ts'
 import { ensureTemplate } from '../templates/template.ts'
+import { mayPass } from './apply-steps.ts'
 import { bringUpToDate } from './bring-up-to-date.ts'
 import type { Hazard } from './hazards.ts'
 import { hazardKey, hazardsIn, type PlannedVersion, type RolloutPlan } from './plan.ts'
@@ -22,6 +23,11 @@ export interface RolloutOptions extends VerbOptions, TenantChoice {
    * change. A tenant whose lock was not free is tried again. Default 400.
    */
   readonly lockTimeoutMs?: number
+  /**
+   * The size, in bytes, from which a table counts as large: its tenant is changed by the steps' online forms, where they
+   * have one. Default 32 MiB.
+   */
+  readonly largeTableBytes?: number
   /** Called after each tenant. */
   readonly onProgress?: (progress: RolloutProgress) => void
 }
@@ -148,10 +154,4 @@ async function withRetries<T>(change: () => Promise<T>, signal: AbortSignal | un
       await pause(ms * (0.5 + Math.random()), signal)
     }
   }
-}
-
-/** True for a lock, a lost connection or a limit of the server; a statement that takes too long will again. */
-function mayPass(error: unknown): boolean {
-  if (hasCode(error, 'timeout', 'hook-failed')) return false
-  return hasFailure(error, 'race', 'exhausted') || (error instanceof TenantryError && error.retryable)
 }

@@ -3,6 +3,7 @@ import type { Cancellable } from '../../kernel/abort.ts'
 import type { Server, Session } from '../../server/port.ts'
 import { compareStructures, type StructureDifference } from '../../structure/compare.ts'
 import { differencesIn } from '../../structure/comparison.ts'
+import { onlineForm } from '../../structure/online.ts'
 import { renameStatements } from '../../structure/rename.ts'
 import { repairStatements } from '../../structure/repair.ts'
 import type { Structure } from '../../structure/structure-object.ts'
@@ -15,7 +16,7 @@ import { hazardsOf, perhapsRenamed } from './hazards.ts'
 import { hazardKey, type PlannedStep, type PlannedVersion, type PlanOptions } from './plan.ts'
 
 /** A scratch copy of the old version's template. */
-interface ScratchSite {
+export interface ScratchSite {
   readonly server: Server
   readonly session: Session
 }
@@ -187,14 +188,23 @@ class Trial<Handle> {
       of.flatMap(({ kind, schema, name }) => (kind === 'table' ? [`${schema}.${name}`] : []))
     const had = new Set(tables(before))
     for (const table of tables(after)) if (!had.has(table)) this.#created.add(table)
+    const text = sql.replace(/;\s*$/, '')
+    // The tables of earlier steps are new in each tenant.
+    const [rewritten, scanned] = [observation.rewritten, observation.scanned].map((some) =>
+      some.filter((table) => !created.has(table)),
+    ) as [string[], string[]]
+    const changesRows = [rewritten, observation.written, observation.dropped, observation.renamed].some(
+      (some) => some.length > 0,
+    )
+    const online = changesRows ? undefined : onlineForm(text, before, after, scanned.length > 0)
     this.steps.push({
       ...(migration !== undefined && { migration }),
-      sql: sql.replace(/;\s*$/, ''),
-      // The tables of earlier steps are new in each tenant.
+      sql: text,
       locks: observation.locks.filter(({ table }) => !created.has(table)),
-      rewritten: observation.rewritten.filter((table) => !created.has(table)),
-      scanned: observation.scanned.filter((table) => !created.has(table)),
+      rewritten,
+      scanned,
       hazards: hazardsOf(step),
+      ...(online !== undefined && { online }),
     })
   }
 

@@ -130,8 +130,8 @@ export class PostgresServer implements Server {
     return this.#pooler?.mode
   }
 
-  connect(database: Identifier, { signal, ...who }: SessionOptions = {}): Promise<Session> {
-    return openSession(this.#as(who), database, signal)
+  connect(database: Identifier, { signal, blockers, ...who }: SessionOptions = {}): Promise<Session> {
+    return openSession({ ...this.#as(who), leavesBlockers: blockers === 'leave' }, database, signal)
   }
 
   sessionPool(database: Identifier, max: number): SessionPool {

@@ -27,8 +27,10 @@ export interface SessionSource {
   readonly queue: ConnectionQueue
   readonly newClient: (database: Identifier) => Client
   readonly context: (database: Identifier) => ErrorContext
-  /** Ends the blockers of a statement; without it, the statement waits until its own limits. */
+  /** Ends the blockers of a connection or statement; without it, they wait until their own limits. */
   readonly blockers?: BlockerPolicy | undefined
+  /** True if those of statements are not ended. */
+  readonly leavesBlockers?: boolean
 }
 
 /** Returns a client to its pool; `isClean` is true if another session may use it. */
@@ -136,7 +138,7 @@ class PostgresSession implements Session {
     this.user = source.context(database).user
     this.#signal = signal
     this.#giveBack = giveBack
-    const { blockers } = source
+    const blockers = source.leavesBlockers ? undefined : source.blockers
     this.#watch = blockers && new BlockerWatch(blockers, { database, processId: () => processId(client) })
     // Without a listener, a connection that the server ends between two statements would end the process.
     client.on('error', this.#onError)

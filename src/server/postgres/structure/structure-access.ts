@@ -1,3 +1,4 @@
+import { largestTable } from './largest-table.ts'
 import type { StructureAccess } from '../../structure.ts'
 import { observeStatement } from './observe.ts'
 import { parseScript } from './parse-script.ts'
@@ -10,5 +11,6 @@ export const structureAccess: StructureAccess = {
   parse: parseScript,
   build: buildInScratch,
   observe: observeStatement,
+  largestTable,
   remember: (session, text) => remember(session, memorySchema, text),
 }
