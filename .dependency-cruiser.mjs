@@ -89,7 +89,7 @@ const rooms = {
   'integrations/': ['kernel/', 'api.ts$'],
   'embedded/': ['kernel/'],
   // A user of the public entry like any other.
-  'cli/': ['kernel/', 'index.ts$', 'embedded/'],
+  'cli/': ['kernel/', 'index.ts$', 'tenantry.ts$', 'embedded/'],
   'testing/': ['(?!cli/)'],
   // The public entry re-exports.
   'index.ts$': ['(?!cli/|testing/|integrations/)'],

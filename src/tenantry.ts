@@ -44,7 +44,19 @@ import { readCallOptions } from './verb-options.ts'
  *   `catalog-newer`, `catalog-older`, `credentials-key-missing`, `credentials-unreadable`, `permission-denied` and the
  *   errors of a connection
  */
-export async function openTenantry<Handle>(given: TenantryConfig<Handle>): Promise<Tenantry<Handle>> {
+export function openTenantry<Handle>(given: TenantryConfig<Handle>): Promise<Tenantry<Handle>> {
+  return open(given, reportBehind)
+}
+
+/** Opens Tenantry for a command, whose output says what matters there. @throws as {@link openTenantry} does */
+export function openForCommand<Handle>(given: TenantryConfig<Handle>): Promise<Tenantry<Handle>> {
+  return open(given, () => undefined)
+}
+
+async function open<Handle>(
+  given: TenantryConfig<Handle>,
+  onOpened: (parts: CheckedConfig<Handle> & Opening) => void,
+): Promise<Tenantry<Handle>> {
   const { servers: configured, signal, ...checked } = readConfig(given)
   throwIfAborted(signal)
   // Nothing is started for models that cannot be used.
@@ -55,12 +67,21 @@ export async function openTenantry<Handle>(given: TenantryConfig<Handle>): Promi
   const { home } = bound
   try {
     const opening = await prepare(bound, checked, keySource(checked, bound), signal)
+    onOpened({ ...checked, ...opening })
     const servers = new Map(bound.servers.map((server) => [server.name, server]))
     return new OpenTenantry({ ...checked, ...opening, home, servers }, listeners, stop)
   } catch (error) {
     await stop()
     throw error
   }
+}
+
+/** Logs the number of tenants that a rollout has to change, if there are any. */
+function reportBehind<Handle>({ startUp, logger, mode, whenBehind }: CheckedConfig<Handle> & Opening): void {
+  if (startUp.behind === 0 || mode === 'router' || whenBehind === 'update') return
+  logger.warn(
+    `${startUp.behind} of ${startUp.tenants} tenants have older tables than the desired version. "tenantry plan" shows the changes, "tenantry start-rollout" makes them.`,
+  )
 }
 
 type Parts<Handle> = CheckedConfig<Handle> & Opening & Pick<MakingContext<Handle>, 'home' | 'servers'>

@@ -58,9 +58,8 @@ export function makeTools({ config: file, json = false }: CommonOptions, signal:
     withTenantry: async (access, work, keyLost = false) => {
       // A command ends before it could keep spares; the service does that.
       const read = await config()
-      const tenantry = await (
-        await library()
-      ).openTenantry({
+      const { openForCommand } = await import('../tenantry.ts')
+      const tenantry = await openForCommand({
         logger,
         ...read,
         ...accessConfig[access],

@@ -1,5 +1,6 @@
 import { Client } from 'pg'
-import type { RolloutPlan } from 'tenantry'
+import { openTenantry, type RolloutPlan } from 'tenantry'
+import { postgres } from 'tenantry/postgres'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { errorOf, serverUrl, sql } from '../support/server.ts'
 import { modelsOf } from '../support/statements.ts'
@@ -240,4 +241,26 @@ it('leaves no database and no role behind', async () => {
     [`${second.installation}_`],
   )
   expect(names).toEqual([])
+})
+
+describe('a process that opens', () => {
+  it('warns of tenants that are behind, once, unless it brings them up to date', async () => {
+    const { first, next } = await firstVersion(['a', 'b'], notes)
+    const { installation } = first
+    const warned = async (more: object = {}) => {
+      const warnings: string[] = []
+      const logger = { info: () => undefined, warn: (text: string) => void warnings.push(text) }
+      const servers = [postgres({ url: serverUrl() })]
+      const opened = await openTenantry({ models: modelsOf(withTag), installation, servers, logger, ...more })
+      await opened.close()
+      return warnings.filter((text) => text.includes('older tables'))
+    }
+    expect(await warned()).toEqual([
+      expect.stringMatching(/^2 of 2 tenants have older tables than the desired version.*"tenantry start-rollout"/),
+    ])
+    expect(await warned({ whenBehind: 'update' })).toEqual([])
+    const second = await next(withTag)
+    await second.rollouts.start(await second.rollouts.plan())
+    expect(await warned()).toEqual([])
+  })
 })
