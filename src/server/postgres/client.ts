@@ -193,6 +193,12 @@ export function forgetPrepared(client: Client): void {
   if (connection !== undefined) connection.parsedStatements = {}
 }
 
+/** Makes the driver forget one prepared statement. */
+export function forgetStatement(client: Client, name: string): void {
+  const { connection } = client as Client & ClientParts
+  delete connection?.parsedStatements?.[name]
+}
+
 /** Calls back with every error that the server reports, for any statement. */
 export function onServerError(client: Client, listener: (error: unknown) => void): void {
   const { connection } = client as Client & ClientParts

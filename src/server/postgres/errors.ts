@@ -157,6 +157,16 @@ export function endsSession(error: unknown): boolean {
   return /^(?:57P01|57P02|57P05|25P03|25P04|08P01)$/.test(firstOf(error).code ?? '')
 }
 
+/**
+ * True for the error of a prepared statement whose result has other columns since a table was changed. It was not run.
+ * https://www.postgresql.org/docs/current/sql-prepare.html
+ */
+export function isOutdatedStatement(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const { code, routine } = error as Error & { readonly code?: unknown; readonly routine?: unknown }
+  return code === '0A000' && routine === 'RevalidateCachedQuery'
+}
+
 /** True for the error of a cancelled statement (query_canceled), as the driver or an ORM over it raises it. */
 export function isCancellation(error: Error): boolean {
   return 'code' in error && error.code === '57014'

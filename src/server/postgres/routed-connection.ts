@@ -1,8 +1,18 @@
 import type { Socket } from 'node:net'
 import type { Client } from 'pg'
 import type { ServerConnection } from '../port.ts'
-import { cutClient, endClient, forgetPrepared, onceReady, onServerError, processId, typeParser } from './client.ts'
-import { endsSession, type ErrorContext, toTenantryError } from './errors.ts'
+import {
+  cutClient,
+  endClient,
+  forgetPrepared,
+  forgetStatement,
+  onceReady,
+  onServerError,
+  processId,
+  typeParser,
+} from './client.ts'
+import { endsSession, type ErrorContext, isOutdatedStatement, toTenantryError } from './errors.ts'
+import { quoteUnchecked } from './quoting.ts'
 
 /** Differences of a connection that does not lead to the server itself. */
 export interface Indirect {
@@ -51,6 +61,8 @@ class RoutedConnection implements ServerConnection {
    * has the old one.
    */
   #isUnsettled = false
+  /** The names of prepared statements that fail since a table was changed. */
+  readonly #outdated = new Set<string>()
   broken = false
 
   constructor(client: Client, shownId: number | undefined) {
@@ -76,7 +88,11 @@ class RoutedConnection implements ServerConnection {
   }
 
   query(query: unknown, values?: unknown): unknown {
-    const running: unknown = this.#client.query(query as string, values as unknown[])
+    const send = () => this.#client.query(query as string, values as unknown[])
+    if (this.#outdated.size > 0 && this.#isIdle()) this.#deallocate()
+    const name = preparedName(query)
+    if (name !== undefined) return this.#sendPrepared(name, send)
+    const running: unknown = send()
     return isCursor(running) ? this.#closable(running) : running
   }
 
@@ -116,6 +132,39 @@ class RoutedConnection implements ServerConnection {
     cutClient(this.#client)
   }
 
+  /** True if it has no statement under way, and no transaction open. */
+  #isIdle(): boolean {
+    return (this.#client as Client & Readiness).readyForQuery === true && !this.inTransaction()
+  }
+
+  /**
+   * Sends a prepared statement, and again if a change of its table has made it fail, before it did anything. In a
+   * transaction, which has failed with it, the caller has to repeat all; then it is prepared anew.
+   */
+  #sendPrepared(name: string, send: () => unknown): unknown {
+    const isAlone = this.#isIdle()
+    const running = send()
+    if (!(running instanceof Promise)) return running
+    return running.catch((error: unknown) => {
+      // A pooler renames prepared statements.
+      if (!isOutdatedStatement(error) || this.#shownId !== undefined) throw error
+      this.#outdated.add(name)
+      if (!isAlone) throw error
+      this.#deallocate()
+      return send()
+    })
+  }
+
+  /** Lets outdated statements be prepared anew. */
+  #deallocate(): void {
+    for (const name of this.#outdated) {
+      // Called before the driver sends the next statement. An error is that of the next one, too.
+      const forget = () => forgetStatement(this.#client, name)
+      this.#client.query(`deallocate ${quoteUnchecked(name)}`, forget)
+    }
+    this.#outdated.clear()
+  }
+
   /**
    * Makes a cursor closable: when it is closed, the driver's cursor waits for an answer that a lost connection never
    * gives.
@@ -147,6 +196,12 @@ class RoutedConnection implements ServerConnection {
     for (const listener of this.#listeners) listener()
     this.#listeners.clear()
   }
+}
+
+/** Returns the name under which a query is prepared. */
+function preparedName(query: unknown): string | undefined {
+  if (typeof query !== 'object' || query === null || !('name' in query)) return undefined
+  return typeof query.name === 'string' && query.name !== '' ? query.name : undefined
 }
 
 interface Cursor {
