@@ -439,6 +439,22 @@ describe("a tenant's role", () => {
   })
 })
 
+describe('a tenant at its limit of connections', () => {
+  it('keeps no call for another one waiting', async () => {
+    const tenantry = await openTestTenantry(models, {
+      // With a wait for a connection that no test lasts.
+      postgres: { url: serverUrl(provisioner), busyTimeoutMs: 600_000 },
+      tenants: { connectionLimit: 2 },
+    })
+    for (const id of ['evil', 'good']) await tenantry.onboard(id)
+    for (let i = 0; i < 2; i++) await login(tenantry, 'evil')
+    expect(await attempt(tenantry.tenants.check('evil'))).toBe('too-many-connections')
+    expect(await tenantry.tenants.check('good')).toMatchObject({ outcome: 'matches' })
+    await tenantry.tenants.rotateCredentials('good')
+    expect(await tenantry.tenants.suspend('evil')).toMatchObject({ outcome: 'suspended' })
+  })
+})
+
 describe('locks between processes', () => {
   it('are taken where no tenant can connect, on every server', async () => {
     const servers = ['one', 'two'].map((name) => postgres({ name, url: serverUrl(provisioner) }))

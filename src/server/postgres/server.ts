@@ -100,6 +100,8 @@ export class PostgresServer implements Server {
   readonly #busyMs: number
   readonly #queue: ConnectionQueue
   readonly #workQueue: ConnectionQueue
+  /** For sessions of tenants' roles: one at its own limit must keep no other waiting. */
+  readonly #loginQueue: ConnectionQueue
   readonly #sessions: SessionSource
 
   constructor(fields: ConnectionFields, settings: ServerSettings) {
@@ -114,6 +116,7 @@ export class PostgresServer implements Server {
     this.#busyMs = settings.busyMs
     this.#queue = new ConnectionQueue(settings.busyMs)
     this.#workQueue = new ConnectionQueue(settings.limits.connectMs, isServerFull)
+    this.#loginQueue = new ConnectionQueue(settings.busyMs, isServerFull)
     this.#pooler = settings.pooler
     this.#sessions = this.#source(fields)
     this.databases = this.#administerDatabases()
@@ -260,7 +263,8 @@ export class PostgresServer implements Server {
   /** Returns sessions of another login, or of a role that the login acts as. */
   #as({ login, role }: Pick<SessionOptions, 'login' | 'role'>): SessionSource {
     if (login === undefined && role === undefined) return this.#sessions
-    return this.#source({ ...this.#fields, ...login }, role)
+    const queue = login === undefined ? this.#queue : this.#loginQueue
+    return { ...this.#source({ ...this.#fields, ...login }, role), queue }
   }
 
   #source(fields: ConnectionFields, role?: Identifier): SessionSource {
