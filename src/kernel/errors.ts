@@ -1,4 +1,4 @@
-import { printableLines } from './printable.ts'
+import { bounded, printableLines } from './printable.ts'
 
 /** The meaning of one error code. The registry below is the only place where codes are made. */
 interface ErrorKind {
@@ -287,10 +287,10 @@ export class TenantryError extends Error {
   readonly sqlState: string | undefined
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
-    super(printableLines(message), details.cause === undefined ? undefined : { cause: details.cause })
+    super(printableLines(bounded(message)), details.cause === undefined ? undefined : { cause: details.cause })
     this.code = code
     this.retryable = details.retryable ?? errorKinds[code].retryable
-    this.hint = details.hint === undefined ? undefined : printableLines(details.hint)
+    this.hint = details.hint === undefined ? undefined : printableLines(bounded(details.hint))
     this.tenant = details.tenant
     this.tenantState = details.tenantState
     this.sqlState = details.sqlState

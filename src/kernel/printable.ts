@@ -14,6 +14,14 @@ export function printableLines(text: string): string {
   return text.split('\n').map(printable).join('\n')
 }
 
+/** The longest text that is shown, in characters. */
+const longest = 10_000
+
+/** Cuts a text of any length from outside: a server quotes values in its errors that can have hundreds of megabytes. */
+export function bounded(text: string): string {
+  return text.length > longest ? `${text.slice(0, longest).toWellFormed()}...` : text
+}
+
 const shownLength = 80
 
 /** Returns any value as an error's message names it: escaped and cut. */

@@ -1,5 +1,6 @@
 import { type ErrorCode, type ErrorDetails, type FailureKind, TenantryError } from '../../kernel/errors.ts'
 import type { Identifier } from '../../kernel/names.ts'
+import { bounded } from '../../kernel/printable.ts'
 import { quoteIdentifier } from './quoting.ts'
 
 /** The place of an error, for its message. */
@@ -193,7 +194,7 @@ const passwordMessage = /^SASL:|password must be a string/
  */
 export function toTenantryError(error: unknown, context: ErrorContext, phase: 'connect' | 'query'): TenantryError {
   if (error instanceof TenantryError) return error
-  concealVerifiers(error)
+  tidy(error)
   const { code, message: text } = firstOf(error)
   const meaning = (context.isPooled && code === '08P01' && poolerMeaning(text)) || meaningOf(code, text, phase)
   const details: ErrorDetails = {
@@ -243,15 +244,17 @@ function isRace(code: string | undefined, text: string): boolean {
 const verifier = /SCRAM-SHA-256\$[^'"\s]*/g
 
 /**
- * Removes verifiers from an error. The server quotes the failed statement inside of PL/pgSQL: of a role's change, with
- * the verifier of its password.
+ * Removes verifiers from an error, and cuts its texts. The server quotes the failed statement inside of PL/pgSQL, of a
+ * role's change with the verifier of its password; and a value that it refuses, of whatever size a tenant gave it.
  */
-function concealVerifiers(error: unknown): void {
+function tidy(error: unknown): void {
   if (!(error instanceof Error)) return
   const parts = error as unknown as Record<string, unknown>
   for (const name of ['message', 'stack', 'where', 'internalQuery', 'detail']) {
     const text = parts[name]
-    if (typeof text === 'string' && text.includes('SCRAM-SHA-256$')) parts[name] = text.replaceAll(verifier, '***')
+    if (typeof text !== 'string') continue
+    const short = bounded(text)
+    parts[name] = short.includes('SCRAM-SHA-256$') ? short.replaceAll(verifier, '***') : short
   }
 }
 
