@@ -44,6 +44,9 @@ export interface TransactionOptions {
   readonly lockTimeoutMs?: number | undefined
 }
 
+/** Options of a script. */
+export type ScriptOptions = Pick<SessionOptions, 'role'> & Pick<TransactionOptions, 'lockTimeoutMs'>
+
 /** The privileges that creating needs in a database. */
 export interface Creation {
   /** The schemas to create. To a role that may not see it, an existing one counts as such. */
@@ -71,9 +74,10 @@ export interface Session {
   /**
    * Runs several statements in one round trip, all or (outside of a transaction as well) none.
    *
-   * @param as the role that they are run as, within an open transaction. Default: that of the session
+   * @param options the role that they are run as, within an open transaction (default: that of the session), and the
+   *   longest wait for each lock from then on in it
    */
-  script(statements: readonly string[], as?: Pick<SessionOptions, 'role'>): Promise<void>
+  script(statements: readonly string[], options?: ScriptOptions): Promise<void>
   /** Runs `work` in a transaction: committed when it resolves, rolled back when it rejects. */
   transaction<T>(work: () => Promise<T>, options?: TransactionOptions): Promise<T>
   /**

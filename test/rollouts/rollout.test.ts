@@ -2,10 +2,10 @@ import { Client } from 'pg'
 import { openTenantry, type RolloutPlan } from 'tenantry'
 import { postgres } from 'tenantry/postgres'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { errorOf, serverUrl, sql } from '../support/server.ts'
+import { errorOf, quote, serverUrl, sql } from '../support/server.ts'
 import { modelsOf } from '../support/statements.ts'
 import { commentOn, inCatalog, namesOf, onChange, openTestTenantry } from '../support/tenants.ts'
-import { firstVersion, hazards, inTenant, notes, versionsOf, withTag } from './support.ts'
+import { firstVersion, hazards, inTenant, notes, type PlainTenantry, versionsOf, withTag } from './support.ts'
 
 describe('a rollout', () => {
   it('brings every tenant to the desired version with its rows, also suspended ones', async () => {
@@ -242,6 +242,69 @@ it('leaves no database and no role behind', async () => {
   )
   expect(names).toEqual([])
 })
+
+describe('a hostile tenant', () => {
+  it('cannot end the process by a long value, which PostgreSQL quotes in its error', async () => {
+    const { first, next } = await firstVersion(['a', 'b'], notes)
+    await first.with('a', (pool) => pool.query(`insert into note values (1, repeat(E'\\n', 30000000))`))
+    const second = await next('create table note (id int primary key, text int not null)')
+    const steps = ['alter table note alter column text type int using text::int']
+    const plan = await second.rollouts.plan({ steps })
+    const { changed, failures } = await second.rollouts.start(plan, { allow: hazards(plan) })
+    expect({ changed, failed: failures.map(({ tenant }) => tenant) }).toEqual({ changed: 1, failed: ['a'] })
+    const [error] = failures.map((failure) => failure.error)
+    expect(error).toMatchObject({ sqlState: '22P02' })
+    expect(error?.message.length).toBeLessThan(20_000)
+    expect((error?.cause as Error).message.length).toBeLessThan(20_000)
+    expect((error?.cause as Error).stack?.length).toBeLessThan(20_000)
+  })
+
+  it('keeps no other at its version by a DROP DATABASE that is refused only once it has its lock', async () => {
+    const { first, next } = await firstVersion(['evil', 'a'], notes)
+    const { inService } = await namesOf(first, 'a')
+    const second = await next(withTag)
+    const plan = await second.rollouts.plan()
+    const stop = keepLocked(first, inService)
+    const isWaiting = `select from pg_stat_activity where query like 'drop database%' and wait_event_type = 'Lock'`
+    await expect.poll(() => sql(isWaiting, [])).not.toEqual([])
+    expect(await second.rollouts.start(plan, { only: ['a'] })).toMatchObject({ changed: 1, failures: [] })
+    await stop()
+  })
+})
+
+/** Locks a database again and again, as a tenant that may not even connect to it. @returns a function that stops */
+function keepLocked(tenantry: PlainTenantry, database: string): () => Promise<void> {
+  const over = new AbortController()
+  onTestFinished(() => over.abort())
+  const connect = async () => {
+    const { user, password } = await tenantry.tenants.credentials('evil')
+    const client = new Client({
+      connectionString: serverUrl({ database: 'postgres', user, password: password.reveal() }),
+    })
+    client.on('error', () => undefined)
+    await client.connect()
+    return client
+  }
+  const lock = async () => {
+    while (!over.signal.aborted) {
+      const clients = await Promise.all([connect(), connect()]).catch(() => undefined)
+      if (clients === undefined) continue
+      const [holder, waiter] = clients
+      const ended = new Promise((resolve) => holder.once('end', resolve))
+      await holder
+        .query(`begin; alter role current_user in database ${quote(database)} set work_mem = '1MB'`)
+        .catch(() => undefined)
+      const dropping = waiter.query(`drop database ${quote(database)}`).catch(() => undefined)
+      await Promise.race([ended, dropping, new Promise((resolve) => over.signal.addEventListener('abort', resolve))])
+      await Promise.allSettled([holder.end(), waiter.end()])
+    }
+  }
+  const locking = lock()
+  return async () => {
+    over.abort()
+    await locking
+  }
+}
 
 describe('a process that opens', () => {
   it('warns of tenants that are behind, once, unless it brings them up to date', async () => {

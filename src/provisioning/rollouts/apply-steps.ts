@@ -15,16 +15,21 @@ export function addExtensions(
   )
 }
 
-/** Runs the steps of a plan in the open transaction, in one round trip: as the role that owns the objects. */
+/**
+ * Runs the steps of a plan in the open transaction, in one round trip: as the role that owns the objects.
+ *
+ * @param lockTimeoutMs the longest wait for each lock from then on. Default: that of the transaction
+ */
 export function runSteps(
   { separation }: Pick<ProvisioningContext, 'separation'>,
   session: Session,
   steps: readonly Pick<PlannedStep, 'sql'>[],
+  lockTimeoutMs?: number,
 ): Promise<void> {
   const role = separation?.groups.objects
   return session.script(
     steps.map(({ sql }) => sql),
-    { role },
+    { role, lockTimeoutMs },
   )
 }
 

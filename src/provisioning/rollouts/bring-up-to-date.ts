@@ -140,19 +140,19 @@ async function changeAtOnce<Handle>(
     const stamp = await ownStamp(context, site)
     const isChanged = stamp.fingerprint === fingerprint
     if (!isChanged) {
+      // First, while no table is locked: whoever keeps the database locked is ended meanwhile, which takes a second.
+      const { state, transition } = row
+      const comment = tenantStamp(context, row, { fingerprint, state, transition, comment: stamp.comment })
+      await server.apply(session, [{ change: 'stamp', database: row.database, comment }])
       await addExtensions(context, server, session)
-      await runSteps(context, session, isOnline ? afterPreparation(version.steps) : version.steps)
+      await runSteps(context, session, isOnline ? afterPreparation(version.steps) : version.steps, lockTimeoutMs)
       const { separation, models } = context
       if (separation !== undefined && row.credential !== undefined)
         await server.apply(session, protectHistory(models.schema, separation.groups))
     }
     await refuseDrift(context, site, options)
-    if (isChanged) return
-    const { state, transition } = row
-    const comment = tenantStamp(context, row, { fingerprint, state, transition, comment: stamp.comment })
-    await server.apply(session, [{ change: 'stamp', database: row.database, comment }])
   }
-  await session.transaction(work, { ...stepOptions(context), lockTimeoutMs, durable: true })
+  await session.transaction(work, { ...stepOptions(context), durable: true })
 }
 
 /** Adds the holders of the locks that a change did not get. */

@@ -1,20 +1,20 @@
 import type { Identifier } from '../../kernel/names.ts'
-import type { TransactionOptions } from '../port.ts'
+import type { ScriptOptions, TransactionOptions } from '../port.ts'
 import { ownNames } from './client.ts'
 import { quoteIdentifier } from './quoting.ts'
 
 /** The surroundings of a script in a transaction. */
-interface ScriptSurroundings {
+interface ScriptSurroundings extends ScriptOptions {
   /** The schema of unqualified names. */
   readonly schema: Identifier | undefined
-  readonly role: Identifier | undefined
 }
 
 /** Returns several statements as one simple query, which PostgreSQL runs in one transaction. */
-export function scriptText(statements: readonly string[], { schema, role }: ScriptSurroundings): string {
+export function scriptText(statements: readonly string[], { schema, role, lockTimeoutMs }: ScriptSurroundings): string {
   const named = schema === undefined ? statements : [setPath(quoteIdentifier(schema)), ...statements, setPath(ownNames)]
   const script = role === undefined ? named : [`set local role ${quoteIdentifier(role)}`, ...named, 'reset role']
-  return script.map(terminated).join('\n')
+  const limited = lockTimeoutMs === undefined ? script : [setLockTimeout(lockTimeoutMs), ...script]
+  return limited.map(terminated).join('\n')
 }
 
 /**
@@ -27,8 +27,12 @@ export function beginText({ isolation = 'read committed', readOnly, ...options }
   if (durable) statements.push('set local synchronous_commit = on')
   if (rowSecurity !== undefined) statements.push(`set local row_security = ${rowSecurity}`)
   if (timeZone !== undefined) statements.push(`set local timezone = '${timeZone}'`)
-  if (lockTimeoutMs !== undefined) statements.push(`set local lock_timeout = ${lockTimeoutMs}`)
+  if (lockTimeoutMs !== undefined) statements.push(setLockTimeout(lockTimeoutMs))
   return statements.join('; ')
+}
+
+function setLockTimeout(ms: number): string {
+  return `set local lock_timeout = ${ms}`
 }
 
 function setPath(schemas: string): string {

@@ -9,8 +9,8 @@ import type {
   Listeners,
   PooledConnection,
   QueryResult,
+  ScriptOptions,
   Session,
-  SessionOptions,
   TransactionOptions,
 } from '../port.ts'
 import { type BlockerPolicy, BlockerWatch, whileConnecting } from './blockers.ts'
@@ -165,10 +165,10 @@ class PostgresSession implements Session {
     return result as PgQueryResult<Row>
   }
 
-  async script(statements: readonly string[], { role }: Pick<SessionOptions, 'role'> = {}): Promise<void> {
+  async script(statements: readonly string[], options: ScriptOptions = {}): Promise<void> {
     if (statements.length === 0) return
     // Sent as one simple query: PostgreSQL runs all of it in one transaction.
-    await this.#send(() => this.#client.query(scriptText(statements, { schema: this.#schema, role })))
+    await this.#send(() => this.#client.query(scriptText(statements, { schema: this.#schema, ...options })))
   }
 
   async transaction<T>(work: () => Promise<T>, options: TransactionOptions = {}): Promise<T> {
