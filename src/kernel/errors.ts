@@ -249,6 +249,23 @@ export function hasFailure(error: unknown, ...kinds: readonly FailureKind[]): er
   return error instanceof TenantryError && kinds.includes(failures.get(error) as FailureKind)
 }
 
+/** The place of the statement that failed, of those that ran together. */
+export interface FailedStatement {
+  /** The number of the text it is in, from 0. */
+  readonly index: number
+  /** Its line in that text, from 1. */
+  readonly line: number
+  /** The text from there on. */
+  readonly text: string
+}
+
+const failedStatements = new WeakMap<TenantryError, FailedStatement>()
+
+/** Returns the statement that failed, if the edge to the server knows it. */
+export function failedStatement(error: TenantryError): FailedStatement | undefined {
+  return failedStatements.get(error)
+}
+
 /** The state of a tenant that is not in service. */
 export type StateOutOfService = 'onboarding' | 'suspended' | 'offboarded' | 'purging'
 
@@ -266,6 +283,8 @@ export interface ErrorDetails {
   readonly sqlState?: string | undefined
   /** The server's reason, if the edge to it knows one. */
   readonly failure?: FailureKind | undefined
+  /** The statement that failed, of several. */
+  readonly statement?: FailedStatement | undefined
   /** Overrides the general value of the code. */
   readonly retryable?: boolean | undefined
 }
@@ -295,6 +314,7 @@ export class TenantryError extends Error {
     this.tenantState = details.tenantState
     this.sqlState = details.sqlState
     if (details.failure !== undefined) failures.set(this, details.failure)
+    if (details.statement !== undefined) failedStatements.set(this, details.statement)
   }
 
   /** Returns the same error for a tenant. */
@@ -311,7 +331,7 @@ export function explained(
   origin: TenantryError,
   code: ErrorCode,
   message: string,
-  details: Pick<ErrorDetails, 'hint' | 'tenant' | 'tenantState' | 'retryable'>,
+  details: Pick<ErrorDetails, 'hint' | 'tenant' | 'tenantState' | 'retryable' | 'statement'>,
 ): TenantryError {
   const { cause, sqlState } = origin
   return new TenantryError(code, message, { ...details, cause, sqlState, failure: failures.get(origin) })

@@ -41,7 +41,7 @@ export interface SchemaSource {
 
 /** A session with the rights of the owner of a database. */
 export interface SchemaSession {
-  /** Runs several statements in one round trip, all or none. */
+  /** Runs several statements in one round trip, all or none. Indexes are created and dropped without CONCURRENTLY. */
   script(statements: readonly string[]): Promise<void>
   /** Runs one statement; `params` are its `$1, $2, ...`. */
   query(sql: string, params?: readonly unknown[]): Promise<{ readonly rows: readonly object[] }>

@@ -72,7 +72,8 @@ export interface Session {
   /** Runs one statement; `params` are its `$1, $2, ...`. */
   query<Row extends object>(sql: string, params?: readonly unknown[]): Promise<QueryResult<Row>>
   /**
-   * Runs several statements in one round trip, all or (outside of a transaction as well) none.
+   * Runs several statements in one round trip, all or (outside of a transaction as well) none. Since they run in a
+   * transaction, indexes are created and dropped without CONCURRENTLY.
    *
    * @param options the role that they are run as, within an open transaction (default: that of the session), and the
    *   longest wait for each lock from then on in it

@@ -172,6 +172,8 @@ interface ClientParts {
     attachListeners?: (stream: Duplex) => void
     parsedStatements?: Record<string, string>
     on(event: 'errorMessage', listener: (error: unknown) => void): void
+    on(event: 'commandComplete', listener: () => void): void
+    off(event: 'commandComplete', listener: () => void): void
     on(event: 'parameterStatus', listener: (message: ParameterStatus) => void): void
     prependOnceListener(event: 'readyForQuery', listener: () => void): void
   }
@@ -197,6 +199,13 @@ export function forgetPrepared(client: Client): void {
 export function forgetStatement(client: Client, name: string): void {
   const { connection } = client as Client & ClientParts
   delete connection?.parsedStatements?.[name]
+}
+
+/** Calls back with every statement that the server completes. @returns an unsubscribe function */
+export function onCompleted(client: Client, listener: () => void): () => void {
+  const { connection } = client as Client & ClientParts
+  connection?.on('commandComplete', listener)
+  return () => connection?.off('commandComplete', listener)
 }
 
 /** Calls back with every error that the server reports, for any statement. */

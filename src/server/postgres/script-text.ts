@@ -39,7 +39,8 @@ function setPath(schemas: string): string {
   return `set local search_path = ${schemas}`
 }
 
-function terminated(statement: string): string {
+/** Returns a statement of a script as it is sent. */
+export function terminated(statement: string): string {
   // On a line of its own: the statement may end in a comment.
   return `${statement.replace(/;\s*$/, '')}\n;`
 }

@@ -14,13 +14,15 @@ import type {
   TransactionOptions,
 } from '../port.ts'
 import { type BlockerPolicy, BlockerWatch, whileConnecting } from './blockers.ts'
-import { cutClient, databaseEncoding, endClient, processId, typeParser } from './client.ts'
+import { cutClient, databaseEncoding, endClient, onCompleted, processId, typeParser } from './client.ts'
 import { type ErrorContext, toTenantryError } from './errors.ts'
+import { withStatement } from './failed-statement.ts'
 import { withExtension } from './missing-extension.ts'
 import { missingGrants } from './missing-grants.ts'
 import { quoteIdentifier } from './quoting.ts'
 import { beginText, scriptText } from './script-text.ts'
 import type { ConnectionQueue } from './connection-queue.ts'
+import { withoutConcurrently } from './structure/without-concurrently.ts'
 
 /** The source of sessions: returns a new, unconnected client at each call. */
 export interface SessionSource {
@@ -168,7 +170,17 @@ class PostgresSession implements Session {
   async script(statements: readonly string[], options: ScriptOptions = {}): Promise<void> {
     if (statements.length === 0) return
     // Sent as one simple query: PostgreSQL runs all of it in one transaction.
-    await this.#send(() => this.#client.query(scriptText(statements, { schema: this.#schema, ...options })))
+    const plain = await Promise.all(statements.map(withoutConcurrently))
+    const text = scriptText(plain, { schema: this.#schema, ...options })
+    let completed = 0
+    const stopCounting = onCompleted(this.#client, () => completed++)
+    try {
+      await this.#send(() => this.#client.query(text))
+    } catch (error) {
+      throw await withStatement(error, { statements: plain, text, completed })
+    } finally {
+      stopCounting()
+    }
   }
 
   async transaction<T>(work: () => Promise<T>, options: TransactionOptions = {}): Promise<T> {

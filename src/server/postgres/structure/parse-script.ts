@@ -5,13 +5,8 @@ import type { StructureKind } from '../../../structure/structure-object.ts'
 import { Names, type Place } from './parse-names.ts'
 import { clearingOf, removalsOf } from './parse-removals.ts'
 import { schemalessOf, schemalessTypes } from './parse-schemaless.ts'
-
-/** PostgreSQL's own parser. It is loaded at the first use, since a process that finds all in place needs none. */
-export async function parser() {
-  const { loadModule, parseSync, scanSync } = await import('libpg-query')
-  await loadModule()
-  return { parseSync, scanSync }
-}
+import { parser } from './parser.ts'
+import { withoutConcurrently } from './without-concurrently.ts'
 
 /**
  * Reads from PostgreSQL's parse tree what each statement of a script creates.
@@ -23,7 +18,8 @@ export async function parseScript(statements: readonly string[], defaultSchema: 
   const { parseSync } = await parser()
   const statedNames = new Set<string>()
   const names = new Names(defaultSchema)
-  const read = statements.flatMap((statement) => {
+  const plain = await Promise.all(statements.map(withoutConcurrently))
+  const read = plain.flatMap((statement) => {
     let parsed: ParseResult
     try {
       parsed = parseSync(statement)

@@ -1,7 +1,7 @@
 import type { Node, ScanToken } from 'libpg-query'
 import type { StructureKind } from '../../../structure/structure-object.ts'
 import { movedKinds } from './parse-schemaless.ts'
-import { parser } from './parse-script.ts'
+import { parser } from './parser.ts'
 
 /** The schemas of a script, by their names, with what it creates in each. */
 export type CreatedNames = ReadonlyMap<string, ReadonlySet<string>>
