@@ -1,12 +1,13 @@
-import { TenantryError, explained } from '../../kernel/errors.ts'
 import { sha256 } from '../../kernel/hash.ts'
-import type { SchemaChange, SchemaSession, SchemaSource } from '../port.ts'
+import type { HistoryTable } from '../migrations/history-table.ts'
+import { lackingOf } from '../migrations/lacking.ts'
+import { runFile } from '../migrations/run-file.ts'
+import type { SchemaChange, SchemaSource } from '../port.ts'
 import { type GeneratedMigration, type GeneratedMigrations, readGenerated } from './migration-files.ts'
 import {
   type AppliedRow,
   type History,
   historyStatements,
-  type HistoryTable,
   readHistory,
   recordStatement,
   upgradeStatements,
@@ -36,7 +37,8 @@ export function generatedFolder(folder: string, at: HistoryTable): SchemaSource 
     },
     create: async (session) => {
       const { layout, migrations } = await generated()
-      for (const migration of migrations) await runFile(session, { ...migration, text: unguarded(migration.text) })
+      for (const { file, text } of migrations)
+        await runFile(session, file, unguarded(text).split(breakpoint), breakpoint)
       const records = migrations.map((migration) => recordStatement(at, layout, migration))
       await session.script([...historyStatements(at, layout), ...records])
     },
@@ -45,28 +47,6 @@ export function generatedFolder(folder: string, at: HistoryTable): SchemaSource 
 }
 
 const breakpoint = '--> statement-breakpoint'
-
-/** Runs the statements of a file one by one. @throws the error of a statement, with its file and line */
-async function runFile(session: SchemaSession, { file, text }: GeneratedMigration): Promise<void> {
-  let before = ''
-  for (const part of text.split(breakpoint)) {
-    const statement = part.trim()
-    const line = `${before}${part.slice(0, part.indexOf(statement))}`.split('\n').length
-    try {
-      await session.script([part])
-    } catch (error) {
-      if (!(error instanceof TenantryError)) throw error
-      const { code, message, hint, retryable } = error
-      const at = `${file}, line ${line}: ${message}\nThe statement: ${beginningOf(statement)}`
-      throw explained(error, code, at, { ...(hint !== undefined && { hint }), retryable })
-    }
-    before += part + breakpoint
-  }
-}
-
-function beginningOf(statement: string): string {
-  return statement.length > 200 ? `${statement.slice(0, 200)}...` : statement
-}
 
 /**
  * Older versions of drizzle-kit hid enums and foreign keys in DO blocks that ignore one that exists. In an empty database
@@ -83,26 +63,22 @@ function lackingChanges(
   history: History | undefined,
 ): readonly SchemaChange[] | 'newer' | undefined {
   if (history === undefined) return undefined
-  const { layout, migrations } = generated
-  const applied = new Map<GeneratedMigration, AppliedRow>()
-  const unknown: AppliedRow[] = []
-  for (const row of history.rows) {
-    const migration = findMigration(generated, row)
-    if (migration === undefined) unknown.push(row)
-    else if (isUnchanged(migration, row)) applied.set(migration, row)
-    else throw historyConflict(`${migration.file} was changed after the database had it`)
-  }
-  const missing = migrations.filter((it) => !applied.has(it))
-  refuseLate(generated, applied, missing)
-  const newest = Math.max(...migrations.map(({ when }) => when))
-  const gone = unknown.find(({ when }) => missing.length > 0 || when <= newest)
-  if (gone !== undefined)
-    throw historyConflict(`the database has ${gone.name ?? `the one of ${nameOfTime(gone)}`}, which the folder lacks`)
-  if (unknown.length > 0) return 'newer'
-  const upgrade = { name: `${at.schema}.${at.table}`, apply: upgrading(at, applied) }
+  const { layout, migrations: files } = generated
+  const lacking = lackingOf({
+    files,
+    rows: history.rows,
+    find: (row) => findMigration(generated, row),
+    isUnchanged,
+    // Drizzle before 1.0 never applies it.
+    overtakes: (other, file) => other.when >= file.when,
+    nameOf: ({ name, when }) => name ?? `the one of ${new Date(when).toISOString()}`,
+    hint: 'generate new ones last, with npx drizzle-kit generate.',
+  })
+  if (lacking === 'newer') return lacking
+  const upgrade = { name: `${at.schema}.${at.table}`, apply: upgrading(at, lacking.applied) }
   return [
     ...(layout === 'folders' && history.layout === 'journal' ? [upgrade] : []),
-    ...missing.map(changeOf(at, layout)),
+    ...lacking.missing.map(changeOf(at, layout)),
   ]
 }
 
@@ -119,20 +95,6 @@ function isUnchanged({ text }: GeneratedMigration, { hash }: AppliedRow): boolea
   return hash === sha256(text) || hash === sha256(text.replaceAll('\n', '\r\n'))
 }
 
-/** Refuses a migration that others overtook: Drizzle before 1.0 never applies it. @throws `schema-conflict` */
-function refuseLate(
-  { migrations }: GeneratedMigrations,
-  applied: ReadonlyMap<GeneratedMigration, AppliedRow>,
-  missing: readonly GeneratedMigration[],
-): void {
-  for (const [i, late] of migrations.entries()) {
-    if (!missing.includes(late)) continue
-    const overtaking = migrations.find((it, other) => applied.has(it) && (other > i || it.when >= late.when))
-    if (overtaking !== undefined)
-      throw historyConflict(`${late.file} comes before ${overtaking.file}, which the database has already`)
-  }
-}
-
 function upgrading(at: HistoryTable, applied: ReadonlyMap<GeneratedMigration, AppliedRow>): SchemaChange['apply'] {
   return (session) => session.script(upgradeStatements(at, applied))
 }
@@ -144,18 +106,8 @@ function changeOf(
   return (migration) => ({
     name: migration.file,
     apply: async (session) => {
-      await runFile(session, migration)
+      await runFile(session, migration.file, migration.text.split(breakpoint), breakpoint)
       await session.script([recordStatement(at, layout, migration)])
     },
-  })
-}
-
-function nameOfTime({ when }: AppliedRow): string {
-  return new Date(when).toISOString()
-}
-
-function historyConflict(reason: string): TenantryError {
-  return new TenantryError('schema-conflict', `The history of the database is not that of the migrations: ${reason}.`, {
-    hint: 'No table was changed. Leave files as they are once a database has them, and generate new ones last, with npx drizzle-kit generate.',
   })
 }

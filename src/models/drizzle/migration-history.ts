@@ -1,4 +1,11 @@
 import { sha256 } from '../../kernel/hash.ts'
+import {
+  columnsOf,
+  type HistoryTable,
+  qualifiedTable,
+  quotedIdentifier,
+  quotedText,
+} from '../migrations/history-table.ts'
 import type { SchemaSession } from '../port.ts'
 import type { GeneratedMigration, Layout } from './migration-files.ts'
 
@@ -19,12 +26,6 @@ export interface History {
   readonly rows: readonly AppliedRow[]
 }
 
-/** The place of Drizzle's table. */
-export interface HistoryTable {
-  readonly schema: string
-  readonly table: string
-}
-
 /** Returns the statements that make Drizzle's table as its migrator does. */
 export function historyStatements(at: HistoryTable, layout: Layout): readonly string[] {
   const added = layout === 'folders' ? ', name text, applied_at timestamp with time zone default now()' : ''
@@ -38,22 +39,18 @@ export function historyStatements(at: HistoryTable, layout: Layout): readonly st
 export function recordStatement(at: HistoryTable, layout: Layout, { name, when, text }: GeneratedMigration): string {
   const values = `'${sha256(text)}', ${when}`
   return layout === 'folders'
-    ? `insert into ${qualifiedTable(at)} (hash, created_at, name) values (${values}, ${quoted(name)})`
+    ? `insert into ${qualifiedTable(at)} (hash, created_at, name) values (${values}, ${quotedText(name)})`
     : `insert into ${qualifiedTable(at)} (hash, created_at) values (${values})`
 }
 
 /** Returns the migrations that a database has; undefined if it has no table of them. */
 export async function readHistory(session: SchemaSession, at: HistoryTable): Promise<History | undefined> {
-  const { rows: columns } = await session.query(
-    `select attname as name from pg_catalog.pg_attribute
-     where attrelid = pg_catalog.to_regclass($1) and attnum > 0 and not attisdropped`,
-    [qualifiedTable(at)],
-  )
+  const columns = await columnsOf(session, at)
   if (columns.length === 0) return undefined
-  const layout = (columns as { name: string }[]).some(({ name }) => name === 'name') ? 'folders' : 'journal'
+  const layout = columns.includes('name') ? 'folders' : 'journal'
   const name = layout === 'folders' ? 'name' : 'null'
   const { rows } = await session.query(
-    `select hash, created_at::float8 as "when", ${name} as name from ${qualifiedTable(at)} order by id`,
+    `select hash, created_at::float8 as "when", ${name} as name from ${qualifiedTable(at)} order by created_at, id`,
   )
   return { layout, rows: rows as readonly AppliedRow[] }
 }
@@ -67,19 +64,7 @@ export function upgradeStatements(
     `alter table ${qualifiedTable(at)} add column name text, add column applied_at timestamp with time zone default now()`,
     ...[...applied].map(
       ([{ name }, { when }]) =>
-        `update ${qualifiedTable(at)} set name = ${quoted(name)}, applied_at = null where created_at = ${when}`,
+        `update ${qualifiedTable(at)} set name = ${quotedText(name)}, applied_at = null where created_at = ${when}`,
     ),
   ]
-}
-
-function qualifiedTable({ schema, table }: HistoryTable): string {
-  return `${quotedIdentifier(schema)}.${quotedIdentifier(table)}`
-}
-
-function quotedIdentifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
-}
-
-function quoted(name: string): string {
-  return `'${name.replaceAll("'", "''")}'`
 }
