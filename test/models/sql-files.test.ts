@@ -61,7 +61,7 @@ describe('the files of a folder', () => {
 
   it.each<[string, Files | string, string]>([
     ['is missing', join(tmpdir(), 'tenantry-no-such-folder'), 'no such file or directory'],
-    ['has no SQL', { 'README.md': '' }, 'has no file whose name ends with .sql'],
+    ['has no SQL', { 'README.md': '' }, 'has no migrations'],
     ['has files that undo others', { '1.up.sql': note, '1.down.sql': 'drop table note' }, '1.down.sql would run'],
   ])('are refused before anything is touched where the folder %s', async (_, files, message) => {
     const source = sqlFiles(typeof files === 'string' ? files : await folderOf(files))

@@ -307,7 +307,12 @@ export function facesOfEntries(it: Open): Readonly<Record<string, Face>> {
     },
     'drizzle.drizzle': { call: drizzleEntry.drizzle, options: {}, isOpen: true },
     'kysely.kysely': { call: kyselyEntry.kysely, options: {}, isOpen: true },
-    'sql.sqlFiles': { call: sqlEntry.sqlFiles, args: [['migrations', 'path']], options: { defaultSchema: 'name' } },
+    'sql.sqlFiles': {
+      call: sqlEntry.sqlFiles,
+      args: [['migrations', 'path']],
+      options: { defaultSchema: 'name', layout: 'word', historyTable: 'name', historySchema: 'name' },
+      needed: { layout: 'dbmate' },
+    },
     'mikroOrm.mikroOrm': { call: mikroOrmEntry.mikroOrm, options: {}, isOpen: true },
     'embedded.startEmbeddedPostgres': {
       call: embedded.startEmbeddedPostgres,

@@ -51,6 +51,35 @@ describe('migrations in SQL files', () => {
     expect(await third.rollouts.start(next)).toMatchObject({ changed: 2, failures: [] })
   })
 
+  it("are applied as a tool's, whose history no tenant can write", async () => {
+    const layout = { layout: 'dbmate' } as const
+    const dbmate = (folder: string) => ({ schema: sqlFiles(folder, layout), handles: handlesOver(pgPool) })
+    const note = { '1_note.sql': `-- migrate:up\n${notes};\n-- migrate:down\ndrop table note;\n` }
+    const first = await openTestTenantry(dbmate(await folderWith(note)))
+    await first.onboard('a')
+    const index = {
+      '2_tag.sql': '-- migrate:up\nalter table note add tag text;\n-- migrate:down\n',
+      '3_index.sql':
+        '-- migrate:up transaction:false\ncreate index concurrently note_tag on note (tag);\n-- migrate:down\n',
+    }
+    const { installation } = first
+    const second = await openTestTenantry(dbmate(await folderWith({ ...note, ...index })), { installation })
+    const plan = await second.rollouts.plan()
+    expect(plan.from).toMatchObject([{ planner: 'migrations', left: [] }])
+    expect(plan.from[0]?.steps.map(({ migration, sql }) => [migration, sql])).toEqual([
+      ['2_tag.sql', 'alter table note add tag text'],
+      ['2_tag.sql', `insert into "public"."schema_migrations" (version) values ('2')`],
+      ['3_index.sql', 'create index note_tag on note (tag)'],
+      ['3_index.sql', `insert into "public"."schema_migrations" (version) values ('3')`],
+    ])
+    // The plan shows that the index is not made concurrently.
+    expect(plan.from[0]?.steps[2]?.locks).toContainEqual({ table: 'public.note', mode: 'SHARE' })
+    expect(await second.rollouts.start(plan, { allow: hazards(plan) })).toMatchObject({ changed: 1, failures: [] })
+    expect(await second.tenants.check('a', { exact: true })).toMatchObject({ outcome: 'matches', privileges: [] })
+    const forging = second.with('a', (pool) => pool.query('delete from schema_migrations'))
+    expect(await errorOf(forging)).toMatchObject({ code: '42501' })
+  })
+
   it('that were edited after a tenant had them are refused', async () => {
     const first = await openTestTenantry(models(await folderWith(files)))
     await first.onboard('a')

@@ -1,37 +1,32 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { TenantryError, messageOf } from '../../kernel/errors.ts'
-
-/** One migration. */
-export interface MigrationFile {
-  /** The name of its file. */
-  readonly name: string
-  /** The SQL, with line feeds alone: a checkout may write others. */
-  readonly text: string
-}
-
-const numbers = new Intl.Collator('en', { numeric: true })
-/** `1_a.sql` and `01_a.sql` are equal by their numbers alone. */
-const byName = (one: string, other: string) => numbers.compare(one, other) || (one < other ? -1 : 1)
+import type { Layout, SqlFile } from './layout.ts'
 
 /** Reads the migrations of a folder, in their order. @throws `models-invalid` */
-export async function readFiles(folder: string): Promise<readonly MigrationFile[]> {
+export async function readFiles(folder: string, layout: Layout): Promise<readonly SqlFile[]> {
   try {
-    const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).toSorted(byName)
-    if (names.length === 0) throw folderError(`${resolve(folder)} has no file whose name ends with .sql.`)
-    const down = names.find((name) => name.endsWith('.down.sql'))
-    if (down !== undefined)
-      throw folderError(`${down} would run as a migration: keep what undoes one in another folder.`)
-    return await Promise.all(
-      names.map(async (name) => ({
-        name,
-        text: (await readFile(join(folder, name), 'utf8')).replaceAll('\r\n', '\n'),
-      })),
+    const names = await readdir(folder, { recursive: layout.isNested === true })
+    const files = await Promise.all(
+      names
+        .map((name) => name.replaceAll('\\', '/'))
+        .filter((name) => layout.isMigration(name))
+        .map(async (name) => layout.read(name, plainLines(await readFile(join(folder, name), 'utf8')))),
     )
+    if (files.length === 0) throw folderError(`${resolve(folder)} has no migrations.`)
+    const sorted = files.toSorted((one, other) => layout.compare(one, other))
+    const twice = sorted.find(({ name }, i) => sorted.findIndex((it) => it.name === name) < i)
+    if (twice === undefined) return sorted
+    throw folderError(`${twice.file} has the same number as another migration, and would never be applied.`)
   } catch (error) {
     if (error instanceof TenantryError) throw error
     throw folderError(`The migrations cannot be read: ${messageOf(error)}.`, error)
   }
+}
+
+/** A checkout may write other line ends, and an editor a byte order mark. */
+function plainLines(text: string): string {
+  return text.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n')
 }
 
 function folderError(message: string, cause?: unknown): TenantryError {

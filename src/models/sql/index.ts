@@ -1,18 +1,30 @@
 import * as v from 'valibot'
 import { sha256 } from '../../kernel/hash.ts'
 import { fileURLToPath } from 'node:url'
-import { TenantryError } from '../../kernel/errors.ts'
-import { checked, identifier, optionsOf, readOptions } from '../../kernel/options.ts'
+import { checked, identifier, must, oneOf, optionsOf, readOptions } from '../../kernel/options.ts'
+import { type HistoryTable, quotedIdentifier } from '../migrations/history-table.ts'
+import { lackingOf } from '../migrations/lacking.ts'
+import { runFile } from '../migrations/run-file.ts'
 import type { SchemaChange, SchemaSession, SchemaSource } from '../port.ts'
-import { type MigrationFile, readFiles } from './files.ts'
-import { type Applied, historyOf, recordStatements } from './history.ts'
+import { dbmate } from './dbmate.ts'
+import { readFiles } from './files.ts'
+import type { AppliedFile, Layout, SqlFile } from './layout.ts'
+import { plain } from './plain.ts'
 
 export type { SchemaSource } from '../port.ts'
+
+const layouts = { plain, dbmate } as const satisfies Record<string, Layout>
 
 /** Options of {@link sqlFiles}. */
 export interface SqlFilesOptions {
   /** The schema of the tables that name none. Default `public`. */
   readonly defaultSchema?: string
+  /** The tool whose files and history these are. Default `plain`: none; the files are SQL and nothing else. */
+  readonly layout?: keyof typeof layouts
+  /** The table of the tool's history, if its configuration names one. Default: the tool's own. */
+  readonly historyTable?: string
+  /** The schema of that table. Default: that of `defaultSchema`. */
+  readonly historySchema?: string
 }
 
 /**
@@ -20,29 +32,56 @@ export interface SqlFilesOptions {
  * value (`2_users.sql` before `10_notes.sql`). A database keeps a history of those that it has, in the comment of a
  * schema named `tenantry_migrations`, which only its owner can write.
  *
- * Each file is plain SQL that runs in a transaction, so that none begins or ends one, and none has CREATE INDEX
- * CONCURRENTLY. The folder is read once.
+ * With another `layout`, the files are those of a tool, in its order, and the history is the tool's own table, so that the
+ * tool and Tenantry agree on it.
+ *
+ * All files run in a transaction, so that none begins or ends one; indexes are created and dropped without CONCURRENTLY.
+ * The folder is read once.
  *
  * @param folder a path, or a URL such as `new URL('migrations/', import.meta.url)`
  * @throws `invalid-option`; a folder that cannot be used is reported as `models-invalid` by the first call that needs it
  */
 export function sqlFiles(folder: string | URL, options: SqlFilesOptions = {}): SchemaSource {
   const path = readOptions('The folder of sqlFiles()', folderSchema, folder)
-  const { defaultSchema = 'public' } = readOptions('sqlFiles', schema, options)
-  let reading: Promise<readonly MigrationFile[]> | undefined
-  const files = () => (reading ??= readFiles(path))
+  const read = readOptions('sqlFiles', schema, options)
+  const { defaultSchema = 'public', layout: name = 'plain' } = read
+  const layout: Layout = layouts[name]
+  const at = { schema: read.historySchema ?? defaultSchema, table: read.historyTable ?? layout.table ?? '' }
+  const history = layout.table === undefined ? {} : { history: at }
+  let reading: Promise<readonly SqlFile[]> | undefined
+  const files = () => (reading ??= readFiles(path, layout))
   return {
     defaultSchema,
-    fingerprint: async () => sha256(JSON.stringify((await files()).map(appliedOf))),
+    ...history,
+    fingerprint: async () => {
+      const all = (await files()).map(({ name: it, text, checksum }) => [it, sha256(text), checksum])
+      return sha256(JSON.stringify([name, history, ...all]))
+    },
     create: async (session) => {
       const all = await files()
-      await session.script([...all.map(({ text }) => text), ...recordStatements(all.map(appliedOf))])
+      for (const { file, text } of all) await runFile(session, file, [text])
+      await session.script([...newHistory(layout, at, defaultSchema), ...layout.record(at, all, [])])
     },
-    pending: async (session) => pendingOf(await files(), await historyOf(session)),
+    pending: async (session) => {
+      const all = await files()
+      return pendingOf(layout, at, all, await layout.applied(session, at, all))
+    },
   }
 }
 
-const schema = optionsOf<SqlFilesOptions>({ defaultSchema: identifier('default schema') })
+const schema = v.pipe(
+  optionsOf<SqlFilesOptions>({
+    defaultSchema: identifier('default schema'),
+    layout: oneOf(Object.keys(layouts) as (keyof typeof layouts)[]),
+    historyTable: identifier('table of the history'),
+    historySchema: identifier('schema of the history'),
+  }),
+  v.check(
+    ({ layout = 'plain', historyTable, historySchema }) =>
+      layout !== 'plain' || (historyTable ?? historySchema) === undefined,
+    must('with a layout where a historyTable or historySchema is given', 'The plain layout has no table.'),
+  ),
+)
 
 const folderSchema = v.pipe(
   checked<string | URL>(
@@ -53,41 +92,35 @@ const folderSchema = v.pipe(
   v.transform((folder) => (folder instanceof URL ? fileURLToPath(folder) : folder)),
 )
 
-function appliedOf({ name, text }: MigrationFile): Applied {
-  return { name, checksum: sha256(text) }
+function newHistory(layout: Layout, at: HistoryTable, defaultSchema: string): readonly string[] {
+  const own = at.schema === defaultSchema ? [] : [`create schema if not exists ${quotedIdentifier(at.schema)}`]
+  return [...own, ...layout.create(at)]
 }
 
-/** Returns the files after those of a history. @throws `schema-conflict` if it is not of the first of them */
+/** Returns the files that a database lacks. @throws `schema-conflict` if its history is of other migrations */
 function pendingOf(
-  files: readonly MigrationFile[],
-  history: readonly Applied[] | undefined,
+  layout: Layout,
+  at: HistoryTable,
+  files: readonly SqlFile[],
+  rows: readonly AppliedFile[] | undefined,
 ): readonly SchemaChange[] | 'newer' | undefined {
-  if (history === undefined) return undefined
-  const all = files.map(appliedOf)
-  for (const [i, { name, checksum }] of history.slice(0, all.length).entries()) {
-    const file = all[i]
-    if (file?.name !== name)
-      throw conflict(all.some((it) => it.name === name) ? laterFile(file, name) : missingFile(name))
-    if (file.checksum !== checksum) throw conflict(`${name} was changed after the database had it`)
-  }
-  if (history.length > all.length) return 'newer'
-  return files.slice(history.length).map(({ name, text }, i) => ({
-    name,
-    apply: async (session: SchemaSession) =>
-      session.script([text, ...recordStatements(all.slice(0, history.length + i + 1))]),
-  }))
-}
-
-function missingFile(name: string): string {
-  return `the database has ${name}, which the folder lacks`
-}
-
-function laterFile(file: Applied | undefined, name: string): string {
-  return `${file?.name} comes before ${name}, which the database has already`
-}
-
-function conflict(reason: string): TenantryError {
-  return new TenantryError('schema-conflict', `The history of the database is not that of the migrations: ${reason}.`, {
-    hint: 'No table was changed. Leave files as they are once a database has them, and name new ones such that they come last.',
+  if (rows === undefined) return undefined
+  const lacking = lackingOf({
+    files: files.filter(({ isRepeatable }) => isRepeatable !== true),
+    rows,
+    find: (row) => files.find(({ name }) => name === row.name),
+    isUnchanged: ({ checksum }, row) =>
+      checksum === undefined || row.checksum === undefined || row.checksum === checksum,
+    nameOf: ({ name }) => name,
+    hint: 'name new ones such that they come last.',
   })
+  if (lacking === 'newer') return lacking
+  const before = files.filter((file) => !lacking.missing.includes(file))
+  return lacking.missing.map((file, i) => ({
+    name: file.file,
+    apply: async (session: SchemaSession) => {
+      await runFile(session, file.file, [file.text])
+      await session.script(layout.record(at, [file], [...before, ...lacking.missing.slice(0, i)]))
+    },
+  }))
 }

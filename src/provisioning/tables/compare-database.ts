@@ -154,11 +154,22 @@ async function differencesOf(
   script?: Script,
 ): Promise<Omit<Look, 'isNew'>> {
   const desired = wordedLike(live.structure, built, compared.schema.defaultSchema)
-  const differences = compareStructures(desired, live.structure)
+  const differences = ownDifferences(desired, live.structure, compared.schema)
   // The script is parsed only where something of it may be run.
   const isWhole = differences.every(({ change }) => change !== 'missing')
   const plan = isWhole ? nothingToCreate : planCreation(script ?? (await scriptOf(compared)), differences)
   return { live, desired, built, isKnown: true, differences, plan }
+}
+
+/** Compares structures. The columns of a tool's history may be of another type: so its versions made them. */
+export function ownDifferences(
+  desired: Structure,
+  live: Structure,
+  { history }: SchemaSource,
+): readonly StructureDifference[] {
+  return compareStructures(desired, live).filter(
+    (it) => it.change !== 'different' || it.expected.schema !== history?.schema || it.expected.parent !== history.table,
+  )
 }
 
 const nothingToCreate: CreationPlan = { statements: [], isCreatable: () => false }

@@ -4,10 +4,9 @@ import { physicalNames } from '../../kernel/names.ts'
 import type { FinishedTemplate } from '../../catalog/inventory.ts'
 import type { Server, Session } from '../../server/port.ts'
 import type { GroupsInUse, ReadStructure } from '../../server/structure.ts'
-import { compareStructures } from '../../structure/compare.ts'
 import { arrange } from '../../structure/script.ts'
 import { digestOf, type Structure, type StructureObject } from '../../structure/structure-object.ts'
-import { absentObjects, type Compared, lookWith, type Look, scriptOf } from './compare-database.ts'
+import { absentObjects, type Compared, lookWith, type Look, ownDifferences, scriptOf } from './compare-database.ts'
 import type { KnownStructures, ProvisioningContext } from '../context.ts'
 import { verificationError } from './create-tables.ts'
 import { isStructure, packed, unpacked } from './structure-memory.ts'
@@ -59,7 +58,7 @@ export async function lookAtVersion(
   const live = await server.structures.read(session, { usedBy })
   const desired = (await structuresOf(contextOfVersion(context, fingerprint))).get(live.majorVersion)
   if (desired === undefined) return undefined
-  const differences = compareStructures(desired, live.structure)
+  const differences = ownDifferences(desired, live.structure, context.models.schema)
   // The statements of another version are not known.
   const plan = { statements: [], isCreatable: ({ parent }: StructureObject) => parent === undefined }
   return { live, desired, isKnown: true, isNew: false, differences, plan }

@@ -12,20 +12,23 @@ interface RunScript {
 }
 
 /** Adds to the error of a script which of its statements failed. */
-export async function withStatement(error: unknown, script: RunScript): Promise<unknown> {
-  if (!(error instanceof TenantryError) || error.sqlState === undefined) return error
-  const place = await failedAt(error, script).catch(() => undefined)
-  const statement = place === undefined ? undefined : placeIn(script, place)
-  const { code, message, hint, retryable } = error
-  return statement === undefined ? error : explained(error, code, message, { hint, retryable, statement })
+export async function withStatement(failure: unknown, script: RunScript): Promise<unknown> {
+  if (!(failure instanceof TenantryError) || failure.sqlState === undefined) return failure
+  const statement = placeIn(script, await failedAt(failure, script))
+  const { code, message, hint, retryable } = failure
+  return explained(failure, code, message, { hint, retryable, statement })
 }
 
 /** Returns the number of characters before the position that PostgreSQL reports, or before the statement that failed. */
 async function failedAt({ cause }: TenantryError, { text, completed }: RunScript): Promise<number> {
   const position = Number((cause as { readonly position?: string }).position)
   // PostgreSQL counts characters, of which some are two units of a string.
-  if (position > 0) return [...text].slice(0, position - 1).join('').length
+  if (position > 0)
+    return Array.from(text)
+      .slice(0, position - 1)
+      .join('').length
   const { parseSync } = await parser()
+  // Without a position, it is no error of syntax.
   const start = parseSync(text).stmts?.[completed]?.stmt_location ?? 0
   return Buffer.from(text).subarray(0, start).toString().length
 }
