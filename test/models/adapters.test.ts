@@ -93,6 +93,21 @@ describe('the schema source of', () => {
       }),
     )
   })
+
+  describe.each([
+    ['dbmate', '', '-- migrate:up\n', '-- migrate:down\n'],
+    ['node-pg-migrate', '', '-- Up Migration\n', ''],
+    ['goose', '', '-- +goose Up\n', '-- +goose Down\n'],
+    ['flyway', 'V', '', ''],
+  ] as const)("a tool's folder: %s", async (layout, prefix, up, down) => {
+    const migration = (text: string) => `${up}${text}\n${down}`
+    const note = { [`${prefix}1__note.sql`]: migration(first['1_note.sql']) }
+    const task = { [`${prefix}2__task.sql`]: migration(later['2_task.sql']) }
+    const user = { [`${prefix}3__user.sql`]: migration('create table "user" (id int);') }
+    const folders = await Promise.all([note, { ...note, ...task }, user].map(folderOf))
+    const [makeOlder, make, makeOther] = folders.map((path) => () => sqlFiles(path, { layout }))
+    register(schemaSourceChecks({ url: serverUrl(), make: make!, makeOther: makeOther!, makeOlder: makeOlder! }))
+  })
 })
 
 describe('the handle factory of', () => {

@@ -1,15 +1,16 @@
 import { readdir, readFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { TenantryError, messageOf } from '../../kernel/errors.ts'
 import type { Layout, SqlFile } from './layout.ts'
 
 /** Reads the migrations of a folder, in their order. @throws `models-invalid` */
 export async function readFiles(folder: string, layout: Layout): Promise<readonly SqlFile[]> {
   try {
-    const names = await readdir(folder, { recursive: layout.isNested === true })
+    const entries = await readdir(folder, { recursive: layout.isNested === true, withFileTypes: true })
     const files = await Promise.all(
-      names
-        .map((name) => name.replaceAll('\\', '/'))
+      entries
+        .filter((entry) => !entry.isDirectory())
+        .map(({ parentPath, name }) => relative(folder, join(parentPath, name)).replaceAll('\\', '/'))
         .filter((name) => layout.isMigration(name))
         .map(async (name) => layout.read(name, plainLines(await readFile(join(folder, name), 'utf8')))),
     )

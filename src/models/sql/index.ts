@@ -8,12 +8,18 @@ import { runFile } from '../migrations/run-file.ts'
 import type { SchemaChange, SchemaSession, SchemaSource } from '../port.ts'
 import { dbmate } from './dbmate.ts'
 import { readFiles } from './files.ts'
+import { flyway } from './flyway.ts'
+import { goose } from './goose.ts'
 import type { AppliedFile, Layout, SqlFile } from './layout.ts'
+import { nodePgMigrate } from './node-pg-migrate.ts'
 import { plain } from './plain.ts'
 
 export type { SchemaSource } from '../port.ts'
 
-const layouts = { plain, dbmate } as const satisfies Record<string, Layout>
+const layouts = { plain, dbmate, 'node-pg-migrate': nodePgMigrate, goose, flyway } as const satisfies Record<
+  string,
+  Layout
+>
 
 /** Options of {@link sqlFiles}. */
 export interface SqlFilesOptions {
@@ -107,20 +113,24 @@ function pendingOf(
   if (rows === undefined) return undefined
   const lacking = lackingOf({
     files: files.filter(({ isRepeatable }) => isRepeatable !== true),
-    rows,
+    rows: rows.filter(({ isRepeatable }) => isRepeatable !== true),
     find: (row) => files.find(({ name }) => name === row.name),
-    isUnchanged: ({ checksum }, row) =>
-      checksum === undefined || row.checksum === undefined || row.checksum === checksum,
+    isUnchanged: ({ checksum }, row) => (row.checksum ?? checksum) === checksum,
     nameOf: ({ name }) => name,
     hint: 'name new ones such that they come last.',
   })
   if (lacking === 'newer') return lacking
-  const before = files.filter((file) => !lacking.missing.includes(file))
-  return lacking.missing.map((file, i) => ({
+  const changed = files.filter(
+    ({ isRepeatable, name, checksum }) =>
+      isRepeatable === true && rows.findLast((row) => row.name === name)?.checksum !== checksum,
+  )
+  const missing = [...lacking.missing, ...changed]
+  const before = files.filter((file) => !missing.includes(file))
+  return missing.map((file, i) => ({
     name: file.file,
     apply: async (session: SchemaSession) => {
       await runFile(session, file.file, [file.text])
-      await session.script(layout.record(at, [file], [...before, ...lacking.missing.slice(0, i)]))
+      await session.script(layout.record(at, [file], [...before, ...missing.slice(0, i)]))
     },
   }))
 }

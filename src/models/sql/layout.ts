@@ -19,7 +19,9 @@ export interface SqlFile {
 /** A row of a history. */
 export interface AppliedFile {
   readonly name: string
+  /** Absent or null if that is not known. */
   readonly checksum?: string | null
+  readonly isRepeatable?: boolean
 }
 
 /** The files and the history of one tool. */

@@ -18,7 +18,8 @@ export async function parseScript(statements: readonly string[], defaultSchema: 
   const { parseSync } = await parser()
   const statedNames = new Set<string>()
   const names = new Names(defaultSchema)
-  const plain = await Promise.all(statements.map(withoutConcurrently))
+  // The parser refuses an empty text, which PostgreSQL allows.
+  const plain = await Promise.all(statements.filter((it) => it.trim() !== '').map(withoutConcurrently))
   const read = plain.flatMap((statement) => {
     let parsed: ParseResult
     try {
