@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { defineEntity, p } from '@mikro-orm/core'
 import { CompiledQuery, type Kysely } from 'kysely'
 import { drizzle } from 'tenantry/drizzle'
-import { kysely } from 'tenantry/kysely'
+import { kysely, kyselyMigrations } from 'tenantry/kysely'
 import { mikroOrm } from 'tenantry/mikro-orm'
 import { sqlFiles } from 'tenantry/sql'
 import { type Check, handleFactoryChecks, schemaSourceChecks } from 'tenantry/testing'
@@ -90,6 +90,28 @@ describe('the schema source of', () => {
         make: sourceOf(folder),
         makeOther: sourceOf(other),
         makeOlder: sourceOf(older),
+      }),
+    )
+  })
+
+  describe("Kysely's migrations", () => {
+    const migrations = {
+      '1_note': {
+        up: (db: Kysely<object>) => db.schema.createTable('note').addColumn('id', 'integer').execute(),
+      },
+      '2_task': {
+        up: (db: Kysely<object>) => db.schema.createTable('task').addColumn('done', 'boolean').execute(),
+      },
+    }
+    const sourceOf = (some: Partial<typeof migrations>) => () =>
+      kyselyMigrations({ getMigrations: async () => ({ ...some }) })
+    const { '1_note': note, '2_task': task } = migrations
+    register(
+      schemaSourceChecks({
+        url: serverUrl(),
+        make: sourceOf(migrations),
+        makeOther: sourceOf({ '2_task': task }),
+        makeOlder: sourceOf({ '1_note': note }),
       }),
     )
   })

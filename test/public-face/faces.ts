@@ -307,6 +307,16 @@ export function facesOfEntries(it: Open): Readonly<Record<string, Face>> {
     },
     'drizzle.drizzle': { call: drizzleEntry.drizzle, options: {}, isOpen: true },
     'kysely.kysely': { call: kyselyEntry.kysely, options: {}, isOpen: true },
+    'kysely.kyselyMigrations': {
+      call: kyselyEntry.kyselyMigrations,
+      args: [['migrations', 'path']],
+      options: {
+        defaultSchema: 'name',
+        migrationTableName: 'name',
+        migrationLockTableName: 'name',
+        migrationTableSchema: 'name',
+      },
+    },
     'sql.sqlFiles': {
       call: sqlEntry.sqlFiles,
       args: [['migrations', 'path']],

@@ -5,7 +5,8 @@ import { must, objectOption, readOptions } from '../../kernel/options.ts'
 import { handlesOver } from '../handles-over.ts'
 import type { HandleFactory } from '../port.ts'
 
-export type { HandleFactory } from '../port.ts'
+export type { HandleFactory, SchemaSource } from '../port.ts'
+export { kyselyMigrations, type KyselyMigrationsOptions } from './migrations.ts'
 
 /** Kysely's options, without the dialect, which Tenantry sets. */
 export type KyselyOptions = Omit<KyselyConfig, 'dialect'>

@@ -1,4 +1,4 @@
-import { explained, failedStatement, TenantryError } from '../../kernel/errors.ts'
+import { explained, type FailedStatement, failedStatement, TenantryError } from '../../kernel/errors.ts'
 import type { SchemaSession } from '../port.ts'
 
 /**
@@ -7,27 +7,36 @@ import type { SchemaSession } from '../port.ts'
  *
  * @throws the error of a statement, with its file and line
  */
-export async function runFile(
-  session: SchemaSession,
-  file: string,
-  parts: readonly string[],
-  between = '',
-): Promise<void> {
-  try {
-    await session.script(parts)
-  } catch (error) {
-    throw error instanceof TenantryError ? inFile(error, file, parts, between) : error
-  }
+export function runFile(session: SchemaSession, file: string, parts: readonly string[], between = ''): Promise<void> {
+  return runPlaced(session, parts, file, ({ index, line }) => {
+    const before = parts.slice(0, index).map((part) => part + between)
+    return `${file}, line ${before.join('').split('\n').length - 1 + line}`
+  })
 }
 
-function inFile(error: TenantryError, file: string, parts: readonly string[], between: string): TenantryError {
-  const { code, message, hint, retryable } = error
-  const failed = failedStatement(error)
-  if (failed === undefined) return explained(error, code, `${file}: ${message}`, { hint, retryable })
-  const before = parts.slice(0, failed.index).map((part) => part + between)
-  const line = before.join('').split('\n').length - 1 + failed.line
-  const text = `${file}, line ${line}: ${message}\nThe statement: ${beginningOf(failed.text)}`
-  return explained(error, code, text, { hint, retryable })
+/** Runs the statements of a migration in one round trip. @throws the error of a statement, with the migration's name */
+export function runStatements(session: SchemaSession, name: string, statements: readonly string[]): Promise<void> {
+  return runPlaced(session, statements, name, () => name)
+}
+
+async function runPlaced(
+  session: SchemaSession,
+  statements: readonly string[],
+  name: string,
+  placeOf: (failed: FailedStatement) => string,
+): Promise<void> {
+  try {
+    await session.script(statements)
+  } catch (error) {
+    if (!(error instanceof TenantryError)) throw error
+    const { code, message, hint, retryable } = error
+    const failed = failedStatement(error)
+    const text =
+      failed === undefined
+        ? `${name}: ${message}`
+        : `${placeOf(failed)}: ${message}\nThe statement: ${beginningOf(failed.text)}`
+    throw explained(error, code, text, { hint, retryable })
+  }
 }
 
 function beginningOf(statement: string): string {

@@ -1,0 +1,31 @@
+import { PostgresQueryCompiler } from 'kysely'
+import { quotedText } from '../migrations/history-table.ts'
+
+/**
+ * Compiles queries with their values in the text, for scripts, which have no parameters. A quoted value is taken for any
+ * type, as a parameter is.
+ */
+export class LiteralQueryCompiler extends PostgresQueryCompiler {
+  protected override appendValue(value: unknown): void {
+    this.append(literalOf(value))
+  }
+}
+
+/** Returns a value as a literal of the text that `pg` would send for it; a date in UTC, wherever this runs. */
+function literalOf(value: unknown): string {
+  return value === null || value === undefined ? 'null' : quotedText(textOf(value))
+}
+
+function textOf(value: unknown): string {
+  if (value instanceof Date) return value.toISOString()
+  if (value instanceof Uint8Array) return `\\x${Buffer.from(value).toString('hex')}`
+  if (Array.isArray(value)) return `{${value.map(elementOf).join(',')}}`
+  if (typeof value === 'object') return JSON.stringify(value)
+  return typeof value === 'string' ? value : `${value as number | bigint | boolean}`
+}
+
+function elementOf(value: unknown): string {
+  if (value === null || value === undefined) return 'NULL'
+  if (Array.isArray(value)) return textOf(value)
+  return `"${textOf(value).replaceAll(/["\\]/g, String.raw`\$&`)}"`
+}

@@ -1,0 +1,183 @@
+import { promises as fs } from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { FileMigrationProvider, type MigrationProvider } from 'kysely/migration'
+import * as v from 'valibot'
+import { messageOf, TenantryError } from '../../kernel/errors.ts'
+import { sha256 } from '../../kernel/hash.ts'
+import { checked, hasMethods, identifier, optionsOf, readOptions } from '../../kernel/options.ts'
+import {
+  columnsOf,
+  type HistoryTable,
+  qualifiedTable,
+  quotedIdentifier,
+  quotedText,
+} from '../migrations/history-table.ts'
+import { lackingOf } from '../migrations/lacking.ts'
+import { runStatements } from '../migrations/run-file.ts'
+import type { SchemaChange, SchemaSession, SchemaSource } from '../port.ts'
+import { type RecordedMigration, recordMigration } from './recording.ts'
+
+/** Options of {@link kyselyMigrations}: those of Kysely's Migrator, and the default schema. */
+export interface KyselyMigrationsOptions {
+  /** The schema of the tables that name none. Default `public`. */
+  readonly defaultSchema?: string
+  /** The table of applied migrations. Default `kysely_migration`. */
+  readonly migrationTableName?: string
+  /** The table of the Migrator's lock. Default `kysely_migration_lock`. */
+  readonly migrationLockTableName?: string
+  /** The schema of both. Default: that of `defaultSchema`. */
+  readonly migrationTableSchema?: string
+}
+
+/**
+ * Reads the tables of a service from Kysely's migrations. A database keeps its history in the tables of Kysely's Migrator,
+ * so that it and Tenantry agree.
+ *
+ * Each `up` runs without a database, when the tables are first needed: the statements that it sends are recorded, and run
+ * in a transaction. So it must send the same ones each time, and cannot read rows. Indexes are created and dropped
+ * without CONCURRENTLY.
+ *
+ * @param migrations a provider, or the folder of migrations: a path, or a URL such as
+ *   `new URL('migrations/', import.meta.url)`
+ * @throws `invalid-option`; migrations that cannot be used are reported as `models-invalid` by the first call that needs
+ *   them
+ */
+export function kyselyMigrations(
+  migrations: MigrationProvider | string | URL,
+  options: KyselyMigrationsOptions = {},
+): SchemaSource {
+  const provider = readOptions('The argument of kyselyMigrations()', providerSchema, migrations)
+  const read = readOptions('kyselyMigrations', optionsSchema, options)
+  const { defaultSchema = 'public', migrationTableSchema: schema = defaultSchema } = read
+  const at = { schema, table: read.migrationTableName ?? 'kysely_migration' }
+  const lock = { schema, table: read.migrationLockTableName ?? 'kysely_migration_lock' }
+  let recording: Promise<readonly RecordedMigration[]> | undefined
+  const recorded = () => (recording ??= recordAll(provider))
+  return {
+    defaultSchema,
+    history: at,
+    fingerprint: async () => sha256(JSON.stringify([at, lock, ...(await recorded())])),
+    create: async (session) => {
+      const all = await recorded()
+      for (const { name, statements } of all) await runStatements(session, name, statements)
+      const ownSchema = schema === defaultSchema ? [] : [`create schema if not exists ${quotedIdentifier(schema)}`]
+      const records = all.map(({ name }, i) => recordStatement(at, name, i))
+      await session.script([...ownSchema, ...historyStatements(at, lock), ...records])
+    },
+    pending: async (session) => pendingOf(at, await recorded(), await historyOf(session, at)),
+  }
+}
+
+const isFolder = (value: unknown) => value instanceof URL || (typeof value === 'string' && value !== '')
+
+const providerSchema = v.pipe(
+  checked<MigrationProvider | string | URL>(
+    (value) => isFolder(value) || hasMethods(value, 'getMigrations'),
+    'a MigrationProvider, a path or a file URL',
+    "Write kyselyMigrations('migrations').",
+  ),
+  v.transform((given) => {
+    if (typeof given !== 'string' && !(given instanceof URL)) return given
+    return new FileMigrationProvider({
+      fs,
+      path,
+      migrationFolder: given instanceof URL ? fileURLToPath(given) : path.resolve(given),
+      import: (file) => import(pathToFileURL(file).href),
+    })
+  }),
+)
+
+const optionsSchema = optionsOf<KyselyMigrationsOptions>({
+  defaultSchema: identifier('default schema'),
+  migrationTableName: identifier('table of migrations'),
+  migrationLockTableName: identifier('table of the lock'),
+  migrationTableSchema: identifier('schema of migrations'),
+})
+
+/** Records all migrations, twice: a fingerprint must be the same in every process. @throws `models-invalid` */
+async function recordAll(provider: MigrationProvider): Promise<readonly RecordedMigration[]> {
+  const migrations = await getMigrations(provider)
+  const names = Object.keys(migrations).toSorted()
+  const recorded: RecordedMigration[] = []
+  for (const name of names) {
+    const migration = migrations[name]
+    if (migration === undefined) continue
+    const first = await recordMigration(name, migration)
+    const again = await recordMigration(name, migration)
+    if (first.statements.join('\n') !== again.statements.join('\n')) throw changingError(name)
+    recorded.push(first)
+  }
+  return recorded
+}
+
+async function getMigrations(provider: MigrationProvider): ReturnType<MigrationProvider['getMigrations']> {
+  try {
+    const migrations = await provider.getMigrations()
+    if (Object.keys(migrations).length > 0) return migrations
+  } catch (error) {
+    throw new TenantryError('models-invalid', `The migrations cannot be read: ${messageOf(error)}`, {
+      cause: error,
+      hint: 'Give kyselyMigrations() the folder of the migrations, or the provider that Kysely uses.',
+    })
+  }
+  throw new TenantryError('models-invalid', 'There are no migrations.', {
+    hint: 'Give kyselyMigrations() the folder of the migrations, or the provider that Kysely uses.',
+  })
+}
+
+function changingError(name: string): TenantryError {
+  return new TenantryError('models-invalid', `The migration ${name} sends other statements each time.`, {
+    hint: 'Let PostgreSQL make random values and times, as by gen_random_uuid() and now().',
+  })
+}
+
+/** Returns the statements that make the tables of Kysely's Migrator. */
+function historyStatements(at: HistoryTable, lock: HistoryTable): readonly string[] {
+  return [
+    `create table if not exists ${qualifiedTable(at)} (
+       name varchar(255) not null primary key, "timestamp" varchar(255) not null)`,
+    `create table if not exists ${qualifiedTable(lock)} (
+       id varchar(255) not null primary key, is_locked integer default 0 not null)`,
+    `insert into ${qualifiedTable(lock)} (id, is_locked) values ('migration_lock', 0)`,
+  ]
+}
+
+/** Returns the statement that records a migration. Kysely sorts them by their times, so each has another one. */
+function recordStatement(at: HistoryTable, name: string, index: number): string {
+  const time = `now() at time zone 'utc' + interval '${index} milliseconds'`
+  return `insert into ${qualifiedTable(at)} (name, "timestamp")
+    values (${quotedText(name)}, to_char(${time}, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))`
+}
+
+/** Returns the names of the migrations that a database has; undefined if it has no table of them. */
+async function historyOf(session: SchemaSession, at: HistoryTable): Promise<readonly string[] | undefined> {
+  if ((await columnsOf(session, at)).length === 0) return undefined
+  const { rows } = await session.query(`select name from ${qualifiedTable(at)} order by "timestamp", name`)
+  return (rows as readonly { readonly name: string }[]).map(({ name }) => name)
+}
+
+/** Returns the migrations that a database lacks. @throws `schema-conflict` if its history is of others */
+function pendingOf(
+  at: HistoryTable,
+  migrations: readonly RecordedMigration[],
+  history: readonly string[] | undefined,
+): readonly SchemaChange[] | 'newer' | undefined {
+  if (history === undefined) return undefined
+  const files = migrations.map((it, index) => ({ ...it, file: it.name, index }))
+  const lacking = lackingOf({
+    files,
+    rows: history,
+    find: (row) => files.find(({ name }) => name === row),
+    nameOf: (row) => row,
+    hint: 'name new ones such that they come last.',
+  })
+  if (lacking === 'newer') return lacking
+  return lacking.missing.map(({ name, statements, index }) => ({
+    name,
+    apply: async (session: SchemaSession) => {
+      await runStatements(session, name, statements)
+      await session.script([recordStatement(at, name, index)])
+    },
+  }))
+}

@@ -1,0 +1,93 @@
+import {
+  type CompiledQuery,
+  type DatabaseConnection,
+  type Dialect,
+  type Driver,
+  Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  type QueryResult,
+} from 'kysely'
+import type { Migration } from 'kysely/migration'
+import { TenantryError, messageOf } from '../../kernel/errors.ts'
+import { LiteralQueryCompiler } from './literals.ts'
+
+/** The statements that a migration sends. */
+export interface RecordedMigration {
+  readonly name: string
+  readonly statements: readonly string[]
+}
+
+/** Runs a migration without a database, and returns what it sends. @throws `models-invalid` if it reads rows */
+export async function recordMigration(name: string, migration: Migration): Promise<RecordedMigration> {
+  const statements: string[] = []
+  const db = new Kysely<unknown>({ dialect: recordingDialect(new RecordingConnection(name, statements)) })
+  try {
+    // A transaction, as Kysely's Migrator gives it.
+    await db.transaction().execute((transaction) => migration.up(transaction))
+  } catch (error) {
+    if (error instanceof TenantryError) throw error
+    throw new TenantryError('models-invalid', `The migration ${name} failed: ${messageOf(error)}`, {
+      cause: error,
+      hint: 'It runs without a database, to record its statements: let it do nothing but send them.',
+    })
+  }
+  return { name, statements }
+}
+
+class RecordingConnection implements DatabaseConnection {
+  readonly #name: string
+  readonly #statements: string[]
+
+  constructor(name: string, statements: string[]) {
+    this.#name = name
+    this.#statements = statements
+  }
+
+  async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
+    this.#statements.push(query.sql)
+    if (!returnsRows(query)) return { rows: [] }
+    const refuse = () => this.#refuse()
+    return {
+      get rows() {
+        return refuse()
+      },
+    }
+  }
+
+  streamQuery(): never {
+    return this.#refuse()
+  }
+
+  #refuse(): never {
+    throw new TenantryError('models-invalid', `The migration ${this.#name} reads rows.`, {
+      hint: 'Let SQL do the work, as by INSERT ... SELECT: the statements of migrations must be known without a database.',
+    })
+  }
+}
+
+function returnsRows({ query, sql }: CompiledQuery): boolean {
+  if (query.kind === 'SelectQueryNode' || ('returning' in query && query.returning !== undefined)) return true
+  return query.kind === 'RawNode' && rawRows.test(sql)
+}
+
+const rawRows = /^\s*(?:--.*\n\s*)*(?:select|with|values|table|show|explain|execute|fetch)\b|\breturning\b/i
+
+function recordingDialect(connection: DatabaseConnection): Dialect {
+  const nothing = async () => undefined
+  const driver: Driver = {
+    init: nothing,
+    acquireConnection: async () => connection,
+    beginTransaction: nothing,
+    commitTransaction: nothing,
+    rollbackTransaction: nothing,
+    releaseConnection: nothing,
+    destroy: nothing,
+  }
+  return {
+    createAdapter: () => new PostgresAdapter(),
+    createDriver: () => driver,
+    createIntrospector: (db) => new PostgresIntrospector(db),
+    createQueryCompiler: () => new LiteralQueryCompiler(),
+  }
+}
