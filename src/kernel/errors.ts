@@ -259,11 +259,16 @@ export interface FailedStatement {
   readonly text: string
 }
 
-const failedStatements = new WeakMap<TenantryError, FailedStatement>()
+const failedStatements = new WeakMap<TenantryError, () => Promise<FailedStatement | undefined>>()
 
-/** Returns the statement that failed, if the edge to the server knows it. */
-export function failedStatement(error: TenantryError): FailedStatement | undefined {
-  return failedStatements.get(error)
+/** Lets {@link failedStatement} find the statement that failed. */
+export function setFailedStatement(error: TenantryError, find: () => Promise<FailedStatement | undefined>): void {
+  failedStatements.set(error, find)
+}
+
+/** Finds the statement that failed, if the edge to the server knows it. */
+export async function failedStatement(error: TenantryError): Promise<FailedStatement | undefined> {
+  return failedStatements.get(error)?.()
 }
 
 /** The state of a tenant that is not in service. */
@@ -283,8 +288,6 @@ export interface ErrorDetails {
   readonly sqlState?: string | undefined
   /** The server's reason, if the edge to it knows one. */
   readonly failure?: FailureKind | undefined
-  /** The statement that failed, of several. */
-  readonly statement?: FailedStatement | undefined
   /** Overrides the general value of the code. */
   readonly retryable?: boolean | undefined
 }
@@ -314,7 +317,6 @@ export class TenantryError extends Error {
     this.tenantState = details.tenantState
     this.sqlState = details.sqlState
     if (details.failure !== undefined) failures.set(this, details.failure)
-    if (details.statement !== undefined) failedStatements.set(this, details.statement)
   }
 
   /** Returns the same error for a tenant. */
@@ -331,7 +333,7 @@ export function explained(
   origin: TenantryError,
   code: ErrorCode,
   message: string,
-  details: Pick<ErrorDetails, 'hint' | 'tenant' | 'tenantState' | 'retryable' | 'statement'>,
+  details: Pick<ErrorDetails, 'hint' | 'tenant' | 'tenantState' | 'retryable'>,
 ): TenantryError {
   const { cause, sqlState } = origin
   return new TenantryError(code, message, { ...details, cause, sqlState, failure: failures.get(origin) })

@@ -30,7 +30,7 @@ async function runPlaced(
   } catch (error) {
     if (!(error instanceof TenantryError)) throw error
     const { code, message, hint, retryable } = error
-    const failed = failedStatement(error)
+    const failed = await failedStatement(error)
     const text =
       failed === undefined
         ? `${name}: ${message}`

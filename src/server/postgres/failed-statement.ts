@@ -1,4 +1,4 @@
-import { explained, type FailedStatement, TenantryError } from '../../kernel/errors.ts'
+import { type FailedStatement, setFailedStatement, TenantryError } from '../../kernel/errors.ts'
 import { terminated } from './script-text.ts'
 import { parser } from './structure/parser.ts'
 
@@ -11,16 +11,14 @@ interface RunScript {
   readonly completed: number
 }
 
-/** Adds to the error of a script which of its statements failed. */
-export async function withStatement(failure: unknown, script: RunScript): Promise<unknown> {
-  if (!(failure instanceof TenantryError) || failure.sqlState === undefined) return failure
-  const statement = placeIn(script, await failedAt(failure, script))
-  const { code, message, hint, retryable } = failure
-  return explained(failure, code, message, { hint, retryable, statement })
+/** Lets the error of a script find which of its statements failed. That takes the parser, so it is done on demand. */
+export function locateStatement(error: unknown, script: RunScript): void {
+  if (error instanceof TenantryError && error.sqlState !== undefined)
+    setFailedStatement(error, async () => placeIn(script, await failedAt(error, script)))
 }
 
 /** Returns the number of characters before the position that PostgreSQL reports, or before the statement that failed. */
-async function failedAt({ cause }: TenantryError, { text, completed }: RunScript): Promise<number> {
+async function failedAt({ cause }: TenantryError, { text, completed }: RunScript): Promise<number | undefined> {
   const position = Number((cause as { readonly position?: string }).position)
   // PostgreSQL counts characters, of which some are two units of a string.
   if (position > 0)
@@ -28,12 +26,17 @@ async function failedAt({ cause }: TenantryError, { text, completed }: RunScript
       .slice(0, position - 1)
       .join('').length
   const { parseSync } = await parser()
-  // Without a position, it is no error of syntax.
-  const start = parseSync(text).stmts?.[completed]?.stmt_location ?? 0
-  return Buffer.from(text).subarray(0, start).toString().length
+  try {
+    const start = parseSync(text).stmts?.[completed]?.stmt_location ?? 0
+    return Buffer.from(text).subarray(0, start).toString().length
+  } catch {
+    // The server may be newer than the parser.
+    return undefined
+  }
 }
 
-function placeIn({ statements, text }: RunScript, place: number): FailedStatement | undefined {
+function placeIn({ statements, text }: RunScript, place: number | undefined): FailedStatement | undefined {
+  if (place === undefined) return undefined
   let from = 0
   for (const [index, statement] of statements.entries()) {
     const sent = terminated(statement)

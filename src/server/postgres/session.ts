@@ -16,7 +16,7 @@ import type {
 import { type BlockerPolicy, BlockerWatch, whileConnecting } from './blockers.ts'
 import { cutClient, databaseEncoding, endClient, onCompleted, processId, typeParser } from './client.ts'
 import { type ErrorContext, toTenantryError } from './errors.ts'
-import { withStatement } from './failed-statement.ts'
+import { locateStatement } from './failed-statement.ts'
 import { withExtension } from './missing-extension.ts'
 import { missingGrants } from './missing-grants.ts'
 import { quoteIdentifier } from './quoting.ts'
@@ -177,7 +177,8 @@ class PostgresSession implements Session {
     try {
       await this.#send(() => this.#client.query(text))
     } catch (error) {
-      throw await withStatement(error, { statements: plain, text, completed })
+      locateStatement(error, { statements: plain, text, completed })
+      throw error
     } finally {
       stopCounting()
     }

@@ -6,7 +6,7 @@ import { parser } from './parser.ts'
  * What is made is the same; only other sessions have to wait.
  */
 export async function withoutConcurrently(script: string): Promise<string> {
-  if (!/concurrently/i.test(script)) return script
+  if (!/\bindex\s+concurrently\b/i.test(script)) return script
   const { parseSync, scanSync } = await parser()
   try {
     const starts = (parseSync(script).stmts ?? []).flatMap(({ stmt, stmt_location: start = 0 }) =>
