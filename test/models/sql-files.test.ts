@@ -53,6 +53,30 @@ describe('the files of a folder', () => {
     expect(await queryIn(name, 'select * from displayed', 'table other.remark')).toBeDefined()
   })
 
+  it('create and drop indexes without CONCURRENTLY, and nothing else is changed', async () => {
+    const folder = await folderOf({ '1.sql': `${note}; create index gone on note (id)` })
+    const { url, name } = await existingDatabase()
+    await ensureTables(url, sqlFiles(folder))
+    await write(folder, {
+      '2.sql': `-- é: create index concurrently, here
+        create unique index /* é */ concurrently "index concurrently" on note (text);
+        CREATE INDEX CONCURRENTLY IF NOT EXISTS other
+          ON note (id); drop index concurrently gone;
+        insert into note values (1, 'create index concurrently x')`,
+      '3.sql': 'create index\n  concurrently third on note (id, text)',
+    })
+    await ensureTables(url, sqlFiles(folder))
+    expect(await queryIn(name, 'select text from note')).toEqual([{ text: 'create index concurrently x' }])
+    const found = `select indexname as name from pg_indexes where tablename = 'note' order by 1`
+    expect((await queryIn(name, found)).map((index) => index['name'])).toEqual([
+      'index concurrently',
+      'note_pkey',
+      'other',
+      'third',
+    ])
+    expect(await checkDatabase(url, sqlFiles(folder), { exact: true })).toMatchObject({ outcome: 'matches' })
+  })
+
   it('count as the same with other line ends', async () => {
     const one = sqlFiles(await folderOf({ '1.sql': 'create table a (\n  id int\n);\n' }))
     const two = sqlFiles(await folderOf({ '1.sql': 'create table a (\r\n  id int\r\n);\r\n' }))
