@@ -13,10 +13,10 @@ export class LiteralQueryCompiler extends PostgresQueryCompiler {
 
 /** Returns a value as a literal of the text that `pg` would send for it; a date in UTC, wherever this runs. */
 function literalOf(value: unknown): string {
-  return value === null || value === undefined ? 'null' : quotedText(textOf(value))
+  return value === null || value === undefined ? 'null' : quotedText(parameterText(value))
 }
 
-function textOf(value: unknown): string {
+function parameterText(value: unknown): string {
   if (value instanceof Date) return value.toISOString()
   if (value instanceof Uint8Array) return `\\x${Buffer.from(value).toString('hex')}`
   if (Array.isArray(value)) return `{${value.map(elementOf).join(',')}}`
@@ -26,6 +26,6 @@ function textOf(value: unknown): string {
 
 function elementOf(value: unknown): string {
   if (value === null || value === undefined) return 'NULL'
-  if (Array.isArray(value)) return textOf(value)
-  return `"${textOf(value).replaceAll(/["\\]/g, String.raw`\$&`)}"`
+  if (Array.isArray(value)) return parameterText(value)
+  return `"${parameterText(value).replaceAll(/["\\]/g, String.raw`\$&`)}"`
 }

@@ -14,7 +14,7 @@ import {
   quotedText,
 } from '../migrations/history-table.ts'
 import { lackingOf } from '../migrations/lacking.ts'
-import { runStatements } from '../migrations/run-file.ts'
+import { runMigration } from '../migrations/run-file.ts'
 import type { SchemaChange, SchemaSession, SchemaSource } from '../port.ts'
 import { type RecordedMigration, recordMigration } from './recording.ts'
 
@@ -60,12 +60,12 @@ export function kyselyMigrations(
     fingerprint: async () => sha256(JSON.stringify([at, lock, ...(await recorded())])),
     create: async (session) => {
       const all = await recorded()
-      for (const { name, statements } of all) await runStatements(session, name, statements)
+      for (const { name, statements } of all) await runMigration(session, name, statements)
       const ownSchema = schema === defaultSchema ? [] : [`create schema if not exists ${quotedIdentifier(schema)}`]
-      const records = all.map(({ name }, i) => recordStatement(at, name, i))
-      await session.script([...ownSchema, ...historyStatements(at, lock), ...records])
+      const records = all.map(({ name }, i) => migratorRow(at, name, i))
+      await session.script([...ownSchema, ...migratorTables(at, lock), ...records])
     },
-    pending: async (session) => pendingOf(at, await recorded(), await historyOf(session, at)),
+    pending: async (session) => lackingMigrations(at, await recorded(), await historyOf(session, at)),
   }
 }
 
@@ -133,7 +133,7 @@ function changingError(name: string): TenantryError {
 }
 
 /** Returns the statements that make the tables of Kysely's Migrator. */
-function historyStatements(at: HistoryTable, lock: HistoryTable): readonly string[] {
+function migratorTables(at: HistoryTable, lock: HistoryTable): readonly string[] {
   return [
     `create table if not exists ${qualifiedTable(at)} (
        name varchar(255) not null primary key, "timestamp" varchar(255) not null)`,
@@ -144,7 +144,7 @@ function historyStatements(at: HistoryTable, lock: HistoryTable): readonly strin
 }
 
 /** Returns the statement that records a migration. Kysely sorts them by their times, so each has another one. */
-function recordStatement(at: HistoryTable, name: string, index: number): string {
+function migratorRow(at: HistoryTable, name: string, index: number): string {
   const time = `now() at time zone 'utc' + interval '${index} milliseconds'`
   return `insert into ${qualifiedTable(at)} (name, "timestamp")
     values (${quotedText(name)}, to_char(${time}, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))`
@@ -158,7 +158,7 @@ async function historyOf(session: SchemaSession, at: HistoryTable): Promise<read
 }
 
 /** Returns the migrations that a database lacks. @throws `schema-conflict` if its history is of others */
-function pendingOf(
+function lackingMigrations(
   at: HistoryTable,
   migrations: readonly RecordedMigration[],
   history: readonly string[] | undefined,
@@ -176,8 +176,8 @@ function pendingOf(
   return lacking.missing.map(({ name, statements, index }) => ({
     name,
     apply: async (session: SchemaSession) => {
-      await runStatements(session, name, statements)
-      await session.script([recordStatement(at, name, index)])
+      await runMigration(session, name, statements)
+      await session.script([migratorRow(at, name, index)])
     },
   }))
 }

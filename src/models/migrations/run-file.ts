@@ -15,7 +15,7 @@ export function runFile(session: SchemaSession, file: string, parts: readonly st
 }
 
 /** Runs the statements of a migration in one round trip. @throws the error of a statement, with the migration's name */
-export function runStatements(session: SchemaSession, name: string, statements: readonly string[]): Promise<void> {
+export function runMigration(session: SchemaSession, name: string, statements: readonly string[]): Promise<void> {
   return runPlaced(session, statements, name, () => name)
 }
 

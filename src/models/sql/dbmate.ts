@@ -1,5 +1,5 @@
 import { qualifiedTable, quotedText } from '../migrations/history-table.ts'
-import { type AppliedFile, fileError, historyRows, type Layout, lineAt, partOf } from './layout.ts'
+import { type AppliedFile, fileError, historyRows, type Layout, lineAt, onItsLines } from './layout.ts'
 
 const named = /^(\d+).*\.sql$/
 const up = /^--\s*migrate:up(?:\s*$|\s+\S)/gm
@@ -21,7 +21,7 @@ export const dbmate: Layout = {
       .split('\n')
       .findIndex((line) => !/^\s*(?:--.*)?$/.test(line))
     if (early !== -1) throw fileError(file, early + 1, 'dbmate allows no statement before "-- migrate:up"')
-    return { file, name: named.exec(file)?.[1] ?? file, text: partOf(text, start, end) }
+    return { file, name: named.exec(file)?.[1] ?? file, text: onItsLines(text, start, end) }
   },
   compare: ({ file: one }, { file: other }) => (one < other ? -1 : 1),
   create: (at) => [`create table if not exists ${qualifiedTable(at)} (version varchar primary key)`],

@@ -35,7 +35,7 @@ export const flyway: Layout = {
   },
   compare: (one, other) =>
     Number(one.isRepeatable ?? false) - Number(other.isRepeatable ?? false) ||
-    (one.isRepeatable === true ? compareTexts(one.name, other.name) : compareVersions(one.name, other.name)),
+    (one.isRepeatable === true ? byText(one.name, other.name) : byVersion(one.name, other.name)),
   create: (at) => [
     `create table if not exists ${qualifiedTable(at)} (
        installed_rank integer not null constraint ${quotedIdentifier(`${at.table}_pk`)} primary key,
@@ -88,7 +88,7 @@ function appliedOf(rows: readonly FlywayRow[], files: readonly SqlFile[]): reado
     if (version === null) return [{ name: `R__${description.replaceAll(' ', '_')}`, checksum, isRepeatable: true }]
     if (type !== 'BASELINE') return [{ name: canonical(version), checksum }]
     const versioned = files.filter(({ isRepeatable }) => isRepeatable !== true)
-    return versioned.filter(({ name }) => compareVersions(name, canonical(version)) <= 0).map(({ name }) => ({ name }))
+    return versioned.filter(({ name }) => byVersion(name, canonical(version)) <= 0).map(({ name }) => ({ name }))
   })
 }
 
@@ -103,7 +103,7 @@ function canonical(version: string): string {
   return parts.slice(0, Math.max(parts.findLastIndex((part) => part !== '0') + 1, 1)).join('.')
 }
 
-function compareVersions(one: string, other: string): number {
+function byVersion(one: string, other: string): number {
   const [left, right] = [one.split('.'), other.split('.')]
   for (let i = 0; i < Math.max(left.length, right.length); i++) {
     const difference = BigInt(left[i] ?? 0) - BigInt(right[i] ?? 0)
@@ -112,6 +112,6 @@ function compareVersions(one: string, other: string): number {
   return 0
 }
 
-function compareTexts(one: string, other: string): number {
+function byText(one: string, other: string): number {
   return one < other ? -1 : Number(one > other)
 }

@@ -11,7 +11,7 @@ export const goose: Layout = {
     if (file.endsWith('.go')) throw fileError(file, 1, 'it is no SQL, and goose would run it')
     const name = String(BigInt(named.exec(file)?.[1] ?? 0))
     if (name === '0') throw fileError(file, 1, 'goose numbers migrations from 1')
-    return { file, name, text: upOf(file, text) }
+    return { file, name, text: upLines(file, text) }
   },
   compare: ({ name: one }, { name: other }) => Number(BigInt(one) - BigInt(other)),
   create: (at) => [
@@ -36,7 +36,7 @@ export const goose: Layout = {
 }
 
 /** Returns the lines that go up, and empty ones in place of others. Statements need no marks: PostgreSQL parses them. */
-function upOf(file: string, text: string): string {
+function upLines(file: string, text: string): string {
   let section: 'up' | 'down' | undefined
   const lines = text.split('\n').map((line, i) => {
     const mark = /^--\s*\+goose\s+(.*?)\s*$/i.exec(line)?.[1]?.toLowerCase()

@@ -70,7 +70,7 @@ export function sqlFiles(folder: string | URL, options: SqlFilesOptions = {}): S
     },
     pending: async (session) => {
       const all = await files()
-      return pendingOf(layout, at, all, await layout.applied(session, at, all))
+      return lackingFiles(layout, at, all, await layout.applied(session, at, all))
     },
   }
 }
@@ -104,7 +104,7 @@ function newHistory(layout: Layout, at: HistoryTable, defaultSchema: string): re
 }
 
 /** Returns the files that a database lacks. @throws `schema-conflict` if its history is of other migrations */
-function pendingOf(
+function lackingFiles(
   layout: Layout,
   at: HistoryTable,
   files: readonly SqlFile[],

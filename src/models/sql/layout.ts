@@ -73,6 +73,6 @@ export function lineAt(text: string, place: number): number {
 }
 
 /** Returns a part of a text, with empty lines in place of those before it. */
-export function partOf(text: string, start: number, end?: number): string {
+export function onItsLines(text: string, start: number, end?: number): string {
   return '\n'.repeat(lineAt(text, start) - 1) + text.slice(start, end)
 }

@@ -1,5 +1,5 @@
 import { qualifiedTable, quotedText } from '../migrations/history-table.ts'
-import { type AppliedFile, fileError, historyRows, type Layout, lineAt, partOf } from './layout.ts'
+import { type AppliedFile, fileError, historyRows, type Layout, lineAt, onItsLines } from './layout.ts'
 
 const up = /^\s*--[\s-]*up\s+migration/im
 const down = /^\s*--[\s-]*down\s+migration/im
@@ -14,7 +14,7 @@ export const nodePgMigrate: Layout = {
     if (file.endsWith('.down.sql')) throw fileError(file, 1, 'node-pg-migrate would run it as a migration')
     if (Number.isNaN(numberOf(file)))
       throw fileError(file, 1, 'node-pg-migrate needs a number at the start of its name')
-    return { file, name: file.slice(0, -'.sql'.length), text: upOf(file, text) }
+    return { file, name: file.slice(0, -'.sql'.length), text: upPart(file, text) }
   },
   compare: ({ file: one }, { file: other }) =>
     numberOf(one) - numberOf(other) ||
@@ -29,12 +29,12 @@ export const nodePgMigrate: Layout = {
 }
 
 /** Returns the part that goes up; without marks, that is all. */
-function upOf(file: string, text: string): string {
+function upPart(file: string, text: string): string {
   const [start, end] = [text.search(up), text.search(down)]
   if (start === -1 && end === -1) return text
   // It would run all of the file.
   if (start === -1) throw fileError(file, lineAt(text, end), '"-- Down Migration" needs a line "-- Up Migration"')
-  return partOf(text, start, end > start ? end : undefined)
+  return onItsLines(text, start, end > start ? end : undefined)
 }
 
 /** Returns the number by which files are sorted: 17 digits are a date. */
