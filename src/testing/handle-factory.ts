@@ -108,8 +108,8 @@ const checks: Readonly<Record<string, HandleCheck>> = {
     const aborted = assert.rejects(tenantry.with('a', work, { signal: stop.signal }), { code: 'aborted' })
     await until(isRunning)
     stop.abort()
-    await aborted
     await until(async () => !(await isRunning()))
+    await aborted
   },
 
   'is refused while its tenant is out of service, and works again afterwards': async (tenantry, { execute }) => {
