@@ -27,7 +27,7 @@ export function handlesOver<Handle>(toHandle: (pool: ConnectionPool) => Handle):
 function cancelledBy(signal: AbortSignal, pool: ConnectionPool): ConnectionPool {
   const connect = async () => {
     throwIfAborted(signal)
-    const connection = cancellable(await pool.connect(), pool, signal)
+    const connection = cancellableConnection(await pool.connect(), pool, () => signal)
     if (signal.aborted) connection.release()
     throwIfAborted(signal)
     return connection
@@ -41,7 +41,16 @@ function cancelledBy(signal: AbortSignal, pool: ConnectionPool): ConnectionPool 
   }
 }
 
-function cancellable(connection: PooledConnection, pool: ConnectionPool, signal: AbortSignal): PooledConnection {
+/**
+ * Returns a connection of a pool such that an abort cancels the statement that it runs.
+ *
+ * @param signalOf returns the signal of a statement, when it begins
+ */
+export function cancellableConnection(
+  connection: PooledConnection,
+  pool: ConnectionPool,
+  signalOf: () => AbortSignal | undefined,
+): PooledConnection {
   let cancelling: Promise<void> | undefined
   const cancel = () => {
     if (connection.processID === undefined) return
@@ -58,9 +67,10 @@ function cancellable(connection: PooledConnection, pool: ConnectionPool, signal:
       else void cancelling.then(() => connection.release(destroy))
     },
     query: (query, values) => {
+      const signal = signalOf()
       const running = connection.query(query, values)
       // A cursor has ends of its own.
-      if (!(running instanceof Promise)) return running
+      if (signal === undefined || !(running instanceof Promise)) return running
       signal.addEventListener('abort', cancel, { once: true })
       return running.finally(() => signal.removeEventListener('abort', cancel))
     },

@@ -1,9 +1,9 @@
 import * as v from 'valibot'
-import { fileURLToPath } from 'node:url'
 import type { DrizzleConfig } from 'drizzle-orm'
 import { drizzle as drizzleOn, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import { must, objectOption, readOptions } from '../../kernel/options.ts'
 import { handlesOver } from '../handles-over.ts'
+import { folderPath, isFolder } from '../migrations/folder.ts'
 import type { Models } from '../port.ts'
 import { declaredTables } from './declared-tables.ts'
 import { generatedFolder } from './generated-folder.ts'
@@ -49,7 +49,7 @@ export function drizzle<Schema extends Record<string, unknown> = Record<string, 
     schema:
       migrations === undefined
         ? declaredTables(config.schema ?? {}, config.casing)
-        : generatedFolder(migrations instanceof URL ? fileURLToPath(migrations) : migrations, { schema, table }),
+        : generatedFolder(folderPath(migrations), { schema, table }),
     handles: handlesOver((pool) => drizzleOn(new DrizzlePool(pool).asClient(), config)),
   }
 }
@@ -72,8 +72,4 @@ const optionsSchema = v.pipe(
 
 function isName(value: unknown): boolean {
   return typeof value === 'string' && value !== ''
-}
-
-function isFolder(value: unknown): boolean {
-  return value instanceof URL ? value.protocol === 'file:' : isName(value)
 }

@@ -1,11 +1,12 @@
 import { promises as fs } from 'node:fs'
 import path from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { pathToFileURL } from 'node:url'
 import { FileMigrationProvider, type MigrationProvider } from 'kysely/migration'
 import * as v from 'valibot'
 import { messageOf, TenantryError } from '../../kernel/errors.ts'
 import { sha256 } from '../../kernel/hash.ts'
 import { checked, hasMethods, identifier, optionsOf, readOptions } from '../../kernel/options.ts'
+import { folderPath, isFolder } from '../migrations/folder.ts'
 import {
   columnsOf,
   type HistoryTable,
@@ -69,8 +70,6 @@ export function kyselyMigrations(
   }
 }
 
-const isFolder = (value: unknown) => value instanceof URL || (typeof value === 'string' && value !== '')
-
 const providerSchema = v.pipe(
   checked<MigrationProvider | string | URL>(
     (value) => isFolder(value) || hasMethods(value, 'getMigrations'),
@@ -82,7 +81,7 @@ const providerSchema = v.pipe(
     return new FileMigrationProvider({
       fs,
       path,
-      migrationFolder: given instanceof URL ? fileURLToPath(given) : path.resolve(given),
+      migrationFolder: path.resolve(folderPath(given)),
       import: (file) => import(pathToFileURL(file).href),
     })
   }),

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { sha256 } from '../../kernel/hash.ts'
-import { fileURLToPath } from 'node:url'
-import { checked, identifier, must, oneOf, optionsOf, readOptions } from '../../kernel/options.ts'
+import { identifier, must, oneOf, optionsOf, readOptions } from '../../kernel/options.ts'
+import { folderOrUrl, folderPath } from '../migrations/folder.ts'
 import { type HistoryTable, quotedIdentifier } from '../migrations/history-table.ts'
 import { lackingOf } from '../migrations/lacking.ts'
 import { runFile } from '../migrations/run-file.ts'
@@ -48,7 +48,7 @@ export interface SqlFilesOptions {
  * @throws `invalid-option`; a folder that cannot be used is reported as `models-invalid` by the first call that needs it
  */
 export function sqlFiles(folder: string | URL, options: SqlFilesOptions = {}): SchemaSource {
-  const path = readOptions('The folder of sqlFiles()', folderSchema, folder)
+  const path = folderPath(readOptions('The folder of sqlFiles()', folderSchema, folder))
   const read = readOptions('sqlFiles', schema, options)
   const { defaultSchema = 'public', layout: name = 'plain' } = read
   const layout: Layout = layouts[name]
@@ -89,14 +89,7 @@ const schema = v.pipe(
   ),
 )
 
-const folderSchema = v.pipe(
-  checked<string | URL>(
-    (folder) => folder instanceof URL || (typeof folder === 'string' && folder !== ''),
-    'a path or a file URL',
-    "Write sqlFiles('migrations').",
-  ),
-  v.transform((folder) => (folder instanceof URL ? fileURLToPath(folder) : folder)),
-)
+const folderSchema = folderOrUrl("Write sqlFiles('migrations').")
 
 function newHistory(layout: Layout, at: HistoryTable, defaultSchema: string): readonly string[] {
   const own = at.schema === defaultSchema ? [] : [`create schema if not exists ${quotedIdentifier(at.schema)}`]
