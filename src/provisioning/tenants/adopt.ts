@@ -104,6 +104,7 @@ async function checkAdoptable<Handle>(
       })
     }
     refuseUnlessOurs(session, found)
+    await checkHistory(context, session)
     await checkMatch(context, server, session, options)
     return { comment: stamp === undefined ? found?.comment : stamp.comment }
   })
@@ -121,6 +122,16 @@ export function refuseUnlessOurs({ user }: Pick<Session, 'user'>, found: Databas
   const { name, owner } = found
   throw new TenantryError('permission-denied', `${user} may not take over ${name}: it belongs to ${owner}.`, {
     hint: `As a superuser, or as its owner: ALTER DATABASE "${name}" OWNER TO "${user}"; or: GRANT "${owner}" TO "${user}";`,
+  })
+}
+
+/** Refuses a database with a history that is not the one of the models. @throws `schema-conflict`, `verification-failed` */
+async function checkHistory<Handle>({ models }: MakingContext<Handle>, session: Session): Promise<void> {
+  const pending = await models.schema.pending?.(session)
+  if (pending === undefined || pending === 'newer' || pending.length === 0) return
+  const names = pending.map(({ name }) => name)
+  throw new TenantryError('verification-failed', `${session.database} lacks migrations: ${names.join(', ')}.`, {
+    hint: 'Nothing was changed. Apply them to it with the tool that made them, then adopt it again.',
   })
 }
 
