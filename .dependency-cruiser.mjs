@@ -103,13 +103,14 @@ const rooms = {
 const packages = {
   'pg/': ['server/postgres/'],
   'pg-connection-string/': ['server/postgres/'],
-  'libpg-query/': ['server/postgres/structure/'],
+  'libpg-query/': ['server/postgres/structure/', 'models/prisma/'],
   // Kysely makes cursors by itself, and has to be given the class.
   'pg-cursor/': ['server/postgres/', 'models/mikro-orm/', 'models/kysely/'],
   '@mikro-orm/': ['models/mikro-orm/'],
   'kysely/': ['catalog/', 'models/mikro-orm/', 'models/kysely/'],
   'drizzle-orm/': ['models/drizzle/'],
   'drizzle-kit/': ['models/drizzle/'],
+  '@prisma/': ['models/prisma/'],
   'commander/': ['cli/'],
   'yocto-spinner/': ['cli/'],
   'fastify/': ['integrations/fastify.ts$'],
@@ -219,6 +220,8 @@ export default {
   ],
   options: {
     doNotFollow: { path: ['node_modules', '^dist/', '/dist/'] },
+    // What Prisma generates.
+    exclude: { path: ['^test/fixtures/prisma/client/', '^examples/prisma/generated/'] },
     // Type-only imports too, which are gone after compilation.
     tsPreCompilationDeps: true,
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },

@@ -14,6 +14,7 @@ import { afterwards, serverUrl } from '../support/server.ts'
 import { journalFolder } from './drizzle/folders.ts'
 import { posts, users } from './drizzle/schema.ts'
 import * as blog from './drizzle/schema.ts'
+import { migrationsFolder, prismaOf } from './prisma/folders.ts'
 
 // The checks that an adapter's author runs.
 
@@ -53,6 +54,12 @@ const [generatedOlder, generated, generatedOther] = await Promise.all([
   journalFolder({ '0000_user': 'create table "user" (id int)' }),
 ])
 
+const [prismaOlder, prismaFolder, prismaOther] = await Promise.all([
+  migrationsFolder({ '1_note': first['1_note.sql'] }),
+  migrationsFolder({ '1_note': first['1_note.sql'], '2_task': later['2_task.sql'], '3_names': later['10_names.sql'] }),
+  migrationsFolder({ '1_user': 'create table "user" (id int)' }),
+])
+
 describe('the schema source of', () => {
   describe('MikroORM', () => {
     const sourceOf = (entities: (typeof Note | typeof Task)[]) => () => mikroOrm({ entities }).schema
@@ -78,6 +85,18 @@ describe('the schema source of', () => {
         make: sourceOf(generated),
         makeOther: sourceOf(generatedOther),
         makeOlder: sourceOf(generatedOlder),
+      }),
+    )
+  })
+
+  describe('a folder of Prisma', () => {
+    const sourceOf = (migrations: string) => () => prismaOf(migrations).schema
+    register(
+      schemaSourceChecks({
+        url: serverUrl(),
+        make: sourceOf(prismaFolder),
+        makeOther: sourceOf(prismaOther),
+        makeOlder: sourceOf(prismaOlder),
       }),
     )
   })
@@ -176,6 +195,17 @@ describe('the handle factory of', () => {
         handles: drizzleModels().handles,
         execute: async (db, text) => (await db.execute(text)).rows,
         transaction: (db, work) => db.transaction(async (tx) => work(async (text) => (await tx.execute(text)).rows)),
+      }),
+    )
+  })
+
+  describe('Prisma', () => {
+    register(
+      handleFactoryChecks({
+        url,
+        handles: prismaOf(prismaFolder).handles,
+        execute: (client, text) => client.$queryRawUnsafe<unknown[]>(text),
+        transaction: (client, work) => client.$transaction((tx) => work((text) => tx.$queryRawUnsafe<unknown[]>(text))),
       }),
     )
   })

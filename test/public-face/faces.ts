@@ -14,6 +14,7 @@ import * as kyselyEntry from 'tenantry/kysely'
 import * as mikroOrmEntry from 'tenantry/mikro-orm'
 import * as nest from 'tenantry/nestjs'
 import * as postgresEntry from 'tenantry/postgres'
+import * as prismaEntry from 'tenantry/prisma'
 import * as requests from 'tenantry/requests'
 import * as sqlEntry from 'tenantry/sql'
 import * as testing from 'tenantry/testing'
@@ -59,6 +60,7 @@ export const entries = {
   postgres: postgresEntry,
   mikroOrm: mikroOrmEntry,
   drizzle: drizzleEntry,
+  prisma: prismaEntry,
   kysely: kyselyEntry,
   sql: sqlEntry,
   testing,
@@ -306,6 +308,11 @@ export function facesOfEntries(it: Open): Readonly<Record<string, Face>> {
       args: [[{ connect: () => undefined, query: () => undefined }, 'made']],
     },
     'drizzle.drizzle': { call: drizzleEntry.drizzle, options: {}, isOpen: true },
+    'prisma.prisma': {
+      call: prismaEntry.prisma,
+      options: { migrations: 'path', client: 'function', keptClients: 'count' },
+      needed: { migrations: 'prisma/migrations', client: () => undefined },
+    },
     'kysely.kysely': { call: kyselyEntry.kysely, options: {}, isOpen: true },
     'kysely.kyselyMigrations': {
       call: kyselyEntry.kyselyMigrations,

@@ -1,0 +1,16 @@
+/** Generates the Prisma clients of the tests and of the example, without Prisma's engine of migrations, which is a download. */
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+
+const env = {
+  ...process.env,
+  // Any file that exists: generating does not run it.
+  PRISMA_SCHEMA_ENGINE_BINARY: process.execPath,
+  PRISMA_HIDE_UPDATE_MESSAGE: 'true',
+  CHECKPOINT_DISABLE: '1',
+}
+
+for (const schema of ['test/fixtures/prisma/schema.prisma', 'examples/prisma/prisma/schema.prisma']) {
+  const generate = ['node_modules/prisma/build/index.js', 'generate', '--schema', schema, '--no-hints']
+  await promisify(execFile)(process.execPath, generate, { env })
+}
