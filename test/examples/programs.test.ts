@@ -55,3 +55,10 @@ it('the service of Drizzle keeps its posts apart by tenant', async () => {
   expect(await start('drizzle/main.ts')).toContain('acme: onboarded')
   expect(await start('drizzle/main.ts')).toMatch(/acme has 2 posts Hello from acme Hello from acme\nglobex has 0 posts/)
 })
+
+it('the service of Prisma keeps its posts apart by tenant', async () => {
+  expect(await start('prisma/main.ts')).toContain('acme: onboarded')
+  expect(await start('prisma/main.ts')).toMatch(
+    /acme has 2 posts Hello from acme, by Ada Hello from acme, by Ada\nglobex has 0 posts/,
+  )
+})
