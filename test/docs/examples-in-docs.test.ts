@@ -2,7 +2,9 @@ import { execFile } from 'node:child_process'
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, expect, test } from 'vitest'
+import { createScript } from '../models/prisma/engine.ts'
 import { createRole, dropAfterwards, serverUrl, uniqueName } from '../support/server.ts'
 import { allCodeBlocks, codeBlocks, pages, readPage, root } from './markdown.ts'
 
@@ -61,10 +63,11 @@ dropAfterwards(...shops.map(({ installation }) => installation))
 /** Files of pages that need no set-up but the models and a server. */
 const files = ['README.md', ...pages.filter((page) => page.startsWith('docs/guides/'))].flatMap((page) =>
   allCodeBlocks(readPage(page)).flatMap(({ language, file, code }) =>
-    language === 'ts' && file !== undefined ? [{ page, file, code }] : [],
+    file !== undefined && (language === 'ts' || language === 'prisma') ? [{ page, file, code }] : [],
   ),
 )
 for (const { page, file, code } of files) writeFile(join(folderOf(page), file), code)
+await generateClient(folderOf('docs/guides/prisma.md'))
 
 test('there are examples', () => {
   expect(programs.map(({ page }) => page)).toContain('README.md')
@@ -124,18 +127,36 @@ test('the test in docs/guides/testing.md passes', async () => {
 })
 
 test('the program in docs/guides/drizzle.md runs, and prints what it says', async () => {
+  await runIn(folderOf('docs/guides/drizzle.md'), join(root, 'node_modules/drizzle-kit/bin.cjs'), 'generate')
+  await expectProgram('docs/guides/drizzle.md', 'openTenantry({')
+})
+
+test('the program in docs/guides/prisma.md runs, and prints what it says', async () => {
+  const folder = folderOf('docs/guides/prisma.md')
+  const migrations = join(folder, 'prisma/migrations')
+  writeFile(join(migrations, 'migration_lock.toml'), 'provider = "postgresql"\n')
+  const created = await createScript(readFileSync(join(folder, 'prisma/schema.prisma'), 'utf8'))
+  writeFile(join(migrations, '20261101090000_init/migration.sql'), created)
+  await expectProgram('docs/guides/prisma.md', 'openTenantry({')
+})
+
+/** Runs the main program of a page, and compares what it prints with what the page says. */
+async function expectProgram(page: string, opening: string): Promise<void> {
   const installation = uniqueName('walk')
   dropAfterwards(installation)
-  const folder = folderOf('docs/guides/drizzle.md')
-  await runIn(folder, join(root, 'node_modules/drizzle-kit/bin.cjs'), 'generate')
-  const { code } = files.find(({ page, file }) => page.endsWith('drizzle.md') && file === 'main.ts') ?? { code: '' }
-  const opening = `openTenantry({ servers: [postgres({ url: ${JSON.stringify(serverUrl(role))} })], installation: '${installation}', `
-  writeFile(
-    join(folder, 'main.ts'),
-    `import { postgres } from 'tenantry/postgres'\n${replaceOnce(code, 'openTenantry({ ', opening)}`,
-  )
-  expect((await runIn(folder, join(folder, 'main.ts'))).trimEnd().split('\n')).toEqual(announcedLines(code))
-})
+  const { code } = files.find((it) => it.page === page && it.file === 'main.ts') ?? { code: '' }
+  const options = `${opening} servers: [postgres({ url: ${JSON.stringify(serverUrl(role))} })], installation: '${installation}', `
+  const file = join(folderOf(page), 'main.ts')
+  writeFile(file, `import { postgres } from 'tenantry/postgres'\n${replaceOnce(code, opening, options)}`)
+  expect((await runIn(folderOf(page), file)).trimEnd().split('\n')).toEqual(announcedLines(code))
+}
+
+/** Generates a Prisma client without the engine of migrations, which Prisma would fetch: any file that exists will do. */
+async function generateClient(folder: string): Promise<void> {
+  const env = { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: process.execPath, CHECKPOINT_DISABLE: '1' }
+  const generate = [join(root, 'node_modules/prisma/build/index.js'), 'generate']
+  await promisify(execFile)(process.execPath, generate, { cwd: folder, env })
+}
 
 /** The comments after `console.log`. */
 function announcedLines(code: string): string[] {
@@ -164,6 +185,9 @@ function makeProject(): string {
     ...orm,
     'drizzle-orm',
     'drizzle-kit',
+    '@prisma/client',
+    '@prisma/adapter-pg',
+    'prisma',
     'kysely',
     'express',
     'fastify',

@@ -33,3 +33,15 @@ it("brings tenants to Prisma's later migrations, and Prisma's engine agrees", as
   expect(await statusOf(inService, folder)).toEqual(inSync)
   expect(await deploy(inService, folder)).toEqual([])
 })
+
+it("accepts a tenant that Prisma's engine has brought to a later migration", async () => {
+  const folder = await migrationsFolder({ '20261101_users': users })
+  const older = await openTestTenantry(prismaOf(folder))
+  const { installation } = older
+  const { tenant } = await older.onboard('a')
+  await addMigrations(folder, { '20261102_email': 'ALTER TABLE "users" ADD COLUMN "email" TEXT;' })
+  const newer = await openTestTenantry(prismaOf(folder), { installation })
+  expect(await deploy(tenant.database, folder)).toEqual(['20261102_email'])
+  await newer.tenants.accept('a')
+  expect(await newer.tenants.check('a', { exact: true })).toMatchObject({ outcome: 'matches', privileges: [] })
+})

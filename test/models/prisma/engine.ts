@@ -97,3 +97,12 @@ export async function resolveApplied(database: string, folder: string, migration
 export async function resolveRolledBack(database: string, migrationName: string): Promise<void> {
   await withEngine(database, (it) => it.markMigrationRolledBack({ migrationName }))
 }
+
+/** Returns the SQL that `prisma migrate dev` writes for the first migration of a schema. */
+export async function createScript(content: string): Promise<string> {
+  const to = { tag: 'schemaDatamodel' as const, files: [{ path: 'schema.prisma', content }] }
+  const { stdout } = await withEngine('postgres', (it) =>
+    it.diff({ from: { tag: 'empty' }, to, script: true, exitCode: null, filters }),
+  )
+  return stdout ?? ''
+}

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { checkDatabase, ensureTables, type SchemaSource } from 'tenantry'
 import { describe, expect, it } from 'vitest'
-import { existingDatabase, queryIn } from '../../start-up/support.ts'
+import { existingDatabase, isAtLeast, queryIn } from '../../start-up/support.ts'
 import { errorOf } from '../../support/server.ts'
 import { openTestTenantry } from '../../support/tenants.ts'
 import { deploy, inSync, resolveApplied, resolveRolledBack, statusOf } from './engine.ts'
@@ -188,6 +188,25 @@ describe('files that cannot run in a transaction', () => {
       { indexdef: 'CREATE UNIQUE INDEX users_concurrently ON public.users USING btree (id)' },
       { indexdef: 'CREATE UNIQUE INDEX users_pkey ON public.users USING btree (id)' },
     ])
+  })
+
+  it('use the values that they add to an enum, where PostgreSQL allows it', async () => {
+    const folder = await migrationsFolder({
+      '1_type': `CREATE TYPE "mood" AS ENUM ('ok');`,
+      '2_value': `ALTER TYPE "mood" ADD VALUE 'good';`,
+      '3_use': `CREATE TABLE "day" ("mood" "mood" NOT NULL DEFAULT 'good');`,
+    })
+    const [ours, theirs] = [await existingDatabase(), await existingDatabase()]
+    await deploy(theirs.name, folder)
+    const making = ensureTables(ours.url, sourceOf(folder))
+    if (await isAtLeast(17)) {
+      await making
+      expect(await checkDatabase(theirs.url, sourceOf(folder), { exact: true })).toMatchObject({ outcome: 'matches' })
+    } else {
+      expect(await errorOf(making)).toMatchObject({
+        message: expect.stringMatching(/3_use\/migration\.sql, line 1: unsafe use of new value "good"/),
+      })
+    }
   })
 
   it.each<[string, string, RegExp]>([
