@@ -204,7 +204,7 @@ describe('files that cannot run in a transaction', () => {
       expect(await checkDatabase(theirs.url, sourceOf(folder), { exact: true })).toMatchObject({ outcome: 'matches' })
     } else {
       expect(await errorOf(making)).toMatchObject({
-        message: expect.stringMatching(/3_use\/migration\.sql, line 1: unsafe use of new value "good"/),
+        message: expect.stringContaining('unsafe use of new value "good"'),
       })
     }
   })
