@@ -13,7 +13,10 @@ export function removalsOf(node: Node, names: Names): Pick<ScriptStatement, 'rem
     const { relation, cmds = [] } = node.AlterTableStmt
     const { schema, name: parent } = names.relation(relation)
     const removes = cmds.flatMap((cmd) => {
-      const { subtype, name } = 'AlterTableCmd' in cmd ? cmd.AlterTableCmd : {}
+      const { subtype, name, def } = 'AlterTableCmd' in cmd ? cmd.AlterTableCmd : {}
+      // A constraint that takes an index gives it its own name.
+      const index = def !== undefined && 'Constraint' in def ? def.Constraint.indexname : undefined
+      if (index !== undefined) return [{ schema, name: index }]
       return subtype === 'AT_DropConstraint' && name !== undefined ? [{ schema, name, parent }] : []
     })
     return removes.length > 0 ? { removes } : {}
