@@ -190,6 +190,27 @@ describe('files that cannot run in a transaction', () => {
     ])
   })
 
+  it('set the isolation of their transaction, use temporary tables, and make constraints of indexes', async () => {
+    const folder = await migrationsFolder({
+      '1_users': users,
+      '2_fill': [
+        'BEGIN;\nSET TRANSACTION ISOLATION LEVEL REPEATABLE READ;',
+        'CREATE TEMP TABLE "map" ON COMMIT DROP AS SELECT "id" FROM "users";\nCOMMIT;',
+      ].join('\n'),
+      '3_index': 'CREATE UNIQUE INDEX CONCURRENTLY "users_id_key" ON "users" ("id");',
+      '4_key': `ALTER TABLE "users" DROP CONSTRAINT "users_pkey",\nADD CONSTRAINT "users_pkey" PRIMARY KEY USING INDEX "users_id_key";`,
+    })
+    const [ours, theirs] = [await existingDatabase(), await existingDatabase()]
+    await deploy(theirs.name, folder)
+    await ensureTables(ours.url, sourceOf(folder))
+    expect(await statusOf(ours.name, folder)).toEqual(inSync)
+    const tenantry = await openTestTenantry(prismaOf(folder))
+    expect(await tenantry.onboard('acme')).toMatchObject({ outcome: 'onboarded' })
+    expect(await tenantry.tenants.adopt('old', { database: theirs.name })).toMatchObject({ outcome: 'adopted' })
+    for (const id of ['acme', 'old'])
+      expect(await tenantry.tenants.check(id, { exact: true })).toMatchObject({ outcome: 'matches' })
+  })
+
   it('use the values that they add to an enum, where PostgreSQL allows it', async () => {
     const folder = await migrationsFolder({
       '1_type': `CREATE TYPE "mood" AS ENUM ('ok');`,
