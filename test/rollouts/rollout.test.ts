@@ -252,11 +252,11 @@ describe('a hostile tenant', () => {
     const plan = await second.rollouts.plan({ steps })
     const { changed, failures } = await second.rollouts.start(plan, { allow: hazards(plan) })
     expect({ changed, failed: failures.map(({ tenant }) => tenant) }).toEqual({ changed: 1, failed: ['a'] })
-    const [error] = failures.map((failure) => failure.error)
-    expect(error).toMatchObject({ sqlState: '22P02' })
-    expect(error?.message.length).toBeLessThan(20_000)
-    expect((error?.cause as Error).message.length).toBeLessThan(20_000)
-    expect((error?.cause as Error).stack?.length).toBeLessThan(20_000)
+    for (const { error } of failures) {
+      expect(error).toMatchObject({ sqlState: '22P02' })
+      const { message, stack } = error.cause as Error
+      for (const text of [error.message, message, stack ?? '']) expect(text.length).toBeLessThan(20_000)
+    }
   })
 
   it('keeps no other at its version by a DROP DATABASE that is refused only once it has its lock', async () => {

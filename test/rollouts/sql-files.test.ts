@@ -72,9 +72,13 @@ describe('migrations in SQL files', () => {
       ['3_index.sql', 'create index note_tag on note (tag)'],
       ['3_index.sql', `insert into "public"."schema_migrations" (version) values ('3')`],
     ])
-    // The plan shows that the index is not made concurrently.
+    // In a large table the index is made concurrently.
     expect(plan.from[0]?.steps[2]?.locks).toContainEqual({ table: 'public.note', mode: 'SHARE' })
-    expect(await second.rollouts.start(plan, { allow: hazards(plan) })).toMatchObject({ changed: 1, failures: [] })
+    expect(plan.from[0]?.steps[2]?.online?.prepare).toMatchObject([
+      { sql: 'CREATE INDEX CONCURRENTLY note_tag ON public.note USING btree (tag)' },
+    ])
+    const large = { allow: hazards(plan), largeTableBytes: 1 }
+    expect(await second.rollouts.start(plan, large)).toMatchObject({ changed: 1, failures: [] })
     expect(await second.tenants.check('a', { exact: true })).toMatchObject({ outcome: 'matches', privileges: [] })
     const forging = second.with('a', (pool) => pool.query('delete from schema_migrations'))
     expect(await errorOf(forging)).toMatchObject({ code: '42501' })
