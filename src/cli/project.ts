@@ -1,13 +1,15 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { glob, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { type DetectedModels, detectModels } from './detect-models.ts'
 import { dependenciesOf } from './package-json.ts'
 
 /** The facts about a project that a starting configuration depends on. */
 export interface Project {
   readonly folder: string
   readonly hasTypeScript: boolean
-  /** The files that declare entities, with the names that they export. */
+  readonly models: DetectedModels
+  /** The files that declare entities of MikroORM, with the names that they export. */
   readonly entities: readonly EntityFile[]
   /** Packages that the configuration uses and the project does not have, as arguments of `npm install`. */
   readonly missing: readonly string[]
@@ -25,16 +27,17 @@ export async function describeProject(folder: string): Promise<Project> {
   const files: string[] = []
   const options = { cwd: folder, exclude: (name: string) => ignored.has(name) || name.endsWith('.d.ts') }
   for await (const name of glob('**/*.{ts,mts,js,mjs}', options)) files.push(join(folder, name))
-  const entities = await Promise.all(files.toSorted().map(readEntities))
+  const read = await Promise.all(files.toSorted().map(readEntities))
+  const entities = read.filter(({ names }) => names.length > 0)
+  const models = await detectModels({ folder, dependencies, entities })
   return {
     folder,
     hasTypeScript: existsSync(join(folder, 'tsconfig.json')) || dependencies.includes('typescript'),
-    entities: entities.filter(({ names }) => names.length > 0),
-    missing: needed.filter((name) => !dependencies.includes(name)).map(withVersion),
+    models,
+    entities,
+    missing: ['tenantry', ...models.packages].filter((name) => !dependencies.includes(name)).map(withVersion),
   }
 }
-
-const needed = ['tenantry', '@mikro-orm/core', '@mikro-orm/postgresql']
 
 /** Returns a package with its version, since MikroORM's packages must all be of one version. */
 function withVersion(name: string): string {

@@ -1,32 +1,42 @@
-import { relative } from 'node:path'
 import type { Project } from './project.ts'
 
 /** Returns the text of a starting configuration. */
-export function startingConfig({ folder, entities }: Project): string {
-  const imports = entities.map(({ file, names }) => {
-    const path = relative(folder, file).replaceAll('\\', '/')
-    return `import { ${names.join(', ')} } from './${path}'`
-  })
-  const names = entities.flatMap((file) => file.names)
+export function startingConfig({ models }: Project): string {
+  const { adapter, imports, expression } = models
+  const [handle, others] = adapter === 'mikro-orm' ? ['em', 'entities'] : ['db', 'tables']
   return `${[
-    `import { defineConfig } from 'tenantry'`,
-    `import { mikroOrm } from 'tenantry/mikro-orm'`,
-    `import { postgres } from 'tenantry/postgres'`,
-    ...imports,
+    ...together([
+      `import { defineConfig } from 'tenantry'`,
+      ...imports,
+      `import { postgres } from 'tenantry/postgres'`,
+    ]),
     ``,
     `// Without DATABASE_URL an embedded PostgreSQL is used, in .tenantry/, for development only.`,
     `const url = process.env.DATABASE_URL`,
     ``,
     `export default defineConfig({`,
-    `  // The entities that every tenant's database has.`,
-    `  models: mikroOrm({ entities: [${names.join(', ')}] }),`,
+    `  // The ${others} that every tenant's database has.`,
+    `  models: ${expression},`,
     `  ...(url && { servers: [postgres({ url, maxConnections: 10 })] }),`,
     `  hooks: {`,
     `    // Runs for every new tenant before it is active. It may run again, so what it does elsewhere must bear that.`,
-    `    // initialise: async (em, tenant) => {},`,
+    `    // initialise: async (${handle}, tenant) => {},`,
     `    // Runs on every copy that "tenantry clone" makes.`,
-    `    // anonymise: async (em, tenant) => {},`,
+    `    // anonymise: async (${handle}, tenant) => {},`,
     `  },`,
     `})`,
   ].join('\n')}\n`
+}
+
+/** Returns imports with those of the same module as one, the project's own modules last. */
+function together(imports: readonly string[]): readonly string[] {
+  const names = new Map<string, string[]>()
+  const own: string[] = []
+  for (const line of imports) {
+    const [, some, module = ''] = /^import \{ (.*) \} from '(tenantry[^']*)'$/.exec(line) ?? []
+    if (some === undefined) own.push(line)
+    else names.set(module, [...(names.get(module) ?? []), some])
+  }
+  const merged = [...names].toSorted(([one], [other]) => one.localeCompare(other))
+  return [...merged.map(([module, some]) => `import { ${some.join(', ')} } from '${module}'`), ...own]
 }

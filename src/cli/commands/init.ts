@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
-import { join, relative } from 'node:path'
+import { join } from 'node:path'
 import { TenantryError } from '../../kernel/errors.ts'
 import { configFileNames } from '../config-file.ts'
 import { defineCommand } from '../define-command.ts'
@@ -22,7 +22,7 @@ export const init = defineCommand<Options>(
     usage: 'init',
     summary: 'Write a starting tenantry.config.ts, or create the catalog',
     examples: {
-      init: "finds the project's entities and imports them",
+      init: "finds the project's entities, schema or migrations",
       'init --dry-run': 'prints it instead',
       'init --catalog': 'creates the catalog that the configuration names',
     },
@@ -46,12 +46,12 @@ export const init = defineCommand<Options>(
     if (dryRun) return { result: { file: name, text, written: false }, lines: [text.trimEnd()] }
     await writeFile(join(folder, name), text)
     return {
-      result: { file: name, text, written: true, entities: project.entities },
+      result: { file: name, text, written: true, adapter: project.models.adapter, entities: project.entities },
       lines: [
         `${coloured('green', 'Wrote')} ${name}.`,
-        ...(project.entities.length > 0
-          ? project.entities.map((it) => `  entities of ${relative(folder, it.file)}: ${it.names.join(', ')}`)
-          : ['  No entities were found: name yours in it.']),
+        ...(project.models.found.length > 0
+          ? project.models.found.map((it) => `  ${it}`)
+          : ['  No entities or migrations were found: name yours in it.']),
         ...(project.missing.length > 0 ? [`  Not installed yet: npm install ${project.missing.join(' ')}`] : []),
         'Next: npx tenantry onboard acme',
       ],

@@ -1,0 +1,142 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { glob } from 'node:fs/promises'
+import { dirname, join, posix, relative } from 'node:path'
+import type { EntityFile } from './project.ts'
+
+/** The models of a project, for its starting configuration. */
+export interface DetectedModels {
+  /** The adapter that reads the tables. */
+  readonly adapter: 'mikro-orm' | 'drizzle' | 'prisma' | 'kysely' | 'sql'
+  /** The lines that import what `expression` uses. */
+  readonly imports: readonly string[]
+  readonly expression: string
+  /** The packages that it takes. */
+  readonly packages: readonly string[]
+  /** What was found, in a few words each. */
+  readonly found: readonly string[]
+}
+
+/** A project's folder, the packages that it depends on, and its entities of MikroORM. */
+export interface Searched {
+  readonly folder: string
+  readonly dependencies: readonly string[]
+  readonly entities: readonly EntityFile[]
+}
+
+/** Finds out which library a project's tables belong to, by its files and package.json; MikroORM if none is found. */
+export async function detectModels(searched: Searched): Promise<DetectedModels> {
+  const { folder, entities } = searched
+  if (entities.length > 0) return mikroOrmModels(folder, entities)
+  return prismaModels(folder) ?? drizzleModels(folder) ?? (await migrationsIn(searched)) ?? mikroOrmModels(folder, [])
+}
+
+function mikroOrmModels(folder: string, entities: readonly EntityFile[]): DetectedModels {
+  const paths = entities.map(({ file }) => relative(folder, file).replaceAll('\\', '/'))
+  return {
+    adapter: 'mikro-orm',
+    imports: [
+      `import { mikroOrm } from 'tenantry/mikro-orm'`,
+      ...entities.map(({ names }, i) => `import { ${names.join(', ')} } from './${paths[i]}'`),
+    ],
+    expression: `mikroOrm({ entities: [${entities.flatMap(({ names }) => names).join(', ')}] })`,
+    packages: ['@mikro-orm/core', '@mikro-orm/postgresql'],
+    found: entities.map(({ names }, i) => `entities of ${paths[i]}: ${names.join(', ')}`),
+  }
+}
+
+function prismaModels(folder: string): DetectedModels | undefined {
+  const schema = ['prisma/schema.prisma', 'schema.prisma'].find((file) => existsSync(join(folder, file)))
+  if (schema === undefined) return undefined
+  const migrations = `./${posix.join(dirname(schema), 'migrations')}`
+  const text = readFileSync(join(folder, schema), 'utf8')
+  const [, output] = /^\s*output\s*=\s*"([^"]+)"/m.exec(text) ?? []
+  const client =
+    output === undefined
+      ? '@prisma/client'
+      : `./${posix.join(dirname(schema), output, 'client.ts')}`.replace('./../', '../')
+  return {
+    adapter: 'prisma',
+    imports: [`import { prisma } from 'tenantry/prisma'`, `import { PrismaClient } from '${client}'`],
+    expression: `prisma({ migrations: ${folderUrl(migrations)}, client: (adapter) => new PrismaClient({ adapter }) })`,
+    packages: ['@prisma/client', '@prisma/adapter-pg'],
+    found: [`Prisma's migrations in ${migrations}`],
+  }
+}
+
+function drizzleModels(folder: string): DetectedModels | undefined {
+  const config = ['ts', 'mts', 'js', 'mjs']
+    .map((end) => `drizzle.config.${end}`)
+    .find((name) => existsSync(join(folder, name)))
+  if (config === undefined) return undefined
+  const text = readFileSync(join(folder, config), 'utf8')
+  const [schema, out = './drizzle'] = ['schema', 'out'].map((key) => stringOption(text, key))
+  const hasSchema = schema !== undefined && existsSync(join(folder, schema)) && /\.[mc]?[jt]s$/.test(schema)
+  const options = [...(hasSchema ? ['schema'] : []), `migrations: ${folderUrl(out)}`]
+  return {
+    adapter: 'drizzle',
+    imports: [
+      `import { drizzle } from 'tenantry/drizzle'`,
+      ...(hasSchema ? [`import * as schema from '${relativePath(schema)}'`] : []),
+    ],
+    expression: `drizzle({ ${options.join(', ')} })`,
+    packages: ['drizzle-orm', 'pg'],
+    found: [`Drizzle's migrations in ${out}`],
+  }
+}
+
+/** Returns the value of an option in the text of a configuration, if it is a literal. */
+function stringOption(text: string, key: string): string | undefined {
+  return new RegExp(`\\b${key}:\\s*['"\`]([^'"\`]+)['"\`]`).exec(text)?.[1]
+}
+
+/** The marks of each tool in its files, or their names. */
+const layouts = [
+  { layout: 'dbmate', isOf: (_: string, text: string) => /^-- migrate:up\b/m.test(text) },
+  { layout: 'goose', isOf: (_: string, text: string) => /^-- \+goose Up\b/m.test(text) },
+  { layout: 'node-pg-migrate', isOf: (_: string, text: string) => /^-- Up Migration\b/m.test(text) },
+  { layout: 'flyway', isOf: (name: string) => /^V[\d._]+__/.test(name) },
+] as const
+
+async function migrationsIn({ folder, dependencies }: Searched): Promise<DetectedModels | undefined> {
+  const files: string[] = []
+  const options = { cwd: folder, exclude: (name: string) => name === 'node_modules' }
+  for await (const file of glob('{,db/,src/,sql/,src/db/,database/}migrations/*.{sql,ts,js}', options)) files.push(file)
+  const [first] = files.toSorted()
+  if (first === undefined) return undefined
+  const at = relativePath(dirname(first).replaceAll('\\', '/'))
+  const hasKysely = dependencies.includes('kysely')
+  if (!first.endsWith('.sql') && !hasKysely) return undefined
+  const handles = hasKysely ? 'kysely()' : 'handlesOver(pgPool)'
+  const common = { packages: [hasKysely ? 'kysely' : 'pg'], found: [`migrations in ${at}`] }
+  if (!first.endsWith('.sql')) {
+    return {
+      ...common,
+      adapter: 'kysely',
+      imports: [`import { kysely, kyselyMigrations } from 'tenantry/kysely'`],
+      expression: `{ schema: kyselyMigrations(${folderUrl(at)}), handles: ${handles} }`,
+    }
+  }
+  const text = readFileSync(join(folder, first), 'utf8')
+  const layout = layouts.find(({ isOf }) => isOf(posix.basename(first.replaceAll('\\', '/')), text))?.layout
+  const more = layout === undefined ? '' : `, { layout: '${layout}' }`
+  return {
+    ...common,
+    adapter: 'sql',
+    imports: [
+      `import { sqlFiles } from 'tenantry/sql'`,
+      ...(hasKysely
+        ? [`import { kysely } from 'tenantry/kysely'`]
+        : [`import { handlesOver } from 'tenantry'`, `import { pgPool } from 'tenantry/postgres'`]),
+    ],
+    expression: `{ schema: sqlFiles(${folderUrl(at)}${more}), handles: ${handles} }`,
+  }
+}
+
+/** Returns a folder as code that does not depend on the working directory. */
+function folderUrl(path: string): string {
+  return `new URL('${relativePath(path)}/', import.meta.url)`
+}
+
+function relativePath(path: string): string {
+  return path.startsWith('.') ? path.replace(/\/$/, '') : `./${path.replace(/\/$/, '')}`
+}
