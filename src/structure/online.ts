@@ -39,7 +39,7 @@ export function onlineForm(sql: string, before: Structure, after: Structure, isS
   if (!isScan) {
     if (first.change !== 'missing' || !differences.every(({ change }) => change === 'missing')) return undefined
     // One of them stands for all: the statement makes all or none.
-    return { prepare: [{ sql, isAlone: false, object: objectOf(first.expected), when: 'missing' }], finish: [] }
+    return { prepare: [{ sql, isAlone: false, object: identityOf(first.expected), when: 'missing' }], finish: [] }
   }
   const forms = differences.map(formOf)
   if (!forms.every((form) => form !== undefined)) return undefined
@@ -82,7 +82,7 @@ const createIndex = /^CREATE( UNIQUE)? INDEX (?=\S)/
 function indexForm(index: StructureObject): OnlineForm | undefined {
   if (!createIndex.test(index.definition)) return undefined
   const sql = index.definition.replace(createIndex, 'CREATE$1 INDEX CONCURRENTLY ')
-  return { prepare: [{ sql, isAlone: true, object: objectOf(index), when: 'missing' }], finish: [] }
+  return { prepare: [{ sql, isAlone: true, object: identityOf(index), when: 'missing' }], finish: [] }
 }
 
 /** The wording of pg_get_constraintdef; a constraint with more clauses is added as it is. */
@@ -94,14 +94,14 @@ function uniqueForm(constraint: StructureObject): OnlineForm | undefined {
   const [table, name] = [parentOf(constraint), quoteName(constraint.name)]
   const sql = `create unique index concurrently ${name} on ${table} ${columns}${nulls.toLowerCase()}`
   return {
-    prepare: [{ sql, isAlone: true, object: { ...objectOf(constraint), kind: 'index' }, when: 'missing' }],
+    prepare: [{ sql, isAlone: true, object: { ...identityOf(constraint), kind: 'index' }, when: 'missing' }],
     finish: [`alter table ${table} add constraint ${name} unique using index ${name}`],
   }
 }
 
 function constraintStatements(constraint: StructureObject): readonly OnlineStatement[] {
   const { name, definition } = constraint
-  const [table, object] = [`alter table ${parentOf(constraint)}`, objectOf(constraint)]
+  const [table, object] = [`alter table ${parentOf(constraint)}`, identityOf(constraint)]
   const add = `${table} add constraint ${quoteName(name)} ${definition}${notValid}`
   const validate = `${table} validate constraint ${quoteName(name)}`
   return [
@@ -137,7 +137,7 @@ function isEqualBut(one: ReturnType<typeof columnClauses>, other: ReturnType<typ
   return one.type === other.type && one.fallback === other.fallback && one.rest === other.rest
 }
 
-function objectOf({ kind, schema, name, parent }: StructureObject): OnlineStatement['object'] {
+function identityOf({ kind, schema, name, parent }: StructureObject): OnlineStatement['object'] {
   return { kind, schema, name, ...(parent !== undefined && { parent }) }
 }
 

@@ -46,7 +46,7 @@ function pendingMigrations(
     files,
     rows,
     find: (row) => files.find(({ name }) => name === row.name),
-    isUnchanged,
+    isUnchanged: hasChecksum,
     nameOf: ({ name }) => name,
     hint: 'let npx prisma migrate dev make new ones.',
   })
@@ -58,7 +58,7 @@ function pendingMigrations(
 }
 
 /** True if a file is the applied one, with line ends of either kind: a checkout may write others. */
-function isUnchanged({ text }: PrismaMigration, { checksum }: PrismaRow): boolean {
+function hasChecksum({ text }: PrismaMigration, { checksum }: PrismaRow): boolean {
   const lines = withLineFeeds(text)
   return [text, lines, lines.replaceAll('\n', '\r\n')].some((it) => sha256(it) === checksum)
 }

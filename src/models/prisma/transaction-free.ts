@@ -4,7 +4,7 @@ import { TenantryError, messageOf } from '../../kernel/errors.ts'
 /**
  * Returns the text of a migration for a transaction of Tenantry's, with every statement on its line. Prisma sends a file
  * as one script, outside of a transaction, so that some files have BEGIN and COMMIT, which are left out. In an empty
- * database SET TRANSACTION is, too: nobody else is in it.
+ * database SET TRANSACTION is, too: no other session is in it.
  *
  * @throws `models-invalid` for a file that is no SQL, or that ends a transaction otherwise
  */
@@ -15,7 +15,7 @@ export async function transactionFree(
 ): Promise<string> {
   const { loadModule, parseSync } = await import('libpg-query')
   await loadModule()
-  const { stmts = [] } = parsed(file, text, parseSync)
+  const { stmts = [] } = parsedFile(file, text, parseSync)
   const bytes = Buffer.from(text)
   for (const { stmt = {}, stmt_location: begin = 0, stmt_len: length } of stmts) {
     const end = length === undefined ? bytes.length : begin + length
@@ -38,7 +38,7 @@ function lineOf(statement: Buffer, bytes: Buffer, begin: number): number {
   return linesIn(bytes.subarray(0, begin).toString() + spaces)
 }
 
-function parsed(file: string, text: string, parse: (text: string) => ParseResult): ParseResult {
+function parsedFile(file: string, text: string, parse: (text: string) => ParseResult): ParseResult {
   try {
     return parse(text)
   } catch (error) {

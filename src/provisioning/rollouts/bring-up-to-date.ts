@@ -25,7 +25,7 @@ export interface BringOptions extends VerbOptions {
   readonly largeTableBytes?: number
 }
 
-/** Short: everybody who uses the table waits behind a change that waits for its lock; in milliseconds. */
+/** In milliseconds. Short: every statement on the table waits behind a change that waits for its lock. */
 const defaultLockTimeoutMs = 400
 
 /**
@@ -112,13 +112,16 @@ async function prepareTenant<Handle>(
   { signal, lockTimeoutMs = defaultLockTimeoutMs }: BringOptions,
 ): Promise<void> {
   const { server, session, row, version } = site
-  if ((await ownStamp(context, site)).fingerprint === context.fingerprint) return
+  if ((await stampOfTenant(context, site)).fingerprint === context.fingerprint) return
   await addExtensions(context, server, session)
   await prepareOnline(context, { server, database: row.database }, version.steps, { signal, lockTimeoutMs })
 }
 
 /** Reads the tenant's stamp. @throws `database-missing`, `verification-failed` if it has none of this tenant */
-async function ownStamp<Handle>(context: MakingContext<Handle>, { server, session, row }: TenantSite): Promise<Stamp> {
+async function stampOfTenant<Handle>(
+  context: MakingContext<Handle>,
+  { server, session, row }: TenantSite,
+): Promise<Stamp> {
   const [found] = await server.databases.describe(session, [row.database])
   if (found === undefined) throw missingError(row)
   const stamp = readStamp(found.comment)
@@ -137,10 +140,10 @@ async function changeAtOnce<Handle>(
   const { server, session, row, version } = site
   const { lockTimeoutMs = defaultLockTimeoutMs } = options
   const work = async () => {
-    const stamp = await ownStamp(context, site)
+    const stamp = await stampOfTenant(context, site)
     const isChanged = stamp.fingerprint === fingerprint
     if (!isChanged) {
-      // First, while no table is locked: whoever keeps the database locked is ended meanwhile, which takes a second.
+      // First, while no table is locked: a session that keeps the database locked is ended, which takes a second.
       const { state, transition } = row
       const comment = tenantStamp(context, row, { fingerprint, state, transition, comment: stamp.comment })
       await server.apply(session, [{ change: 'stamp', database: row.database, comment }])
@@ -204,7 +207,7 @@ async function withDrift<Handle>(
 ): Promise<TenantryError> {
   const look = await lookAtVersion(context, { server, session }, row.fingerprint ?? '').catch(() => undefined)
   const forms = version.steps.flatMap(({ online }) => online ?? [])
-  // What was prepared differs from the version, and nobody did it by hand.
+  // What was prepared differs from the version, and was not made by hand.
   if (look === undefined || isPrepared(look.live.structure, forms)) return failure
   const found = differencesIn(reported(look, context.models.schema))
   return found.length === 0 ? failure : driftError(row, `${found.join(', ')} (${failure.message})`, failure)

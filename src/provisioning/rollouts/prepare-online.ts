@@ -16,8 +16,8 @@ export interface PrepareOptions extends Cancellable {
 
 /**
  * Runs the statements that prepare the steps of a plan in a database, those that it does not have already. Writers wait
- * for none of them longer than for a lock. What was finished stays if a later one fails: it is in nobody's way, and the
- * next attempt goes on from there.
+ * for none of them longer than for a lock. What was finished stays if a later one fails: the next attempt goes on from
+ * there.
  */
 export async function prepareOnline(
   context: ProvisioningContext,

@@ -127,7 +127,7 @@ const definedKinds: Readonly<Record<string, StructureKind>> = {
 function relationOf(node: Node, names: Names): About | undefined {
   if ('CreateStmt' in node) {
     const { relation, tableElts = [] } = node.CreateStmt
-    if (isTemporary(relation)) return nothing
+    if (isOfSession(relation)) return nothing
     const keys = tableElts.flatMap(constraintsOf).flatMap(referred)
     return created(
       'table',
@@ -141,7 +141,7 @@ function relationOf(node: Node, names: Names): About | undefined {
   if ('ViewStmt' in node) return created('view', names.relation(node.ViewStmt.view))
   if ('CreateTableAsStmt' in node) {
     const { into, objtype } = node.CreateTableAsStmt
-    if (isTemporary(into?.rel)) return nothing
+    if (isOfSession(into?.rel)) return nothing
     return created(objtype === 'OBJECT_MATVIEW' ? 'view' : 'table', names.relation(into?.rel))
   }
   if ('CreateSeqStmt' in node) return created('sequence', names.relation(node.CreateSeqStmt.sequence))
@@ -150,7 +150,7 @@ function relationOf(node: Node, names: Names): About | undefined {
 }
 
 /** True for a table of the session alone, which leaves nothing. */
-function isTemporary(relation: RangeVar | undefined): boolean {
+function isOfSession(relation: RangeVar | undefined): boolean {
   return relation?.relpersistence === 't'
 }
 
