@@ -80,7 +80,7 @@ async function open<Handle>(
 function reportBehind<Handle>({ startUp, logger, mode, whenBehind }: CheckedConfig<Handle> & Opening): void {
   if (startUp.behind === 0 || mode === 'router' || whenBehind === 'update') return
   logger.warn(
-    `${startUp.behind} of ${startUp.tenants} tenants have older tables than the desired version. "tenantry plan" shows the changes, "tenantry start-rollout" makes them.`,
+    `Tenants with older tables than the desired version: ${startUp.behind} of ${startUp.tenants}. "tenantry plan" shows the changes, "tenantry start-rollout" makes them.`,
   )
 }
 

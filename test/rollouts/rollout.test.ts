@@ -319,7 +319,7 @@ describe('a process that opens', () => {
       return warnings.filter((text) => text.includes('older tables'))
     }
     expect(await warned()).toEqual([
-      expect.stringMatching(/^2 of 2 tenants have older tables than the desired version.*"tenantry start-rollout"/),
+      expect.stringMatching(/^Tenants with older tables than the desired version: 2 of 2\. .*"tenantry start-rollout"/),
     ])
     expect(await warned({ whenBehind: 'update' })).toEqual([])
     const second = await next(withTag)

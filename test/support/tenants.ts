@@ -17,10 +17,13 @@ export async function openTestTenantry<Handle>(
 ): Promise<TestTenantry<Handle>> {
   const installation = overrides.installation ?? disposableName('i')
   const servers = [postgres({ url: serverUrl(), ...options })]
-  const tenantry = await openTenantry({ models, servers, ...overrides, installation })
+  const tenantry = await openTenantry({ models, servers, logger: silent, ...overrides, installation })
   afterwards(() => tenantry.close())
   return Object.assign(tenantry, { installation })
 }
+
+/** Takes notices, such as that tenants have older tables. */
+const silent = { info: () => undefined, warn: () => undefined }
 
 /** The fingerprint of the version that an installation's first process has. */
 export async function firstFingerprint(tenantry: { readonly installation: string }): Promise<string> {
