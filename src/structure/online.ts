@@ -1,7 +1,7 @@
 import { sha256 } from '../kernel/hash.ts'
 import { compareStructures, type StructureDifference } from './compare.ts'
 import { columnClauses, parentOf, quoteName, qualified } from './repair.ts'
-import { keyOf, type Structure, type StructureObject } from './structure-object.ts'
+import { keyOf, type Structure, type StructureKind, type StructureObject } from './structure-object.ts'
 
 /**
  * A change of a table in parts, none of which keeps writers waiting while it reads the table: the statements that
@@ -37,7 +37,8 @@ export function onlineForm(sql: string, before: Structure, after: Structure, isS
   const [first] = differences
   if (first === undefined) return undefined
   if (!isScan) {
-    if (first.change !== 'missing' || !differences.every(({ change }) => change === 'missing')) return undefined
+    const isAddition = differences.every((it) => it.change === 'missing' && additions.has(it.expected.kind))
+    if (first.change !== 'missing' || !isAddition) return undefined
     // One of them stands for all: the statement makes all or none.
     return { prepare: [{ sql, isAlone: false, object: identityOf(first.expected), when: 'missing' }], finish: [] }
   }
@@ -46,10 +47,30 @@ export function onlineForm(sql: string, before: Structure, after: Structure, isS
   return { prepare: forms.flatMap((form) => form.prepare), finish: forms.flatMap((form) => form.finish) }
 }
 
+/** The kinds of objects that nothing is called by and no row changes with, which can come before other steps. */
+const additions: ReadonlySet<StructureKind> = new Set<StructureKind>([
+  'schema',
+  'table',
+  'column',
+  'sequence',
+  'enum',
+  'primary key',
+  'unique',
+  'check',
+  'foreign key',
+  'index',
+  'comment',
+])
+
 /** True if a database has something that a change in parts prepares. */
 export function isPrepared(structure: Structure, forms: readonly OnlineForm[]): boolean {
   const keys = new Set(structure.map(keyOf))
   return forms.some((form) => form.prepare.some(({ object }) => keys.has(keyOf(object))))
+}
+
+/** True for an object that a change in parts prepares. */
+export function isOfForm(object: StructureObject, forms: readonly OnlineForm[]): boolean {
+  return isPrepared([object], forms)
 }
 
 /** True for an index that an interrupted CREATE INDEX CONCURRENTLY left, and for a constraint before its validation. */

@@ -200,4 +200,65 @@ describe('a tenant with a large table', () => {
     expect(await running).toMatchObject({ outcome: 'done', changed: 1, failures: [] })
     expect(await partsOf(second, 'a')).toEqual(['note_pkey', 'note_text'])
   })
+
+  it('has no step that rows or functions of an earlier one decide run before it', async () => {
+    const { first, next } = await firstVersion(['a'], earlier, norm('lower'))
+    await first.with('a', (pool) => pool.query(`insert into note values (1, 'x', null), (2, 'Y', 'AB')`))
+    const second = await next(
+      'create table note (id int primary key, text text not null, code text not null)',
+      norm('upper'),
+      'create index note_norm on note (norm(code))',
+    )
+    const steps = [
+      `update note set code = 'ab' where code is null`,
+      'alter table note alter column code set not null',
+      norm('upper').replace('create', 'create or replace'),
+      'create index note_norm on note (norm(code))',
+    ]
+    const plan = await second.rollouts.plan({ steps })
+    expect(plan.from[0]?.steps.filter(({ online }) => online !== undefined)).toEqual([])
+    const result = await second.rollouts.start(plan, { ...all, allow: hazards(plan) })
+    expect(result).toMatchObject({ changed: 1, failures: [] })
+    const found = `select id from note where norm(code) = 'AB' order by id`
+    expect(await inTenant(second, 'a', found)).toEqual([{ id: 1 }, { id: 2 }])
+  })
+
+  it('goes on with what was prepared, also where its tables count as small', async () => {
+    const { first, next } = await firstVersion(['a'], earlier)
+    await first.with('a', (pool) => pool.query(`insert into note values (1, 'x', 'a'), (2, 'x', 'b')`))
+    const second = await next('create table note (id int primary key, text text not null unique, code text not null)')
+    const steps = ['alter table note alter column code set not null', 'alter table note add unique (text)']
+    const plan = await second.rollouts.plan({ steps })
+    const allow = hazards(plan)
+    const result = await second.rollouts.start(plan, { ...all, allow })
+    expect(result.failures.map(({ error }) => error.sqlState)).toEqual(['23505'])
+    expect(await partsOf(second, 'a')).toEqual(['note_pkey', expect.stringMatching(/^tenantry_not_null_/)])
+    await inTenant(second, 'a', 'delete from note where id = 2')
+    expect(await second.rollouts.start(plan, { allow })).toMatchObject({ changed: 1, failures: [] })
+    expect(await partsOf(second, 'a')).toEqual(['note_pkey', 'note_text_key'])
+  })
+
+  it('is prepared no further once the signal is aborted', async () => {
+    const { next, first } = await firstVersion(['a'], earlier)
+    const second = await next(earlier, 'create index note_text on note (text)')
+    const plan = await second.rollouts.plan()
+    const stop = new AbortController()
+    await first.with('a', async (pool) => {
+      const writer = await pool.connect()
+      await writer.query(`begin; insert into note values (1, 'x', 'x')`)
+      const rollout = second.rollouts.start(plan, { ...all, signal: stop.signal })
+      const building = `select from pg_stat_activity where query like 'CREATE INDEX CONCURRENTLY%' and state = 'active'`
+      await expect.poll(() => inTenant(second, 'a', building)).toHaveLength(1)
+      stop.abort()
+      expect(await rollout).toMatchObject({ outcome: 'stopped', changed: 0 })
+      await expect.poll(() => inTenant(second, 'a', building)).toEqual([])
+      await writer.query('rollback')
+      writer.release()
+    })
+    expect(await second.rollouts.start(plan, all)).toMatchObject({ changed: 1, failures: [] })
+    expect(await partsOf(second, 'a')).toEqual(['note_pkey', 'note_text'])
+  })
 })
+
+/** A function that an index can have. */
+const norm = (by: string) => `create function norm(text) returns text immutable language sql as $$ select ${by}($1) $$`

@@ -22,7 +22,9 @@ export async function readMigrations(folder: string): Promise<readonly PrismaMig
     return await Promise.all(
       names.map(async (name) => {
         const file = `${name}/migration.sql`
-        return { name, file, text: await readFile(join(folder, file), 'utf8') }
+        const text = await readFile(join(folder, file), 'utf8')
+        if (text.includes('\0')) throw prismaFolderError(`${file} is not in UTF-8.`)
+        return { name, file, text }
       }),
     )
   } catch (error) {

@@ -27,6 +27,7 @@ export async function readFiles(folder: string, layout: Layout): Promise<readonl
 
 /** A checkout may write other line ends, and an editor a byte order mark. */
 function plainLines(text: string): string {
+  if (text.includes('\0')) throw folderError('A file of the migrations is not in UTF-8.')
   return text.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n')
 }
 

@@ -12,7 +12,7 @@ import { comparedWith, knownOrBuilt, lookAtVersion, unknownStructureError } from
 import { protectHistory } from '../tables/create-tables.ts'
 import { ensureTemplate } from '../templates/template.ts'
 import { differencesIn } from '../../structure/comparison.ts'
-import { isPrepared } from '../../structure/online.ts'
+import { isOfForm, isPrepared } from '../../structure/online.ts'
 import { goneError } from '../tenants/make-tenant.ts'
 import { foreignError, isStampOf, missingError, tenantStamp } from '../tenants/tenant-names.ts'
 import { addExtensions, afterPreparation, runSteps, stepOptions } from './apply-steps.ts'
@@ -80,7 +80,7 @@ async function changeDatabase<Handle>(
     try {
       await changeAtOnce(context, site, options, isOnline)
     } catch (error) {
-      if (!hasCode(error, 'query-failed') || forms.length === 0) throw error
+      if (!hasCode(error, 'query-failed', 'verification-failed') || forms.length === 0) throw error
       // Prepared by an earlier attempt, while the table was larger, or by another limit.
       if (isOnline || !isPrepared((await server.structures.read(session)).structure, forms)) throw error
       await prepareTenant(context, site, options)
@@ -207,9 +207,10 @@ async function withDrift<Handle>(
 ): Promise<TenantryError> {
   const look = await lookAtVersion(context, { server, session }, row.fingerprint ?? '').catch(() => undefined)
   const forms = version.steps.flatMap(({ online }) => online ?? [])
+  if (look === undefined) return failure
   // What was prepared differs from the version, and was not made by hand.
-  if (look === undefined || isPrepared(look.live.structure, forms)) return failure
-  const found = differencesIn(reported(look, context.models.schema))
+  const differences = look.differences.filter((it) => !isOfForm(it.change === 'extra' ? it.found : it.expected, forms))
+  const found = differencesIn(reported({ ...look, differences }, context.models.schema))
   return found.length === 0 ? failure : driftError(row, `${found.join(', ')} (${failure.message})`, failure)
 }
 
@@ -217,6 +218,6 @@ function driftError({ id, database, version }: TenantRow, what: string, cause?: 
   return new TenantryError('verification-failed', `${database} is not as version ${version} made it: ${what}.`, {
     cause,
     tenant: id,
-    hint: `It was changed by hand, and nothing was changed now. "tenantry drift ${id}" shows how. Repair it, or bring it to the desired version by hand and run "tenantry accept ${id}".`,
+    hint: `It was changed by hand, and keeps its version. "tenantry drift ${id}" shows how. Repair it, or bring it to the desired version by hand and run "tenantry accept ${id}".`,
   })
 }

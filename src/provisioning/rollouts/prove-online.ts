@@ -10,7 +10,8 @@ import { proveSteps, type ScratchSite } from './trial.ts'
 /**
  * Tries the online forms of steps on a scratch copy, one after the other, and then what takes the place of the steps.
  *
- * @returns the steps, without the forms that fail there, and without any if they do not lead to the desired version
+ * @returns the steps, without forms from the first that fails there, and without any if they do not lead to the desired
+ *   version
  */
 export async function proveOnline<Handle>(
   context: MakingContext<Handle>,
@@ -23,9 +24,12 @@ export async function proveOnline<Handle>(
   await addExtensions(context, server, session)
   const proved: PlannedStep[] = []
   for (const step of steps) {
-    const isLost = await isRefused(prepareOnline(context, { server, database }, [step], options))
-    proved.push(...(isLost ? withoutForms([step]) : [step]))
+    const fails = await isRefused(prepareOnline(context, { server, database }, [step], options))
+    // No later step may come before this one.
+    if (fails) break
+    proved.push(step)
   }
+  proved.push(...withoutForms(steps.slice(proved.length)))
   if (!proved.some(isReadOnline)) return withoutForms(proved)
   const left = await proveSteps(context, site, afterPreparation(proved), options)
   return left.length === 0 ? proved : withoutForms(proved)

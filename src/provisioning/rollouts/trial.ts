@@ -94,6 +94,9 @@ class Trial<Handle> {
   readonly #site: ScratchSite
   /** The tables that the plan creates, and the history of migrations: no tenant works with them. */
   readonly #created = new Set<string>()
+  readonly #history: string | undefined
+  /** True after a step that has no online form: no later one has, since it would come before. */
+  #hasOrder = false
   #structure: Structure
 
   constructor(context: MakingContext<Handle>, site: ScratchSite, structure: Structure) {
@@ -101,7 +104,8 @@ class Trial<Handle> {
     this.#site = site
     // Every migration adds to it, and nothing else does.
     const { history } = context.models.schema
-    if (history !== undefined) this.#created.add(`${history.schema}.${history.table}`)
+    if (history !== undefined) this.#history = `${history.schema}.${history.table}`
+    if (this.#history !== undefined) this.#created.add(this.#history)
     this.#structure = structure
   }
 
@@ -193,10 +197,14 @@ class Trial<Handle> {
     const [rewritten, scanned] = [observation.rewritten, observation.scanned].map((some) =>
       some.filter((table) => !created.has(table)),
     ) as [string[], string[]]
-    const changesRows = [rewritten, observation.written, observation.dropped, observation.renamed].some(
-      (some) => some.length > 0,
+    const isPlain = [rewritten, observation.written, observation.dropped, observation.renamed].every(
+      (some) => some.length === 0,
     )
-    const online = changesRows ? undefined : onlineForm(text, before, after, scanned.length > 0)
+    const online = isPlain && !this.#hasOrder ? onlineForm(text, before, after, scanned.length > 0) : undefined
+    // What is prepared comes before all other steps, whose effects it must not need: rows, functions, types.
+    const { written } = observation
+    const isRecord = written.length > 0 && written.every((table) => table === this.#history)
+    if (online === undefined && !isRecord) this.#hasOrder = true
     this.steps.push({
       ...(migration !== undefined && { migration }),
       sql: text,

@@ -272,6 +272,7 @@ export class PostgresServer implements Server {
     return {
       queue: this.#queue,
       newClient: (database) => newClient(fields, database, this.#limits, { role }),
+      newMessenger: (database) => newClient(fields, database, this.#limits),
       context: (database) => this.#context(database, fields.user),
       blockers: tenants && {
         tenantRoles: tenants.rolePrefix,

@@ -28,6 +28,8 @@ import { withoutConcurrently } from './structure/without-concurrently.ts'
 export interface SessionSource {
   readonly queue: ConnectionQueue
   readonly newClient: (database: Identifier) => Client
+  /** The same without a role that it acts as, which may not cancel statements. Default: that of the sessions. */
+  readonly newMessenger?: (database: Identifier) => Client
   readonly context: (database: Identifier) => ErrorContext
   /** Ends the blockers of a connection or statement; without it, they wait until their own limits. */
   readonly blockers?: BlockerPolicy | undefined
@@ -88,7 +90,11 @@ export async function cancelBeside(
   processID: number,
   what: Cancelled,
 ): Promise<void> {
-  const session = await openSession(source, database, undefined)
+  const session = await openSession(
+    { ...source, newClient: source.newMessenger ?? source.newClient },
+    database,
+    undefined,
+  )
   try {
     await session.query(`select pg_catalog.pg_${what === 'statement' ? 'cancel' : 'terminate'}_backend($1)`, [
       processID,
@@ -305,7 +311,7 @@ class PostgresSession implements Session {
    * Requests the end of the statement here, on a connection of its own; closes the connection if that does not help.
    */
   async #cancel(running: Promise<unknown>): Promise<void> {
-    const messenger = this.#source.newClient(this.database)
+    const messenger = (this.#source.newMessenger ?? this.#source.newClient)(this.database)
     messenger.on('error', () => undefined)
     const cut = () => {
       cutClient(this.#client)

@@ -6,7 +6,7 @@ import { parser } from './parser.ts'
  * What is made is the same; only other sessions have to wait.
  */
 export async function withoutConcurrently(script: string): Promise<string> {
-  if (!/\bindex\s+concurrently\b/i.test(script)) return script
+  if (!/\bconcurrently\b/i.test(script)) return script
   const { parseSync, scanSync } = await parser()
   try {
     const starts = (parseSync(script).stmts ?? []).flatMap(({ stmt, stmt_location: start = 0 }) =>
@@ -23,7 +23,7 @@ export async function withoutConcurrently(script: string): Promise<string> {
     })
     return kept.join('') + bytes.subarray(done).toString()
   } catch {
-    // PostgreSQL has the better words for what cannot be parsed.
+    // PostgreSQL's own error is clearer than the parser's.
     return script
   }
 }
