@@ -21,10 +21,13 @@ export interface RecordedMigration {
 /** Runs a migration without a database, and returns what it sends. @throws `models-invalid` if it reads rows */
 export async function recordMigration(name: string, migration: Migration): Promise<RecordedMigration> {
   const statements: string[] = []
-  const db = new Kysely<unknown>({ dialect: recordingDialect(new RecordingConnection(name, statements)) })
+  const connection = new RecordingConnection(name, statements)
+  const db = new Kysely<unknown>({ dialect: recordingDialect(connection) })
   try {
     // A transaction, as Kysely's Migrator gives it.
     await db.transaction().execute((transaction) => migration.up(transaction))
+    // Also one that the migration has caught: it would go on without rows.
+    if (connection.refusal !== undefined) throw connection.refusal
   } catch (error) {
     if (error instanceof TenantryError) throw error
     throw new TenantryError('models-invalid', `The migration ${name} failed: ${messageOf(error)}`, {
@@ -38,6 +41,8 @@ export async function recordMigration(name: string, migration: Migration): Promi
 class RecordingConnection implements DatabaseConnection {
   readonly #name: string
   readonly #statements: string[]
+  /** The first refusal to read rows. */
+  refusal: TenantryError | undefined
 
   constructor(name: string, statements: string[]) {
     this.#name = name
@@ -60,9 +65,10 @@ class RecordingConnection implements DatabaseConnection {
   }
 
   #refuse(): never {
-    throw new TenantryError('models-invalid', `The migration ${this.#name} reads rows.`, {
+    this.refusal ??= new TenantryError('models-invalid', `The migration ${this.#name} reads rows.`, {
       hint: 'Let SQL do the work, as by INSERT ... SELECT: the statements of migrations must be known without a database.',
     })
+    throw this.refusal
   }
 }
 
@@ -71,7 +77,9 @@ function returnsRows({ query, sql }: CompiledQuery): boolean {
   return query.kind === 'RawNode' && rawRows.test(sql)
 }
 
-const rawRows = /^\s*(?:--.*\n\s*)*(?:select|with|values|table|show|explain|execute|fetch)\b|\breturning\b/i
+/** After comments and parentheses. */
+const rawRows =
+  /^(?:\s|\(|--.*\n|\/\*[^]*?\*\/)*(?:select|with|values|table|show|explain|execute|fetch)\b|\breturning\b/i
 
 function recordingDialect(connection: DatabaseConnection): Dialect {
   const nothing = async () => undefined

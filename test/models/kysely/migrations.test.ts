@@ -212,6 +212,17 @@ describe('migrations', () => {
   it.each<[string, (db: Kysely<Record<string, object>>) => Promise<unknown>, string]>([
     ['reads rows', (db) => db.selectFrom('person').selectAll().execute(), 'The migration a reads rows'],
     ['reads rows by raw SQL', async (db) => (await sql`-- x\nselect 1`.execute(db)).rows, 'The migration a reads rows'],
+    ['reads rows after a comment', async (db) => (await sql`/* x */ (select 1)`.execute(db)).rows, 'a reads rows'],
+    [
+      'reads rows, and goes on',
+      (db) =>
+        db
+          .selectFrom('x')
+          .selectAll()
+          .execute()
+          .catch(() => []),
+      'a reads rows',
+    ],
     ['reads what it wrote', (db) => db.deleteFrom('x').returningAll().execute(), 'The migration a reads rows'],
     ['streams', async (db) => void (await db.selectFrom('x').selectAll().stream().next()), 'a reads rows'],
     ['looks at the database', (db) => db.introspection.getTables(), 'The migration a reads rows'],
