@@ -153,17 +153,19 @@ async function secure({ server, admin, own }: OwnRole, login: Login, setting: re
   await despiteRaces(server, admin, own, () => server.apply(admin, [{ change: 'reset-login', user }]))
   if (await accepts(server, own, login)) return
   await despiteRaces(server, admin, own, () => server.apply(admin, [{ change: 'disable-login', user }]))
+  // A login with a password that it set in between is not seen among the sessions.
+  if (!(await server.sessions.endLogins(admin, { user }))) throw remainError(own.database)
   await endAllSessions(server, admin, own)
   await server.apply(admin, setting)
 }
 
-/** True if a role can log in with its password; false also if all its connections are in use. */
+/** True if a role can log in with its password; false also if all its connections are in use, or by a setting of its own. */
 async function accepts(server: Server, { database, signal }: OwnRole['own'], login: Login): Promise<boolean> {
   try {
     await (await server.connect(database, { login, signal })).close()
     return true
   } catch (error) {
-    if (hasCode(error, 'authentication-failed', 'too-many-connections')) return false
+    if (hasCode(error, 'authentication-failed', 'too-many-connections', 'query-failed')) return false
     throw error
   }
 }
