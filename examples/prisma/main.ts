@@ -9,7 +9,7 @@ await using tenantry = await openTenantry({
     migrations: new URL('prisma/migrations/', import.meta.url),
     client: (adapter) => new PrismaClient({ adapter }),
   }),
-  installation: 'blog',
+  installation: 'posts',
 })
 
 for (const id of ['acme', 'globex']) {

@@ -12,7 +12,7 @@ export interface DetectedModels {
   readonly expression: string
   /** The packages that it takes. */
   readonly packages: readonly string[]
-  /** What was found, in a few words each. */
+  /** The findings, in a few words each. */
   readonly found: readonly string[]
 }
 
