@@ -1,7 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { glob } from 'node:fs/promises'
 import { dirname, join, posix, relative } from 'node:path'
-import type { EntityFile } from './project.ts'
+
+/** A file with the entities that it exports. */
+export interface EntityFile {
+  readonly file: string
+  readonly names: readonly string[]
+}
 
 /** The models of a project, for its starting configuration. */
 export interface DetectedModels {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { glob, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type DetectedModels, detectModels } from './detect-models.ts'
+import { type DetectedModels, detectModels, type EntityFile } from './detect-models.ts'
 import { dependenciesOf } from './package-json.ts'
 
 /** The facts about a project that a starting configuration depends on. */
@@ -13,12 +13,6 @@ export interface Project {
   readonly entities: readonly EntityFile[]
   /** Packages that the configuration uses and the project does not have, as arguments of `npm install`. */
   readonly missing: readonly string[]
-}
-
-/** A file with the entities that it exports. */
-export interface EntityFile {
-  readonly file: string
-  readonly names: readonly string[]
 }
 
 /** Reads a project's package.json and source files. */
