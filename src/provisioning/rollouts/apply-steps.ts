@@ -4,7 +4,7 @@ import type { MakingContext, ProvisioningContext } from '../context.ts'
 import type { PlannedStep } from './plan.ts'
 
 /** Creates the extensions that the database lacks, as the role that administers: they are no steps. */
-export function addExtensions(
+export function ensureExtensions(
   { extensions }: Pick<MakingContext<never>, 'extensions'>,
   server: Server,
   session: Session,

@@ -15,7 +15,7 @@ import { differencesIn } from '../../structure/comparison.ts'
 import { isOfForm, isPrepared } from '../../structure/online.ts'
 import { goneError } from '../tenants/make-tenant.ts'
 import { foreignError, isStampOf, missingError, tenantStamp } from '../tenants/tenant-names.ts'
-import { addExtensions, afterPreparation, runSteps, stepOptions } from './apply-steps.ts'
+import { ensureExtensions, afterPreparation, runSteps, stepOptions } from './apply-steps.ts'
 import type { PlannedVersion } from './plan.ts'
 import { prepareOnline } from './prepare-online.ts'
 
@@ -113,7 +113,7 @@ async function prepareTenant<Handle>(
 ): Promise<void> {
   const { server, session, row, version } = site
   if ((await stampOfTenant(context, site)).fingerprint === context.fingerprint) return
-  await addExtensions(context, server, session)
+  await ensureExtensions(context, server, session)
   await prepareOnline(context, { server, database: row.database }, version.steps, { signal, lockTimeoutMs })
 }
 
@@ -147,7 +147,7 @@ async function changeAtOnce<Handle>(
       const { state, transition } = row
       const comment = tenantStamp(context, row, { fingerprint, state, transition, comment: stamp.comment })
       await server.apply(session, [{ change: 'stamp', database: row.database, comment }])
-      await addExtensions(context, server, session)
+      await ensureExtensions(context, server, session)
       await runSteps(context, session, isOnline ? afterPreparation(version.steps) : version.steps, lockTimeoutMs)
       const { separation, models } = context
       if (separation !== undefined && row.credential !== undefined)

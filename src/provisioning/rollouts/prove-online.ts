@@ -2,7 +2,7 @@ import type { Cancellable } from '../../kernel/abort.ts'
 import { hasCode } from '../../kernel/errors.ts'
 import { parseIdentifier } from '../../kernel/names.ts'
 import type { MakingContext } from '../context.ts'
-import { addExtensions, afterPreparation } from './apply-steps.ts'
+import { ensureExtensions, afterPreparation } from './apply-steps.ts'
 import type { PlannedStep } from './plan.ts'
 import { prepareOnline } from './prepare-online.ts'
 import { proveSteps, type ScratchSite } from './trial.ts'
@@ -21,7 +21,7 @@ export async function proveOnline<Handle>(
 ): Promise<readonly PlannedStep[]> {
   const { server, session } = site
   const database = parseIdentifier(session.database, 'database')
-  await addExtensions(context, server, session)
+  await ensureExtensions(context, server, session)
   const proved: PlannedStep[] = []
   for (const step of steps) {
     const fails = await isRefused(prepareOnline(context, { server, database }, [step], options))

@@ -11,7 +11,7 @@ import type { MakingContext } from '../context.ts'
 import { lookWith, reported } from '../tables/compare-database.ts'
 import { comparedWith, knownOrBuilt, unknownStructureError } from '../tables/compare-tenant.ts'
 import { ensureTemplate } from '../templates/template.ts'
-import { addExtensions, runSteps, stepOptions } from './apply-steps.ts'
+import { ensureExtensions, runSteps, stepOptions } from './apply-steps.ts'
 import { hazardsOf, perhapsRenamed } from './hazards.ts'
 import { hazardKey, type PlannedStep, type PlannedVersion, type PlanOptions } from './plan.ts'
 
@@ -50,7 +50,7 @@ export async function proveSteps<Handle>(
   const { desired } = await structures(context, site, options)
   try {
     await site.session.transaction(async () => {
-      await addExtensions(context, site.server, site.session)
+      await ensureExtensions(context, site.server, site.session)
       await runSteps(context, site.session, steps)
     }, stepOptions(context))
   } catch (error) {
@@ -115,7 +115,7 @@ class Trial<Handle> {
   }
 
   async run({ steps, renames = {} }: PlanOptions, desired: Structure): Promise<PlannedVersion['planner']> {
-    await addExtensions(this.#context, this.#site.server, this.#site.session)
+    await ensureExtensions(this.#context, this.#site.server, this.#site.session)
     if (steps !== undefined) {
       await this.#script(steps)
       return 'given'

@@ -3,7 +3,7 @@ import { parser } from './parser.ts'
 
 /**
  * Returns a script without the CONCURRENTLY of its CREATE INDEX and DROP INDEX, which PostgreSQL refuses in a transaction.
- * What is made is the same; only other sessions have to wait.
+ * The result is the same; only other sessions have to wait.
  */
 export async function withoutConcurrently(script: string): Promise<string> {
   if (!/\bconcurrently\b/i.test(script)) return script
