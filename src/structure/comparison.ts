@@ -83,10 +83,10 @@ export function reportOf(request: ReportRequest): Comparison {
     if (difference.change === 'missing' && isCreatable(difference.expected)) missing.push(difference.expected)
     else if (difference.change === 'extra') {
       const isOwn = difference.found.parent !== undefined && ownNames.has(wholeName(difference.found))
-      if (exact || isOwn) extra.push(describe(difference, defaultSchema))
+      if (exact || isOwn) extra.push(describe(difference, request))
     } else {
       const name = wholeName(difference.expected)
-      changed.set(name, [...(changed.get(name) ?? []), describe(difference, defaultSchema)])
+      changed.set(name, [...(changed.get(name) ?? []), describe(difference, request)])
     }
   }
   const missingKeys = new Set(missing.map(keyOf))
@@ -106,14 +106,17 @@ export function reportOf(request: ReportRequest): Comparison {
   }
 }
 
-function describe(difference: StructureDifference, defaultSchema: string): Difference {
+function describe(
+  difference: StructureDifference,
+  { desired, defaultSchema }: Pick<ReportRequest, 'desired' | 'defaultSchema'>,
+): Difference {
   const object = difference.change === 'extra' ? difference.found : difference.expected
   return {
     change: difference.change,
     object: named(object, defaultSchema),
     ...(difference.change !== 'missing' && { found: definitionText(difference.found) }),
     ...(difference.change !== 'extra' && { expected: definitionText(difference.expected) }),
-    statements: repairStatements(difference),
+    statements: repairStatements(difference, desired),
   }
 }
 

@@ -1,6 +1,8 @@
 import { sha256 } from '../kernel/hash.ts'
 import { compareStructures, type StructureDifference } from './compare.ts'
-import { columnClauses, parentOf, quoteName, qualified } from './repair.ts'
+import { quoteName } from '../kernel/quoting.ts'
+import { parentOf, qualified } from './qualified.ts'
+import { columnClauses } from './repair.ts'
 import { keyOf, type Structure, type StructureKind, type StructureObject } from './structure-object.ts'
 
 /**

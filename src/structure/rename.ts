@@ -1,6 +1,7 @@
 import { TenantryError } from '../kernel/errors.ts'
 import { named } from './comparison.ts'
-import { parentOf, qualified, quoteName } from './repair.ts'
+import { quoteName } from '../kernel/quoting.ts'
+import { parentOf, qualified } from './qualified.ts'
 import type { Structure } from './structure-object.ts'
 
 /**

@@ -1,11 +1,20 @@
+import { quoteName } from '../kernel/quoting.ts'
+import { commentStatements, routine } from './comment.ts'
 import type { StructureDifference } from './compare.ts'
-import { clauseSeparator, definitionText, type StructureObject } from './structure-object.ts'
+import { parentOf, qualified } from './qualified.ts'
+import { clauseSeparator, definitionText, type Structure, type StructureObject } from './structure-object.ts'
 
 /**
  * The statements that make an object as it should be, where they are certain: none where a statement would need more than
  * the two definitions say, such as how the rows of a table are converted.
+ *
+ * @param desired the structure as it should be
  */
-export function repairStatements(difference: StructureDifference): readonly string[] {
+export function repairStatements(difference: StructureDifference, desired: Structure): readonly string[] {
+  const object = difference.change === 'extra' ? difference.found : difference.expected
+  if (object.kind === 'comment') {
+    return commentStatements(object, difference.change === 'extra' ? undefined : object.definition, desired)
+  }
   switch (difference.change) {
     case 'missing':
       return createStatement(difference.expected)
@@ -91,10 +100,8 @@ function dropStatement(object: StructureObject): readonly string[] {
       return [`drop index ${qualified(object)};`]
     case 'function':
     case 'procedure':
-    case 'aggregate': {
-      const end = name.indexOf('(')
-      return [`drop ${kind} ${qualified({ ...object, name: name.slice(0, end) })}${name.slice(end)};`]
-    }
+    case 'aggregate':
+      return [`drop ${kind} ${routine(object)};`]
     case 'trigger':
     case 'rule':
     case 'policy':
@@ -238,19 +245,4 @@ function isPlainView({ definition }: StructureObject): boolean {
 
 function viewBody({ definition }: StructureObject): string {
   return definition.slice('view '.length)
-}
-
-/** Returns the quoted name of an object with its schema. */
-export function qualified({ schema, name }: StructureObject): string {
-  return `${quoteName(schema)}.${quoteName(name)}`
-}
-
-/** Returns the quoted name of the table that a part belongs to. */
-export function parentOf({ schema, parent = '' }: StructureObject): string {
-  return `${quoteName(schema)}.${quoteName(parent)}`
-}
-
-/** Returns a name as an SQL identifier. */
-export function quoteName(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
 }

@@ -1,4 +1,6 @@
-import { columnClauses, parentOf, quoteName } from './repair.ts'
+import { quoteName } from '../kernel/quoting.ts'
+import { parentOf } from './qualified.ts'
+import { columnClauses } from './repair.ts'
 import type { StructureObject } from './structure-object.ts'
 
 /**

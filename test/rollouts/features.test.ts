@@ -14,8 +14,6 @@ const notPlanned: ReadonlySet<string> = new Set([
   'alter table triggered disable trigger stamp',
   'alter table parted detach partition parted_1',
   'alter table heir no inherit forebear',
-  "comment on table commented is 'other'",
-  'comment on column commented.a is null',
   'alter table collated alter b type text collate "C"',
   'alter collation german rename to austrian',
   'alter conversion from_latin rename to other',

@@ -223,7 +223,7 @@ class Trial<Handle> {
     const look = await lookWith(live, desired, comparedWith(this.#context, server))
     const isCreated = (it: StructureDifference) => it.change === 'missing' && look.plan.isCreatable(it.expected)
     const others = compareStructures(desired, live.structure).filter((it) => !isCreated(it))
-    return [...look.plan.statements.map(({ text }) => text), ...others.flatMap(repairStatements)]
+    return [...look.plan.statements.map(({ text }) => text), ...others.flatMap((it) => repairStatements(it, desired))]
   }
 }
 
