@@ -76,7 +76,7 @@ const numRuns = Number(process.env['TENANTRY_TEST_ROUNDS'] ?? 3)
 it('rolls random models through several versions', { timeout: numRuns * 60_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(models, { minLength: 3, maxLength: 3 }), fc.boolean(), async (versions, isLarge) => {
-      const most = versions.map((version) => version.labels).toSorted()
+      const most = versions.map((version) => version.labels).toSorted((one, other) => one - other)
       const [first, ...later] = versions.map((version, index) => ({
         ...version,
         statements: statementsOf({ ...version, labels: most[index]! }),
