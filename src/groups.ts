@@ -13,7 +13,20 @@ import { despiteFullQueue } from './provisioning/locks/full-queue.ts'
 import { planRollout } from './provisioning/rollouts/plan-rollout.ts'
 import { readPlan } from './provisioning/rollouts/plan.ts'
 import { preflight } from './provisioning/rollouts/preflight.ts'
+import { joinRollout, workOnRollouts } from './provisioning/rollouts/join.ts'
 import { rollOut } from './provisioning/rollouts/roll-out.ts'
+import {
+  describeRollout,
+  endRollout,
+  goOnWith,
+  listRollouts,
+  planOf,
+  type ResumeOptions,
+  type RetryOptions,
+  type RolloutChoice,
+  targetsOf,
+  watchRollout,
+} from './provisioning/rollouts/rollout.ts'
 import { setDesired } from './provisioning/rollouts/set-desired.ts'
 import { reconcile } from './provisioning/reconcile/reconcile.ts'
 import type { Keeper } from './provisioning/templates/keeper.ts'
@@ -139,6 +152,11 @@ export function templatesGroup<Handle>({ calls, making, keeper }: GroupParts<Han
 
 /** Returns the calls that concern changes of the tables of all tenants. */
 export function rolloutsGroup<Handle>({ calls, making }: GroupParts<Handle>): Rollouts {
+  const working = new ConcurrencyLimit(1)
+  const changing =
+    <Options extends Cancellable, T>(call: Call, verb: (options: Options) => Promise<T>) =>
+    (options?: Options): Promise<T> =>
+      calls.change(call, options, (checked) => untilAborted(verb(checked), checked.signal))
   return {
     setDesired: (version, options) =>
       calls.change('rollouts.setDesired', options, ({ signal }) =>
@@ -153,6 +171,18 @@ export function rolloutsGroup<Handle>({ calls, making }: GroupParts<Handle>): Ro
       const read = readPlan(plan)
       return calls.change('rollouts.start', options, (checked) => rollOut(making, read, checked))
     },
+    join: (options) => calls.change('rollouts.join', options, (checked) => joinRollout(making, checked)),
+    // It lasts as long as the process, and takes no turn of its other calls.
+    work: (options) => calls.change('rollouts.work', options, (checked) => workOnRollouts(making, checked), working),
+    pause: changing('rollouts.pause', (checked: RolloutChoice) => endRollout(making, 'pause', checked)),
+    abort: changing('rollouts.abort', (checked: RolloutChoice) => endRollout(making, 'abort', checked)),
+    resume: changing('rollouts.resume', (checked: ResumeOptions) => goOnWith(making, 'resume', checked)),
+    retry: changing('rollouts.retry', (checked: RetryOptions) => goOnWith(making, 'retry', checked)),
+    get: async (options) => describeRollout(making, calls.read('rollouts.get', options)),
+    list: async (options) => listRollouts(making, calls.read('rollouts.list', options)),
+    planOf: async (options) => planOf(making, calls.read('rollouts.planOf', options)),
+    targets: async (options) => targetsOf(making, calls.read('rollouts.targets', options)),
+    watch: (options) => watchRollout(making, calls.read('rollouts.watch', options)),
   }
 }
 

@@ -91,12 +91,19 @@ export type { Version } from './catalog/versions.ts'
 export type { Hazard, HazardCode } from './provisioning/rollouts/hazards.ts'
 export type { PreflightOptions, PreflightResult, RowsInTheWay } from './provisioning/rollouts/preflight.ts'
 export type { PlannedStep, PlannedVersion, PlanOptions, RolloutPlan } from './provisioning/rollouts/plan.ts'
+export type { JoinOptions } from './provisioning/rollouts/join.ts'
+export type { RolloutFailure, RolloutOptions, RolloutResult } from './provisioning/rollouts/roll-out.ts'
 export type {
-  RolloutFailure,
-  RolloutOptions,
-  RolloutProgress,
-  RolloutResult,
-} from './provisioning/rollouts/roll-out.ts'
+  ResumeOptions,
+  RetryOptions,
+  Rollout,
+  RolloutChoice,
+  RolloutTarget,
+  TargetListOptions,
+} from './provisioning/rollouts/rollout.ts'
+export type { RolloutProgress, TakePartOptions } from './provisioning/rollouts/take-part.ts'
+export type { TargetCounts } from './catalog/rollout-targets.ts'
+export type { RolloutState, TargetError, TargetState } from './catalog/tables.ts'
 export type { DesiredSet } from './provisioning/rollouts/set-desired.ts'
 export type { RemovedTemplates } from './provisioning/templates/retire.ts'
 export type { Resumed, Suspended } from './provisioning/tenants/suspend.ts'

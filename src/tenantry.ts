@@ -8,6 +8,8 @@ import { functionOption, readOptions } from './kernel/options.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { Domains } from './catalog/domains.ts'
 import { Inventory } from './catalog/inventory.ts'
+import { RolloutRecords } from './catalog/rollout-records.ts'
+import { RolloutTargets } from './catalog/rollout-targets.ts'
 import type { Status } from './catalog/status.ts'
 import type { Tenant, TenantRow } from './catalog/tenant.ts'
 import type { CloseOptions, Tenantry } from './api.ts'
@@ -120,6 +122,8 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       catalog,
       domains,
       inventory: new Inventory(claims),
+      rolloutRecords: new RolloutRecords(catalogPool),
+      rolloutTargets: new RolloutTargets(catalogPool),
       knownTemplates: new Map(),
       knownStructures: new Map(),
       onboarding: new Activity(),

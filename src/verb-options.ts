@@ -7,15 +7,21 @@ import {
   durationMs,
   functionOption,
   identifier,
+  leaseLength,
+  must,
   oneOf,
   optionsOf,
   parsed,
+  part,
   positiveInteger,
+  positiveMs,
   readOptions,
+  recordNumber,
   texts,
   trueOrFalse,
 } from './kernel/options.ts'
 import type { Cancellable } from './kernel/abort.ts'
+import { parseTenantId } from './kernel/names.ts'
 import { parseDomain } from './kernel/domain-names.ts'
 import { isPlainObject, storableText } from './kernel/storable.ts'
 import type { CloseOptions, EnvironmentOptions, HistoryOptions } from './api.ts'
@@ -32,12 +38,24 @@ import type { ReconcileOptions } from './provisioning/reconcile/reconcile.ts'
 import { existing, newTenantSchemas, type OnboardOptions, verbSchemas } from './provisioning/tenants/tenant-options.ts'
 import type { PlanOptions } from './provisioning/rollouts/plan.ts'
 import type { PreflightOptions } from './provisioning/rollouts/preflight.ts'
+import type { JoinOptions } from './provisioning/rollouts/join.ts'
 import type { RolloutOptions } from './provisioning/rollouts/roll-out.ts'
+import type { ResumeOptions, RetryOptions, RolloutChoice, TargetListOptions } from './provisioning/rollouts/rollout.ts'
+import type { TakePartOptions } from './provisioning/rollouts/take-part.ts'
 import type { UpdateOptions } from './provisioning/tenants/update.ts'
 
 const verb = optionsOf<VerbOptions>(verbSchemas)
 const choice = { only: texts('a list of tenant ids', "Write only: ['acme']."), concurrency: positiveInteger }
 const reading = optionsOf<Cancellable>(cancellable)
+const takingPart = {
+  ...verbSchemas,
+  concurrency: recordNumber,
+  onProgress: functionOption<NonNullable<TakePartOptions['onProgress']>>(
+    'It gets the number of tenants so far: (progress) => { ... }',
+  ),
+}
+const chosen = optionsOf<RolloutChoice>({ rollout: recordNumber, ...cancellable })
+const resuming = { rollout: recordNumber, haltAfter: recordNumber, ...cancellable }
 
 /** The options of each call; `list`, `forEach`, `with` and `run` have theirs in the catalog and the routing. */
 const schemas = {
@@ -112,13 +130,39 @@ const schemas = {
   'rollouts.start': optionsOf<RolloutOptions>({
     ...verbSchemas,
     ...choice,
-    allow: texts('a list of hazards', "Write allow: ['drop-column:author.name']."),
-    haltAfter: positiveInteger,
-    lockTimeoutMs: positiveInteger,
-    largeTableBytes: positiveInteger,
-    onProgress: functionOption<NonNullable<RolloutOptions['onProgress']>>(
-      'It gets the number of tenants so far: (progress) => { ... }',
+    ...takingPart,
+    only: choice.only,
+    canary: texts('a list of tenant ids', "Write canary: ['acme']."),
+    waves: v.pipe(
+      v.array(part, must('a list of shares', 'Write waves: [0.05, 0.25].')),
+      v.check(
+        (shares) => shares.every((share, i) => share > (shares[i - 1] ?? 0)),
+        must('rising', 'Write waves: [0.05, 0.25].'),
+      ),
     ),
+    allow: texts('a list of hazards', "Write allow: ['drop-column:author.name']."),
+    haltAfter: recordNumber,
+    lockTimeoutMs: positiveMs,
+    largeTableBytes: positiveInteger,
+    leaseMs: leaseLength,
+    detach: trueOrFalse,
+  }),
+  'rollouts.join': optionsOf<JoinOptions>({ ...takingPart, rollout: recordNumber }),
+  'rollouts.work': optionsOf<TakePartOptions>(takingPart),
+  'rollouts.pause': chosen,
+  'rollouts.abort': chosen,
+  'rollouts.get': chosen,
+  'rollouts.planOf': chosen,
+  'rollouts.watch': chosen,
+  'rollouts.resume': optionsOf<ResumeOptions>(resuming),
+  'rollouts.retry': optionsOf<RetryOptions>({ ...resuming, only: choice.only }),
+  'rollouts.list': optionsOf<Cancellable & { readonly limit?: number }>({ limit: positiveInteger, ...cancellable }),
+  'rollouts.targets': optionsOf<TargetListOptions>({
+    state: oneOf(['waiting', 'running', 'changed', 'failed', 'skipped']),
+    after: parsed(parseTenantId),
+    limit: positiveInteger,
+    rollout: recordNumber,
+    ...cancellable,
   }),
   'servers.reconcile': optionsOf<ReconcileOptions>({ ...verbSchemas, dryRun: trueOrFalse }),
 }

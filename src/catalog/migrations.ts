@@ -1,4 +1,5 @@
 import { claimFunction } from './claim-function.ts'
+import { claimTargetsFunction, reportTargetFunction } from './rollout-functions.ts'
 
 /**
  * One step of the catalog's own schema. A step that has landed is never changed; only the claim function, which a later step
@@ -204,6 +205,59 @@ export const migrations: readonly Migration[] = [
       `alter table tenantry.version add unique (rank)`,
       // Null for the version that was declared last.
       `alter table tenantry.installation add column desired text references tenantry.version (fingerprint)`,
+    ],
+  },
+  {
+    number: 9,
+    // A Tenantry that knows only step 8 rolls out without a record, and changes each tenant under the same lock.
+    compatibleFrom: 7,
+    statements: [
+      `create table tenantry.rollout (
+         number int generated always as identity primary key,
+         state text not null default 'running' check (state in ('running', 'paused', 'halted', 'done', 'aborted')),
+         plan text not null,
+         fingerprint text not null,
+         -- The ids of the only tenants; null for all.
+         only_ids text[],
+         canary_ids text[] not null,
+         waves float8[] not null,
+         concurrency int not null,
+         -- The number of failures at which it is halted, with those of earlier attempts.
+         halt_at bigint not null,
+         lease_ms int not null,
+         lock_timeout_ms int,
+         large_table_bytes bigint,
+         actor text,
+         started_at timestamptz not null default clock_timestamp(),
+         ended_at timestamptz
+       )`,
+      // One at a time: two plans for one tenant would each find it at a version that they do not know.
+      `create unique index rollout_open on tenantry.rollout ((true)) where state in ('running', 'paused', 'halted')`,
+      `create table tenantry.rollout_target (
+         rollout int not null references tenantry.rollout on delete cascade,
+         -- Of a tenant that may have been purged since.
+         row_id uuid not null,
+         tenant text not null,
+         server_id int not null references tenantry.server,
+         fingerprint text not null,
+         wave int not null,
+         state text not null default 'waiting' check (state in ('waiting', 'running', 'changed', 'failed', 'skipped')),
+         worker text,
+         -- Rises with each lease: a process that has lost its own cannot report.
+         token bigint not null default 0,
+         attempts int not null default 0,
+         leased_until timestamptz,
+         not_before timestamptz,
+         error jsonb,
+         began_at timestamptz,
+         ended_at timestamptz,
+         primary key (rollout, row_id),
+         check ((state = 'running') = (leased_until is not null))
+       )`,
+      `create index rollout_target_next on tenantry.rollout_target (rollout, state, wave, server_id, tenant)`,
+      `create index rollout_target_tenant on tenantry.rollout_target (rollout, tenant)`,
+      claimTargetsFunction,
+      reportTargetFunction,
     ],
   },
 ]

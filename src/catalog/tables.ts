@@ -1,4 +1,5 @@
 import type { ColumnType, Generated } from 'kysely'
+import type { ErrorCode } from '../kernel/errors.ts'
 import type { TenantState } from './states.ts'
 
 /** The origin of a tenant's database: made from the models, cloned from another tenant's, or adopted. */
@@ -9,6 +10,22 @@ export type TemplateState = 'building' | 'ready' | 'dropping'
 
 /** The state of a spare. One that is `dropping` is no longer used, and its database will be dropped. */
 export type SpareState = 'filling' | 'ready' | 'dropping'
+
+/**
+ * The state of a rollout. One that is `running` gives its tenants to every process that works on it; `paused` and `halted`
+ * ones, the latter after failures, can be resumed.
+ */
+export type RolloutState = 'running' | 'paused' | 'halted' | 'done' | 'aborted'
+
+/** The state of one tenant in a rollout. One that is `skipped` has left the plan's versions, or service. */
+export type TargetState = 'waiting' | 'running' | 'changed' | 'failed' | 'skipped'
+
+/** The error of the last attempt on a tenant, as a rollout records it. */
+export interface TargetError {
+  readonly code: ErrorCode
+  readonly message: string
+  readonly hint?: string
+}
 
 /** The catalog's tables, all in the schema `tenantry`, as Kysely sees them. */
 export interface CatalogTables {
@@ -47,6 +64,40 @@ export interface CatalogTables {
     state: Generated<TemplateState>
     digest: string | null
     created_at: Generated<Date>
+  }
+  rollout: {
+    number: Generated<number>
+    state: Generated<RolloutState>
+    plan: string
+    fingerprint: string
+    only_ids: string[] | null
+    canary_ids: string[]
+    waves: number[]
+    concurrency: number
+    halt_at: ColumnType<string, number, number>
+    lease_ms: number
+    lock_timeout_ms: number | null
+    large_table_bytes: ColumnType<string | null, number | null, number | null>
+    actor: string | null
+    started_at: Generated<Date>
+    ended_at: Date | null
+  }
+  rollout_target: {
+    rollout: number
+    row_id: string
+    tenant: string
+    server_id: number
+    fingerprint: string
+    wave: number
+    state: Generated<TargetState>
+    worker: string | null
+    token: Generated<string>
+    attempts: Generated<number>
+    leased_until: Date | null
+    not_before: Date | null
+    error: ColumnType<TargetError | null, string | null>
+    began_at: Date | null
+    ended_at: Date | null
   }
   structure: { fingerprint: string; major_version: number; structure: string }
   spare: {

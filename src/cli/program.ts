@@ -23,7 +23,10 @@ import { rotateCredentials } from './commands/rotate-credentials.ts'
 import { offboard, restore, resume, suspend } from './commands/service-state.ts'
 import { show } from './commands/show.ts'
 import { setDesired } from './commands/set-desired.ts'
+import { abortRollout, pauseRollout, resumeRollout, retryRollout } from './commands/rollout-state.ts'
+import { showRollout } from './commands/show-rollout.ts'
 import { startRollout } from './commands/start-rollout.ts'
+import { work } from './commands/work.ts'
 import { status } from './commands/status.ts'
 import { update } from './commands/update.ts'
 import { completionScript, type Shell, shells } from './completion.ts'
@@ -35,7 +38,19 @@ const groups: Readonly<Record<string, readonly CommandFactory[]>> = {
   'Tenants:': [onboard, list, show, update, clone, adopt],
   'In and out of service:': [suspend, resume, offboard, restore, purge],
   'Domains:': [addDomain, verifyDomain, removeDomain, domains],
-  'New versions:': [plan, startRollout, drift, accept, setDesired],
+  'New versions:': [
+    plan,
+    startRollout,
+    showRollout,
+    pauseRollout,
+    resumeRollout,
+    retryRollout,
+    abortRollout,
+    work,
+    drift,
+    accept,
+    setDesired,
+  ],
   'Operate:': [status, exec, rotateCredentials, reconcile, restamp, removeTemplates],
 }
 

@@ -47,6 +47,12 @@ export function duration(text: string): number {
   throw new InvalidArgumentError('It is not a time such as 500ms, 10s or 2m.')
 }
 
+/** Adds a share between 0 and 1 to those of an option that may be repeated. */
+export function parseShares(text: string, before: readonly number[] = []): readonly number[] {
+  if (/^0?\.\d{1,6}$/.test(text) && Number(text) > 0) return [...before, Number(text)]
+  throw new InvalidArgumentError('It is not a share such as 0.05.')
+}
+
 /** Adds a value to those of an option that may be repeated. */
 export function repeated(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, text]

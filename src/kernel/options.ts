@@ -214,6 +214,15 @@ export const durationMs = v.pipe(numberOrZero, atMostLongest)
 /** A time in milliseconds above zero. */
 export const positiveMs = v.pipe(positiveInteger, atMostLongest)
 
+/** A number above zero that the catalog can store. */
+export const recordNumber = v.pipe(positiveInteger, v.maxValue(2 ** 31 - 1, must('at most 2147483647')))
+
+/** The length of a lease, in milliseconds: from a second, since it is renewed in time on a busy machine, to an hour. */
+export const leaseLength = v.pipe(
+  wholeNumber(1_000, 'a whole number of milliseconds, 1000 or above'),
+  v.maxValue(3_600_000, must('at most 3600000 milliseconds')),
+)
+
 /** The longest wait, in milliseconds; cut to the longest time of timers. */
 export const deadline = v.pipe(
   checked<number>((value) => typeof value === 'number' && value >= 0, 'a number of milliseconds, 0 or above'),

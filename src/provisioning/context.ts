@@ -7,6 +7,8 @@ import type { Verb } from '../catalog/audit.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Domains } from '../catalog/domains.ts'
 import type { TenantState } from '../catalog/states.ts'
+import type { RolloutRecords } from '../catalog/rollout-records.ts'
+import type { RolloutTargets } from '../catalog/rollout-targets.ts'
 import type { Inventory, TemplateRow } from '../catalog/inventory.ts'
 import type { Tenant, TenantRow } from '../catalog/tenant.ts'
 import type { Models } from '../models/port.ts'
@@ -162,6 +164,8 @@ export interface ProvisioningContext {
   readonly catalog: Catalog
   readonly inventory: Inventory
   readonly domains: Domains
+  readonly rolloutRecords: RolloutRecords
+  readonly rolloutTargets: RolloutTargets
   /** The templates that this process has seen, by the server's name. */
   readonly knownTemplates: Map<string, TemplateRow>
   /** The structures of this process's version that were read from the catalog. */

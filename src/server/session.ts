@@ -92,6 +92,13 @@ export interface Session {
    * Takes an advisory lock for the rest of the session if it is free now. A shared lock excludes only exclusive ones.
    */
   tryLock(name: string, mode: 'exclusive' | 'shared'): Promise<boolean>
+  /**
+   * Makes the server end the session once it is idle for longer, in or outside of a transaction: the locks of a process
+   * that was stopped, or cut off, are free then.
+   *
+   * @param ms the time, in milliseconds, in which the session has to be used again
+   */
+  limitIdle(ms: number): Promise<void>
   /** Releases an advisory lock that was taken by {@link lock} or {@link tryLock} on this connection. */
   unlock(name: string, mode: 'exclusive' | 'shared'): Promise<void>
   /** The statements that grant the session's role the missing privileges to create these; none if it has them. */

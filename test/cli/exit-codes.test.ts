@@ -2,7 +2,7 @@ import { TenantryError } from 'tenantry'
 import { expect, test } from 'vitest'
 // Neither is part of the public face.
 import { exitCodeOf, exitCodes } from '../../dist/cli/exit-codes.js'
-import { type ErrorCode, errorKinds } from '../../dist/kernel/errors.js'
+import { type ErrorCode, errorKinds } from '../../dist/kernel/error-kinds.js'
 import { readPage } from '../docs/markdown.ts'
 
 const codes = Object.keys(errorKinds) as ErrorCode[]

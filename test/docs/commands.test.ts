@@ -5,7 +5,7 @@ import { TenantryError } from 'tenantry'
 import { describe, expect, test } from 'vitest'
 // The exit codes are not part of the public face of the package.
 import { exitCodeOf } from '../../dist/cli/exit-codes.js'
-import { type ErrorCode, errorKinds } from '../../dist/kernel/errors.js'
+import { type ErrorCode, errorKinds } from '../../dist/kernel/error-kinds.js'
 import { makeProject } from '../cli/project.ts'
 import { allCodeBlocks, readPage, root } from './markdown.ts'
 import { followTranscripts, runOnPage } from './page-transcript.ts'

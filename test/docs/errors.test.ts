@@ -1,7 +1,7 @@
 import { TenantryError } from 'tenantry'
 import { describe, expect, test } from 'vitest'
 // The registry is not part of the public face; only this test needs it from outside.
-import { type ErrorCode, errorKinds } from '../../dist/kernel/errors.js'
+import { type ErrorCode, errorKinds } from '../../dist/kernel/error-kinds.js'
 import { readPage } from './markdown.ts'
 
 interface Section {

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { expect, test } from 'vitest'
-import { errorKinds } from '../../dist/kernel/errors.js'
+import { errorKinds } from '../../dist/kernel/error-kinds.js'
 import { makeProject } from '../cli/project.ts'
 import { sql } from '../support/server.ts'
 import { readPage } from './markdown.ts'

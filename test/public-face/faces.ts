@@ -74,6 +74,7 @@ export const entries = {
 
 const cancellable = { signal: 'signal' } as const
 const verb = { actor: 'text', ...cancellable } as const
+const chosen = { rollout: 'count', ...cancellable } as const
 const newTenant = { displayName: 'text', metadata: 'metadata', ...verb } as const
 const acme = ['acme', 'id'] as const
 const domain = ['shop.example.com', 'domain'] as const
@@ -135,7 +136,22 @@ export function facesOfTenantry(it: Open): Readonly<Record<string, Face>> {
       lockTimeoutMs: 'count',
       largeTableBytes: 'count',
       onProgress: 'function',
+      canary: 'texts',
+      waves: 'shares',
+      leaseMs: 'count',
+      detach: 'flag',
     }),
+    'rollouts.join': of('rollouts.join', [], { ...chosen, ...verb, concurrency: 'count', onProgress: 'function' }),
+    'rollouts.work': of('rollouts.work', [], { ...verb, concurrency: 'count', onProgress: 'function' }),
+    'rollouts.pause': of('rollouts.pause', [], chosen),
+    'rollouts.abort': of('rollouts.abort', [], chosen),
+    'rollouts.resume': of('rollouts.resume', [], { ...chosen, haltAfter: 'count' }),
+    'rollouts.retry': of('rollouts.retry', [], { ...chosen, haltAfter: 'count', only: 'texts' }),
+    'rollouts.get': of('rollouts.get', [], chosen),
+    'rollouts.list': of('rollouts.list', [], { limit: 'count', ...cancellable }),
+    'rollouts.planOf': of('rollouts.planOf', [], chosen),
+    'rollouts.targets': of('rollouts.targets', [], { ...chosen, state: 'word', after: 'id', limit: 'count' }),
+    'rollouts.watch': of('rollouts.watch', [], chosen),
     'tenants.accept': of('tenants.accept', [acme], verb),
     'tenants.restamp': of('tenants.restamp', [acme], { ...verb, differences: 'word' }),
     'servers.reconcile': of('servers.reconcile', [], { ...verb, dryRun: 'flag' }),

@@ -82,6 +82,7 @@ export const kinds = {
   pooler: kind([], 'invalid-option', 'invalid-url'),
   names: kind(['an empty list'], 'invalid-option', 'invalid-name'),
   texts: kind(['an empty list']),
+  shares: kind(['an empty list']),
   textsOrFunction: kind(['an empty list', 'a function']),
   /** NestJS itself checks their content. */
   list: kind(['an empty list', 'a list of nothing']),

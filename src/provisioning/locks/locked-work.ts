@@ -31,6 +31,12 @@ export interface LockedWork {
   readonly since: number
 }
 
+/** Options of locked work. */
+export interface LockOptions extends Cancellable {
+  /** The longest time between two uses of the sessions that hold the locks, in milliseconds. Default: no limit. */
+  readonly idleMs?: number | undefined
+}
+
 /**
  * Runs `work` under the lock of a tenant's id, in the whole installation.
  *
@@ -39,12 +45,13 @@ export interface LockedWork {
 export async function underLock<T>(
   context: ProvisioningContext,
   id: TenantId,
-  options: Cancellable,
+  options: LockOptions,
   work: (locked: LockedWork) => Promise<T>,
 ): Promise<T> {
   const since = performance.now()
   const session = await context.connect(context.home, options)
   try {
+    if (options.idleMs !== undefined) await session.limitIdle(options.idleMs)
     await lockTenant(session, context, id)
     const locked = lockedBy(session, since)
     return await work(locked).catch(async (error: unknown) => {
@@ -106,7 +113,7 @@ export function onServerOf<T>(
   context: ProvisioningContext,
   locked: LockedWork,
   row: TenantRow,
-  options: Cancellable,
+  options: LockOptions,
   work: (server: Server, admin: Session) => Promise<T>,
 ): Promise<T> {
   const server = requireServer(context.servers, row.server, row.id)
@@ -123,11 +130,12 @@ export async function onServer<T>(
   { session }: LockedWork,
   server: Server,
   lock: string,
-  options: Cancellable & { readonly connect?: ProvisioningContext['connect'] },
+  options: LockOptions & { readonly connect?: ProvisioningContext['connect'] },
   work: (admin: Session) => Promise<T>,
 ): Promise<T> {
   if (server === context.home) return work(session)
   return withSession((options.connect ?? context.connect)(server, options), async (admin) => {
+    if (options.idleMs !== undefined) await admin.limitIdle(options.idleMs)
     await admin.lock(lock, 'session', context.lockTimeoutMs)
     // Another process may have overtaken this one, if it lost the lock in the catalog before it had the one here. From
     // here on none can.

@@ -18,11 +18,20 @@ import { foreignError, isStampOf, missingError, tenantStamp } from '../tenants/t
 import { ensureExtensions, afterPreparation, runSteps, stepOptions } from './apply-steps.ts'
 import type { PlannedVersion } from './plan.ts'
 import { prepareOnline } from './prepare-online.ts'
+import { type TenantLease, whileLeased } from './tenant-lease.ts'
 
 /** Options of the change of one tenant. */
 export interface BringOptions extends VerbOptions {
-  readonly lockTimeoutMs?: number
-  readonly largeTableBytes?: number
+  readonly lockTimeoutMs?: number | undefined
+  readonly largeTableBytes?: number | undefined
+  /** The right of this process to change the tenant, if other processes may take it over. */
+  readonly lease?: TenantLease | undefined
+}
+
+/** A tenant to change: its row, if another one of the same id must not be changed in its place. */
+export interface TenantToChange {
+  readonly id: TenantId
+  readonly rowId?: string
 }
 
 /** In milliseconds. Short: every statement on the table waits behind a change that waits for its lock. */
@@ -33,29 +42,36 @@ const defaultLockTimeoutMs = 400
  * result and writes the stamp. A crash leaves the tenant at one of the versions; where the stamp is newer than the
  * catalog, repeating the call records it.
  *
- * @returns false if the tenant is not at that version any more, or out of service
+ * @returns `already-changed` if it has the version of this process; `skipped` if it is not at the older version any more,
+ *   or out of service
  * @throws `verification-failed` if its database is not as its version is
  */
 export async function bringUpToDate<Handle>(
   context: MakingContext<Handle>,
-  id: TenantId,
+  { id, rowId }: TenantToChange,
   version: PlannedVersion,
   options: BringOptions,
-): Promise<boolean> {
-  return underLock(context, id, options, async (locked) => {
+): Promise<'changed' | 'already-changed' | 'skipped'> {
+  const { actor, signal, lease } = options
+  const locking = { signal, idleMs: lease?.ms }
+  return underLock(context, id, locking, async (locked) => {
     const row = await locked.catalog.find(id)
-    if (row === undefined || !isInService(row.state) || row.fingerprint !== version.fingerprint) return false
-    return onServerOf(context, locked, row, options, async (server) => {
-      await withSession(server.connect(row.database, options), (session) =>
-        changeDatabase(context, { server, session, row, version }, options),
-      )
-      const { actor } = options
+    if (row === undefined || !isInService(row.state) || (rowId !== undefined && row.rowId !== rowId)) return 'skipped'
+    if (row.fingerprint === context.fingerprint) return 'already-changed'
+    if (row.fingerprint !== version.fingerprint) return 'skipped'
+    return onServerOf(context, locked, row, locking, async (server, admin): Promise<'changed'> => {
+      const change = (limited: BringOptions) =>
+        withSession(server.connect(row.database, limited), async (session) => {
+          if (lease !== undefined) await session.limitIdle(lease.ms)
+          await changeDatabase(context, { server, session, row, version }, limited)
+        })
+      await whileLeased([locked.session, admin], options, change)
       const changed = await durably(locked, () =>
         locked.catalog.setVersion(row, context.fingerprint, { verb: 'roll-out', actor }),
       )
       if (changed === undefined) throw goneError()
       emitChange(context, 'roll-out', changed, { from: row.state, to: row.state, since: locked.since })
-      return true
+      return 'changed'
     })
   })
 }

@@ -45,7 +45,8 @@ export async function eachTenantOf(
   if (errors.length > 0) throw errors[0]
 }
 
-async function refuseUnknown({ catalog }: ProvisioningContext, ids: readonly string[]): Promise<void> {
+/** @throws `tenant-unknown`, `invalid-tenant-id` for an id that no tenant has */
+export async function refuseUnknown({ catalog }: ProvisioningContext, ids: readonly string[]): Promise<void> {
   const wanted = ids.map(parseTenantId)
   const found = await catalog.findAll(wanted)
   const unknown = wanted.find((id) => !found.has(id))

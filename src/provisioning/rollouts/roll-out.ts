@@ -1,21 +1,28 @@
-import { pause } from '../../kernel/abort.ts'
-import { hasCode, TenantryError } from '../../kernel/errors.ts'
-import type { TenantId } from '../../kernel/names.ts'
-import type { TenantRow } from '../../catalog/tenant.ts'
-import type { MakingContext, VerbOptions } from '../context.ts'
-import { requireServer } from '../../server/require-server.ts'
-import { ensureTemplate } from '../templates/template.ts'
-import { mayPass } from './apply-steps.ts'
-import { bringUpToDate } from './bring-up-to-date.ts'
-import type { Hazard } from './hazards.ts'
-import { hazardKey, hazardsIn, type PlannedVersion, type RolloutPlan } from './plan.ts'
-import { countTenants, eachTenantOf, type TenantChoice } from './plan-tenants.ts'
-import { desiredHere } from './plan-rollout.ts'
+import { TenantryError } from '../../kernel/errors.ts'
+import { parseTenantId, type TenantId } from '../../kernel/names.ts'
+import { eachOf } from '../../kernel/pages.ts'
+import type { NewRollout, RolloutRow } from '../../catalog/rollout-records.ts'
+import type { RolloutState } from '../../catalog/tables.ts'
+import type { MakingContext } from '../context.ts'
+import { type PlannedVersion, readPlan, type RolloutPlan } from './plan.ts'
+import { refuseUnknown, type TenantChoice } from './plan-tenants.ts'
+import { refuseUnready } from './ready.ts'
+import { rolloutOpenError, requireRollout } from './rollout.ts'
+import { RolloutWork, type TakePartOptions } from './take-part.ts'
 
 /** Options of `rollouts.start`. */
-export interface RolloutOptions extends VerbOptions, TenantChoice {
+export interface RolloutOptions extends TakePartOptions, TenantChoice {
   /** The hazards of the plan to accept, each as `code:object`, such as `drop-column:author.name`. */
   readonly allow?: readonly string[]
+  /** The ids of tenants to change first. The others follow once all of them succeeded; a failure halts the rollout. */
+  readonly canary?: readonly string[]
+  /**
+   * The shares of tenants at which a wave ends, such as `[0.05, 0.25]`: the next wave begins once the one before it is over.
+   * Default: one wave.
+   */
+  readonly waves?: readonly number[]
+  /** The number of tenants that are changed at once on each server, by all processes together. Default 4. */
+  readonly concurrency?: number
   /** The number of failures, other than of a lock, after which no further tenant is begun. Default 10. */
   readonly haltAfter?: number
   /**
@@ -28,16 +35,13 @@ export interface RolloutOptions extends VerbOptions, TenantChoice {
    * have one. Default 32 MiB.
    */
   readonly largeTableBytes?: number
-  /** Called after each tenant. */
-  readonly onProgress?: (progress: RolloutProgress) => void
-}
-
-/** The progress of a rollout. */
-export interface RolloutProgress {
-  readonly changed: number
-  readonly failed: number
-  /** The number of tenants to change when it began. */
-  readonly total: number
+  /**
+   * The time after which a tenant is given to another process if the one that works on it does not report, in
+   * milliseconds. Default 30 s.
+   */
+  readonly leaseMs?: number
+  /** Records the rollout, and leaves its tenants to processes that call `rollouts.work` or `rollouts.join`. */
+  readonly detach?: boolean
 }
 
 /** A tenant that could not be changed: it has its former version. */
@@ -47,111 +51,111 @@ export interface RolloutFailure {
   readonly error: TenantryError
 }
 
-/** The result of a rollout in this process. */
+/** The result of a rollout, in all processes together. */
 export interface RolloutResult {
+  /** The number of the rollout; undefined if the plan has no tenants. */
+  readonly number: number | undefined
   /**
-   * `done` if every tenant was tried; `halted` after too many failures; `stopped` by the signal. Starting the same plan
-   * again goes on with the tenants that are left.
+   * `done` if every tenant was tried; `halted` after too many failures; `paused` or `aborted` by a call; `stopped` by the
+   * signal, and `started` with `detach`: then it is still running. Starting the same plan again continues an open rollout.
    */
-  readonly outcome: 'done' | 'halted' | 'stopped'
+  readonly outcome: Exclude<RolloutState, 'running'> | 'stopped' | 'started'
   /** The number of tenants that have the desired version and had it not before. */
   readonly changed: number
   readonly failures: readonly RolloutFailure[]
-  /** The number of tenants of the plan that were not tried. */
+  /** The number of tenants that were not tried, or are to be tried again. */
   readonly left: number
   readonly durationMs: number
 }
 
-/** Brings tenants to the version of a plan: each in one transaction, verified before its commit. */
+/** Records a rollout, or continues the open one of the same plan, and works on it until it is over. */
 export async function rollOut<Handle>(
   context: MakingContext<Handle>,
   plan: RolloutPlan,
   options: RolloutOptions,
 ): Promise<RolloutResult> {
-  const since = performance.now()
   await refuseUnready(context, plan, options)
-  await buildTemplates(context, plan, options)
-  const { signal, haltAfter = 10 } = options
-  const total = countTenants(plan, options)
-  const failures: RolloutFailure[] = []
-  let [changed, left] = [0, 0]
-  // A tenant can hold a lock for as long as it likes, and must not keep the others at their version.
-  const isHalted = () => failures.filter(({ error }) => !hasCode(error, 'lock-timeout')).length >= haltAfter
-  const isOver = () => signal?.aborted === true || isHalted()
-  const one = async (row: TenantRow, version: PlannedVersion) => {
-    if (isOver()) return void left++
-    try {
-      if (await withRetries(() => bringUpToDate(context, row.id, version, options), signal)) changed++
-    } catch (error) {
-      if (!(error instanceof TenantryError)) throw error
-      if (signal?.aborted) return void left++
-      failures.push({ tenant: row.id, server: row.server, error })
-    }
-    options.onProgress?.({ changed, failed: failures.length, total })
+  const { only, canary = [] } = options
+  await refuseUnknown(context, [...(only ?? []), ...canary])
+  if (plan.from.length === 0) {
+    return { number: undefined, outcome: 'done', changed: 0, failures: [], left: 0, durationMs: 0 }
   }
-  await eachTenantOf(context, plan, options, one)
-  const outcome = signal?.aborted ? 'stopped' : isHalted() ? 'halted' : 'done'
-  return { outcome, changed, failures, left, durationMs: performance.now() - since }
+  const rollout = await begin(context, plan, options)
+  const { concurrency: _, ...rest } = options
+  if (options.detach !== true) return takePart(context, rollout, rest)
+  return { ...(await resultOf(context, rollout.number, 'started')), durationMs: 0 }
 }
 
-/** Builds what tenants are compared with before one is changed: not while a change holds its locks. */
-async function buildTemplates<Handle>(
+/** Works on a rollout in this process until it is over. */
+export async function takePart<Handle>(
+  context: MakingContext<Handle>,
+  rollout: RolloutRow,
+  options: TakePartOptions,
+): Promise<RolloutResult> {
+  const since = performance.now()
+  const work = new RolloutWork(context, rollout, options)
+  const outcome = await work.run()
+  return { ...(await resultOf(context, rollout.number, outcome, work.errors)), durationMs: performance.now() - since }
+}
+
+async function begin<Handle>(
   context: MakingContext<Handle>,
   plan: RolloutPlan,
   options: RolloutOptions,
-): Promise<void> {
-  const names = new Set(plan.from.flatMap(({ tenants }) => Object.keys(tenants)))
-  for (const name of names) await ensureTemplate(context, requireServer(context.servers, name), options)
-}
-
-/** Refuses a plan that cannot be started as it is. @throws `plan-refused`, `not-desired` */
-async function refuseUnready<Handle>(
-  context: MakingContext<Handle>,
-  plan: RolloutPlan,
-  { allow = [] }: RolloutOptions,
-): Promise<void> {
-  if (plan.installation !== context.installationId) {
-    throw refused('The plan is of another installation.', 'Make one here: rollouts.plan(), or "tenantry plan".')
+): Promise<RolloutRow> {
+  const { rolloutRecords: records } = context
+  const { only, canary = [], waves = [], concurrency = 4, haltAfter = 10, leaseMs = 30_000 } = options
+  const { lockTimeoutMs, largeTableBytes, actor } = options
+  const rollout: NewRollout = {
+    plan: JSON.stringify(plan),
+    fingerprint: plan.to.fingerprint,
+    from: plan.from.map(({ fingerprint }) => fingerprint),
+    only: only?.map(parseTenantId),
+    canary: canary.map(parseTenantId),
+    waves,
+    concurrency,
+    haltAfter,
+    leaseMs,
+    lockTimeoutMs,
+    largeTableBytes,
+    actor,
   }
-  const to = await desiredHere(context)
-  if (plan.to.fingerprint !== to.fingerprint) {
-    const message = `The plan leads to version ${plan.to.number}, and the desired version is ${to.number}.`
-    throw refused(message, 'Make a new plan.')
+  const created = await records.create(rollout)
+  if (created !== undefined) return requireRollout(context, created)
+  const current = await requireRollout(context, undefined)
+  if (!continues(plan, readPlan(JSON.parse(current.plan)))) throw rolloutOpenError(current.number)
+  await records.extend(current.number, rollout)
+  return requireRollout(context, current.number)
+}
+
+/** True if each step of a plan is in another one: it was made after some tenants were changed. */
+function continues(plan: RolloutPlan, former: RolloutPlan): boolean {
+  const stepsOf = (version: PlannedVersion | undefined) => JSON.stringify(version?.steps.map(({ sql }) => sql))
+  const before = (fingerprint: string) => former.from.find((it) => it.fingerprint === fingerprint)
+  return (
+    plan.to.fingerprint === former.to.fingerprint &&
+    plan.from.every((version) => stepsOf(version) === stepsOf(before(version.fingerprint)))
+  )
+}
+
+/** The number of failures that are read at once. */
+const pageSize = 500
+
+async function resultOf<Handle>(
+  { rolloutTargets: targets }: MakingContext<Handle>,
+  number: number,
+  outcome: RolloutResult['outcome'],
+  errors: ReadonlyMap<string, TenantryError> = new Map(),
+): Promise<Omit<RolloutResult, 'durationMs'>> {
+  const { changed, waiting, running } = await targets.counts(number)
+  const failures: RolloutFailure[] = []
+  const page = (last: { readonly tenant: TenantId } | undefined) =>
+    targets.list(number, { state: 'failed', after: last?.tenant, limit: pageSize })
+  for await (const { tenant, server, error: recorded } of eachOf(pageSize, page)) {
+    const { code = 'query-failed', message = '', hint } = recorded ?? {}
+    const error =
+      errors.get(tenant) ?? new TenantryError(code, message, { tenant, ...(hint !== undefined && { hint }) })
+    failures.push({ tenant, server, error })
   }
-  const left = plan.from.flatMap(({ number, left: some }) => some.map((text) => `version ${number}: ${text}`))
-  if (left.length > 0) {
-    const hint = 'Give the statements by the option steps (--steps FILE), or the new names by renames (--rename).'
-    throw refused(`The plan does not lead to version ${to.number}. ${left.join('; ')}`, hint)
-  }
-  const open = hazardsIn(plan).filter((hazard) => !allow.includes(hazardKey(hazard)))
-  if (open.length > 0) throw refused(`The plan has hazards: ${open.map(hazardText).join(' ')}`, allowHint(open))
-}
-
-function refused(message: string, hint: string): TenantryError {
-  return new TenantryError('plan-refused', message, { hint })
-}
-
-function hazardText(hazard: Hazard): string {
-  return `${hazardKey(hazard)}: ${hazard.reason}`
-}
-
-function allowHint(hazards: readonly Hazard[]): string {
-  return `Nothing was changed. Allow each that is meant: ${hazards.map((it) => `--allow ${hazardKey(it)}`).join(' ')}.`
-}
-
-/** The number of attempts for one tenant, and the pauses between them, in milliseconds. */
-const attempts = 6
-const pauseMs = { first: 100, most: 3_000 }
-
-/** Repeats the change of a tenant after errors that may pass. */
-async function withRetries<T>(change: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await change()
-    } catch (error) {
-      if (attempt === attempts || !mayPass(error)) throw error
-      const ms = Math.min(pauseMs.most, pauseMs.first * 2 ** attempt)
-      await pause(ms * (0.5 + Math.random()), signal)
-    }
-  }
+  return { number, outcome, changed, failures, left: waiting + running }
 }

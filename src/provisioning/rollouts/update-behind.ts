@@ -42,7 +42,7 @@ export class UpdateBehind<Handle> {
     const failed = this.#failures.get(rowId)
     if (failed !== undefined && performance.now() < failed.until) throw failed.error
     try {
-      await bringUpToDate(this.#context, id, planned, { signal })
+      await bringUpToDate(this.#context, { id, rowId }, planned, { signal })
     } catch (error) {
       if (error instanceof TenantryError && !signal.aborted)
         this.#failures.set(rowId, { error, until: performance.now() + restMs })

@@ -15,6 +15,7 @@ import type {
 } from '../port.ts'
 import { type BlockerPolicy, BlockerWatch, whileConnecting } from './blockers.ts'
 import { cutClient, databaseEncoding, endClient, onCompleted, processId, typeParser } from './client.ts'
+import { cancelStatement } from './cancel-statement.ts'
 import { type ErrorContext, toTenantryError } from './errors.ts'
 import { locateStatement } from './failed-statement.ts'
 import { withExtension } from './missing-extension.ts'
@@ -39,12 +40,6 @@ export interface SessionSource {
 
 /** Returns a client to its pool; `isClean` is true if another session may use it. */
 export type GiveBack = (isClean: boolean) => void
-
-/**
- * The time that the server has to cancel the statement of an aborted call, in milliseconds, before the connection is
- * closed.
- */
-const cancelMs = 2_000
 
 /** Opens a session on a database; the signal cancels the opening and any later statement. */
 export async function openSession(
@@ -115,6 +110,10 @@ export function leaseSession(
   return new PostgresSession(client, source, database, signal, giveBack)
 }
 
+/** The statements that release the locks of a session, and reset its limits. */
+const cleaning =
+  'select pg_advisory_unlock_all(); reset idle_session_timeout; reset idle_in_transaction_session_timeout'
+
 class PostgresSession implements Session {
   readonly database: Identifier
   readonly user: Identifier
@@ -127,7 +126,7 @@ class PostgresSession implements Session {
     this.#lost = error
   }
   /** True if an advisory lock was taken that lasts as long as the session. */
-  #mayHoldLocks = false
+  #mustClean = false
   /** The schema of the open transaction. */
   #schema: Identifier | undefined
   #lost: Error | undefined
@@ -211,7 +210,7 @@ class PostgresSession implements Session {
   }
 
   async lock(name: string, scope: 'transaction' | 'session', limitMs: number): Promise<void> {
-    if (scope === 'session') this.#mayHoldLocks = true
+    if (scope === 'session') this.#mustClean = true
     const locked = await poll(() => this.#tryLock(name, scope), limitMs, this.#signal)
     if (locked) return
     throw new TenantryError('lock-timeout', `The lock "${name}" in ${this.database} was held for over ${limitMs} ms.`, {
@@ -220,12 +219,19 @@ class PostgresSession implements Session {
   }
 
   async tryLock(name: string, mode: 'exclusive' | 'shared'): Promise<boolean> {
-    this.#mayHoldLocks = true
+    this.#mustClean = true
     return this.#callLock(`pg_try_advisory_lock${mode === 'shared' ? '_shared' : ''}`, name)
   }
 
   async unlock(name: string, mode: 'exclusive' | 'shared'): Promise<void> {
     await this.#callLock(`pg_advisory_unlock${mode === 'shared' ? '_shared' : ''}`, name)
+  }
+
+  async limitIdle(ms: number): Promise<void> {
+    this.#mustClean = true
+    const limit = Math.ceil(ms)
+    const settings = `set idle_session_timeout = ${limit}; set idle_in_transaction_session_timeout = ${limit}`
+    await this.#send(() => this.#client.query(settings))
   }
 
   missingGrants(creation: Creation): Promise<readonly string[]> {
@@ -266,9 +272,9 @@ class PostgresSession implements Session {
   /** Clears a client's state for the next user; false if that is not certain. */
   async #clean(): Promise<boolean> {
     if (this.#lost !== undefined || this.#signal?.aborted || this.#client.getTransactionStatus() !== 'I') return false
-    if (!this.#mayHoldLocks) return true
+    if (!this.#mustClean) return true
     try {
-      await this.#client.query('select pg_advisory_unlock_all()')
+      await this.#client.query(cleaning)
       return true
     } catch {
       return false
@@ -292,7 +298,7 @@ class PostgresSession implements Session {
     throwIfAborted(this.#signal)
     if (this.#lost !== undefined) throw toTenantryError(this.#lost, this.#context(), 'query')
     const running = run()
-    const stopListening = onAbort(this.#signal, () => void this.#cancel(running))
+    const stopListening = onAbort(this.#signal, () => void cancelStatement(this.#client, this.#newMessenger(), running))
     const stopWatching = this.#watch?.start()
     try {
       return await running
@@ -307,24 +313,8 @@ class PostgresSession implements Session {
     }
   }
 
-  /**
-   * Requests the end of the statement here, on a connection of its own; closes the connection if that does not help.
-   */
-  async #cancel(running: Promise<unknown>): Promise<void> {
-    const messenger = (this.#source.newMessenger ?? this.#source.newClient)(this.database)
-    messenger.on('error', () => undefined)
-    const cut = () => {
-      cutClient(this.#client)
-      cutClient(messenger)
-    }
-    const limit = setTimeout(cut, cancelMs)
-    const cancelling = messenger
-      .connect()
-      .then(() => messenger.query('select pg_cancel_backend($1)', [processId(this.#client)]))
-      .catch(cut)
-    await Promise.allSettled([cancelling, running])
-    clearTimeout(limit)
-    await endClient(messenger)
+  #newMessenger(): Client {
+    return (this.#source.newMessenger ?? this.#source.newClient)(this.database)
   }
 
   /** Stops waiting for a server that does not answer any more. */

@@ -1,6 +1,6 @@
 import { TenantryError } from 'tenantry'
 import { expect } from 'vitest'
-import { errorKinds } from '../../../dist/kernel/errors.js'
+import { errorKinds } from '../../../dist/kernel/error-kinds.js'
 import { tally } from './seed.ts'
 
 /** Characters that move a cursor, break a line, or turn the direction of text; several lines are several lines. */
