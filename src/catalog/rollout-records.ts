@@ -56,7 +56,7 @@ export class RolloutRecords {
   create(rollout: NewRollout): Promise<number | undefined> {
     return this.#db.transaction().execute(async (db) => {
       // Looked for first: a conflict would use up a number.
-      if ((await db.selectFrom('rollout').select('number').where('state', 'in', open).execute()).length > 0) return
+      if (await isAnyOpen(db)) return undefined
       const row = await db
         .insertInto('rollout')
         .values({
@@ -95,6 +95,11 @@ export class RolloutRecords {
         .where('state', 'in', open)
         .execute()
     })
+  }
+
+  /** True if a rollout is open. */
+  async isOpen(): Promise<boolean> {
+    return isAnyOpen(this.#db)
   }
 
   /** Returns a rollout: the open one, or else the last one, if no number is given. */
@@ -197,6 +202,10 @@ export class RolloutRecords {
       return numUpdatedRows === 1n ? 'done' : state
     })
   }
+}
+
+async function isAnyOpen(db: Kysely<CatalogTables>): Promise<boolean> {
+  return (await db.selectFrom('rollout').select('number').where('state', 'in', open).execute()).length > 0
 }
 
 /** True for a state that no process works in any more. */

@@ -143,7 +143,8 @@ async function carryOut(tenantry: Opened, call: Call): Promise<string> {
       return 'reconciled'
     }
     case 'roll-out': {
-      const options = call.isOnline ? { largeTableBytes: 1 } : {}
+      // Another process takes the tenants of a killed one over at once.
+      const options = { leaseMs: 1_000, ...(call.isOnline && { largeTableBytes: 1 }) }
       const { outcome, failures } = await tenantry.rollouts.start(await tenantry.rollouts.plan(), options)
       for (const { error } of failures) throw error
       return outcome

@@ -77,7 +77,7 @@ export async function rollOut<Handle>(
   await refuseUnready(context, plan, options)
   const { only, canary = [] } = options
   await refuseUnknown(context, [...(only ?? []), ...canary])
-  if (plan.from.length === 0) {
+  if (plan.from.length === 0 && !(await context.rolloutRecords.isOpen())) {
     return { number: undefined, outcome: 'done', changed: 0, failures: [], left: 0, durationMs: 0 }
   }
   const rollout = await begin(context, plan, options)
