@@ -35,7 +35,7 @@ test('the help of tenantry has every command and fits into 100 columns', () => {
 })
 
 /** An argument for each kind of value. */
-const values: Readonly<Record<string, string>> = { number: '1', time: '1s', json: '{}' }
+const values: Readonly<Record<string, string>> = { number: '1', time: '1s', share: '0.5', json: '{}' }
 /** The required arguments of each command. */
 const needed: Readonly<Record<string, readonly string[]>> = {
   'add-domain': ['acme', 'shop.acme.example'],

@@ -20,7 +20,7 @@ const isOwn = (option: string) => !commonOptions.includes(option)
 test('every command has a page, every page a command', () => {
   const pages = readdirSync(join(root, 'docs/commands')).map((name) => name.replace('.md', ''))
   expect(commands).toEqual(expect.arrayContaining(['init', 'onboard', 'completion']))
-  expect(pages.filter((name) => name !== 'README' && name !== 'exit-codes')).toEqual(commands.toSorted())
+  expect(pages.filter((name) => name !== 'README' && name !== 'exit-codes').toSorted()).toEqual(commands.toSorted())
 })
 
 test('the overview lists the commands in the order of the help', () => {

@@ -1,9 +1,10 @@
+import { once } from 'node:events'
 import { Client } from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { startProgram } from '../support/program.ts'
 import { serverUrl, sql } from '../support/server.ts'
 import { namesOf } from '../support/tenants.ts'
-import { firstVersion, inTenant, notes, type PlainTenantry, versionsOf, withTag } from './support.ts'
+import { firstVersion, hazards, inTenant, notes, type PlainTenantry, versionsOf, withTag } from './support.ts'
 
 const file = new URL('programs/worker.ts', import.meta.url)
 const counter = 'create table counter (value int primary key)'
@@ -15,9 +16,7 @@ async function recorded(ids: readonly string[], options: { readonly lockTimeoutM
   const { next } = await firstVersion(ids, notes, counter)
   const second = await next(withTag, counter)
   const plan = await second.rollouts.plan({ steps })
-  const allow = plan.from.flatMap((it) =>
-    it.steps.flatMap(({ hazards }) => hazards.map((h) => `${h.code}:${h.object}`)),
-  )
+  const allow = hazards(plan)
   await second.rollouts.start(plan, { ...options, allow, detach: true, leaseMs: 1_000 })
   const startWorker = async () => {
     const program = startProgram(file, [serverUrl(), second.installation, withTag, counter])
@@ -44,22 +43,21 @@ describe('workers', () => {
   it('are replaced when they are killed, and change each tenant once', { timeout: 300_000 }, async () => {
     const ids = Array.from({ length: Number(process.env['TENANTRY_TEST_TENANTS'] ?? 20) }, (_, i) => `t${i}`)
     const { second, startWorker } = await recorded(ids)
-    let isDone = false
-    /** Starts a worker, and kills it after some tenants, in the midst of the next ones. */
-    const lives = async (): Promise<void> => {
-      while (!isDone) {
+    const over = new AbortController()
+    const ending = once(over.signal, 'abort')
+    /** Starts workers, and kills each after some tenants, in the midst of the next ones. */
+    const lives = async () => {
+      while (!over.signal.aborted) {
         const worker = await startWorker()
-        const most = 1 + Math.floor(Math.random() * 5)
-        for (let changed = 0; changed < most && !isDone; changed++) {
-          await Promise.race([worker.next(), over])
-        }
+        for (let left = 1 + Math.floor(Math.random() * 5); left > 0; left--) await Promise.race([worker.next(), ending])
         worker.child.kill('SIGKILL')
       }
     }
-    const over = finished(second).then(() => {
-      isDone = true
-    })
-    await Promise.all([over, lives(), lives()])
+    const watched = async () => {
+      await finished(second)
+      over.abort()
+    }
+    await Promise.all([watched(), lives(), lives()])
     await expectChangedOnce(second, ids)
     expect((await second.rollouts.get()).tenants).toMatchObject({ changed: ids.length, failed: 0 })
   })

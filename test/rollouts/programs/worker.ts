@@ -8,8 +8,8 @@ const tenantry = await openTenantry({ models: modelsOf(...statements), servers: 
 const end = new AbortController()
 process.stdin.resume().on('end', () => end.abort())
 tenantry.on((event) => {
-  if (event.event === 'tenant-changed') console.log(event.tenant)
+  if (event.event === 'tenant-changed') process.stdout.write(`${event.tenant}\n`)
 })
-console.log('ready')
+process.stdout.write('ready\n')
 await tenantry.rollouts.work({ signal: end.signal })
 await tenantry.close()
