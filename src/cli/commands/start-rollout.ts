@@ -76,7 +76,7 @@ function planFrom(file: string): RolloutPlan {
 type Progress = Parameters<NonNullable<Parameters<Tenantry<unknown>['rollouts']['start']>[1]>['onProgress'] & {}>[0]
 
 /** Returns a listener that shows the progress, the rate and the time that is left. */
-export function showProgress(update: (text: string) => void): (progress: Progress) => void {
+function showProgress(update: (text: string) => void): (progress: Progress) => void {
   const since = performance.now()
   let before: number | undefined
   return ({ changed, failed, total }) => {
@@ -89,7 +89,7 @@ export function showProgress(update: (text: string) => void): (progress: Progres
 }
 
 /** Pauses a rollout that Ctrl-C has stopped, so that no other process goes on with it. */
-export async function pausedIfStopped(tenantry: Tenantry<unknown>, result: RolloutResult): Promise<RolloutResult> {
+async function pausedIfStopped(tenantry: Tenantry<unknown>, result: RolloutResult): Promise<RolloutResult> {
   const { outcome, number } = result
   if (outcome === 'stopped' && number !== undefined) await tenantry.rollouts.pause({ rollout: number })
   return result
