@@ -1,6 +1,5 @@
 import type { Duplex } from 'node:stream'
 import { Client, type ClientBase, type ClientConfig } from 'pg'
-import { hasSystemCode } from '../../kernel/system-error.ts'
 import type { Identifier } from '../../kernel/names.ts'
 import type { SessionMark } from '../occupancy.ts'
 import type { ConnectionFields } from './connection-fields.ts'
@@ -48,8 +47,9 @@ const keepAliveMs = 10_000
 export const graceMs = 5_000
 
 /**
- * The driver's client, whose connection fails if the server sends a longer value than a string can hold. In the driver,
- * that error would end the process, and with it the service for all tenants.
+ * The driver's client, whose connection fails if the driver cannot read what the server sends: a longer value than a string
+ * can hold, one of a cursor that its parser refuses, or COPY in a cursor. In the driver, such an error would end the
+ * process, and with it the service for all tenants.
  */
 export class BoundedClient extends Client {
   constructor(config?: ClientConfig) {
@@ -63,18 +63,18 @@ export class BoundedClient extends Client {
       const added = stream.listeners('data').filter((listener) => !others.includes(listener))
       for (const parse of added as ((bytes: Buffer) => void)[]) {
         stream.off('data', parse)
-        stream.on('data', (bytes: Buffer) => endIfTooLong(stream, () => parse(bytes)))
+        stream.on('data', (bytes: Buffer) => endIfUnread(stream, () => parse(bytes)))
       }
     }
   }
 }
 
-function endIfTooLong(stream: Duplex, parse: () => void): void {
+/** Ends the connection if its bytes cannot be read: the driver does not know then which message comes next. */
+function endIfUnread(stream: Duplex, parse: () => void): void {
   try {
     parse()
   } catch (error) {
-    if (!hasSystemCode(error, 'ERR_STRING_TOO_LONG')) throw error
-    stream.destroy(error)
+    stream.destroy(error instanceof Error ? error : new Error(String(error)))
   }
 }
 
