@@ -76,7 +76,7 @@ begin
     where r.number = p_rollout and r.state = 'running'
       and (v_wave = 0 or r.halt_at <= (
         select count(*) from tenantry.rollout_target t
-        where t.rollout = p_rollout and t.state = 'failed' and t.error ->> 'code' <> 'lock-timeout'));
+        where t.rollout = p_rollout and t.state = 'failed' and t.error ->> 'code' not in ('lock-timeout', 'sessions-remain')));
   end if;
   return true;
 end

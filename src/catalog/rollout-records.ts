@@ -229,7 +229,7 @@ function changeable({ only, waves, concurrency, leaseMs, lockTimeoutMs, largeTab
 function haltAt(number: number, haltAfter: number) {
   return sql<number>`${haltAfter}::bigint + (
     select count(*) from tenantry.rollout_target t
-    where t.rollout = ${number} and t.state = 'failed' and t.error ->> 'code' <> 'lock-timeout')`
+    where t.rollout = ${number} and t.state = 'failed' and t.error ->> 'code' not in ('lock-timeout', 'sessions-remain'))`
 }
 
 function toRollout(row: Selectable<CatalogTables['rollout']>): RolloutRow {

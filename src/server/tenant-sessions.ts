@@ -1,6 +1,6 @@
 import type { Cancellable } from '../kernel/abort.ts'
 import type { Identifier } from '../kernel/names.ts'
-import type { Session } from './session.ts'
+import type { ScriptOptions, Session } from './session.ts'
 
 /**
  * All sessions, those of tenants' roles, or those that may be work. `workOf` names a role whose sessions always count, with
@@ -66,6 +66,25 @@ export interface Sessions {
   list(session: Session, database: Identifier, which: WhichSessions, how?: 'busy' | 'any'): Promise<readonly number[]>
   /** Returns at most five other holders of locks on tables of the session's database, the oldest transaction first. */
   lockHolders(session: Session, tables: readonly string[]): Promise<readonly LockHolder[]>
+  /**
+   * Returns the temporary objects of other sessions, at most five, that depend on lasting ones of the session's database:
+   * these cannot be dropped or changed as long as they exist.
+   */
+  temporaryDependents(session: Session): Promise<readonly string[]>
+  /**
+   * Locks tables until the end of the session's transaction, and ends the tenants' sessions that {@link temporaryDependents}
+   * belong to.
+   *
+   * @param beside another session on the same database
+   * @param options the role that locks the tables, and the longest wait for each
+   * @returns false if some remain after some seconds
+   */
+  endTemporaryDependents(
+    session: Session,
+    beside: Session,
+    tables: readonly string[],
+    options: ScriptOptions,
+  ): Promise<boolean>
   /** Ends sessions by their process ids, without waiting until they are gone. @throws `permission-denied` */
   end(session: Session, processIds: readonly number[]): Promise<void>
   /** Returns the server's time, as text for {@link endBefore}. */

@@ -94,7 +94,7 @@ async function changeDatabase<Handle>(
     const isOnline = await hasLargeTable(site, options)
     if (isOnline) await prepareTenant(context, site, options)
     try {
-      await changeAtOnce(context, site, options, isOnline)
+      await changeDespiteTemporary(context, site, options, isOnline)
     } catch (error) {
       if (!hasCode(error, 'query-failed', 'verification-failed') || forms.length === 0) throw error
       // Prepared by an earlier attempt, while the table was larger, or by another limit.
@@ -106,6 +106,42 @@ async function changeDatabase<Handle>(
     if (hasCode(error, 'lock-timeout')) throw await withHolders(error, server, session, version)
     throw hasCode(error, 'query-failed') ? await withDrift(error, context, site) : error
   }
+}
+
+/**
+ * Changes a tenant, and again without its sessions if their temporary objects, such as a view on a column, are in the way.
+ *
+ * @throws `sessions-remain` if these remain
+ */
+async function changeDespiteTemporary<Handle>(
+  context: MakingContext<Handle>,
+  site: TenantSite,
+  options: BringOptions,
+  isOnline: boolean,
+): Promise<void> {
+  const { server, session, row } = site
+  const dependents = () => server.sessions.temporaryDependents(session)
+  try {
+    await changeAtOnce(context, site, options, isOnline)
+  } catch (error) {
+    if (!hasCode(error, 'query-failed') || (await dependents()).length === 0) throw error
+    const retrying = withSession(server.connect(row.database, options), (beside) =>
+      changeAtOnce(context, site, options, isOnline, beside),
+    )
+    await retrying.catch(async (failure: unknown) => {
+      const left = hasCode(failure, 'query-failed') ? await dependents() : []
+      throw left.length === 0 ? failure : dependentsError(row, left, failure)
+    })
+  }
+}
+
+function dependentsError({ id, database }: TenantRow, names: readonly string[], cause: unknown): TenantryError {
+  const message = `Temporary objects of sessions in ${database} depend on what a step changes: ${names.join(', ')}.`
+  return new TenantryError('sessions-remain', message, {
+    cause,
+    tenant: id,
+    hint: `Suspend ${id}, which ends its sessions, and start the rollout again. Drop objects that outlast all sessions as a superuser.`,
+  })
 }
 
 /** The size of a table, in bytes, that takes noticeable time to read. */
@@ -145,12 +181,17 @@ async function stampOfTenant<Handle>(
   return stamp
 }
 
-/** Runs the steps in one transaction, or what takes their place after the preparation. */
+/**
+ * Runs the steps in one transaction, or what takes their place after the preparation.
+ *
+ * @param beside another session, from which the tenant's sessions with temporary objects that depend on its tables are ended
+ */
 async function changeAtOnce<Handle>(
   context: MakingContext<Handle>,
   site: TenantSite,
   options: BringOptions,
   isOnline: boolean,
+  beside?: Session,
 ): Promise<void> {
   const { fingerprint } = context
   const { server, session, row, version } = site
@@ -164,8 +205,12 @@ async function changeAtOnce<Handle>(
       const comment = tenantStamp(context, row, { fingerprint, state, transition, comment: stamp.comment })
       await server.apply(session, [{ change: 'stamp', database: row.database, comment }])
       await ensureExtensions(context, server, session)
-      await runSteps(context, session, isOnline ? afterPreparation(version.steps) : version.steps, lockTimeoutMs)
       const { separation, models } = context
+      if (beside !== undefined) {
+        const locking = { role: separation?.groups.objects, lockTimeoutMs }
+        await server.sessions.endTemporaryDependents(session, beside, tablesOf(version), locking)
+      }
+      await runSteps(context, session, isOnline ? afterPreparation(version.steps) : version.steps, lockTimeoutMs)
       if (separation !== undefined && row.credential !== undefined)
         await server.apply(session, protectHistory(models.schema, separation.groups))
     }
@@ -179,15 +224,19 @@ async function withHolders(
   failure: TenantryError,
   server: Server,
   session: Session,
-  { steps }: PlannedVersion,
+  version: PlannedVersion,
 ): Promise<TenantryError> {
   // The first error counts, also if this look fails.
-  const tables = steps.flatMap(({ locks }) => locks.map(({ table }) => table))
-  const holders = await server.sessions.lockHolders(session, tables).catch(() => [])
+  const holders = await server.sessions.lockHolders(session, tablesOf(version)).catch(() => [])
   if (holders.length === 0) return failure
   return explained(failure, 'lock-timeout', failure.message, {
     hint: `Locks on the tables are held by: ${holders.map(holderText).join('; ')}.`,
   })
+}
+
+/** Returns the tables that the steps lock. */
+function tablesOf({ steps }: PlannedVersion): readonly string[] {
+  return steps.flatMap(({ locks }) => locks.map(({ table }) => table))
 }
 
 function holderText({ processId, user, state, heldMs, query }: LockHolder): string {

@@ -23,7 +23,7 @@ export interface RolloutOptions extends TakePartOptions, TenantChoice {
   readonly waves?: readonly number[]
   /** The number of tenants that are changed at once on each server, by all processes together. Default 4. */
   readonly concurrency?: number
-  /** The number of failures, other than of a lock, after which no further tenant is begun. Default 10. */
+  /** The number of failures, other than of a lock or a session, after which no further tenant is begun. Default 10. */
   readonly haltAfter?: number
   /**
    * The longest wait for each lock on a table, in milliseconds: so long, at most, does a tenant's request wait behind the

@@ -47,7 +47,7 @@ export interface RolloutChoice extends Cancellable {
 
 /** Options of `rollouts.resume`. */
 export interface ResumeOptions extends RolloutChoice {
-  /** The number of further failures, other than of a lock, after which it is halted. Default 10. */
+  /** The number of further failures, other than of a lock or a session, after which it is halted. Default 10. */
   readonly haltAfter?: number
 }
 

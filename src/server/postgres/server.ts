@@ -55,6 +55,7 @@ import { cancelBeside, openListener, openSession, type SessionSource } from './s
 import { openSessionPool } from './session-pool.ts'
 import { clock, endSessions, endSessionsBefore, sessionsIn } from './sessions.ts'
 import { structureAccess } from './structure/structure-access.ts'
+import { endTemporaryDependents, temporaryDependents } from './temporary-objects.ts'
 
 const noLimit = 0
 /** The time to connect to a database before another one is tried, in milliseconds. */
@@ -250,6 +251,9 @@ export class PostgresServer implements Server {
     return {
       list: (session, database, which, how = 'any') => sessionsIn(session, database, { which, how, tenantRoles }),
       lockHolders,
+      temporaryDependents,
+      endTemporaryDependents: async (session, beside, tables, options) =>
+        blockers !== undefined && endTemporaryDependents(session, beside, tables, { ...options, policy: blockers }),
       end: endSessions,
       clock,
       endBefore: endSessionsBefore,
