@@ -115,7 +115,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
     const onLongLease = (lease: LongLease) => this.#listeners.emit({ event: 'lease-held', ...lease })
     // Turns of its own: a hook of a verb, which holds one, may use a tenant that is behind.
     const turns = new ConcurrencyLimit(parts.concurrency)
-    const update = (row: TenantRow) => this.#calls.run((signal) => turns.run(() => behind.update(row, signal), signal))
+    const update = (row: TenantRow) => this.#calls.run((signal) => behind.update(row, signal))
     this.#work = new TenantWork({ ...routingOptions(parts, catalogPool, update), catalog, domains, onLongLease })
     this.#making = {
       ...parts,
@@ -135,7 +135,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       forgetDomains: (domain) => this.#work.forgetDomains(domain),
       emit: (event) => this.#listeners.emit(event),
     }
-    const behind = new UpdateBehind(this.#making)
+    const behind = new UpdateBehind(this.#making, turns)
     this.#calls = new Calls(parts.mode, parts.concurrency)
     this.#stop = stop
     this.#keeper = new Keeper(this.#making, parts.spares)

@@ -18,6 +18,8 @@ export interface SessionOptions extends Cancellable {
   readonly role?: Identifier | undefined
   /** `leave` if its statements wait for tenants' sessions, up to their own limits, and end none. Default `end`. */
   readonly blockers?: 'end' | 'leave'
+  /** The longest wait of a statement for each lock, in milliseconds. Default: that of administration. */
+  readonly lockTimeoutMs?: number | undefined
 }
 
 /** The result of a statement. */

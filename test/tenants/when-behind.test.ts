@@ -2,13 +2,19 @@ import { defineEntity, p } from '@mikro-orm/core'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import type { TenantryConfig } from 'tenantry'
 import { mikroOrm } from 'tenantry/mikro-orm'
-import { beforeAll, describe, expect, it } from 'vitest'
-import { errorOf } from '../support/server.ts'
+import { Client } from 'pg'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { errorOf, serverUrl } from '../support/server.ts'
 import { inCatalog, openTestTenantry, type TestTenantry } from '../support/tenants.ts'
 
 const Note = defineEntity({ name: 'Note', properties: { id: p.integer().primary(), text: p.text() } })
 const Tag = defineEntity({ name: 'Tag', properties: { id: p.integer().primary() } })
 const Mark = defineEntity({ name: 'Mark', properties: { id: p.integer().primary() } })
+
+const Book = defineEntity({
+  name: 'Book',
+  properties: { id: p.integer().primary(), note: () => p.manyToOne(Note) },
+})
 
 const older = mikroOrm({ entities: [Note] })
 const newer = mikroOrm({ entities: [Note, Tag] })
@@ -123,6 +129,23 @@ describe('whenBehind', () => {
     expect(await errorOf(dropping.with('used', (em) => em.count(Mark)))).toMatchObject({ code: 'tenant-behind' })
     // It is not the desired version any more.
     expect(await errorOf(serving.with('idle', notesOf))).toMatchObject({ code: 'tenant-behind' })
+  })
+
+  it('update: fails with the same error for a while after a failure, and then tries again', async () => {
+    const { installation } = first
+    await first.onboard('held')
+    const fourth = mikroOrm({ entities: [Note, Tag, Mark, Book] })
+    const serving = await openTestTenantry(fourth, { installation, whenBehind: 'update' })
+    const { database } = await first.tenants.credentials('held')
+    const client = new Client({ connectionString: serverUrl({ database }) })
+    onTestFinished(() => client.end())
+    await client.connect()
+    await client.query('begin; lock table note')
+    const failure = await errorOf(serving.with('held', (em) => em.count(Book)))
+    expect(failure).toMatchObject({ code: 'lock-timeout' })
+    expect(await errorOf(serving.with('held', (em) => em.count(Book)))).toBe(failure)
+    await client.query('rollback')
+    await expect.poll(() => serving.with('held', (em) => em.count(Book)).catch(() => -1), { timeout: 20_000 }).toBe(0)
   })
 
   it('is one of a few words', async () => {

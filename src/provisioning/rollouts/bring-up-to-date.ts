@@ -17,11 +17,11 @@ import { goneError } from '../tenants/make-tenant.ts'
 import { foreignError, isStampOf, missingError, tenantStamp } from '../tenants/tenant-names.ts'
 import { ensureExtensions, afterPreparation, runSteps, stepOptions } from './apply-steps.ts'
 import type { PlannedVersion } from './plan.ts'
-import { prepareOnline } from './prepare-online.ts'
+import { prepareOnline, type PrepareOptions } from './prepare-online.ts'
 import { type TenantLease, whileLeased } from './tenant-lease.ts'
 
 /** Options of the change of one tenant. */
-export interface BringOptions extends VerbOptions {
+export interface BringOptions extends VerbOptions, Pick<PrepareOptions, 'olderTimeoutMs'> {
   readonly lockTimeoutMs?: number | undefined
   readonly largeTableBytes?: number | undefined
   /** The right of this process to change the tenant, if other processes may take it over. */
@@ -161,12 +161,16 @@ async function hasLargeTable(
 async function prepareTenant<Handle>(
   context: MakingContext<Handle>,
   site: TenantSite,
-  { signal, lockTimeoutMs = defaultLockTimeoutMs }: BringOptions,
+  { signal, olderTimeoutMs, lockTimeoutMs = defaultLockTimeoutMs }: BringOptions,
 ): Promise<void> {
   const { server, session, row, version } = site
   if ((await stampOfTenant(context, site)).fingerprint === context.fingerprint) return
   await ensureExtensions(context, server, session)
-  await prepareOnline(context, { server, database: row.database }, version.steps, { signal, lockTimeoutMs })
+  await prepareOnline(context, { server, database: row.database }, version.steps, {
+    signal,
+    lockTimeoutMs,
+    olderTimeoutMs,
+  })
 }
 
 /** Reads the tenant's stamp. @throws `database-missing`, `verification-failed` if it has none of this tenant */

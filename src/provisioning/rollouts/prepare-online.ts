@@ -12,6 +12,11 @@ import type { PlannedStep } from './plan.ts'
 /** Options of a preparation. */
 export interface PrepareOptions extends Cancellable {
   readonly lockTimeoutMs?: number | undefined
+  /**
+   * The longest wait of CREATE INDEX CONCURRENTLY, and the like, for each older transaction, in milliseconds. Default: the
+   * longest wait of administration for a lock.
+   */
+  readonly olderTimeoutMs?: number | undefined
 }
 
 /**
@@ -23,13 +28,14 @@ export async function prepareOnline(
   context: ProvisioningContext,
   { server, database }: { readonly server: Server; readonly database: Identifier },
   steps: readonly PlannedStep[],
-  { signal, lockTimeoutMs }: PrepareOptions,
+  { signal, lockTimeoutMs, olderTimeoutMs }: PrepareOptions,
 ): Promise<void> {
   const statements = steps.flatMap(({ online }) => online?.prepare ?? [])
   if (statements.length === 0) return
   const role = context.separation?.groups.objects
   // CREATE INDEX CONCURRENTLY waits for every older transaction; those of a service may take their time.
-  await withSession(server.connect(database, { signal, role, blockers: 'leave' }), async (session) => {
+  const connecting = server.connect(database, { signal, role, blockers: 'leave', lockTimeoutMs: olderTimeoutMs })
+  await withSession(connecting, async (session) => {
     const run = ({ sql, isAlone }: Pick<OnlineStatement, 'sql' | 'isAlone'>) =>
       isAlone
         ? session.query(sql)

@@ -265,17 +265,17 @@ export class PostgresServer implements Server {
   }
 
   /** Returns sessions of another login, or of a role that the login acts as. */
-  #as({ login, role }: Pick<SessionOptions, 'login' | 'role'>): SessionSource {
-    if (login === undefined && role === undefined) return this.#sessions
+  #as({ login, role, lockTimeoutMs }: Pick<SessionOptions, 'login' | 'role' | 'lockTimeoutMs'>): SessionSource {
+    if (login === undefined && role === undefined && lockTimeoutMs === undefined) return this.#sessions
     const queue = login === undefined ? this.#queue : this.#loginQueue
-    return { ...this.#source({ ...this.#fields, ...login }, role), queue }
+    return { ...this.#source({ ...this.#fields, ...login }, role, lockTimeoutMs), queue }
   }
 
-  #source(fields: ConnectionFields, role?: Identifier): SessionSource {
+  #source(fields: ConnectionFields, role?: Identifier, lockMs = this.#limits.lockMs): SessionSource {
     const { tenants } = this.#settings
     return {
       queue: this.#queue,
-      newClient: (database) => newClient(fields, database, this.#limits, { role }),
+      newClient: (database) => newClient(fields, database, { ...this.#limits, lockMs }, { role }),
       newMessenger: (database) => newClient(fields, database, this.#limits),
       context: (database) => this.#context(database, fields.user),
       blockers: tenants && {
