@@ -1,5 +1,6 @@
 import { assert, asyncProperty, nat, subarray } from 'fast-check'
 import { checkDatabase, ensureTables, type SchemaSource } from 'tenantry'
+import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { existingDatabase, queryIn } from '../start-up/support.ts'
 import { schemaOf } from '../support/statements.ts'
@@ -196,6 +197,17 @@ it.each([
   expect(found).toMatchObject({ outcome: 'differs' })
   const extra = found.outcome === 'database-missing' ? [] : found.extra.map(({ object }) => object)
   expect(extra).toContainEqual({ kind, name: objectName })
+})
+
+it("a cast of another session's temporary type is not seen", async () => {
+  const { url } = await existingDatabase()
+  const models = schemaOf('create table of_them (a int primary key)')
+  await ensureTables(url, models)
+  const client = new Client({ connectionString: url })
+  onTestFinished(() => client.end())
+  await client.connect()
+  await client.query('create type pg_temp.mine as (a int); create cast (pg_temp.mine as text) with inout')
+  expect(await checkDatabase(url, models, { exact: true })).toMatchObject({ outcome: 'matches' })
 })
 
 it('objects of no schema are built beside those of the same names', async () => {

@@ -68,6 +68,8 @@ export const schemalessSql = `
          concat_ws(' ', case c.castmethod when 'f' then 'function ' || c.castfunc::regprocedure when 'i' then 'inout' else 'binary' end,
            case c.castcontext when 'i' then 'implicit' when 'a' then 'assignment' else 'explicit' end)
   from pg_cast c where ${isOurs('pg_cast', 'c')}
+    and not exists (select from pg_type t join pg_namespace n on n.oid = t.typnamespace
+                    where t.oid in (c.castsource, c.casttarget) and n.nspname ~ '^pg_temp_' and n.oid <> pg_my_temp_schema())
   union all
   select 'publication', '', p.pubname, null,
          concat_ws(' ', case when p.puballtables then 'for all tables' end,
