@@ -103,7 +103,7 @@ const rooms = {
 const packages = {
   'pg/': ['server/postgres/'],
   'pg-connection-string/': ['server/postgres/'],
-  'libpg-query/': ['server/postgres/structure/', 'models/prisma/'],
+  'libpg-query/': ['server/postgres/structure/', 'models/migrations/'],
   // Kysely makes cursors by itself, and has to be given the class.
   'pg-cursor/': ['server/postgres/', 'models/mikro-orm/', 'models/kysely/'],
   '@mikro-orm/': ['models/mikro-orm/'],

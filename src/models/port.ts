@@ -15,8 +15,11 @@ export interface Models<Handle> {
 export interface SchemaSource {
   /** The schema of the tables that name none. */
   readonly defaultSchema: string
-  /** The table of its history, if it has one. Tenants' roles can read it, and not write it. */
-  readonly history?: { readonly schema: string; readonly table: string }
+  /**
+   * The table of its history, if it has one, and that of its tool's lock. Tenants' roles can read them, and not write
+   * them.
+   */
+  readonly history?: { readonly schema: string; readonly table: string; readonly lockTable?: string }
   /**
    * The hash of what `create` makes: the same in every process that has the same schema.
    *

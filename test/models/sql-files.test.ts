@@ -96,11 +96,31 @@ describe('the files of a folder', () => {
     })
   })
 
-  it('are refused where one ends the transaction, and nothing is created', async () => {
-    const source = sqlFiles(await folderOf({ '1.sql': `${note}; commit` }))
+  it.each([
+    ['ends the transaction', '\n-- done\ncommit', /2\.sql, line 4: a migration cannot begin, end or divide/],
+    ['begins one', 'select 1;begin transaction', /2\.sql, line 2: a migration cannot/],
+    ['divides it', '\nsavepoint a', /2\.sql, line 3: a migration cannot/],
+    ['is no SQL', '\nselect from from a', /2\.sql, line 3: syntax error/],
+    ['fails', '\nselect 1 / 0', /2\.sql, line 3: [^]*division by zero\nThe statement: select 1 \/ 0/],
+  ])('are refused by file and line where one %s, and nothing is created', async (_, text, message) => {
+    const source = sqlFiles(await folderOf({ '1.sql': note, '2.sql': `create table task (id int);\n${text}` }))
     const { url, name } = await existingDatabase()
-    expect(await errorOf(ensureTables(url, source))).toMatchObject({ code: 'models-invalid' })
+    const refusal = { message: expect.stringMatching(message) }
+    expect(await errorOf(ensureTables(url, source))).toMatchObject(refusal)
     expect(await queryIn(name, `select to_regclass('note') as found`)).toEqual([{ found: null }])
+    const tenantry = await openTestTenantry({ schema: source, handles: kysely<object>() })
+    expect(await errorOf(tenantry.onboard('a'))).toMatchObject(refusal)
+    await ensureTables(url, sqlFiles(await folderOf({ '1.sql': note })))
+    expect(await errorOf(ensureTables(url, source))).toMatchObject(refusal)
+    expect(await queryIn(name, `select to_regclass('task') as found`)).toEqual([{ found: null }])
+  })
+
+  it('may have words of transactions in functions and texts', async () => {
+    const begin = `create function f() returns int language plpgsql as $$ begin return 1; end $$;
+      create function g() returns int begin atomic; select 1; end; select 'commit; rollback'`
+    const { url, name } = await existingDatabase()
+    await ensureTables(url, sqlFiles(await folderOf({ '1.sql': begin })))
+    expect(await queryIn(name, 'select f() + g() as two')).toEqual([{ two: 2 }])
   })
 
   it('are refused as options that cannot be meant', () => {

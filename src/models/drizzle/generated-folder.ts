@@ -38,7 +38,7 @@ export function generatedFolder(folder: string, at: HistoryTable): SchemaSource 
     create: async (session) => {
       const { layout, migrations } = await generated()
       for (const { file, text } of migrations)
-        await runFile(session, file, unguarded(text).split(breakpoint), breakpoint)
+        await runFile(session, { file, parts: unguarded(text).split(breakpoint), between: breakpoint })
       const records = migrations.map((migration) => recordStatement(at, layout, migration))
       await session.script([...historyStatements(at, layout), ...records])
     },
@@ -106,7 +106,8 @@ function changeOf(
   return (migration) => ({
     name: migration.file,
     apply: async (session) => {
-      await runFile(session, migration.file, migration.text.split(breakpoint), breakpoint)
+      const { file, text } = migration
+      await runFile(session, { file, parts: text.split(breakpoint), between: breakpoint })
       await session.script([recordStatement(at, layout, migration)])
     },
   })

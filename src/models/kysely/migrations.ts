@@ -14,10 +14,10 @@ import {
   quotedIdentifier,
   quotedText,
 } from '../migrations/history-table.ts'
-import { lackingOf } from '../migrations/lacking.ts'
+import { lackingRecorded, type RecordedMigration, recordTwice } from '../migrations/recorded.ts'
 import { runMigration } from '../migrations/run-file.ts'
-import type { SchemaChange, SchemaSession, SchemaSource } from '../port.ts'
-import { type RecordedMigration, recordMigration } from './recording.ts'
+import type { SchemaSession, SchemaSource } from '../port.ts'
+import { recordMigration } from './recording.ts'
 
 /** Options of {@link kyselyMigrations}: those of Kysely's Migrator, and the default schema. */
 export interface KyselyMigrationsOptions {
@@ -54,10 +54,10 @@ export function kyselyMigrations(
   const at = { schema, table: read.migrationTableName ?? 'kysely_migration' }
   const lock = { schema, table: read.migrationLockTableName ?? 'kysely_migration_lock' }
   let recording: Promise<readonly RecordedMigration[]> | undefined
-  const recorded = () => (recording ??= recordAll(provider))
+  const recorded = () => (recording ??= recordTwice(() => recordAll(provider)))
   return {
     defaultSchema,
-    history: at,
+    history: { ...at, lockTable: lock.table },
     fingerprint: async () => sha256(JSON.stringify([at, lock, ...(await recorded())])),
     create: async (session) => {
       const all = await recorded()
@@ -66,7 +66,8 @@ export function kyselyMigrations(
       const records = all.map(({ name }, i) => migratorRow(at, name, i))
       await session.script([...ownSchema, ...migratorTables(at, lock), ...records])
     },
-    pending: async (session) => lackingMigrations(at, await recorded(), await historyOf(session, at)),
+    pending: async (session) =>
+      lackingRecorded(await recorded(), await historyOf(session, at), (name, i) => migratorRow(at, name, i)),
   }
 }
 
@@ -94,18 +95,13 @@ const optionsSchema = optionsOf<KyselyMigrationsOptions>({
   migrationTableSchema: identifier('schema of migrations'),
 })
 
-/** Records all migrations, twice: a fingerprint must be the same in every process. @throws `models-invalid` */
+/** Records all migrations, in their order. @throws `models-invalid` */
 async function recordAll(provider: MigrationProvider): Promise<readonly RecordedMigration[]> {
   const migrations = await getMigrations(provider)
-  const names = Object.keys(migrations).toSorted()
   const recorded: RecordedMigration[] = []
-  for (const name of names) {
+  for (const name of Object.keys(migrations).toSorted()) {
     const migration = migrations[name]
-    if (migration === undefined) continue
-    const first = await recordMigration(name, migration)
-    const again = await recordMigration(name, migration)
-    if (first.statements.join('\n') !== again.statements.join('\n')) throw changingError(name)
-    recorded.push(first)
+    if (migration !== undefined) recorded.push(await recordMigration(name, migration))
   }
   return recorded
 }
@@ -122,12 +118,6 @@ async function getMigrations(provider: MigrationProvider): ReturnType<MigrationP
   }
   throw new TenantryError('models-invalid', 'There are no migrations.', {
     hint: 'Give kyselyMigrations() the folder of the migrations, or the provider that Kysely uses.',
-  })
-}
-
-function changingError(name: string): TenantryError {
-  return new TenantryError('models-invalid', `The migration ${name} sends other statements each time.`, {
-    hint: 'Let PostgreSQL make random values and times, as by gen_random_uuid() and now().',
   })
 }
 
@@ -154,29 +144,4 @@ async function historyOf(session: SchemaSession, at: HistoryTable): Promise<read
   if ((await columnsOf(session, at)).length === 0) return undefined
   const { rows } = await session.query(`select name from ${qualifiedTable(at)} order by "timestamp", name`)
   return (rows as readonly { readonly name: string }[]).map(({ name }) => name)
-}
-
-/** Returns the migrations that a database lacks. @throws `schema-conflict` if its history is of others */
-function lackingMigrations(
-  at: HistoryTable,
-  migrations: readonly RecordedMigration[],
-  history: readonly string[] | undefined,
-): readonly SchemaChange[] | 'newer' | undefined {
-  if (history === undefined) return undefined
-  const files = migrations.map((it, index) => ({ ...it, file: it.name, index }))
-  const lacking = lackingOf({
-    files,
-    rows: history,
-    find: (row) => files.find(({ name }) => name === row),
-    nameOf: (row) => row,
-    hint: 'name new ones such that they come last.',
-  })
-  if (lacking === 'newer') return lacking
-  return lacking.missing.map(({ name, statements, index }) => ({
-    name,
-    apply: async (session: SchemaSession) => {
-      await runMigration(session, name, statements)
-      await session.script([migratorRow(at, name, index)])
-    },
-  }))
 }

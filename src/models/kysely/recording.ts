@@ -9,14 +9,9 @@ import {
   type QueryResult,
 } from 'kysely'
 import type { Migration } from 'kysely/migration'
-import { TenantryError, messageOf } from '../../kernel/errors.ts'
+import type { TenantryError } from '../../kernel/errors.ts'
+import { type RecordedMigration, readsRowsError, recordingError, returnsRows } from '../migrations/recorded.ts'
 import { LiteralQueryCompiler } from './literals.ts'
-
-/** The statements that a migration sends. */
-export interface RecordedMigration {
-  readonly name: string
-  readonly statements: readonly string[]
-}
 
 /** Runs a migration without a database, and returns what it sends. @throws `models-invalid` if it reads rows */
 export async function recordMigration(name: string, migration: Migration): Promise<RecordedMigration> {
@@ -29,11 +24,7 @@ export async function recordMigration(name: string, migration: Migration): Promi
     // Also one that the migration has caught: it would go on without rows.
     if (connection.refusal !== undefined) throw connection.refusal
   } catch (error) {
-    if (error instanceof TenantryError) throw error
-    throw new TenantryError('models-invalid', `The migration ${name} failed: ${messageOf(error)}`, {
-      cause: error,
-      hint: 'It runs without a database, to record its statements: let it do nothing but send them.',
-    })
+    throw recordingError(name, error)
   }
   return { name, statements }
 }
@@ -51,7 +42,7 @@ class RecordingConnection implements DatabaseConnection {
 
   async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
     this.#statements.push(query.sql)
-    if (!returnsRows(query)) return { rows: [] }
+    if (!hasRows(query)) return { rows: [] }
     const refuse = () => this.#refuse()
     return {
       get rows() {
@@ -65,21 +56,15 @@ class RecordingConnection implements DatabaseConnection {
   }
 
   #refuse(): never {
-    this.refusal ??= new TenantryError('models-invalid', `The migration ${this.#name} reads rows.`, {
-      hint: 'Let SQL do the work, as by INSERT ... SELECT: the statements of migrations must be known without a database.',
-    })
+    this.refusal ??= readsRowsError(this.#name)
     throw this.refusal
   }
 }
 
-function returnsRows({ query, sql }: CompiledQuery): boolean {
+function hasRows({ query, sql }: CompiledQuery): boolean {
   if (query.kind === 'SelectQueryNode' || ('returning' in query && query.returning !== undefined)) return true
-  return query.kind === 'RawNode' && rawRows.test(sql)
+  return query.kind === 'RawNode' && returnsRows(sql)
 }
-
-/** After comments and parentheses. */
-const rawRows =
-  /^(?:\s|\(|--.*\n|\/\*[^]*?\*\/)*(?:select|with|values|table|show|explain|execute|fetch)\b|\breturning\b/i
 
 function recordingDialect(connection: DatabaseConnection): Dialect {
   const nothing = async () => undefined

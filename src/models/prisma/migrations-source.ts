@@ -4,7 +4,6 @@ import { runFile } from '../migrations/run-file.ts'
 import type { SchemaChange, SchemaSession, SchemaSource } from '../port.ts'
 import { type PrismaMigration, readMigrations } from './migrations-folder.ts'
 import { createPrismaTable, type PrismaRow, prismaTable, readPrismaHistory, recordRow } from './prisma-history.ts'
-import { transactionFree } from './transaction-free.ts'
 
 /**
  * Reads the migrations of Prisma. They are applied in its order, and recorded in its table. Unlike Prisma, a file that
@@ -29,10 +28,11 @@ export function migrationsSource(folder: string): SchemaSource {
 async function applyMigration(
   session: SchemaSession,
   migration: PrismaMigration,
-  database: { readonly isEmpty: boolean },
+  { isEmpty }: { readonly isEmpty: boolean },
 ): Promise<void> {
   const { file, text } = migration
-  await runFile(session, file, [await transactionFree(file, text, database)])
+  // Prisma sends a file as one script, outside of a transaction.
+  await runFile(session, { file, parts: [text], isOutside: true, isEmpty })
   await session.script([recordRow(migration)])
 }
 

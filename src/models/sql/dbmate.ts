@@ -21,7 +21,8 @@ export const dbmate: Layout = {
       .split('\n')
       .findIndex((line) => !/^\s*(?:--.*)?$/.test(line))
     if (early !== -1) throw fileError(file, early + 1, 'dbmate allows no statement before "-- migrate:up"')
-    return { file, name: named.exec(file)?.[1] ?? file, text: onItsLines(text, start, end) }
+    const isOutside = /^.*\btransaction:false\b/.test(text.slice(start, end))
+    return { file, name: named.exec(file)?.[1] ?? file, text: onItsLines(text, start, end), isOutside }
   },
   compare: ({ file: one }, { file: other }) => (one < other ? -1 : 1),
   create: (at) => [`create table if not exists ${qualifiedTable(at)} (version varchar primary key)`],

@@ -7,12 +7,17 @@ import type { Layout, SqlFile } from './layout.ts'
 export async function readFiles(folder: string, layout: Layout): Promise<readonly SqlFile[]> {
   try {
     const entries = await readdir(folder, { recursive: layout.isNested === true, withFileTypes: true })
+    const names = entries
+      .filter((entry) => !entry.isDirectory())
+      .map(({ parentPath, name }) => relative(folder, join(parentPath, name)).replaceAll('\\', '/'))
+    const textOf = async (name: string) => plainLines(await readFile(join(folder, name), 'utf8'))
     const files = await Promise.all(
-      entries
-        .filter((entry) => !entry.isDirectory())
-        .map(({ parentPath, name }) => relative(folder, join(parentPath, name)).replaceAll('\\', '/'))
+      names
         .filter((name) => layout.isMigration(name))
-        .map(async (name) => layout.read(name, plainLines(await readFile(join(folder, name), 'utf8')))),
+        .map(async (name) => {
+          const settings = `${name}.conf`
+          return layout.read(name, await textOf(name), names.includes(settings) ? await textOf(settings) : '')
+        }),
     )
     if (files.length === 0) throw folderError(`${resolve(folder)} has no migrations.`)
     const sorted = files.toSorted((one, other) => layout.compare(one, other))

@@ -17,7 +17,7 @@ export const flyway: Layout = {
   table: 'flyway_schema_history',
   isNested: true,
   isMigration: (file) => named.test(file) || unsupported.test(file),
-  read: (file, text): FlywayFile => {
+  read: (file, text, settings): FlywayFile => {
     if (unsupported.test(file)) throw fileError(file, 1, 'Tenantry runs no baselines and no callbacks of Flyway')
     const placeholder = text.indexOf('${')
     if (placeholder !== -1)
@@ -29,6 +29,7 @@ export const flyway: Layout = {
       text,
       checksum: checksumOf(text),
       isRepeatable: repeatable !== undefined,
+      isOutside: /^\s*executeInTransaction\s*=\s*false\s*$/m.test(settings),
       version: digits?.replaceAll('_', '.'),
       description: description.replaceAll('_', ' '),
     }

@@ -11,7 +11,7 @@ export const goose: Layout = {
     if (file.endsWith('.go')) throw fileError(file, 1, 'it is no SQL, and goose would run it')
     const name = String(BigInt(named.exec(file)?.[1] ?? 0))
     if (name === '0') throw fileError(file, 1, 'goose numbers migrations from 1')
-    return { file, name, text: upLines(file, text) }
+    return { file, name, text: upLines(file, text), isOutside: /^--\s*\+goose\s+no transaction\b/im.test(text) }
   },
   compare: ({ name: one }, { name: other }) => Number(BigInt(one) - BigInt(other)),
   create: (at) => [

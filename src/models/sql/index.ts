@@ -41,8 +41,8 @@ export interface SqlFilesOptions {
  * With another `layout`, the files are those of a tool, in its order, and the history is the tool's own table, so that the
  * tool and Tenantry agree on it.
  *
- * All files run in a transaction, so that none begins or ends one; indexes are created and dropped without CONCURRENTLY.
- * The folder is read once.
+ * All files run in one transaction. None may begin or end one, unless its tool runs it outside of one: then BEGIN and
+ * COMMIT are left out. Indexes are created and dropped without CONCURRENTLY. The folder is read once.
  *
  * @param folder a path, or a URL such as `new URL('migrations/', import.meta.url)`
  * @throws `invalid-option`; a folder that cannot be used is reported as `models-invalid` by the first call that needs it
@@ -65,7 +65,7 @@ export function sqlFiles(folder: string | URL, options: SqlFilesOptions = {}): S
     },
     create: async (session) => {
       const all = await files()
-      for (const { file, text } of all) await runFile(session, file, [text])
+      for (const file of all) await applyFile(session, file)
       await session.script([...newHistory(layout, at, defaultSchema), ...layout.record(at, all, [])])
     },
     pending: async (session) => {
@@ -90,6 +90,10 @@ const schema = v.pipe(
 )
 
 const folderSchema = folderOrUrl("Write sqlFiles('migrations').")
+
+function applyFile(session: SchemaSession, { file, text, isOutside = false }: SqlFile): Promise<void> {
+  return runFile(session, { file, parts: [text], isOutside })
+}
 
 function newHistory(layout: Layout, at: HistoryTable, defaultSchema: string): readonly string[] {
   const own = at.schema === defaultSchema ? [] : [`create schema if not exists ${quotedIdentifier(at.schema)}`]
@@ -122,7 +126,7 @@ function lackingFiles(
   return missing.map((file, i) => ({
     name: file.file,
     apply: async (session: SchemaSession) => {
-      await runFile(session, file.file, [file.text])
+      await applyFile(session, file)
       await session.script(layout.record(at, [file], [...before, ...missing.slice(0, i)]))
     },
   }))

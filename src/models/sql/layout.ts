@@ -12,6 +12,8 @@ export interface SqlFile {
   readonly text: string
   /** The checksum in the history. Tools without checksums compare none. */
   readonly checksum?: string
+  /** True if the tool runs it outside of a transaction. */
+  readonly isOutside?: boolean
   /** True if it is applied again whenever it was changed, after all others. */
   readonly isRepeatable?: boolean
 }
@@ -32,8 +34,13 @@ export interface Layout {
   readonly isNested?: boolean
   /** True for a file that the tool runs; it ignores others. */
   isMigration(file: string): boolean
-  /** Reads a file, whose text has line feeds alone. @throws `models-invalid` if the tool would refuse it */
-  read(file: string, text: string): SqlFile
+  /**
+   * Reads a file, whose text has line feeds alone.
+   *
+   * @param settings the text of the file beside it whose name ends in `.conf`; empty if there is none
+   * @throws `models-invalid` if the tool would refuse it
+   */
+  read(file: string, text: string, settings: string): SqlFile
   /** Compares two files by the order in which the tool runs them. */
   compare(one: SqlFile, other: SqlFile): number
   /** Returns the statements that make an empty history. */

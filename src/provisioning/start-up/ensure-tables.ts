@@ -197,8 +197,7 @@ async function createMissing(session: Session, compared: Compared, found: Look):
   const { missing, existing } = reported(found, compared.schema)
   if (found.plan.statements.length === 0)
     return { created: [], ...pick(reported(found, compared.schema)), ...unverified(found) }
-  const statements = found.plan.statements.map(({ text }) => text)
-  await creating(session, () => session.script(statements))
+  await creating(session, () => runPlan(session, compared, found))
   const live = await compared.server.structures.read(session, { where: 'transaction' })
   const built = found.isFresh === true ? await learn(session, compared, live) : found.built
   if (built === undefined) return { created: missing, existing, differing: [], ...unverified(found) }
@@ -210,6 +209,12 @@ async function createMissing(session: Session, compared: Compared, found: Look):
   const isExact = built.isQualified || differences.every(({ change }) => change === 'extra')
   if (isExact) await rememberMade(session, compared, live, desired)
   return { created: createdOf(found, compared, desired, missing), existing, differing: now.differing }
+}
+
+/** Creates what is missing; all of it by the models themselves, whose errors name file and line, where nothing is there. */
+async function runPlan(session: Session, { schema }: Compared, { plan, isWhole }: Look): Promise<void> {
+  if (isWhole) await schema.create(session)
+  else await session.script(plan.statements.map(({ text }) => text))
 }
 
 /** Returns the created objects, as the database has them: a script may make more than it names. */

@@ -6,7 +6,7 @@ import { byMaker, compareStructures, type StructureDifference } from '../../stru
 import { type Comparison, mismatches, reportOf } from '../../structure/comparison.ts'
 import { arrange, type CreationPlan, leftBy, planCreation, type Script } from '../../structure/script.ts'
 import { keyOf, type Structure, type StructureObject } from '../../structure/structure-object.ts'
-import { statementsOf } from './create-tables.ts'
+import { statementsOf, toolTables } from './create-tables.ts'
 import { findKept, keep, recall } from './structure-memory.ts'
 
 /** Models that a database is compared with. */
@@ -30,6 +30,8 @@ export interface Look {
   readonly differences: readonly StructureDifference[]
   /** True if the database has nothing of what the models make, but schemas and extensions. */
   readonly isFresh?: boolean
+  /** True if `plan` is all that the models create. */
+  readonly isWhole?: boolean
   /** The statements that create what is missing. */
   readonly plan: CreationPlan
   /** Why nothing could be built. */
@@ -161,15 +163,15 @@ async function differencesOf(
   return { live, desired, built, isKnown: true, differences, plan }
 }
 
-/** Compares structures. The columns of a tool's history may be of another type: so its versions made them. */
+/** Compares structures. The columns of a tool's tables may be of another type: so its versions made them. */
 export function ownDifferences(
   desired: Structure,
   live: Structure,
-  { history }: SchemaSource,
+  source: SchemaSource,
 ): readonly StructureDifference[] {
-  return compareStructures(desired, live).filter(
-    (it) => it.change !== 'different' || it.expected.schema !== history?.schema || it.expected.parent !== history.table,
-  )
+  const isOfTool = ({ schema, parent }: StructureObject) =>
+    toolTables(source).some((it) => it.schema === schema && it.table === parent)
+  return compareStructures(desired, live).filter((it) => it.change !== 'different' || !isOfTool(it.expected))
 }
 
 const nothingToCreate: CreationPlan = { statements: [], isCreatable: () => false }
@@ -189,6 +191,7 @@ function namesOnly(live: ReadStructure, script: Script, absent: readonly Structu
     isKnown: false,
     isNew: false,
     isFresh: true,
+    isWhole: statements.length === script.statements.length,
     differences,
     plan: { ...plan, statements },
   }

@@ -16,9 +16,16 @@ export function makeTables(session: Session, schema: SchemaSource): Promise<void
   return session.transaction(() => schema.create(session), { schema: schema.defaultSchema })
 }
 
-/** Returns the changes after which tenants' roles cannot write the history of migrations. */
-export function protectHistory({ history }: SchemaSource, groups: GroupRoles): readonly Change[] {
-  return history === undefined ? [] : [{ change: 'make-read-only', ...history, groups }]
+/** Returns the changes after which tenants' roles cannot write the tables of a migration tool. */
+export function protectHistory(source: SchemaSource, groups: GroupRoles): readonly Change[] {
+  return toolTables(source).map((at) => ({ change: 'make-read-only', ...at, groups }))
+}
+
+/** Returns the tables of a migration tool: its history, and its lock. */
+export function toolTables({ history }: SchemaSource): readonly { readonly schema: string; readonly table: string }[] {
+  if (history === undefined) return []
+  const { schema, table, lockTable } = history
+  return [table, ...(lockTable === undefined ? [] : [lockTable])].map((name) => ({ schema, table: name }))
 }
 
 /** Returns the statements that create a schema, without running them. @throws `models-invalid` */

@@ -14,6 +14,7 @@ import {
   structuresOf,
   contextOfVersion,
 } from '../tables/compare-tenant.ts'
+import { toolTables } from '../tables/create-tables.ts'
 import type { MakingContext, ProvisioningContext } from '../context.ts'
 import { loginOf } from '../roles/separation.ts'
 import { ensureTemplate } from '../templates/template.ts'
@@ -86,9 +87,9 @@ export async function groupsInUse(
   const { separation, models } = context
   if (separation === undefined || credential === undefined) return undefined
   const [structure = []] = (await structuresOf(context)).values()
-  const { history, defaultSchema } = models.schema
-  const tables = structure.flatMap(({ kind, schema, name }) =>
-    kind !== 'table' || (schema === history?.schema && name === history.table) ? [] : [`${schema}.${name}`],
-  )
-  return { groups: separation.groups, tables, defaultSchema }
+  const ofTool = new Set(toolTables(models.schema).map(({ schema, table }) => `${schema}.${table}`))
+  const tables = structure
+    .flatMap(({ kind, schema, name }) => (kind === 'table' ? [`${schema}.${name}`] : []))
+    .filter((table) => !ofTool.has(table))
+  return { groups: separation.groups, tables, defaultSchema: models.schema.defaultSchema }
 }

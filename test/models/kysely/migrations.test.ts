@@ -156,8 +156,10 @@ describe("Kysely's Migrator", () => {
     await tenantry.tenants.adopt('adopted', { database: name })
     for (const id of ['made', 'adopted']) {
       expect(await tenantry.tenants.check(id, { exact: true })).toMatchObject({ outcome: 'matches', privileges: [] })
-      const forging = tenantry.with(id, (db) => db.deleteFrom('kysely_migration' as never).execute())
-      expect(await errorOf(forging)).toMatchObject({ code: '42501' })
+      for (const table of ['kysely_migration', 'kysely_migration_lock']) {
+        const forging = tenantry.with(id, (db) => db.deleteFrom(table as never).execute())
+        expect(await errorOf(forging), `${id}: ${table}`).toMatchObject({ code: '42501' })
+      }
       const tenant = await tenantry.tenants.get(id)
       expect(await migrate(tenant!.database, own)).toEqual([])
     }
@@ -184,6 +186,13 @@ describe('a database', () => {
     const error = await errorOf(ensureTables(url, source(migrations)))
     expect(error).toMatchObject({ code: 'schema-conflict', message: expect.stringContaining(message) })
     expect(await errorOf(migrate(name, migrations))).toMatchObject({ message: expect.stringContaining('corrupted') })
+  })
+
+  it('that is empty is refused with the migration and its statement', async () => {
+    const { url } = await existingDatabase()
+    const broken = { a: { up: async (db) => void (await sql`select 1 / 0`.execute(db)) } } satisfies Migrations
+    const message = expect.stringMatching(/a: [^]*division[^]*statement: select 1/)
+    expect(await errorOf(ensureTables(url, source({ ...own, ...broken })))).toMatchObject({ message })
   })
 
   it('gets all migrations that it lacks or none, and an error names the migration and its statement', async () => {

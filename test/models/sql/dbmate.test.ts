@@ -109,6 +109,15 @@ describe('dbmate', () => {
     }
   })
 
+  it('runs a file that has a transaction of its own', async () => {
+    const text = `-- migrate:up transaction:false\nbegin;\ncreate table own (id int);\ncommit;\n-- migrate:down\n`
+    const folder = await folderWith({ ...files, '20260105120000_own.sql': text })
+    const { url, name } = await existingDatabase()
+    await ensureTables(url, source(await folderWith(files)))
+    expect((await ensureTables(url, source(folder))).created).toEqual([{ kind: 'table', name: 'own' }])
+    expect(await dbmate(name, folder)).toEqual([])
+  })
+
   it('may keep its history in another table', async () => {
     const folder = await folderWith(files)
     const { url, name } = await existingDatabase()
@@ -172,6 +181,7 @@ describe('a database', () => {
       /2_b\.sql, line 7: [^]*"nowhere"[^]*: from nowhere/,
     ],
     ['parses', "select 'é𝒳';\nselect 1 from from b;", /2_b\.sql, line 5: [^]*syntax error/],
+    ['ends the transaction for', 'commit;', /2_b\.sql, line 4: a migration cannot begin, end or divide/],
     ['vacuums', 'vacuum', /2_b\.sql, line 4: VACUUM|2_b\.sql, line 4: [^]*transaction block/],
   ])('is refused with file and line where a statement %s what it cannot', async (_, text, message) => {
     const { url } = await existingDatabase()

@@ -20,7 +20,7 @@ begin
   return 1;
 end $$;
 -- +goose StatementEnd
-create index concurrently note_text on note (text);
+begin; create index concurrently note_text on note (text); commit;
 -- +goose Down
 drop index note_text;
 `,
@@ -161,6 +161,18 @@ describe('the layout of Flyway', () => {
     ])
     await ensureTables(url, source(folder))
     expect(await history(name)).toHaveLength(6)
+  })
+
+  it('runs a file that has a transaction of its own where its settings say so', async () => {
+    const folder = await folderWith({ 'V1__own.sql': `begin;\n${note}\ncommit;` })
+    const { url } = await existingDatabase()
+    const refusal = {
+      code: 'models-invalid',
+      message: expect.stringContaining('V1__own.sql, line 1: a migration cannot'),
+    }
+    expect(await errorOf(ensureTables(url, source(folder)))).toMatchObject(refusal)
+    await addFiles(folder, { 'V1__own.sql.conf': 'encoding=UTF-8\r\nexecuteInTransaction=false\r\n' })
+    expect((await ensureTables(url, source(folder))).created).toContainEqual({ kind: 'table', name: 'note' })
   })
 
   it('refuses a file that was changed, and a history with a failure', async () => {

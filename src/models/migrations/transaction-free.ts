@@ -1,26 +1,34 @@
 import type { Node, ParseResult } from 'libpg-query'
 import { TenantryError, messageOf } from '../../kernel/errors.ts'
 
+/** The circumstances of a migration. */
+export interface Circumstances {
+  /** True if its tool runs it outside of a transaction, so that it may have BEGIN and COMMIT of its own. */
+  readonly isOutside?: boolean
+  /** True if no other session is in the database. */
+  readonly isEmpty?: boolean
+}
+
 /**
- * Returns the text of a migration for a transaction of Tenantry's, with every statement on its line. Prisma sends a file
- * as one script, outside of a transaction, so that some files have BEGIN and COMMIT, which are left out. In an empty
- * database SET TRANSACTION is, too: no other session is in it.
+ * Returns the text of a migration for a transaction of Tenantry's, with every statement on its line. BEGIN and COMMIT of
+ * one that its tool runs outside of a transaction are left out. In an empty database SET TRANSACTION is, too.
  *
- * @throws `models-invalid` for a file that is no SQL, or that ends a transaction otherwise
+ * @param placeOf returns the file and line for messages; without a line, the file alone
+ * @throws `models-invalid` for a text that is no SQL, and for other statements about transactions
  */
 export async function transactionFree(
-  file: string,
   text: string,
-  { isEmpty }: { readonly isEmpty: boolean },
+  { isOutside = false, isEmpty = false }: Circumstances,
+  placeOf: (line?: number) => string,
 ): Promise<string> {
   const { loadModule, parseSync } = await import('libpg-query')
   await loadModule()
-  const { stmts = [] } = parsedFile(file, text, parseSync)
+  const { stmts = [] } = parsedText(text, parseSync, placeOf)
   const bytes = Buffer.from(text)
   for (const { stmt = {}, stmt_location: begin = 0, stmt_len: length } of stmts) {
     const end = length === undefined ? bytes.length : begin + length
-    const isLeftOut = isOfTransaction(stmt, () => `${file}, line ${lineOf(bytes.subarray(begin, end), bytes, begin)}`)
-    if (isLeftOut || (isEmpty && setsTransaction(stmt))) blank(bytes.subarray(begin, end))
+    const place = () => placeOf(lineOf(bytes.subarray(begin, end), bytes, begin))
+    if (isLeftOut(stmt, isOutside, place) || (isEmpty && setsTransaction(stmt))) blank(bytes.subarray(begin, end))
   }
   return bytes.toString()
 }
@@ -38,13 +46,19 @@ function lineOf(statement: Buffer, bytes: Buffer, begin: number): number {
   return linesIn(bytes.subarray(0, begin).toString() + spaces)
 }
 
-function parsedFile(file: string, text: string, parse: (text: string) => ParseResult): ParseResult {
+function parsedText(
+  text: string,
+  parse: (text: string) => ParseResult,
+  placeOf: (line?: number) => string,
+): ParseResult {
+  // The parser refuses an empty text, which PostgreSQL allows.
+  if (text.trim() === '') return { version: 0, stmts: [] }
   try {
     return parse(text)
   } catch (error) {
     const position = positionOf(error)
-    const at = position === undefined ? file : `${file}, line ${linesIn(text.slice(0, position))}`
-    throw new TenantryError('models-invalid', `${at}: ${messageOf(error)}.`, {
+    const place = placeOf(position === undefined ? undefined : linesIn(text.slice(0, position)))
+    throw new TenantryError('models-invalid', `${place}: ${messageOf(error)}.`, {
       cause: error,
       hint: 'Fix the file. If databases have it already, PostgreSQL accepts it and Tenantry does not: report that.',
     })
@@ -63,11 +77,14 @@ function linesIn(before: string): number {
 
 const around: ReadonlySet<string | undefined> = new Set(['TRANS_STMT_BEGIN', 'TRANS_STMT_START', 'TRANS_STMT_COMMIT'])
 
-/** True for a statement that begins or commits a transaction. @throws `models-invalid` for other ones about it */
-function isOfTransaction(node: Node | object, place: () => string): boolean {
+/** True for a statement that begins or commits a transaction. @throws `models-invalid` for one that cannot be left out */
+function isLeftOut(node: Node | object, isOutside: boolean, place: () => string): boolean {
   if (!('TransactionStmt' in node)) return false
-  if (around.has(node.TransactionStmt.kind)) return true
-  throw new TenantryError('models-invalid', `${place()}: only BEGIN and COMMIT can be left out of a migration.`, {
+  if (isOutside && around.has(node.TransactionStmt.kind)) return true
+  const reason = isOutside
+    ? 'only BEGIN and COMMIT can be left out of a migration'
+    : 'a migration cannot begin, end or divide a transaction'
+  throw new TenantryError('models-invalid', `${place()}: ${reason}.`, {
     hint: 'Take the statement out: all migrations of a database run in one transaction.',
   })
 }
