@@ -31,21 +31,42 @@ export interface Searched {
 /** Finds out which library a project's tables belong to, by its files and package.json; MikroORM if none is found. */
 export async function detectModels(searched: Searched): Promise<DetectedModels> {
   const { folder, entities } = searched
-  if (entities.length > 0) return mikroOrmModels(folder, entities)
-  return prismaModels(folder) ?? drizzleModels(folder) ?? (await migrationsIn(searched)) ?? mikroOrmModels(folder, [])
+  const first = await firstMigration(folder)
+  const ofMikroOrm = first !== undefined && isOfMikroOrm(join(folder, first)) ? dirname(first) : undefined
+  if (entities.length > 0 || ofMikroOrm !== undefined) return mikroOrmModels(folder, entities, ofMikroOrm)
+  return prismaModels(folder) ?? drizzleModels(folder) ?? migrationsIn(searched, first) ?? mikroOrmModels(folder, [])
 }
 
-function mikroOrmModels(folder: string, entities: readonly EntityFile[]): DetectedModels {
+/** Finds the first file of a folder of migrations, in the places where the tools have it. */
+async function firstMigration(folder: string): Promise<string | undefined> {
+  const files: string[] = []
+  const options = { cwd: folder, exclude: (name: string) => name === 'node_modules' }
+  for await (const file of glob('{,db/,src/,sql/,src/db/,database/}migrations/*.{sql,ts,js}', options)) files.push(file)
+  return files.map((file) => file.replaceAll('\\', '/')).toSorted()[0]
+}
+
+function isOfMikroOrm(file: string): boolean {
+  return !file.endsWith('.sql') && readFileSync(file, 'utf8').includes('@mikro-orm/migrations')
+}
+
+function mikroOrmModels(folder: string, entities: readonly EntityFile[], migrations?: string): DetectedModels {
   const paths = entities.map(({ file }) => relative(folder, file).replaceAll('\\', '/'))
+  const options = [
+    `entities: [${entities.flatMap(({ names }) => names).join(', ')}]`,
+    ...(migrations === undefined ? [] : [`migrations: { path: \`\${import.meta.dirname}/${migrations}\` }`]),
+  ]
   return {
     adapter: 'mikro-orm',
     imports: [
       `import { mikroOrm } from 'tenantry/mikro-orm'`,
       ...entities.map(({ names }, i) => `import { ${names.join(', ')} } from './${paths[i]}'`),
     ],
-    expression: `mikroOrm({ entities: [${entities.flatMap(({ names }) => names).join(', ')}] })`,
-    packages: ['@mikro-orm/core', '@mikro-orm/postgresql'],
-    found: entities.map(({ names }, i) => `entities of ${paths[i]}: ${names.join(', ')}`),
+    expression: `mikroOrm({ ${options.join(', ')} })`,
+    packages: ['@mikro-orm/core', '@mikro-orm/postgresql', ...(migrations ? ['@mikro-orm/migrations'] : [])],
+    found: [
+      ...entities.map(({ names }, i) => `entities of ${paths[i]}: ${names.join(', ')}`),
+      ...(migrations ? [`migrations in ${relativePath(migrations)}`] : []),
+    ],
   }
 }
 
@@ -102,13 +123,9 @@ const layouts = [
   { layout: 'flyway', isOf: (name: string) => /^V[\d._]+__/.test(name) },
 ] as const
 
-async function migrationsIn({ folder, dependencies }: Searched): Promise<DetectedModels | undefined> {
-  const files: string[] = []
-  const options = { cwd: folder, exclude: (name: string) => name === 'node_modules' }
-  for await (const file of glob('{,db/,src/,sql/,src/db/,database/}migrations/*.{sql,ts,js}', options)) files.push(file)
-  const [first] = files.toSorted()
+function migrationsIn({ folder, dependencies }: Searched, first: string | undefined): DetectedModels | undefined {
   if (first === undefined) return undefined
-  const at = relativePath(dirname(first).replaceAll('\\', '/'))
+  const at = relativePath(dirname(first))
   const hasKysely = dependencies.includes('kysely')
   if (!first.endsWith('.sql') && !hasKysely) return undefined
   const handles = hasKysely ? 'kysely()' : 'handlesOver(pgPool)'
@@ -122,7 +139,7 @@ async function migrationsIn({ folder, dependencies }: Searched): Promise<Detecte
     }
   }
   const text = readFileSync(join(folder, first), 'utf8')
-  const layout = layouts.find(({ isOf }) => isOf(posix.basename(first.replaceAll('\\', '/')), text))?.layout
+  const layout = layouts.find(({ isOf }) => isOf(posix.basename(first), text))?.layout
   const more = layout === undefined ? '' : `, { layout: '${layout}' }`
   return {
     ...common,

@@ -180,7 +180,7 @@ function makeProject(): string {
     symlinkSync(target, path, 'junction')
   }
   link('tenantry', root)
-  const orm = ['@mikro-orm/core', '@mikro-orm/postgresql', '@mikro-orm/sql']
+  const orm = ['@mikro-orm/core', '@mikro-orm/migrations', '@mikro-orm/postgresql', '@mikro-orm/sql']
   for (const name of [
     ...orm,
     'drizzle-orm',

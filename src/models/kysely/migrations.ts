@@ -14,8 +14,7 @@ import {
   quotedIdentifier,
   quotedText,
 } from '../migrations/history-table.ts'
-import { lackingRecorded, type RecordedMigration, recordTwice } from '../migrations/recorded.ts'
-import { runMigration } from '../migrations/run-file.ts'
+import { lackingRecorded, type RecordedMigration, recordTwice, runRecorded } from '../migrations/recorded.ts'
 import type { SchemaSession, SchemaSource } from '../port.ts'
 import { recordMigration } from './recording.ts'
 
@@ -61,7 +60,7 @@ export function kyselyMigrations(
     fingerprint: async () => sha256(JSON.stringify([at, lock, ...(await recorded())])),
     create: async (session) => {
       const all = await recorded()
-      for (const { name, statements } of all) await runMigration(session, name, statements)
+      for (const migration of all) await runRecorded(session, migration)
       const ownSchema = schema === defaultSchema ? [] : [`create schema if not exists ${quotedIdentifier(schema)}`]
       const records = all.map(({ name }, i) => migratorRow(at, name, i))
       await session.script([...ownSchema, ...migratorTables(at, lock), ...records])

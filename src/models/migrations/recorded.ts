@@ -7,6 +7,8 @@ import { runMigration } from './run-file.ts'
 export interface RecordedMigration {
   readonly name: string
   readonly statements: readonly string[]
+  /** True if its tool runs it outside of a transaction. */
+  readonly isOutside?: boolean
 }
 
 /** Records migrations, twice: a fingerprint must be the same in every process. @throws `models-invalid` */
@@ -23,6 +25,14 @@ function changingError(name: string): TenantryError {
   return new TenantryError('models-invalid', `The migration ${name} sends other statements each time.`, {
     hint: 'Let PostgreSQL make random values and times, as by gen_random_uuid() and now().',
   })
+}
+
+/** Runs the statements of a migration in one round trip. @throws the error of one, with the migration's name */
+export function runRecorded(
+  session: SchemaSession,
+  { name, statements, isOutside = false }: RecordedMigration,
+): Promise<void> {
+  return runMigration(session, name, statements, { isOutside })
 }
 
 /** The error of a migration that failed while it was recorded. */
@@ -72,11 +82,11 @@ export function lackingRecorded(
     hint: 'name new ones such that they come last.',
   })
   if (lacking === 'newer') return lacking
-  return lacking.missing.map(({ name, statements, index }) => ({
-    name,
+  return lacking.missing.map((migration) => ({
+    name: migration.name,
     apply: async (session: SchemaSession) => {
-      await runMigration(session, name, statements)
-      await session.script([rowOf(name, index)])
+      await runRecorded(session, migration)
+      await session.script([rowOf(migration.name, migration.index)])
     },
   }))
 }

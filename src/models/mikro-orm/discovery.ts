@@ -38,6 +38,10 @@ export function checkMikroOrmOptions(options: MikroOrmModelsOptions): MikroOrmMo
     objectOption<MikroOrmModelsOptions>('Write mikroOrm({ entities: [...] }).'),
     options,
   )
+  if (read.migrations?.disableForeignKeys === true)
+    throw new TenantryError('invalid-option', 'mikroOrm() does not take the option migrations.disableForeignKeys.', {
+      hint: 'Leave it out: only a superuser could disable them.',
+    })
   const refused = ownOptions.find((name) => name in read)
   if (refused === undefined) return read
   throw new TenantryError('invalid-option', `mikroOrm() does not take the option ${refused}.`, {

@@ -45,7 +45,7 @@ function placeIn({ statements, text }: RunScript, place: number | undefined): Fa
     if (offset < sent.length) {
       const start = offset + (/^\s*/.exec(sent.slice(offset))?.[0].length ?? 0)
       const lines = sent.slice(0, start).split('\n')
-      return { index, line: lines.length, text: sent.slice(start - (lines.at(-1)?.length ?? 0)).trim() }
+      return { index, line: lines.length, text: sent.slice(start - (lines.at(-1)?.length ?? 0), -1).trim() }
     }
     from += sent.length
   }
