@@ -1,38 +1,17 @@
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { Kysely, PostgresDialect, sql } from 'kysely'
-import { type Migration, type MigrationProvider, Migrator } from 'kysely/migration'
-import { Pool } from 'pg'
+import { type Kysely, sql } from 'kysely'
 import { checkDatabase, ensureTables } from 'tenantry'
 import { kysely, kyselyMigrations } from 'tenantry/kysely'
 import { describe, expect, it } from 'vitest'
 import { existingDatabase, queryIn } from '../../start-up/support.ts'
-import { errorOf, serverUrl } from '../../support/server.ts'
+import { errorOf } from '../../support/server.ts'
 import { openTestTenantry } from '../../support/tenants.ts'
 import { folderWith } from '../sql/folders.ts'
+import { migrate, type Migrations, providerOf } from './migrate.ts'
 
-type Migrations = Readonly<Record<string, Migration>>
-
-const providerOf = (migrations: Migrations): MigrationProvider => ({ getMigrations: async () => ({ ...migrations }) })
 const source = (migrations: Migrations) => kyselyMigrations(providerOf(migrations))
-
-/** Runs Kysely's own Migrator on a database, and returns what it applied. */
-async function migrate(database: string, migrations: Migrations, place: object = {}): Promise<string[]> {
-  const pool = new Pool({ connectionString: serverUrl({ database }) }).on('error', () => undefined)
-  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) })
-  try {
-    const { error, results = [] } = await new Migrator({
-      db,
-      provider: providerOf(migrations),
-      ...place,
-    }).migrateToLatest()
-    if (error instanceof Error) throw error
-    return results.map(({ migrationName }) => migrationName)
-  } finally {
-    await db.destroy()
-  }
-}
 
 const values = {
   text: `it's a \\ "quoted" 'text', $1`,

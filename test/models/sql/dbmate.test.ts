@@ -1,33 +1,12 @@
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import { checkDatabase, ensureTables } from 'tenantry'
 import { kysely } from 'tenantry/kysely'
 import { sqlFiles } from 'tenantry/sql'
-import { resolveBinary } from 'dbmate'
 import { describe, expect, it } from 'vitest'
 import { existingDatabase, queryIn } from '../../start-up/support.ts'
-import { createRole, dropAfterwards, errorOf, serverUrl } from '../../support/server.ts'
+import { errorOf } from '../../support/server.ts'
 import { openTestTenantry } from '../../support/tenants.ts'
 import { addFiles, type Files, folderWith } from './folders.ts'
-
-const run = promisify(execFile)
-
-// Its driver refuses the cheap password of the tests' superuser.
-const login = await createRole('superuser')
-dropAfterwards(login.user)
-
-/** Runs dbmate on a database, and returns what it applied. */
-async function dbmate(database: string, folder: string): Promise<string[]> {
-  const options = [
-    '--url',
-    `${serverUrl({ database, ...login })}?sslmode=disable`,
-    '--migrations-dir',
-    folder,
-    '--no-dump-schema',
-  ]
-  const { stdout } = await run(resolveBinary(), [...options, 'migrate', '--strict'])
-  return [...stdout.matchAll(/^Applying: (.*)$/gm)].map(([, file]) => file!)
-}
+import { dbmate } from './run-dbmate.ts'
 
 const files = {
   '20260101120000_person.sql': `-- the people

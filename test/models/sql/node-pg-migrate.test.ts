@@ -1,25 +1,12 @@
-import { runner } from 'node-pg-migrate'
-import { Client } from 'pg'
 import { checkDatabase, ensureTables } from 'tenantry'
 import { kysely } from 'tenantry/kysely'
 import { sqlFiles } from 'tenantry/sql'
 import { describe, expect, it } from 'vitest'
 import { existingDatabase, queryIn } from '../../start-up/support.ts'
-import { errorOf, serverUrl } from '../../support/server.ts'
+import { errorOf } from '../../support/server.ts'
 import { openTestTenantry } from '../../support/tenants.ts'
 import { addFiles, type Files, folderWith } from './folders.ts'
-
-/** Runs node-pg-migrate on a database, and returns what it applied. */
-async function nodePgMigrate(database: string, dir: string): Promise<string[]> {
-  const dbClient = new Client({ connectionString: serverUrl({ database }) })
-  await dbClient.connect()
-  try {
-    const options = { direction: 'up', migrationsTable: 'pgmigrations', singleTransaction: true } as const
-    return (await runner({ ...options, dbClient, dir, log: () => undefined })).map(({ name }) => name)
-  } finally {
-    await dbClient.end()
-  }
-}
+import { nodePgMigrate } from './run-node-pg-migrate.ts'
 
 const files = {
   // Dates and milliseconds are sorted by time.
