@@ -77,6 +77,14 @@ describe('the files of a folder', () => {
     expect(await checkDatabase(url, sqlFiles(folder), { exact: true })).toMatchObject({ outcome: 'matches' })
   })
 
+  it('may create extensions, which are then no difference', async () => {
+    const folder = await folderOf({ '1_a.sql': `create extension "uuid-ossp"; ${note}` })
+    const { url } = await existingDatabase()
+    const { created } = await ensureTables(url, sqlFiles(folder))
+    expect(created).toContainEqual({ kind: 'extension', name: 'uuid-ossp' })
+    expect(await checkDatabase(url, sqlFiles(folder), { exact: true })).toMatchObject({ outcome: 'matches' })
+  })
+
   it('count as the same with other line ends', async () => {
     const one = sqlFiles(await folderOf({ '1.sql': 'create table a (\n  id int\n);\n' }))
     const two = sqlFiles(await folderOf({ '1.sql': 'create table a (\r\n  id int\r\n);\r\n' }))

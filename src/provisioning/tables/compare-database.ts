@@ -117,11 +117,11 @@ export async function lookWith(live: ReadStructure, desired: Structure | undefin
 export async function learn(session: Session, compared: Compared, live: ReadStructure): Promise<BuiltStructure> {
   const script = await scriptOf(compared)
   const own = new Set(creatable(script).map(({ schema, name }) => JSON.stringify([schema, name])))
-  const isOwn = ({ kind, schema, name, parent }: StructureObject) => {
+  const isOwn = ({ schema, name, parent }: StructureObject) => {
     const whole = parent ?? name
     const plain =
       whole.includes('(') && !own.has(JSON.stringify([schema, whole])) ? whole.slice(0, whole.indexOf('(')) : whole
-    return kind !== 'extension' && own.has(JSON.stringify([schema, plain]))
+    return own.has(JSON.stringify([schema, plain]))
   }
   const built = { structure: arrange(live.structure.filter(isOwn), script), isQualified: true }
   keep(compared.schema, placeOf(session, compared), built)
