@@ -103,7 +103,7 @@ const rooms = {
 const packages = {
   'pg/': ['server/postgres/'],
   'pg-connection-string/': ['server/postgres/'],
-  'libpg-query/': ['server/postgres/structure/', 'models/migrations/'],
+  'libpg-query/': ['server/postgres/structure/', 'models/migrations/', 'models/typeorm/'],
   // Kysely makes cursors by itself, and has to be given the class.
   'pg-cursor/': ['server/postgres/', 'models/mikro-orm/', 'models/kysely/'],
   '@mikro-orm/': ['models/mikro-orm/'],
@@ -111,6 +111,7 @@ const packages = {
   'drizzle-orm/': ['models/drizzle/'],
   'drizzle-kit/': ['models/drizzle/'],
   '@prisma/': ['models/prisma/'],
+  'typeorm/': ['models/typeorm/'],
   'commander/': ['cli/'],
   'yocto-spinner/': ['cli/'],
   'fastify/': ['integrations/fastify.ts$'],

@@ -24,7 +24,7 @@ export function handlesOver<Handle>(toHandle: (pool: ConnectionPool) => Handle):
 }
 
 /** Returns the connections of a pool such that an abort of the signal cancels the statements that they run. */
-function cancelledBy(signal: AbortSignal, pool: ConnectionPool): ConnectionPool {
+export function cancelledBy(signal: AbortSignal, pool: ConnectionPool): ConnectionPool {
   const connect = async () => {
     throwIfAborted(signal)
     const connection = cancellableConnection(await pool.connect(), pool, () => signal)

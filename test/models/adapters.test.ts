@@ -7,6 +7,7 @@ import { drizzle } from 'tenantry/drizzle'
 import { kysely, kyselyMigrations } from 'tenantry/kysely'
 import { mikroOrm } from 'tenantry/mikro-orm'
 import { sqlFiles } from 'tenantry/sql'
+import { typeorm } from 'tenantry/typeorm'
 import { type Check, handleFactoryChecks, schemaSourceChecks } from 'tenantry/testing'
 import { describe, expect, it } from 'vitest'
 import { drizzleModels } from '../../bench/peers/handles.ts'
@@ -15,6 +16,7 @@ import { journalFolder } from './drizzle/folders.ts'
 import { posts, users } from './drizzle/schema.ts'
 import * as blog from './drizzle/schema.ts'
 import { migrationsFolder, prismaOf } from './prisma/folders.ts'
+import * as typeormBlog from './typeorm/blog.ts'
 
 // The checks that an adapter's author runs.
 
@@ -97,6 +99,16 @@ describe('the schema source of', () => {
         make: sourceOf(prismaFolder),
         makeOther: sourceOf(prismaOther),
         makeOlder: sourceOf(prismaOlder),
+      }),
+    )
+  })
+
+  describe('TypeORM', () => {
+    register(
+      schemaSourceChecks({
+        url: serverUrl(),
+        make: () => typeorm({ entities: typeormBlog.entities }).schema,
+        makeOther: () => typeorm({ entities: [typeormBlog.labelSchema] }).schema,
       }),
     )
   })
@@ -206,6 +218,17 @@ describe('the handle factory of', () => {
         handles: prismaOf(prismaFolder).handles,
         execute: (client, text) => client.$queryRawUnsafe<unknown[]>(text),
         transaction: (client, work) => client.$transaction((tx) => work((text) => tx.$queryRawUnsafe<unknown[]>(text))),
+      }),
+    )
+  })
+
+  describe('TypeORM', () => {
+    register(
+      handleFactoryChecks({
+        url,
+        handles: typeorm({ entities: typeormBlog.entities }).handles,
+        execute: (manager, text) => manager.query<unknown[]>(text),
+        transaction: (manager, work) => manager.transaction((inner) => work((text) => inner.query<unknown[]>(text))),
       }),
     )
   })

@@ -18,6 +18,7 @@ import * as prismaEntry from 'tenantry/prisma'
 import * as requests from 'tenantry/requests'
 import * as sqlEntry from 'tenantry/sql'
 import * as testing from 'tenantry/testing'
+import * as typeormEntry from 'tenantry/typeorm'
 import { Address, User } from '../../examples/service/models.ts'
 import { serverUrl } from '../support/server.ts'
 import type { kinds, ValueName } from './values.ts'
@@ -62,6 +63,7 @@ export const entries = {
   drizzle: drizzleEntry,
   prisma: prismaEntry,
   kysely: kyselyEntry,
+  typeorm: typeormEntry,
   sql: sqlEntry,
   testing,
   embedded,
@@ -329,6 +331,7 @@ export function facesOfEntries(it: Open): Readonly<Record<string, Face>> {
       options: { migrations: 'path', client: 'function', keptClients: 'count' },
       needed: { migrations: 'prisma/migrations', client: () => undefined },
     },
+    'typeorm.typeorm': { call: typeormEntry.typeorm, options: {}, isOpen: true },
     'kysely.kysely': { call: kyselyEntry.kysely, options: {}, isOpen: true },
     'kysely.kyselyMigrations': {
       call: kyselyEntry.kyselyMigrations,

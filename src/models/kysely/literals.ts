@@ -1,5 +1,5 @@
 import { PostgresQueryCompiler } from 'kysely'
-import { quotedText } from '../migrations/history-table.ts'
+import { literalOf } from '../migrations/literals.ts'
 
 /**
  * Compiles queries with their values in the text, for scripts, which have no parameters. A quoted value is taken for any
@@ -9,23 +9,4 @@ export class LiteralQueryCompiler extends PostgresQueryCompiler {
   protected override appendValue(value: unknown): void {
     this.append(literalOf(value))
   }
-}
-
-/** Returns a value as a literal of the text that `pg` would send for it; a date in UTC, wherever this runs. */
-function literalOf(value: unknown): string {
-  return value === null || value === undefined ? 'null' : quotedText(parameterText(value))
-}
-
-function parameterText(value: unknown): string {
-  if (value instanceof Date) return value.toISOString()
-  if (value instanceof Uint8Array) return `\\x${Buffer.from(value).toString('hex')}`
-  if (Array.isArray(value)) return `{${value.map(elementOf).join(',')}}`
-  if (typeof value === 'object') return JSON.stringify(value)
-  return typeof value === 'string' ? value : `${value as number | bigint | boolean}`
-}
-
-function elementOf(value: unknown): string {
-  if (value === null || value === undefined) return 'NULL'
-  if (Array.isArray(value)) return parameterText(value)
-  return `"${parameterText(value).replaceAll(/["\\]/g, String.raw`\$&`)}"`
 }
