@@ -17,6 +17,7 @@ import { posts, users } from './drizzle/schema.ts'
 import * as blog from './drizzle/schema.ts'
 import { migrationsFolder, prismaOf } from './prisma/folders.ts'
 import * as typeormBlog from './typeorm/blog.ts'
+import { migration as typeormMigration, modelsOf as typeormModels } from './typeorm/run-migrations.ts'
 
 // The checks that an adapter's author runs.
 
@@ -109,6 +110,22 @@ describe('the schema source of', () => {
         url: serverUrl(),
         make: () => typeorm({ entities: typeormBlog.entities }).schema,
         makeOther: () => typeorm({ entities: [typeormBlog.labelSchema] }).schema,
+      }),
+    )
+  })
+
+  describe("TypeORM's migrations", () => {
+    const migrations = [
+      typeormMigration('Note1700000000000', first['1_note.sql']),
+      typeormMigration('Task1700000000001', later['2_task.sql']),
+      typeormMigration('Names1700000000002', later['10_names.sql']),
+    ]
+    register(
+      schemaSourceChecks({
+        url: serverUrl(),
+        make: () => typeormModels(migrations).schema,
+        makeOther: () => typeormModels([typeormMigration('User1700000000000', 'create table "user" (id int)')]).schema,
+        makeOlder: () => typeormModels(migrations.slice(0, 1)).schema,
       }),
     )
   })

@@ -1,8 +1,7 @@
 import { TenantryError, messageOf } from '../../kernel/errors.ts'
 import { sha256 } from '../../kernel/hash.ts'
-import { quotedIdentifier } from '../migrations/history-table.ts'
 import type { SchemaSource } from '../port.ts'
-import { onConnections, type ReadEntities } from './entities.ts'
+import { onConnections, type ReadEntities, schemaStatements } from './entities.ts'
 import { emptyDatabase, Recorder } from './recorder.ts'
 
 /** Reads the tables that the entities declare: those that TypeORM's `synchronize` makes in an empty database. */
@@ -28,10 +27,4 @@ async function recordSynchronize({ dataSource, extensions, silent }: ReadEntitie
     })
   }
   return [...schemaStatements(schemas), ...extensions, ...(await recorder.statements())]
-}
-
-/** Returns the statements that make schemas. TypeORM expects them to exist. */
-function schemaStatements(schemas: readonly string[]): readonly string[] {
-  const named = new Set(schemas.filter((schema) => schema !== 'public'))
-  return [...named].map((schema) => `create schema if not exists ${quotedIdentifier(schema)}`)
 }

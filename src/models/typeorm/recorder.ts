@@ -10,10 +10,15 @@ interface Recorded {
 export class Recorder implements UsedConnection {
   readonly #recorded: Recorded[] = []
   readonly #answer: (text: string) => unknown
+  readonly #rows: unknown
 
-  /** @param answer returns the rows of a statement, or undefined to record it and return none */
-  constructor(answer: (text: string) => unknown) {
+  /**
+   * @param answer returns the rows of a statement, or undefined to record it
+   * @param rows those of the recorded ones
+   */
+  constructor(answer: (text: string) => unknown, rows: unknown = []) {
     this.#answer = answer
+    this.#rows = rows
   }
 
   query(query: unknown, valuesOrDone?: unknown): unknown {
@@ -21,7 +26,7 @@ export class Recorder implements UsedConnection {
     const rows = this.#answer(text)
     const values = Array.isArray(valuesOrDone) ? (valuesOrDone as unknown[]) : []
     if (rows === undefined && !ofTransactions.test(text)) this.#recorded.push({ text, values })
-    const result = { rows: rows ?? [] }
+    const result = { rows: rows ?? this.#rows }
     if (typeof valuesOrDone !== 'function') return Promise.resolve(result)
     Reflect.apply(valuesOrDone, undefined, [undefined, result])
     return undefined
@@ -37,13 +42,19 @@ export class Recorder implements UsedConnection {
 
 /** What TypeORM sends about transactions. All statements of a source run in one of Tenantry's. */
 const ofTransactions =
-  /^\s*(?:START TRANSACTION|SET TRANSACTION\b.*|COMMIT|(?:RELEASE )?SAVEPOINT typeorm_\d+)\s*;?\s*$/i
+  /^\s*(?:BEGIN|START TRANSACTION|SET TRANSACTION\b.*|COMMIT|(?:RELEASE )?SAVEPOINT typeorm_\d+)\s*;?\s*$/i
 
-/** Returns the rows of TypeORM's questions about an empty database: none, but for its schema and its name. */
+/** Returns the rows of TypeORM's questions about an empty database: none, but for its name. */
 export function emptyDatabase(text: string): unknown {
-  if (/^SELECT (?:\* FROM )?current_(?:schema|database)\(\)$/.test(text))
-    return [{ current_schema: 'public', current_database: 'tenant' }]
-  return text.startsWith('SELECT') ? [] : undefined
+  if (text === 'SELECT * FROM current_database()') return [{ current_database: 'tenant' }]
+  return answerOfSchema(text) ?? (text.startsWith('SELECT') ? [] : undefined)
+}
+
+/** Returns the rows of TypeORM's questions that have one answer in every database. */
+export function answerOfSchema(text: string): unknown {
+  if (/^SELECT (?:\* FROM )?current_schema\(\)$/.test(text)) return [{ current_schema: 'public' }]
+  // Before it creates an enum. PostgreSQL refuses a second one.
+  return text.startsWith('SELECT "n"."nspname", "t"."typname" FROM "pg_type" "t"') ? [] : undefined
 }
 
 /** Returns a statement with its values as literals. A quoted value is taken for any type, as a parameter is. */
