@@ -44,6 +44,8 @@ export interface TransactionOptions {
   readonly timeZone?: 'UTC'
   /** The longest wait for each lock, in milliseconds. Default: that of the session. */
   readonly lockTimeoutMs?: number | undefined
+  /** The longest time between two statements, in milliseconds: then the server ends the session. Default: that of the session. */
+  readonly idleMs?: number | undefined
 }
 
 /** Options of a script. */

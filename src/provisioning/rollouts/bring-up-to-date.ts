@@ -61,10 +61,9 @@ export async function bringUpToDate<Handle>(
     if (row.fingerprint !== version.fingerprint) return 'skipped'
     return onServerOf(context, locked, row, locking, async (server, admin): Promise<'changed'> => {
       const change = (limited: BringOptions) =>
-        withSession(server.connect(row.database, limited), async (session) => {
-          if (lease !== undefined) await session.limitIdle(lease.ms)
-          await changeDatabase(context, { server, session, row, version }, limited)
-        })
+        withSession(server.connect(row.database, limited), (session) =>
+          changeDatabase(context, { server, session, row, version }, limited),
+        )
       await whileLeased([locked.session, admin], options, change)
       const changed = await durably(locked, () =>
         locked.catalog.setVersion(row, context.fingerprint, { verb: 'roll-out', actor }),
@@ -161,7 +160,7 @@ async function hasLargeTable(
 async function prepareTenant<Handle>(
   context: MakingContext<Handle>,
   site: TenantSite,
-  { signal, olderTimeoutMs, lockTimeoutMs = defaultLockTimeoutMs }: BringOptions,
+  { signal, olderTimeoutMs, lease, lockTimeoutMs = defaultLockTimeoutMs }: BringOptions,
 ): Promise<void> {
   const { server, session, row, version } = site
   if ((await stampOfTenant(context, site)).fingerprint === context.fingerprint) return
@@ -170,6 +169,7 @@ async function prepareTenant<Handle>(
     signal,
     lockTimeoutMs,
     olderTimeoutMs,
+    idleMs: lease?.ms,
   })
 }
 
@@ -220,7 +220,8 @@ async function changeAtOnce<Handle>(
     }
     await refuseDrift(context, site, options)
   }
-  await session.transaction(work, { ...stepOptions(context), durable: true })
+  // Outside of the transaction it holds no lock, and may be idle: while the tenant is prepared in another session.
+  await session.transaction(work, { ...stepOptions(context), durable: true, idleMs: options.lease?.ms })
 }
 
 /** Adds the holders of the locks that a change did not get. */

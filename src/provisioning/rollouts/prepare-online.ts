@@ -17,6 +17,8 @@ export interface PrepareOptions extends Cancellable {
    * longest wait of administration for a lock.
    */
   readonly olderTimeoutMs?: number | undefined
+  /** The longest time between two statements, in milliseconds. Default: no limit. */
+  readonly idleMs?: number | undefined
 }
 
 /**
@@ -28,7 +30,7 @@ export async function prepareOnline(
   context: ProvisioningContext,
   { server, database }: { readonly server: Server; readonly database: Identifier },
   steps: readonly PlannedStep[],
-  { signal, lockTimeoutMs, olderTimeoutMs }: PrepareOptions,
+  { signal, lockTimeoutMs, olderTimeoutMs, idleMs }: PrepareOptions,
 ): Promise<void> {
   const statements = steps.flatMap(({ online }) => online?.prepare ?? [])
   if (statements.length === 0) return
@@ -36,6 +38,7 @@ export async function prepareOnline(
   // CREATE INDEX CONCURRENTLY waits for every older transaction; those of a service may take their time.
   const connecting = server.connect(database, { signal, role, blockers: 'leave', lockTimeoutMs: olderTimeoutMs })
   await withSession(connecting, async (session) => {
+    if (idleMs !== undefined) await session.limitIdle(idleMs)
     const run = ({ sql, isAlone }: Pick<OnlineStatement, 'sql' | 'isAlone'>) =>
       isAlone
         ? session.query(sql)

@@ -40,6 +40,9 @@ export async function whileLeased<Options extends Cancellable & { readonly lease
       ...options,
       signal: signal === undefined ? lost.signal : AbortSignal.any([signal, lost.signal]),
     })
+  } catch (error) {
+    // What ended the work, such as a lost connection, decides if it is tried again.
+    throw lost.signal.aborted && signal?.aborted !== true ? lost.signal.reason : error
   } finally {
     clearInterval(timer)
     // The sessions have one user at a time.

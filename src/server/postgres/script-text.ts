@@ -22,12 +22,13 @@ export function scriptText(statements: readonly string[], { schema, role, lockTi
  * default of the URL, the role or the server: it waits for others; at a stricter level it would fail.
  */
 export function beginText({ isolation = 'read committed', readOnly, ...options }: TransactionOptions): string {
-  const { durable, rowSecurity, timeZone, lockTimeoutMs } = options
+  const { durable, rowSecurity, timeZone, lockTimeoutMs, idleMs } = options
   const statements = [`begin isolation level ${isolation}${readOnly ? ', read only' : ''}`]
   if (durable) statements.push('set local synchronous_commit = on')
   if (rowSecurity !== undefined) statements.push(`set local row_security = ${rowSecurity}`)
   if (timeZone !== undefined) statements.push(`set local timezone = '${timeZone}'`)
   if (lockTimeoutMs !== undefined) statements.push(setLockTimeout(lockTimeoutMs))
+  if (idleMs !== undefined) statements.push(`set local idle_in_transaction_session_timeout = ${Math.ceil(idleMs)}`)
   return statements.join('; ')
 }
 
