@@ -1,10 +1,12 @@
 /**
- * Leases targets of a running rollout to a process: of the lowest wave that is not over, and no more at once on a server
- * than the rollout allows, counting those of all processes. The row of the rollout is locked, so that two calls count one
+ * Leases targets of a running rollout to a process: on its servers, of the lowest wave that is not over, and no more at
+ * once on a server than the rollout allows, counting those of all processes. The row of the rollout is locked, so that two calls count one
  * after the other. A loss of these rows in a crash has no consequence: the tenants' databases show what was done.
  */
 export const claimTargetsFunction = `
-create function tenantry.claim_targets(p_rollout int, p_worker text, p_limit int) returns setof tenantry.rollout_target
+create function tenantry.claim_targets(
+  p_rollout int, p_worker text, p_limit int, p_servers text[] default null
+) returns setof tenantry.rollout_target
 language plpgsql set search_path = pg_catalog, pg_temp as $claim$
 declare
   v_rollout tenantry.rollout;
@@ -15,8 +17,10 @@ begin
   if not found then
     return;
   end if;
-  select min(t.wave) into v_wave from tenantry.rollout_target t
-  where t.rollout = p_rollout and t.state in ('waiting', 'running');
+  -- One look at the index for each state: for both at once, all waiting targets would be read.
+  v_wave := least(
+    (select min(t.wave) from tenantry.rollout_target t where t.rollout = p_rollout and t.state = 'waiting'),
+    (select min(t.wave) from tenantry.rollout_target t where t.rollout = p_rollout and t.state = 'running'));
   return query
   update tenantry.rollout_target t
   set state = 'running', worker = p_worker, token = t.token + 1, attempts = t.attempts + 1,
@@ -39,9 +43,12 @@ begin
        order by o.tenant limit greatest(0, v_rollout.concurrency - busy.running))
       limit greatest(0, v_rollout.concurrency - busy.running)
     ) next
+    where p_servers is null or s.name = any(p_servers)
     limit p_limit
   ) chosen
   where t.rollout = p_rollout and t.row_id = chosen.row_id
+    -- Looked at again, as its process may just have renewed its lease, or reported.
+    and (t.state = 'waiting' or (t.state = 'running' and t.leased_until < clock_timestamp()))
   returning t.*;
 end
 $claim$`
@@ -59,6 +66,10 @@ declare
   v_wave int;
 begin
   perform set_config('synchronous_commit', 'off', true);
+  if p_state = 'failed' then
+    -- Before the target, in the order of claim_targets.
+    perform from tenantry.rollout r where r.number = p_rollout for update;
+  end if;
   update tenantry.rollout_target t
   set state = p_state, error = p_error, leased_until = null,
       -- One that was given back, without an error, was not tried.
@@ -71,7 +82,6 @@ begin
     return false;
   end if;
   if p_state = 'failed' then
-    perform from tenantry.rollout r where r.number = p_rollout for update;
     update tenantry.rollout r set state = 'halted'
     where r.number = p_rollout and r.state = 'running'
       and (v_wave = 0 or r.halt_at <= (

@@ -75,25 +75,32 @@ export class RolloutRecords {
     })
   }
 
-  /** Lets an open rollout go on with other settings, and with failed and further tenants. */
-  async extend(number: number, rollout: NewRollout): Promise<void> {
-    await this.#db.transaction().execute(async (db) => {
+  /**
+   * Lets an open rollout go on with other settings, and with failed and further tenants.
+   *
+   * @returns `closed` if it is over; `wider` if it has other tenants than the only ones that are to be changed
+   */
+  async extend(number: number, rollout: NewRollout): Promise<'extended' | 'closed' | 'wider'> {
+    return this.#db.transaction().execute(async (db) => {
       const before = await db
         .selectFrom('rollout')
         .select('only_ids')
         .where('number', '=', number)
+        .where('state', 'in', open)
         .forUpdate()
-        .executeTakeFirstOrThrow()
-      const only = rollout.only && before.only_ids && [...new Set([...before.only_ids, ...rollout.only])]
+        .executeTakeFirst()
+      if (before === undefined) return 'closed'
+      if (rollout.only !== undefined && before.only_ids === null) return 'wider'
+      const only = rollout.only && [...new Set([...(before.only_ids ?? []), ...rollout.only])]
       await retryFailed(db, number, rollout.only)
-      await addTargets(db, number, rollout.from)
       await db
         .updateTable('rollout')
-        .set({ ...changeable({ ...rollout, only: only ?? undefined }), halt_at: haltAt(number, rollout.haltAfter) })
+        .set({ ...changeable({ ...rollout, only }), halt_at: haltAt(number, rollout.haltAfter) })
         .set({ state: 'running' })
         .where('number', '=', number)
-        .where('state', 'in', open)
         .execute()
+      await addTargets(db, number, rollout.from)
+      return 'extended'
     })
   }
 

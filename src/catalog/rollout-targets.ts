@@ -54,10 +54,15 @@ export class RolloutTargets {
     this.#db = openCatalogDatabase(pool)
   }
 
-  /** Leases tenants of a running rollout to a process: none if nothing is left that it may begin now. */
-  async claim(rollout: number, worker: string, limit: number): Promise<readonly LeasedTarget[]> {
+  /** Leases tenants of a running rollout, on these servers, to a process: none if nothing is left that it may begin now. */
+  async claim(
+    rollout: number,
+    worker: string,
+    limit: number,
+    servers: readonly string[],
+  ): Promise<readonly LeasedTarget[]> {
     const { rows } = await sql<Selectable<CatalogTables['rollout_target']>>`
-      select * from tenantry.claim_targets(${rollout}, ${worker}, ${limit})`.execute(this.#db)
+      select * from tenantry.claim_targets(${rollout}, ${worker}, ${limit}, ${servers})`.execute(this.#db)
     return rows.map(({ row_id, tenant, fingerprint, token, attempts }) => {
       return { rollout, rowId: row_id, tenant: tenant as TenantId, fingerprint, token, attempts }
     })
@@ -125,7 +130,12 @@ export class RolloutTargets {
   }
 }
 
-/** Lists the tenants of a rollout: canaries in wave 0, the others at random in waves from 1. @returns the number of new ones */
+/**
+ * Lists the tenants of a rollout: canaries in wave 0, the others at random in waves from 1. Those that were skipped, and
+ * are at one of the versions again, are listed anew.
+ *
+ * @returns the number of new ones
+ */
 export async function addTargets(db: Kysely<CatalogTables>, number: number, from: readonly string[]): Promise<number> {
   const { numAffectedRows = 0n } = await sql`
     insert into tenantry.rollout_target (rollout, row_id, tenant, server_id, fingerprint, wave)
@@ -135,7 +145,9 @@ export async function addTargets(db: Kysely<CatalogTables>, number: number, from
     from tenantry.tenant t, tenantry.rollout r
     where r.number = ${number} and t.fingerprint = any(${[...from]}) and t.state in ('active', 'suspended')
       and (r.only_ids is null or t.id = any(r.only_ids))
-    on conflict do nothing`.execute(db)
+    on conflict (rollout, row_id) do update
+    set state = 'waiting', fingerprint = excluded.fingerprint, attempts = 0, not_before = null, ended_at = null
+    where rollout_target.state = 'skipped'`.execute(db)
   return Number(numAffectedRows)
 }
 
@@ -150,6 +162,6 @@ export async function retryFailed(
     .set({ state: 'waiting', attempts: 0, not_before: null, ended_at: null })
     .where('rollout', '=', number)
     .where('state', '=', 'failed')
-    .$if(ids !== undefined, (query) => query.where('tenant', 'in', ids as readonly string[]))
+    .$if(ids !== undefined, (query) => query.where(sql<boolean>`tenant = any(${ids})`))
     .execute()
 }

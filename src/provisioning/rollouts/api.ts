@@ -73,7 +73,7 @@ export interface Rollouts {
   /**
    * Lets the failed tenants of a rollout be tried again, also if it was done.
    *
-   * @throws `rollout-unknown`, `rollout-state`, `rollout-open` if another one is open
+   * @throws `rollout-unknown`, `rollout-state`, `rollout-open` if another one is open, `tenant-unknown` for one of `only`
    */
   retry(options?: RetryOptions): Promise<Rollout>
   /**

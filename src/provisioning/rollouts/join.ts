@@ -1,6 +1,7 @@
 import { pause } from '../../kernel/abort.ts'
-import { TenantryError } from '../../kernel/errors.ts'
+import { hasCode, TenantryError } from '../../kernel/errors.ts'
 import type { MakingContext } from '../context.ts'
+import { mayPass } from './apply-steps.ts'
 import { readPlan } from './plan.ts'
 import { takePart, type RolloutResult } from './roll-out.ts'
 import { requireRollout, type RolloutChoice } from './rollout.ts'
@@ -36,8 +37,13 @@ export async function workOnRollouts<Handle>(context: MakingContext<Handle>, opt
   const { signal } = options
   const isOver = () => signal?.aborted === true
   while (!isOver()) {
-    const number = await context.rolloutRecords.running(context.fingerprint)
-    if (number !== undefined) await takePart(context, await requireRollout(context, number), options)
+    try {
+      const number = await context.rolloutRecords.running(context.fingerprint)
+      if (number !== undefined) await takePart(context, await requireRollout(context, number), options)
+    } catch (error) {
+      // Such as a restart of the catalog's server: it looks again. A signal ends it without an error.
+      if (!mayPass(error) && !(isOver() && hasCode(error, 'aborted'))) throw error
+    }
     await pause(lookMs, signal).catch(() => undefined)
   }
 }

@@ -1,12 +1,14 @@
+import { throwIfAborted } from '../../kernel/abort.ts'
 import { TenantryError } from '../../kernel/errors.ts'
 import { parseTenantId, type TenantId } from '../../kernel/names.ts'
 import { eachOf } from '../../kernel/pages.ts'
-import type { NewRollout, RolloutRow } from '../../catalog/rollout-records.ts'
+import { isOver, type NewRollout, type RolloutRow } from '../../catalog/rollout-records.ts'
 import type { RolloutState } from '../../catalog/tables.ts'
 import type { MakingContext } from '../context.ts'
 import { type PlannedVersion, readPlan, type RolloutPlan } from './plan.ts'
 import { refuseUnknown, type TenantChoice } from './plan-tenants.ts'
 import { refuseUnready } from './ready.ts'
+import { requireServer } from '../../server/require-server.ts'
 import { rolloutOpenError, requireRollout } from './rollout.ts'
 import { RolloutWork, type TakePartOptions } from './take-part.ts'
 
@@ -75,6 +77,8 @@ export async function rollOut<Handle>(
   options: RolloutOptions,
 ): Promise<RolloutResult> {
   await refuseUnready(context, plan, options)
+  const servers = new Set(plan.from.flatMap(({ tenants }) => Object.keys(tenants)))
+  for (const name of servers) requireServer(context.servers, name)
   const { only, canary = [] } = options
   await refuseUnknown(context, [...(only ?? []), ...canary])
   if (plan.from.length === 0 && !(await context.rolloutRecords.isOpen())) {
@@ -105,7 +109,7 @@ async function begin<Handle>(
 ): Promise<RolloutRow> {
   const { rolloutRecords: records } = context
   const { only, canary = [], waves = [], concurrency = 4, haltAfter = 10, leaseMs = 30_000 } = options
-  const { lockTimeoutMs, largeTableBytes, actor } = options
+  const { lockTimeoutMs, largeTableBytes, actor, signal } = options
   const rollout: NewRollout = {
     plan: JSON.stringify(plan),
     fingerprint: plan.to.fingerprint,
@@ -120,12 +124,24 @@ async function begin<Handle>(
     largeTableBytes,
     actor,
   }
-  const created = await records.create(rollout)
-  if (created !== undefined) return requireRollout(context, created)
-  const current = await requireRollout(context, undefined)
-  if (!continues(plan, readPlan(JSON.parse(current.plan)))) throw rolloutOpenError(current.number)
-  await records.extend(current.number, rollout)
-  return requireRollout(context, current.number)
+  for (;;) {
+    throwIfAborted(signal)
+    const created = await records.create(rollout)
+    if (created !== undefined) return requireRollout(context, created)
+    const current = await requireRollout(context, undefined)
+    // It may have ended since.
+    if (isOver(current.state)) continue
+    if (!continues(plan, readPlan(JSON.parse(current.plan)))) throw rolloutOpenError(current.number)
+    const extended = await records.extend(current.number, rollout)
+    if (extended === 'wider') throw widerError(current.number)
+    if (extended === 'extended') return requireRollout(context, current.number)
+  }
+}
+
+function widerError(number: number): TenantryError {
+  return new TenantryError('rollout-open', `The rollout ${number}, of all tenants, is not over.`, {
+    hint: `Try failed tenants again with "tenantry retry-rollout", or end it with "tenantry abort-rollout ${number}" to change only some.`,
+  })
 }
 
 /** True if each step of a plan is in another one: it was made after some tenants were changed. */

@@ -7,6 +7,7 @@ import type { RolloutState, TargetError, TargetState } from '../../catalog/table
 import type { Version } from '../../catalog/versions.ts'
 import type { ProvisioningContext } from '../context.ts'
 import { readPlan, type RolloutPlan } from './plan.ts'
+import { refuseUnknown } from './plan-tenants.ts'
 
 /** A rollout, with the number of its tenants in each state. */
 export interface Rollout {
@@ -168,13 +169,14 @@ export async function endRollout(
   return describeRollout(context, { rollout: row.number })
 }
 
-/** Lets a rollout go on. @throws `rollout-state`, `rollout-open` */
+/** Lets a rollout go on. @throws `rollout-state`, `rollout-open`, `tenant-unknown` */
 export async function goOnWith(
   context: ProvisioningContext,
   call: 'resume' | 'retry',
   { rollout, haltAfter = 10, only }: RetryOptions,
 ): Promise<Rollout> {
   const row = await requireRollout(context, rollout)
+  await refuseUnknown(context, only ?? [])
   const retried = call === 'retry' ? (only ?? 'all') : undefined
   const isGoing = await context.rolloutRecords.goOn(row.number, transitions[call].from, haltAfter, retried)
   if (!isGoing && !(call === 'resume' && row.state === 'running')) throw await stateError(context, row, call)

@@ -5,7 +5,6 @@ import type { RolloutRow } from '../../catalog/rollout-records.ts'
 import type { LeasedTarget, TargetReport } from '../../catalog/rollout-targets.ts'
 import type { RolloutState, TargetError } from '../../catalog/tables.ts'
 import type { MakingContext, VerbOptions } from '../context.ts'
-import { requireServer } from '../../server/require-server.ts'
 import { ensureTemplate } from '../templates/template.ts'
 import { mayPass } from './apply-steps.ts'
 import { bringUpToDate } from './bring-up-to-date.ts'
@@ -56,9 +55,23 @@ export class RolloutWork<Handle> {
 
   /** Changes tenants until none is left, or the rollout is not running. @returns `stopped` by the signal */
   async run(): Promise<Exclude<RolloutState, 'running'> | 'stopped'> {
+    try {
+      const state = await this.#work()
+      if (state !== undefined) return await this.#ended(state)
+    } catch (error) {
+      if (this.#options.signal?.aborted !== true || !hasCode(error, 'aborted')) this.#fail(error)
+    }
+    // Also after an error: no tenant is under way once the call has ended.
+    await Promise.all(this.#running)
+    if (this.#failure !== undefined) throw this.#failure
+    return this.#ended('stopped')
+  }
+
+  /** @returns the state that ended the work; undefined for the signal, or an error */
+  async #work(): Promise<Exclude<RolloutState, 'running'> | undefined> {
     const { signal } = this.#options
-    await this.#buildTemplates()
     const isEnding = () => signal?.aborted === true || this.#failure !== undefined
+    await this.#buildTemplates()
     while (!isEnding()) {
       const free = this.#most - this.#running.size
       const claimed = free > 0 ? await this.#claim(free) : []
@@ -69,13 +82,11 @@ export class RolloutWork<Handle> {
         await Promise.race([...this.#running, pause(pollMs, signal).catch(() => undefined)])
       else {
         const state = await this.#settle()
-        if (state !== 'running') return this.#ended(state)
+        if (state !== 'running') return state
         await pause(pollMs, signal).catch(() => undefined)
       }
     }
-    await Promise.all(this.#running)
-    if (this.#failure !== undefined) throw this.#failure
-    return this.#ended('stopped')
+    return undefined
   }
 
   async #ended<State>(state: State): Promise<State> {
@@ -84,20 +95,21 @@ export class RolloutWork<Handle> {
   }
 
   get #most(): number {
-    return this.#options.concurrency ?? this.#rollout.concurrency
+    return this.#options.concurrency ?? this.#rollout.concurrency * this.#context.servers.size
   }
 
   /** Builds what tenants are compared with before one is changed: not while a change holds its locks. */
   async #buildTemplates(): Promise<void> {
     const names = new Set(this.#plan.from.flatMap(({ tenants }) => Object.keys(tenants)))
-    for (const name of names) {
-      await ensureTemplate(this.#context, requireServer(this.#context.servers, name), this.#options)
+    for (const server of this.#context.servers.values()) {
+      if (names.has(server.name)) await ensureTemplate(this.#context, server, this.#options)
     }
   }
 
   #claim(free: number): Promise<readonly LeasedTarget[]> {
-    const { rolloutTargets } = this.#context
-    return withRetries(() => rolloutTargets.claim(this.#rollout.number, this.#worker, free), this.#options)
+    const { rolloutTargets, servers } = this.#context
+    const claim = () => rolloutTargets.claim(this.#rollout.number, this.#worker, free, [...servers.keys()])
+    return withRetries(claim, this.#options)
   }
 
   #settle(): Promise<RolloutState> {
@@ -158,9 +170,8 @@ export class RolloutWork<Handle> {
     const { onProgress } = this.#options
     if (onProgress === undefined || (!isLast && performance.now() - this.#reportedAt < pollMs)) return
     this.#reportedAt = performance.now()
-    const { changed, failed, waiting, running, skipped } = await this.#context.rolloutTargets.counts(
-      this.#rollout.number,
-    )
+    const counts = withRetries(() => this.#context.rolloutTargets.counts(this.#rollout.number), {})
+    const { changed, failed, waiting, running, skipped } = await counts
     onProgress({ changed, failed, total: changed + failed + waiting + running + skipped })
   }
 }
