@@ -91,7 +91,13 @@ function showProgress(update: (text: string) => void): (progress: Progress) => v
 /** Pauses a rollout that Ctrl-C has stopped, so that no other process goes on with it. */
 async function pausedIfStopped(tenantry: Tenantry<unknown>, result: RolloutResult): Promise<RolloutResult> {
   const { outcome, number } = result
-  if (outcome === 'stopped' && number !== undefined) await tenantry.rollouts.pause({ rollout: number })
+  if (outcome !== 'stopped' || number === undefined) return result
+  try {
+    await tenantry.rollouts.pause({ rollout: number })
+  } catch (error) {
+    // Other processes may have finished it meanwhile.
+    if (!(error instanceof TenantryError && error.code === 'rollout-state')) throw error
+  }
   return result
 }
 
