@@ -11,7 +11,7 @@ export interface EntityFile {
 /** The models of a project, for its starting configuration. */
 export interface DetectedModels {
   /** The adapter that reads the tables. */
-  readonly adapter: 'mikro-orm' | 'drizzle' | 'prisma' | 'kysely' | 'sql'
+  readonly adapter: 'mikro-orm' | 'drizzle' | 'prisma' | 'typeorm' | 'kysely' | 'sql'
   /** The lines that import what `expression` uses. */
   readonly imports: readonly string[]
   readonly expression: string
@@ -21,7 +21,7 @@ export interface DetectedModels {
   readonly found: readonly string[]
 }
 
-/** A project's folder, the packages that it depends on, and its entities of MikroORM. */
+/** A project's folder, the packages that it depends on, and its entities of MikroORM or TypeORM. */
 export interface Searched {
   readonly folder: string
   readonly dependencies: readonly string[]
@@ -30,9 +30,11 @@ export interface Searched {
 
 /** Finds out which library a project's tables belong to, by its files and package.json; MikroORM if none is found. */
 export async function detectModels(searched: Searched): Promise<DetectedModels> {
-  const { folder, entities } = searched
+  const { folder, dependencies, entities } = searched
   const first = await firstMigration(folder)
   const ofMikroOrm = first !== undefined && isOfMikroOrm(join(folder, first)) ? dirname(first) : undefined
+  const isTypeOrm = dependencies.includes('typeorm') && !dependencies.includes('@mikro-orm/core')
+  if (entities.length > 0 && isTypeOrm) return typeOrmModels(folder, entities, first)
   if (entities.length > 0 || ofMikroOrm !== undefined) return mikroOrmModels(folder, entities, ofMikroOrm)
   return prismaModels(folder) ?? drizzleModels(folder) ?? migrationsIn(searched, first) ?? mikroOrmModels(folder, [])
 }
@@ -50,23 +52,37 @@ function isOfMikroOrm(file: string): boolean {
 }
 
 function mikroOrmModels(folder: string, entities: readonly EntityFile[], migrations?: string): DetectedModels {
-  const paths = entities.map(({ file }) => relative(folder, file).replaceAll('\\', '/'))
-  const options = [
-    `entities: [${entities.flatMap(({ names }) => names).join(', ')}]`,
-    ...(migrations === undefined ? [] : [`migrations: { path: \`\${import.meta.dirname}/${migrations}\` }`]),
-  ]
+  const { imports, list, found } = entityImports(folder, entities)
+  const more = migrations === undefined ? '' : `, migrations: { path: \`\${import.meta.dirname}/${migrations}\` }`
   return {
     adapter: 'mikro-orm',
-    imports: [
-      `import { mikroOrm } from 'tenantry/mikro-orm'`,
-      ...entities.map(({ names }, i) => `import { ${names.join(', ')} } from './${paths[i]}'`),
-    ],
-    expression: `mikroOrm({ ${options.join(', ')} })`,
+    imports: [`import { mikroOrm } from 'tenantry/mikro-orm'`, ...imports],
+    expression: `mikroOrm({ entities: ${list}${more} })`,
     packages: ['@mikro-orm/core', '@mikro-orm/postgresql', ...(migrations ? ['@mikro-orm/migrations'] : [])],
-    found: [
-      ...entities.map(({ names }, i) => `entities of ${paths[i]}: ${names.join(', ')}`),
-      ...(migrations ? [`migrations in ${relativePath(migrations)}`] : []),
-    ],
+    found: [...found, ...(migrations ? [`migrations in ${relativePath(migrations)}`] : [])],
+  }
+}
+
+function typeOrmModels(folder: string, entities: readonly EntityFile[], first: string | undefined): DetectedModels {
+  const { imports, list, found } = entityImports(folder, entities)
+  const isCode = first !== undefined && !first.endsWith('.sql')
+  const migrations = isCode ? `${posix.dirname(first)}/*${posix.extname(first)}` : undefined
+  const more = migrations === undefined ? '' : `, migrations: [\`\${import.meta.dirname}/${migrations}\`]`
+  return {
+    adapter: 'typeorm',
+    imports: [`import { typeorm } from 'tenantry/typeorm'`, ...imports],
+    expression: `typeorm({ entities: ${list}${more} })`,
+    packages: ['typeorm'],
+    found: [...found, ...(migrations === undefined ? [] : [`migrations in ./${posix.dirname(migrations)}`])],
+  }
+}
+
+function entityImports(folder: string, entities: readonly EntityFile[]) {
+  const paths = entities.map(({ file }) => relative(folder, file).replaceAll('\\', '/'))
+  return {
+    imports: entities.map(({ names }, i) => `import { ${names.join(', ')} } from './${paths[i]}'`),
+    list: `[${entities.flatMap(({ names }) => names).join(', ')}]`,
+    found: entities.map(({ names }, i) => `entities of ${paths[i]}: ${names.join(', ')}`),
   }
 }
 

@@ -9,7 +9,7 @@ export interface Project {
   readonly folder: string
   readonly hasTypeScript: boolean
   readonly models: DetectedModels
-  /** The files that declare entities of MikroORM, with the names that they export. */
+  /** The files that declare entities of MikroORM or TypeORM, with the names that they export. */
   readonly entities: readonly EntityFile[]
   /** Packages that the configuration uses and the project does not have, as arguments of `npm install`. */
   readonly missing: readonly string[]
@@ -52,9 +52,9 @@ const ignored: ReadonlySet<string> = new Set([
   'temp',
 ])
 
-/** `export const User = defineEntity(...)`, and classes that a decorator makes entities. */
+/** `export const User = defineEntity(...)` or `new EntitySchema(...)`, and classes that a decorator makes entities. */
 const declared = [
-  /export\s+const\s+(\w+)\s*=\s*defineEntity\s*\(/g,
+  /export\s+const\s+(\w+)\s*=\s*(?:defineEntity|new\s+EntitySchema)\b/g,
   /export\s+class\s+(\w+)\s+extends\s+\w+\.class\b/g,
   /@Entity\s*\([^)]*\)\s*(?:@\w+\s*\([^)]*\)\s*)*export\s+(?:abstract\s+)?class\s+(\w+)/g,
 ]

@@ -3,7 +3,7 @@ import type { Project } from './project.ts'
 /** Returns the text of a starting configuration. */
 export function startingConfig({ models }: Project): string {
   const { adapter, imports, expression } = models
-  const [handle, others] = adapter === 'mikro-orm' ? ['em', 'entities'] : ['db', 'tables']
+  const [handle, others] = words[adapter] ?? ['db', 'tables']
   return `${[
     ...together([
       `import { defineConfig } from 'tenantry'`,
@@ -26,6 +26,12 @@ export function startingConfig({ models }: Project): string {
     `  },`,
     `})`,
   ].join('\n')}\n`
+}
+
+/** The names of a handle and of what declares tables, where they are the library's own. */
+const words: { readonly [Adapter in Project['models']['adapter']]?: readonly [string, string] } = {
+  'mikro-orm': ['em', 'entities'],
+  typeorm: ['manager', 'entities'],
 }
 
 /** Returns imports with those of the same module as one, the project's own modules last. */

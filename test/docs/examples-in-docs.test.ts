@@ -3,6 +3,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
+import { ensureDatabase } from 'tenantry'
 import { afterAll, expect, test } from 'vitest'
 import { createScript } from '../models/prisma/engine.ts'
 import { createRole, dropAfterwards, serverUrl, uniqueName } from '../support/server.ts'
@@ -140,6 +141,18 @@ test('the program in docs/guides/prisma.md runs, and prints what it says', async
   await expectProgram('docs/guides/prisma.md', 'openTenantry({')
 })
 
+test('the program in docs/guides/typeorm.md runs, and prints what it says', async () => {
+  const folder = folderOf('docs/guides/typeorm.md')
+  const database = uniqueName('walk')
+  dropAfterwards(database)
+  await ensureDatabase(serverUrl({ database }))
+  const command = ['migration:generate', 'migrations/init', '-d', 'data-source.ts', '--outputJs', '--esm']
+  const env = { ...process.env, DATABASE_URL: serverUrl({ database }) }
+  const cli = join(root, 'node_modules/typeorm/cli.js')
+  await promisify(execFile)(process.execPath, [cli, ...command], { cwd: folder, env })
+  await expectProgram('docs/guides/typeorm.md', 'openTenantry({')
+})
+
 /** Runs the main program of a page, and compares what it prints with what the page says. */
 async function expectProgram(page: string, opening: string): Promise<void> {
   const installation = uniqueName('walk')
@@ -188,6 +201,7 @@ function makeProject(): string {
     '@prisma/client',
     '@prisma/adapter-pg',
     'prisma',
+    'typeorm',
     'kysely',
     'express',
     'fastify',

@@ -56,6 +56,11 @@ it('the service of Drizzle keeps its posts apart by tenant', async () => {
   expect(await start('drizzle/main.ts')).toMatch(/acme has 2 posts Hello from acme Hello from acme\nglobex has 0 posts/)
 })
 
+it('the service of TypeORM keeps its posts apart by tenant', async () => {
+  expect(await start('typeorm/main.ts')).toContain('acme: onboarded')
+  expect(await start('typeorm/main.ts')).toMatch(/acme has 2 posts Hello from acme Hello from acme\nglobex has 0 posts/)
+})
+
 it('the service of Prisma keeps its posts apart by tenant', async () => {
   expect(await start('prisma/main.ts')).toContain('acme: onboarded')
   expect(await start('prisma/main.ts')).toMatch(

@@ -40,7 +40,7 @@ export class Recorder implements UsedConnection {
   }
 }
 
-/** What TypeORM sends about transactions. All statements of a source run in one of Tenantry's. */
+/** Matches TypeORM's statements about transactions: all statements of a source run in one of Tenantry's. */
 const ofTransactions =
   /^\s*(?:BEGIN|START TRANSACTION|SET TRANSACTION\b.*|COMMIT|(?:RELEASE )?SAVEPOINT typeorm_\d+)\s*;?\s*$/i
 
