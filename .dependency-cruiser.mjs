@@ -222,7 +222,7 @@ export default {
   options: {
     doNotFollow: { path: ['node_modules', '^dist/', '/dist/'] },
     // What Prisma generates.
-    exclude: { path: ['^test/fixtures/prisma/client/', '^examples/prisma/generated/'] },
+    exclude: { path: ['^(?:test/fixtures|bench/models)/prisma/client/', '^examples/prisma/generated/'] },
     // Type-only imports too, which are gone after compilation.
     tsPreCompilationDeps: true,
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },

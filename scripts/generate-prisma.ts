@@ -1,4 +1,4 @@
-/** Generates the Prisma clients of the tests and of the example, without Prisma's engine of migrations, which is a download. */
+/** Generates the Prisma clients of the tests, the bench and the example, without Prisma's engine of migrations, which is a download. */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 
@@ -10,7 +10,8 @@ const env = {
   CHECKPOINT_DISABLE: '1',
 }
 
-for (const schema of ['test/fixtures/prisma/schema.prisma', 'examples/prisma/prisma/schema.prisma']) {
+for (const folder of ['test/fixtures/prisma', 'bench/models/prisma', 'examples/prisma/prisma']) {
+  const schema = `${folder}/schema.prisma`
   const generate = ['node_modules/prisma/build/index.js', 'generate', '--schema', schema, '--no-hints']
   await promisify(execFile)(process.execPath, generate, { env })
 }

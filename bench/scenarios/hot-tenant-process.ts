@@ -2,28 +2,33 @@
 // engine compiles either of them. Prints the figures of every turn.
 
 import { type EntityManager, MikroORM } from '@mikro-orm/postgresql'
+import { PrismaPg } from '@prisma/adapter-pg'
+import { eq } from 'drizzle-orm'
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
+import { Kysely, PostgresDialect } from 'kysely'
 import { Pool, type PoolConfig } from 'pg'
+import type { Models, Tenantry } from 'tenantry'
 import { mikroOrm } from 'tenantry/mikro-orm'
-import type { Tenantry } from 'tenantry'
 import { inAlternation } from '../measure/alternation.ts'
 import { drive, p99, requireNoErrors, throughput } from '../measure/load.ts'
+import { userAccount } from '../models/drizzle.ts'
 import { Address, User } from '../models/mikro-orm.ts'
-import { plainModels } from '../peers/handles.ts'
-import { loginOf, openRouting, parameters, question, routed, type Route, tenantAt } from '../peers/routes.ts'
+import { PrismaClient } from '../models/prisma/client/client.ts'
+import { drizzleModels, kyselyModels, plainModels, prismaModels, type Tables } from '../peers/handles.ts'
+import { loginOf, openRouting, parameters, question, type Route, tenantAt } from '../peers/routes.ts'
 import type { Figures, Hot, Pair, Side } from './hot-tenant.ts'
 
 const { pair, url, connections, workers, requests, rounds } = JSON.parse(process.argv[2] ?? '') as Hot
 
-const measurers: Readonly<Record<Pair, () => Promise<Readonly<Record<Side, readonly Figures[]>>>>> = {
-  pg: async () => {
-    await using tenantry = await openRouting(url, plainModels(), connections)
-    const pool = new Pool({ ...(await loginOf(tenantry, url, 0)), max: connections })
-    try {
-      return await measure(routed(tenantry).request, () => pool.query(question, parameters))
-    } finally {
-      await pool.end()
-    }
-  },
+type Sides = Readonly<Record<Side, readonly Figures[]>>
+
+const measurers: Readonly<Record<Pair, () => Promise<Sides>>> = {
+  pg: () =>
+    compare(
+      plainModels(),
+      (pool) => pool.query(question, parameters),
+      (pool) => () => pool.query(question, parameters),
+    ),
   MikroORM: async () => {
     await using tenantry = await openRouting(url, mikroOrm({ entities: [User, Address] }), connections)
     const orm = instance(await loginOf(tenantry, url, 0))
@@ -33,6 +38,43 @@ const measurers: Readonly<Record<Pair, () => Promise<Readonly<Record<Side, reado
       await orm.close()
     }
   },
+  Drizzle: () => {
+    const find = (db: NodePgDatabase) => db.select().from(userAccount).where(eq(userAccount.id, 1))
+    return compare(drizzleModels(), find, (client) => {
+      const db = drizzle({ client })
+      return () => find(db)
+    })
+  },
+  Kysely: () => {
+    const find = (db: Kysely<Tables>) => db.selectFrom('user_account').selectAll().where('id', '=', 1).execute()
+    return compare(kyselyModels(), find, (pool) => {
+      const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
+      return () => find(db)
+    })
+  },
+  Prisma: () => {
+    // Not findUnique, of which those of one tick become one statement.
+    const find = (client: PrismaClient) => client.userAccount.findFirst({ where: { id: 1 } })
+    return compare(prismaModels(), find, (pool) => {
+      const client = new PrismaClient({ adapter: new PrismaPg(pool) })
+      return () => find(client)
+    })
+  },
+}
+
+/** Compares a handle with the same library on a bare pool. */
+async function compare<Handle>(
+  models: Models<Handle>,
+  find: (handle: Handle) => Promise<unknown>,
+  bareOn: (pool: Pool) => Route['request'],
+): Promise<Sides> {
+  await using tenantry = await openRouting(url, models, connections)
+  const pool = new Pool({ ...(await loginOf(tenantry, url, 0)), max: connections })
+  try {
+    return await measure(() => tenantry.with(tenantAt(0), find), bareOn(pool))
+  } finally {
+    await pool.end()
+  }
 }
 
 async function measure(own: Route['request'], bare: Route['request']) {

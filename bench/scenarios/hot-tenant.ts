@@ -20,7 +20,7 @@ const rounds = { warmUp: 40, counted: 24 }
 const requestsFactor = 4
 
 /** The pairs of the comparison: the library by itself, and through Tenantry. */
-const pairs = ['pg', 'MikroORM'] as const
+const pairs = ['pg', 'MikroORM', 'Drizzle', 'Kysely', 'Prisma'] as const
 export type Pair = (typeof pairs)[number]
 export type Side = 'own' | 'bare'
 
@@ -63,7 +63,7 @@ export const hotTenant: Scenario = {
       notes: [
         `${workers} workers, ${connections} connections. Medians over the turns, of the ratios as well.`,
         `Each library is measured in ${counts.routedRounds} processes of its own, since one process is some hundredths quicker than the next.`,
-        'MikroORM has an instance of its own on its own pool, and Tenantry its handle.',
+        'Each library has an instance of its own on a bare pool, and Tenantry its handle.',
       ],
     }
   },
