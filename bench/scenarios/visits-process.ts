@@ -8,7 +8,7 @@ import { mikroOrm } from 'tenantry/mikro-orm'
 import { drive, requireNoErrors } from '../measure/load.ts'
 import { userAccount } from '../models/drizzle.ts'
 import { Address, User } from '../models/mikro-orm.ts'
-import { drizzleModels, kyselyModels } from '../peers/handles.ts'
+import { drizzleModels, kyselyModels, prismaModels } from '../peers/handles.ts'
 import { openRouting } from '../peers/routes.ts'
 import { held } from './held.ts'
 import type { Library, Visits } from './visits.ts'
@@ -32,6 +32,7 @@ const visitors: Readonly<Record<Library, () => Promise<number[]>>> = {
   Kysely: () =>
     visit(kyselyModels(), (db) => db.selectFrom('user_account').select('name').where('id', '=', 1).execute()),
   Drizzle: () => visit(drizzleModels(), (db) => db.select().from(userAccount).where(eq(userAccount.id, 1)).execute()),
+  Prisma: () => visit(prismaModels(), (client) => client.userAccount.findFirst({ where: { id: 1 } })),
 }
 
 console.log(JSON.stringify(await visitors[library]()))

@@ -12,7 +12,7 @@ const run = promisify(execFile)
 const processFile = fileURLToPath(new URL('visits-process.ts', import.meta.url))
 const megabyte = 2 ** 20
 
-const libraries = ['MikroORM', 'Kysely', 'Drizzle'] as const
+const libraries = ['MikroORM', 'Kysely', 'Drizzle', 'Prisma'] as const
 export type Library = (typeof libraries)[number]
 
 /** The order of the process. */
