@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 
 /** The amounts of all measurements. Each has a flag of the same name. */
 export interface Counts {
-  /** Scenarios 1 to 3: how many turns each contender has, and how many tenants it makes in each. */
+  /** Scenarios 1 to 3, and 14: how many turns each contender has, and how many tenants it makes in each. */
   readonly rounds: number
   readonly batch: number
   /** Scenario 1: how many tenants are made one after the other, for the rate. */
@@ -37,6 +37,8 @@ export interface Counts {
   /** Scenario 13: how many tenants get a column more, and how often. */
   readonly rolled: number
   readonly rolloutRounds: number
+  /** Scenario 14: the largest number of migrations; a fifteenth, and one alone, are tried, too. */
+  readonly migrations: number
 }
 
 export interface Options {
@@ -70,6 +72,7 @@ const full: Counts = {
   passes: 4,
   rolled: 200,
   rolloutRounds: 5,
+  migrations: 150,
 }
 
 const quick: Counts = {

@@ -1,3 +1,4 @@
+import { adapters } from './adapters.ts'
 import { burst } from './burst.ts'
 import { firstRow } from './first-row.ts'
 import { hotTenant } from './hot-tenant.ts'
@@ -27,4 +28,5 @@ export const scenarios: readonly Scenario[] = [
   visits,
   oneDatabase,
   rollout,
+  adapters,
 ]
