@@ -141,7 +141,7 @@ export async function addTargets(db: Kysely<CatalogTables>, number: number, from
     insert into tenantry.rollout_target (rollout, row_id, tenant, server_id, fingerprint, wave)
     select r.number, t.row_id, t.id, t.server_id, t.fingerprint,
            case when t.id = any(r.canary_ids) then 0
-                else 1 + width_bucket((row_number() over (order by md5(t.row_id::text)) - 0.5)::float8 / count(*) over (), r.waves) end
+                else 1 + width_bucket(percent_rank() over (partition by t.id = any(r.canary_ids) order by md5(t.row_id::text)), r.waves) end
     from tenantry.tenant t, tenantry.rollout r
     where r.number = ${number} and t.fingerprint = any(${[...from]}) and t.state in ('active', 'suspended')
       and (r.only_ids is null or t.id = any(r.only_ids))

@@ -138,14 +138,14 @@ describe('a recorded rollout', () => {
   })
 
   it('begins a wave once the one before it is over', async () => {
-    const ids = Array.from({ length: 8 }, (_, i) => `t${i}`)
+    const ids = Array.from({ length: 9 }, (_, i) => `t${i}`)
     const { next } = await firstVersion(ids, notes)
     const second = await next(withTag)
     const order: string[] = []
     onChange(second, ({ tenant }) => order.push(tenant))
     await second.rollouts.start(await second.rollouts.plan(), { waves: [0.25, 0.5], canary: ['t7'] })
     const waves = new Map((await second.rollouts.targets()).map(({ tenant, wave }) => [tenant as string, wave]))
-    expect(order.map((id) => waves.get(id))).toEqual([0, 1, 1, 2, 2, 3, 3, 3])
+    expect(order.map((id) => waves.get(id))).toEqual([0, 1, 1, 2, 2, 3, 3, 3, 3])
     expect(order[0]).toBe('t7')
   })
 
