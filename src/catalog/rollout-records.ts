@@ -1,4 +1,5 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
+import { hasFailure } from '../kernel/errors.ts'
 import type { ConnectionPool } from '../server/port.ts'
 import { openCatalogDatabase } from './open-catalog-database.ts'
 import { addTargets, retryFailed } from './rollout-targets.ts'
@@ -42,6 +43,9 @@ export interface RolloutRow extends Omit<RolloutSettings, 'haltAfter' | 'canary'
   readonly endedAt: Date | undefined
 }
 
+/** The number of rollouts that are kept; older ones are deleted, with their tenants' errors. */
+const kept = 100
+
 const open = ['running', 'paused', 'halted'] as const
 
 /** The catalog's records of rollouts. */
@@ -70,8 +74,13 @@ export class RolloutRecords {
         .onConflict((conflict) => conflict.doNothing())
         .returning('number')
         .executeTakeFirst()
-      if (row !== undefined) await addTargets(db, row.number, rollout.from)
-      return row?.number
+      if (row === undefined) return undefined
+      await addTargets(db, row.number, rollout.from)
+      await db
+        .deleteFrom('rollout')
+        .where('number', '<=', row.number - kept)
+        .execute()
+      return row.number
     })
   }
 
@@ -162,7 +171,7 @@ export class RolloutRecords {
     haltAfter: number,
     retried?: 'all' | readonly string[],
   ): Promise<boolean> {
-    return this.#db.transaction().execute(async (db) => {
+    const change = this.#db.transaction().execute(async (db) => {
       const found = await db
         .selectFrom('rollout')
         .select('number')
@@ -182,6 +191,11 @@ export class RolloutRecords {
         .where('number', '=', number)
         .execute()
       return true
+    })
+    return change.catch((error: unknown) => {
+      // Another one was opened at the same moment.
+      if (hasFailure(error, 'duplicate')) return false
+      throw error
     })
   }
 

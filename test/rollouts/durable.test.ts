@@ -91,6 +91,8 @@ describe('a recorded rollout', () => {
     expect(await third.rollouts.start(await third.rollouts.plan())).toMatchObject({ number: 2, outcome: 'done' })
     expect(await versionsOf(third)).toEqual({ a: 3, b: 3, c: 3 })
     expect(await errorOf(third.rollouts.retry({ rollout: 1 }))).toMatchObject({ code: 'rollout-state' })
+    await third.rollouts.setDesired(2)
+    expect(await errorOf(third.rollouts.retry({ rollout: 2 }))).toMatchObject({ code: 'plan-refused' })
   })
 
   it('tries failed tenants again when it is told to', async () => {
@@ -132,9 +134,11 @@ describe('a recorded rollout', () => {
     await clear('d')
     await second.rollouts.retry()
     expect(await second.rollouts.join()).toMatchObject({ outcome: 'done', changed: 4 })
-    expect(await errorOf(second.rollouts.start(plan, { allow, canary: ['e'] }))).toMatchObject({
-      code: 'tenant-unknown',
-    })
+    for (const [options, code] of [
+      [{ canary: ['e'] }, 'tenant-unknown'],
+      [{ canary: ['a'], only: ['b'] }, 'invalid-option'],
+    ] as const)
+      expect(await errorOf(second.rollouts.start(plan, { allow, ...options }))).toMatchObject({ code })
   })
 
   it('begins a wave once the one before it is over', async () => {

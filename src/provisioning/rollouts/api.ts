@@ -73,7 +73,8 @@ export interface Rollouts {
   /**
    * Lets the failed tenants of a rollout be tried again, also if it was done.
    *
-   * @throws `rollout-unknown`, `rollout-state`, `rollout-open` if another one is open, `tenant-unknown` for one of `only`
+   * @throws `rollout-unknown`, `rollout-state`, `rollout-open` if another one is open, `plan-refused` for one that is done
+   *   and whose version is not the desired one any more, `tenant-unknown` for one of `only`
    */
   retry(options?: RetryOptions): Promise<Rollout>
   /**

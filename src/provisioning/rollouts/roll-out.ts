@@ -81,6 +81,12 @@ export async function rollOut<Handle>(
   for (const name of servers) requireServer(context.servers, name)
   const { only, canary = [] } = options
   await refuseUnknown(context, [...(only ?? []), ...canary])
+  const apart = canary.filter((id) => only?.includes(id) === false)
+  if (apart.length > 0) {
+    throw new TenantryError('invalid-option', `canary names tenants that are not in only: ${apart.join(', ')}.`, {
+      hint: 'Add them to only, or leave only out.',
+    })
+  }
   if (plan.from.length === 0 && !(await context.rolloutRecords.isOpen())) {
     return { number: undefined, outcome: 'done', changed: 0, failures: [], left: 0, durationMs: 0 }
   }

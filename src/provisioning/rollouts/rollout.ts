@@ -169,7 +169,7 @@ export async function endRollout(
   return describeRollout(context, { rollout: row.number })
 }
 
-/** Lets a rollout go on. @throws `rollout-state`, `rollout-open`, `tenant-unknown` */
+/** Lets a rollout go on. @throws `rollout-state`, `rollout-open`, `tenant-unknown`, `plan-refused` */
 export async function goOnWith(
   context: ProvisioningContext,
   call: 'resume' | 'retry',
@@ -177,10 +177,20 @@ export async function goOnWith(
 ): Promise<Rollout> {
   const row = await requireRollout(context, rollout)
   await refuseUnknown(context, only ?? [])
+  await refuseUndesired(context, row)
   const retried = call === 'retry' ? (only ?? 'all') : undefined
   const isGoing = await context.rolloutRecords.goOn(row.number, transitions[call].from, haltAfter, retried)
   if (!isGoing && !(call === 'resume' && row.state === 'running')) throw await stateError(context, row, call)
   return describeRollout(context, { rollout: row.number })
+}
+
+/** A rollout that is opened again must have processes that work on it. @throws `plan-refused` */
+async function refuseUndesired({ catalog }: ProvisioningContext, { number, plan, state }: RolloutRow): Promise<void> {
+  const { desired } = await catalog.heads()
+  const { to } = readPlan(JSON.parse(plan))
+  if (state !== 'done' || desired?.fingerprint === to.fingerprint) return
+  const message = `The rollout ${number} leads to version ${to.number}, which is not the desired version any more.`
+  throw new TenantryError('plan-refused', message, { hint: 'Plan and start a new one.' })
 }
 
 async function stateError(
