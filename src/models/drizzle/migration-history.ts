@@ -1,11 +1,6 @@
+import { quoteName, quoteText } from '../../kernel/quoting.ts'
 import { sha256 } from '../../kernel/hash.ts'
-import {
-  columnsOf,
-  type HistoryTable,
-  qualifiedTable,
-  quotedIdentifier,
-  quotedText,
-} from '../migrations/history-table.ts'
+import { columnsOf, type HistoryTable, qualifiedTable } from '../migrations/history-table.ts'
 import type { SchemaSession } from '../port.ts'
 import type { GeneratedMigration, Layout } from './migration-files.ts'
 
@@ -30,7 +25,7 @@ export interface History {
 export function historyStatements(at: HistoryTable, layout: Layout): readonly string[] {
   const added = layout === 'folders' ? ', name text, applied_at timestamp with time zone default now()' : ''
   return [
-    `create schema if not exists ${quotedIdentifier(at.schema)}`,
+    `create schema if not exists ${quoteName(at.schema)}`,
     `create table if not exists ${qualifiedTable(at)} (id serial primary key, hash text not null, created_at bigint${added})`,
   ]
 }
@@ -39,7 +34,7 @@ export function historyStatements(at: HistoryTable, layout: Layout): readonly st
 export function recordStatement(at: HistoryTable, layout: Layout, { name, when, text }: GeneratedMigration): string {
   const values = `'${sha256(text)}', ${when}`
   return layout === 'folders'
-    ? `insert into ${qualifiedTable(at)} (hash, created_at, name) values (${values}, ${quotedText(name)})`
+    ? `insert into ${qualifiedTable(at)} (hash, created_at, name) values (${values}, ${quoteText(name)})`
     : `insert into ${qualifiedTable(at)} (hash, created_at) values (${values})`
 }
 
@@ -64,7 +59,7 @@ export function upgradeStatements(
     `alter table ${qualifiedTable(at)} add column name text, add column applied_at timestamp with time zone default now()`,
     ...[...applied].map(
       ([{ name }, { when }]) =>
-        `update ${qualifiedTable(at)} set name = ${quotedText(name)}, applied_at = null where created_at = ${when}`,
+        `update ${qualifiedTable(at)} set name = ${quoteText(name)}, applied_at = null where created_at = ${when}`,
     ),
   ]
 }

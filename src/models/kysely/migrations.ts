@@ -3,17 +3,12 @@ import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { FileMigrationProvider, type MigrationProvider } from 'kysely/migration'
 import * as v from 'valibot'
+import { quoteName, quoteText } from '../../kernel/quoting.ts'
 import { messageOf, TenantryError } from '../../kernel/errors.ts'
 import { sha256 } from '../../kernel/hash.ts'
 import { checked, hasMethods, identifier, optionsOf, readOptions } from '../../kernel/options.ts'
 import { folderPath, isFolder } from '../migrations/folder.ts'
-import {
-  columnsOf,
-  type HistoryTable,
-  qualifiedTable,
-  quotedIdentifier,
-  quotedText,
-} from '../migrations/history-table.ts'
+import { columnsOf, type HistoryTable, qualifiedTable } from '../migrations/history-table.ts'
 import { lackingRecorded, type RecordedMigration, recordTwice, runRecorded } from '../migrations/recorded.ts'
 import type { SchemaSession, SchemaSource } from '../port.ts'
 import { recordMigration } from './recording.ts'
@@ -61,7 +56,7 @@ export function kyselyMigrations(
     create: async (session) => {
       const all = await recorded()
       for (const migration of all) await runRecorded(session, migration)
-      const ownSchema = schema === defaultSchema ? [] : [`create schema if not exists ${quotedIdentifier(schema)}`]
+      const ownSchema = schema === defaultSchema ? [] : [`create schema if not exists ${quoteName(schema)}`]
       const records = all.map(({ name }, i) => migratorRow(at, name, i))
       await session.script([...ownSchema, ...migratorTables(at, lock), ...records])
     },
@@ -135,7 +130,7 @@ function migratorTables(at: HistoryTable, lock: HistoryTable): readonly string[]
 function migratorRow(at: HistoryTable, name: string, index: number): string {
   const time = `now() at time zone 'utc' + interval '${index} milliseconds'`
   return `insert into ${qualifiedTable(at)} (name, "timestamp")
-    values (${quotedText(name)}, to_char(${time}, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))`
+    values (${quoteText(name)}, to_char(${time}, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))`
 }
 
 /** Returns the names of the migrations that a database has; undefined if it has no table of them. */

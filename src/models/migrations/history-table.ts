@@ -1,3 +1,4 @@
+import { quoteName } from '../../kernel/quoting.ts'
 import type { SchemaSession } from '../port.ts'
 
 /** The place of a table of applied migrations. */
@@ -17,15 +18,5 @@ export async function columnsOf(session: SchemaSession, at: HistoryTable): Promi
 }
 
 export function qualifiedTable({ schema, table }: HistoryTable): string {
-  return `${quotedIdentifier(schema)}.${quotedIdentifier(table)}`
-}
-
-export function quotedIdentifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
-}
-
-/** Returns a text as a literal, whatever standard_conforming_strings is. */
-export function quotedText(text: string): string {
-  const doubled = text.replaceAll("'", "''")
-  return doubled.includes('\\') ? `E'${doubled.replaceAll('\\', '\\\\')}'` : `'${doubled}'`
+  return `${quoteName(schema)}.${quoteName(table)}`
 }

@@ -1,8 +1,8 @@
-import { quotedText } from './history-table.ts'
+import { quoteText } from '../../kernel/quoting.ts'
 
 /** Returns a value as a literal of the text that `pg` would send for it; a date in UTC, wherever this runs. */
 export function literalOf(value: unknown): string {
-  return value === null || value === undefined ? 'null' : quotedText(parameterText(value))
+  return value === null || value === undefined ? 'null' : quoteText(parameterText(value))
 }
 
 function parameterText(value: unknown): string {

@@ -1,13 +1,8 @@
 import type { MikroORM } from '@mikro-orm/postgresql'
+import { quoteName, quoteText } from '../../kernel/quoting.ts'
 import { TenantryError, messageOf } from '../../kernel/errors.ts'
 import { sha256 } from '../../kernel/hash.ts'
-import {
-  columnsOf,
-  type HistoryTable,
-  qualifiedTable,
-  quotedIdentifier,
-  quotedText,
-} from '../migrations/history-table.ts'
+import { columnsOf, type HistoryTable, qualifiedTable } from '../migrations/history-table.ts'
 import { lackingRecorded, type RecordedMigration, recordTwice, runRecorded } from '../migrations/recorded.ts'
 import type { SchemaSession, SchemaSource } from '../port.ts'
 import type { MikroOrmModelsOptions } from './discovery.ts'
@@ -69,7 +64,7 @@ async function loadMigrator() {
 
 /** Returns the statements that make the Migrator's table as it does. */
 function tableStatements(at: HistoryTable): readonly string[] {
-  const ownSchema = at.schema === 'public' ? [] : [`create schema if not exists ${quotedIdentifier(at.schema)}`]
+  const ownSchema = at.schema === 'public' ? [] : [`create schema if not exists ${quoteName(at.schema)}`]
   return [
     ...ownSchema,
     `create table if not exists ${qualifiedTable(at)} (
@@ -78,7 +73,7 @@ function tableStatements(at: HistoryTable): readonly string[] {
 }
 
 function rowStatement(at: HistoryTable, name: string): string {
-  return `insert into ${qualifiedTable(at)} (name) values (${quotedText(name)})`
+  return `insert into ${qualifiedTable(at)} (name) values (${quoteText(name)})`
 }
 
 /** Returns the names of the migrations that a database has; undefined if it has no table of them. */

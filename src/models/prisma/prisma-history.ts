@@ -1,6 +1,7 @@
+import { quoteText } from '../../kernel/quoting.ts'
 import { TenantryError } from '../../kernel/errors.ts'
 import { sha256 } from '../../kernel/hash.ts'
-import { type HistoryTable, qualifiedTable, quotedText } from '../migrations/history-table.ts'
+import { type HistoryTable, qualifiedTable } from '../migrations/history-table.ts'
 import type { SchemaSession } from '../port.ts'
 import type { PrismaMigration } from './migrations-folder.ts'
 
@@ -30,7 +31,7 @@ export const createPrismaTable = `create table ${table} (
 /** Returns the statement that records a migration. Prisma orders rows by the time, which now() would make the same. */
 export function recordRow({ name, text }: PrismaMigration): string {
   return `insert into ${table} (id, checksum, started_at, finished_at, migration_name, applied_steps_count)
-    values (gen_random_uuid(), '${sha256(text)}', clock_timestamp(), clock_timestamp(), ${quotedText(name)}, 1)`
+    values (gen_random_uuid(), '${sha256(text)}', clock_timestamp(), clock_timestamp(), ${quoteText(name)}, 1)`
 }
 
 /**

@@ -1,4 +1,5 @@
-import { qualifiedTable, quotedText } from '../migrations/history-table.ts'
+import { quoteText } from '../../kernel/quoting.ts'
+import { qualifiedTable } from '../migrations/history-table.ts'
 import { type AppliedFile, fileError, historyRows, type Layout, lineAt, onItsLines } from './layout.ts'
 
 const named = /^(\d+).*\.sql$/
@@ -27,6 +28,6 @@ export const dbmate: Layout = {
   compare: ({ file: one }, { file: other }) => (one < other ? -1 : 1),
   create: (at) => [`create table if not exists ${qualifiedTable(at)} (version varchar primary key)`],
   record: (at, added) =>
-    added.map(({ name }) => `insert into ${qualifiedTable(at)} (version) values (${quotedText(name)})`),
+    added.map(({ name }) => `insert into ${qualifiedTable(at)} (version) values (${quoteText(name)})`),
   applied: (session, at) => historyRows<AppliedFile>(session, at, 'version as name', 'order by version collate "C"'),
 }

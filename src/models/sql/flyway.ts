@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib'
+import { quoteName, quoteText } from '../../kernel/quoting.ts'
 import { TenantryError } from '../../kernel/errors.ts'
-import { qualifiedTable, quotedIdentifier, quotedText } from '../migrations/history-table.ts'
+import { qualifiedTable } from '../migrations/history-table.ts'
 import { type AppliedFile, fileError, historyRows, type Layout, lineAt, type SqlFile } from './layout.ts'
 
 const named = /^(?:.*\/)?(?:V(\d+(?:[._]\d+)*)|(R))__(.*)\.sql$/
@@ -39,18 +40,18 @@ export const flyway: Layout = {
     (one.isRepeatable === true ? byText(one.name, other.name) : byVersion(one.name, other.name)),
   create: (at) => [
     `create table if not exists ${qualifiedTable(at)} (
-       installed_rank integer not null constraint ${quotedIdentifier(`${at.table}_pk`)} primary key,
+       installed_rank integer not null constraint ${quoteName(`${at.table}_pk`)} primary key,
        version varchar(50), description varchar(200) not null, type varchar(20) not null, script varchar(1000) not null,
        checksum integer, installed_by varchar(100) not null, installed_on timestamp not null default now(),
        execution_time integer not null, success boolean not null)`,
-    `create index if not exists ${quotedIdentifier(`${at.table}_s_idx`)} on ${qualifiedTable(at)} (success)`,
+    `create index if not exists ${quoteName(`${at.table}_s_idx`)} on ${qualifiedTable(at)} (success)`,
   ],
   record: (at, added) =>
     (added as readonly FlywayFile[]).map(
       ({ version, description, file, checksum }) => `insert into ${qualifiedTable(at)}
         (installed_rank, version, description, type, script, checksum, installed_by, execution_time, success)
-        select coalesce(max(installed_rank), 0) + 1, ${version === undefined ? 'null' : quotedText(version)},
-               ${quotedText(description)}, 'SQL', ${quotedText(file)}, ${checksum}, current_user, 0, true
+        select coalesce(max(installed_rank), 0) + 1, ${version === undefined ? 'null' : quoteText(version)},
+               ${quoteText(description)}, 'SQL', ${quoteText(file)}, ${checksum}, current_user, 0, true
         from ${qualifiedTable(at)}`,
     ),
   applied: async (session, at, files) => {

@@ -1,8 +1,9 @@
 import * as v from 'valibot'
+import { quoteName } from '../../kernel/quoting.ts'
 import { sha256 } from '../../kernel/hash.ts'
 import { identifier, must, oneOf, optionsOf, readOptions } from '../../kernel/options.ts'
 import { folderOrUrl, folderPath } from '../migrations/folder.ts'
-import { type HistoryTable, quotedIdentifier } from '../migrations/history-table.ts'
+import type { HistoryTable } from '../migrations/history-table.ts'
 import { lackingOf } from '../migrations/lacking.ts'
 import { runFile } from '../migrations/run-file.ts'
 import type { SchemaChange, SchemaSession, SchemaSource } from '../port.ts'
@@ -96,7 +97,7 @@ function applyFile(session: SchemaSession, { file, text, isOutside = false }: Sq
 }
 
 function newHistory(layout: Layout, at: HistoryTable, defaultSchema: string): readonly string[] {
-  const own = at.schema === defaultSchema ? [] : [`create schema if not exists ${quotedIdentifier(at.schema)}`]
+  const own = at.schema === defaultSchema ? [] : [`create schema if not exists ${quoteName(at.schema)}`]
   return [...own, ...layout.create(at)]
 }
 

@@ -1,4 +1,5 @@
-import { qualifiedTable, quotedText } from '../migrations/history-table.ts'
+import { quoteText } from '../../kernel/quoting.ts'
+import { qualifiedTable } from '../migrations/history-table.ts'
 import { type AppliedFile, fileError, historyRows, type Layout, lineAt, onItsLines } from './layout.ts'
 
 const up = /^\s*--[\s-]*up\s+migration/im
@@ -24,7 +25,7 @@ export const nodePgMigrate: Layout = {
      (id serial primary key, name varchar(255) not null, run_on timestamp not null)`,
   ],
   record: (at, added) =>
-    added.map(({ name }) => `insert into ${qualifiedTable(at)} (name, run_on) values (${quotedText(name)}, now())`),
+    added.map(({ name }) => `insert into ${qualifiedTable(at)} (name, run_on) values (${quoteText(name)}, now())`),
   applied: (session, at) => historyRows<AppliedFile>(session, at, 'name', 'order by run_on, id'),
 }
 

@@ -1,6 +1,6 @@
+import { quoteText } from '../../kernel/quoting.ts'
 import { TenantryError } from '../../kernel/errors.ts'
 import { sha256 } from '../../kernel/hash.ts'
-import { quotedText } from '../migrations/history-table.ts'
 import type { AppliedFile, Layout } from './layout.ts'
 
 const numbers = new Intl.Collator('en', { numeric: true })
@@ -22,7 +22,7 @@ export const plain: Layout = {
   create: () => [`create schema if not exists ${schema}`],
   record: (_, added, before) => {
     const history = JSON.stringify([...before, ...added].map(({ name, checksum }) => [name, checksum]))
-    return [`comment on schema ${schema} is ${quotedText(history)}`]
+    return [`comment on schema ${schema} is ${quoteText(history)}`]
   },
   applied: async (session) => {
     const { rows } = await session.query(

@@ -1,7 +1,7 @@
 import { BaseEntity, DataSource, type DataSourceOptions, type EntityMetadata, type QueryRunner } from 'typeorm'
+import { quoteName } from '../../kernel/quoting.ts'
 import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js'
 import { TenantryError, messageOf } from '../../kernel/errors.ts'
-import { quotedIdentifier } from '../migrations/history-table.ts'
 import { TypeOrmPool, type UsedConnection } from './connections.ts'
 import { Recorder } from './recorder.ts'
 
@@ -122,5 +122,5 @@ export function connectedRunners({ driver }: DataSource): readonly QueryRunner[]
 /** Returns the statements that make schemas. TypeORM expects them to exist. */
 export function schemaStatements(schemas: readonly string[]): readonly string[] {
   const named = new Set(schemas.filter((schema) => schema !== 'public'))
-  return [...named].map((schema) => `create schema if not exists ${quotedIdentifier(schema)}`)
+  return [...named].map((schema) => `create schema if not exists ${quoteName(schema)}`)
 }

@@ -1,5 +1,6 @@
+import { quoteText } from '../../kernel/quoting.ts'
 import { sha256 } from '../../kernel/hash.ts'
-import { columnsOf, type HistoryTable, qualifiedTable, quotedText } from '../migrations/history-table.ts'
+import { columnsOf, type HistoryTable, qualifiedTable } from '../migrations/history-table.ts'
 import { lackingOf } from '../migrations/lacking.ts'
 import { runMigration } from '../migrations/run-file.ts'
 import type { SchemaChange, SchemaSession, SchemaSource } from '../port.ts'
@@ -53,7 +54,7 @@ async function recordAllOf(entities: ReadEntities): Promise<RecordedRun> {
 }
 
 function rowStatement(at: HistoryTable, { name, timestamp }: RecordedMigration): string {
-  return `insert into ${qualifiedTable(at)} ("timestamp", name) values (${timestamp}, ${quotedText(name)})`
+  return `insert into ${qualifiedTable(at)} ("timestamp", name) values (${timestamp}, ${quoteText(name)})`
 }
 
 /** Returns the names of the migrations that a database has; undefined if it has no table of them. */

@@ -15,8 +15,3 @@ export function quoteLiteral(text: string): string {
 export function doBlock(statements: string): string {
   return `do ${quoteLiteral(`begin ${statements} end`)}`
 }
-
-/** Quotes a name that PostgreSQL gave, which need not be one of ours. */
-export function quoteUnchecked(name: string): string {
-  return quoteIdentifier(name as Identifier)
-}

@@ -12,7 +12,7 @@ import {
   typeParser,
 } from './client.ts'
 import { endsSession, type ErrorContext, isOutdatedStatement, toTenantryError } from './errors.ts'
-import { quoteUnchecked } from './quoting.ts'
+import { quoteName } from '../../kernel/quoting.ts'
 
 /** Differences of a connection that does not lead to the server itself. */
 export interface Indirect {
@@ -160,7 +160,7 @@ class RoutedConnection implements ServerConnection {
     for (const name of this.#outdated) {
       // Called before the driver sends the next statement. An error is that of the next one, too.
       const forget = () => forgetStatement(this.#client, name)
-      this.#client.query(`deallocate ${quoteUnchecked(name)}`, forget)
+      this.#client.query(`deallocate ${quoteName(name)}`, forget)
     }
     this.#outdated.clear()
   }

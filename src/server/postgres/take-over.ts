@@ -1,7 +1,8 @@
 import type { Identifier } from '../../kernel/names.ts'
 import type { GroupRoles } from '../port.ts'
 import { grantCreate } from './database-privileges.ts'
-import { doBlock, quoteIdentifier as quote, quoteLiteral, quoteUnchecked } from './quoting.ts'
+import { doBlock, quoteIdentifier as quote, quoteLiteral } from './quoting.ts'
+import { quoteName } from '../../kernel/quoting.ts'
 
 /**
  * Returns the statements, for a session in a database of another origin, that make it like one of ours. It belongs to
@@ -35,7 +36,7 @@ export function defaultPrivileges({ objects, app }: Pick<GroupRoles, 'objects' |
 
 /** Returns the statement after which `app` can only read a table, if that exists, and its sequences. */
 export function readOnlyStatement(schema: string, table: string, app: Identifier): string {
-  const found = `pg_catalog.to_regclass(${quoteLiteral(`${quoteUnchecked(schema)}.${quoteUnchecked(table)}`)})`
+  const found = `pg_catalog.to_regclass(${quoteLiteral(`${quoteName(schema)}.${quoteName(table)}`)})`
   return runStatements(`
     select format('revoke insert, update, delete, truncate on table %s from ${quote(app)}', ${found})
     where ${found} is not null

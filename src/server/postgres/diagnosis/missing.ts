@@ -1,7 +1,7 @@
 import type { TenantryError } from '../../../kernel/errors.ts'
 import type { Identifier } from '../../../kernel/names.ts'
 import type { Capability, ManagedService, Missing } from '../../diagnosis.ts'
-import { quoteUnchecked } from '../quoting.ts'
+import { quoteName } from '../../../kernel/quoting.ts'
 import { capabilityWords } from './capability-words.ts'
 import type { OwnRole, ServerFacts } from './facts.ts'
 import { administratorOf } from './managed-service.ts'
@@ -23,7 +23,7 @@ export function missingOf(facts: ServerFacts, service: ManagedService): readonly
  */
 export function missingToConnect(error: TenantryError, user: Identifier, database: Identifier): readonly Missing[] {
   if (error.code !== 'permission-denied') return []
-  const sql = `GRANT CONNECT ON DATABASE ${quoteUnchecked(database)} TO ${quoteUnchecked(user)};`
+  const sql = `GRANT CONNECT ON DATABASE ${quoteName(database)} TO ${quoteName(user)};`
   const what = `CONNECT to ${database}, where databases are created from.`
   return [{ code: 'connect', what, sql: [sql], runAs: 'the owner of the database, or a superuser' }]
 }
@@ -37,7 +37,7 @@ function fails({ probed }: ServerFacts, capability: Capability, isExpected: bool
 
 function attributesMissing(facts: ServerFacts, service: ManagedService): Missing[] {
   const { role } = facts.read
-  const user = quoteUnchecked(role.name)
+  const user = quoteName(role.name)
   const runAs = administratorOf(service)
   const missing: Missing[] = []
   if (!role.createDatabase && fails(facts, 'createDatabase', role.superuser)) {
@@ -61,7 +61,7 @@ function sessionsMissing({ probed, read }: ServerFacts, service: ManagedService)
   const { endSessions, endSessionsAsMember } = probed?.capabilities ?? {}
   if (endSessions !== false || endSessionsAsMember !== false) return []
   const what = "The privileges of pg_signal_backend, to end tenants' sessions."
-  const sql = [`GRANT pg_signal_backend TO ${quoteUnchecked(read.role.name)};`]
+  const sql = [`GRANT pg_signal_backend TO ${quoteName(read.role.name)};`]
   return [{ code: 'end-sessions', what, sql, runAs: administratorOf(service) }]
 }
 
@@ -71,9 +71,9 @@ function sessionsMissing({ probed, read }: ServerFacts, service: ManagedService)
  */
 function ownRolesMissing({ read, roles }: ServerFacts, service: ManagedService): Missing[] {
   if (roles === 'shared') return []
-  const user = quoteUnchecked(read.role.name)
+  const user = quoteName(read.role.name)
   return read.ownRoles.flatMap((it) => {
-    const grant = `GRANT ${quoteUnchecked(it.name)} TO ${user}`
+    const grant = `GRANT ${quoteName(it.name)} TO ${user}`
     if (it.mayAdmit) return []
     if (it.purpose === 'app') {
       const what = `ADMIN OPTION on ${it.name}, which is there already: every tenant's role becomes a member of it.`
@@ -96,7 +96,7 @@ function ownDatabasesMissing({ read }: ServerFacts, service: ManagedService): Mi
   return read.foreignOwners.map(({ owner, databases }) => ({
     code: 'own-databases',
     what: `The privileges of ${owner}, the owner of ${someOf(databases)} of this installation.`,
-    sql: [`GRANT ${quoteUnchecked(owner)} TO ${quoteUnchecked(read.role.name)};`],
+    sql: [`GRANT ${quoteName(owner)} TO ${quoteName(read.role.name)};`],
     runAs: `${administratorOf(service)}, or ${owner}`,
   }))
 }

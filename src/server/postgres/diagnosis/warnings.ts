@@ -1,5 +1,5 @@
 import type { ManagedService, Unseen, Warning } from '../../diagnosis.ts'
-import { quoteUnchecked } from '../quoting.ts'
+import { quoteName } from '../../../kernel/quoting.ts'
 import type { ServerFacts } from './facts.ts'
 import { someOf } from './missing.ts'
 
@@ -74,7 +74,7 @@ function noTls({ read }: ServerFacts): Warning | undefined {
 function superuser({ read, roles, installation }: ServerFacts): Warning | undefined {
   const { superuser: isSuperuser, name } = read.role
   if (!isSuperuser) return undefined
-  const role = quoteUnchecked(`${installation}_provisioner`)
+  const role = quoteName(`${installation}_provisioner`)
   return {
     code: 'superuser',
     found: `${name} is a superuser.`,
@@ -102,7 +102,7 @@ function createRoleBefore16({ read, roles }: ServerFacts): Warning | undefined {
       roles === 'separate'
         ? "Guard its password like a superuser's, and upgrade to 16 or newer."
         : "It is not needed with roles: 'shared'.",
-    sql: roles === 'separate' ? [] : [`ALTER ROLE ${quoteUnchecked(name)} NOCREATEROLE;`],
+    sql: roles === 'separate' ? [] : [`ALTER ROLE ${quoteName(name)} NOCREATEROLE;`],
   }
 }
 
@@ -110,7 +110,7 @@ function publicConnect({ read, roles, maintenanceDatabase }: ServerFacts): Warni
   const open = read.openToPublic
   if (roles === 'shared' || open.length === 0) return undefined
   const named = open.slice(0, mostNamed)
-  const keepIn = `GRANT CONNECT ON DATABASE ${quoteUnchecked(maintenanceDatabase)} TO ${quoteUnchecked(read.role.name)};`
+  const keepIn = `GRANT CONNECT ON DATABASE ${quoteName(maintenanceDatabase)} TO ${quoteName(read.role.name)};`
   return {
     code: 'public-connect',
     found: `Every role may connect to ${someOf(open, mostNamed)}.`,
@@ -118,7 +118,7 @@ function publicConnect({ read, roles, maintenanceDatabase }: ServerFacts): Warni
     fix: 'Take CONNECT away from PUBLIC, as the owner of each, and first give it to those who need it.',
     sql: [
       ...(named.includes(maintenanceDatabase) && !read.role.superuser ? [keepIn] : []),
-      ...named.map((name) => `REVOKE CONNECT ON DATABASE ${quoteUnchecked(name)} FROM PUBLIC;`),
+      ...named.map((name) => `REVOKE CONNECT ON DATABASE ${quoteName(name)} FROM PUBLIC;`),
     ],
   }
 }
@@ -137,9 +137,7 @@ function publicCreate({ read }: ServerFacts): Warning | undefined {
     why: "A tenant's role can, too: functions and operators that others then run unknowingly, with their own privileges.",
     fix: 'Take CREATE away from PUBLIC, in each of these databases, as a superuser or the owner of the schema.',
     sql: open.flatMap(([database, names]) =>
-      names.map(
-        (name) => `REVOKE CREATE ON SCHEMA ${quoteUnchecked(name)} FROM PUBLIC /* in ${quoteUnchecked(database)} */;`,
-      ),
+      names.map((name) => `REVOKE CREATE ON SCHEMA ${quoteName(name)} FROM PUBLIC /* in ${quoteName(database)} */;`),
     ),
   }
 }
@@ -158,7 +156,7 @@ function noSignalBackend({ read, probed, roles }: ServerFacts): Warning | undefi
         ? "It can end tenants' sessions, by acting as their roles, but no other role's. A session of another role in a tenant's database prevents offboarding."
         : "A session of another role in a tenant's database prevents offboarding.",
     fix: 'Grant it. No session of a superuser can be ended with it.',
-    sql: [`GRANT pg_signal_backend TO ${quoteUnchecked(name)};`],
+    sql: [`GRANT pg_signal_backend TO ${quoteName(name)};`],
   }
 }
 
@@ -184,7 +182,7 @@ function tooFewConnections({ read, connections }: ServerFacts): Warning | undefi
     found: `One process may hold ${connections} connections, and ${isLimited ? name : 'the server'} has ${available} in all.`,
     why: 'When they are used up, calls fail with too-many-connections; and other processes need some as well.',
     fix: 'Lower maxConnections or limits.concurrency, or raise the limit (max_connections takes a restart).',
-    sql: isLimited ? [`ALTER ROLE ${quoteUnchecked(name)} CONNECTION LIMIT -1;`] : [],
+    sql: isLimited ? [`ALTER ROLE ${quoteName(name)} CONNECTION LIMIT -1;`] : [],
   }
 }
 
@@ -212,7 +210,7 @@ function collationVersion({ read }: ServerFacts): Warning | undefined {
     found: `The operating system sorts otherwise than when these were made: ${someOf(names)}.`,
     why: 'Indexes on text may miss rows, and PostgreSQL does not copy such a database.',
     fix: 'In each of them: REINDEX (DATABASE), then refresh the version.',
-    sql: names.slice(0, mostNamed).map((name) => `ALTER DATABASE ${quoteUnchecked(name)} REFRESH COLLATION VERSION;`),
+    sql: names.slice(0, mostNamed).map((name) => `ALTER DATABASE ${quoteName(name)} REFRESH COLLATION VERSION;`),
   }
 }
 
@@ -224,7 +222,7 @@ function invalidDatabases({ read }: ServerFacts): Warning | undefined {
     found: `A DROP DATABASE was interrupted in ${someOf(names)}.`,
     why: 'No role can connect to the remains, which occupy the name and disk space.',
     fix: 'Drop it again; nothing else can be done with it.',
-    sql: names.slice(0, mostNamed).map((name) => `DROP DATABASE ${quoteUnchecked(name)};`),
+    sql: names.slice(0, mostNamed).map((name) => `DROP DATABASE ${quoteName(name)};`),
   }
 }
 
@@ -276,6 +274,6 @@ function probeLeftovers({ read }: ServerFacts): Warning | undefined {
     found: `An earlier probe has left ${someOf(names.map(({ name }) => name))}.`,
     why: 'It was killed, and its remains could not be removed, or not be proven to be its own.',
     fix: 'Drop them, unless another program has made them.',
-    sql: names.map(({ kind, name }) => `DROP ${kind.toUpperCase()} ${quoteUnchecked(name)};`),
+    sql: names.map(({ kind, name }) => `DROP ${kind.toUpperCase()} ${quoteName(name)};`),
   }
 }
