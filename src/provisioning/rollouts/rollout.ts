@@ -136,19 +136,7 @@ export async function* watchRollout(
   }
 }
 
-/**
- * The states that each call ends; see "The states of a rollout" in docs/guides/changing-the-schema.md.
- *
- * ```
- *             start                      every tenant was tried
- *   (none) ---------> running -------------------------------> done
- *                     |  ^  | too many failures                  |
- *               pause |  |  +------> halted                      | retry
- *                     v  |resume, retry  |                       v
- *                   paused               | abort              running
- *                     +------------------+-----> aborted
- * ```
- */
+/** The states that each call starts from, and its own. docs/guides/changing-the-schema.md draws them. */
 const transitions = {
   pause: { from: ['running', 'halted'], to: 'paused' },
   resume: { from: ['paused', 'halted'], to: 'running' },
