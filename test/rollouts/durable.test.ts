@@ -188,4 +188,31 @@ describe('a recorded rollout', () => {
     const claimed = await Promise.all(['x', 'y', 'z'].map(claim))
     expect(claimed.flat()).toHaveLength(3)
   })
+
+  it('changes its state as drawn, by each call in each state', async () => {
+    const { next } = await firstVersion(['a'], notes)
+    const second = await next(withTag)
+    await second.rollouts.start(await second.rollouts.plan(), { detach: true })
+    const refused = 'rollout-state'
+    const expected = {
+      running: { pause: 'paused', resume: 'running', retry: 'running', abort: 'aborted' },
+      paused: { pause: 'paused', resume: 'running', retry: 'running', abort: 'aborted' },
+      halted: { pause: 'paused', resume: 'running', retry: 'running', abort: 'aborted' },
+      done: { pause: refused, resume: refused, retry: 'running', abort: refused },
+      aborted: { pause: refused, resume: refused, retry: refused, abort: 'aborted' },
+    } as const
+    const seen: Record<string, Record<string, string>> = {}
+    for (const state of Object.keys(expected)) {
+      seen[state] = {}
+      for (const call of ['pause', 'resume', 'retry', 'abort'] as const) {
+        await inCatalog(second, 'update tenantry.rollout set state = $1', [state])
+        const outcome = second.rollouts[call]()
+        seen[state][call] = await outcome.then(
+          (rollout) => rollout.state,
+          (error: unknown) => (error as TenantryError).code,
+        )
+      }
+    }
+    expect(seen).toEqual(expected)
+  })
 })
