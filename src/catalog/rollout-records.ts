@@ -46,6 +46,9 @@ export interface RolloutRow extends Omit<RolloutSettings, 'haltAfter' | 'canary'
 /** The number of rollouts that are kept; older ones are deleted, with their tenants' errors. */
 const kept = 100
 
+/** The longest time between two statements of a transaction, in milliseconds. */
+const idleMs = 5_000
+
 const open = ['running', 'paused', 'halted'] as const
 
 /** The catalog's records of rollouts. */
@@ -58,7 +61,7 @@ export class RolloutRecords {
 
   /** Records a rollout and its tenants. @returns its number; undefined while another is open */
   create(rollout: NewRollout): Promise<number | undefined> {
-    return this.#db.transaction().execute(async (db) => {
+    return this.#inTransaction(async (db) => {
       // Looked for first: a conflict would use up a number.
       if (await isAnyOpen(db)) return undefined
       const row = await db
@@ -90,7 +93,7 @@ export class RolloutRecords {
    * @returns `closed` if it is over; `wider` if it has other tenants than the only ones that are to be changed
    */
   async extend(number: number, rollout: NewRollout): Promise<'extended' | 'closed' | 'wider'> {
-    return this.#db.transaction().execute(async (db) => {
+    return this.#inTransaction(async (db) => {
       const before = await db
         .selectFrom('rollout')
         .select('only_ids')
@@ -171,7 +174,7 @@ export class RolloutRecords {
     haltAfter: number,
     retried?: 'all' | readonly string[],
   ): Promise<boolean> {
-    const change = this.#db.transaction().execute(async (db) => {
+    const change = this.#inTransaction(async (db) => {
       const found = await db
         .selectFrom('rollout')
         .select('number')
@@ -205,7 +208,7 @@ export class RolloutRecords {
    * @returns its state
    */
   settle(number: number, from: readonly string[]): Promise<RolloutState> {
-    return this.#db.transaction().execute(async (db) => {
+    return this.#inTransaction(async (db) => {
       const isLeft = sql<boolean>`exists (
         select from tenantry.rollout_target t where t.rollout = ${number} and t.state in ('waiting', 'running'))`
       const rollout = db.selectFrom('rollout').where('number', '=', number)
@@ -221,6 +224,17 @@ export class RolloutRecords {
         .where(sql<boolean>`not ${isLeft}`)
         .executeTakeFirst()
       return numUpdatedRows === 1n ? 'done' : state
+    })
+  }
+
+  /**
+   * Runs a transaction that locks the row of a rollout. A process that is stopped in it loses its session soon: others wait
+   * for the row.
+   */
+  #inTransaction<T>(work: (db: Kysely<CatalogTables>) => Promise<T>): Promise<T> {
+    return this.#db.transaction().execute(async (db) => {
+      await sql`set local idle_in_transaction_session_timeout = ${sql.lit(idleMs)}`.execute(db)
+      return work(db)
     })
   }
 }

@@ -23,6 +23,10 @@ export class Child {
     void this.#exited.then(() => this.#reported.resolve({ answer: { code: 'killed' } }))
   }
 
+  get pid(): number | undefined {
+    return this.#process.pid
+  }
+
   /** Opens its Tenantry. @returns undefined if it is open */
   async open(opening: Opening): Promise<Answer | undefined> {
     const report = await this.#tell({ open: opening })

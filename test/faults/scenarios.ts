@@ -10,6 +10,7 @@ import { model } from './model.ts'
 import { failingNetwork, slowNetwork } from './network.ts'
 import { olderCatalog } from './older-catalog.ts'
 import { racingNames } from './racing-names.ts'
+import { rolloutWorkers } from './rollout-workers.ts'
 import type { Scenario } from './scenario.ts'
 import { serverKilled } from './server-killed.ts'
 import { stoppedProcess } from './stopped-process.ts'
@@ -21,6 +22,7 @@ const common: readonly Scenario[] = [
   stoppedProcess,
   serverKilled,
   manyProcesses,
+  rolloutWorkers,
   exhaustedConnections,
   endedStatements,
   meddling,
