@@ -64,7 +64,8 @@ describe('a process that does not create the catalog', () => {
     await sql('alter table tenantry.tenant drop column transition', [], catalog)
     await sql('alter table tenantry.installation drop column desired', [], catalog)
     await sql('alter table tenantry.version drop column rank', [], catalog)
-    await sql('drop table tenantry.structure', [], catalog)
+    await sql('drop function tenantry.claim_targets, tenantry.report_target', [], catalog)
+    await sql('drop table tenantry.structure, tenantry.rollout_target, tenantry.rollout', [], catalog)
     await sql('delete from tenantry.migration where number >= 6', [], catalog)
     expect(await (await open(installation, { catalog: { create: false } })).onboard('a')).toMatchObject({
       outcome: 'onboarded',

@@ -16,7 +16,7 @@ async function upgrade(tenantry: TestTenantry<unknown>, compatibleFrom: number):
   const statements = [
     `alter table tenantry.tenant add column region text not null default 'eu', add column note jsonb`,
     `alter table tenantry.audit add column request text`,
-    `create table tenantry.rollout (number int primary key, tenant uuid references tenantry.tenant on delete cascade)`,
+    `create table tenantry.region (number int primary key, tenant uuid references tenantry.tenant on delete cascade)`,
   ]
   for (const statement of statements) await inCatalog(tenantry, statement)
   const number = (await ours(tenantry)) + 1
