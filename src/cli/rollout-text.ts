@@ -6,7 +6,7 @@ import { versionText } from './version-text.ts'
 /** Returns the report of a rollout's end in this process. */
 export function rolloutReport(result: RolloutResult): Report {
   const failures = result.failures.map(({ error, ...failure }) => ({ ...failure, error: asValue(error) }))
-  return { result: { ...result, failures }, lines: resultLines(result), exitCode: exitCodeOf(result) }
+  return { result: { ...result, failures }, lines: resultLines(result), exitCode: rolloutExitCode(result) }
 }
 
 /** The number of failures that are shown one by one. */
@@ -44,7 +44,7 @@ function nextLines(outcome: RolloutResult['outcome'], number: number | undefined
   return next === undefined ? [] : [next]
 }
 
-function exitCodeOf({ outcome, failures }: RolloutResult): number {
+function rolloutExitCode({ outcome, failures }: RolloutResult): number {
   if (outcome === 'stopped') return exitCodes.interrupted
   if (outcome === 'started') return exitCodes.done
   return outcome === 'done' && failures.length === 0 ? exitCodes.done : exitCodes.failed

@@ -13,11 +13,11 @@ export function commentStatements(
   text: string | undefined,
   structure: Structure,
 ): readonly string[] {
-  const target = commented(comment, structure)
+  const target = commentTarget(comment, structure)
   return target === undefined ? [] : [`comment on ${target} is ${text === undefined ? 'null' : quoteText(text)};`]
 }
 
-function commented(comment: StructureObject, structure: Structure): string | undefined {
+function commentTarget(comment: StructureObject, structure: Structure): string | undefined {
   const { schema, name, parent = '' } = comment
   const whole = structure.find((it) => it.parent === undefined && it.schema === schema && it.name === parent)
   if (name === 'comment') return wholeTarget(whole)

@@ -5,7 +5,7 @@ import type { Report } from '../report.ts'
 import { rolloutLines } from '../rollout-text.ts'
 import type { CommonOptions, Tools } from '../tools.ts'
 import { parseWholeNumber } from '../words.ts'
-import { joinRollout } from './start-rollout.ts'
+import { workOnRollout } from './start-rollout.ts'
 
 interface GoOnOptions extends CommonOptions {
   readonly detach?: boolean
@@ -112,5 +112,5 @@ function ended(
 
 async function goOn(tools: Tools, tenantry: Tenantry<unknown>, rollout: Rollout, isDetached = false): Promise<Report> {
   if (isDetached) return { result: rollout, lines: rolloutLines(rollout) }
-  return joinRollout(tools, tenantry, rollout.number)
+  return workOnRollout(tools, tenantry, rollout.number)
 }

@@ -102,7 +102,7 @@ async function pausedIfStopped(tenantry: Tenantry<unknown>, result: RolloutResul
 }
 
 /** Works on a running rollout until it is over, or Ctrl-C pauses it. */
-export async function joinRollout(tools: Tools, tenantry: Tenantry<unknown>, rollout: number) {
+export async function workOnRollout(tools: Tools, tenantry: Tenantry<unknown>, rollout: number) {
   const { signal, actor } = tools
   const result = await tools.progress('working', (update) =>
     tenantry.rollouts.join({ rollout, signal, actor, onProgress: showProgress(update) }),

@@ -52,7 +52,7 @@ export interface ReadEntities {
 }
 
 /** Reads the entities, once for all tenants. Opens no connection. @throws `models-invalid` */
-export async function readEntities({ logger, logging, ...options }: TypeOrmOptions): Promise<ReadEntities> {
+export async function readTypeOrmEntities({ logger, logging, ...options }: TypeOrmOptions): Promise<ReadEntities> {
   const available = (options.extensions ?? []).map((name) => ({ name }))
   const installing = new Recorder((text) => (text.startsWith('SELECT') ? available : undefined))
   try {

@@ -4,7 +4,7 @@ import { must, objectOption, readOptions } from '../../kernel/options.ts'
 import type { Models } from '../port.ts'
 import { typeOrmMigrations } from './migrations.ts'
 import { declaredEntities } from './declared-entities.ts'
-import { connectionOptions, type ReadEntities, readEntities, type TypeOrmOptions } from './entities.ts'
+import { connectionOptions, type ReadEntities, readTypeOrmEntities, type TypeOrmOptions } from './entities.ts'
 import { tenantManagers } from './tenant-managers.ts'
 
 export type { Models } from '../port.ts'
@@ -28,7 +28,7 @@ export type { TypeOrmOptions } from './entities.ts'
 export function typeorm(options: TypeOrmOptions): Models<EntityManager> {
   const read = readOptions('The argument of typeorm()', optionsSchema, options)
   let reading: Promise<ReadEntities> | undefined
-  const entities = () => (reading ??= readEntities(read))
+  const entities = () => (reading ??= readTypeOrmEntities(read))
   const { migrations, migrationsTableName = 'migrations', metadataTableName = 'typeorm_metadata' } = read
   const at = (table: string) => ({ schema: read.schema ?? 'public', table })
   return {

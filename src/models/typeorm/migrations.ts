@@ -5,7 +5,7 @@ import { lackingOf } from '../migrations/lacking.ts'
 import { runMigration } from '../migrations/run-file.ts'
 import type { SchemaChange, SchemaSession, SchemaSource } from '../port.ts'
 import { onConnections, type ReadEntities, schemaStatements } from './entities.ts'
-import { recordMigrations, type RecordedMigration } from './recorded-migrations.ts'
+import { recordTypeOrmMigrations, type RecordedMigration } from './recorded-migrations.ts'
 import { emptyDatabase, Recorder } from './recorder.ts'
 
 /** The statements of TypeORM's migrations, and those that it sends before them. */
@@ -35,17 +35,17 @@ export function typeOrmMigrations(
       const tables = [run.historyTable, ...(run.metadataTable === undefined ? [] : [run.metadataTable])]
       await session.script([...schemaStatements([at.schema]), ...run.extensions, ...tables])
       for (const { name, statements } of run.migrations) await runMigration(session, name, statements)
-      await session.script(run.migrations.map((it) => rowStatement(at, it)))
+      await session.script(run.migrations.map((it) => historyStatement(at, it)))
     },
     pending: async (session) => {
-      const history = await namesIn(session, at)
+      const history = await recordedNames(session, at)
       return history && lackingOfTypeOrm(session, { at, metadataTable, run: await recorded(), history })
     },
   }
 }
 
 async function recordAllOf(entities: ReadEntities): Promise<RecordedRun> {
-  const migrations = await recordMigrations(entities)
+  const migrations = await recordTypeOrmMigrations(entities)
   const before = new Recorder(emptyDatabase)
   const { dataSource, extensions, silent } = entities
   await onConnections(dataSource, async () => before, { logger: silent, migrations: [] }).runMigrations()
@@ -53,12 +53,12 @@ async function recordAllOf(entities: ReadEntities): Promise<RecordedRun> {
   return { extensions, historyTable, metadataTable, migrations }
 }
 
-function rowStatement(at: HistoryTable, { name, timestamp }: RecordedMigration): string {
+function historyStatement(at: HistoryTable, { name, timestamp }: RecordedMigration): string {
   return `insert into ${qualifiedTable(at)} ("timestamp", name) values (${timestamp}, ${quoteText(name)})`
 }
 
 /** Returns the names of the migrations that a database has; undefined if it has no table of them. */
-async function namesIn(session: SchemaSession, at: HistoryTable): Promise<readonly string[] | undefined> {
+async function recordedNames(session: SchemaSession, at: HistoryTable): Promise<readonly string[] | undefined> {
   if ((await columnsOf(session, at)).length === 0) return undefined
   const { rows } = await session.query(`select name from ${qualifiedTable(at)} order by id`)
   return (rows as readonly { readonly name: string }[]).map(({ name }) => name)
@@ -90,7 +90,7 @@ async function lackingOfTypeOrm(
     name: migration.name,
     apply: async (on: SchemaSession) => {
       await runMigration(on, migration.name, [...(i === 0 ? before : []), ...migration.statements])
-      await on.script([rowStatement(at, migration)])
+      await on.script([historyStatement(at, migration)])
     },
   }))
 }

@@ -16,8 +16,8 @@ export interface RecordedMigration {
  *
  * @throws `models-invalid` if one reads rows
  */
-export async function recordMigrations(entities: ReadEntities): Promise<readonly RecordedMigration[]> {
-  const migrations = await migrationsOf(entities)
+export async function recordTypeOrmMigrations(entities: ReadEntities): Promise<readonly RecordedMigration[]> {
+  const migrations = await loadMigrations(entities)
   const [first, again] = [await recordRun(entities, migrations), await recordRun(entities, migrations)]
   const changing = first.find(({ statements }, i) => statements.join('\n') !== again[i]?.statements.join('\n'))
   if (changing === undefined) return first
@@ -26,7 +26,7 @@ export async function recordMigrations(entities: ReadEntities): Promise<readonly
   })
 }
 
-async function migrationsOf({ dataSource, silent }: ReadEntities): Promise<readonly Migration[]> {
+async function loadMigrations({ dataSource, silent }: ReadEntities): Promise<readonly Migration[]> {
   const nothing = new Recorder(emptyDatabase)
   const hint = "Give typeorm() the classes of the migrations, or their files: migrations: ['dist/migrations/*.js']."
   try {

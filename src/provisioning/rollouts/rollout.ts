@@ -153,7 +153,7 @@ export async function endRollout(
   const row = await requireRollout(context, rollout)
   const { from, to } = transitions[call]
   if (row.state !== to && !(await context.rolloutRecords.take(row.number, to, from)))
-    throw await stateError(context, row, call)
+    throw await wrongStateError(context, row, call)
   return describeRollout(context, { rollout: row.number })
 }
 
@@ -168,7 +168,7 @@ export async function goOnWith(
   await refuseUndesired(context, row)
   const retried = call === 'retry' ? (only ?? 'all') : undefined
   const isGoing = await context.rolloutRecords.goOn(row.number, transitions[call].from, haltAfter, retried)
-  if (!isGoing && !(call === 'resume' && row.state === 'running')) throw await stateError(context, row, call)
+  if (!isGoing && !(call === 'resume' && row.state === 'running')) throw await wrongStateError(context, row, call)
   return describeRollout(context, { rollout: row.number })
 }
 
@@ -181,7 +181,7 @@ async function refuseUndesired({ catalog }: ProvisioningContext, { number, plan,
   throw new TenantryError('plan-refused', message, { hint: 'Plan and start a new one.' })
 }
 
-async function stateError(
+async function wrongStateError(
   context: ProvisioningContext,
   { number }: RolloutRow,
   call: keyof typeof transitions,

@@ -29,7 +29,7 @@ export async function whileLeased<Options extends Cancellable & { readonly lease
   const lost = new AbortController()
   const use = async () => {
     for (const session of new Set(sessions)) await session.query('select 1')
-    if (!(await lease.renew())) throw lostError()
+    if (!(await lease.renew())) throw takenOverError()
   }
   let using = Promise.resolve()
   const timer = setInterval(() => {
@@ -50,6 +50,6 @@ export async function whileLeased<Options extends Cancellable & { readonly lease
   }
 }
 
-function lostError(): TenantryError {
+function takenOverError(): TenantryError {
   return new TenantryError('aborted', 'Another process has taken over the tenant.')
 }
