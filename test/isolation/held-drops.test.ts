@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { expect, it, onTestFinished } from 'vitest'
 import { quote, serverUrl, sql, useOwnServer } from '../support/server.ts'
 import { openTestTenantry } from '../support/tenants.ts'
+import { firstVersion, notes, statements, withTag } from '../rollouts/support.ts'
 import { type Isolated, login, models } from './support.ts'
 
 // On a server of its own: what is done here holds up every DROP DATABASE of the server.
@@ -69,6 +70,19 @@ it('onboarding waits for no drop, whatever earlier calls have left', async () =>
   await dropping
   await tenantry.servers.reconcile()
   expect(await names()).toEqual(['catalog', 't_a', 'template'])
+})
+
+it('planning waits for the drop of no other process', async () => {
+  const { next } = await firstVersion(['a'], notes)
+  const [second, third] = [await next(withTag), await next(withTag)]
+  const release = await authenticateForever()
+  let isPlanned = false
+  const planning = second.rollouts.plan().then(() => (isPlanned = true))
+  await expect.poll(waitsForBarrier, { timeout: 20_000 }).toBe(true)
+  expect(statements(await third.rollouts.plan())).toHaveLength(1)
+  expect(isPlanned).toBe(false)
+  release()
+  await planning
 })
 
 /** Keeps everybody from connecting to `postgres`, again and again, as a tenant. @returns a function that stops */

@@ -149,12 +149,12 @@ const defaultLargeTableBytes = 32 * 2 ** 20
 /** True if a step that has an online form reads a large table of the tenant. */
 async function hasLargeTable(
   { server, session, version }: TenantSite,
-  { largeTableBytes = defaultLargeTableBytes, lockTimeoutMs = defaultLockTimeoutMs }: BringOptions,
+  { lease, largeTableBytes = defaultLargeTableBytes, lockTimeoutMs = defaultLockTimeoutMs }: BringOptions,
 ): Promise<boolean> {
   const tables = version.steps.flatMap(({ online, scanned }) => (online === undefined ? [] : scanned))
   if (tables.length === 0) return false
   const look = () => server.structures.largestTable(session, tables)
-  return (await session.transaction(look, { readOnly: true, lockTimeoutMs })) >= largeTableBytes
+  return (await session.transaction(look, { readOnly: true, lockTimeoutMs, idleMs: lease?.ms })) >= largeTableBytes
 }
 
 async function prepareTenant<Handle>(

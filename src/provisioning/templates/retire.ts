@@ -55,7 +55,12 @@ export async function dropDiscarded(context: ProvisioningContext, options: Cance
   for (const sparePool of poolsAmong(context, discarded)) await dropDiscardedOn(context, sparePool, options)
 }
 
-function dropDiscardedOn(context: ProvisioningContext, sparePool: SparePool, options: Cancellable): Promise<void> {
+/** Drops the templates and spares of one version that were discarded on a server. @throws `lock-timeout` */
+export function dropDiscardedOn(
+  context: ProvisioningContext,
+  sparePool: SparePool,
+  options: Cancellable,
+): Promise<void> {
   const server = requireServer(context.servers, sparePool.server)
   const lock = `discarded:${sparePool.server}:${sparePool.fingerprint}`
   return inPool(context, server, lock, options, async (locked, admin) => {

@@ -1,16 +1,19 @@
 import { randomUUID } from 'node:crypto'
 import type { Cancellable } from '../../kernel/abort.ts'
 import { TenantryError } from '../../kernel/errors.ts'
-import { type Identifier, physicalNames } from '../../kernel/names.ts'
+import { physicalNames } from '../../kernel/names.ts'
 import type { SparePool } from '../../catalog/inventory.ts'
 import type { Server, Session } from '../../server/port.ts'
 import { requireServer } from '../../server/require-server.ts'
 import { withSession } from '../../server/with-session.ts'
 import type { ProvisioningContext } from '../context.ts'
-import type { LockedWork } from '../locks/locked-work.ts'
 import { createPrivate, ensureGroups } from '../roles/separation.ts'
 import { contextOfVersion } from '../tables/compare-tenant.ts'
+import { dropDiscardedOn } from './retire.ts'
 import { buildingTakenError, discardInterrupted, inPool, isUnusable, templateLock, templateStamp } from './template.ts'
+
+/** The longest wait for another process that drops discarded databases of the version, in milliseconds. */
+const dropLockTimeoutMs = 1_000
 
 /**
  * Runs `work` in a copy of a version's template on one of the servers, which is dropped afterwards. The catalog has the
@@ -33,7 +36,20 @@ export async function onScratchCopy<T>(
   return undefined
 }
 
-function inCopy<T>(
+async function inCopy<T>(
+  context: ProvisioningContext,
+  sparePool: SparePool,
+  options: Cancellable,
+  work: (server: Server, session: Session) => Promise<T>,
+): Promise<{ readonly value: T } | undefined> {
+  try {
+    return await underTemplateLock(context, sparePool, options, work)
+  } finally {
+    await dropCopies(context, sparePool, options)
+  }
+}
+
+function underTemplateLock<T>(
   context: ProvisioningContext,
   sparePool: SparePool,
   options: Cancellable,
@@ -55,22 +71,18 @@ function inCopy<T>(
     try {
       return { value: await withSession(server.connect(database, options), (session) => work(server, session)) }
     } finally {
-      await discardCopy(locked, server, admin, { rowId, database })
+      await locked.inventory.discardTemplate(rowId)
     }
   })
 }
 
-/** Drops a copy. That can take long on a busy server: if it fails, the copy is dropped with other discarded templates. */
-async function discardCopy(
-  { inventory }: LockedWork,
-  server: Server,
-  admin: Session,
-  { rowId, database }: { readonly rowId: string; readonly database: Identifier },
-): Promise<void> {
+/**
+ * Drops the copy, without the lock of the template: any role of the server can make a drop take long. If it fails, or
+ * another process is dropping, the copy is dropped with other discarded templates.
+ */
+async function dropCopies(context: ProvisioningContext, sparePool: SparePool, options: Cancellable): Promise<void> {
   try {
-    await inventory.discardTemplate(rowId)
-    await server.databases.drop(admin, database)
-    await inventory.removeTemplate(rowId)
+    await dropDiscardedOn({ ...context, lockTimeoutMs: dropLockTimeoutMs }, sparePool, options)
   } catch (error) {
     if (!(error instanceof TenantryError)) throw error
   }
