@@ -78,7 +78,7 @@ export interface TenantryConfig<Handle> extends Cancellable {
      */
     readonly keyLost?: boolean
   }
-  /** Steps of the service's own in the making of a tenant: `handle` is the ORM's, on the tenant's database. */
+  /** Steps of the service's own in the making and changing of a tenant: `handle` is the ORM's, on the tenant's database. */
   readonly hooks?: {
     /**
      * Runs for every new tenant, before it is active. It runs again after a failure or a crash, so its effects
@@ -87,6 +87,17 @@ export interface TenantryConfig<Handle> extends Cancellable {
     readonly initialise?: TenantHook<Handle>
     /** Runs on every copy by `clone`, unless a call brings its own: it removes data that must not be in a copy. */
     readonly anonymise?: TenantHook<Handle>
+    /**
+     * Runs before a tenant gets the tables of this version, such as to correct rows; `tenant.version` is the older one. The
+     * tables are those of the older version. Outside of the transaction that changes these, and again after a failure
+     * or a crash: its effects must be idempotent.
+     */
+    readonly beforeUpdate?: TenantHook<Handle>
+    /**
+     * Runs once a tenant has the tables of this version, such as to fill a new column. Likewise; the version is recorded
+     * when it has succeeded.
+     */
+    readonly afterUpdate?: TenantHook<Handle>
   }
   /** The connections of tenants' work. Their number is `maxConnections` of `postgres()`. */
   readonly pool?: {

@@ -57,12 +57,14 @@ const templatesSchema = options({
 } satisfies Group<'templates'>)
 
 const hook = functionOption<TenantHook<unknown>>(
-  'It gets the handle on the new database, and the tenant: async (em, tenant) => { ... }',
+  "It gets the handle on the tenant's database, and the tenant: async (em, tenant) => { ... }",
 )
 
 const hooksSchema = options({
   initialise: v.exactOptional(hook),
   anonymise: v.exactOptional(hook),
+  beforeUpdate: v.exactOptional(hook),
+  afterUpdate: v.exactOptional(hook),
 } satisfies Group<'hooks'>)
 
 const poolSchema = options({

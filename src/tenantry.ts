@@ -130,6 +130,8 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       connect: (server, options) => this.#connections.session(server, options),
       initialise: parts.initialise && this.#inContext(parts.initialise),
       anonymise: parts.anonymise && this.#inContext(parts.anonymise),
+      beforeUpdate: parts.beforeUpdate && this.#inContext(parts.beforeUpdate),
+      afterUpdate: parts.afterUpdate && this.#inContext(parts.afterUpdate),
       evict: (eviction, limitMs, options) =>
         despiteFullQueue(parts, options, () => this.#work.evict(eviction, limitMs, options)),
       forgetDomains: (domain) => this.#work.forgetDomains(domain),
@@ -249,7 +251,7 @@ class OpenTenantry<Handle> implements Tenantry<Handle> {
       })
   }
 
-  /** Returns a hook of the service that runs in the context of the tenant being made, in any context of the call. */
+  /** Returns a hook of the service that runs in the context of its tenant, in any context of the call. */
   #inContext(hook: TenantHook<Handle>): TenantHook<Handle> {
     return (handle, tenant) => this.#work.runFor(tenant.id, () => hook(handle, tenant))
   }

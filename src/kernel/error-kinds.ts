@@ -94,7 +94,7 @@ export const errorKinds = {
     retryable: false,
   },
   'hook-failed': {
-    raised: "Raised when the service's own `seed`, `initialise` or `anonymise` failed.",
+    raised: "Raised when the service's own `seed`, `initialise`, `anonymise`, `beforeUpdate` or `afterUpdate` failed.",
     retryable: true,
   },
   'invalid-domain': { raised: "Raised when a value cannot be a tenant's domain.", retryable: false },

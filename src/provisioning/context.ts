@@ -126,7 +126,7 @@ export type TenantryEvent =
   | BlockerEndedEvent
   | RoleKeptEvent
 
-/** A step of the service's own in the making of a tenant. */
+/** A step of the service's own, in the making of a tenant or in the change of its tables. */
 export type TenantHook<Handle> = (handle: Handle, tenant: Tenant) => unknown
 
 /** The initial data of every tenant: it runs once, in the template. */
@@ -207,6 +207,10 @@ export interface MakingContext<Handle> extends ProvisioningContext {
   readonly initialise: TenantHook<Handle> | undefined
   /** Runs on every copy whose call brings none of its own. */
   readonly anonymise: TenantHook<Handle> | undefined
+  /** Runs before a tenant's tables are changed. */
+  readonly beforeUpdate: TenantHook<Handle> | undefined
+  /** Runs after a tenant's tables were changed, before its version is recorded. */
+  readonly afterUpdate: TenantHook<Handle> | undefined
 }
 
 /** Options of every verb. */

@@ -12,14 +12,27 @@ const hookConnections = 2
 /** The time that a hook's connections have to be released, in milliseconds. */
 const givingBackMs = 5_000
 
+/** The names of the hooks that run in a tenant's database. */
+type HookName = 'initialise' | 'anonymise' | 'beforeUpdate' | 'afterUpdate'
+
+const inactive = 'The tenant is not active'
+
+/** The state in which a failed hook leaves the tenant. */
+const leftBy: { readonly [Name in HookName]: string } = {
+  initialise: inactive,
+  anonymise: inactive,
+  beforeUpdate: 'The tenant keeps its version',
+  afterUpdate: 'The tenant has the new tables, and its older version in the catalog',
+}
+
 /**
- * Runs a hook of the service in a tenant's database before the tenant is active.
+ * Runs a hook of the service in a tenant's database.
  *
  * @throws `hook-failed` with the hook's error as the cause
  */
 export async function runHook<Handle>(
   context: MakingContext<Handle>,
-  name: 'initialise' | 'anonymise',
+  name: HookName,
   hook: TenantHook<Handle>,
   { tenant, ...place }: Place & { readonly tenant: Tenant },
   { signal }: Cancellable,
@@ -31,7 +44,7 @@ export async function runHook<Handle>(
     throw new TenantryError('hook-failed', `${name} failed for the tenant ${tenant.id}: ${messageOf(error)}`, {
       cause: error,
       tenant: tenant.id,
-      hint: `The tenant is not active. Fix ${name}, and repeat the call: then it runs again.`,
+      hint: `${leftBy[name]}. Fix ${name}, and repeat the call: then it runs again.`,
     })
   }
 }
@@ -67,7 +80,7 @@ interface Place {
   readonly role?: Identifier | undefined
 }
 
-/** Runs `work` with the ORM's handle on a database that is not in service yet. */
+/** Runs `work` with the ORM's handle on a database, on connections of its own. */
 async function withHandle<Handle>(
   context: MakingContext<Handle>,
   { server, database, login, role }: Place,

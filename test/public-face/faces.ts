@@ -226,7 +226,7 @@ const groups = {
   catalog: { server: 'made', create: 'flag' },
   templates: { spares: 'duration', seed: 'function', revision: 'textOrNumber', extensions: 'names' },
   credentials: { key: 'key', keyLost: 'flag' },
-  hooks: { initialise: 'function', anonymise: 'function' },
+  hooks: { initialise: 'function', anonymise: 'function', beforeUpdate: 'function', afterUpdate: 'function' },
   pool: {
     waitMs: 'count',
     tenantShare: 'share',

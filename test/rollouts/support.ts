@@ -1,4 +1,4 @@
-import type { Models, RolloutPlan } from 'tenantry'
+import type { Models, RolloutPlan, TenantryConfig } from 'tenantry'
 import { createProvisioner } from '../isolation/support.ts'
 import { serverUrl, sql } from '../support/server.ts'
 import { modelsOf } from '../support/statements.ts'
@@ -8,6 +8,8 @@ type Pool = ReturnType<typeof modelsOf> extends Models<infer Handle> ? Handle : 
 
 /** A Tenantry of models that are statements. */
 export type PlainTenantry = TestTenantry<Pool>
+
+type Hooks = NonNullable<TenantryConfig<Pool>['hooks']>
 
 /** The first version's only statement. */
 export const notes = 'create table note (id int primary key, text text not null)'
@@ -28,9 +30,10 @@ export async function firstVersion(ids: readonly string[], ...created: readonly 
   const url = serverUrl(provisioner)
   const first = await openTestTenantry(modelsOf(...created), { postgres: { url } })
   for (const id of ids) await first.onboard(id)
-  const next = (...changed: readonly string[]): Promise<PlainTenantry> =>
-    openTestTenantry(modelsOf(...changed), { installation: first.installation, postgres: { url } })
-  return { first, next }
+  const nextWith = (hooks: Hooks, ...changed: readonly string[]): Promise<PlainTenantry> =>
+    openTestTenantry(modelsOf(...changed), { installation: first.installation, postgres: { url }, hooks })
+  const next = (...changed: readonly string[]) => nextWith({}, ...changed)
+  return { first, next, nextWith, provisioner }
 }
 
 /** Runs a statement in a tenant's database, as the superuser. */

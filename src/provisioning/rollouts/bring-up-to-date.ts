@@ -19,6 +19,7 @@ import { ensureExtensions, afterPreparation, runSteps, stepOptions } from './app
 import type { PlannedVersion } from './plan.ts'
 import { prepareOnline, type PrepareOptions } from './prepare-online.ts'
 import { type TenantLease, whileLeased } from './tenant-lease.ts'
+import { runUpdateHook } from './update-hooks.ts'
 
 /** Options of the change of one tenant. */
 export interface BringOptions extends VerbOptions, Pick<PrepareOptions, 'olderTimeoutMs'> {
@@ -40,7 +41,7 @@ const defaultLockTimeoutMs = 400
 /**
  * Brings one tenant from an older version to this process's: in one transaction in its database, which also compares the
  * result and writes the stamp. A crash leaves the tenant at one of the versions; where the stamp is newer than the
- * catalog, repeating the call records it.
+ * catalog, repeating the call records it, after the service's own step that follows the change.
  *
  * @returns `already-changed` if it has the version of this process; `skipped` if it is not at the older version any more,
  *   or out of service
@@ -62,7 +63,7 @@ export async function bringUpToDate<Handle>(
     return onServerOf(context, locked, row, locking, async (server, admin): Promise<'changed'> => {
       const change = (limited: BringOptions) =>
         withSession(server.connect(row.database, limited), (session) =>
-          changeDatabase(context, { server, session, row, version }, limited),
+          changeWithHooks(context, { server, session, row, version }, limited),
         )
       await whileLeased([locked.session, admin], options, change)
       const changed = await durably(locked, () =>
@@ -80,6 +81,19 @@ interface TenantSite {
   readonly session: Session
   readonly row: TenantRow
   readonly version: PlannedVersion
+}
+
+/** Changes a tenant, with the service's own steps before and after. An earlier attempt may have made the change. */
+async function changeWithHooks<Handle>(
+  context: MakingContext<Handle>,
+  site: TenantSite,
+  options: BringOptions,
+): Promise<void> {
+  const { beforeUpdate, fingerprint } = context
+  if (beforeUpdate !== undefined && (await stampOfTenant(context, site)).fingerprint !== fingerprint)
+    await runUpdateHook(context, 'beforeUpdate', site, options)
+  await changeDatabase(context, site, options)
+  await runUpdateHook(context, 'afterUpdate', site, options)
 }
 
 async function changeDatabase<Handle>(
